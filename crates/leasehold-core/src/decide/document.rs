@@ -1,0 +1,408 @@
+//! The state of one lock and what each verb makes of it: the one state machine behind every store that reads its
+//! whole state, decides, and writes it back (memory, SQLite, compare-and-swap stores).
+
+use std::{sync::Arc, time::Duration};
+
+use super::grant::{Place, Verdict, grant, runnable};
+use crate::{
+    Binding, Busy, Claim, ClaimId, Contender, FencingToken, Grant, Intent, LostReason, Mode, Moment,
+    Queueing, Release, Renewal, Result, Stance, Standing,
+};
+
+/// What an entry is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It has a place in the queue.
+    Waiting,
+    /// It holds the lock.
+    Held,
+    /// It ended without a release; its lock-delay keeps the lock shut.
+    Delaying,
+    /// It was released by force. It keeps nobody out; it is kept so that its holder can be told why.
+    Revoked,
+}
+
+/// One claim as the store has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The order of arrival, unique within the document.
+    pub seq: u64,
+    /// Whose it is.
+    pub id: ClaimId,
+    /// What it is doing.
+    pub state: State,
+    /// How it shares.
+    pub mode: Mode,
+    /// Whether it lets itself be overtaken.
+    pub queueing: Queueing,
+    /// When it ends without news, on the store's clock.
+    pub expires: Moment,
+    /// Since when it is in this state, on the store's clock.
+    pub since: Moment,
+    /// How long the lock stays shut after an unclean end.
+    pub lock_delay: Duration,
+    /// The session whose end ends it; `None` when only time does.
+    pub session: Option<u64>,
+    /// The token of its grant.
+    pub fence: Option<FencingToken>,
+    /// For people.
+    pub note: Option<Arc<str>>,
+}
+
+/// What a verb changed, for a store that writes rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// The entry with this `seq` is new or different.
+    Put(u64),
+    /// The entry with this `seq` is gone.
+    Remove(u64),
+}
+
+/// One lock.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Document {
+    entries: Vec<Entry>,
+    changes: Vec<Change>,
+}
+
+impl Document {
+    /// A document of entries that a store has read, in any order.
+    pub fn of(mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| entry.seq);
+        Document { entries, changes: Vec::new() }
+    }
+
+    /// The entries in order of arrival.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry with this `seq`.
+    pub fn entry(&self, seq: u64) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.seq == seq)
+    }
+
+    /// What has changed since it was read or last asked; the last word on each entry only.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        let mut last = Vec::new();
+        for change in std::mem::take(&mut self.changes).into_iter().rev() {
+            let seq = |change: &Change| match *change {
+                Change::Put(seq) | Change::Remove(seq) => seq,
+            };
+            if !last.iter().any(|later| seq(later) == seq(&change)) {
+                last.push(change);
+            }
+        }
+        last.reverse();
+        last
+    }
+
+    /// Answers a claim. `fence` draws the next token and is called at most once, for a new grant only.
+    ///
+    /// # Errors
+    /// Those of `fence`; nothing is granted then.
+    pub fn claim(
+        &mut self,
+        claim: &Claim,
+        session: Option<u64>,
+        now: Moment,
+        fence: impl FnOnce(Option<FencingToken>) -> Result<Option<FencingToken>>,
+    ) -> Result<Standing> {
+        self.expire(now);
+        let mine = self.entries.iter().position(|entry| entry.id == claim.id);
+        match mine.map(|at| self.entries[at].state) {
+            Some(State::Held) => return Ok(self.amend(mine.unwrap_or_default(), claim, session, now)),
+            Some(State::Revoked) => return Ok(Standing::Gone(LostReason::ForceReleased)),
+            Some(State::Delaying) => return Ok(Standing::Gone(LostReason::Expired)),
+            Some(State::Waiting) | None => {}
+        }
+        if claim.intent == Intent::Amend {
+            return Ok(Standing::Gone(LostReason::Gone));
+        }
+        if let Some(limit) = self.other_limit(claim) {
+            return Ok(Standing::Mismatch { limit });
+        }
+        let at = mine.unwrap_or_else(|| self.enter(claim, now));
+        self.refresh(at, claim, session, now);
+        if self.verdict(at) == Verdict::Granted {
+            return self.hold(at, claim, now, fence);
+        }
+        let busy = self.busy(at, claim, now);
+        if claim.queueing == Queueing::No {
+            self.remove(at);
+            return Ok(Standing::Held(busy));
+        }
+        self.changes.push(Change::Put(self.entries[at].seq));
+        Ok(Standing::Waiting(busy))
+    }
+
+    /// Prolongs a hold; never makes one, and never revives one that has expired.
+    pub fn renew(&mut self, claim: &Claim, now: Moment) -> Renewal {
+        self.expire(now);
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == claim.id) else {
+            return Renewal::Gone(LostReason::Gone);
+        };
+        match entry.state {
+            State::Held => {
+                entry.expires = entry.expires.max(now + claim.ttl);
+                let valid_for = entry.expires.since(now);
+                self.changes.push(Change::Put(entry.seq));
+                Renewal::Renewed { valid_for }
+            }
+            State::Revoked => Renewal::Gone(LostReason::ForceReleased),
+            State::Delaying => Renewal::Gone(LostReason::Expired),
+            State::Waiting => Renewal::Gone(LostReason::Gone),
+        }
+    }
+
+    /// Ends the hold of a claim, or its waiting.
+    pub fn release(&mut self, id: ClaimId, now: Moment) -> Release {
+        self.expire(now);
+        let Some(at) = self.entries.iter().position(|entry| entry.id == id) else { return Release::NotHeld };
+        match self.entries[at].state {
+            State::Waiting | State::Held => {
+                self.remove(at);
+                Release::Released
+            }
+            State::Delaying => Release::NotHeld,
+            State::Revoked => {
+                self.remove(at);
+                Release::NotHeld
+            }
+        }
+    }
+
+    /// Ends every hold and delay, and answers whose. The holders' entries stay as [`State::Revoked`] until they
+    /// would have expired.
+    pub fn force_release(&mut self, now: Moment) -> Vec<Contender> {
+        self.expire(now);
+        let mut evicted = Vec::new();
+        for at in (0..self.entries.len()).rev() {
+            if !self.entries[at].holds() {
+                continue;
+            }
+            evicted.push(self.entries[at].contender(now));
+            if self.entries[at].state == State::Held {
+                self.entries[at].state = State::Revoked;
+                self.changes.push(Change::Put(self.entries[at].seq));
+            } else {
+                self.remove(at);
+            }
+        }
+        evicted.reverse();
+        evicted
+    }
+
+    /// Takes out what has run out of time at `now`.
+    pub fn expire(&mut self, now: Moment) {
+        for at in (0..self.entries.len()).rev() {
+            let entry = &self.entries[at];
+            if entry.expires > now {
+                continue;
+            }
+            let shut_until = entry.expires + entry.lock_delay;
+            if entry.state == State::Held && shut_until > now {
+                self.delay(at, shut_until);
+            } else {
+                self.remove(at);
+            }
+        }
+    }
+
+    /// Takes out what lived by a session that has ended.
+    pub fn end_session(&mut self, session: u64, now: Moment) {
+        for at in (0..self.entries.len()).rev() {
+            let entry = &self.entries[at];
+            if entry.session != Some(session) || entry.state == State::Delaying {
+                continue;
+            }
+            if entry.state == State::Held && !entry.lock_delay.is_zero() {
+                self.delay(at, now + entry.lock_delay);
+            } else {
+                self.remove(at);
+            }
+        }
+    }
+
+    /// Those who wait and would be granted now.
+    pub fn runnable(&self) -> impl Iterator<Item = &Entry> {
+        let (places, indices) = self.places();
+        runnable(&places).into_iter().map(move |place| &self.entries[indices[place]])
+    }
+
+    /// Those who keep `id` out: the sessions to look at when it waits.
+    pub fn blockers_of(&self, id: ClaimId) -> impl Iterator<Item = &Entry> {
+        let mine = self.entries.iter().position(|entry| entry.id == id).unwrap_or(self.entries.len());
+        let blocks = move |(at, entry): &(usize, &Entry)| {
+            entry.holds() || (*at < mine && entry.state == State::Waiting)
+        };
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(move |(_, entry)| entry.id != id)
+            .filter(blocks)
+            .map(|(_, entry)| entry)
+    }
+
+    /// Those who hold or keep the lock shut, and those who wait.
+    pub fn contenders(&self, now: Moment) -> (Vec<Contender>, Vec<Contender>) {
+        let alive = |entry: &&Entry| entry.expires > now && entry.state != State::Revoked;
+        let all = self.entries.iter().filter(alive).map(|entry| entry.contender(now));
+        all.partition(|contender| contender.stance != Stance::Waiting)
+    }
+
+    /// When the next entry runs out, if nothing happens.
+    pub fn next_expiry(&self) -> Option<Moment> {
+        self.entries.iter().map(|entry| entry.expires).min()
+    }
+
+    fn enter(&mut self, claim: &Claim, now: Moment) -> usize {
+        let seq = self.entries.last().map_or(0, |last| last.seq) + 1;
+        self.entries.push(Entry {
+            seq,
+            id: claim.id,
+            state: State::Waiting,
+            mode: claim.mode,
+            queueing: claim.queueing,
+            expires: now + claim.ttl,
+            since: now,
+            lock_delay: claim.lock_delay,
+            session: None,
+            fence: None,
+            note: claim.note.clone(),
+        });
+        self.entries.len() - 1
+    }
+
+    /// Takes over what a repeated claim says of itself.
+    fn refresh(&mut self, at: usize, claim: &Claim, session: Option<u64>, now: Moment) {
+        let entry = &mut self.entries[at];
+        entry.mode = claim.mode;
+        entry.queueing = claim.queueing;
+        entry.expires = entry.expires.max(now + claim.ttl);
+        entry.lock_delay = claim.lock_delay;
+        entry.session = session.filter(|_| claim.binding == Binding::Client);
+        entry.note.clone_from(&claim.note);
+    }
+
+    fn hold(
+        &mut self,
+        at: usize,
+        claim: &Claim,
+        now: Moment,
+        fence: impl FnOnce(Option<FencingToken>) -> Result<Option<FencingToken>>,
+    ) -> Result<Standing> {
+        let token = fence(claim.fence_floor)?;
+        let entry = &mut self.entries[at];
+        entry.state = State::Held;
+        entry.since = now;
+        entry.fence = token;
+        self.changes.push(Change::Put(entry.seq));
+        Ok(Standing::Granted(Grant { fence: token, valid_for: entry.expires.since(now) }))
+    }
+
+    /// Repeats or changes a hold. An upgrade to exclusive is granted only when nobody else holds.
+    fn amend(&mut self, at: usize, claim: &Claim, session: Option<u64>, now: Moment) -> Standing {
+        let held_as = self.entries[at].mode;
+        if claim.mode != held_as && !self.may_change_mode(at, claim.mode) {
+            return Standing::Held(self.busy(at, claim, now));
+        }
+        self.refresh(at, claim, session, now);
+        let entry = &mut self.entries[at];
+        entry.fence = entry.fence.max(claim.fence_floor);
+        self.changes.push(Change::Put(entry.seq));
+        Standing::Granted(Grant { fence: entry.fence, valid_for: entry.expires.since(now) })
+    }
+
+    fn may_change_mode(&self, at: usize, to: Mode) -> bool {
+        let from = self.entries[at].mode;
+        let alone = !self.entries.iter().enumerate().any(|(other, entry)| other != at && entry.holds());
+        match (from, to) {
+            (Mode::Exclusive, Mode::Shared) => true,
+            (Mode::Shared, Mode::Exclusive) => alone,
+            (Mode::Permits { take: before, of }, Mode::Permits { take: after, of: same }) => {
+                after <= before && of == same
+            }
+            _ => false,
+        }
+    }
+
+    /// The limit that the others agreed on, when it is not the one that `claim` speaks of.
+    fn other_limit(&self, claim: &Claim) -> Option<Option<u32>> {
+        let others =
+            self.entries.iter().filter(|entry| entry.id != claim.id && entry.state != State::Revoked);
+        others.map(|entry| entry.mode.limit()).find(|limit| *limit != claim.mode.limit())
+    }
+
+    fn verdict(&self, at: usize) -> Verdict {
+        let (places, indices) = self.places();
+        let place = indices.iter().position(|&index| index == at).unwrap_or_default();
+        grant(&places, place)
+    }
+
+    /// The places that count, and where their entries stand.
+    fn places(&self) -> (Vec<Place>, Vec<usize>) {
+        let counted = self.entries.iter().enumerate().filter(|(_, entry)| entry.state != State::Revoked);
+        counted
+            .map(|(at, entry)| {
+                (Place { mode: entry.mode, queueing: entry.queueing, holds: entry.holds() }, at)
+            })
+            .unzip()
+    }
+
+    fn busy(&self, at: usize, claim: &Claim, now: Moment) -> Busy {
+        let me = self.entries[at].id;
+        let first = self.entries.iter().find(|entry| entry.holds() && entry.id != me);
+        let ahead = self.blockers_of(me).count();
+        let soonest = self.blockers_of(me).map(|entry| entry.expires.since(now)).min();
+        // A waiter also comes back to keep its own place, long before that runs out.
+        let recheck_in = soonest.unwrap_or(claim.ttl).min(claim.ttl / 3).max(Duration::from_millis(1));
+        Busy {
+            holder: first.map(|entry| entry.contender(now)),
+            ahead: (claim.queueing != Queueing::No).then(|| u32::try_from(ahead).unwrap_or(u32::MAX)),
+            recheck_in,
+        }
+    }
+
+    fn delay(&mut self, at: usize, until: Moment) {
+        let entry = &mut self.entries[at];
+        entry.state = State::Delaying;
+        entry.since = entry.expires;
+        entry.expires = until;
+        entry.session = None;
+        self.changes.push(Change::Put(entry.seq));
+    }
+
+    fn remove(&mut self, at: usize) {
+        let entry = self.entries.remove(at);
+        self.changes.push(Change::Remove(entry.seq));
+    }
+}
+
+impl Entry {
+    /// Whether it keeps others out.
+    pub fn holds(&self) -> bool {
+        matches!(self.state, State::Held | State::Delaying)
+    }
+
+    /// As `inspect` shows it at `now`.
+    pub fn contender(&self, now: Moment) -> Contender {
+        let stance = match self.state {
+            State::Waiting => Stance::Waiting,
+            State::Held | State::Revoked => Stance::Holding,
+            State::Delaying => Stance::Delaying,
+        };
+        Contender {
+            tag: Contender::tag_of(self.id),
+            stance,
+            mode: Some(self.mode),
+            expires_in: Some(self.expires.since(now)),
+            age: Some(now.since(self.since)),
+            fence: self.fence,
+            note: self.note.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

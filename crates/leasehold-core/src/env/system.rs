@@ -1,0 +1,134 @@
+//! The machine's clock, timers, dice, and one background thread.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Builder, Handle};
+
+use super::{
+    Env, Environment, Moment,
+    timer::{Sleep, Timers, machine},
+};
+use crate::{BoxFuture, Error, ErrorKind, Result};
+
+pub(super) struct System {
+    handle: Handle,
+    timers: Arc<Timers>,
+}
+
+impl std::fmt::Debug for System {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("System")
+    }
+}
+
+#[cfg(target_os = "linux")]
+const CLOCK: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const CLOCK: ClockId = ClockId::Monotonic;
+
+#[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::now")]
+pub(super) fn now() -> Moment {
+    let time = clock_gettime(CLOCK);
+    Moment::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+impl System {
+    /// One for the whole process, started at first use.
+    pub(super) fn shared() -> Result<Env> {
+        static SHARED: OnceLock<Result<Env, String>> = OnceLock::new();
+        SHARED
+            .get_or_init(|| System::start().map(Env::new).map_err(|source| source.to_string()))
+            .clone()
+            .map_err(|source| {
+                Error::new(ErrorKind::Exhausted, format!("the background thread cannot be started: {source}"))
+                    .hint("raise the limit on threads (ulimit -u)")
+            })
+    }
+
+    fn start() -> std::io::Result<System> {
+        let (alarm, wait) = machine::alarm()?;
+        let timers = Arc::new(Timers::with_alarm(Box::new(alarm)));
+        let bell = timers.clone();
+        std::thread::Builder::new().name("leasehold-timer".into()).spawn(move || {
+            while let Ok(()) = wait() {
+                bell.fire(now());
+            }
+            tracing::error!("leasehold's timers have stopped: leases end by their deadlines");
+        })?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new()
+            .name("leasehold".into())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        Ok(System { handle, timers })
+    }
+}
+
+impl Environment for System {
+    fn now(&self) -> Moment {
+        now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::wall_us")]
+    fn wall_us(&self) -> u64 {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
+        Box::pin(Sleep { timers: self.timers.clone(), moment, arrival: None, now })
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.handle.spawn(task);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::random")]
+    fn random(&self) -> u128 {
+        let mut bytes = [0u8; 16];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+                Ok(count) => filled += count,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => panic!("the kernel has no randomness ({errno}): a claim id could be guessed"),
+            }
+        }
+        u128::from_ne_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sleepers_wake_in_order_and_a_dropped_one_leaves_nothing() {
+        let system = System::start().unwrap();
+        let timers = system.timers.clone();
+        let env = Env::new(system);
+        let begin = env.now();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let late = env.sleep(Duration::from_secs(3600));
+            assert!(env.until(begin + Duration::from_millis(20), late).await.is_none());
+            env.sleep(Duration::from_millis(10)).await;
+        });
+        assert!(env.now().since(begin) >= Duration::from_millis(30));
+        assert_eq!(timers.next_due(), None);
+    }
+
+    #[test]
+    fn the_clock_counts_from_boot_and_dice_differ() {
+        let env = Env::system().unwrap();
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let read = env.now().nanos() as f64 / 1e9;
+        assert!((read - seconds).abs() < 5.0, "{read} against {seconds}");
+        assert_ne!(env.random(), env.random());
+    }
+}

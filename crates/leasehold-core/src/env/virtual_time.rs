@@ -1,0 +1,251 @@
+//! A world of its own: virtual time, one thread, one seed.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use super::{
+    Env, Environment, Moment,
+    timer::{Sleep, Timers},
+};
+use crate::BoxFuture;
+
+/// A virtual world. Time stands still while anything can run and then jumps to the next timer, so an hour of waiting
+/// takes no time, and one seed gives one run.
+///
+/// ```
+/// use std::time::Duration;
+/// let world = leasehold_core::env::Virtual::new(7);
+/// let env = world.env();
+/// let begin = env.now();
+/// world.block_on(env.sleep(Duration::from_secs(3600)));
+/// assert_eq!(env.now().since(begin), Duration::from_secs(3600));
+/// ```
+#[derive(Clone)]
+pub struct Virtual(Arc<World>);
+
+struct World {
+    now: AtomicU64,
+    wall_offset_us: AtomicU64,
+    dice: Mutex<u64>,
+    timers: Arc<Timers>,
+    ready: Mutex<VecDeque<Arc<Task>>>,
+    alive: AtomicU64,
+}
+
+struct Task {
+    world: Arc<World>,
+    future: Mutex<Option<BoxFuture<'static, ()>>>,
+    queued: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            let world = self.world.clone();
+            lock(&world.ready).push_back(self);
+        }
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Virtual {
+    /// A world that starts an hour after its boot.
+    pub fn new(seed: u64) -> Self {
+        Virtual(Arc::new(World {
+            now: AtomicU64::new(3_600_000_000_000),
+            wall_offset_us: AtomicU64::new(1_700_000_000_000_000),
+            dice: Mutex::new(seed),
+            timers: Arc::default(),
+            ready: Mutex::default(),
+            alive: AtomicU64::new(0),
+        }))
+    }
+
+    /// The door to this world.
+    pub fn env(&self) -> Env {
+        Env::new(self.clone())
+    }
+
+    /// Runs `future` and all tasks until it completes, moving the clock whenever nothing can run.
+    ///
+    /// # Panics
+    /// When nothing can run and no timer is left: a deadlock.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let woken = Arc::new(Flag(AtomicBool::new(true)));
+        let waker = Waker::from(woken.clone());
+        let mut future = pin!(future);
+        loop {
+            if woken.0.swap(false, Ordering::AcqRel)
+                && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
+            {
+                return output;
+            }
+            if self.run_one() || woken.0.load(Ordering::Acquire) {
+                continue;
+            }
+            let due = self.0.timers.next_due().expect("deadlock: nothing can run and no timer is set");
+            self.jump_to(due);
+        }
+    }
+
+    /// Lets `span` pass while tasks run.
+    pub fn advance(&self, span: Duration) {
+        self.block_on(self.env().sleep(span));
+    }
+
+    /// Lets `span` pass while nothing runs: the process is paused, or the machine sleeps.
+    pub fn pause(&self, span: Duration) {
+        let now = Moment::from_nanos(self.0.now.load(Ordering::Acquire)) + span;
+        self.0.now.store(now.nanos(), Ordering::Release);
+    }
+
+    /// Steps the calendar, not the clock.
+    pub fn step_wall(&self, by_us: i64) {
+        self.0.wall_offset_us.fetch_add(by_us as u64, Ordering::AcqRel);
+    }
+
+    /// Runs tasks until none can run without time passing.
+    pub fn settle(&self) {
+        while self.run_one() {}
+    }
+
+    /// How many spawned tasks have not ended.
+    pub fn tasks_alive(&self) -> u64 {
+        self.0.alive.load(Ordering::Acquire)
+    }
+
+    fn jump_to(&self, moment: Moment) {
+        let now = self.0.now.load(Ordering::Acquire).max(moment.nanos());
+        self.0.now.store(now, Ordering::Release);
+        self.0.timers.fire(Moment::from_nanos(now));
+    }
+
+    /// Polls one ready task, chosen by the dice; answers whether there was one.
+    fn run_one(&self) -> bool {
+        self.0.timers.fire(self.now());
+        let task = {
+            let mut ready = lock(&self.0.ready);
+            if ready.is_empty() {
+                return false;
+            }
+            let at = (self.roll() % ready.len() as u64) as usize;
+            ready.swap_remove_front(at).expect("at is below the length of the queue")
+        };
+        task.queued.store(false, Ordering::Release);
+        let Some(mut future) = lock(&task.future).take() else { return true };
+        let waker = Waker::from(task.clone());
+        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            *lock(&task.future) = Some(future);
+        } else {
+            self.0.alive.fetch_sub(1, Ordering::AcqRel);
+        }
+        true
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014).
+    fn roll(&self) -> u64 {
+        let mut state = lock(&self.0.dice);
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl std::fmt::Debug for Virtual {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Virtual({:?})", self.now())
+    }
+}
+
+impl Environment for Virtual {
+    fn now(&self) -> Moment {
+        Moment::from_nanos(self.0.now.load(Ordering::Acquire))
+    }
+
+    fn wall_us(&self) -> u64 {
+        self.0.wall_offset_us.load(Ordering::Acquire).wrapping_add(self.now().nanos() / 1000)
+    }
+
+    fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
+        let world = self.0.clone();
+        let now = move || Moment::from_nanos(world.now.load(Ordering::Acquire));
+        Box::pin(Sleep { timers: self.0.timers.clone(), moment, arrival: None, now })
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.0.alive.fetch_add(1, Ordering::AcqRel);
+        let task =
+            Task { world: self.0.clone(), future: Mutex::new(Some(task)), queued: AtomicBool::new(false) };
+        Waker::from(Arc::new(task)).wake();
+    }
+
+    fn random(&self) -> u128 {
+        u128::from(self.roll()) << 64 | u128::from(self.roll())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_is_one_run() {
+        let run = |seed| {
+            let world = Virtual::new(seed);
+            let env = world.env();
+            let log = Arc::new(Mutex::new(Vec::new()));
+            for index in 0..20 {
+                let (env, log) = (env.clone(), log.clone());
+                world.env().spawn(async move {
+                    env.sleep(env.jitter(Duration::from_secs(1))).await;
+                    lock(&log).push((index, env.now()));
+                });
+            }
+            world.advance(Duration::from_secs(2));
+            assert_eq!(world.tasks_alive(), 0);
+            let order = lock(&log).clone();
+            order
+        };
+        assert_eq!(run(1), run(1));
+        assert_ne!(run(1), run(2));
+    }
+
+    #[test]
+    fn a_pause_moves_the_clock_and_runs_nothing() {
+        let world = Virtual::new(1);
+        let ran = Arc::new(AtomicBool::new(false));
+        let (env, flag) = (world.env(), ran.clone());
+        world.env().spawn(async move {
+            env.sleep(Duration::from_secs(1)).await;
+            flag.store(true, Ordering::Release);
+        });
+        world.settle();
+        let before = world.now();
+        world.pause(Duration::from_secs(5));
+        assert_eq!(world.now().since(before), Duration::from_secs(5));
+        assert!(!ran.load(Ordering::Acquire));
+        world.settle();
+        assert!(ran.load(Ordering::Acquire));
+    }
+}

@@ -1,0 +1,95 @@
+//! [`FencingToken`]: the number that lets a resource refuse a late write.
+
+use std::{fmt, str::FromStr};
+
+use crate::{Error, ErrorKind, Result};
+
+/// A number that grows with every grant of one name.
+///
+/// Below 2^53, so that Lua, JavaScript and SQL keep it exact. A resource that remembers the highest token it has
+/// seen, and refuses lower ones, is safe from a holder that was paused past its lease (Kleppmann, "How to do
+/// distributed locking", 2016; Burrows, "The Chubby lock service", 2006, section 2.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FencingToken(u64);
+
+impl FencingToken {
+    /// The largest token: 2^53 − 1.
+    pub const MAX: FencingToken = FencingToken((1 << 53) - 1);
+
+    /// Makes a token of a number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] above [`FencingToken::MAX`].
+    pub fn new(number: u64) -> Result<Self> {
+        if number > Self::MAX.0 {
+            let message = format!("fencing token {number} is above 2^53 - 1");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(FencingToken(number))
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The next token of a counter that stands at `last`: one more, but never below `floor`.
+    ///
+    /// With the time in microseconds as floor, tokens keep growing even when the counter is lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`] when 2^53 is reached.
+    pub fn after(last: u64, floor: u64) -> Result<Self> {
+        let next = last.saturating_add(1).max(floor);
+        if next > Self::MAX.0 {
+            return Err(Error::new(ErrorKind::Exhausted, "the fencing counter has reached 2^53"));
+        }
+        Ok(FencingToken(next))
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FencingToken({})", self.0)
+    }
+}
+
+impl FromStr for FencingToken {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let number = text.parse::<u64>().map_err(|source| {
+            Error::new(ErrorKind::Invalid, format!("`{}` is not a fencing token", text.escape_debug()))
+                .source(source)
+        })?;
+        FencingToken::new(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_grows_and_never_falls_below_the_floor() {
+        assert_eq!(FencingToken::after(7, 0).unwrap().get(), 8);
+        assert_eq!(FencingToken::after(7, 100).unwrap().get(), 100);
+        assert_eq!(FencingToken::after(100, 100).unwrap().get(), 101);
+        let error = FencingToken::after(FencingToken::MAX.get(), 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Exhausted);
+    }
+
+    #[test]
+    fn text_round_trips_and_rubbish_is_refused() {
+        assert_eq!("42".parse::<FencingToken>().unwrap().to_string(), "42");
+        for bad in ["", "-1", "1e3", "9007199254740992"] {
+            assert_eq!(bad.parse::<FencingToken>().unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Vocabulary, decisions and engine of Leasehold. No network and no clock of its own.
+//!
+//! Users want the `leasehold` crate. This one is for those who write a store or a layer.
+
+pub mod capability;
+pub mod claim;
+pub mod decide;
+pub mod env;
+pub mod error;
+pub mod fencing;
+pub mod lost;
+pub mod name;
+pub mod sequencer;
+pub mod store;
+
+pub use capability::{Capability, Drift, Fencing, Liveness};
+pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};
+pub use env::{Env, Moment};
+pub use error::{Error, ErrorKind, Outcome, Result};
+pub use fencing::FencingToken;
+pub use lost::{Lost, LostReason};
+pub use name::LockName;
+pub use sequencer::Sequencer;
+pub use store::{
+    BoxFuture, Busy, Contender, Grant, Interest, Release, Renewal, Snapshot, Stance, Standing, Store, Wake,
+};

@@ -1,0 +1,180 @@
+//! [`Store`]: the one trait that a lock system implements.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{Capability, Claim, ClaimId, FencingToken, LockName, LostReason, Mode, Result};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a claim was answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It holds the lock.
+    Granted(Grant),
+    /// It has a place in the queue.
+    Waiting(Busy),
+    /// Somebody else has the lock, and the claim left no trace.
+    Held(Busy),
+    /// The name is in use with another number of permits (`None`: as a lock without permits).
+    Mismatch {
+        /// What those who use it now agreed on.
+        limit: Option<u32>,
+    },
+    /// The answer to [`Intent::Amend`](crate::Intent) when the claim holds nothing.
+    Gone(LostReason),
+}
+
+/// A granted claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// Grows with every grant of the name; `None` where the store cannot order grants.
+    pub fence: Option<FencingToken>,
+    /// How long the store keeps the hold, counted from a moment after the request was sent.
+    pub valid_for: Duration,
+}
+
+/// Why a claim is not granted, in the same round trip.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Busy {
+    /// One of those who hold it, if the store can say.
+    pub holder: Option<Contender>,
+    /// How many claims come first, for a place in a queue.
+    pub ahead: Option<u32>,
+    /// Ask again after this long at the latest, even if nothing wakes us.
+    pub recheck_in: Duration,
+}
+
+/// What a renewal was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Renewal {
+    /// The hold lives on.
+    Renewed {
+        /// How long the store keeps it, counted from a moment after the request was sent.
+        valid_for: Duration,
+    },
+    /// There is no such hold, and none was made.
+    Gone(LostReason),
+}
+
+/// What a release was answered. Both are success: the claim holds nothing now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Release {
+    /// The hold, or the place in the queue, is given up.
+    Released,
+    /// There was nothing of this claim.
+    NotHeld,
+}
+
+/// What a [`Contender`] is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Stance {
+    /// It holds the lock.
+    Holding,
+    /// It waits.
+    Waiting,
+    /// It held the lock and ended without a release; the lock stays shut for its lock-delay.
+    Delaying,
+}
+
+/// Somebody who holds or waits, as `inspect` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contender {
+    /// The first 32 bits of its claim id: enough to tell two apart, not enough to release.
+    pub tag: u32,
+    /// What it does.
+    pub stance: Stance,
+    /// How it shares; `None` for a foreign lock whose mode is not known.
+    pub mode: Option<Mode>,
+    /// How long its hold, place or delay lasts without news of it.
+    pub expires_in: Option<Duration>,
+    /// How long it has been in this stance.
+    pub age: Option<Duration>,
+    /// The token of its grant.
+    pub fence: Option<FencingToken>,
+    /// Its note.
+    pub note: Option<Arc<str>>,
+}
+
+impl Contender {
+    /// The tag of a claim id.
+    pub fn tag_of(id: ClaimId) -> u32 {
+        (id.bits() >> 96) as u32
+    }
+}
+
+/// One lock as the store has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// The lock.
+    pub name: LockName,
+    /// Those who hold it, and those whose lock-delay keeps it shut.
+    pub holders: Vec<Contender>,
+    /// Those who wait, the first first.
+    pub waiters: Vec<Contender>,
+    /// The highest token granted so far, where the store knows: later grants are above it.
+    pub fence: Option<FencingToken>,
+}
+
+/// What a [`Wake`] is to be woken by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interest {
+    /// The standing of this waiting claim may have changed.
+    Turn(ClaimId),
+    /// Anything about the lock may have changed: holders, notes, or that it is free.
+    Changes,
+}
+
+/// A subscription. It may wake for nothing; dropping it ends it.
+pub trait Wake: Send {
+    /// Waits for news since the subscription or the last return. A store without wake-ups never returns.
+    ///
+    /// # Errors
+    /// The subscription broke; ask the store again and subscribe anew.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: news that came in the meantime is answered by the next call.
+    fn wait(&mut self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// A lock system. Object safe, no default methods: a wrapper that forgets a method does not compile.
+///
+/// Every verb is idempotent by claim id, and an error says whether it may have been applied. Dropping the future of
+/// `claim`, `renew` or `release` may leave it applied or not; the engine never drops one of a claim it cares for,
+/// it carries it to its end and releases.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// What this store can do. Constant over its life.
+    fn capability(&self) -> &Capability;
+
+    /// The store's URL without secrets, for messages.
+    fn url(&self) -> &str;
+
+    /// "This id wants this mode." Repeating it answers the same standing, and refreshes a place in the queue. A
+    /// repeated claim of a hold answers its token unchanged, takes over mode (shared from exclusive; the other way
+    /// only when alone), note, binding and ttl, and raises the token to `fence_floor`. Never makes a hold for
+    /// [`Intent::Amend`](crate::Intent).
+    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>>;
+
+    /// Prolongs holds by their ttl, counted from now; never makes one. One answer a claim, in order.
+    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>>;
+
+    /// Ends the hold of this claim id, or leaves the queue. Nobody else's hold is touched.
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>>;
+
+    /// Subscribes to news about a lock. To wait without losing a wake-up: subscribe, claim again, then wait.
+    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>>;
+
+    /// Who holds and who waits.
+    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>>;
+
+    /// The locks whose names begin with `prefix` and that are held or waited for, by name, at most `limit`.
+    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>>;
+
+    /// Ends every hold of a lock, whoever has it, and raises the fencing counter above all of them. Answers whom
+    /// it threw out. Those who wait stay.
+    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>>;
+
+    /// Gives back what the store itself holds: connections, sessions, files. Holds bound to the client end with it.
+    fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
