@@ -16,6 +16,9 @@ impl FencingToken {
     /// The largest token: 2^53 − 1.
     pub const MAX: FencingToken = FencingToken((1 << 53) - 1);
 
+    /// Stands for "no token" where a number must be written; no store grants it.
+    pub(crate) const NONE: FencingToken = FencingToken(0);
+
     /// Makes a token of a number.
     ///
     /// # Errors

@@ -5,19 +5,25 @@
 pub mod capability;
 pub mod claim;
 pub mod decide;
+pub mod engine;
 pub mod env;
 pub mod error;
 pub mod fencing;
+pub mod layer;
+pub mod lease;
 pub mod lost;
+pub mod memory;
 pub mod name;
 pub mod sequencer;
 pub mod store;
 
 pub use capability::{Capability, Drift, Fencing, Liveness};
 pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};
+pub use engine::{Engine, Hold, Require, Terms, Ticket, Wait};
 pub use env::{Env, Moment};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use fencing::FencingToken;
+pub use lease::{Lease, Status};
 pub use lost::{Lost, LostReason};
 pub use name::LockName;
 pub use sequencer::Sequencer;

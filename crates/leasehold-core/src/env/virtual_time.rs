@@ -224,8 +224,7 @@ mod tests {
             }
             world.advance(Duration::from_secs(2));
             assert_eq!(world.tasks_alive(), 0);
-            let order = lock(&log).clone();
-            order
+            Arc::into_inner(log).expect("the tasks have ended").into_inner().unwrap()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));

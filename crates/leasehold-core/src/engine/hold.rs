@@ -1,0 +1,296 @@
+//! [`Hold`]: the RAII value inside of every guard. [`Ticket`]: a hold on paper.
+
+use std::{fmt, ops::Deref, str::FromStr, sync::Arc, time::Duration};
+
+use super::{
+    Core, Engine, Terms,
+    registry::{Counted, Watched},
+    telemetry,
+};
+use crate::{
+    Binding, Claim, ClaimId, Error, ErrorKind, FencingToken, Grant, Intent, Lease, LockName, Lost, Mode,
+    Moment, Release, Renewal, Result, Sequencer, Standing, decide::validity,
+};
+
+/// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
+#[must_use = "dropping the hold releases the lock"]
+pub struct Hold {
+    core: Arc<Core>,
+    lease: Lease,
+    claim: Claim,
+    patience: Duration,
+    alive: Option<Counted>,
+}
+
+/// A claim that the store has just granted.
+pub(super) struct Granted {
+    pub(super) claim: Claim,
+    pub(super) grant: Grant,
+    pub(super) sent: Moment,
+    pub(super) alive: Option<Counted>,
+}
+
+impl Hold {
+    pub(super) fn new(core: &Arc<Core>, granted: Granted, terms: &Terms) -> Self {
+        let Granted { claim, grant, sent, alive } = granted;
+        let deadline = validity::deadline(sent, grant.valid_for, core.store.capability().drift);
+        let lease = Lease::new(&core.env, &claim, grant.fence, deadline, terms.hold_max);
+        core.registry.watch(Watched::new(lease.clone(), claim.clone(), sent, terms.renew));
+        telemetry::holds(core, 1.0);
+        Hold { core: core.clone(), lease, claim, patience: terms.patience, alive }
+    }
+
+    /// What the holder may know and do; to share with tasks under this hold.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Gives the lock back and waits for the store's answer. [`Release::NotHeld`] says that it was lost before.
+    ///
+    /// # Errors
+    /// Those of the store. The watchdog repeats the release until the ttl ends the hold.
+    ///
+    /// # Cancel safety
+    /// Dropping the future hands the release to the watchdog.
+    pub async fn release(mut self) -> Result<Release> {
+        self.core.registry.unwatch(self.claim.id);
+        let core = self.core.clone();
+        // `self` lives across the await: dropped in the middle, or after a failure, it hands over to the watchdog.
+        let answer = core.ask(self.patience, core.store.release(&self.claim)).await;
+        let answer = answer.map_err(|error| core.explain(error, "release", &self.claim.name))?;
+        self.end(telemetry::End::Released);
+        Ok(answer)
+    }
+
+    /// Asks the store whether the lock is still held, and prolongs it: one round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when it is not; those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn confirm(&self) -> Result<()> {
+        self.lease.check()?;
+        let sent = self.core.env.now();
+        let claims = std::slice::from_ref(&self.claim);
+        let renewal = Box::pin(async {
+            let none =
+                || Err(Error::new(ErrorKind::Corrupt, "the store gave no answer to a renewal").unknown());
+            self.core.store.renew(claims).await.pop().unwrap_or_else(none)
+        });
+        match self
+            .core
+            .ask(self.patience, renewal)
+            .await
+            .map_err(|error| self.core.explain(error, "confirm", &self.claim.name))?
+        {
+            Renewal::Renewed { valid_for } => self.confirmed(sent, valid_for),
+            Renewal::Gone(reason) => Err(self.lose(Lost { reason, certain: true })),
+        }
+    }
+
+    /// Changes the hold in place: mode, note, ttl or binding. Never makes a new one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when there is none any more; [`ErrorKind::WouldDeadlock`] when others keep the change
+    /// from being granted; those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the change made or not made; the hold stays.
+    pub async fn amend(&mut self, change: impl FnOnce(&mut Claim)) -> Result<()> {
+        self.lease.check()?;
+        let mut claim = Claim { intent: Intent::Amend, ..self.claim.clone() };
+        change(&mut claim);
+        self.core.store.capability().admits(&claim).map_err(|error| error.lock(&claim.name))?;
+        let sent = self.core.env.now();
+        let answer = self.core.ask(self.patience, self.core.store.claim(&claim)).await;
+        match answer.map_err(|error| self.core.explain(error, "amend", &claim.name))? {
+            Standing::Granted(grant) => self.amended(claim, grant, sent),
+            Standing::Gone(reason) => Err(self.lose(Lost { reason, certain: true })),
+            Standing::Waiting(_) | Standing::Held(_) | Standing::Mismatch { .. } => {
+                let message = format!("the change to {} waits for other holders", claim.mode);
+                Err(Error::new(ErrorKind::WouldDeadlock, message)
+                    .lock(&claim.name)
+                    .hint("release first, then lock in the new mode"))
+            }
+        }
+    }
+
+    /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, whatever becomes of this
+    /// client, and whoever has the ticket can adopt or release it.
+    ///
+    /// # Errors
+    /// Those of [`Hold::amend`]; the lock is released then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future releases the lock.
+    pub async fn detach(mut self, keep_for: Duration) -> Result<Ticket> {
+        self.amend(|claim| {
+            claim.binding = Binding::Ttl;
+            claim.ttl = keep_for;
+        })
+        .await?;
+        self.core.registry.unwatch(self.claim.id);
+        let ticket = Ticket {
+            name: self.claim.name.clone(),
+            id: self.claim.id,
+            mode: self.claim.mode,
+            fence: self.lease.fencing_token(),
+        };
+        self.end(telemetry::End::Detached);
+        Ok(ticket)
+    }
+
+    fn amended(&mut self, claim: Claim, grant: Grant, sent: Moment) -> Result<()> {
+        self.claim = Claim { intent: Intent::Hold, ..claim };
+        self.lease.amended(self.claim.mode, grant.fence);
+        let claim = self.claim.clone();
+        self.core.registry.update(self.claim.id, |watched| watched.claim = claim);
+        self.confirmed(sent, grant.valid_for)
+    }
+
+    fn confirmed(&self, sent: Moment, valid_for: Duration) -> Result<()> {
+        let deadline = validity::deadline(sent, valid_for, self.core.store.capability().drift);
+        if !self.lease.confirm(deadline) {
+            self.lease.check()?;
+        }
+        self.core.registry.update(self.claim.id, |_| {});
+        Ok(())
+    }
+
+    fn lose(&self, lost: Lost) -> Error {
+        self.core.registry.unwatch(self.claim.id);
+        Error::from(self.lease.lose(lost)).lock(&self.claim.name).store(self.core.store.url())
+    }
+
+    /// The claim needs no more care.
+    fn end(&mut self, end: telemetry::End) {
+        if self.alive.take().is_some() {
+            telemetry::held(&self.core, &self.lease, end);
+        }
+    }
+}
+
+impl Deref for Hold {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.core.registry.unwatch(self.claim.id);
+        if let Some(alive) = self.alive.take() {
+            telemetry::held(&self.core, &self.lease, telemetry::End::Dropped);
+            self.core.registry.order(self.claim.clone(), None, Some(alive));
+        }
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.lease, f)
+    }
+}
+
+impl Engine {
+    /// Takes over the hold that a ticket stands for: it is bound to this client and renewed again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when the hold has ended; those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the hold as it was or bound to this client without a guard; then it ends by its
+    /// ttl, or with this client.
+    pub async fn adopt(&self, ticket: &Ticket, terms: &Terms) -> Result<Hold> {
+        self.admits(&ticket.name, ticket.mode, terms)?;
+        let alive = Some(self.0.registry.enlist()?);
+        let claim = Claim {
+            intent: Intent::Amend,
+            id: ticket.id,
+            ..self.template(&ticket.name, ticket.mode, terms, super::Wait::No)
+        };
+        let sent = self.0.env.now();
+        let answer =
+            self.0.store.claim(&claim).await.map_err(|error| self.0.explain(error, "adopt", &ticket.name))?;
+        let Standing::Granted(grant) = answer else {
+            let reason = if let Standing::Gone(reason) = answer { reason } else { crate::LostReason::Gone };
+            return Err(Error::from(Lost { reason, certain: true })
+                .verb("adopt")
+                .lock(&ticket.name)
+                .store(self.0.store.url()));
+        };
+        let claim = Claim { intent: Intent::Hold, ..claim };
+        Ok(Hold::new(&self.0, Granted { claim, grant, sent, alive }, terms))
+    }
+
+    /// Ends the hold that a ticket stands for.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it released or not; repeating is harmless.
+    pub async fn release_ticket(&self, ticket: &Ticket) -> Result<Release> {
+        let ttl = self.0.store.capability().ttl_max;
+        let claim = Claim { mode: ticket.mode, ..Claim::new(ticket.name.clone(), ticket.id, ttl) };
+        self.0.store.release(&claim).await.map_err(|error| self.0.explain(error, "release", &ticket.name))
+    }
+}
+
+/// A hold on paper: who has it can adopt or release the hold, from any process. Keep it as secret as the lock matters.
+///
+/// Its text form is the claim id followed by the sequencer, `CLAIM@MODE:TOKEN:NAME`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The lock.
+    pub name: LockName,
+    /// The proof of ownership.
+    pub id: ClaimId,
+    /// How it is held.
+    pub mode: Mode,
+    /// The token of the grant.
+    pub fence: Option<FencingToken>,
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("name", &self.name)
+            .field("mode", &self.mode)
+            .field("id", &self.id)
+            .finish()
+    }
+}
+
+/// The secret text form, for handing over. [`Debug`](fmt::Debug) shows no secret.
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A grant without a token is written with token 0, which no store grants.
+        let fence = self.fence.unwrap_or(FencingToken::NONE);
+        write!(f, "{}@{}", self.id, Sequencer::new(self.name.clone(), self.mode, fence))
+    }
+}
+
+impl FromStr for Ticket {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || {
+            Error::new(ErrorKind::Invalid, "this is not a ticket").hint(
+                "a ticket is what `leasehold hold` or `detach` printed, CLAIM@leasehold:MODE:TOKEN:NAME",
+            )
+        };
+        let (id, sequencer) = text.split_once('@').ok_or_else(refuse)?;
+        let sequencer: Sequencer = sequencer.parse().map_err(|_| refuse())?;
+        let fence = Some(sequencer.fencing_token()).filter(|fence| *fence != FencingToken::NONE);
+        Ok(Ticket {
+            id: id.parse().map_err(|_| refuse())?,
+            name: sequencer.name().clone(),
+            mode: sequencer.mode(),
+            fence,
+        })
+    }
+}

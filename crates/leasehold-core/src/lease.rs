@@ -1,0 +1,358 @@
+//! [`Lease`]: a granted claim as its holder sees it.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::{Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mode, Moment, Sequencer};
+
+/// How a lease stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Confirmed, and renewed in time.
+    Safe,
+    /// Still valid, but a renewal is overdue. It becomes [`Status::Safe`] again when one is confirmed.
+    Jeopardy,
+    /// Over. It never comes back.
+    Lost(Lost),
+}
+
+/// What a holder may know and do while it holds: ask for the time left, the fencing token, and be told of the loss.
+///
+/// Clones share one lease, so that every task under a guard can check it. A lease that is not renewed in time is lost
+/// at its deadline, and everything here says so from that instant on, without the network.
+#[derive(Clone)]
+pub struct Lease(Arc<Shared>);
+
+struct Shared {
+    env: Env,
+    id: ClaimId,
+    name: LockName,
+    granted: Moment,
+    hold_until: Option<Moment>,
+    deadline: AtomicU64,
+    terms: Mutex<Held>,
+    status: watch::Sender<Status>,
+}
+
+/// What may change while the lease lives.
+#[derive(Clone, Copy)]
+struct Held {
+    mode: Mode,
+    fence: Option<FencingToken>,
+}
+
+impl Lease {
+    pub(crate) fn new(
+        env: &Env,
+        claim: &Claim,
+        fence: Option<FencingToken>,
+        deadline: Moment,
+        hold_max: Option<Duration>,
+    ) -> Self {
+        let granted = env.now();
+        let hold_until = hold_max.map(|span| granted + span);
+        let deadline = deadline.min(hold_until.unwrap_or(deadline));
+        Lease(Arc::new(Shared {
+            env: env.clone(),
+            id: claim.id,
+            name: claim.name.clone(),
+            granted,
+            hold_until,
+            deadline: AtomicU64::new(deadline.nanos()),
+            terms: Mutex::new(Held { mode: claim.mode, fence }),
+            status: watch::Sender::new(Status::Safe),
+        }))
+    }
+
+    /// The lock.
+    pub fn name(&self) -> &LockName {
+        &self.0.name
+    }
+
+    /// The claim that was granted: the proof of ownership.
+    pub fn id(&self) -> ClaimId {
+        self.0.id
+    }
+
+    /// How the lock is held.
+    pub fn mode(&self) -> Mode {
+        self.held().mode
+    }
+
+    /// The token to present to every resource that this lock protects; `None` where the store cannot order grants.
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.held().fence
+    }
+
+    /// Name, mode and token in one printable string, to give to a third party.
+    pub fn sequencer(&self) -> Option<Sequencer> {
+        let held = self.held();
+        held.fence.map(|fence| Sequencer::new(self.0.name.clone(), held.mode, fence))
+    }
+
+    /// How long the lease is valid from now, if nothing is heard of the store. Zero once it is lost. No I/O.
+    pub fn remaining(&self) -> Duration {
+        match self.status() {
+            Status::Lost(_) => Duration::ZERO,
+            Status::Safe | Status::Jeopardy => self.deadline().since(self.0.env.now()),
+        }
+    }
+
+    /// The moment at which it is lost if nothing is heard of the store.
+    pub fn deadline(&self) -> Moment {
+        Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
+    }
+
+    /// How long it has been held.
+    pub fn age(&self) -> Duration {
+        self.0.env.now().since(self.0.granted)
+    }
+
+    /// Whether the lease is valid at this instant. Call it before each side effect. No I/O: it reads the clock, so
+    /// it is right also in the first instruction after the process was paused.
+    ///
+    /// # Errors
+    /// [`Lost`], from the deadline on for ever.
+    pub fn check(&self) -> Result<(), Lost> {
+        if let Status::Lost(lost) = *self.0.status.borrow() {
+            return Err(lost);
+        }
+        if self.0.env.now() < self.deadline() {
+            return Ok(());
+        }
+        Err(self.lose(self.lost_by_time()))
+    }
+
+    /// How the lease stands at this instant.
+    pub fn status(&self) -> Status {
+        match self.check() {
+            Err(lost) => Status::Lost(lost),
+            Ok(()) => *self.0.status.borrow(),
+        }
+    }
+
+    /// Waits until the status is another than `seen`, and answers it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn changed_from(&self, seen: Status) -> Status {
+        let mut status = self.0.status.subscribe();
+        match status.wait_for(|now| *now != seen).await {
+            Ok(now) => *now,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Completes when the lease is lost, no later than its deadline, with the reason. Never completes otherwise.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn lost(&self) -> Lost {
+        let mut status = self.0.status.subscribe();
+        let mut changes = pin!(async move {
+            match status.wait_for(|status| matches!(status, Status::Lost(_))).await {
+                Ok(_) => {}
+                Err(_) => std::future::pending().await,
+            }
+        });
+        poll_fn(|context| match self.check() {
+            Err(lost) => Poll::Ready(lost),
+            Ok(()) => match changes.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(self.check().err().unwrap_or(Lost::EXPIRED)),
+                Poll::Pending => Poll::Pending,
+            },
+        })
+        .await
+    }
+
+    /// Runs `work` while the lease is valid. The lease is checked before every poll, so a process that slept past
+    /// its deadline never executes another step of `work`; when it is lost, `work` is dropped.
+    ///
+    /// # Errors
+    /// [`Lost`] when the lease was lost before `work` was done, or by the time its last step had ended: what it did
+    /// may then overlap with the next holder, and only a fenced resource is safe.
+    ///
+    /// # Cancel safety
+    /// As cancel safe as `work`.
+    pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Lost> {
+        let mut work = pin!(work);
+        let mut lost = pin!(self.lost());
+        poll_fn(|context| {
+            if let Poll::Ready(lost) = lost.as_mut().poll(context) {
+                return Poll::Ready(Err(lost));
+            }
+            match work.as_mut().poll(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(output) => Poll::Ready(self.check().map(|()| output)),
+            }
+        })
+        .await
+    }
+
+    /// Takes over a confirmation by the store; answers whether the lease lives. What is lost stays lost.
+    pub(crate) fn confirm(&self, deadline: Moment) -> bool {
+        if self.check().is_err() {
+            return false;
+        }
+        let deadline = deadline.min(self.0.hold_until.unwrap_or(deadline));
+        self.0.deadline.fetch_max(deadline.nanos(), Ordering::AcqRel);
+        self.set_unless_lost(Status::Safe);
+        true
+    }
+
+    /// Takes over what an amendment changed.
+    pub(crate) fn amended(&self, mode: Mode, fence: Option<FencingToken>) {
+        *self.terms() = Held { mode, fence };
+    }
+
+    pub(crate) fn jeopardize(&self) {
+        self.set_unless_lost(Status::Jeopardy);
+    }
+
+    /// Ends the lease and answers why it ended: the first reason stays.
+    pub(crate) fn lose(&self, lost: Lost) -> Lost {
+        self.set_unless_lost(Status::Lost(lost));
+        match *self.0.status.borrow() {
+            Status::Lost(first) => first,
+            Status::Safe | Status::Jeopardy => lost,
+        }
+    }
+
+    /// What it means that the deadline has come.
+    pub(crate) fn lost_by_time(&self) -> Lost {
+        match self.0.hold_until {
+            Some(until) if until <= self.deadline() => Lost { reason: LostReason::HoldMax, certain: true },
+            _ => Lost::EXPIRED,
+        }
+    }
+
+    fn set_unless_lost(&self, status: Status) {
+        self.0.status.send_if_modified(|current| {
+            let changes = !matches!(current, Status::Lost(_)) && *current != status;
+            if changes {
+                *current = status;
+            }
+            changes
+        });
+    }
+
+    fn held(&self) -> Held {
+        *self.terms()
+    }
+
+    fn terms(&self) -> MutexGuard<'_, Held> {
+        self.0.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("name", &self.0.name)
+            .field("id", &self.0.id)
+            .field("mode", &self.mode())
+            .field("fencing_token", &self.fencing_token())
+            .field("remaining", &self.remaining())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::env::Virtual;
+
+    fn lease(world: &Virtual, hold_max: Option<Duration>) -> Lease {
+        let env = world.env();
+        let claim = Claim::new(LockName::new("x").unwrap(), ClaimId::from_bits(1), Duration::from_secs(10));
+        Lease::new(&env, &claim, None, env.now() + Duration::from_secs(10), hold_max)
+    }
+
+    #[test]
+    fn promise_3_check_is_exact_after_a_pause_with_nobody_telling() {
+        let world = Virtual::new(1);
+        let lease = lease(&world, None);
+        world.pause(Duration::from_nanos(9_999_999_999));
+        assert_eq!((lease.check(), lease.remaining()), (Ok(()), Duration::from_nanos(1)));
+        world.pause(Duration::from_nanos(1));
+        assert_eq!((lease.check(), lease.remaining()), (Err(Lost::EXPIRED), Duration::ZERO));
+    }
+
+    #[test]
+    fn promise_4_a_process_that_slept_past_the_deadline_executes_no_further_poll() {
+        let world = Virtual::new(1);
+        let lease = lease(&world, None);
+        let polls = AtomicU64::new(0);
+        let work = poll_fn(|_| {
+            polls.fetch_add(1, Ordering::AcqRel);
+            Poll::<()>::Pending
+        });
+        let mut run = pin!(lease.run(work));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(run.as_mut().poll(&mut context).is_pending());
+        world.pause(Duration::from_secs(10));
+        assert_eq!(run.as_mut().poll(&mut context), Poll::Ready(Err(Lost::EXPIRED)));
+        assert_eq!(polls.load(Ordering::Acquire), 1);
+    }
+
+    #[test]
+    fn work_whose_last_step_outlived_the_lease_is_not_called_done() {
+        let world = Virtual::new(1);
+        let lease = lease(&world, None);
+        let slow_step = async { world.pause(Duration::from_secs(11)) };
+        assert_eq!(world.block_on(lease.run(slow_step)), Err(Lost::EXPIRED));
+    }
+
+    #[test]
+    fn what_is_lost_stays_lost_and_keeps_its_first_reason() {
+        let world = Virtual::new(1);
+        let lease = lease(&world, None);
+        let gone = Lost { reason: LostReason::Gone, certain: true };
+        assert_eq!(lease.lose(gone), gone);
+        assert_eq!(lease.lose(Lost::EXPIRED), gone);
+        assert!(!lease.confirm(world.env().now() + Duration::from_secs(100)));
+        assert_eq!(lease.check(), Err(gone));
+    }
+
+    #[test]
+    fn promise_2_a_confirmation_that_comes_after_the_deadline_revives_nothing() {
+        let world = Virtual::new(1);
+        let lease = lease(&world, None);
+        world.pause(Duration::from_secs(10));
+        assert!(!lease.confirm(world.env().now() + Duration::from_secs(10)));
+        assert_eq!(lease.check(), Err(Lost::EXPIRED));
+    }
+
+    #[test]
+    fn jeopardy_is_announced_and_taken_back() {
+        let world = Virtual::new(1);
+        let lease = lease(&world, None);
+        lease.jeopardize();
+        assert_eq!(world.block_on(lease.changed_from(Status::Safe)), Status::Jeopardy);
+        assert!(lease.confirm(world.env().now() + Duration::from_secs(20)));
+        assert_eq!(lease.status(), Status::Safe);
+        assert_eq!(lease.remaining(), Duration::from_secs(20));
+    }
+
+    #[test]
+    fn hold_max_caps_every_confirmation() {
+        let world = Virtual::new(1);
+        let lease = lease(&world, Some(Duration::from_secs(15)));
+        assert!(lease.confirm(world.env().now() + Duration::from_secs(60)));
+        world.pause(Duration::from_secs(15));
+        assert_eq!(lease.check().unwrap_err().reason, LostReason::HoldMax);
+    }
+}

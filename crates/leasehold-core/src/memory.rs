@@ -1,0 +1,353 @@
+//! [`Memory`]: the reference store. One process, any number of clients, nothing on disk.
+//!
+//! Every other store is compared with it. It lives by [`Env`]'s clock alone, so it runs in virtual time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Fencing,
+    FencingToken, Interest, Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Wake,
+    decide::document::Document,
+};
+
+/// A client of a lock system that lives in this process's memory.
+///
+/// Clones of one client share its session; [`Memory::client`] opens another session on the same locks.
+///
+/// ```
+/// use leasehold_core::{Claim, ClaimId, Env, LockName, Standing, Store, memory::Memory};
+/// use std::time::Duration;
+/// # fn main() -> leasehold_core::Result<()> {
+/// let world = leasehold_core::env::Virtual::new(1);
+/// let store = Memory::new(world.env());
+/// let claim = Claim::new(LockName::new("a")?, ClaimId::mint(&world.env()), Duration::from_secs(10));
+/// let standing = world.block_on(store.claim(&claim))?;
+/// assert!(matches!(standing, Standing::Granted(_)));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Memory {
+    session: Arc<Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    number: u64,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    env: Env,
+    capability: Capability,
+    state: Mutex<Locks>,
+}
+
+#[derive(Default, Debug)]
+struct Locks {
+    sessions: u64,
+    closed: Vec<u64>,
+    fence: u64,
+    documents: BTreeMap<LockName, Document>,
+    subscribers: BTreeMap<LockName, Vec<Subscriber>>,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    interest: Interest,
+    bell: Weak<Notify>,
+}
+
+impl Memory {
+    /// A new, empty lock system and its first client.
+    pub fn new(env: Env) -> Self {
+        let capability = Capability {
+            scheme: "memory",
+            shared: true,
+            permits: true,
+            fifo: true,
+            fencing: Fencing::UntilRestart,
+            liveness: Liveness::Process,
+            wakes: true,
+            detach: true,
+            lock_delay: true,
+            ttl_min: Duration::from_millis(10),
+            ttl_max: Duration::from_secs(3600 * 24 * 365),
+            drift: Drift::SAME_CLOCK,
+        };
+        Memory::on(Arc::new(Shared { env, capability, state: Mutex::default() }))
+    }
+
+    /// Another client of the same locks, with a session of its own.
+    #[must_use]
+    pub fn client(&self) -> Self {
+        Memory::on(self.session.shared.clone())
+    }
+
+    fn on(shared: Arc<Shared>) -> Self {
+        let number = {
+            let mut locks = shared.lock();
+            locks.sessions += 1;
+            locks.sessions
+        };
+        Memory { session: Arc::new(Session { number, shared }) }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.session.shared
+    }
+
+    fn claim_now(&self, claim: &Claim) -> Result<Standing> {
+        let shared = self.shared();
+        shared.capability.admits(claim)?;
+        let (now, wall_us) = (shared.env.now(), shared.env.wall_us());
+        let mut locks = shared.lock();
+        locks.refuse_closed(self.session.number)?;
+        let locks = &mut *locks;
+        let fence = &mut locks.fence;
+        let draw = |floor: Option<FencingToken>| {
+            let token = FencingToken::after(*fence, floor.map_or(wall_us, |floor| floor.get().max(wall_us)))?;
+            *fence = token.get();
+            Ok(Some(token))
+        };
+        let document = locks.documents.entry(claim.name.clone()).or_default();
+        let session = (claim.binding == Binding::Client).then_some(self.session.number);
+        let standing = document.claim(claim, session, now, draw)?;
+        locks.settle(&claim.name);
+        Ok(standing)
+    }
+
+    fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut Document) -> T) -> Result<T> {
+        let mut locks = self.shared().lock();
+        locks.refuse_closed(self.session.number)?;
+        let answer = verb(locks.documents.entry(name.clone()).or_default());
+        locks.settle(name);
+        Ok(answer)
+    }
+
+    fn snapshot(&self, locks: &Locks, name: &LockName) -> Snapshot {
+        let now = self.shared().env.now();
+        let (holders, waiters) =
+            locks.documents.get(name).map_or_else(Default::default, |document| document.contenders(now));
+        let fence = FencingToken::new(locks.fence).ok().filter(|fence| fence.get() > 0);
+        Snapshot { name: name.clone(), holders, waiters, fence }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Locks> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_session(&self, number: u64) {
+        let now = self.env.now();
+        let mut locks = self.lock();
+        if locks.closed.contains(&number) {
+            return;
+        }
+        locks.closed.push(number);
+        let names: Vec<_> = locks.documents.keys().cloned().collect();
+        for name in names {
+            if let Some(document) = locks.documents.get_mut(&name) {
+                document.expire(now);
+                document.end_session(number, now);
+            }
+            locks.settle(&name);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.end_session(self.number);
+    }
+}
+
+impl Locks {
+    fn refuse_closed(&self, session: u64) -> Result<()> {
+        if self.closed.contains(&session) {
+            return Err(
+                Error::new(ErrorKind::Closed, "this client of the memory store is closed").store("memory:")
+            );
+        }
+        Ok(())
+    }
+
+    /// After a verb: wake whom it concerns, and forget a lock that nobody uses.
+    fn settle(&mut self, name: &LockName) {
+        let Some(document) = self.documents.get_mut(name) else { return };
+        let changed = !document.take_changes().is_empty();
+        let runnable: Vec<ClaimId> = document.runnable().map(|entry| entry.id).collect();
+        if document.entries().is_empty() {
+            self.documents.remove(name);
+        }
+        let Some(subscribers) = self.subscribers.get_mut(name) else { return };
+        subscribers.retain(|subscriber| {
+            let Some(bell) = subscriber.bell.upgrade() else { return false };
+            let rings = match subscriber.interest {
+                Interest::Changes => changed,
+                Interest::Turn(id) => runnable.contains(&id),
+            };
+            if rings {
+                bell.notify_one();
+            }
+            true
+        });
+        if subscribers.is_empty() {
+            self.subscribers.remove(name);
+        }
+    }
+}
+
+struct Bell(Arc<Notify>);
+
+impl Wake for Bell {
+    fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.0.notified().await;
+            Ok(())
+        })
+    }
+}
+
+impl Store for Memory {
+    fn capability(&self) -> &Capability {
+        &self.shared().capability
+    }
+
+    fn url(&self) -> &str {
+        "memory:"
+    }
+
+    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
+        Box::pin(async move { self.claim_now(claim) })
+    }
+
+    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
+        Box::pin(async move {
+            let now = self.shared().env.now();
+            claims
+                .iter()
+                .map(|claim| self.change(&claim.name, |document| document.renew(claim, now)))
+                .collect()
+        })
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
+        Box::pin(async move {
+            let now = self.shared().env.now();
+            self.change(&claim.name, |document| document.release(claim.id, now))
+        })
+    }
+
+    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
+        Box::pin(async move {
+            let bell = Arc::new(Notify::new());
+            let mut locks = self.shared().lock();
+            locks.refuse_closed(self.session.number)?;
+            let subscriber = Subscriber { interest, bell: Arc::downgrade(&bell) };
+            let subscribers = locks.subscribers.entry(name.clone()).or_default();
+            subscribers.retain(|other| other.bell.strong_count() > 0);
+            subscribers.push(subscriber);
+            Ok(Box::new(Bell(bell)) as Box<dyn Wake>)
+        })
+    }
+
+    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
+        Box::pin(async move {
+            let locks = self.shared().lock();
+            locks.refuse_closed(self.session.number)?;
+            Ok(self.snapshot(&locks, name))
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
+        Box::pin(async move {
+            let locks = self.shared().lock();
+            locks.refuse_closed(self.session.number)?;
+            let named = locks.documents.keys().filter(|name| name.as_str().starts_with(prefix));
+            let snapshots = named.map(|name| self.snapshot(&locks, name));
+            Ok(snapshots.filter(|it| !it.holders.is_empty() || !it.waiters.is_empty()).take(limit).collect())
+        })
+    }
+
+    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
+        Box::pin(async move {
+            let (now, wall_us) = (self.shared().env.now(), self.shared().env.wall_us());
+            let evicted = self.change(name, |document| document.force_release(now))?;
+            let mut locks = self.shared().lock();
+            locks.fence = FencingToken::after(locks.fence, wall_us)?.get();
+            Ok(evicted)
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.shared().end_session(self.session.number);
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Queueing, env::Virtual};
+
+    fn claim(world: &Virtual, queueing: Queueing) -> Claim {
+        let name = LockName::new("x").unwrap();
+        Claim { queueing, ..Claim::new(name, ClaimId::mint(&world.env()), Duration::from_secs(10)) }
+    }
+
+    #[test]
+    fn a_release_wakes_the_first_in_the_queue_and_only_it() {
+        let world = Virtual::new(1);
+        let store = Memory::new(world.env());
+        world.block_on(async {
+            let (holder, first, second) =
+                (claim(&world, Queueing::No), claim(&world, Queueing::Fifo), claim(&world, Queueing::Fifo));
+            store.claim(&holder).await.unwrap();
+            store.claim(&first).await.unwrap();
+            store.claim(&second).await.unwrap();
+            let mut first_wake = store.watch(&first.name, Interest::Turn(first.id)).await.unwrap();
+            let mut second_wake = store.watch(&second.name, Interest::Turn(second.id)).await.unwrap();
+            store.release(&holder).await.unwrap();
+            first_wake.wait().await.unwrap();
+            let soon = world.env().now() + Duration::from_secs(1);
+            assert!(world.env().until(soon, second_wake.wait()).await.is_none());
+        });
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_lock_that_nobody_uses() {
+        let world = Virtual::new(1);
+        let store = Memory::new(world.env());
+        world.block_on(async {
+            let holder = claim(&world, Queueing::No);
+            store.claim(&holder).await.unwrap();
+            drop(store.watch(&holder.name, Interest::Changes).await.unwrap());
+            store.release(&holder).await.unwrap();
+        });
+        let locks = store.shared().lock();
+        assert!(locks.documents.is_empty() && locks.subscribers.is_empty());
+    }
+
+    #[test]
+    fn a_dropped_client_frees_its_holds() {
+        let world = Virtual::new(1);
+        let store = Memory::new(world.env());
+        let other = store.client();
+        world.block_on(async {
+            store.claim(&claim(&world, Queueing::No)).await.unwrap();
+            drop(store);
+            let standing = other.claim(&claim(&world, Queueing::No)).await.unwrap();
+            assert!(matches!(standing, Standing::Granted(_)));
+        });
+    }
+}
