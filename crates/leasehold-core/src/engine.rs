@@ -74,6 +74,71 @@ impl Default for Terms {
     }
 }
 
+impl Terms {
+    /// Sets how long the store keeps the hold without news of us.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Leaves the hold to end at its first deadline.
+    #[must_use]
+    pub fn without_renewal(mut self) -> Self {
+        self.renew = false;
+        self
+    }
+
+    /// Bounds how long the watchdog renews.
+    #[must_use]
+    pub fn hold_max(mut self, hold_max: Duration) -> Self {
+        self.hold_max = Some(hold_max);
+        self
+    }
+
+    /// Queues in order, overtaken by nobody.
+    #[must_use]
+    pub fn fair(mut self) -> Self {
+        self.fair = true;
+        self
+    }
+
+    /// Keeps the lock shut for a while after an end without release.
+    #[must_use]
+    pub fn lock_delay(mut self, lock_delay: Duration) -> Self {
+        self.lock_delay = lock_delay;
+        self
+    }
+
+    /// Lets the hold outlive its client.
+    #[must_use]
+    pub fn outlives_client(mut self) -> Self {
+        self.binding = Binding::Ttl;
+        self
+    }
+
+    /// Refuses a store whose tokens do not survive its restart.
+    #[must_use]
+    pub fn require_fencing(mut self) -> Self {
+        self.fencing = Require::Durable;
+        self
+    }
+
+    /// Sets for how long a failing store is asked again.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Says who and why.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<Arc<str>>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+}
+
 /// One client of one store. Clones are the same client.
 #[derive(Clone)]
 pub struct Engine(Arc<Core>);

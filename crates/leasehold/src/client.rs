@@ -1,0 +1,224 @@
+//! [`Client`]: one connection to one lock system.
+
+use std::{sync::Arc, time::Duration};
+
+use leasehold_core::{
+    Engine, Env, LockName, Mode, Result, Sequencer, Snapshot, Stance, Store, Terms, Ticket, Wait, Wake,
+    engine::Observer,
+};
+
+use crate::{Contender, Mutex, MutexGuard, Note, Release, RwLock, Semaphore};
+
+/// A client of one store. Clones are the same client: one session, one watchdog.
+#[derive(Clone, Debug)]
+pub struct Client {
+    engine: Engine,
+    terms: Terms,
+}
+
+impl Client {
+    /// Makes a client of a store of your own, in the machine's own [`Env`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`](crate::ErrorKind) when the background threads cannot be started.
+    pub fn with_store(store: impl Store) -> Result<Client> {
+        Ok(Client::with_env(Arc::new(store), Env::system()?))
+    }
+
+    /// Makes a client of a store in another world: a virtual clock, for tests.
+    pub fn with_env(store: Arc<dyn Store>, env: Env) -> Client {
+        let note = Note::of_this_process().to_string();
+        Client { engine: Engine::new(store, env), terms: Terms::default().note(note) }
+    }
+
+    /// The same client with other terms for the locks that it makes from now on.
+    #[must_use]
+    pub fn with_terms(mut self, change: impl FnOnce(Terms) -> Terms) -> Client {
+        self.terms = change(self.terms);
+        self
+    }
+
+    /// The terms of the locks that it makes.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Describes a mutual exclusion lock. No I/O.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind) for a bad name or terms that the store cannot keep,
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind) for what it lacks.
+    pub fn mutex(&self, name: impl AsRef<str>) -> Result<Mutex> {
+        Mutex::new(self.describe(name, Mode::Exclusive)?)
+    }
+
+    /// Describes a readers-writer lock. A mutex of the same name is its writer side.
+    ///
+    /// # Errors
+    /// As [`Client::mutex`].
+    pub fn rw_lock(&self, name: impl AsRef<str>) -> Result<RwLock> {
+        RwLock::new(self.describe(name, Mode::Shared)?)
+    }
+
+    /// Describes a semaphore of `permits` places. All users of the name must state the same number.
+    ///
+    /// # Errors
+    /// As [`Client::mutex`]; also for 0 permits.
+    pub fn semaphore(&self, name: impl AsRef<str>, permits: u32) -> Result<Semaphore> {
+        Semaphore::new(self.describe(name, Mode::Permits { take: 1, of: permits })?, permits)
+    }
+
+    /// Takes over the hold that a ticket stands for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`](crate::ErrorKind) when it has ended; [`ErrorKind::Mismatch`](crate::ErrorKind) when the
+    /// ticket is not one of a mutex; those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the hold without a guard until its ttl.
+    pub async fn adopt(&self, ticket: &Ticket) -> Result<MutexGuard> {
+        let hold = self.engine.adopt(ticket, &self.terms).await?;
+        Ok(MutexGuard::new(hold))
+    }
+
+    /// Ends the hold that a ticket stands for.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Repeat it when in doubt.
+    pub async fn release(&self, ticket: &Ticket) -> Result<Release> {
+        self.engine.release_ticket(ticket).await
+    }
+
+    /// Who holds a lock and who waits for it.
+    ///
+    /// # Errors
+    /// Those of the store; a bad name.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn inspect(&self, name: impl AsRef<str>) -> Result<Snapshot> {
+        self.engine.inspect(&LockName::new(name)?).await
+    }
+
+    /// The locks in use whose names begin with `prefix`, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        self.engine.list(prefix, limit).await
+    }
+
+    /// Throws out whoever holds a lock, and raises its fencing counter, so that their late writes are refused.
+    ///
+    /// # Errors
+    /// Those of the store; a bad name.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves it done or not done.
+    pub async fn force_release(&self, name: impl AsRef<str>) -> Result<Vec<Contender>> {
+        self.engine.force_release(&LockName::new(name)?).await
+    }
+
+    /// Whether the grant that a sequencer speaks of still holds the lock, by the store's word.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn check(&self, sequencer: &Sequencer) -> Result<bool> {
+        let snapshot = self.engine.inspect(sequencer.name()).await?;
+        Ok(snapshot.holders.iter().any(|holder| {
+            holder.stance == Stance::Holding
+                && holder.fence == Some(sequencer.fencing_token())
+                && holder.mode == Some(sequencer.mode())
+        }))
+    }
+
+    /// Ends the client: what it still holds is lost and released, and what is being released is awaited for at most
+    /// `patience`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind) when releases were still under way.
+    pub async fn close(&self, patience: Duration) -> Result<()> {
+        self.engine.close(patience).await
+    }
+
+    /// The engine, for primitives of your own.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn describe(&self, name: impl AsRef<str>, mode: Mode) -> Result<Description> {
+        let description = Description {
+            client: self.clone(),
+            name: LockName::new(name)?,
+            mode,
+            terms: self.terms.clone(),
+            observer: None,
+        };
+        description.admitted()
+    }
+}
+
+/// What every lock is made of: a name, a mode and terms, on a client.
+#[derive(Clone)]
+pub(crate) struct Description {
+    pub(crate) client: Client,
+    pub(crate) name: LockName,
+    pub(crate) mode: Mode,
+    pub(crate) terms: Terms,
+    pub(crate) observer: Option<Observer>,
+}
+
+impl Description {
+    pub(crate) fn with_terms(mut self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+        self.terms = change(self.terms);
+        self.admitted()
+    }
+
+    pub(crate) fn admitted(self) -> Result<Self> {
+        self.client.engine.admits(&self.name, self.mode, &self.terms)?;
+        Ok(self)
+    }
+
+    pub(crate) async fn acquire(&self, mode: Mode, wait: Wait) -> Result<Option<leasehold_core::Hold>> {
+        self.client.engine.acquire(&self.name, mode, &self.terms, wait, self.observer.as_ref()).await
+    }
+
+    pub(crate) async fn acquire_forever(&self, mode: Mode) -> Result<leasehold_core::Hold> {
+        match self.acquire(mode, Wait::Forever).await? {
+            Some(hold) => Ok(hold),
+            None => Err(leasehold_core::Error::new(
+                leasehold_core::ErrorKind::Closed,
+                "waiting for ever has ended",
+            )),
+        }
+    }
+
+    pub(crate) async fn inspect(&self) -> Result<Snapshot> {
+        self.client.engine.inspect(&self.name).await
+    }
+
+    #[expect(dead_code, reason = "used by the primitives that observe")]
+    pub(crate) async fn changes(&self) -> Result<Box<dyn Wake>> {
+        self.client.engine.changes(&self.name).await
+    }
+}
+
+impl std::fmt::Debug for Description {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Description")
+            .field("name", &self.name)
+            .field("mode", &self.mode)
+            .field("terms", &self.terms)
+            .field("store", &self.client.engine.store().url())
+            .finish()
+    }
+}

@@ -1,0 +1,143 @@
+//! The guards: a held lock as a value. Dropping one releases the lock in the background.
+
+use std::{fmt, ops::Deref, time::Duration};
+
+use leasehold_core::{Error, Hold, Lease, Mode, Release, Result, Ticket};
+
+/// Defines a guard: an RAII value around a [`Hold`] that derefs to its [`Lease`].
+macro_rules! guard {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[must_use = "dropping the guard releases the lock"]
+        #[derive(Debug)]
+        pub struct $name {
+            pub(crate) hold: Hold,
+        }
+
+        impl $name {
+            pub(crate) fn new(hold: Hold) -> Self {
+                $name { hold }
+            }
+
+            /// The lease, to share with tasks that work under this guard.
+            pub fn lease(&self) -> &Lease {
+                self.hold.lease()
+            }
+
+            /// Gives the lock back and waits for the store's answer; [`Release::NotHeld`] says that it was lost before.
+            ///
+            /// # Errors
+            /// Those of the store. The watchdog repeats the release until the ttl has ended the hold.
+            ///
+            /// # Cancel safety
+            /// Dropping the future hands the release to the watchdog.
+            pub async fn release(self) -> Result<Release> {
+                self.hold.release().await
+            }
+
+            /// Asks the store whether the lock is still held, and prolongs it: one round trip.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Lost`](crate::ErrorKind) when it is not; those of the store.
+            ///
+            /// # Cancel safety
+            /// Cancel safe.
+            pub async fn confirm(&self) -> Result<()> {
+                self.hold.confirm().await
+            }
+
+            /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, and whoever has the
+            /// ticket can adopt or release it, from any process.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Lost`](crate::ErrorKind), those of the store; the lock is released then.
+            ///
+            /// # Cancel safety
+            /// Dropping the future releases the lock.
+            pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
+                self.hold.detach(keep_for).await
+            }
+        }
+
+        impl Deref for $name {
+            type Target = Lease;
+
+            fn deref(&self) -> &Lease {
+                self.hold.lease()
+            }
+        }
+    };
+}
+
+guard! {
+    /// A held [`Mutex`](crate::Mutex).
+    MutexGuard
+}
+
+guard! {
+    /// The shared side of a held [`RwLock`](crate::RwLock).
+    ReadGuard
+}
+
+guard! {
+    /// The exclusive side of a held [`RwLock`](crate::RwLock).
+    WriteGuard
+}
+
+guard! {
+    /// Held places of a [`Semaphore`](crate::Semaphore).
+    Permit
+}
+
+impl WriteGuard {
+    /// Lets readers in while going on to read: the lock is never free in between, and the token stays the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`](crate::ErrorKind), those of the store; the lock is released then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future releases the lock.
+    pub async fn downgrade(mut self) -> Result<ReadGuard> {
+        self.hold.amend(|claim| claim.mode = Mode::Shared).await?;
+        Ok(ReadGuard::new(self.hold))
+    }
+}
+
+impl ReadGuard {
+    /// Becomes the writer if there is no other reader; never waits, because two readers that wait for each other to
+    /// leave would wait for ever.
+    ///
+    /// # Errors
+    /// [`UpgradeRefused`] gives the guard back, with [`ErrorKind::WouldDeadlock`](crate::ErrorKind) when there are
+    /// other readers. Release it and lock for writing instead; what was read must be read again then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future releases the lock.
+    pub async fn upgrade(mut self) -> Result<WriteGuard, UpgradeRefused> {
+        match self.hold.amend(|claim| claim.mode = Mode::Exclusive).await {
+            Ok(()) => Ok(WriteGuard::new(self.hold)),
+            Err(error) => Err(UpgradeRefused { guard: self, error }),
+        }
+    }
+}
+
+/// An upgrade that was not granted: the guard, as it was, and why.
+#[derive(Debug)]
+pub struct UpgradeRefused {
+    /// The read guard.
+    pub guard: ReadGuard,
+    /// Why.
+    pub error: Error,
+}
+
+impl fmt::Display for UpgradeRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "upgrade refused: {}", self.error)
+    }
+}
+
+impl std::error::Error for UpgradeRefused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

@@ -1,0 +1,34 @@
+//! Distributed locks that tell you when they stop being locks.
+//!
+//! A lock is a cheap description ([`Mutex`], [`RwLock`], [`Semaphore`], …) made by a [`Client`] of one store. Locking
+//! answers a guard, which is a [`Lease`]: it knows its deadline and its fencing token, it is renewed in the background,
+//! and it tells when it is lost, no later than its deadline and without the network.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+//! let locks = leasehold::Client::connect("memory:").await?;
+//! let guard = locks.mutex("billing/42")?.lock().await?;
+//! let token = guard.fencing_token();                    // present it to the resource, which refuses lower ones
+//! guard.run(async { /* dropped the moment the lease is lost */ }).await?;
+//! guard.release().await?;                               // or drop it: the watchdog releases it
+//! # let _ = token; Ok(()) }
+//! ```
+
+mod client;
+mod guard;
+mod mutex;
+mod note;
+mod rw_lock;
+mod semaphore;
+
+pub use client::Client;
+pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
+pub use leasehold_core::{
+    Busy, Capability, ClaimId, Contender, Env, Error, ErrorKind, FencingToken, Lease, LockName, Lost,
+    LostReason, Mode, Outcome, Release, Require, Result, Sequencer, Snapshot, Stance, Status, Store, Terms,
+    Ticket, engine::Observer,
+};
+pub use mutex::Mutex;
+pub use note::Note;
+pub use rw_lock::RwLock;
+pub use semaphore::Semaphore;
