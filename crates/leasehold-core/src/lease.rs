@@ -148,8 +148,9 @@ impl Lease {
     /// Cancel safe.
     pub async fn changed_from(&self, seen: Status) -> Status {
         let mut status = self.0.status.subscribe();
-        match status.wait_for(|now| *now != seen).await {
-            Ok(now) => *now,
+        let changed = status.wait_for(|now| *now != seen).await.map(|now| *now);
+        match changed {
+            Ok(now) => now,
             Err(_) => std::future::pending().await,
         }
     }
@@ -161,9 +162,10 @@ impl Lease {
     pub async fn lost(&self) -> Lost {
         let mut status = self.0.status.subscribe();
         let mut changes = pin!(async move {
-            match status.wait_for(|status| matches!(status, Status::Lost(_))).await {
-                Ok(_) => {}
-                Err(_) => std::future::pending().await,
+            let is_lost = |status: &Status| matches!(status, Status::Lost(_));
+            let closed = status.wait_for(is_lost).await.is_err();
+            if closed {
+                std::future::pending().await
             }
         });
         poll_fn(|context| match self.check() {
