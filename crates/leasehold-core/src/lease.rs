@@ -284,6 +284,15 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_lease_may_move_between_threads() {
+        fn send<T: Send>(_: T) {}
+        let lease = lease(&Virtual::new(1), None);
+        send(lease.lost());
+        send(lease.changed_from(Status::Safe));
+        send(lease.run(async {}));
+    }
+
+    #[test]
     fn promise_3_check_is_exact_after_a_pause_with_nobody_telling() {
         let world = Virtual::new(1);
         let lease = lease(&world, None);

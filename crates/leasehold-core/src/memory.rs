@@ -3,7 +3,7 @@
 //! Every other store is compared with it. It lives by [`Env`]'s clock alone, so it runs in virtual time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use crate::{
     Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Fencing,
-    FencingToken, Interest, Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Wake,
-    decide::document::Document,
+    FencingToken, Grant, Interest, Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store,
+    Wake, decide::document::Document,
 };
 
 /// A client of a lock system that lives in this process's memory.
@@ -52,7 +52,8 @@ struct Shared {
 #[derive(Default, Debug)]
 struct Locks {
     sessions: u64,
-    closed: Vec<u64>,
+    /// The sessions that are neither closed nor dropped.
+    open: HashSet<u64>,
     fence: u64,
     documents: BTreeMap<LockName, Document>,
     subscribers: BTreeMap<LockName, Vec<Subscriber>>,
@@ -94,7 +95,9 @@ impl Memory {
         let number = {
             let mut locks = shared.lock();
             locks.sessions += 1;
-            locks.sessions
+            let number = locks.sessions;
+            locks.open.insert(number);
+            number
         };
         Memory { session: Arc::new(Session { number, shared }) }
     }
@@ -119,6 +122,10 @@ impl Memory {
         let document = locks.documents.entry(claim.name.clone()).or_default();
         let session = (claim.binding == Binding::Client).then_some(self.session.number);
         let standing = document.claim(claim, session, now, draw)?;
+        if let Standing::Granted(Grant { fence: Some(token), .. }) = &standing {
+            // A floor may have lifted the token of a hold: later tokens are above it.
+            locks.fence = locks.fence.max(token.get());
+        }
         locks.settle(&claim.name);
         Ok(standing)
     }
@@ -148,10 +155,9 @@ impl Shared {
     fn end_session(&self, number: u64) {
         let now = self.env.now();
         let mut locks = self.lock();
-        if locks.closed.contains(&number) {
+        if !locks.open.remove(&number) {
             return;
         }
-        locks.closed.push(number);
         let names: Vec<_> = locks.documents.keys().cloned().collect();
         for name in names {
             if let Some(document) = locks.documents.get_mut(&name) {
@@ -171,7 +177,7 @@ impl Drop for Session {
 
 impl Locks {
     fn refuse_closed(&self, session: u64) -> Result<()> {
-        if self.closed.contains(&session) {
+        if !self.open.contains(&session) {
             return Err(
                 Error::new(ErrorKind::Closed, "this client of the memory store is closed").store("memory:")
             );
@@ -182,8 +188,8 @@ impl Locks {
     /// After a verb: wake whom it concerns, and forget a lock that nobody uses.
     fn settle(&mut self, name: &LockName) {
         let Some(document) = self.documents.get_mut(name) else { return };
+        let runnable: Vec<ClaimId> = document.to_wake().into_iter().map(|entry| entry.id).collect();
         let changed = !document.take_changes().is_empty();
-        let runnable: Vec<ClaimId> = document.runnable().map(|entry| entry.id).collect();
         if document.entries().is_empty() {
             self.documents.remove(name);
         }

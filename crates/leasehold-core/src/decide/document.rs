@@ -1,53 +1,17 @@
 //! The state of one lock and what each verb makes of it: the one state machine behind every store that reads its
 //! whole state, decides, and writes it back (memory, SQLite, compare-and-swap stores).
 
-use std::{sync::Arc, time::Duration};
+mod entry;
+
+use std::time::Duration;
 
 use super::grant::{Place, Verdict, grant, runnable};
+pub use entry::{Entry, State};
+
 use crate::{
     Binding, Busy, Claim, ClaimId, Contender, FencingToken, Grant, Intent, LostReason, Mode, Moment,
     Queueing, Release, Renewal, Result, Stance, Standing,
 };
-
-/// What an entry is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// It has a place in the queue.
-    Waiting,
-    /// It holds the lock.
-    Held,
-    /// It ended without a release; its lock-delay keeps the lock shut.
-    Delaying,
-    /// It was released by force. It keeps nobody out; it is kept so that its holder can be told why.
-    Revoked,
-}
-
-/// One claim as the store has it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// The order of arrival, unique within the document.
-    pub seq: u64,
-    /// Whose it is.
-    pub id: ClaimId,
-    /// What it is doing.
-    pub state: State,
-    /// How it shares.
-    pub mode: Mode,
-    /// Whether it lets itself be overtaken.
-    pub queueing: Queueing,
-    /// When it ends without news, on the store's clock.
-    pub expires: Moment,
-    /// Since when it is in this state, on the store's clock.
-    pub since: Moment,
-    /// How long the lock stays shut after an unclean end.
-    pub lock_delay: Duration,
-    /// The session whose end ends it; `None` when only time does.
-    pub session: Option<u64>,
-    /// The token of its grant.
-    pub fence: Option<FencingToken>,
-    /// For people.
-    pub note: Option<Arc<str>>,
-}
 
 /// What a verb changed, for a store that writes rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -230,6 +194,24 @@ impl Document {
         runnable(&places).into_iter().map(move |place| &self.entries[indices[place]])
     }
 
+    /// Those who wait and are to be told after a verb: whom it let in and, if it began a lock-delay, who comes after
+    /// that, because they sleep until the hold would have ended. Call it once a verb, before [`Document::take_changes`].
+    pub fn to_wake(&self) -> Vec<&Entry> {
+        let began_delay = self.changes.iter().any(|change| match change {
+            Change::Put(seq) => self.entry(*seq).is_some_and(|entry| entry.state == State::Delaying),
+            Change::Remove(_) => false,
+        });
+        if !began_delay {
+            return self.runnable().collect();
+        }
+        let (places, indices) = self.places();
+        let stays: Vec<usize> = (0..places.len())
+            .filter(|&place| self.entries[indices[place]].state != State::Delaying)
+            .collect();
+        let staying: Vec<Place> = stays.iter().map(|&place| places[place]).collect();
+        runnable(&staying).into_iter().map(|at| &self.entries[indices[stays[at]]]).collect()
+    }
+
     /// Those who keep `id` out: the sessions to look at when it waits.
     pub fn blockers_of(&self, id: ClaimId) -> impl Iterator<Item = &Entry> {
         let mine = self.entries.iter().position(|entry| entry.id == id).unwrap_or(self.entries.len());
@@ -246,8 +228,14 @@ impl Document {
 
     /// Those who hold or keep the lock shut, and those who wait.
     pub fn contenders(&self, now: Moment) -> (Vec<Contender>, Vec<Contender>) {
-        let alive = |entry: &&Entry| entry.expires > now && entry.state != State::Revoked;
-        let all = self.entries.iter().filter(alive).map(|entry| entry.contender(now));
+        // As they are at `now`: an expired hold whose lock-delay runs is shown as that.
+        let mut then = self.clone();
+        then.expire(now);
+        let all = then
+            .entries
+            .iter()
+            .filter(|entry| entry.state != State::Revoked)
+            .map(|entry| entry.contender(now));
         all.partition(|contender| contender.stance != Stance::Waiting)
     }
 
@@ -376,31 +364,6 @@ impl Document {
     fn remove(&mut self, at: usize) {
         let entry = self.entries.remove(at);
         self.changes.push(Change::Remove(entry.seq));
-    }
-}
-
-impl Entry {
-    /// Whether it keeps others out.
-    pub fn holds(&self) -> bool {
-        matches!(self.state, State::Held | State::Delaying)
-    }
-
-    /// As `inspect` shows it at `now`.
-    pub fn contender(&self, now: Moment) -> Contender {
-        let stance = match self.state {
-            State::Waiting => Stance::Waiting,
-            State::Held | State::Revoked => Stance::Holding,
-            State::Delaying => Stance::Delaying,
-        };
-        Contender {
-            tag: Contender::tag_of(self.id),
-            stance,
-            mode: Some(self.mode),
-            expires_in: Some(self.expires.since(now)),
-            age: Some(now.since(self.since)),
-            fence: self.fence,
-            note: self.note.clone(),
-        }
     }
 }
 

@@ -116,8 +116,8 @@ impl Hold {
         }
     }
 
-    /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, whatever becomes of this
-    /// client, and whoever has the ticket can adopt or release it.
+    /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, or for what it had left if
+    /// that is longer, whatever becomes of this client. Whoever has the ticket can adopt or release it.
     ///
     /// # Errors
     /// Those of [`Hold::amend`]; the lock is released then.
@@ -130,6 +130,24 @@ impl Hold {
             claim.ttl = keep_for;
         })
         .await?;
+        Ok(self.let_go())
+    }
+
+    /// Lets go of a hold of [`Binding::Ttl`] as it stands, without I/O: it lives on in the store until its ttl ends it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a hold that is bound to its client, [`ErrorKind::Lost`] for one that has ended;
+    /// the lock is released then.
+    pub fn leave(mut self) -> Result<Ticket> {
+        if self.claim.binding != Binding::Ttl {
+            let message = "only a hold that outlives its client can be left as it stands";
+            return Err(Error::new(ErrorKind::Unsupported, message).lock(&self.claim.name).hint("detach it"));
+        }
+        self.lease.check()?;
+        Ok(self.let_go())
+    }
+
+    fn let_go(&mut self) -> Ticket {
         self.core.registry.unwatch(self.claim.id);
         let ticket = Ticket {
             name: self.claim.name.clone(),
@@ -138,7 +156,7 @@ impl Hold {
             fence: self.lease.fencing_token(),
         };
         self.end(telemetry::End::Detached);
-        Ok(ticket)
+        ticket
     }
 
     fn amended(&mut self, claim: Claim, grant: Grant, sent: Moment) -> Result<()> {

@@ -1,0 +1,75 @@
+//! The engine in bad weather.
+
+use super::*;
+
+/// Faults by chance: a tenth of all operations lose their request or reply, come late, or hang.
+fn bad_weather(env: &Env) -> impl Fn(u64, Verb) -> Fault + Send + Sync + 'static {
+    let env = env.clone();
+    move |_, _| match env.random() % 50 {
+        0 => Fault::LoseRequest,
+        1 => Fault::LoseReply,
+        2 => Fault::Delay(env.jitter(TTL * 2)),
+        3 => Fault::DelayReply(env.jitter(TTL * 2)),
+        4 => Fault::Hang,
+        _ => Fault::None,
+    }
+}
+
+#[derive(Default)]
+struct Witness {
+    highest: std::sync::atomic::AtomicU64,
+    entered: std::sync::atomic::AtomicU32,
+}
+
+/// Locks a few times, works in steps under the lease, and lets the witness see that nobody else does.
+async fn visitor(engine: Engine, witness: Arc<Witness>, terms: Terms) {
+    use std::sync::atomic::Ordering::AcqRel;
+    for _ in 0..4 {
+        let Ok(Some(hold)) =
+            engine.acquire(&name(), Mode::Exclusive, &terms, Wait::For(TTL * 20), None).await
+        else {
+            continue;
+        };
+        let token = hold.fencing_token().unwrap().get();
+        let steps = async {
+            for step in 0..5 {
+                let highest = witness.highest.fetch_max(token, AcqRel);
+                if step == 0 {
+                    assert!(highest < token, "tokens grow in the order of entry");
+                    witness.entered.fetch_add(1, AcqRel);
+                }
+                assert!(highest <= token, "somebody entered while this lease was valid");
+                engine.env().sleep(engine.env().jitter(TTL / 2)).await;
+            }
+        };
+        let _ = hold.run(steps).await;
+        if engine.env().random().is_multiple_of(2) {
+            let _ = hold.release().await;
+        }
+    }
+}
+
+#[test]
+fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
+    let mut entered = 0;
+    for seed in 0..300 {
+        let bench = bench(seed);
+        let witness = Arc::new(Witness::default());
+        for index in 0..4 {
+            let engine = bench.chaotic(bad_weather(&bench.world.env()));
+            // More patience than a ttl, so that late answers are judged and not only given up on.
+            let terms = terms().patience(TTL * 3);
+            let terms = if index % 2 == 0 { terms.fair() } else { terms };
+            bench.world.env().spawn(visitor(engine, witness.clone(), terms));
+        }
+        bench.world.advance(TTL * 1000);
+        assert!(
+            bench.is_clean(0),
+            "seed {seed}: {} tasks, {:?}",
+            bench.world.tasks_alive(),
+            bench.snapshot()
+        );
+        entered += witness.entered.load(std::sync::atomic::Ordering::Acquire);
+    }
+    assert!(entered > 300 * 8, "only {entered} entries: the weather was too bad to show anything");
+}
