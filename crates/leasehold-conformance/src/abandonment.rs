@@ -1,0 +1,195 @@
+//! Promise: whatever is dropped, at whatever moment, is given up: guards, waits, clients; and whatever message is lost.
+
+use std::{sync::Arc, time::Duration};
+
+use leasehold_core::{
+    Mode, Standing,
+    engine::{Engine, Terms, Wait},
+    layer::{Chaos, Fault},
+};
+
+use crate::{
+    Client, Scene, Verdict,
+    loss::{lease_ttl, locked, terms},
+    polling::drop_after,
+    verdict::{ensure, kept_out, let_go, take},
+};
+
+crate::case::cases![
+    a_dropped_guard_is_released,
+    a_dropped_acquisition_leaves_nothing,
+    a_dropped_wait_leaves_the_queue,
+    a_wait_that_runs_out_leaves_the_queue,
+    a_hand_over_reaches_the_waiting_task,
+    closing_gives_up_everything,
+    a_ticket_passes_from_client_to_client[DETACH],
+    any_lost_message_leaves_nothing,
+];
+
+/// Waits until the engine has nothing under way, and fails unless the lock is then free.
+async fn given_up(
+    scene: &Scene,
+    engine: &Engine,
+    other: &Client,
+    name: &leasehold_core::LockName,
+    when: &str,
+) -> Verdict {
+    // The watchdog may have to repeat a release whose message was lost, after a pause.
+    let until = scene.env().now() + scene.slack() + Duration::from_secs(5);
+    while engine.claims_alive() > 0 && scene.env().now() < until {
+        scene.env().sleep(Duration::from_millis(2)).await;
+    }
+    let alive = engine.claims_alive();
+    ensure(alive == 0, format!("a client with nothing under way {when}"), format!("{alive} claims"))?;
+    scene.expect_nothing_left(other, name, when).await
+}
+
+/// By the watchdog, without anybody waiting for it.
+pub async fn a_dropped_guard_is_released(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let engine = Engine::new(one, scene.env().clone());
+    let hold = locked(scene, &engine, scene.long()).await?;
+    let name = hold.name().clone();
+    drop(hold);
+    given_up(scene, &engine, &two, &name, "after its guard was dropped").await
+}
+
+/// Dropped after 0, 1, 2 … polls: no hold is left, now or later.
+pub async fn a_dropped_acquisition_leaves_nothing(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let engine = Engine::new(one, scene.env().clone());
+    for polls in 0..64 {
+        let (name, terms) = (scene.name(), terms(scene.long()));
+        let acquire = engine.acquire(&name, Mode::Exclusive, &terms, Wait::No, None);
+        let done = drop_after(polls, acquire).await.is_some();
+        given_up(scene, &engine, &two, &name, &format!("after an acquisition dropped at poll {polls}"))
+            .await?;
+        if done {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The same for one that waits behind another.
+pub async fn a_dropped_wait_leaves_the_queue(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let engine = Engine::new(one, scene.env().clone());
+    for polls in 0..12 {
+        let holder = scene.claim(&scene.name());
+        take(&*two, &holder, "the lock is free").await?;
+        let terms = terms(scene.long());
+        let acquire = engine.acquire(&holder.name, Mode::Exclusive, &terms, Wait::Forever, None);
+        let soon = scene.env().now() + Duration::from_millis(20);
+        let _ = scene.env().until(soon, drop_after(polls, acquire)).await;
+        let_go(&*two, &holder).await?;
+        given_up(scene, &engine, &two, &holder.name, &format!("after a wait dropped at poll {polls}"))
+            .await?;
+    }
+    Ok(())
+}
+
+/// `None` in time, and no place in the queue.
+pub async fn a_wait_that_runs_out_leaves_the_queue(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let engine = Engine::new(one, scene.env().clone());
+    let holder = scene.claim(&scene.name());
+    take(&*two, &holder, "the lock is free").await?;
+    let (patience, begin) = (Duration::from_millis(60), scene.env().now());
+    let answer = engine
+        .acquire(&holder.name, Mode::Exclusive, &terms(scene.long()), Wait::For(patience), None)
+        .await?;
+    let waited = scene.env().now().since(begin);
+    ensure(answer.is_none(), "None: another holds it", answer)?;
+    let in_time = waited >= patience && waited <= patience + scene.slack();
+    ensure(in_time, format!("an answer after {patience:?}"), waited)?;
+    let_go(&*two, &holder).await?;
+    given_up(scene, &engine, &two, &holder.name, "after a wait that ran out").await
+}
+
+/// A task waits; the holder releases; the task has the lock, before long.
+pub async fn a_hand_over_reaches_the_waiting_task(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let engine = Engine::new(one, scene.env().clone());
+    let holder = scene.claim(&scene.name());
+    take(&*two, &holder, "the lock is free").await?;
+    let (name, terms) = (holder.name.clone(), terms(scene.long()));
+    let waiting = engine.clone();
+    let wait: leasehold_core::BoxFuture<'static, _> = Box::pin(async move {
+        waiting.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None).await.map(drop)
+    });
+    let env = scene.env().clone();
+    let release: leasehold_core::BoxFuture<'static, _> = {
+        let (two, holder) = (two.clone(), holder.clone());
+        Box::pin(async move {
+            env.sleep(Duration::from_millis(30)).await;
+            two.release(&holder).await.map(drop)
+        })
+    };
+    let begin = scene.env().now();
+    for answer in scene.together(vec![wait, release]).await? {
+        answer?;
+    }
+    let took = scene.env().now().since(begin);
+    let soon = scene.slack() + Duration::from_millis(30);
+    ensure(took <= soon, format!("the hand-over within {soon:?}"), took)?;
+    given_up(scene, &engine, &two, &holder.name, "after the hand-over").await
+}
+
+/// Leases that are still held are released.
+pub async fn closing_gives_up_everything(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let engine = Engine::new(one, scene.env().clone());
+    let mut holds = Vec::new();
+    for _ in 0..5 {
+        holds.push(locked(scene, &engine, scene.long()).await?);
+    }
+    engine.close(scene.slack()).await?;
+    for hold in &holds {
+        ensure(hold.check().is_err(), "a lease that is lost with its client", hold.status())?;
+        scene.expect_nothing_left(&two, hold.name(), "after its client was closed").await?;
+    }
+    Ok(())
+}
+
+/// Detached by one, adopted by another, with the same token; then released.
+pub async fn a_ticket_passes_from_client_to_client(scene: &Scene) -> Verdict {
+    let [one, two, three] = scene.clients().await?;
+    let (first, second) = (Engine::new(one, scene.env().clone()), Engine::new(two, scene.env().clone()));
+    let hold = locked(scene, &first, lease_ttl(scene)).await?;
+    let fence = hold.fencing_token();
+    let ticket = hold.detach(scene.long()).await?;
+    first.close(scene.slack()).await?;
+    kept_out(&*three, &scene.claim(&ticket.name), "a ticket holds it").await?;
+    let adopted = second.adopt(&ticket, &Terms::default()).await?;
+    crate::verdict::same(adopted.fencing_token(), fence, "the token of the adopted hold")?;
+    adopted.release().await?;
+    given_up(scene, &second, &three, &ticket.name, "after the adopted hold was released").await
+}
+
+/// Lock, wait behind another, unlock, with every message lost in turn: in the end nothing is held and nobody waits.
+pub async fn any_lost_message_leaves_nothing(scene: &Scene) -> Verdict {
+    for fault in [Fault::LoseRequest, Fault::LoseReply] {
+        for at in 0.. {
+            let [one, two] = scene.clients().await?;
+            let lossy = Arc::new(Chaos::at(one, scene.env().clone(), at, fault));
+            let engine = Engine::new(lossy.clone(), scene.env().clone());
+            let (name, terms) = (scene.name(), terms(scene.long()));
+            for _ in 0..2 {
+                let wait = Wait::For(scene.slack() + Duration::from_secs(10));
+                let hold = engine.acquire(&name, Mode::Exclusive, &terms, wait, None).await?;
+                ensure(hold.is_some(), format!("a hold, though {fault:?} at operation {at}"), &hold)?;
+                let rival = two.claim(&scene.claim(&name)).await?;
+                let alone = !matches!(rival, Standing::Granted(_));
+                ensure(alone, format!("one holder, though {fault:?} at operation {at}"), rival)?;
+                drop(hold);
+            }
+            let when = format!("after {fault:?} at operation {at}");
+            given_up(scene, &engine, &two, &name, &when).await?;
+            if lossy.operations() <= at {
+                break;
+            }
+        }
+    }
+    Ok(())
+}

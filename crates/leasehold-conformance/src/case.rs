@@ -1,0 +1,105 @@
+//! [`Case`]: one check of one promise, and what a store must be able to do for it to apply.
+
+use leasehold_core::{BoxFuture, Capability, Fencing, Liveness};
+
+use crate::{Scene, Verdict};
+
+/// A capability without which a case does not apply.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// What the store must have, in words: "it needs a fair queue".
+    pub words: &'static str,
+    /// Whether the store has it.
+    pub met: fn(&Capability) -> bool,
+}
+
+impl Need {
+    /// [`Mode::Shared`](leasehold_core::Mode).
+    pub const SHARED: Need = Need { words: "shared locks", met: |it| it.shared };
+    /// [`Mode::Permits`](leasehold_core::Mode).
+    pub const PERMITS: Need = Need { words: "permits", met: |it| it.permits };
+    /// A store that has no shared locks.
+    pub const NO_SHARED: Need = Need { words: "the absence of shared locks", met: |it| !it.shared };
+    /// A store that has no permits.
+    pub const NO_PERMITS: Need = Need { words: "the absence of permits", met: |it| !it.permits };
+    /// [`Queueing::Fifo`](leasehold_core::Queueing).
+    pub const FIFO: Need = Need { words: "a fair queue", met: |it| it.fifo };
+    /// A store that has no fair queue.
+    pub const NO_FIFO: Need = Need { words: "the absence of a fair queue", met: |it| !it.fifo };
+    /// Wake-ups.
+    pub const WAKES: Need = Need { words: "wake-ups", met: |it| it.wakes };
+    /// A store that wakes nobody.
+    pub const NO_WAKES: Need = Need { words: "the absence of wake-ups", met: |it| !it.wakes };
+    /// Fencing tokens.
+    pub const FENCING: Need = Need { words: "fencing tokens", met: |it| it.fencing != Fencing::None };
+    /// Fencing tokens that survive everything.
+    pub const DURABLE: Need = Need { words: "durable fencing", met: |it| it.fencing == Fencing::Durable };
+    /// A store that cannot order its grants.
+    pub const NO_FENCING: Need =
+        Need { words: "the absence of fencing tokens", met: |it| it.fencing == Fencing::None };
+    /// Holds that outlive their client.
+    pub const DETACH: Need = Need { words: "holds that outlive their client", met: |it| it.detach };
+    /// A store whose holds all end with their client.
+    pub const NO_DETACH: Need =
+        Need { words: "the absence of holds that outlive their client", met: |it| !it.detach };
+    /// A lock-delay.
+    pub const LOCK_DELAY: Need = Need { words: "a lock-delay", met: |it| it.lock_delay };
+    /// A store without a lock-delay.
+    pub const NO_LOCK_DELAY: Need = Need { words: "the absence of a lock-delay", met: |it| !it.lock_delay };
+    /// A store that sees a client end in order.
+    pub const SEES_CLOSE: Need =
+        Need { words: "a store that knows its clients", met: |it| it.liveness != Liveness::Ttl };
+    /// A store that sees a process end.
+    pub const SEES_DEATH: Need =
+        Need { words: "a store that sees a process end", met: |it| it.liveness == Liveness::Process };
+}
+
+/// One check of one promise.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// The file: what is promised.
+    pub promise: &'static str,
+    /// The function: the part of the promise that is checked.
+    pub name: &'static str,
+    /// What the store must be able to do; all of it.
+    pub needs: &'static [Need],
+    /// Runs it.
+    pub run: fn(Scene) -> BoxFuture<'static, Verdict>,
+}
+
+impl Case {
+    /// What is missing for the case to apply to a store, in words; `None` when it applies.
+    pub fn lacking(&self, capability: &Capability) -> Option<String> {
+        let missing = self.needs.iter().filter(|need| !(need.met)(capability)).map(|need| need.words);
+        let missing: Vec<_> = missing.collect();
+        (!missing.is_empty())
+            .then(|| format!("not applicable to {}: needs {}", capability.scheme, missing.join(", ")))
+    }
+
+    /// `promise::name`.
+    pub fn path(&self) -> String {
+        format!("{}::{}", self.promise, self.name)
+    }
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path())
+    }
+}
+
+/// Lists the cases of a promise: `cases![name, other [SHARED, FIFO]]` in the file that is called like the promise.
+macro_rules! cases {
+    ($($name:ident $([$($need:ident),+])?),+ $(,)?) => {
+        pub(crate) fn cases() -> Vec<$crate::Case> {
+            let promise = module_path!().rsplit("::").next().unwrap_or_default();
+            vec![$($crate::Case {
+                promise,
+                name: stringify!($name),
+                needs: &[$($($crate::Need::$need),+)?],
+                run: |scene| Box::pin(async move { $name(&scene).await }),
+            }),+]
+        }
+    };
+}
+pub(crate) use cases;

@@ -1,0 +1,150 @@
+//! Promise: the locks in use are listed by the beginning of their names: all of them, no others, in order.
+
+use leasehold_core::{Claim, LockName, Snapshot};
+
+use crate::{
+    Client, Scene, Verdict,
+    verdict::{ensure, kept_out, let_go, same, take},
+};
+
+crate::case::cases![
+    those_that_begin_so_and_no_others,
+    by_name,
+    at_most_as_many_as_asked,
+    free_locks_are_not_listed,
+    a_prefix_is_no_pattern,
+    the_empty_prefix_is_everything,
+    a_listed_lock_is_as_inspected,
+    hundreds_are_all_listed,
+];
+
+async fn hold(scene: &Scene, store: &Client, text: String) -> Result<Claim, crate::Failure> {
+    let claim = scene.claim(&scene.named(text)?);
+    take(&**store, &claim, "the lock is free").await?;
+    Ok(claim)
+}
+
+async fn names(store: &Client, prefix: &str, limit: usize) -> Result<Vec<String>, crate::Failure> {
+    let listed: Vec<Snapshot> = store.list(prefix, limit).await?;
+    Ok(listed.into_iter().map(|snapshot| snapshot.name.as_str().to_owned()).collect())
+}
+
+/// A name that is the prefix itself is listed; one that contains it elsewhere is not.
+pub async fn those_that_begin_so_and_no_others(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let root = scene.unique();
+    for text in
+        [root.clone(), format!("{root}/a"), format!("{root}a"), format!("x{root}"), root[1..].to_owned()]
+    {
+        hold(scene, &one, text).await?;
+    }
+    let wanted = vec![root.clone(), format!("{root}/a"), format!("{root}a")];
+    same(names(&two, &root, 100).await?, wanted, "the locks listed by prefix")?;
+    same(
+        names(&two, &format!("{root}/"), 100).await?,
+        vec![format!("{root}/a")],
+        "the locks listed by prefix",
+    )?;
+    same(names(&two, &format!("{root}/ab"), 100).await?, vec![], "the locks listed by a longer prefix")
+}
+
+/// In the order of their bytes, whoever came first.
+pub async fn by_name(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let root = scene.unique();
+    let mut wanted = Vec::new();
+    for end in ["b", "a", "B", "é", "10", "9", "a/", "a!", "~", "🦀", ""] {
+        wanted.push(format!("{root}{end}"));
+        hold(scene, &store, format!("{root}{end}")).await?;
+    }
+    wanted.sort_unstable();
+    same(names(&store, &root, 100).await?, wanted, "the locks in the order of their names")
+}
+
+/// The first by name, when there are more.
+pub async fn at_most_as_many_as_asked(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let root = scene.unique();
+    for end in ["c", "a", "d", "b"] {
+        hold(scene, &store, format!("{root}{end}")).await?;
+    }
+    let wanted = vec![format!("{root}a"), format!("{root}b")];
+    same(names(&store, &root, 2).await?, wanted, "the first two of four")?;
+    same(names(&store, &root, 0).await?, vec![], "none of four")?;
+    same(names(&store, &root, usize::MAX).await?.len(), 4, "the number of all")
+}
+
+/// Neither what was released nor what was only refused or inspected; what is waited for is.
+pub async fn free_locks_are_not_listed(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let root = scene.unique();
+    let released = hold(scene, &store, format!("{root}a")).await?;
+    let held = hold(scene, &store, format!("{root}b")).await?;
+    let_go(&*store, &released).await?;
+    kept_out(&*store, &scene.claim(&held.name), "another holds it").await?;
+    store.inspect(&scene.named(format!("{root}c"))?).await?;
+    same(names(&store, &root, 100).await?, vec![format!("{root}b")], "the locks in use")
+}
+
+/// What is special in SQL, Redis or a path is plain here.
+pub async fn a_prefix_is_no_pattern(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let root = scene.unique();
+    hold(scene, &store, format!("{root}xyz")).await?;
+    for wild in ["%", "_", "*", "?", "[x]", "x*", "\\", "\\x", ".*", "{x}", "'", "\"", "\0", "/../"] {
+        same(
+            names(&store, &format!("{root}{wild}"), 100).await?,
+            vec![],
+            &format!("no lock begins with {wild:?}"),
+        )?;
+        let named = format!("{root}{wild}");
+        let claim = hold(scene, &store, named.clone()).await?;
+        same(names(&store, &named, 100).await?, vec![named], &format!("one lock begins with {wild:?}"))?;
+        let_go(&*store, &claim).await?;
+    }
+    Ok(())
+}
+
+/// Everybody's locks, ours among them.
+pub async fn the_empty_prefix_is_everything(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let claim = scene.claim(&scene.name());
+    take(&*store, &claim, "the lock is free").await?;
+    let all = names(&store, "", usize::MAX).await?;
+    let ours = all.iter().any(|name| name == claim.name.as_str());
+    ensure(ours, format!("{} among all locks", claim.name), format!("{} others", all.len()))
+}
+
+/// The same snapshot, holders and waiters.
+pub async fn a_listed_lock_is_as_inspected(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let claim = Claim { note: Some("n".into()), ..scene.claim(&scene.name()) };
+    take(&*one, &claim, "the lock is free").await?;
+    let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..scene.claim(&claim.name) };
+    kept_out(&*two, &waiter, "another holds it").await?;
+    let mut listed = two.list(claim.name.as_str(), 10).await?;
+    let inspected = two.inspect(&claim.name).await?;
+    let (Some(first), 1) = (listed.pop(), listed.len() + 1) else {
+        return ensure(false, "one lock of this name", listed);
+    };
+    let essence = |snapshot: Snapshot| -> (LockName, Vec<_>) {
+        let all = snapshot.holders.into_iter().chain(snapshot.waiters);
+        (snapshot.name, all.map(|it| (it.tag, it.stance, it.mode, it.note, it.fence)).collect())
+    };
+    same(essence(first), essence(inspected), "the listed lock as it is inspected")
+}
+
+/// A store that reads in pages reads them all.
+pub async fn hundreds_are_all_listed(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let root = scene.unique();
+    let mut wanted = Vec::new();
+    for number in 0..300 {
+        let text = format!("{root}/{number:03}");
+        hold(scene, &one, text.clone()).await?;
+        wanted.push(text);
+    }
+    same(names(&two, &root, 1000).await?, wanted.clone(), "three hundred locks")?;
+    wanted.truncate(257);
+    same(names(&two, &root, 257).await?, wanted, "the first 257 of three hundred")
+}

@@ -1,0 +1,275 @@
+//! Promise: two names that differ in one byte are two locks, whatever the bytes, and come back as they were given.
+
+use leasehold_core::{Claim, LockName};
+
+use crate::{
+    Client, Failure, Scene, Verdict,
+    verdict::{kept_out, let_go, same, take},
+};
+
+crate::case::cases![
+    hostile_names_are_distinct_locks,
+    hostile_names_come_back_from_the_list,
+    hostile_beginnings_are_distinct_locks,
+    names_that_are_prefixes_of_each_other_are_distinct,
+    the_longest_names_are_distinct,
+    a_hostile_note_comes_back,
+];
+
+/// What somebody once forgot to encode: delimiters of paths, commands, patterns, cluster slots, terminals, file
+/// systems, and texts that look alike.
+const HOSTILE: &[&str] = &[
+    "a",
+    "A",
+    "a ",
+    " a",
+    "  a",
+    "a\t",
+    "\ta",
+    "a\n",
+    "a\r\n",
+    "a\r\nset x 0 0 1\r\n1\r\n",
+    "\0",
+    "a\0",
+    "a\0b",
+    "\0a",
+    "/",
+    "//",
+    "a/",
+    "a//",
+    "/a",
+    "a/b",
+    "a/./b",
+    "a/../b",
+    ".",
+    "..",
+    "../..",
+    "./a",
+    "a/..",
+    "{}",
+    "{a}",
+    "a{",
+    "}a",
+    "{a}b",
+    "{b}a",
+    "*",
+    "a*",
+    "?",
+    "[a]",
+    "[!a]",
+    "\\",
+    "\\a",
+    "a\\",
+    "%",
+    "%%",
+    "%2F",
+    "%2f",
+    "%00",
+    "_",
+    "a_b",
+    "a-b",
+    "a%b",
+    "'",
+    "\"",
+    "'; drop table locks; --",
+    "a:b",
+    "a::b",
+    ":",
+    "::",
+    "a|b",
+    "a;b",
+    "a,b",
+    "a=b",
+    "a&b",
+    "a#b",
+    "#",
+    "$",
+    "$(x)",
+    "`x`",
+    "~",
+    "!",
+    "@",
+    "+",
+    "<a>",
+    "(a)",
+    "\u{7f}",
+    "\u{1b}[31m",
+    "\u{80}",
+    "\u{feff}",
+    "\u{feff}a",
+    "\u{200b}",
+    "a\u{200b}",
+    "\u{202e}a",
+    "é",
+    "e\u{301}",
+    "É",
+    "ſ",
+    "s",
+    "ß",
+    "ss",
+    "ẞ",
+    "İ",
+    "i\u{307}",
+    "ı",
+    "\u{212b}",
+    "\u{c5}",
+    "A\u{30a}",
+    "ﬁ",
+    "fi",
+    "한",
+    "\u{1112}\u{1161}\u{11ab}",
+    "🦀",
+    "👩\u{200d}🔬",
+    "👩🔬",
+    "\u{fffd}",
+    "\u{10ffff}",
+    "0",
+    "00",
+    "-0",
+    "0.0",
+    "1e0",
+    "null",
+    "nil",
+    "true",
+    "NaN",
+    "CON",
+    "a.lock",
+    "lock:a",
+    "lease",
+    "fence",
+    "queue",
+    "__proto__",
+    "=C1=A1",
+    "base64==",
+    "xn--nxasmq6b",
+    "\u{e9}\u{301}",
+    "a\u{a0}",
+    "a\u{3000}",
+    "\u{2028}",
+    "\u{85}",
+];
+
+/// All held at once, each by its own claim: none is taken for another.
+pub async fn hostile_names_are_distinct_locks(scene: &Scene) -> Verdict {
+    let root = scene.unique();
+    distinct(scene, HOSTILE.iter().map(|end| format!("{root}{end}")).collect()).await
+}
+
+/// The same with the hostile part in front.
+pub async fn hostile_beginnings_are_distinct_locks(scene: &Scene) -> Verdict {
+    let root = scene.unique();
+    let texts: Vec<_> = HOSTILE.iter().map(|begin| format!("{begin}{root}")).collect();
+    for text in &texts {
+        let store = scene.client().await?;
+        let claim = scene.claim(&scene.named(text)?);
+        take(&*store, &claim, &format!("nobody holds {text:?}")).await?;
+        let listed = store.list(text, 10).await?;
+        same(
+            listed.into_iter().map(|it| it.name).collect(),
+            vec![claim.name.clone()],
+            "the lock listed by its name",
+        )?;
+        let_go(&*store, &claim).await?;
+    }
+    distinct(scene, texts).await
+}
+
+async fn distinct(scene: &Scene, texts: Vec<String>) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let claims = hold_all(scene, &one, &texts).await?;
+    for claim in &claims {
+        let name = &claim.name;
+        kept_out(&*two, &scene.claim(name), &format!("{name:?} is held")).await?;
+        let snapshot = two.inspect(name).await?;
+        same(&snapshot.name, name, "the name in the snapshot")?;
+        same(snapshot.holders.len(), 1, &format!("the number of holders of {name:?}"))?;
+    }
+    for claim in &claims {
+        let_go(&*two, claim).await?;
+    }
+    Ok(())
+}
+
+async fn hold_all(scene: &Scene, store: &Client, texts: &[String]) -> Result<Vec<Claim>, Failure> {
+    let mut claims = Vec::new();
+    for text in texts {
+        let claim = scene.claim(&scene.named(text)?);
+        take(
+            &**store,
+            &claim,
+            &format!("nobody holds {text:?}, though {} other names are held", claims.len()),
+        )
+        .await?;
+        claims.push(claim);
+    }
+    Ok(claims)
+}
+
+/// Byte for byte, in the order of their bytes.
+pub async fn hostile_names_come_back_from_the_list(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let root = scene.unique();
+    let mut texts: Vec<_> = HOSTILE.iter().map(|end| format!("{root}{end}")).collect();
+    let claims = hold_all(scene, &one, &texts).await?;
+    texts.sort_unstable();
+    let listed: Vec<_> =
+        two.list(&root, 1000).await?.into_iter().map(|it| it.name.as_str().to_owned()).collect();
+    for (found, wanted) in listed.iter().zip(&texts) {
+        same(found, wanted, "the next name of the list")?;
+    }
+    same(listed.len(), texts.len(), "the number of names listed")?;
+    for claim in claims {
+        one.release(&claim).await?;
+    }
+    Ok(())
+}
+
+/// `a`, `a/`, `a/b`, `a/b/c`: no name is the parent of another.
+pub async fn names_that_are_prefixes_of_each_other_are_distinct(scene: &Scene) -> Verdict {
+    let root = scene.unique();
+    let whole = format!("{root}/b/c:d-e.f g");
+    let texts = (root.len()..=whole.len()).map(|end| whole[..end].to_owned()).collect();
+    distinct(scene, texts).await
+}
+
+/// 512 bytes, alike in all but the last, the middle or the first.
+pub async fn the_longest_names_are_distinct(scene: &Scene) -> Verdict {
+    let root = scene.unique();
+    let fill = LockName::BYTES_MAX - root.len();
+    let plain = format!("{root}{}", "x".repeat(fill));
+    let shorter = plain[..plain.len() - 1].to_owned();
+    let last = format!("{shorter}y");
+    let middle = format!("{}y{}", &plain[..256], &plain[257..]);
+    let wide = format!("{root}{}", "π".repeat(fill / 2));
+    let spaces = format!("{root}{}", " ".repeat(fill));
+    let slashes = format!("{root}{}", "/".repeat(fill));
+    let escapes = format!("{root}{}", "\0".repeat(fill));
+    let dots = format!("{root}{}", "/..".repeat(fill / 3));
+    distinct(scene, vec![plain, shorter, last, middle, wide, spaces, slashes, escapes, dots]).await
+}
+
+/// Notes are arbitrary text too.
+pub async fn a_hostile_note_comes_back(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let long = "x".repeat(Claim::NOTE_BYTES_MAX);
+    for note in HOSTILE.iter().copied().chain([long.as_str(), ""]) {
+        let claim = Claim { note: Some(note.into()), ..scene.claim(&scene.name()) };
+        take(&*one, &claim, "the lock is free").await?;
+        let snapshot = two.inspect(&claim.name).await?;
+        let found = snapshot.holders.first().and_then(|holder| holder.note.as_deref());
+        same(found, Some(note), "the note")?;
+        let_go(&*one, &claim).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_hostile_name_is_listed_twice() {
+        let mut names = super::HOSTILE.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), super::HOSTILE.len());
+    }
+}

@@ -1,0 +1,248 @@
+//! Promise: a process that is killed or paused harms nobody: its locks are freed, and its late verbs touch nothing.
+//!
+//! The cases need a second process on the same backend, a *taker*. A store's test program is its own taker: when
+//! [`TAKER`] is set it calls [`taker`] and does what the cases tell it over its standard input.
+//!
+//! ```no_run
+//! # use leasehold_core::{Env, Result, Store, memory::Memory};
+//! # use std::{process::ExitCode, sync::Arc};
+//! # async fn connect(url: String) -> Result<Arc<dyn Store>> { Ok(Arc::new(Memory::new(Env::system()?))) }
+//! use leasehold_conformance::{Fixture, process};
+//!
+//! fn main() -> ExitCode {
+//!     let env = Env::system().expect("this machine can start a thread");
+//!     if let Ok(url) = std::env::var(process::TAKER) {
+//!         return process::taker(&env, connect(url));
+//!     }
+//!     let url = "redis://127.0.0.1:6379".to_owned();
+//!     let fixture = Fixture::new(env, move || connect(url.clone()))
+//!         .taker(|| process::this_program("redis://127.0.0.1:6379"));
+//!     leasehold_conformance::main(vec![("redis", fixture)])
+//! }
+//! ```
+
+mod child;
+mod naive;
+mod taker;
+
+use std::{process::Command, time::Duration};
+
+use leasehold_core::{Binding, Claim, Contender, Liveness, LockName, Queueing};
+
+use crate::{
+    Client, Failure, Scene, Verdict,
+    renewal::renewed,
+    verdict::{ensure, kept_out, let_go, queued, same, take},
+};
+use child::Child;
+use naive::Naive;
+
+pub use taker::taker;
+
+/// The environment variable that makes a test program a taker; its value is for the author: the backend's address.
+pub const TAKER: &str = "LEASEHOLD_CONFORMANCE_TAKER";
+
+/// This test program as a taker on `address`.
+///
+/// # Panics
+/// When the operating system does not say where this program is.
+pub fn this_program(address: &str) -> Command {
+    let program = std::env::current_exe().expect("the operating system knows the running program's file");
+    let mut command = Command::new(program);
+    command.env(TAKER, address);
+    command
+}
+
+crate::case::cases![
+    a_killed_holder_is_freed,
+    a_detached_hold_outlives_a_killed_process[DETACH],
+    a_paused_holder_keeps_its_time_and_no_more,
+    a_holder_that_renews_until_it_is_paused_is_freed,
+    a_resumed_holder_touches_nobody,
+    a_killed_waiter_is_no_obstacle[FIFO],
+    a_killed_head_of_the_queue_is_no_obstacle[FIFO],
+    no_increment_of_several_processes_is_lost,
+    a_process_killed_at_work_leaves_the_lock_usable,
+];
+
+fn freed_within(scene: &Scene, ttl: Duration) -> Duration {
+    if scene.capability().liveness == Liveness::Process { Duration::ZERO } else { ttl }
+}
+
+/// A claim that ends in time to be waited for, or with the process where the store sees that.
+fn mortal(scene: &Scene, name: &LockName) -> Claim {
+    if scene.capability().liveness == Liveness::Process { scene.claim(name) } else { scene.brief(name) }
+}
+
+/// kill -9: freed at once where the store sees a process end, by the end of the time to live elsewhere.
+pub async fn a_killed_holder_is_freed(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let mut taker = Child::start(scene)?;
+    let claim = mortal(scene, &scene.name());
+    taker.expect(scene, "granted", &Child::claim(&claim)).await?;
+    taker.kill()?;
+    let successor = scene.claim(&claim.name);
+    scene.wins(&store, &successor, freed_within(scene, claim.ttl), "its holder was killed").await.map(drop)
+}
+
+/// kill -9 of the process that made a ticket: whoever has the ticket can still use it.
+pub async fn a_detached_hold_outlives_a_killed_process(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let mut taker = Child::start(scene)?;
+    let claim = Claim { binding: Binding::Ttl, ..scene.claim(&scene.name()) };
+    taker.expect(scene, "granted", &Child::verb("detach", &claim)).await?;
+    taker.kill()?;
+    kept_out(&*store, &scene.claim(&claim.name), "a detached hold outlives its process").await?;
+    renewed(&store, &claim, "who has the ticket may renew").await?;
+    let_go(&*store, &claim).await
+}
+
+/// SIGSTOP: not freed before the time to live has passed, and then freed.
+pub async fn a_paused_holder_keeps_its_time_and_no_more(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let mut taker = Child::start(scene)?;
+    let claim = scene.brief(&scene.name());
+    let sent = scene.env().now();
+    taker.expect(scene, "granted", &Child::claim(&claim)).await?;
+    taker.pause()?;
+    scene.wins(&store, &scene.claim(&claim.name), claim.ttl, "its holder is paused").await?;
+    let (end, earliest) = (scene.env().now(), scene.earliest_end(sent, claim.ttl));
+    let found = format!("freed {:?} after the claim was sent", end.since(sent));
+    ensure(end >= earliest, format!("a paused holder keeps its {:?}", claim.ttl), found)
+}
+
+/// A holder that renews lives on while it runs, and not when it is paused.
+pub async fn a_holder_that_renews_until_it_is_paused_is_freed(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let mut taker = Child::start(scene)?;
+    let claim = Claim { ttl: scene.ttl() * 4, ..scene.claim(&scene.name()) };
+    taker.expect(scene, "granted", &Child::claim(&claim)).await?;
+    taker.expect(scene, "keeping", &Child::verb("keep", &claim)).await?;
+    for _ in 0..4 {
+        scene.env().sleep(claim.ttl / 2).await;
+        kept_out(&*store, &scene.claim(&claim.name), "its holder renews").await?;
+    }
+    taker.pause()?;
+    scene.wins(&store, &scene.claim(&claim.name), claim.ttl, "its holder is paused").await.map(drop)
+}
+
+/// SIGCONT after the lock has gone to another: the late renewal is `Gone`, the late release `NotHeld`, the successor
+/// undisturbed. A naive client (create if absent or expired, delete without looking) in the same place deletes the
+/// successor's lock, which proves that the pause was long enough.
+pub async fn a_resumed_holder_touches_nobody(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let mut taker = Child::start(scene)?;
+    let claim = scene.brief(&scene.name());
+    let naive = Naive::new(scene);
+    taker.expect(scene, "granted", &Child::claim(&claim)).await?;
+    taker.expect(scene, "taken", &naive.take_line(claim.ttl)).await?;
+    taker.pause()?;
+    let successor = scene.claim(&claim.name);
+    scene.wins(&store, &successor, claim.ttl, "its holder is paused").await?;
+    scene.outlive(claim.ttl).await;
+    let naively = naive.take(scene.env(), scene.long());
+    ensure(naively, "the naive lock has expired too", naively)?;
+    taker.resume()?;
+    taker.expect(scene, "gone", &Child::verb("renew", &claim)).await?;
+    taker.expect(scene, "not-held", &Child::verb("release", &claim)).await?;
+    taker.expect(scene, "freed", &naive.free_line()).await?;
+    renewed(&store, &successor, "the resumed holder's late verbs are not its own").await?;
+    kept_out(&*store, &scene.claim(&claim.name), "the successor holds it").await?;
+    ensure(
+        naive.is_free(),
+        "the naive client deletes its successor's lock: else this case proves nothing",
+        "it did not",
+    )
+}
+
+async fn queue_behind_taker(scene: &Scene) -> Result<(Client, Child, Claim, Claim, Claim), Failure> {
+    let store = scene.client().await?;
+    let mut taker = Child::start(scene)?;
+    let holder = scene.claim(&scene.name());
+    take(&*store, &holder, "the lock is free").await?;
+    let dies = Claim { queueing: Queueing::Fifo, ..mortal(scene, &holder.name) };
+    taker.expect(scene, "waiting", &Child::claim(&dies)).await?;
+    let next = Claim { queueing: Queueing::Fifo, ..scene.claim(&holder.name) };
+    queued(&*store, &next, "another holds it").await?;
+    Ok((store, taker, holder, dies, next))
+}
+
+/// A process killed while it waits is skipped.
+pub async fn a_killed_waiter_is_no_obstacle(scene: &Scene) -> Verdict {
+    let (store, mut taker, holder, dies, next) = queue_behind_taker(scene).await?;
+    taker.kill()?;
+    let_go(&*store, &holder).await?;
+    scene
+        .wins(&store, &next, freed_within(scene, dies.ttl), "the waiter before it was killed")
+        .await
+        .map(drop)
+}
+
+/// Killed after the lock was handed to it and before it could ask.
+pub async fn a_killed_head_of_the_queue_is_no_obstacle(scene: &Scene) -> Verdict {
+    let (store, mut taker, holder, dies, next) = queue_behind_taker(scene).await?;
+    let_go(&*store, &holder).await?;
+    taker.kill()?;
+    scene
+        .wins(&store, &next, freed_within(scene, dies.ttl), "the first in the queue was killed")
+        .await
+        .map(drop)
+}
+
+const WORKERS: usize = 3;
+const ROUNDS: usize = 15;
+
+/// Several processes read a file, wait a little and write one more: under the lock no increment is lost. Without it,
+/// the same processes lose some, which proves that they meet.
+pub async fn no_increment_of_several_processes_is_lost(scene: &Scene) -> Verdict {
+    let name = scene.name();
+    let mut takers = Vec::new();
+    for _ in 0..WORKERS {
+        takers.push(Child::start(scene)?);
+    }
+    let with_lock = increments(scene, &mut takers, "work", &name).await?;
+    same(with_lock, WORKERS * ROUNDS, "the counter after all increments under the lock")?;
+    let without = increments(scene, &mut takers, "work-naively", &name).await?;
+    let expected =
+        format!("fewer than {} increments without the lock: else this case proves nothing", WORKERS * ROUNDS);
+    ensure(without < WORKERS * ROUNDS, expected, without)
+}
+
+async fn increments(
+    scene: &Scene,
+    takers: &mut [Child],
+    verb: &str,
+    name: &LockName,
+) -> Result<usize, Failure> {
+    let file = Naive::new(scene);
+    for taker in takers.iter_mut() {
+        let claim = scene.claim(name);
+        taker.send(&format!("{} {ROUNDS} {}", Child::verb(verb, &claim), file.path()))?;
+    }
+    for taker in takers.iter_mut() {
+        let answer = taker.answer(scene, scene.slack() * 6).await?;
+        same(answer.as_str(), "done", "the answer of a process at work")?;
+    }
+    Ok(file.number())
+}
+
+/// A process is killed somewhere in the middle of lock and unlock, again and again: the lock is usable each time.
+pub async fn a_process_killed_at_work_leaves_the_lock_usable(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let name = scene.name();
+    for round in 0..5u32 {
+        let mut taker = Child::start(scene)?;
+        let file = Naive::new(scene);
+        let claim = mortal(scene, &name);
+        taker.send(&format!("{} 100000 {}", Child::verb("work", &claim), file.path()))?;
+        file.await_number(scene, 1 + round as usize).await?;
+        taker.kill()?;
+        let mine = scene.claim(&name);
+        scene.wins(&store, &mine, freed_within(scene, claim.ttl), "the process at work was killed").await?;
+        let snapshot = store.inspect(&name).await?;
+        let tags: Vec<_> = snapshot.holders.iter().map(|holder| holder.tag).collect();
+        same(tags, vec![Contender::tag_of(mine.id)], "the tags of the holders")?;
+        let_go(&*store, &mine).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! [`Scene`]: what one case works with.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use leasehold_core::{
+    Busy, Capability, Claim, ClaimId, Contender, Env, Grant, Interest, LockName, Moment, Standing, Store,
+};
+use tokio::sync::oneshot;
+
+use crate::{Failure, Fixture, Verdict, fixture::Connect, verdict::granted};
+
+/// More rounds of waiting than any case needs: a store that makes its waiters spin is told so.
+const ROUNDS_MAX: u32 = 10_000;
+
+/// One client of the backend.
+pub type Client = Arc<dyn Store>;
+
+/// What one case works with: clients of one backend, names that nobody else uses, and time.
+#[derive(Clone)]
+pub struct Scene {
+    env: Env,
+    connect: Connect,
+    fixture: Fixture,
+    capability: Capability,
+    names: Arc<Mutex<Vec<LockName>>>,
+}
+
+impl Scene {
+    pub(crate) fn new(env: Env, connect: Connect, fixture: Fixture, capability: Capability) -> Self {
+        Scene { env, connect, fixture, capability, names: Arc::default() }
+    }
+
+    /// The clock and dice.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// What the author gave us.
+    pub fn fixture(&self) -> &Fixture {
+        &self.fixture
+    }
+
+    /// What the store says that it can do.
+    pub fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    /// One more client of the backend, with a session of its own.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says why the backend cannot be reached.
+    pub async fn client(&self) -> Result<Client, Failure> {
+        (self.connect)()
+            .await
+            .map_err(|error| Failure::new("one more client of the backend", format!("{error:?}")))
+    }
+
+    /// Several clients.
+    ///
+    /// # Errors
+    /// As [`Scene::client`].
+    pub async fn clients<const N: usize>(&self) -> Result<[Client; N], Failure> {
+        let mut clients = Vec::with_capacity(N);
+        for _ in 0..N {
+            clients.push(self.client().await?);
+        }
+        clients.try_into().map_err(|_| Failure::new("as many clients as asked for", "fewer"))
+    }
+
+    /// A text that nobody else uses.
+    pub fn unique(&self) -> String {
+        format!("{:016x}", self.env.random() >> 64)
+    }
+
+    /// A lock that nobody else uses.
+    ///
+    /// # Panics
+    /// Never: the name is short and not empty.
+    pub fn name(&self) -> LockName {
+        self.named(format!("conformance/{}", self.unique())).expect("a short name is a name")
+    }
+
+    /// The lock of this name, cleared away when the case is over.
+    ///
+    /// # Errors
+    /// When it is empty or too long.
+    pub fn named(&self, text: impl AsRef<str>) -> Result<LockName, Failure> {
+        let name = LockName::new(text)?;
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        Ok(name)
+    }
+
+    /// A new exclusive claim, without a queue, that lives longer than the case.
+    pub fn claim(&self, name: &LockName) -> Claim {
+        Claim::new(name.clone(), ClaimId::mint(&self.env), self.long())
+    }
+
+    /// A new exclusive claim that lives for [`Scene::ttl`].
+    pub fn brief(&self, name: &LockName) -> Claim {
+        Claim { ttl: self.ttl(), ..self.claim(name) }
+    }
+
+    /// The time to live for cases that await its end.
+    pub fn ttl(&self) -> Duration {
+        self.fixture.ttl_for(&self.capability)
+    }
+
+    /// A time to live that outlasts the case.
+    pub fn long(&self) -> Duration {
+        Duration::from_secs(120).clamp(self.capability.ttl_min, self.capability.ttl_max)
+    }
+
+    /// How late the backend may be.
+    pub fn slack(&self) -> Duration {
+        self.fixture.slack_allowed()
+    }
+
+    /// Sleeps past the end of what `ttl` from now ends, drift and the grain of the store's clock included.
+    pub async fn outlive(&self, ttl: Duration) {
+        self.env.sleep(ttl + self.capability.drift.of(ttl) * 2 + Duration::from_millis(20)).await;
+    }
+
+    /// The earliest moment at which a hold of `ttl`, asked for at `sent`, may end.
+    pub fn earliest_end(&self, sent: Moment, ttl: Duration) -> Moment {
+        sent + ttl - self.capability.drift.of(ttl)
+    }
+
+    /// Claims again and again as a waiter does (subscribe, claim, wait) until it is granted; fails when that takes
+    /// longer than `within` and the slack.
+    ///
+    /// # Errors
+    /// The last answer, when time is up.
+    pub async fn wins(
+        &self,
+        store: &Client,
+        claim: &Claim,
+        within: Duration,
+        expected: &str,
+    ) -> Result<Grant, Failure> {
+        let patience = within + self.slack();
+        let until = self.env.now() + patience;
+        for round in 0..ROUNDS_MAX {
+            let mut wake = store.watch(&claim.name, Interest::Turn(claim.id)).await?;
+            let standing = store.claim(claim).await?;
+            let (Standing::Held(Busy { recheck_in, .. }) | Standing::Waiting(Busy { recheck_in, .. })) =
+                standing
+            else {
+                return granted(standing, expected);
+            };
+            if self.env.now() >= until {
+                let expected = format!("Granted within {patience:?}: {expected}");
+                return Err(Failure::new(expected, format!("{standing:?}")));
+            }
+            let recheck = (self.env.now() + recheck_in.max(Duration::from_millis(1))).min(until);
+            if let Some(news) = self.env.until(recheck, wake.wait()).await {
+                news?;
+                if round >= 8 {
+                    // Who is woken for nothing all the time lets time pass: a virtual clock would stand still.
+                    self.env.sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+        Err(Failure::new(
+            "a waiter that sleeps",
+            format!("woken or told to ask again {ROUNDS_MAX} times for nothing"),
+        ))
+    }
+
+    /// Runs tasks side by side, on several threads where the clock is the machine's, and answers all their results.
+    ///
+    /// # Errors
+    /// When a task panicked.
+    pub async fn together<T: Send + 'static>(
+        &self,
+        tasks: Vec<impl Future<Output = T> + Send + 'static>,
+    ) -> Result<Vec<T>, Failure> {
+        let mut results = Vec::new();
+        for task in tasks {
+            let (send, receive) = oneshot::channel();
+            self.fixture.spawn(&self.env, async move {
+                let _ = send.send(task.await);
+            });
+            results.push(receive);
+        }
+        let mut answers = Vec::new();
+        for result in results {
+            answers
+                .push(result.await.map_err(|_| Failure::new("a task that runs to its end", "it panicked"))?);
+        }
+        Ok(answers)
+    }
+
+    /// Fails unless nobody holds the lock and nobody waits for it.
+    ///
+    /// # Errors
+    /// Who is there.
+    pub async fn expect_nothing_left(&self, store: &Client, name: &LockName, when: &str) -> Verdict {
+        let snapshot = store.inspect(name).await?;
+        let left: Vec<&Contender> = snapshot.holders.iter().chain(&snapshot.waiters).collect();
+        let expected = format!("nobody holds or waits {when}");
+        crate::verdict::ensure(left.is_empty(), expected, left)
+    }
+
+    /// Ends what the case left behind, so that a shared backend does not fill up.
+    pub(crate) async fn clear(&self) {
+        let names = std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
+        let Ok(store) = (self.connect)().await else { return };
+        for name in names {
+            // What still lives by a client ends with it; only real leftovers are worth a change.
+            if store.inspect(&name).await.is_ok_and(|snapshot| !snapshot.holders.is_empty()) {
+                let _ = store.force_release(&name).await;
+            }
+        }
+        let _ = store.close().await;
+    }
+}
