@@ -1,0 +1,25 @@
+//! What this store can do.
+
+use std::time::Duration;
+
+use leasehold_core::{Capability, Drift, Fencing, Liveness};
+
+/// Everything. The bounds of the time to live are choices: below 50 ms an ordinary pause of the scheduler would end a
+/// lease, and a hold of more than 30 days outlives the reboots that updates need.
+pub(crate) const CAPABILITY: Capability = Capability {
+    scheme: "sqlite",
+    shared: true,
+    permits: true,
+    fifo: true,
+    fencing: Fencing::Durable,
+    liveness: Liveness::Process,
+    wakes: true,
+    detach: true,
+    lock_delay: true,
+    ttl_min: Duration::from_millis(50),
+    ttl_max: TTL_MAX,
+    drift: Drift::SAME_CLOCK,
+};
+
+/// The longest time to live.
+pub(crate) const TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
