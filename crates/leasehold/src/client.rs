@@ -3,20 +3,79 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Engine, Env, LockName, Mode, Result, Sequencer, Snapshot, Stance, Store, Terms, Ticket, Wait, Wake,
-    engine::Observer,
+    Claim, ClaimId, Engine, Env, LockName, Mode, Result, Sequencer, Snapshot, Stance, Store, Terms, Ticket,
+    Wait, engine::Observer,
 };
 
-use crate::{Contender, Mutex, MutexGuard, Note, Release, RwLock, Semaphore};
+use crate::{
+    Contender, CountDownLatch, Election, MultiLock, Mutex, MutexGuard, Note, OncePer, Reentrant, Release,
+    RwLock, Semaphore, Slot, StoreUrl, reentrant::Visits, url,
+};
 
 /// A client of one store. Clones are the same client: one session, one watchdog.
-#[derive(Clone, Debug)]
+///
+/// A process must not `fork` and go on using it in both halves: connect after the fork.
+#[derive(Clone)]
 pub struct Client {
     engine: Engine,
     terms: Terms,
+    pub(crate) visits: Visits,
 }
 
 impl Client {
+    /// Connects to the store of a [`StoreUrl`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+    /// let locks = leasehold::Client::connect("memory:?ttl=10s").await?;
+    /// assert_eq!(locks.terms().ttl, std::time::Duration::from_secs(10));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind) for a bad URL, [`ErrorKind::Unsupported`](crate::ErrorKind) for a store
+    /// that is not built in; those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn connect(url: &str) -> Result<Client> {
+        Client::connect_with(url, |terms| terms).await
+    }
+
+    /// As [`Client::connect`], with other terms than the usual ones and those of the URL.
+    ///
+    /// # Errors
+    /// As [`Client::connect`]; also for terms that the store cannot keep.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn connect_with(url: &str, change: impl FnOnce(Terms) -> Terms) -> Result<Client> {
+        Client::connect_to(&StoreUrl::parse(url)?, change).await
+    }
+
+    /// As [`Client::connect_with`], for a URL that has been read.
+    ///
+    /// # Errors
+    /// As [`Client::connect_with`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn connect_to(url: &StoreUrl, change: impl FnOnce(Terms) -> Terms) -> Result<Client> {
+        let env = Env::system()?;
+        let store = url::open(url, &env).await?;
+        let client = Client::with_env(store, env).with_terms(|terms| {
+            let patience = url.settings.timeout.unwrap_or(terms.patience);
+            let ttl = url.settings.ttl.unwrap_or(terms.ttl);
+            change(terms.ttl(ttl).patience(patience))
+        });
+        // Better told now than at the first lock.
+        let probe = LockName::new("x")?;
+        let kept = client.engine.store().capability();
+        kept.admits(&Claim::new(probe, ClaimId::from_bits(0), client.terms.ttl))
+            .map_err(|error| error.store(url.to_string()))?;
+        Ok(client)
+    }
+
     /// Makes a client of a store of your own, in the machine's own [`Env`].
     ///
     /// # Errors
@@ -28,7 +87,11 @@ impl Client {
     /// Makes a client of a store in another world: a virtual clock, for tests.
     pub fn with_env(store: Arc<dyn Store>, env: Env) -> Client {
         let note = Note::of_this_process().to_string();
-        Client { engine: Engine::new(store, env), terms: Terms::default().note(note) }
+        Client {
+            engine: Engine::new(store, env),
+            terms: Terms::default().note(note),
+            visits: Visits::default(),
+        }
     }
 
     /// The same client with other terms for the locks that it makes from now on.
@@ -66,6 +129,46 @@ impl Client {
     /// As [`Client::mutex`]; also for 0 permits.
     pub fn semaphore(&self, name: impl AsRef<str>, permits: u32) -> Result<Semaphore> {
         Semaphore::new(self.describe(name, Mode::Permits { take: 1, of: permits })?, permits)
+    }
+
+    /// Describes a mutex that its owner may lock again. It is the same lock as the mutex of this name.
+    ///
+    /// # Errors
+    /// As [`Client::mutex`].
+    pub fn reentrant_mutex(&self, name: impl AsRef<str>) -> Result<Reentrant> {
+        self.describe(name, Mode::Exclusive).map(Reentrant::new)
+    }
+
+    /// Describes several locks that are held together. Names may come in any order and more than once.
+    ///
+    /// # Errors
+    /// As [`Client::mutex`]; also for no names, and for more than [`MultiLock::NAMES_MAX`].
+    pub fn multi<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<MultiLock> {
+        MultiLock::new(self, names)
+    }
+
+    /// Describes an election.
+    ///
+    /// # Errors
+    /// As [`Client::mutex`].
+    pub fn election(&self, name: impl AsRef<str>) -> Result<Election> {
+        self.describe(name, Mode::Exclusive).map(Election::new)
+    }
+
+    /// Describes a latch that opens after `count` arrivals. All users of the name must state the same number.
+    ///
+    /// # Errors
+    /// As [`Client::mutex`]; also for a count of 0.
+    pub fn latch(&self, name: impl AsRef<str>, count: u32) -> Result<CountDownLatch> {
+        CountDownLatch::new(self.describe(name, Mode::Permits { take: 1, of: count })?, count)
+    }
+
+    /// Describes a job that runs once per slot on the whole fleet.
+    ///
+    /// # Errors
+    /// As [`Client::mutex`]; also for a slot of no length.
+    pub fn once_per(&self, job: impl AsRef<str>, slot: Slot) -> Result<OncePer> {
+        OncePer::new(self, job.as_ref(), slot)
     }
 
     /// Takes over the hold that a ticket stands for.
@@ -205,10 +308,11 @@ impl Description {
     pub(crate) async fn inspect(&self) -> Result<Snapshot> {
         self.client.engine.inspect(&self.name).await
     }
+}
 
-    #[expect(dead_code, reason = "used by the primitives that observe")]
-    pub(crate) async fn changes(&self) -> Result<Box<dyn Wake>> {
-        self.client.engine.changes(&self.name).await
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("engine", &self.engine).field("terms", &self.terms).finish()
     }
 }
 

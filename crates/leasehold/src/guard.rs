@@ -4,6 +4,17 @@ use std::{fmt, ops::Deref, time::Duration};
 
 use leasehold_core::{Error, Hold, Lease, Mode, Release, Result, Ticket};
 
+/// A1: a release consumes its guard, so there is no second one to make.
+///
+/// ```compile_fail,E0382
+/// # async fn twice(guard: leasehold::MutexGuard) -> leasehold::Result<()> {
+/// guard.release().await?;
+/// guard.release().await?;
+/// # Ok(()) }
+/// ```
+#[cfg(doctest)]
+struct NoSecondRelease;
+
 /// Defines a guard: an RAII value around a [`Hold`] that derefs to its [`Lease`].
 macro_rules! guard {
     ($(#[$doc:meta])* $name:ident) => {
@@ -46,8 +57,8 @@ macro_rules! guard {
                 self.hold.confirm().await
             }
 
-            /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, and whoever has the
-            /// ticket can adopt or release it, from any process.
+            /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, or for what is left of
+            /// its ttl if that is longer, and whoever has the ticket can adopt or release it, from any process.
             ///
             /// # Errors
             /// [`ErrorKind::Lost`](crate::ErrorKind), those of the store; the lock is released then.

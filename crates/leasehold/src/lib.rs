@@ -14,21 +14,36 @@
 //! # let _ = token; Ok(()) }
 //! ```
 
+pub mod blocking;
 mod client;
+mod election;
+pub mod fencing;
+mod follow;
 mod guard;
+mod latch;
+mod multi;
 mod mutex;
 mod note;
+mod once;
+mod reentrant;
 mod rw_lock;
 mod semaphore;
+mod url;
 
 pub use client::Client;
+pub use election::{Election, Leader, Leadership, Observer};
 pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
+pub use latch::CountDownLatch;
 pub use leasehold_core::{
     Busy, Capability, ClaimId, Contender, Env, Error, ErrorKind, FencingToken, Lease, LockName, Lost,
-    LostReason, Mode, Outcome, Release, Require, Result, Sequencer, Snapshot, Stance, Status, Store, Terms,
-    Ticket, engine::Observer,
+    LostReason, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Snapshot, Stance, Status, Store,
+    Terms, Ticket, engine::Observer as BusyObserver,
 };
+pub use multi::{MultiGuard, MultiLock};
 pub use mutex::Mutex;
 pub use note::Note;
+pub use once::{Once, OncePer, Slot};
+pub use reentrant::{Owner, Reentrant, ReentrantGuard};
 pub use rw_lock::RwLock;
 pub use semaphore::Semaphore;
+pub use url::{Address, Login, Password, Place, Settings, StoreUrl};

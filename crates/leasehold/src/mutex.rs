@@ -45,6 +45,11 @@ impl Mutex {
         self
     }
 
+    /// The same lock, for owners that lock it again while they hold it.
+    pub fn reentrant(&self) -> crate::Reentrant {
+        crate::Reentrant::new(self.description.clone())
+    }
+
     /// The name.
     pub fn name(&self) -> &LockName {
         &self.description.name

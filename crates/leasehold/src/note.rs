@@ -22,6 +22,9 @@ pub struct Note {
     /// What else there is to say.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// What the leader of an [`Election`](crate::Election) says. Never cut: one that does not fit is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 /// Longer commands and texts are cut: a note travels with every claim.
@@ -34,7 +37,7 @@ impl Note {
         let program = std::env::args_os().next().unwrap_or_default();
         let command =
             std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Note { host, pid: Some(std::process::id()), command: cut(&command), text: String::new() }
+        Note { host, pid: Some(std::process::id()), command: cut(&command), text: String::new(), value: None }
     }
 
     /// The same note with other words for what runs.
@@ -48,6 +51,13 @@ impl Note {
     #[must_use]
     pub fn text(mut self, text: impl AsRef<str>) -> Self {
         self.text = cut(text.as_ref());
+        self
+    }
+
+    /// The same note with what a leader says.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
         self
     }
 

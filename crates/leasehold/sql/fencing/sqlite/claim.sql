@@ -1,0 +1,6 @@
+-- claim: the first access of a holder, in the transaction that reads what it will change. Raises the mark, so that the
+-- holder before can no longer write; only then may this one read.
+-- Parameters: :resource text, :token integer.
+-- Rows changed: 1 = claimed; 0 = stale, a higher token was here: roll back and stop.
+INSERT INTO leasehold_fencing (resource, token) VALUES (:resource, :token)
+ON CONFLICT (resource) DO UPDATE SET token = excluded.token WHERE excluded.token >= leasehold_fencing.token;

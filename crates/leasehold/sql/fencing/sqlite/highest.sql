@@ -1,0 +1,4 @@
+-- highest: the mark of a resource, for messages.
+-- Parameters: :resource text.
+-- Rows: 1 with the token; none = nobody has claimed.
+SELECT token FROM leasehold_fencing WHERE resource = :resource;

@@ -1,0 +1,167 @@
+//! The resource's half of fencing: refuse whoever comes late.
+//!
+//! A lease alone never keeps a paused holder from writing after its end; the resource must check. There are three
+//! steps, not one:
+//!
+//! 1. **claim**: on first access present the token. The resource raises its high-water mark, and *then* you read.
+//! 2. **write**: present the token again. The resource refuses it when the mark is higher.
+//! 3. **check** and write are one transaction of the resource.
+//!
+//! Without the first step an update is lost: the stale holder writes after the new one has read and before it has
+//! written, and nobody has told the resource of the new one yet.
+//!
+//! ```
+//! use leasehold::{FencingToken, fencing::Gate};
+//! let gate = Gate::new();
+//! let (old, new) = (FencingToken::new(41).unwrap(), FencingToken::new(42).unwrap());
+//! gate.claim(old).unwrap();
+//! gate.claim(new).unwrap();                           // from here on `old` is too late, before `new` has written
+//! assert_eq!(gate.admit(old).unwrap_err().highest, new);
+//! gate.admit(new).unwrap();
+//! ```
+//!
+//! For resources in SQL databases see [`statements`]; for SQLite there is `SqlGate`, too.
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod statements;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use leasehold_core::{Error, ErrorKind, FencingToken};
+
+/// A token that came too late.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Stale {
+    /// The one that was presented.
+    pub presented: FencingToken,
+    /// The highest that was here before.
+    pub highest: FencingToken,
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fencing token {} is stale: {} was here", self.presented, self.highest)
+    }
+}
+
+impl std::error::Error for Stale {}
+
+impl From<Stale> for Error {
+    fn from(stale: Stale) -> Self {
+        Error::new(ErrorKind::Stale, stale.to_string())
+            .hint("the lease was lost meanwhile: stop the work, lock again and read anew")
+            .source(stale)
+    }
+}
+
+/// The high-water mark of one resource, in memory.
+#[derive(Default, Debug)]
+pub struct Gate {
+    highest: Mutex<Option<FencingToken>>,
+}
+
+impl Gate {
+    /// A gate that has seen nobody.
+    pub fn new() -> Self {
+        Gate::default()
+    }
+
+    /// Takes over a mark that was kept elsewhere.
+    pub fn from_highest(highest: FencingToken) -> Self {
+        Gate { highest: Mutex::new(Some(highest)) }
+    }
+
+    /// Step 1, before the first read: raises the mark, so that all holders before are too late.
+    ///
+    /// # Errors
+    /// [`Stale`] when a later holder was here: do not even read.
+    pub fn claim(&self, token: FencingToken) -> Result<(), Stale> {
+        raise(&mut self.mark(), token)
+    }
+
+    /// Steps 2 and 3: whether a write with this token may happen. Where the write can overlap with another thread's
+    /// claim, use [`Gate::write`] instead.
+    ///
+    /// # Errors
+    /// [`Stale`] when a later holder was here.
+    pub fn admit(&self, token: FencingToken) -> Result<(), Stale> {
+        raise(&mut self.mark(), token)
+    }
+
+    /// Checks and writes in one step: no claim comes in between. `write` should be short; it must not use the gate.
+    ///
+    /// # Errors
+    /// [`Stale`] when a later holder was here; `write` is not called then.
+    pub fn write<T>(&self, token: FencingToken, write: impl FnOnce() -> T) -> Result<T, Stale> {
+        let mut mark = self.mark();
+        raise(&mut mark, token)?;
+        Ok(write())
+    }
+
+    /// The highest token so far.
+    pub fn highest(&self) -> Option<FencingToken> {
+        *self.mark()
+    }
+
+    fn mark(&self) -> MutexGuard<'_, Option<FencingToken>> {
+        self.highest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn raise(mark: &mut Option<FencingToken>, token: FencingToken) -> Result<(), Stale> {
+    match *mark {
+        Some(highest) if token < highest => Err(Stale { presented: token, highest }),
+        _ => {
+            *mark = Some(token);
+            Ok(())
+        }
+    }
+}
+
+/// The high-water marks of many resources, in memory. A mark is kept for ever: forgetting one would let the stale in.
+#[derive(Debug)]
+pub struct Gates<K> {
+    marks: Mutex<HashMap<K, FencingToken>>,
+}
+
+impl<K> Default for Gates<K> {
+    fn default() -> Self {
+        Gates { marks: Mutex::default() }
+    }
+}
+
+impl<K: Eq + Hash> Gates<K> {
+    /// Gates that have seen nobody.
+    pub fn new() -> Self {
+        Gates::default()
+    }
+
+    /// As [`Gate::claim`], for one of the resources.
+    ///
+    /// # Errors
+    /// [`Stale`] when a later holder was there.
+    pub fn claim(&self, resource: K, token: FencingToken) -> Result<(), Stale> {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mark = marks.get(&resource).copied();
+        raise(&mut mark, token)?;
+        marks.insert(resource, token);
+        Ok(())
+    }
+
+    /// As [`Gate::admit`], for one of the resources.
+    ///
+    /// # Errors
+    /// [`Stale`] when a later holder was there.
+    pub fn admit(&self, resource: K, token: FencingToken) -> Result<(), Stale> {
+        self.claim(resource, token)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! From a URL to its store.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use leasehold_core::{Env, Error, ErrorKind, Result, Store, layer::Prefix, memory::Memory};
+
+use super::{Place, StoreUrl};
+
+/// Opens the store of a URL, with its prefix around it.
+pub(crate) async fn open(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let store = bare(url, env).await?;
+    Ok(match &url.settings.prefix {
+        Some(prefix) => Arc::new(Prefix::new(store, prefix)),
+        None => store,
+    })
+}
+
+async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    match &url.place {
+        Place::Memory { name } => Ok(Arc::new(memory(name, env))),
+        Place::Sqlite { path } => sqlite(url, path, env).await,
+        Place::Redis { .. }
+        | Place::RedisUnix { .. }
+        | Place::RedisSentinel { .. }
+        | Place::RedisCluster { .. } => Err(not_yet(url, "Redis store", Some("redis"))),
+        Place::Memcached { .. } => Err(not_yet(url, "Memcached store", Some("memcached"))),
+        Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", Some("zookeeper"))),
+        Place::Etcd { .. } => Err(not_yet(url, "etcd store", Some("etcd"))),
+        Place::Redlock { .. } | Place::Quorum { .. } => Err(not_yet(url, "quorum of stores", None)),
+    }
+}
+
+/// All clients of one name in one process are clients of the same locks.
+fn memory(name: &str, env: &Env) -> Memory {
+    static MEMORIES: Mutex<BTreeMap<String, Memory>> = Mutex::new(BTreeMap::new());
+    let mut memories = MEMORIES.lock().unwrap_or_else(PoisonError::into_inner);
+    memories.entry(name.to_string()).or_insert_with(|| Memory::new(env.clone())).client()
+}
+
+/// Opening may wait for others who write: on a thread of its own, for the caller's has other tasks.
+#[cfg(feature = "sqlite")]
+async fn sqlite(url: &StoreUrl, path: &std::path::Path, env: &Env) -> Result<Arc<dyn Store>> {
+    let mut options = leasehold_sqlite::SqliteOptions::default();
+    options.timeout = url.settings.timeout.unwrap_or(options.timeout);
+    let (path, env) = (path.to_path_buf(), env.clone());
+    let (answer, opened) = tokio::sync::oneshot::channel();
+    let open = move || {
+        // Who asked may have gone; the store is closed by its drop then.
+        let _ = answer.send(leasehold_sqlite::SqliteStore::open_with(path, env, options));
+    };
+    let no_thread = |source: std::io::Error| {
+        Error::new(ErrorKind::Exhausted, "the thread that opens the store cannot be started").source(source)
+    };
+    std::thread::Builder::new().name("leasehold-open".into()).spawn(open).map_err(no_thread)?;
+    let gone = |_| Error::new(ErrorKind::Closed, "the thread that opens the store has ended");
+    Ok(Arc::new(opened.await.map_err(gone)??))
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn sqlite(url: &StoreUrl, _path: &std::path::Path, _env: &Env) -> Result<Arc<dyn Store>> {
+    let message = "leasehold was built without its SQLite store";
+    Err(Error::new(ErrorKind::Unsupported, message)
+        .store(url.to_string())
+        .hint("enable the cargo feature `sqlite` of the crate `leasehold`"))
+}
+
+/// The honest answer for what is designed and not built: no feature can be enabled that does not exist.
+fn not_yet(url: &StoreUrl, what: &str, feature: Option<&str>) -> Error {
+    let message = format!("there is no {what} in version {} of leasehold", env!("CARGO_PKG_VERSION"));
+    let hint = match feature {
+        Some(feature) => format!("it will come as the cargo feature `{feature}`; until then use `sqlite:`"),
+        None => "use `sqlite:`, or bring your own with Client::with_store".to_string(),
+    };
+    Error::new(ErrorKind::Unsupported, message).store(url.to_string()).hint(hint)
+}

@@ -1,0 +1,215 @@
+use leasehold_core::ErrorKind;
+use proptest::prelude::*;
+
+use super::*;
+
+const CANARY: &str = "c4nary-S3CRET";
+
+#[test]
+fn every_form_reads_and_prints_in_its_one_spelling() {
+    for (text, printed) in [
+        ("memory:", "memory:"),
+        ("mem:", "memory:"),
+        ("memory:tests", "memory:tests"),
+        ("sqlite:locks.db", "sqlite:locks.db"),
+        ("sqlite:///var/lib/l.db", "sqlite:/var/lib/l.db"),
+        ("file:/a%20b?prefix=x%2F", "sqlite:/a%20b?prefix=x%2F"),
+        ("redis://db", "redis://db:6379"),
+        ("REDIS://db:7000/3", "redis://db:7000/3"),
+        ("valkey://db/0", "redis://db:6379"),
+        ("rediss://me:pw@[::1]:6380/2", "rediss://me:***@[::1]:6380/2"),
+        ("redis://:p%40ss@db", "redis://:***@db:6379"),
+        ("redis+unix:///run/r.sock?timeout=500ms", "redis+unix:///run/r.sock?timeout=500ms"),
+        ("redis+unix://u:p@/run/r.sock", "redis+unix://u:***@/run/r.sock"),
+        (
+            "redis+sentinel://a,b:1,c/main/2?min_replicas=1",
+            "redis+sentinel://a:26379,b:1,c:26379/main/2?min_replicas=1",
+        ),
+        ("redis+cluster://a,b?dialect=redisson", "redis+cluster://a:6379,b:6379?dialect=redisson"),
+        ("redlock://a:1,b:2,c:3", "redlock://a:1,b:2,c:3"),
+        ("memcached://m", "memcached://m:11211"),
+        ("zk://a,b/apps/locks/", "zookeeper://a:2181,b:2181/apps/locks"),
+        ("etcd://a", "etcd://a:2379"),
+        (
+            "quorum:redis://a;memcached://b;sqlite:c;?ttl=2m",
+            "quorum:redis://a:6379;memcached://b:11211;sqlite:c;?ttl=120s",
+        ),
+    ] {
+        let url = StoreUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(url.to_string(), printed, "{text}");
+        assert_eq!(StoreUrl::parse(&url.reveal()).unwrap(), url, "{text}");
+    }
+}
+
+#[test]
+fn user_info_is_decoded() {
+    let url = StoreUrl::parse("redis://a%3Ab:p%40%2F%25@db").unwrap();
+    let Place::Redis { login, .. } = &url.place else { panic!("{url}") };
+    assert_eq!((login.user.as_str(), login.password.reveal()), ("a:b", "p@/%"));
+}
+
+#[test]
+fn mistakes_are_errors_that_say_what_was_meant() {
+    for (text, says) in [
+        ("", "no scheme"),
+        ("localhost", "no scheme"),
+        ("redsi://db", "did you mean `redis`?"),
+        ("zookeper://db", "did you mean `zookeeper`?"),
+        ("postgres://db", "unknown store scheme `postgres`"),
+        ("redis:db", "written `redis://"),
+        ("redis://", "names no host"),
+        ("redis://a b", "names no host"),
+        ("redis://a,b", "takes one host"),
+        ("redis://db:0", "not a number from 1 to 65535"),
+        ("redis://db:70000", "not a number from 1 to 65535"),
+        ("redis://[::1", "names no host"),
+        ("redis://[zz]", "no IPv6 address"),
+        ("redis://db/x", "not the number of a database"),
+        ("redis+unix://host/x", "no host"),
+        ("redis+sentinel://a,b", "does not name the master"),
+        ("redlock://a,b", "majority of 2"),
+        ("redlock://a,b,a:6379", "named twice"),
+        ("memcached://u:p@m", "no users"),
+        ("etcd://a/b", "no path"),
+        ("zookeeper://a/x/../y", "relative"),
+        ("sqlite:", "may not be empty"),
+        ("sqlite::memory:", "this process alone"),
+        ("memory:?tll=3s", "did you mean `ttl`?"),
+        ("memory:?min_replica=3", "did you mean `min_replicas`?"),
+        ("memory:?colour=red", "unknown key `colour`"),
+        ("memory:?dialect=x", "`memory` has no use for the key `dialect`"),
+        ("redlock://a,b,c?min_replicas=1", "`redlock` has no use for the key `min_replicas`"),
+        ("memory:?ttl=30", "not a duration"),
+        ("memory:?ttl=0s", "longer than nothing"),
+        ("memory:?ttl=1s&ttl=2s", "twice"),
+        ("memory:?prefix=", "`prefix`"),
+        ("redis://a?min_replicas=-1", "not a number"),
+        ("redis://a?dialect=Redis%20son", "lower-case"),
+        ("memory:%zz", "`%`"),
+        ("memory:%ff", "UTF-8"),
+        ("memory:%00", "zero byte"),
+        ("quorum:redis://a;redis://b", "majority of 2"),
+        ("quorum:redis://a;redis://b;redis://a:6379", "named twice"),
+        ("quorum:redis://a;redis://b;redsi://c", "member 3 of the quorum"),
+        ("quorum:redis://a?ttl=1s;redis://b;redis://c", "whole quorum"),
+    ] {
+        let error = StoreUrl::parse(text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
+        assert!(error.to_string().contains(says), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_password_that_is_not_encoded_breaks_the_url_but_is_not_shown() {
+    for mark in ["/", "?", "#", ":", "@", ",", "%", "%zz", ";", "&", "[", "]", " ", "//", "?ttl="] {
+        for scheme in
+            ["redis", "redis+unix", "redis+sentinel", "redlock", "memcached", "etcd", "redsi", "quorum:redis"]
+        {
+            for text in [
+                format!("{scheme}://me:{CANARY}{mark}x@db"),
+                format!("{scheme}://me:x{mark}{CANARY}@db"),
+                format!("{scheme}://{CANARY}{mark}{CANARY}@db,db2,db3/m?ttl=1s"),
+                format!("{scheme}://:x{mark}{CANARY}@db:x"),
+                format!("{scheme}:me:x{mark}{CANARY}@db"),
+            ] {
+                if let Err(error) = StoreUrl::parse(&text) {
+                    assert!(!format!("{error}{error:?}{error:#?}").contains(CANARY), "{text}: {error}");
+                }
+            }
+        }
+    }
+}
+
+fn words() -> impl Strategy<Value = String> {
+    "\\PC{0,8}|[\\x01-\\x1f]{1,3}"
+}
+
+fn addresses(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Address>> {
+    let host = "[a-z0-9]{1,8}(\\.[a-z]{1,4})?|fd00::[1-9a-f]{1,3}";
+    let address = (host, 1u16..).prop_map(|(host, port)| Address { host, port });
+    proptest::collection::btree_set(address, count).prop_map(|set| set.into_iter().collect())
+}
+
+fn logins() -> impl Strategy<Value = Login> {
+    (words(), words()).prop_map(|(user, password)| Login { user, password: Password::new(password) })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let span = (1u64..u64::from(u32::MAX), 0u32..1_000_000_000).prop_map(|(s, n)| Duration::new(s, n));
+    let prefix = proptest::option::of("\\PC{1,9}");
+    (prefix, proptest::option::of(span), proptest::option::of((1u64..5000).prop_map(Duration::from_millis)))
+        .prop_map(|(prefix, ttl, timeout)| Settings { prefix, ttl, timeout, ..Settings::default() })
+}
+
+fn places() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        "\\PC{0,9}".prop_map(|name| Place::Memory { name }),
+        "/{0,3}[\\PC&&[^:]]{1,9}".prop_map(|path| Place::Sqlite { path: path.into() }),
+        (any::<bool>(), logins(), addresses(1..2), any::<u32>()).prop_map(
+            |(tls, login, mut one, database)| {
+                Place::Redis { tls, login, address: one.remove(0), database }
+            }
+        ),
+        (logins(), "/\\PC{1,9}").prop_map(|(login, path)| Place::RedisUnix { login, path: path.into() }),
+        (logins(), addresses(1..4), "\\PC{1,9}", 0u32..16).prop_map(
+            |(login, addresses, master, database)| {
+                Place::RedisSentinel { tls: false, login, addresses, master, database }
+            }
+        ),
+        (logins(), addresses(3..6)).prop_map(|(login, addresses)| Place::Redlock { login, addresses }),
+        (logins(), addresses(1..4), "(/[a-z%& ]{1,5}){0,3}")
+            .prop_map(|(login, addresses, chroot)| Place::ZooKeeper { login, addresses, chroot }),
+        addresses(1..2).prop_map(|mut one| Place::Memcached { address: one.remove(0) }),
+    ]
+}
+
+fn urls() -> impl Strategy<Value = StoreUrl> {
+    let one = (places(), settings()).prop_map(|(place, settings)| StoreUrl { place, settings });
+    let quorum = (proptest::collection::vec(places(), 3..5), settings()).prop_map(|(places, settings)| {
+        let members = places.into_iter().map(|place| StoreUrl { place, settings: Settings::default() });
+        let mut distinct: Vec<StoreUrl> = Vec::new();
+        members.for_each(|member| {
+            if !distinct.contains(&member) {
+                distinct.push(member)
+            }
+        });
+        StoreUrl { place: Place::Quorum { members: distinct }, settings }
+    });
+    let quorum = quorum
+        .prop_filter("distinct", |url| matches!(&url.place, Place::Quorum { members } if members.len() >= 3));
+    prop_oneof![4 => one, 1 => quorum]
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_reads_back_as_it_was(url in urls()) {
+        prop_assert_eq!(&StoreUrl::parse(&url.reveal()).unwrap(), &url);
+        let shown = url.to_string();
+        prop_assert_eq!(StoreUrl::parse(&shown).unwrap().to_string(), shown);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,60}") {
+        let _ = StoreUrl::parse(&text);
+    }
+
+    #[test]
+    fn any_text_after_a_known_scheme_is_read_or_refused_without_a_panic(
+        scheme in "redis|redis\\+unix|redis\\+sentinel|redlock|zk|memory|sqlite|quorum|etcd",
+        rest in "[a-c0-9:/@?#%&=,;\\[\\]._ -]{0,40}",
+    ) {
+        if let Ok(url) = StoreUrl::parse(&format!("{scheme}:{rest}")) {
+            prop_assert_eq!(StoreUrl::parse(&url.reveal()).unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn no_password_is_ever_shown(before in "[ -~]{0,12}", after in "[ -~]{0,12}", scheme in "redis|rediss|redlock|etcd|zk") {
+        let text = format!("{scheme}://me:{before}{CANARY}{after}@h1,h2,h3");
+        let shown = match StoreUrl::parse(&text) {
+            Ok(url) => format!("{url} {url:?} {:?}", url.place),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        prop_assert!(!shown.contains(CANARY), "{}: {}", text, shown);
+    }
+}

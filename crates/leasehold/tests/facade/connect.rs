@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use leasehold::{Client, ErrorKind};
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn clients_of_one_memory_meet_and_names_and_prefixes_keep_others_apart() {
+    block_on(async {
+        let connect = async |url: &str| Client::connect(url).await.unwrap();
+        let guard = connect("memory:meet").await.mutex("x").unwrap().lock().await.unwrap();
+        for (url, free) in [
+            ("memory:meet", false),
+            ("mem:meet?ttl=5s", false),
+            ("memory:other", true),
+            ("memory:meet?prefix=tenant%2F", true),
+        ] {
+            let locked = connect(url).await.mutex("x").unwrap().try_lock().await.unwrap();
+            assert_eq!(locked.is_some(), free, "{url}");
+        }
+        let prefixed = connect("memory:meet?prefix=tenant%2F").await;
+        let _inner = prefixed.mutex("y").unwrap().lock().await.unwrap();
+        assert!(connect("memory:meet").await.mutex("tenant/y").unwrap().try_lock().await.unwrap().is_none());
+        guard.release().await.unwrap();
+    });
+}
+
+#[test]
+fn the_query_sets_the_terms_and_the_caller_has_the_last_word() {
+    block_on(async {
+        let client = Client::connect("memory:?ttl=7s&timeout=900ms").await.unwrap();
+        assert_eq!(client.terms().ttl, Duration::from_secs(7));
+        assert_eq!(client.terms().patience, Duration::from_millis(900));
+        assert!(client.terms().note.is_some(), "who holds it is told unless something else is");
+        let client =
+            Client::connect_with("memory:?ttl=7s", |terms| terms.fair().ttl(terms_ttl())).await.unwrap();
+        assert!(client.terms().fair && client.terms().ttl == terms_ttl());
+        let error = Client::connect("memory:?ttl=1ns").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    });
+}
+
+fn terms_ttl() -> Duration {
+    Duration::from_secs(8)
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn an_sqlite_file_is_a_store_for_clients_of_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut url = leasehold::StoreUrl::sqlite(directory.path().join("a b?.db"));
+    url.settings.prefix = Some("p/".to_string());
+    block_on(async {
+        let one = Client::connect(&url.to_string()).await.unwrap();
+        let two = Client::connect_to(&url, |terms| terms).await.unwrap();
+        let guard = one.mutex("x").unwrap().lock().await.unwrap();
+        assert!(two.mutex("x").unwrap().try_lock().await.unwrap().is_none());
+        guard.release().await.unwrap();
+        let guard = two.mutex("x").unwrap().lock().await.unwrap();
+        assert!(guard.fencing_token().is_some());
+        drop(guard);
+        two.close(Duration::from_secs(5)).await.unwrap();
+        one.close(Duration::from_secs(5)).await.unwrap();
+    });
+    assert!(directory.path().join("a b?.db").exists());
+}
+
+#[test]
+fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
+    for (url, says) in [
+        ("redis://me:c4nary@db", "feature `redis`"),
+        ("redis+sentinel://me:c4nary@a,b,c/main", "feature `redis`"),
+        ("memcached://m", "feature `memcached`"),
+        ("zk://me:c4nary@a,b", "feature `zookeeper`"),
+        ("etcd://me:c4nary@a", "feature `etcd`"),
+        ("redlock://me:c4nary@a,b,c", "Client::with_store"),
+        ("quorum:redis://me:c4nary@a;redis://b;redis://c", "Client::with_store"),
+    ] {
+        let error = block_on(Client::connect(url)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
+        assert!(error.hint_text().unwrap().contains(says), "{url}: {error:?}");
+        assert!(error.to_string().contains("in version"), "{url}: {error}");
+        assert!(!format!("{error:?}").contains("c4nary"), "{error:?}");
+    }
+    assert_eq!(block_on(Client::connect("redsi://db")).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(block_on(Client::connect("memory:?tll=1s")).unwrap_err().kind(), ErrorKind::Invalid);
+}

@@ -1,0 +1,15 @@
+//! The facade against the reference store, in virtual time wherever the machine is not the point.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
+
+mod bad_input;
+mod bench;
+mod blocking;
+mod connect;
+mod dropped;
+mod election;
+mod latch;
+mod misuse;
+mod multi;
+mod once;
+mod reentrant;

@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use leasehold::{Client, ErrorKind, Once, Slot};
+
+use crate::bench::{Bench, TTL};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a node that is started a little later than the others does with a plain lock and with a slot.
+async fn late_node_runs_again(node: &Client, late: &Client, with_slot: bool) -> bool {
+    let mut runs = 0;
+    for client in [node, late] {
+        let ran = match with_slot {
+            true => {
+                let once = client.once_per("job", Slot::every(MINUTE)).unwrap();
+                once.run(|_| async {}).await.unwrap().ran().is_some()
+            }
+            false => client.mutex("job").unwrap().try_lock().await.unwrap().is_some(),
+        };
+        runs += u32::from(ran);
+        client.engine().env().sleep(Duration::from_secs(5)).await;
+    }
+    runs == 2
+}
+
+#[test]
+fn a_quick_job_runs_once_per_slot_where_a_plain_lock_lets_it_run_twice() {
+    let bench = Bench::new(1);
+    let (a, b) = (bench.client(), bench.client());
+    bench.world.block_on(async {
+        assert!(late_node_runs_again(&a, &b, false).await, "the negative control");
+        assert!(!late_node_runs_again(&a, &b, true).await);
+    });
+}
+
+#[test]
+fn the_next_slot_is_free_and_the_last_one_stays_taken_for_clocks_that_are_behind() {
+    let bench = Bench::new(1);
+    let (a, behind) = (bench.client(), bench.client());
+    bench.world.block_on(async {
+        let once = a.once_per("job", Slot::every(MINUTE)).unwrap();
+        let slot = once.name().unwrap();
+        assert_eq!(once.run(|_| async { 1 }).await.unwrap(), Once::Ran(1));
+        let begin = bench.world.env().now();
+        while once.name().unwrap() == slot {
+            bench.world.env().sleep(Duration::from_secs(1)).await;
+        }
+        assert!(bench.world.env().now().since(begin) <= MINUTE);
+        assert!(behind.mutex(slot.as_str()).unwrap().try_lock().await.unwrap().is_none(), "a clock behind");
+        assert_eq!(once.run(|_| async { 2 }).await.unwrap(), Once::Ran(2));
+        assert!(matches!(once.run(|_| async { 2 }).await.unwrap(), Once::AlreadyTaken(_)));
+        bench.world.env().sleep(Duration::from_secs(11)).await;
+        assert!(behind.mutex(slot.as_str()).unwrap().try_lock().await.unwrap().is_some(), "not for ever");
+    });
+}
+
+#[test]
+fn a_taken_slot_names_its_holder() {
+    let bench = Bench::new(1);
+    let (a, b) = (bench.client().with_terms(|terms| terms.note("node a")), bench.client());
+    bench.world.block_on(async {
+        a.once_per("job", Slot::named("1")).unwrap().run(|_| async {}).await.unwrap();
+        let taken = b.once_per("job", Slot::named("1")).unwrap().run(|_| async {}).await.unwrap();
+        let Once::AlreadyTaken(busy) = taken else { panic!("taken") };
+        assert_eq!(busy.holder.unwrap().note.as_deref(), Some("node a"));
+        assert!(
+            b.once_per("job", Slot::named("2")).unwrap().run(|_| async {}).await.unwrap().ran().is_some()
+        );
+    });
+}
+
+#[test]
+fn a_failed_run_is_not_repeated_unless_that_is_asked_for() {
+    for retry in [false, true] {
+        let bench = Bench::new(1);
+        let (a, b) = (bench.client(), bench.client());
+        let describe = |client: &Client| {
+            let once = client.once_per("job", Slot::named("1")).unwrap();
+            if retry { once.retry_failed() } else { once }
+        };
+        bench.world.block_on(async {
+            let failed = describe(&a).try_run(|_| async { Err::<(), _>("disk full") }).await.unwrap();
+            assert_eq!(failed, Once::Ran(Err("disk full")));
+            a.engine().env().sleep(Duration::from_secs(1)).await;
+            let again = describe(&b).run(|_| async {}).await.unwrap();
+            assert_eq!(again.ran().is_some(), retry);
+        });
+    }
+}
+
+#[test]
+fn a_run_that_is_dropped_or_panics_has_failed() {
+    for (retry, panics) in [(false, false), (true, false), (false, true), (true, true)] {
+        let bench = Bench::new(1);
+        let (a, b) = (bench.client(), bench.client());
+        let describe = |client: &Client| {
+            let once = client.once_per("job", Slot::named("1")).unwrap();
+            if retry { once.retry_failed() } else { once }
+        };
+        let run = || {
+            bench.world.block_on(async {
+                let once = describe(&a);
+                let work = once.run(|_| async {
+                    assert!(!panics, "on purpose");
+                    std::future::pending::<()>().await;
+                });
+                let env = bench.world.env();
+                assert!(env.until(env.now() + TTL, work).await.is_none());
+            });
+        };
+        assert_eq!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err(), panics);
+        bench.world.advance(TTL);
+        let again = bench.world.block_on(describe(&b).run(|_| async {})).unwrap();
+        assert_eq!(again.ran().is_some(), retry, "panics {panics}");
+    }
+}
+
+#[test]
+fn a_node_that_dies_frees_the_slot_only_when_retries_are_wanted() {
+    for retry in [false, true] {
+        let bench = Bench::new(1);
+        let b = bench.client();
+        let describe = |client: &Client| {
+            let once = client.once_per("job", Slot::named("1")).unwrap();
+            if retry { once.retry_failed() } else { once }
+        };
+        bench.world.block_on(async {
+            let a = bench.client();
+            let once = describe(&a);
+            let mut run = Box::pin(once.run(|_| std::future::pending::<()>()));
+            let env = bench.world.env();
+            assert!(env.until(env.now() + TTL, run.as_mut()).await.is_none());
+            // The process ends without a word: its session ends, its futures are never dropped.
+            a.engine().store().close().await.unwrap();
+            std::mem::forget(run);
+            let again = describe(&b).run(|_| async {}).await.unwrap();
+            assert_eq!(again.ran().is_some(), retry);
+        });
+    }
+}
+
+#[test]
+fn a_job_that_takes_too_long_is_dropped() {
+    let bench = Bench::new(1);
+    let client = bench.client();
+    let once = client.once_per("job", Slot::named("1")).unwrap().hold_at_most(MINUTE);
+    let error = bench.world.block_on(once.run(|_| std::future::pending::<()>())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_job_longer_than_its_slot_keeps_its_lease() {
+    let bench = Bench::new(1);
+    let client = bench.client();
+    let once = client.once_per("job", Slot::every(Duration::from_secs(1))).unwrap();
+    let ran = bench.world.block_on(once.run(|lease| async move {
+        client.engine().env().sleep(MINUTE).await;
+        lease.check().is_ok()
+    }));
+    assert_eq!(ran.unwrap(), Once::Ran(true));
+}
+
+#[test]
+fn job_and_slot_never_run_together_to_the_name_of_another_pair() {
+    let bench = Bench::new(1);
+    let client = bench.client();
+    let name = |job: &str, slot: &str| client.once_per(job, Slot::named(slot)).unwrap().name().unwrap();
+    assert_ne!(name("a@b", "c"), name("a", "b@c"));
+    assert_ne!(name("a%40b", "c"), name("a@b", "c"));
+}
