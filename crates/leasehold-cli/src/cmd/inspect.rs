@@ -1,0 +1,126 @@
+//! `leasehold inspect`: who holds a lock and who waits for it.
+
+use std::{fmt::Write, process::ExitCode};
+
+use anyhow::Result;
+use leasehold::{Contender, LockName, Snapshot, Stance};
+
+use super::list::snapshot_to_json;
+use crate::{
+    args::InspectArguments,
+    duration::show,
+    duty::leave,
+    exit,
+    holder::{mode_words, note_of, ordinal, plain},
+    message::Output,
+    store::Location,
+};
+
+/// Prints everything the store knows.
+pub(crate) async fn run(arguments: InspectArguments, output: Output) -> Result<ExitCode> {
+    let name = LockName::new(&arguments.name)?;
+    let location = Location::find(arguments.common.store.as_deref())?;
+    let client = location.connect(|terms| terms).await?;
+    let snapshot = client.inspect(&name).await;
+    leave(&client).await;
+    let snapshot = snapshot?;
+    output.data(|| snapshot_to_json(&snapshot), || page(&snapshot, &location).unwrap_or_default());
+    Ok(exit::success())
+}
+
+fn page(snapshot: &Snapshot, location: &Location) -> Result<String, std::fmt::Error> {
+    let mut page = String::new();
+    let name = &snapshot.name;
+    writeln!(page, "lock     {name}")?;
+    writeln!(page, "store    {}", location.shown())?;
+    let state = match (snapshot.holders.len(), snapshot.waiters.len()) {
+        (0, 0) => "free".to_string(),
+        (holders, waiters) => format!("{holders} holding, {waiters} waiting"),
+    };
+    writeln!(page, "state    {state}")?;
+    if let Some(token) = snapshot.fence {
+        writeln!(page, "token    {token} is the highest so far")?;
+    }
+    for holder in &snapshot.holders {
+        let word = if holder.stance == Stance::Delaying { "shut     after" } else { "holder  " };
+        contender(&mut page, word, holder)?;
+    }
+    for (place, waiter) in (1..).zip(&snapshot.waiters) {
+        contender(&mut page, &format!("{:<8}", ordinal(place)), waiter)?;
+    }
+    if !snapshot.holders.is_empty() {
+        writeln!(page, "\nto throw the holder out: leasehold force-release {}", words(name, location))?;
+    }
+    Ok(page)
+}
+
+fn contender(page: &mut String, word: &str, contender: &Contender) -> std::fmt::Result {
+    let note = note_of(contender);
+    let host = if note.host.is_empty() { "somebody" } else { &note.host };
+    write!(page, "\n{word} {}", plain(host))?;
+    if let Some(pid) = note.pid {
+        write!(page, " · pid {pid}")?;
+    }
+    writeln!(page)?;
+    for (label, text) in [("command", &note.command), ("note", &note.text)] {
+        if !text.is_empty() {
+            writeln!(page, "  {label:<8} {}", plain(text))?;
+        }
+    }
+    if let Some(value) = note.value.as_deref().filter(|value| !value.is_empty()) {
+        writeln!(page, "  says     {}", plain(value))?;
+    }
+    let mut facts = vec![mode_words(contender.mode)];
+    facts.extend(contender.age.map(|age| format!("for {}", show(age))));
+    facts.extend(contender.expires_in.map(|span| format!("{} left unless renewed", show(span))));
+    facts.extend(contender.fence.map(|token| format!("fencing token {token}")));
+    writeln!(page, "  {}", facts.join(" · "))
+}
+
+/// The arguments that name this lock in a shell.
+fn words(name: &LockName, location: &Location) -> String {
+    let store = match location.is_default() {
+        true => String::new(),
+        false => format!("--store {} ", quoted(&location.shown())),
+    };
+    let dashes = if name.as_str().starts_with('-') { "-- " } else { "" };
+    format!("{store}{dashes}{}", quoted(name.as_str()))
+}
+
+/// One word for the shell. Control characters, which could do something to the terminal, need a shell that knows
+/// `$'…'`.
+fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@%".contains(&byte);
+    if text.chars().any(char::is_control) {
+        return text.chars().fold("$'".to_string(), |text, character| text + &escaped(character)) + "'";
+    }
+    match text.bytes().all(is_plain) {
+        true => text.to_string(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+fn escaped(character: char) -> String {
+    match character {
+        '\'' | '\\' => format!("\\{character}"),
+        _ if character.is_control() => format!("\\u{:04x}", u32::from(character)),
+        _ => character.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_the_shell() {
+        for (text, word) in [
+            ("a/b-1", "a/b-1"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("a\n'\u{1b}", "$'a\\u000a\\'\\u001b'"),
+        ] {
+            assert_eq!(quoted(text), word);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `leasehold list`: the locks in use.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use leasehold::{Contender, Snapshot};
+use serde_json::{Value, json};
+
+use crate::{
+    args::ListArguments,
+    duration::show,
+    duty::leave,
+    exit,
+    holder::{mode_words, to_json, who},
+    message::Output,
+    store::Location,
+};
+
+/// Prints a table, or one JSON line a lock.
+pub(crate) async fn run(arguments: ListArguments, output: Output) -> Result<ExitCode> {
+    let location = Location::find(arguments.common.store.as_deref())?;
+    let client = location.connect(|terms| terms).await?;
+    let limit = usize::try_from(arguments.limit.get()).unwrap_or(usize::MAX);
+    let locks = client.list(&arguments.prefix, limit).await;
+    leave(&client).await;
+    let locks = locks?;
+    if locks.is_empty() {
+        output.say(format!("no lock is in use in {}", location.shown()));
+    } else if locks.len() >= limit {
+        output.say(format!("only the first {limit} are shown: raise --limit, or name a prefix"));
+    }
+    output.data(
+        || Value::Array(locks.iter().map(snapshot_to_json).collect()),
+        || if locks.is_empty() { String::new() } else { format!("{}\n", table(&locks)) },
+    );
+    Ok(exit::success())
+}
+
+/// A lock in JSON.
+pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
+    json!({
+        "lock": snapshot.name.as_str(),
+        "fencing_token": snapshot.fence.map(|token| token.get()),
+        "holders": snapshot.holders.iter().map(to_json).collect::<Vec<Value>>(),
+        "waiters": snapshot.waiters.iter().map(to_json).collect::<Vec<Value>>(),
+    })
+}
+
+fn table(locks: &[Snapshot]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["NAME", "MODE", "HOLDER", "FOR", "LEFT", "TOKEN", "WAITING"]);
+    for lock in locks {
+        let first = lock.holders.first();
+        let holder = match lock.holders.len() {
+            0 => "-".to_string(),
+            1 => first.map(who).unwrap_or_default(),
+            more => format!("{} and {} more", first.map(who).unwrap_or_default(), more - 1),
+        };
+        table.add_row([
+            lock.name.to_string(),
+            first.map_or_else(|| "-".to_string(), |holder| mode_words(holder.mode)),
+            holder,
+            span(first, |holder| holder.age),
+            span(first, |holder| holder.expires_in),
+            first.and_then(|holder| holder.fence).map_or_else(|| "-".to_string(), |token| token.to_string()),
+            lock.waiters.len().to_string(),
+        ]);
+    }
+    table
+}
+
+fn span(holder: Option<&Contender>, which: impl Fn(&Contender) -> Option<Duration>) -> String {
+    holder.and_then(which).map_or_else(|| "-".to_string(), show)
+}

@@ -1,0 +1,81 @@
+//! The signals that come to us.
+
+use std::{future::poll_fn, io, task::Poll};
+
+use rustix::process::Signal;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+/// Those that end a wait for the lock.
+const ENDING: [Signal; 6] =
+    [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
+/// Those that matter once there is a child.
+const OF_CHILD: [Signal; 4] = [Signal::CHILD, Signal::CONT, Signal::TSTP, Signal::WINCH];
+
+/// The streams of the signals that we take care of.
+pub(crate) struct Signals {
+    streams: Vec<(Signal, Stream)>,
+    has_child: bool,
+}
+
+impl Signals {
+    /// Takes over the signals that would end us. Those that we were started to ignore (`nohup`, a shell's background
+    /// jobs) stay ignored, by us and by the command.
+    pub(crate) fn new() -> io::Result<Self> {
+        let ignored = ignored();
+        let mut signals = Signals { streams: Vec::new(), has_child: false };
+        ENDING.into_iter().filter(|one| !is_in(ignored, *one)).try_for_each(|one| signals.add(one))?;
+        Ok(signals)
+    }
+
+    /// Takes over those that matter once there is a child.
+    pub(crate) fn expect_child(&mut self) -> io::Result<()> {
+        if self.has_child {
+            return Ok(());
+        }
+        self.has_child = true;
+        OF_CHILD.into_iter().try_for_each(|one| self.add(one))
+    }
+
+    fn add(&mut self, one: Signal) -> io::Result<()> {
+        self.streams.push((one, signal(SignalKind::from_raw(one.as_raw()))?));
+        Ok(())
+    }
+
+    /// The next signal. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Signal {
+        poll_fn(|context| {
+            let mut ready = self
+                .streams
+                .iter_mut()
+                .filter_map(|(one, stream)| stream.poll_recv(context).is_ready().then_some(*one));
+            ready.next().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// The next of the signals that end a wait. Cancel safe.
+    pub(crate) async fn ending(&mut self) -> Signal {
+        loop {
+            let one = self.next().await;
+            if ENDING.contains(&one) {
+                return one;
+            }
+        }
+    }
+}
+
+/// Whether a signal asks a process to end; the user-defined ones may mean anything.
+pub(crate) fn asks_to_end(signal: Signal) -> bool {
+    matches!(signal, Signal::TERM | Signal::INT | Signal::HUP | Signal::QUIT)
+}
+
+/// The mask of the signals that this process was started to ignore. There is no safe call that asks for it.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn is_in(mask: u64, signal: Signal) -> bool {
+    mask & (1 << (signal.as_raw() - 1)) != 0
+}

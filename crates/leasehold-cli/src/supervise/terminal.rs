@@ -1,0 +1,74 @@
+//! Whose keyboard it is: the foreground of the controlling terminal.
+
+use std::os::fd::OwnedFd;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as NixSignal};
+use rustix::{
+    fs::{FileType, Mode, OFlags, fstat, open},
+    process::{Pid, getpgrp, getpid, getsid},
+    stdio,
+    termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp},
+};
+
+/// The terminal that controls this process.
+pub(crate) struct Terminal {
+    tty: OwnedFd,
+    modes: Option<Termios>,
+}
+
+impl Terminal {
+    /// Opens the controlling terminal, if there is one.
+    pub(crate) fn controlling() -> Option<Self> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let tty = open("/dev/tty", flags, Mode::empty()).ok()?;
+        let modes = tcgetattr(&tty).ok();
+        Some(Terminal { tty, modes })
+    }
+
+    /// Whether our process group has the foreground.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.foreground() == Some(getpgrp())
+    }
+
+    /// Whether a shell above us would take the terminal back when we stop. Without one nobody would ever continue us.
+    pub(crate) fn has_shell(&self) -> bool {
+        getsid(None).is_ok_and(|session| session != getpid())
+    }
+
+    /// Makes `group` the foreground.
+    pub(crate) fn give(&self, group: Pid) {
+        // Whoever is in the background and sets the foreground is stopped by SIGTTOU, unless it blocks the signal.
+        let mut ttou = SigSet::empty();
+        ttou.add(NixSignal::SIGTTOU);
+        if let Ok(before) = ttou.thread_swap_mask(SigmaskHow::SIG_BLOCK) {
+            let _ = tcsetpgrp(&self.tty, group);
+            let _ = before.thread_set_mask();
+        }
+    }
+
+    /// Takes the foreground back from `group`, if it has it. `restore` also the modes, from a command that had no
+    /// time to do so itself.
+    pub(crate) fn take_back(&self, group: Pid, restore: bool) {
+        if self.foreground() != Some(group) {
+            return;
+        }
+        self.give(getpgrp());
+        if let Some(modes) = self.modes.as_ref().filter(|_| restore) {
+            let _ = tcsetattr(&self.tty, OptionalActions::Drain, modes);
+        }
+    }
+
+    fn foreground(&self) -> Option<Pid> {
+        tcgetpgrp(&self.tty).ok()
+    }
+}
+
+/// Whether we are part of a pipeline. Then the others of our process group may need the keyboard too, and the command
+/// gets the foreground only when it asks for it.
+pub(crate) fn is_piped() -> bool {
+    [stdio::stdin(), stdio::stdout()].into_iter().any(|stream| {
+        fstat(stream).is_ok_and(|stat| {
+            matches!(FileType::from_raw_mode(stat.st_mode), FileType::Fifo | FileType::Socket)
+        })
+    })
+}

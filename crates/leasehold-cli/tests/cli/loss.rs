@@ -1,0 +1,119 @@
+//! A lost lease stops the command before another can enter.
+
+use rustix::process::Signal;
+
+use crate::stage::{Doomed, Stage, send, state, until_dead};
+
+const FOREVER: &str = "echo $$; while :; do sleep 0.02; done";
+
+#[test]
+fn a_paused_run_is_killed_on_waking_and_says_79() {
+    let stage = Stage::new();
+    let mut run = stage.start(&["--ttl", "1s", "x"], FOREVER);
+    let child = run.pids()[0];
+    let guardian = run.guardian();
+    // As a paused machine: all of them at once.
+    [guardian, run.pid(), child].into_iter().for_each(|pid| send(pid, Signal::STOP));
+    let next = stage.run(&["run", "--wait", "20s", "x", "--", "true"]);
+    assert_eq!(next.code, Some(0), "{}", next.stderr);
+    assert_eq!(state(child), Some('T'), "a process that is stopped cannot be told");
+    [run.pid(), child].into_iter().for_each(|pid| send(pid, Signal::CONT));
+    let finished = run.end();
+    assert_eq!(finished.code, Some(79), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("error: `x`: the lease is lost: its deadline passed"),
+        "{}",
+        finished.stderr
+    );
+    until_dead(child);
+    send(guardian, Signal::CONT);
+    until_dead(guardian);
+}
+
+#[test]
+fn a_stopped_wrapper_does_not_let_its_command_outlive_the_lease() {
+    let stage = Stage::new();
+    let mut run = stage.start(&["--ttl", "1s", "x"], FOREVER);
+    let child = run.pids()[0];
+    run.guardian();
+    run.send(Signal::STOP);
+    // The next holder looks at the command of the last one in its first step: it is dead (a zombie of the wrapper).
+    let look = format!("sed -n 's/^State:.\\(.\\).*/\\1/p' /proc/{child}/status");
+    let next = stage.run(&["run", "--wait", "20s", "x", "--", "sh", "-c", &look]);
+    assert_eq!((next.code, next.stdout.trim()), (Some(0), "Z"), "{}", next.stderr);
+    run.send(Signal::CONT);
+    assert_eq!(run.end().code, Some(79));
+}
+
+/// The negative control: without the switch the command goes on while another holds the lock.
+#[test]
+fn told_to_ignore_the_loss_the_command_overlaps_with_the_next() {
+    let stage = Stage::new();
+    let mut run = stage.start(&["--ttl", "1s", "--on-lost", "ignore", "x"], FOREVER);
+    let child = run.pids()[0];
+    let _doomed = Doomed(child);
+    run.guardian();
+    run.send(Signal::STOP);
+    let look = format!("sed -n 's/^State:.\\(.\\).*/\\1/p' /proc/{child}/status");
+    let next = stage.run(&["run", "--wait", "20s", "x", "--", "sh", "-c", &look]);
+    assert_eq!(next.code, Some(0));
+    assert!(["R", "S", "D"].contains(&next.stdout.trim()), "{}", next.stdout);
+    run.send(Signal::CONT);
+    send(child, Signal::TERM);
+    assert_eq!(run.end().code, Some(79), "even though nothing was done about it");
+}
+
+#[test]
+fn a_signal_of_ones_own_choice_is_sent_instead() {
+    let stage = Stage::new();
+    let script = "trap 'echo told; exit 0' USR1; echo ready; while :; do sleep 0.02; done";
+    let mut run = stage.start(&["--ttl", "10s", "--on-lost", "signal:USR1", "x"], script);
+    assert_eq!(run.line(), "ready");
+    let forced = stage.run(&["force-release", "--yes", "x"]);
+    assert_eq!(forced.code, Some(0), "{}", forced.stderr);
+    assert_eq!(run.line(), "told");
+    let finished = run.end();
+    assert_eq!(finished.code, Some(79), "lost, even though the command said 0: {}", finished.stderr);
+}
+
+#[test]
+fn force_release_stops_the_command() {
+    let stage = Stage::new();
+    let mut run = stage.start(&["--ttl", "3s", "x"], FOREVER);
+    let child = run.pids()[0];
+    let forced = stage.run(&["force-release", "--yes", "x"]);
+    assert_eq!(forced.code, Some(0));
+    assert!(forced.stderr.starts_with("threw "), "{}", forced.stderr);
+    assert!(forced.stderr.contains(&format!("pid {}", run.pid())), "{}", forced.stderr);
+    let finished = run.end();
+    assert_eq!(finished.code, Some(79));
+    assert!(finished.stderr.contains("released by force"), "{}", finished.stderr);
+    until_dead(child);
+}
+
+#[test]
+fn hold_max_asks_before_it_kills() {
+    let stage = Stage::new();
+    let script = "trap 'echo asked; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+    let mut run = stage.start(&["--hold-max", "1s", "x"], script);
+    assert_eq!(run.line(), "ready");
+    assert_eq!(run.line(), "asked");
+    // It ended by itself, in time, with the lease still held: that is its own result.
+    assert_eq!(run.end().code, Some(0));
+    let mut run =
+        stage.start(&["--hold-max", "600ms", "x"], "trap '' TERM; echo $$; while :; do sleep 0.02; done");
+    let child = run.pids()[0];
+    assert_eq!(run.end().code, Some(79));
+    until_dead(child);
+}
+
+#[test]
+fn a_long_command_keeps_its_lock() {
+    let stage = Stage::new();
+    let mut run = stage.start(&["--ttl", "300ms", "x"], "echo ready; sleep 2; echo done");
+    assert_eq!(run.line(), "ready");
+    let next = stage.run(&["run", "--wait", "1s", "x", "--", "true"]);
+    assert_eq!(next.code, Some(75), "{}", next.stderr);
+    assert_eq!(run.line(), "done");
+    assert_eq!(run.end().code, Some(0));
+}

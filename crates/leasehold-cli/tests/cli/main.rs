@@ -1,0 +1,19 @@
+//! The real binary, from outside. Every test has a store of its own and waits for events, not for time to pass.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bad_input;
+mod codes;
+mod death;
+mod demo;
+mod elect;
+mod environment;
+mod golden;
+mod loss;
+mod names;
+mod operator;
+mod sharing;
+mod signals;
+mod stage;
+mod terminal;
+mod waiting;

@@ -1,0 +1,97 @@
+//! Waiting is never silent, and leaves nothing behind.
+
+use rustix::process::Signal;
+
+use crate::stage::{Stage, now, until};
+
+#[test]
+fn a_wait_gives_up_in_time_and_names_the_holder() {
+    let stage = Stage::new();
+    let mut holder = stage.start(&["--note", "nightly", "deploy"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    let begin = now();
+    let finished = stage.run(&["run", "--wait", "2s", "deploy", "--", "true"]);
+    let waited = begin.elapsed();
+    assert_eq!(finished.code, Some(75));
+    assert!((2.0..4.0).contains(&waited.as_secs_f64()), "{waited:?}");
+    let lines: Vec<&str> = finished.stderr.lines().collect();
+    let pid = holder.pid();
+    assert!(lines[0].starts_with("waiting for `deploy` · held by "), "{lines:?}");
+    assert!(
+        lines[0].contains(&format!("(pid {pid}, sh -c echo in; exec sleep 1000, \"nightly\") for ")),
+        "{lines:?}"
+    );
+    assert!(lines[0].ends_with(" left"), "{lines:?}");
+    assert!(lines[1].starts_with("error: `deploy` is busy: gave up after 2s · held by "), "{lines:?}");
+    assert!(lines[2].starts_with("hint: "), "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+}
+
+#[test]
+fn whoever_waited_is_told_of_the_end_of_it() {
+    let stage = Stage::new();
+    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    let mut waiter = stage.start(&["x"], "echo mine");
+    assert!(waiter.complaint().starts_with("waiting for `x` · held by "));
+    holder.send(Signal::TERM);
+    assert_eq!(holder.end().code, Some(143));
+    assert_eq!(waiter.line(), "mine");
+    let finished = waiter.end();
+    assert_eq!(finished.code, Some(0));
+    assert!(finished.stderr.starts_with("acquired `x` after "), "{}", finished.stderr);
+}
+
+#[test]
+fn a_short_wait_is_not_worth_a_word() {
+    let stage = Stage::new();
+    let finished = stage.run(&["run", "x", "--", "true"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_signal_leaves_the_queue() {
+    let stage = Stage::new();
+    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut waiter = stage.start(&["--fair", "x"], "echo never");
+        assert!(waiter.complaint().ends_with("you are 1st"), "the place is told");
+        assert_eq!(stage.waiters("x"), 1);
+        waiter.send(signal);
+        let finished = waiter.end();
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""));
+        assert_eq!(stage.waiters("x"), 0, "left at once, not after the ttl");
+    }
+}
+
+#[test]
+fn a_killed_waiter_leaves_the_queue_too() {
+    let stage = Stage::new();
+    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    let waiter = stage.start(&["--fair", "x"], "echo never");
+    until("the waiter", || stage.waiters("x") == 1);
+    waiter.send(Signal::KILL);
+    until("an empty queue", || stage.waiters("x") == 0);
+}
+
+#[test]
+fn events_are_one_json_line_each() {
+    let stage = Stage::new();
+    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    let mut waiter = stage.start(&["--json", "x"], "exit 3");
+    let waiting: serde_json::Value = serde_json::from_str(&waiter.complaint()).unwrap();
+    assert_eq!((&waiting["event"], &waiting["lock"]), (&"waiting".into(), &"x".into()));
+    assert_eq!(waiting["holder"]["pid"], holder.pid());
+    holder.send(Signal::TERM);
+    let finished = waiter.end();
+    assert_eq!(finished.code, Some(3));
+    let events: Vec<serde_json::Value> =
+        finished.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["acquired", "released", "exit"]);
+    assert!(events[0]["fencing_token"].as_u64().unwrap() > 0);
+    assert_eq!(events[2]["exit_code"], 3);
+}
