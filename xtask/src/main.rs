@@ -1,2 +1,54 @@
-//! The project tasks.
-fn main() {}
+//! The project's own tasks, run as `cargo xtask TASK`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod check;
+mod packages;
+mod source;
+mod test;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+/// What this program can do; documents are checked against it.
+pub(crate) const TASKS: &[(&str, &str)] = &[
+    (
+        "test",
+        "make sure that what the tests need is installed, run them all, and end with one line of counts",
+    ),
+    ("check", "formatting, lints and the rules of the tree"),
+    ("wire", "compare the statements with WIRE.md; with --write, take their hashes over"),
+];
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let outcome = match task.as_str() {
+        "test" => test::run(&rest),
+        "check" => check::run(),
+        "wire" => tidy::wire::run(&rest),
+        _ => Err(usage(&task)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(task: &str) -> String {
+    let mut text = String::new();
+    if !matches!(task, "" | "help" | "--help" | "-h") {
+        text.push_str(&format!("there is no task `{task}`\n"));
+    }
+    text.push_str("usage: cargo xtask TASK [ARGUMENTS]\n");
+    for (name, what) in TASKS {
+        text.push_str(&format!("\n  {name:<6} {what}"));
+    }
+    text
+}

@@ -1,0 +1,33 @@
+//! `cargo xtask check`: formatting, lints and the rules of the tree.
+
+use crate::{tidy, tree};
+
+/// The commands, the cheap ones first.
+const COMMANDS: &[&[&str]] = &[
+    &["fmt", "--all", "--check"],
+    &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
+];
+
+/// Runs everything and says what failed.
+///
+/// # Errors
+/// The names of what failed.
+pub(crate) fn run() -> Result<(), String> {
+    let mut failed = Vec::new();
+    let findings = tidy::all();
+    if !findings.is_empty() {
+        eprintln!("{}", findings.join("\n"));
+        failed.push(format!("{} rules of the tree", findings.len()));
+    }
+    for args in COMMANDS {
+        let status = tree::cargo(args).status();
+        if !status.is_ok_and(|status| status.success()) {
+            failed.push(format!("cargo {}", args[0]));
+        }
+    }
+    if !failed.is_empty() {
+        return Err(format!("check failed: {}", failed.join(", ")));
+    }
+    println!("check: formatting, lints and the rules of the tree are kept");
+    Ok(())
+}
