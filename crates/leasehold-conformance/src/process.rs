@@ -122,6 +122,9 @@ pub async fn a_holder_that_renews_until_it_is_paused_is_freed(scene: &Scene) -> 
         scene.env().sleep(claim.ttl / 2).await;
         kept_out(&*store, &scene.claim(&claim.name), "its holder renews").await?;
     }
+    // Halfway between two renewals: a process that is stopped inside of a store's transaction is another matter, which
+    // a store that has transactions in the holder's process must test and document by itself.
+    scene.env().sleep(claim.ttl / 6).await;
     taker.pause()?;
     scene.wins(&store, &scene.claim(&claim.name), claim.ttl, "its holder is paused").await.map(drop)
 }
