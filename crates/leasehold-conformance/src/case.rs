@@ -42,6 +42,8 @@ impl Need {
     /// A store whose holds all end with their client.
     pub const NO_DETACH: Need =
         Need { words: "the absence of holds that outlive their client", met: |it| !it.detach };
+    /// Notes.
+    pub const NOTES: Need = Need { words: "notes", met: |it| it.notes };
     /// A lock-delay.
     pub const LOCK_DELAY: Need = Need { words: "a lock-delay", met: |it| it.lock_delay };
     /// A store without a lock-delay.

@@ -34,7 +34,8 @@ pub async fn a_holder_is_shown_as_it_is(scene: &Scene) -> Verdict {
     same(holder.tag, Contender::tag_of(claim.id), "the holder's tag")?;
     same(holder.stance, Stance::Holding, "the holder's stance")?;
     same(holder.mode, Some(Mode::Exclusive), "the holder's mode")?;
-    same(holder.note.as_deref(), Some("who & why"), "the holder's note")?;
+    let note = scene.capability().notes.then_some("who & why");
+    same(holder.note.as_deref(), note, "the holder's note")?;
     same(holder.fence, grant.fence, "the holder's token")?;
     let lasts =
         holder.expires_in.is_none_or(|left| left <= claim.ttl + scene.slack() && left > claim.ttl / 2);

@@ -13,7 +13,7 @@ crate::case::cases![
     hostile_beginnings_are_distinct_locks,
     names_that_are_prefixes_of_each_other_are_distinct,
     the_longest_names_are_distinct,
-    a_hostile_note_comes_back,
+    a_hostile_note_comes_back[NOTES],
 ];
 
 /// What somebody once forgot to encode: delimiters of paths, commands, patterns, cluster slots, terminals, file

@@ -117,7 +117,9 @@ pub async fn changes_are_announced(scene: &Scene) -> Verdict {
     drained(scene, &mut wake).await?;
     let noted = Claim { intent: Intent::Amend, note: Some("new".into()), ..claim.clone() };
     take(&*one, &noted, "it is held").await?;
-    wakes(scene, &mut wake, "by a new note").await?;
+    if scene.capability().notes {
+        wakes(scene, &mut wake, "by a new note").await?;
+    }
     drained(scene, &mut wake).await?;
     let_go(&*one, &claim).await?;
     wakes(scene, &mut wake, "by the release").await?;

@@ -66,6 +66,8 @@ pub struct Capability {
     pub wakes: bool,
     /// [`Binding::Ttl`](crate::Binding): holds that outlive their client.
     pub detach: bool,
+    /// Whether [`Claim::note`] is kept and shown; where not, it is left out, for it is never more than a courtesy.
+    pub notes: bool,
     /// [`Claim::lock_delay`].
     pub lock_delay: bool,
     /// The shortest time to live.

@@ -77,6 +77,7 @@ impl Memory {
             liveness: Liveness::Process,
             wakes: true,
             detach: true,
+            notes: true,
             lock_delay: true,
             ttl_min: Duration::from_millis(10),
             ttl_max: Duration::from_secs(3600 * 24 * 365),
@@ -229,6 +230,10 @@ impl Store for Memory {
 
     fn url(&self) -> &str {
         "memory:"
+    }
+
+    fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

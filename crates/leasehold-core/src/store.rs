@@ -150,6 +150,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The store's URL without secrets, for messages.
     fn url(&self) -> &str;
 
+    /// Completes when holds may have been lost behind everybody's back (a failover, a node that came back empty) for
+    /// the `seen`-th time, and counts it in `seen`. Whoever holds something then renews it at once, to find out. Pending
+    /// for ever where a store sees no such thing.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what happens between two calls is answered by the next.
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()>;
+
     /// "This id wants this mode." Repeating it answers the same standing, and refreshes a place in the queue. A
     /// repeated claim of a hold answers its token unchanged, takes over mode (shared from exclusive; the other way
     /// only when alone), note, binding and ttl, and raises the token to `fence_floor`. Never makes a hold for

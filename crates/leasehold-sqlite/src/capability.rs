@@ -15,6 +15,7 @@ pub(crate) const CAPABILITY: Capability = Capability {
     liveness: Liveness::Process,
     wakes: true,
     detach: true,
+    notes: true,
     lock_delay: true,
     ttl_min: Duration::from_millis(50),
     ttl_max: TTL_MAX,

@@ -163,6 +163,10 @@ impl Store for SqliteStore {
         &self.url
     }
 
+    fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
+
     /// Runs on the calling thread in some tens of microseconds when nobody else is writing.
     ///
     /// # Cancel safety

@@ -4,6 +4,8 @@ mod display;
 mod known;
 mod open;
 mod parse;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -30,8 +32,8 @@ pub(crate) use open::open;
 /// | `etcd://h1,h2` | an etcd cluster |
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
-/// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`), `dialect=` and
-/// `min_replicas=` where the store has a use for them. `file:` means `sqlite:`, `mem:` `memory:`, `zk:` `zookeeper:` and
+/// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
+/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true`, `resp=2`, and over TLS `ca=PATH`. `file:` means `sqlite:`, `mem:` `memory:`, `zk:` `zookeeper:` and
 /// `valkey:` `redis:`. Special characters are percent-encoded.
 ///
 /// `Debug` and `Display` never show a password; [`StoreUrl::reveal`] does.
@@ -178,6 +180,14 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How many replicas must have a grant before it counts.
     pub min_replicas: Option<u32>,
+    /// Whether a server whose configuration can lose locks is refused; otherwise it is warned of.
+    pub strict: Option<bool>,
+    /// A PEM file of the authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The version of the Redis protocol, 2 or 3.
+    pub resp: Option<u32>,
+    /// The key of a lock in the plain dialect, with `*` for its name.
+    pub template: Option<String>,
 }
 
 impl StoreUrl {

@@ -48,6 +48,7 @@ impl FileStore {
             liveness: Liveness::Ttl,
             wakes: false,
             detach: true,
+            notes: true,
             lock_delay: true,
             ttl_min: Duration::from_millis(50),
             ttl_max: Duration::from_secs(3600),
@@ -145,6 +146,10 @@ impl Store for FileStore {
 
     fn url(&self) -> &str {
         "file:"
+    }
+
+    fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

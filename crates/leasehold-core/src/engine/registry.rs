@@ -160,6 +160,24 @@ impl Registry {
         self.wake_if_earlier(book);
     }
 
+    /// Makes the renewal of every lease due at `now`, but of those whose renewal is under way or that are not renewed.
+    pub(super) fn renew_all(&self, now: Moment) {
+        let mut book = self.book();
+        let waiting: Vec<ClaimId> = book
+            .watched
+            .iter()
+            .filter(|(_, watched)| watched.renew_at.is_some_and(|renew_at| renew_at > now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            if let Some(mut watched) = book.remove(id) {
+                watched.renew_at = Some(now);
+                watched.plan();
+                book.insert(watched);
+            }
+        }
+    }
+
     pub(super) fn unwatch(&self, id: ClaimId) -> Option<Watched> {
         self.book().remove(id)
     }

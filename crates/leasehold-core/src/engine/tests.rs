@@ -434,6 +434,9 @@ impl Store for Nagging {
     fn url(&self) -> &str {
         self.0.url()
     }
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.0.upset(seen)
+    }
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<crate::Standing>> {
         self.0.claim(claim)
     }

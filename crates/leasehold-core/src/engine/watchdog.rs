@@ -31,6 +31,7 @@ struct Watchdog {
 
 impl Watchdog {
     async fn run(self) {
+        let mut upsets = 0;
         loop {
             let (orders, due, sleep_until, phase) = {
                 let mut book = self.registry.book();
@@ -56,6 +57,7 @@ impl Watchdog {
             tokio::select! {
                 () = self.registry.news() => {}
                 () = alarm => {}
+                () = self.store.upset(&mut upsets) => self.registry.renew_all(self.env.now()),
             }
         }
     }

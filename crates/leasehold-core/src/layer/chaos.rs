@@ -107,6 +107,10 @@ impl Store for Chaos {
         self.inner.url()
     }
 
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.upset(seen)
+    }
+
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
         Box::pin(self.suffer(Verb::Claim, self.inner.claim(claim)))
     }

@@ -47,6 +47,10 @@ impl Store for Meter {
         self.inner.url()
     }
 
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.upset(seen)
+    }
+
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
         Box::pin(self.measure(Verb::Claim, self.inner.claim(claim)))
     }

@@ -43,6 +43,10 @@ impl Store for Prefix {
         self.inner.url()
     }
 
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.upset(seen)
+    }
+
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
         Box::pin(async move { self.inner.claim(&self.outer_claim(claim)?).await })
     }

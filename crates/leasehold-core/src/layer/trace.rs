@@ -43,6 +43,10 @@ impl Store for Trace {
         self.inner.url()
     }
 
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.upset(seen)
+    }
+
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
         let begin = self.env.now();
         Box::pin(async move { self.write(Verb::Claim, &claim.name, begin, self.inner.claim(claim).await) })

@@ -100,13 +100,17 @@ fn numbered(f: &mut fmt::Formatter<'_>, database: u32) -> fmt::Result {
 }
 
 fn query(f: &mut fmt::Formatter<'_>, settings: &Settings) -> fmt::Result {
-    let Settings { prefix, dialect, ttl, timeout, min_replicas } = settings;
+    let Settings { prefix, dialect, ttl, timeout, min_replicas, strict, ca, resp, template } = settings;
     let pairs = [
         ("prefix", prefix.as_deref().map(|text| encode(text).to_string())),
         ("dialect", dialect.as_deref().map(|text| encode(text).to_string())),
         ("ttl", ttl.map(span)),
         ("timeout", timeout.map(span)),
         ("min_replicas", min_replicas.map(|count| count.to_string())),
+        ("strict", strict.map(|strict| strict.to_string())),
+        ("ca", ca.as_deref().map(|path| encode_path(path.as_os_str().as_encoded_bytes()).to_string())),
+        ("resp", resp.map(|version| version.to_string())),
+        ("template", template.as_deref().map(|text| encode(text).to_string())),
     ];
     let set = pairs.into_iter().filter_map(|(key, value)| Some((key, value?)));
     for (index, (key, value)) in set.enumerate() {

@@ -27,6 +27,10 @@ pub(super) enum Key {
     Ttl,
     Timeout,
     MinReplicas,
+    Strict,
+    Ca,
+    Resp,
+    Template,
 }
 
 /// All spellings; the first of a scheme is the one that is printed.
@@ -53,12 +57,16 @@ const SCHEMES: [(&str, Scheme); 20] = [
     ("quorum", Scheme::Quorum),
 ];
 
-const KEYS: [(&str, Key); 5] = [
+const KEYS: [(&str, Key); 9] = [
     ("prefix", Key::Prefix),
     ("dialect", Key::Dialect),
     ("ttl", Key::Ttl),
     ("timeout", Key::Timeout),
     ("min_replicas", Key::MinReplicas),
+    ("strict", Key::Strict),
+    ("ca", Key::Ca),
+    ("resp", Key::Resp),
+    ("template", Key::Template),
 ];
 
 impl Scheme {
@@ -105,7 +113,11 @@ impl Scheme {
         );
         match key {
             Key::Prefix | Key::Ttl | Key::Timeout => true,
-            Key::MinReplicas => is_redis,
+            Key::MinReplicas | Key::Strict | Key::Resp | Key::Template => is_redis,
+            Key::Ca => matches!(
+                self,
+                Scheme::Redis { tls: true } | Scheme::RedisSentinel { tls: true } | Scheme::RedisCluster { tls: true }
+            ),
             Key::Dialect => {
                 is_redis
                     || matches!(self, Scheme::Redlock | Scheme::Memcached | Scheme::ZooKeeper | Scheme::Etcd)

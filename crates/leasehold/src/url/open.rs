@@ -25,7 +25,7 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         Place::Redis { .. }
         | Place::RedisUnix { .. }
         | Place::RedisSentinel { .. }
-        | Place::RedisCluster { .. } => Err(not_yet(url, "Redis store", Some("redis"))),
+        | Place::RedisCluster { .. } => redis(url, env).await,
         Place::Memcached { .. } => Err(not_yet(url, "Memcached store", Some("memcached"))),
         Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", Some("zookeeper"))),
         Place::Etcd { .. } => Err(not_yet(url, "etcd store", Some("etcd"))),
@@ -65,6 +65,19 @@ async fn sqlite(url: &StoreUrl, _path: &std::path::Path, _env: &Env) -> Result<A
     Err(Error::new(ErrorKind::Unsupported, message)
         .store(url.to_string())
         .hint("enable the cargo feature `sqlite` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::redis::options(url)?;
+    Ok(Arc::new(leasehold_redis::RedisStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "redis"))]
+async fn redis(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Redis store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `redis` of the crate `leasehold`"))
 }
 
 /// The honest answer for what is designed and not built: no feature can be enabled that does not exist.

@@ -283,6 +283,10 @@ fn settings(scheme: Scheme, query: &str) -> Result<Settings> {
             Key::Ttl => settings.ttl.replace(span(name, &value)?).is_some(),
             Key::Timeout => settings.timeout.replace(span(name, &value)?).is_some(),
             Key::MinReplicas => settings.min_replicas.replace(count(name, &value)?).is_some(),
+            Key::Strict => settings.strict.replace(truth(name, &value)?).is_some(),
+            Key::Ca => settings.ca.replace(value.into()).is_some(),
+            Key::Resp => settings.resp.replace(version(&value)?).is_some(),
+            Key::Template => settings.template.replace(template(value)?).is_some(),
         };
         if twice {
             return Err(invalid(format!("the key `{name}` is there twice")));
@@ -304,6 +308,29 @@ fn dialect(value: String) -> Result<String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if value.is_empty() || !value.chars().all(plain) {
         return Err(invalid("`dialect` is a name in lower-case letters, such as `redisson`"));
+    }
+    Ok(value)
+}
+
+fn truth(name: &str, value: &str) -> Result<bool> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(invalid(format!("`{name}` is `true` or `false`"))),
+    }
+}
+
+fn version(value: &str) -> Result<u32> {
+    match value {
+        "2" => Ok(2),
+        "3" => Ok(3),
+        _ => Err(invalid("`resp` is the version of the protocol: 2 or 3")),
+    }
+}
+
+fn template(value: String) -> Result<String> {
+    if value.matches('*').count() != 1 || value.len() >= LockName::BYTES_MAX {
+        return Err(invalid("`template` has one `*` for the name of the lock").hint("for example template=redlock:*"));
     }
     Ok(value)
 }

@@ -1,0 +1,224 @@
+-- Purpose: claims a lock: grants it, or says who has it and for how long, in one call.
+--
+-- KEYS: the eight of prelude.lua.
+-- ARGV: 1 claim id, 2 mode (x alone, s shared, p permits), 3 take, 4 of, 5 queueing (n none, b barging, f fair),
+--   6 ttl ms, 7 lock-delay ms, 8 intent (h hold, a amend), 9 least token or 0, 10 slack of the token's clock in us,
+--   11 inbox or empty, 12 PUBLISH or SPUBLISH, 13 `1` if that answers all receivers, 14 channel of changes,
+--   15 note (may be missing)
+-- Reply: {0, token, valid for ms} granted · {1, recheck in ms, ahead, holder or false} waiting ·
+--   {2, recheck in ms, ahead or -1, holder or false} held · {3, limit} mismatch · {4, reason} gone (x expired, f forced,
+--   g gone) · {5, type} the key is of another type · {6} the counter is at its end
+-- Invariant: a claim is granted once, however often it is repeated; an amendment never makes a hold. The token is
+--   max(counter + 1, least, TIME - slack), so it grows also after the counter is lost.
+
+local id, mode, take, of, queueing = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local ttl, delay, floor, slack = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local verb, exact, changes, note = ARGV[12], ARGV[13], ARGV[14], ARGV[15] or false
+
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then
+    if string.find(held.err, 'WRONGTYPE', 1, true) then
+        return {5, redis.call('TYPE', KEYS[1]).ok}
+    end
+    return held
+end
+
+-- include prelude.lua
+
+local function granted(token, valid_for)
+    return {0, string.format('%.0f', token), valid_for}
+end
+
+local function hold_alone(token, since)
+    redis.call('SET', KEYS[1], id, 'PX', string.format('%.0f', ttl + delay))
+    redis.call('HSET', KEYS[2], 'c', string.format('%.0f', counter),
+        'x', cmsgpack.pack({id, delay > 0 and now + ttl or 0, since, delay, token, note}))
+    held = id
+end
+
+local function hold_together(entry)
+    local left = redis.call('PTTL', KEYS[1])
+    redis.call('SET', KEYS[1], SHARED, 'PX', string.format('%.0f', math.max(left, entry[6] - now + entry[8] + 1)))
+    redis.call('HSET', KEYS[2], 'c', string.format('%.0f', counter), 'l', entry[2] == 'p' and entry[4] or '')
+    redis.call('ZADD', KEYS[4], string.format('%.0f', entry[6]), id)
+    save(id, entry)
+    held = SHARED
+end
+
+-- Nobody is there and nobody waits.
+if not held and not side and mode == 'x' and ARGV[8] == 'h' then
+    local token = draw(floor, slack)
+    if not token then return {6} end
+    hold_alone(token, now)
+    settle()
+    return granted(token, ttl)
+end
+
+expire()
+local mine = side and load(id) or false
+
+local function busy(status)
+    local holders = held == SHARED and redis.call('ZCARD', KEYS[4]) or 0
+    local soonest, who = ttl / 3, false
+    if alone then
+        local left = alone_for()
+        if left >= 0 then soonest = math.min(soonest, left + 1) end
+        who = describe_alone()
+    elseif holders > 0 then
+        for _, other in ipairs(redis.call('ZRANGE', KEYS[4], 0, 1)) do
+            if other ~= id and not who then
+                local entry = load(other)
+                if entry then
+                    soonest = math.min(soonest, entry[6] - now)
+                    who = describe(other, entry)
+                end
+            end
+        end
+    end
+    local ahead = -1
+    if side then
+        local first = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
+        if first[1] and first[1] ~= id then soonest = math.min(soonest, first[2] - now) end
+    end
+    if queueing ~= 'n' then
+        local rank = side and (redis.call('ZRANK', KEYS[6], id) or redis.call('ZCARD', KEYS[6])) or 0
+        ahead = rank + (alone and 1 or holders) - (mine and mine[1] == 'h' and 1 or 0)
+    end
+    return {status, math.max(1, math.ceil(soonest)), ahead, who}
+end
+
+-- What is held already is answered again, or changed in place.
+local function amend()
+    local before = mine and mine[2] or 'x'
+    local allowed = before == mode
+    if before == 'x' then
+        allowed = mode ~= 'p'
+    elseif before == 's' and mode == 'x' then
+        allowed = redis.call('ZCARD', KEYS[4]) == 1
+    elseif before == 'p' then
+        allowed = mode == 'p' and take <= mine[3] and of == mine[4]
+    end
+    if not allowed then return busy(2) end
+    local token, since, ends
+    if mine then
+        token, since, ends = mine[9], mine[7], mine[6]
+    else
+        token, since, ends = alone[5], alone[3] or now, now + alone_for()
+        if not token then token = draw(floor, slack) end
+    end
+    token = math.max(token, floor)
+    counter = math.max(counter, token)
+    ends = math.max(ends, now + ttl)
+    ttl = ends - now
+    if before == 'p' and take < mine[3] then
+        use(take - mine[3])
+        freed = true
+    end
+    if mine and mode == 'x' then
+        redis.call('ZREM', KEYS[4], id)
+        redis.call('HDEL', KEYS[3], id)
+    elseif not mine and mode == 's' then
+        redis.call('HDEL', KEYS[2], 'x')
+        freed = true
+    end
+    if mode == 'x' then
+        hold_alone(token, since)
+    else
+        hold_together({'h', mode, take, of, queueing, ends, since, delay, token, 0, '', note})
+    end
+    settle()
+    return granted(token, ttl)
+end
+
+if alone and held == id then
+    if delaying() then return {4, 'x'} end
+    return amend()
+end
+if mine and mine[1] ~= 'w' then
+    if mine[1] == 'h' then return amend() end
+    return {4, mine[1] == 'r' and 'f' or 'x'}
+end
+if ARGV[8] == 'a' then
+    settle()
+    return {4, 'g'}
+end
+
+local limit = mode == 'p' and string.format('%.0f', of) or ''
+if alone and mode == 'p' then return {3, ''} end
+if side then
+    local others = redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[6]) - (mine and 1 or 0)
+    if others > 0 and (meta[5] or '') ~= limit then return {3, meta[5] or ''} end
+end
+
+local seq = mine and mine[10] or (tonumber(meta[4]) or 0) + 1
+
+local function comes_before(set)
+    local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+    return first[2] and tonumber(first[2]) < seq
+end
+
+local function kept_out()
+    if mode == 'x' then
+        return held or (side and comes_before(KEYS[7]))
+    elseif mode == 's' then
+        return alone or (side and comes_before(KEYS[8]))
+    end
+    local wanted = used + take
+    if wanted > of then return true end
+    if not side then return false end
+    for _, who in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', '(' .. string.format('%.0f', seq), 'LIMIT', 0, of)) do
+        local entry = load(who)
+        wanted = wanted + (entry and entry[3] or 0)
+        if wanted > of then return true end
+    end
+    return false
+end
+
+if not kept_out() then
+    local token = draw(floor, slack)
+    if not token then return {6} end
+    if mine then stop_waiting(id) end
+    if mode == 'x' then
+        if mine then redis.call('HDEL', KEYS[3], id) end
+        hold_alone(token, now)
+    else
+        hold_together({'h', mode, take, of, queueing, now + ttl, now, delay, token, seq, '', note})
+        if mode == 'p' then use(take) end
+    end
+    settle()
+    return granted(token, ttl)
+end
+
+if queueing == 'n' then
+    if mine then drop_waiter(id) end
+    local answer = busy(2)
+    if freed then settle() end
+    return answer
+end
+
+local expires = now + ttl
+if mine then
+    expires = math.max(expires, mine[6])
+else
+    redis.call('HSET', KEYS[2], 'q', string.format('%.0f', seq), 'l', limit)
+    redis.call('ZADD', KEYS[6], string.format('%.0f', seq), id)
+end
+if not mine or mine[5] ~= queueing then
+    if queueing == 'f' then
+        redis.call('ZADD', KEYS[7], string.format('%.0f', seq), id)
+    elseif mine then
+        redis.call('ZREM', KEYS[7], id)
+    end
+end
+if not mine or mine[2] ~= mode then
+    if mode == 'x' then
+        redis.call('ZADD', KEYS[8], string.format('%.0f', seq), id)
+    elseif mine then
+        redis.call('ZREM', KEYS[8], id)
+    end
+end
+redis.call('ZADD', KEYS[5], string.format('%.0f', expires), id)
+save(id, {'w', mode, take, of, queueing, expires, mine and mine[7] or now, delay, false, seq, ARGV[11], note})
+local answer = busy(1)
+if freed or not mine then settle() else keep() end
+return answer

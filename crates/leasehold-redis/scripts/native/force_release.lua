@@ -1,0 +1,46 @@
+-- Purpose: ends every hold of a lock by force, a stranger's too, and raises the fencing counter above them.
+--
+-- KEYS: the eight of prelude.lua.
+-- ARGV: 1 slack of the token's clock in us, 2 PUBLISH or SPUBLISH, 3 `1` if that answers all receivers, 4 channel of
+--   changes
+-- Reply: the contenders thrown out, as prelude.lua describes them · {5, type} the key is of another type ·
+--   {6} the counter is at its end
+-- Invariant: those who wait stay. Who is thrown out is told so until it would have expired.
+
+local slack, verb, exact, changes = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then
+    if string.find(held.err, 'WRONGTYPE', 1, true) then
+        return {5, redis.call('TYPE', KEYS[1]).ok}
+    end
+    return held
+end
+
+-- include prelude.lua
+
+expire()
+local function revoke(who, expires)
+    save(who, {'r', 'x', 0, 0, 'n', expires, now, 0, false, 0, '', false})
+    redis.call('ZADD', KEYS[5], string.format('%.0f', expires), who)
+end
+
+local evicted = {}
+if not draw(0, slack) then return {6} end
+redis.call('HSET', KEYS[2], 'c', string.format('%.0f', counter))
+if alone then
+    table.insert(evicted, describe_alone())
+    if not foreign and not delaying() then revoke(held, now + math.max(1, alone_for())) end
+elseif side then
+    for _, who in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+        local entry = load(who)
+        table.insert(evicted, describe(who, entry))
+        drop_holder(who, entry)
+        if entry[1] == 'h' then revoke(who, entry[6]) end
+    end
+end
+redis.call('DEL', KEYS[1])
+redis.call('HDEL', KEYS[2], 'x')
+held, alone, freed = false, false, true
+settle()
+return evicted

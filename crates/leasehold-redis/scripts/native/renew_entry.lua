@@ -1,0 +1,45 @@
+-- Purpose: prolongs one hold of any kind, and says why when there is none.
+--
+-- KEYS: the eight of prelude.lua.
+-- ARGV: 1 claim id, 2 ttl ms, 3 PUBLISH or SPUBLISH, 4 `1` if that answers all receivers, 5 channel of changes
+-- Reply: {0, valid for ms} renewed · {1, reason} gone (x expired, f forced, g gone)
+-- Invariant: nothing is made, nothing is shortened, nothing that has ended is revived.
+
+local id, ttl, verb, exact, changes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then
+    if string.find(held.err, 'WRONGTYPE', 1, true) then return {1, 'g'} end
+    return held
+end
+
+-- include prelude.lua
+
+expire()
+if held == id then
+    if delaying() then return {1, 'x'} end
+    local left = math.max(ttl, alone_for())
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left + alone[4]))
+    if alone[4] > 0 then
+        alone[2] = now + left
+        redis.call('HSET', KEYS[2], 'x', cmsgpack.pack(alone))
+    end
+    return {0, left}
+end
+local mine = side and load(id)
+if not mine or mine[1] == 'w' then
+    if freed then settle() end
+    return {1, 'g'}
+end
+if mine[1] ~= 'h' then
+    if freed then settle() end
+    return {1, mine[1] == 'r' and 'f' or 'x'}
+end
+mine[6] = math.max(mine[6], now + ttl)
+save(id, mine)
+redis.call('ZADD', KEYS[4], string.format('%.0f', mine[6]), id)
+local left = redis.call('PTTL', KEYS[1])
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(left, mine[6] - now + mine[8] + 1)))
+keep()
+if freed then settle() end
+return {0, mine[6] - now}

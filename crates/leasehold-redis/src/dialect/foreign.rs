@@ -1,0 +1,113 @@
+//! Whose a lock is that is not ours, judged by its looks. For people; nothing is decided by it.
+
+use redis::Value;
+
+use crate::reply;
+
+/// Describes the value of a string that somebody else locks with.
+pub(crate) fn describe(value: &[u8]) -> String {
+    let shown = shorten(value);
+    match whose(value) {
+        Some(whose) => format!("held by another library, perhaps {whose}: value {shown}"),
+        None => format!("held by another library: value {shown}"),
+    }
+}
+
+fn whose(value: &[u8]) -> Option<&'static str> {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return (value.len() == 20).then_some("rslock or redlock-rs (20 random bytes)");
+    };
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let is_base64 = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='))
+    };
+    if text.starts_with("ADDED:") {
+        return Some("ShedLock");
+    }
+    if is_uuid(text) {
+        return Some("Spring, redis-semaphore, RedLock.net or another that uses UUIDs");
+    }
+    match text.len() {
+        32 if is_hex(text) => Some("redis-py or node-redlock (32 hexadecimal digits)"),
+        24 if is_base64(text) => Some("redsync (16 bytes in base64)"),
+        22.. if is_base64(&text[..22]) && text.is_char_boundary(22) => Some("bsm/redislock"),
+        20 => Some("rslock or redlock-rs (20 random bytes)"),
+        _ => None,
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// At most 40 characters, so that nobody can release by copying a long random value, and no terminal is upset.
+fn shorten(value: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(value).escape_debug().collect();
+    match text.char_indices().nth(12) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// A hold of Redisson's in a hash: `UUID:THREAD` (`:write` for writers) and how often it was taken.
+pub(crate) struct Redisson {
+    pub(crate) note: String,
+    pub(crate) shared: bool,
+}
+
+/// Reads the fields of a hash as a lock of Redisson's; empty when it is none.
+pub(crate) fn redisson(fields: &[Value]) -> Vec<Redisson> {
+    let pairs = fields.chunks_exact(2).filter_map(|pair| {
+        Some((reply::text(pair.first()).ok()??, reply::text(pair.get(1)).ok()??))
+    });
+    let pairs: Vec<(String, String)> = pairs.collect();
+    let reads = pairs.iter().any(|(field, value)| field == "mode" && value == "read");
+    let holds = pairs.iter().filter_map(|(field, count)| {
+        let (client, rest) = field.split_at_checked(36)?;
+        let thread = rest.strip_prefix(':')?;
+        let thread = thread.strip_suffix(":write").unwrap_or(thread);
+        let fits = is_uuid(client) && thread.parse::<i64>().is_ok() && count.parse::<u64>().is_ok();
+        let note = format!("held by Redisson: client {client}, thread {thread}, taken {count} times");
+        fits.then_some(Redisson { note, shared: reads })
+    });
+    holds.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_told_apart_by_their_values() {
+        for (value, whose) in [
+            (&b"4d5f3a2c1b0e4d5f3a2c1b0e4d5f3a2c"[..], "redis-py"),
+            (b"q83vEjRWeJCrze8SNFZ4kA==", "redsync"),
+            (b"123e4567-e89b-12d3-a456-426614174000", "Spring"),
+            (b"ADDED:2026-01-01T00:00:00Z@host:x", "ShedLock"),
+            (&[200u8; 20], "rslock"),
+        ] {
+            assert!(describe(value).contains(whose), "{}", describe(value));
+        }
+        assert!(describe(b"x").ends_with("value x"));
+    }
+
+    #[test]
+    fn a_value_is_never_shown_whole() {
+        assert!(!describe(b"4d5f3a2c1b0e4d5f3a2c1b0e4d5f3a2c").contains("4d5f3a2c1b0e4"));
+        assert!(!describe(b"\x1b[31m").contains('\x1b'));
+    }
+
+    #[test]
+    fn the_fields_of_redisson_are_read() {
+        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let fields = [bulk("mode"), bulk("read"), bulk("123e4567-e89b-12d3-a456-426614174000:42"), bulk("2")];
+        let holds = redisson(&fields);
+        assert_eq!(holds.len(), 1);
+        assert!(holds[0].shared && holds[0].note.contains("thread 42, taken 2 times"));
+        assert!(redisson(&[bulk("name"), bulk("x")]).is_empty());
+    }
+}

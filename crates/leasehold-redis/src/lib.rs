@@ -1,0 +1,26 @@
+//! The Redis store of Leasehold: single server, replicas, Sentinel and Cluster.
+//!
+//! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
+
+mod connection;
+mod dial;
+mod dialect;
+mod keys;
+mod list;
+mod listener;
+mod options;
+mod refusal;
+mod renew;
+mod reply;
+mod route;
+mod safety;
+mod script;
+mod session;
+mod slot;
+mod store;
+mod topology;
+mod upset;
+mod wake;
+
+pub use options::{Dialect, Endpoint, Protocol, RedisOptions, Servers};
+pub use store::RedisStore;

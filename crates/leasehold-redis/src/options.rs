@@ -1,0 +1,171 @@
+//! [`RedisOptions`]: which servers, as whom, and on what terms.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use leasehold_core::{Error, ErrorKind, Result};
+
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Endpoint {
+    /// A host and a port.
+    Tcp {
+        /// Name or number.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// A host and a port.
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        Endpoint::Tcp { host: host.into(), port }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Endpoint::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Endpoint::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// How the servers stand to each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Servers {
+    /// One server, with whatever replicas it has.
+    Single(Endpoint),
+    /// The master that Sentinels name.
+    Sentinel {
+        /// The Sentinels.
+        sentinels: Vec<Endpoint>,
+        /// What they call the master.
+        master: String,
+    },
+    /// A Cluster, found through any of its nodes.
+    Cluster(Vec<Endpoint>),
+}
+
+/// In which format locks are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// Ours: all modes, queues, fencing tokens. Exclusive holds are visible to strangers.
+    Native,
+    /// `SET NX PX` and compare-and-delete alone, as some twenty other libraries do.
+    Plain {
+        /// The key of a lock, with `*` for its name: `redlock:*`. Just `*` is the name itself.
+        template: String,
+    },
+}
+
+/// Which version of the protocol to speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// RESP3, or RESP2 where the server does not know it.
+    Newest,
+    /// RESP2: without wake-ups by invalidation.
+    Resp2,
+}
+
+/// Which servers, as whom, and on what terms. `Debug` shows no password.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RedisOptions {
+    /// The servers.
+    pub servers: Servers,
+    /// The ACL user; empty for the default one.
+    pub user: String,
+    /// The password; empty for none.
+    pub password: String,
+    /// Which database; 0 in a Cluster.
+    pub database: u32,
+    /// Whether to speak TLS.
+    pub tls: bool,
+    /// A PEM file of authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// In which format locks are kept.
+    pub dialect: Dialect,
+    /// Which version of the protocol to speak.
+    pub protocol: Protocol,
+    /// For how long one request is waited for, connecting included.
+    pub timeout: Duration,
+    /// How many replicas must have confirmed a grant or a renewal before it counts.
+    pub min_replicas: u32,
+    /// Refuse a server whose configuration can lose locks, instead of warning.
+    pub strict: bool,
+    /// What errors and `inspect` call the store: a URL without secrets.
+    pub url: String,
+}
+
+impl RedisOptions {
+    /// The defaults: native, newest protocol, 2 s.
+    pub fn new(servers: Servers) -> Self {
+        let url = match &servers {
+            Servers::Single(Endpoint::Unix(path)) => format!("redis+unix://{}", path.display()),
+            Servers::Single(endpoint) => format!("redis://{endpoint}"),
+            Servers::Sentinel { sentinels, master } => format!("redis+sentinel://{}/{master}", list(sentinels)),
+            Servers::Cluster(nodes) => format!("redis+cluster://{}", list(nodes)),
+        };
+        RedisOptions {
+            servers,
+            user: String::new(),
+            password: String::new(),
+            database: 0,
+            tls: false,
+            ca: None,
+            dialect: Dialect::Native,
+            protocol: Protocol::Newest,
+            timeout: Duration::from_secs(2),
+            min_replicas: 0,
+            strict: false,
+            url,
+        }
+    }
+}
+
+impl RedisOptions {
+    /// Refuses what makes no sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        let invalid = |message: &str, hint: &str| Err(Error::new(ErrorKind::Invalid, message).hint(hint));
+        if let Dialect::Plain { template } = &self.dialect
+            && template.matches('*').count() != 1
+        {
+            return invalid("the template of keys needs one `*` for the name", "for example template=redlock:*");
+        }
+        if self.timeout.is_zero() {
+            return invalid("a timeout of nothing", "the usual one is 2s");
+        }
+        if matches!(&self.servers, Servers::Cluster(_)) && self.database != 0 {
+            return invalid("a Cluster has database 0 and no other", "leave the number out");
+        }
+        let none = match &self.servers {
+            Servers::Single(_) => false,
+            Servers::Sentinel { sentinels, .. } => sentinels.is_empty(),
+            Servers::Cluster(seeds) => seeds.is_empty(),
+        };
+        if none {
+            return invalid("no server is named", "name at least one");
+        }
+        Ok(())
+    }
+}
+
+fn list(endpoints: &[Endpoint]) -> String {
+    endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisOptions")
+            .field("url", &self.url)
+            .field("dialect", &self.dialect)
+            .field("timeout", &self.timeout)
+            .field("min_replicas", &self.min_replicas)
+            .finish_non_exhaustive()
+    }
+}

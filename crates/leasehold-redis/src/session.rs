@@ -1,0 +1,247 @@
+//! [`Session`]: what all verbs of one client share: servers, scripts, listeners, and requests in doubt.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Moment, Outcome, Result};
+use redis::{Cmd, Value, cmd};
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::{
+    connection::{Node, Reply},
+    dialect::native::Voice,
+    keys::{Keys, inbox},
+    listener::Listener,
+    options::RedisOptions,
+    reply::number,
+    route::Router,
+    script::{Script, Scripts},
+    upset::Upsets,
+};
+
+/// More requests in doubt than these are not remembered: their ids are not refused when they come late.
+const DOUBTS_MAX: usize = 1 << 16;
+/// For how long replicas are waited for, at most.
+const REPLICAS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What all verbs of one client share.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) options: RedisOptions,
+    pub(crate) env: Env,
+    pub(crate) router: Router,
+    pub(crate) scripts: Scripts,
+    pub(crate) upsets: Upsets,
+    client: u64,
+    listeners: Mutex<Vec<Arc<Listener>>>,
+    starting: AsyncMutex<()>,
+    /// Claims of which a request may still arrive, and until when that matters.
+    doubts: Mutex<HashMap<ClaimId, Moment>>,
+    /// Waiting claims that a stranger keeps out.
+    strangers: Mutex<HashMap<ClaimId, String>>,
+    closed: AtomicBool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    pub(crate) fn new(options: RedisOptions, router: Router, env: Env, upsets: Upsets) -> Session {
+        Session {
+            options,
+            client: (env.random() >> 64) as u64,
+            env,
+            router,
+            scripts: Scripts::new(),
+            upsets,
+            listeners: Mutex::default(),
+            starting: AsyncMutex::default(),
+            doubts: Mutex::default(),
+            strangers: Mutex::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn refuse_closed(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "this client is closed").store(&*self.options.url));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn close(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.router.topology.close();
+            locked(&self.listeners).clear();
+        }
+    }
+
+    /// How news are sent out in these servers.
+    pub(crate) fn voice(&self) -> Voice {
+        let topology = &self.router.topology;
+        let verb = if topology.has_sharded_channels() { "SPUBLISH" } else { "PUBLISH" };
+        Voice { verb, exact: topology.counts_receivers() }
+    }
+
+    /// Runs a script of one lock and answers its reply.
+    pub(crate) async fn run(&self, keys: &Keys, script: &Script, call: Cmd) -> Result<Value> {
+        let (_, mut replies) = self.router.run(keys.slot(), script, call, None, self.options.timeout).await?;
+        first(&mut replies)
+    }
+
+    /// The same; what it wrote must be confirmed by as many replicas as are wanted. Answers how many did.
+    pub(crate) async fn run_confirmed(
+        &self,
+        keys: &Keys,
+        script: &Script,
+        call: Cmd,
+        limit: Duration,
+    ) -> Result<(Value, u32)> {
+        let wanted = self.options.min_replicas;
+        if wanted == 0 {
+            let (_, mut replies) = self.router.run(keys.slot(), script, call, None, limit).await?;
+            return Ok((first(&mut replies)?, 0));
+        }
+        let wait = wait_for(wanted, limit);
+        let (_, mut replies) = self.router.run(keys.slot(), script, call, Some(wait), limit).await?;
+        let value = first(&mut replies)?;
+        Ok((value, acknowledged(&mut replies)?))
+    }
+
+    /// The failure of a grant or renewal that too few replicas have.
+    pub(crate) fn too_few_replicas(&self, have: u32) -> Error {
+        let message = format!("{have} of {} replicas confirmed it", self.options.min_replicas);
+        Error::new(ErrorKind::NoQuorum, message)
+            .hint("bring replicas back, or lower min_replicas and accept that a failover may lose the lock")
+    }
+
+    // Requests in doubt.
+
+    /// Remembers that a request of this claim may still arrive.
+    pub(crate) fn note_doubt<T>(&self, claim: &Claim, result: &Result<T>) {
+        if !result.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown) {
+            return;
+        }
+        let now = self.env.now();
+        let mut doubts = locked(&self.doubts);
+        if doubts.len() >= DOUBTS_MAX {
+            doubts.retain(|_, until| *until > now);
+        }
+        if doubts.len() < DOUBTS_MAX {
+            doubts.insert(claim.id, now + claim.ttl * 2);
+        }
+    }
+
+    /// For how long the claim's id has to be refused after its release: a late request must find it spent.
+    pub(crate) fn doubt(&self, claim: &Claim) -> Duration {
+        let mut doubts = locked(&self.doubts);
+        match doubts.get(&claim.id) {
+            Some(until) if *until > self.env.now() => claim.ttl * 2,
+            Some(_) => {
+                doubts.remove(&claim.id);
+                Duration::ZERO
+            }
+            None => Duration::ZERO,
+        }
+    }
+
+    /// The server has answered the release: nothing of the claim can come back.
+    pub(crate) fn forget(&self, id: ClaimId) {
+        locked(&self.doubts).remove(&id);
+        locked(&self.strangers).remove(&id);
+    }
+
+    pub(crate) fn note_stranger(&self, claim: &Claim, keys: &Keys, is_foreign: bool) {
+        let mut strangers = locked(&self.strangers);
+        if is_foreign {
+            strangers.insert(claim.id, keys.hold.clone());
+        } else {
+            strangers.remove(&claim.id);
+        }
+    }
+
+    pub(crate) fn stranger(&self, id: ClaimId) -> Option<String> {
+        locked(&self.strangers).get(&id).cloned()
+    }
+
+    // Listeners.
+
+    fn inbox_of(&self, slot: u16) -> String {
+        inbox(self.client, self.router.topology.has_sharded_channels().then_some(slot))
+    }
+
+    /// Where waiters of this client are rung for; empty as long as nobody listens there.
+    pub(crate) fn inbox(&self, slot: u16) -> String {
+        let inbox = self.inbox_of(slot);
+        let heard = locked(&self.listeners).iter().any(|listener| listener.hears(&inbox));
+        if heard { inbox } else { String::new() }
+    }
+
+    /// Whether a waiter hears of the changes that strangers make.
+    pub(crate) fn tracks(&self) -> bool {
+        locked(&self.listeners).iter().any(|listener| !listener.is_broken() && listener.tracks())
+    }
+
+    /// The listener of a slot, subscribed to `channel`, or to the client's inbox.
+    pub(crate) async fn listen(&self, slot: u16, channel: Option<String>) -> Result<Arc<Listener>> {
+        let until = self.env.now() + self.options.timeout;
+        let found = self.env.until(until, self.router.topology.route(slot)).await;
+        let node = found.unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::TimedOut, "no master was found to subscribe at"))
+        })?;
+        let listener = self.listener(&node).await?;
+        // Known only after the first connection to a Cluster.
+        let sharded = self.router.topology.has_sharded_channels();
+        let channel = channel.unwrap_or_else(|| self.inbox_of(slot));
+        let joined = listener.join(&channel, sharded).await;
+        joined.inspect_err(|_| self.router.topology.doubt(&node))?;
+        Ok(listener)
+    }
+
+    async fn listener(&self, node: &Arc<Node>) -> Result<Arc<Listener>> {
+        let current = || {
+            let mut listeners = locked(&self.listeners);
+            listeners.retain(|listener| !listener.is_broken());
+            listeners.iter().find(|listener| Arc::ptr_eq(listener.node(), node)).cloned()
+        };
+        if let Some(listener) = current() {
+            return Ok(listener);
+        }
+        let _turn = self.starting.lock().await;
+        if let Some(listener) = current() {
+            return Ok(listener);
+        }
+        let listener = Listener::start(node.clone(), self.env.clone()).await;
+        let listener = listener.inspect_err(|_| self.router.topology.doubt(node))?;
+        self.refuse_closed()?;
+        locked(&self.listeners).push(listener.clone());
+        Ok(listener)
+    }
+}
+
+/// `WAIT`: it counts for what was written on the same connection before it.
+pub(crate) fn wait_for(replicas: u32, limit: Duration) -> Cmd {
+    let mut wait = cmd("WAIT");
+    let patience = REPLICAS_TIMEOUT.min(limit / 2).max(Duration::from_millis(1));
+    wait.arg(replicas).arg(u64::try_from(patience.as_millis()).unwrap_or(1));
+    wait
+}
+
+pub(crate) fn acknowledged(replies: &mut Vec<Reply>) -> Result<u32> {
+    let value = first(replies)?;
+    Ok(u32::try_from(number(Some(&value))?).unwrap_or_default())
+}
+
+pub(crate) fn first(replies: &mut Vec<Reply>) -> Result<Value> {
+    if replies.is_empty() {
+        return Err(Error::new(ErrorKind::Corrupt, "the server answered nothing").unknown());
+    }
+    replies.remove(0).map_err(crate::refusal::Refusal::into_error)
+}

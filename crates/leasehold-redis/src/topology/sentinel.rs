@@ -1,0 +1,298 @@
+//! The master that Sentinels name, followed as it moves.
+//!
+//! Every Sentinel is listened to and, for messages that were missed, asked once a second. The answer with the highest
+//! configuration epoch counts, never one with a lower epoch than before; what it names must say itself that it is a
+//! master. From the moment at which a switch is known, the old master is not asked any more, and what it still answers
+//! does not count (Redis Sentinel documentation, "Sentinel clients").
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, future::join_all};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result};
+use redis::{Value, cmd};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+use super::Topology;
+use crate::{connection::Node, dial::Dial, options::Endpoint, reply, upset::Upsets};
+
+/// How long a Sentinel may take to answer, and how often it is asked.
+const SENTINEL_TIMEOUT: Duration = Duration::from_millis(400);
+const POLL: Duration = Duration::from_secs(1);
+
+/// The master that Sentinels name.
+#[derive(Debug)]
+pub(crate) struct Sentinel(Arc<Watch>);
+
+#[derive(Debug)]
+struct Watch {
+    name: String,
+    sentinels: Vec<Arc<Node>>,
+    dial: Arc<Dial>,
+    env: Env,
+    upsets: Upsets,
+    state: Mutex<State>,
+    looking: AsyncMutex<()>,
+    look_now: Notify,
+    closed: AtomicBool,
+}
+
+#[derive(Default, Debug)]
+struct State {
+    master: Option<Arc<Node>>,
+    epoch: u64,
+    had_one: bool,
+}
+
+impl Sentinel {
+    pub(crate) fn start(sentinels: &[Endpoint], name: &str, dial: Arc<Dial>, env: Env, upsets: Upsets) -> Self {
+        let way = Arc::new(dial.without_login());
+        let node = |endpoint: &Endpoint| Node::new(endpoint.clone(), way.clone(), env.clone(), Upsets::default());
+        let watch = Arc::new(Watch {
+            name: name.to_string(),
+            sentinels: sentinels.iter().map(node).collect(),
+            dial,
+            env: env.clone(),
+            upsets,
+            state: Mutex::default(),
+            looking: AsyncMutex::default(),
+            look_now: Notify::new(),
+            closed: AtomicBool::new(false),
+        });
+        for sentinel in &watch.sentinels {
+            env.spawn(listen(Arc::downgrade(&watch), sentinel.clone(), env.clone()));
+        }
+        env.spawn(poll(Arc::downgrade(&watch), env.clone()));
+        Sentinel(watch)
+    }
+}
+
+impl Watch {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn master(&self) -> Option<Arc<Node>> {
+        self.state().master.clone().filter(|master| !master.is_retired())
+    }
+
+    /// Asks all Sentinels, and takes over whom the newest of them names. One at a time.
+    async fn look(&self) -> Result<Arc<Node>> {
+        let _turn = self.looking.lock().await;
+        let answers = join_all(self.sentinels.iter().map(|sentinel| self.ask(sentinel))).await;
+        let mut failure = None;
+        let mut best: Option<(u64, Endpoint)> = None;
+        for answer in answers {
+            match answer {
+                Ok((epoch, endpoint)) if best.as_ref().is_none_or(|(highest, _)| epoch > *highest) => {
+                    best = Some((epoch, endpoint));
+                }
+                Ok(_) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        let Some((epoch, endpoint)) = best else {
+            return Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Unreachable, "no Sentinel answered")));
+        };
+        self.take_over(epoch, endpoint).await
+    }
+
+    async fn ask(&self, sentinel: &Arc<Node>) -> Result<(u64, Endpoint)> {
+        let mut master = cmd("SENTINEL");
+        master.arg("MASTER").arg(&self.name);
+        let replies = sentinel.call(&[master], SENTINEL_TIMEOUT).await?;
+        let fields = match replies.into_iter().next() {
+            Some(Ok(value)) => reply::list(value, "the fields of a master")?,
+            Some(Err(refusal)) => return Err(self.unknown_name(refusal.into_error())),
+            None => return Err(Error::new(ErrorKind::Corrupt, "a Sentinel answered nothing")),
+        };
+        let field = |wanted: &str| {
+            let mut pairs = fields.chunks_exact(2);
+            pairs.find(|pair| reply::bytes(pair.first()) == Some(wanted.as_bytes())).and_then(|pair| pair.get(1))
+        };
+        let host = reply::text(field("ip"))?.unwrap_or_default();
+        let port = reply::number(field("port"))?;
+        let epoch = reply::number(field("config-epoch"))?;
+        let port = u16::try_from(port).map_err(|_| reply::unexpected("a port", &Value::Int(port)))?;
+        Ok((u64::try_from(epoch).unwrap_or_default(), Endpoint::tcp(host, port)))
+    }
+
+    fn unknown_name(&self, error: Error) -> Error {
+        if error.to_string().contains("No such master") {
+            let message = format!("the Sentinels know no master `{}`", self.name.escape_debug());
+            return Error::new(ErrorKind::Invalid, message)
+                .hint("the name is the last part of redis+sentinel://h1,h2,h3/NAME");
+        }
+        error
+    }
+
+    async fn take_over(&self, epoch: u64, endpoint: Endpoint) -> Result<Arc<Node>> {
+        {
+            let state = self.state();
+            let same = state.master.as_ref().filter(|master| *master.endpoint() == endpoint && !master.is_retired());
+            if let Some(master) = same {
+                return Ok(master.clone());
+            }
+            if epoch < state.epoch {
+                let message = format!("the Sentinels answer with epoch {epoch}, and epoch {} was seen", state.epoch);
+                return Err(Error::new(ErrorKind::Unreachable, message).hint("wait for them to agree"));
+            }
+        }
+        self.retire_master();
+        let node = Node::new(endpoint, self.dial.clone(), self.env.clone(), self.upsets.clone());
+        if !is_master(&node, self.dial.timeout()).await? {
+            let message = format!("{} is named as master and does not say that it is one", node.endpoint());
+            return Err(Error::new(ErrorKind::Unreachable, message).hint("wait for the failover to end"));
+        }
+        let first = {
+            let mut state = self.state();
+            state.epoch = epoch;
+            state.master = Some(node.clone());
+            !std::mem::replace(&mut state.had_one, true)
+        };
+        if !first {
+            tracing::warn!(master = %node.endpoint(), epoch, "Sentinel has switched the master: checking all leases");
+            self.upsets.raise(&self.env);
+        }
+        Ok(node)
+    }
+
+    fn retire_master(&self) {
+        if let Some(master) = self.state().master.take() {
+            master.retire();
+        }
+    }
+
+    /// A message of `+switch-master`: name, old host and port, new host and port.
+    fn heard(&self, message: &str) {
+        let words: Vec<&str> = message.split(' ').collect();
+        let [name, old_host, old_port, ..] = words[..] else { return };
+        if name != self.name {
+            return;
+        }
+        let old = old_port.parse().ok().map(|port| Endpoint::tcp(old_host, port));
+        let is_ours = self.master().is_some_and(|master| Some(master.endpoint()) == old.as_ref());
+        if is_ours {
+            self.retire_master();
+        }
+        self.look_now.notify_one();
+    }
+}
+
+async fn is_master(node: &Arc<Node>, limit: Duration) -> Result<bool> {
+    let replies = node.call(&[cmd("ROLE")], limit).await?;
+    match replies.into_iter().next() {
+        Some(Ok(value)) => {
+            let fields = reply::list(value, "a role")?;
+            Ok(reply::bytes(fields.first()) == Some(b"master"))
+        }
+        Some(Err(refusal)) => Err(refusal.into_error()),
+        None => Ok(false),
+    }
+}
+
+/// Listens to one Sentinel for as long as the store lives.
+async fn listen(watch: Weak<Watch>, sentinel: Arc<Node>, env: Env) {
+    let mut pause = Duration::from_millis(50);
+    while watch.upgrade().is_some_and(|watch| !watch.closed.load(Ordering::Relaxed)) {
+        let opened = async {
+            let mut messages = sentinel.client().ok()?.get_async_pubsub().await.ok()?;
+            messages.subscribe("+switch-master").await.ok()?;
+            Some(messages)
+        };
+        let opened = env.until(env.now() + SENTINEL_TIMEOUT * 2, opened).await.flatten();
+        if let Some(mut messages) = opened {
+            pause = Duration::from_millis(50);
+            // What was said before the subscription is asked for.
+            if let Some(watch) = watch.upgrade() {
+                watch.look_now.notify_one();
+            }
+            let mut stream = messages.on_message();
+            loop {
+                match env.until(env.now() + POLL, stream.next()).await {
+                    Some(Some(message)) => {
+                        let text = message.get_payload::<String>().unwrap_or_default();
+                        let Some(watch) = watch.upgrade() else { return };
+                        watch.heard(&text);
+                    }
+                    Some(None) => break,
+                    None if watch.upgrade().is_none_or(|watch| watch.closed.load(Ordering::Relaxed)) => return,
+                    None => {}
+                }
+            }
+        }
+        env.sleep(pause + env.jitter(pause)).await;
+        pause = (pause * 2).min(POLL);
+    }
+}
+
+/// Looks again when told so, and once a second.
+async fn poll(watch: Weak<Watch>, env: Env) {
+    loop {
+        {
+            let Some(watch) = watch.upgrade() else { return };
+            if watch.closed.load(Ordering::Relaxed) {
+                return;
+            }
+            let _ = env.until(env.now() + POLL, watch.look_now.notified()).await;
+            // Before the first request there is nothing to follow.
+            if watch.state().had_one
+                && let Err(error) = watch.look().await
+            {
+                tracing::debug!(%error, "no master is known");
+                env.sleep(Duration::from_millis(50)).await;
+                watch.look_now.notify_one();
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Topology for Sentinel {
+    fn route(&self, _slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
+        Box::pin(async {
+            match self.0.master() {
+                Some(master) => Ok(master),
+                None => self.0.look().await,
+            }
+        })
+    }
+
+    fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>> {
+        Box::pin(async { Ok(vec![self.route(0).await?]) })
+    }
+
+    fn moved(&self, _slot: u16, _address: &str, _said_by: &Arc<Node>) {}
+
+    fn asked(&self, _address: &str, _said_by: &Arc<Node>) -> Option<Arc<Node>> {
+        None
+    }
+
+    fn doubt(&self, _node: &Arc<Node>) {
+        self.0.look_now.notify_one();
+    }
+
+    fn has_sharded_channels(&self) -> bool {
+        false
+    }
+
+    fn counts_receivers(&self) -> bool {
+        true
+    }
+
+    fn close(&self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+        self.0.look_now.notify_one();
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
