@@ -25,8 +25,18 @@ const PACKAGES: &[Package] = &[
     },
     Package {
         name: "util-linux",
-        why: "unshare(1) gives a test a namespace of its own, flock(1) a lock to compare with",
-        programs: &["unshare", "flock"],
+        why: "unshare(1) gives a test a namespace of its own, flock(1) a lock to compare with, setpriv(1) ends servers",
+        programs: &["unshare", "flock", "setpriv"],
+    },
+    Package {
+        name: "redis-server",
+        why: "the Redis store is tested with real servers, Sentinels and Clusters",
+        programs: &["redis-server"],
+    },
+    Package {
+        name: "redis-tools",
+        why: "redis-benchmark(1) to compare with",
+        programs: &["redis-benchmark"],
     },
     Package { name: "mount", why: "a test fills a disk, a small one of its own", programs: &["mount"] },
     Package { name: "bsdutils", why: "script(1) gives the command line a terminal", programs: &["script"] },

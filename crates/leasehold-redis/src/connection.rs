@@ -195,7 +195,8 @@ impl Node {
             }
             Err(error) => {
                 let dice = self.env.jitter(Duration::from_secs(1)).as_secs_f64();
-                let pause = backoff::delay(failures.count, Duration::from_millis(10), Duration::from_secs(1), dice);
+                let pause =
+                    backoff::delay(failures.count, Duration::from_millis(10), Duration::from_secs(1), dice);
                 failures.count = failures.count.saturating_add(1);
                 failures.until = Some(self.env.now() + pause);
                 failures.last =
@@ -211,7 +212,8 @@ impl Node {
         // On the runtime that will drive it.
         let task = lane.handle.spawn(async move { dial.connect(&endpoint, quiet).await });
         let connection = task.await.map_err(|source| {
-            Error::new(ErrorKind::Unreachable, "the runtime cannot connect: is its I/O enabled?").source(source)
+            Error::new(ErrorKind::Unreachable, "the runtime cannot connect: is its I/O enabled?")
+                .source(source)
         })??;
         let heard = Arc::new(AtomicU64::new(self.env.now().nanos()));
         Ok(Live { connection, number: NUMBERS.fetch_add(1, Ordering::Relaxed), heard })

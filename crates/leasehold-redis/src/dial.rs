@@ -37,7 +37,10 @@ impl Dial {
     pub(crate) fn new(options: &RedisOptions, database: u32) -> Result<Dial> {
         let ca = options.ca.as_ref().map(|path| {
             std::fs::read(path).map_err(|source| {
-                Error::new(ErrorKind::Invalid, format!("the authorities in {} cannot be read: {source}", path.display()))
+                Error::new(
+                    ErrorKind::Invalid,
+                    format!("the authorities in {} cannot be read: {source}", path.display()),
+                )
             })
         });
         let mut settings = RedisConnectionInfo::default().set_db(i64::from(database)).set_skip_set_lib_name();
@@ -113,7 +116,8 @@ impl Dial {
         let protocol = if self.speaks_resp3() { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
         let settings = self.settings.clone().set_protocol(protocol);
         let info = address.into_connection_info().map_err(|error| invalid(&error))?;
-        let info = info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let info =
+            info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));
         if !self.tls {
             return Client::open(info).map_err(|error| invalid(&error));
         }
@@ -153,8 +157,13 @@ impl Dial {
         let text = error.to_string();
         let about_tls = text.contains("certificate") || text.contains("tls") || text.contains("TLS");
         if self.tls && (about_tls || error.kind() == redis::ErrorKind::InvalidClientConfig) {
-            return Error::new(ErrorKind::Rejected, format!("the server's certificate is not accepted: {text}"))
-                .hint("is the name in the URL one that the certificate names? name your own authority with ca=PATH");
+            return Error::new(
+                ErrorKind::Rejected,
+                format!("the server's certificate is not accepted: {text}"),
+            )
+            .hint(
+                "is the name in the URL one that the certificate names? name your own authority with ca=PATH",
+            );
         }
         Error::new(ErrorKind::Unreachable, text).hint("is the server running, and is the address right?")
     }

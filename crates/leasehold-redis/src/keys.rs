@@ -107,9 +107,33 @@ mod tests {
     use super::*;
 
     const NAMES: &[&str] = &[
-        "a", "{a}", "{}", "{}a", "a}b{c", "a{b", "}", "{a}b", "a:meta", "{a}:meta", "leasehold:{a}:meta", "leasehold:",
-        "leasehold:=", "leasehold:=leasehold:", "leasehold::a:meta", "#{1}a", "leasehold:#{1}a", "π", "a\0b", ":", ":a",
-        "leasehold:=a", "=a", "{a}{b}", "{{a}", "a}", "x{}y}",
+        "a",
+        "{a}",
+        "{}",
+        "{}a",
+        "a}b{c",
+        "a{b",
+        "}",
+        "{a}b",
+        "a:meta",
+        "{a}:meta",
+        "leasehold:{a}:meta",
+        "leasehold:",
+        "leasehold:=",
+        "leasehold:=leasehold:",
+        "leasehold::a:meta",
+        "#{1}a",
+        "leasehold:#{1}a",
+        "π",
+        "a\0b",
+        ":",
+        ":a",
+        "leasehold:=a",
+        "=a",
+        "{a}{b}",
+        "{{a}",
+        "a}",
+        "x{}y}",
     ];
 
     fn all_keys(text: &str) -> Vec<String> {
@@ -139,7 +163,9 @@ mod tests {
             let name = LockName::new(text).unwrap();
             assert_eq!(Keys::name_of_meta(&Keys::of(&name).side(":meta")), Some(name));
         }
-        for foreign in ["a:meta", "leasehold:{a}", "leasehold:x:meta", "leasehold:#{1}a}:meta", "leasehold:{{a}}:meta"] {
+        for foreign in
+            ["a:meta", "leasehold:{a}", "leasehold:x:meta", "leasehold:#{1}a}:meta", "leasehold:{{a}}:meta"]
+        {
             assert_eq!(Keys::name_of_meta(foreign), None, "{foreign}");
         }
     }

@@ -75,13 +75,22 @@ fn name_of(store: &RedisStore, key: &str) -> Option<LockName> {
             LockName::new(key.strip_prefix(before)?.strip_suffix(after)?).ok()
         }
         Dialect::Native if key.starts_with(OURS) => {
-            if key.ends_with(SIDES[0]) { Keys::name_of_meta(key) } else { None }
+            if key.ends_with(SIDES[0]) {
+                Keys::name_of_meta(key)
+            } else {
+                None
+            }
         }
         Dialect::Native => LockName::new(key).ok(),
     }
 }
 
-async fn scan(store: &RedisStore, node: &Arc<Node>, pattern: &str, mut found: impl FnMut(&str)) -> Result<()> {
+async fn scan(
+    store: &RedisStore,
+    node: &Arc<Node>,
+    pattern: &str,
+    mut found: impl FnMut(&str),
+) -> Result<()> {
     let mut cursor = "0".to_string();
     loop {
         let mut step = cmd("SCAN");
@@ -98,6 +107,9 @@ async fn scan(store: &RedisStore, node: &Arc<Node>, pattern: &str, mut found: im
         if cursor == "0" || cursor.is_empty() {
             return Ok(());
         }
-        store.session().refuse_closed().map_err(|_| Error::new(ErrorKind::Closed, "this client is closed"))?;
+        store
+            .session()
+            .refuse_closed()
+            .map_err(|_| Error::new(ErrorKind::Closed, "this client is closed"))?;
     }
 }

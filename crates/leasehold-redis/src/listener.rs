@@ -221,9 +221,12 @@ impl Listener {
                     leave.arg(&channel);
                     listener.ask(connection, &leave).await.map(drop)
                 }
-                Line::Resp2(sink) => {
-                    sink.lock().await.unsubscribe(&channel).await.map_err(|error| listener.node.how().explain(&error))
-                }
+                Line::Resp2(sink) => sink
+                    .lock()
+                    .await
+                    .unsubscribe(&channel)
+                    .await
+                    .map_err(|error| listener.node.how().explain(&error)),
             };
         });
     }
@@ -271,7 +274,9 @@ impl From<PushInfo> for Heard {
                 _ => Heard::AllChanged,
             },
             PushKind::SUnsubscribe => match data.next() {
-                Some(Value::BulkString(channel)) => Heard::Left(String::from_utf8_lossy(&channel).into_owned()),
+                Some(Value::BulkString(channel)) => {
+                    Heard::Left(String::from_utf8_lossy(&channel).into_owned())
+                }
                 _ => Heard::Nothing,
             },
             PushKind::Disconnection => Heard::End,

@@ -108,7 +108,9 @@ impl RedisOptions {
         let url = match &servers {
             Servers::Single(Endpoint::Unix(path)) => format!("redis+unix://{}", path.display()),
             Servers::Single(endpoint) => format!("redis://{endpoint}"),
-            Servers::Sentinel { sentinels, master } => format!("redis+sentinel://{}/{master}", list(sentinels)),
+            Servers::Sentinel { sentinels, master } => {
+                format!("redis+sentinel://{}/{master}", list(sentinels))
+            }
             Servers::Cluster(nodes) => format!("redis+cluster://{}", list(nodes)),
         };
         RedisOptions {
@@ -135,7 +137,10 @@ impl RedisOptions {
         if let Dialect::Plain { template } = &self.dialect
             && template.matches('*').count() != 1
         {
-            return invalid("the template of keys needs one `*` for the name", "for example template=redlock:*");
+            return invalid(
+                "the template of keys needs one `*` for the name",
+                "for example template=redlock:*",
+            );
         }
         if self.timeout.is_zero() {
             return invalid("a timeout of nothing", "the usual one is 2s");

@@ -48,16 +48,26 @@ impl Refusal {
         use ErrorKind::{Exhausted, Invalid, Mismatch, NoQuorum, Rejected, TimedOut, Unreachable};
         let says = |words: &str| self.detail.contains(words);
         match self.code.as_str() {
-            "BUSY" => (TimedOut, "another script blocks the server: SCRIPT KILL ends it if it has not written"),
+            "BUSY" => {
+                (TimedOut, "another script blocks the server: SCRIPT KILL ends it if it has not written")
+            }
             "LOADING" => (Unreachable, "the server reads its data set: it answers when it is done"),
-            "READONLY" => (Unreachable, "this server is a replica: name the master, or use redis+sentinel://"),
+            "READONLY" => {
+                (Unreachable, "this server is a replica: name the master, or use redis+sentinel://")
+            }
             "MASTERDOWN" => (Unreachable, "this replica has lost its master: wait for the failover"),
             "CLUSTERDOWN" => (Unreachable, "the Cluster has no owner for the slot: wait for the failover"),
-            "TRYAGAIN" => (Unreachable, "the slot is on its way to another node: the same call will pass soon"),
+            "TRYAGAIN" => {
+                (Unreachable, "the slot is on its way to another node: the same call will pass soon")
+            }
             "MOVED" | "ASK" => (Unreachable, "this is a node of a Cluster: use redis+cluster://"),
-            "CROSSSLOT" => (Rejected, "a proxy or a module split the keys of one lock: connect to the nodes themselves"),
+            "CROSSSLOT" => {
+                (Rejected, "a proxy or a module split the keys of one lock: connect to the nodes themselves")
+            }
             "OOM" => (Exhausted, "the server's maxmemory is reached: raise it, or free memory"),
-            "MISCONF" => (Rejected, "the server cannot save and takes no writes: look at its log and its disk"),
+            "MISCONF" => {
+                (Rejected, "the server cannot save and takes no writes: look at its log and its disk")
+            }
             "NOREPLICAS" => (NoQuorum, "min-replicas-to-write is not met: bring the replicas back"),
             "NOPERM" => (Rejected, "grant the user what WIRE.md lists under access control"),
             "NOAUTH" => (Rejected, "the server wants a password: redis://user:password@host"),
@@ -96,14 +106,26 @@ mod tests {
     #[test]
     fn every_class_has_a_kind_and_says_whether_it_passes() {
         let table = [
-            ("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", ErrorKind::TimedOut, true),
+            (
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                ErrorKind::TimedOut,
+                true,
+            ),
             ("LOADING Redis is loading the dataset in memory", ErrorKind::Unreachable, true),
             ("READONLY You can't write against a read only replica.", ErrorKind::Unreachable, true),
-            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", ErrorKind::Unreachable, true),
+            (
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                ErrorKind::Unreachable,
+                true,
+            ),
             ("CLUSTERDOWN Hash slot not served", ErrorKind::Unreachable, true),
             ("TRYAGAIN Multiple keys request during rehashing of slot", ErrorKind::Unreachable, true),
             ("OOM command not allowed when used memory > 'maxmemory'.", ErrorKind::Exhausted, false),
-            ("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", ErrorKind::Rejected, false),
+            (
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+                ErrorKind::Rejected,
+                false,
+            ),
             ("NOREPLICAS Not enough good replicas to write.", ErrorKind::NoQuorum, true),
             ("NOPERM this user has no permissions to run the 'evalsha' command", ErrorKind::Rejected, false),
             ("NOAUTH Authentication required.", ErrorKind::Rejected, false),

@@ -76,7 +76,11 @@ fn keys(session: &Session, claim: &Claim) -> Keys {
 }
 
 /// Renews holds that are a string, all of one slot or all of one server.
-pub(crate) async fn batch(session: &Arc<Session>, claims: &[&Claim], limit: Duration) -> Vec<Result<Renewal>> {
+pub(crate) async fn batch(
+    session: &Arc<Session>,
+    claims: &[&Claim],
+    limit: Duration,
+) -> Vec<Result<Renewal>> {
     let all: Vec<Keys> = claims.iter().map(|claim| keys(session, claim)).collect();
     let script = &session.scripts.renew;
     let mut call = script.call(all.iter().map(|keys| keys.hold.as_str()));

@@ -87,7 +87,9 @@ impl Router {
                 }
             }
         }
-        let message = format!("sent from node to node {REDIRECTIONS_MAX} times: they do not agree where slot {slot} is");
+        let message = format!(
+            "sent from node to node {REDIRECTIONS_MAX} times: they do not agree where slot {slot} is"
+        );
         Err(Error::new(ErrorKind::Unreachable, message).hint("wait for the Cluster to settle"))
     }
 
@@ -100,7 +102,13 @@ impl Router {
     }
 
     /// `ASKING` lets the command behind it pass on a node that is just taking the slot over.
-    async fn call_asking(&self, node: &Arc<Node>, commands: &[Cmd], at: usize, limit: Duration) -> Result<Vec<Reply>> {
+    async fn call_asking(
+        &self,
+        node: &Arc<Node>,
+        commands: &[Cmd],
+        at: usize,
+        limit: Duration,
+    ) -> Result<Vec<Reply>> {
         let mut all = commands.to_vec();
         all.insert(at, cmd("ASKING"));
         let mut replies = node.call(&all, limit).await?;

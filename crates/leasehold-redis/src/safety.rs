@@ -24,7 +24,10 @@ pub(crate) async fn check(session: &Session) -> Result<()> {
             None => continue,
         };
         let Some(policy) = evicts(&memory) else { continue };
-        let message = format!("{} may evict locks when its memory is full (maxmemory-policy {policy})", node.endpoint());
+        let message = format!(
+            "{} may evict locks when its memory is full (maxmemory-policy {policy})",
+            node.endpoint()
+        );
         if session.options.strict {
             return Err(Error::new(ErrorKind::Unsafe, message)
                 .hint("set maxmemory-policy to noeviction, or give locks a server of their own"));

@@ -70,7 +70,9 @@ mod tests {
     #[test]
     fn the_prelude_is_in_those_that_include_it_once_and_nowhere_else() {
         let scripts = Scripts::new();
-        for script in [&scripts.claim, &scripts.release, &scripts.renew_entry, &scripts.inspect, &scripts.force_release] {
+        for script in
+            [&scripts.claim, &scripts.release, &scripts.renew_entry, &scripts.inspect, &scripts.force_release]
+        {
             assert_eq!(script.text.matches("local KEEP_MS").count(), 1);
             assert!(!script.text.contains(INCLUDE));
         }

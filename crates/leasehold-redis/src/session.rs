@@ -193,9 +193,8 @@ impl Session {
     pub(crate) async fn listen(&self, slot: u16, channel: Option<String>) -> Result<Arc<Listener>> {
         let until = self.env.now() + self.options.timeout;
         let found = self.env.until(until, self.router.topology.route(slot)).await;
-        let node = found.unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::TimedOut, "no master was found to subscribe at"))
-        })?;
+        let node = found
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut, "no master was found to subscribe at")))?;
         let listener = self.listener(&node).await?;
         // Known only after the first connection to a Cluster.
         let sharded = self.router.topology.has_sharded_channels();

@@ -3,17 +3,18 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, Interest, Liveness, LockName,
-    Release, Renewal, Result, Snapshot, Standing, Store, Wake,
+    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, Interest, Liveness,
+    LockName, Release, Renewal, Result, Snapshot, Standing, Store, Wake,
 };
 
 use crate::{
+    connection::Node,
     dial::Dial,
     dialect::{native, plain},
     keys::Keys,
-    list, renew,
-    connection::Node,
+    list,
     options::{Dialect, RedisOptions, Servers},
+    renew,
     route::Router,
     session::{Session, acknowledged, first, wait_for},
     topology::{Topology, cluster::Cluster, sentinel::Sentinel, single::Single},
@@ -186,7 +187,9 @@ impl RedisStore {
         } else {
             let script = &session.scripts.release;
             let refuse = session.doubt(claim);
-            session.run(&keys, script, native::release(script, &keys, claim, refuse, &session.voice())).await?
+            session
+                .run(&keys, script, native::release(script, &keys, claim, refuse, &session.voice()))
+                .await?
         };
         session.forget(claim.id);
         native::read_release(value)
@@ -208,7 +211,9 @@ impl RedisStore {
                     return Ok(Box::new(hearing));
                 }
                 let session = session.clone();
-                Ok(Box::new(hearing.tracking(Tracked::Stranger(Arc::new(move || session.stranger(id)))).await?))
+                Ok(Box::new(
+                    hearing.tracking(Tracked::Stranger(Arc::new(move || session.stranger(id)))).await?,
+                ))
             }
             Interest::Changes if self.is_plain() => {
                 let listener = session.listen(keys.slot(), None).await?;
@@ -228,7 +233,8 @@ impl RedisStore {
         let keys = self.keys(name);
         if self.is_plain() {
             let commands = plain::inspect(&keys.hold);
-            let (_, replies) = session.router.send(keys.slot(), &commands, 0, session.options.timeout).await?;
+            let (_, replies) =
+                session.router.send(keys.slot(), &commands, 0, session.options.timeout).await?;
             return plain::read_snapshot(name, replies);
         }
         let script = &session.scripts.inspect;
@@ -243,7 +249,8 @@ impl RedisStore {
             let snapshot = self.inspect_now(name).await?;
             let mut delete = redis::cmd("DEL");
             delete.arg(&keys.hold);
-            let (_, mut replies) = session.router.send(keys.slot(), &[delete], 0, session.options.timeout).await?;
+            let (_, mut replies) =
+                session.router.send(keys.slot(), &[delete], 0, session.options.timeout).await?;
             first(&mut replies)?;
             return Ok(snapshot.holders);
         }

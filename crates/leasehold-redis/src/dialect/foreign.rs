@@ -19,7 +19,8 @@ fn whose(value: &[u8]) -> Option<&'static str> {
     };
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     let is_base64 = |text: &str| {
-        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='))
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='))
     };
     if text.starts_with("ADDED:") {
         return Some("ShedLock");
@@ -61,9 +62,9 @@ pub(crate) struct Redisson {
 
 /// Reads the fields of a hash as a lock of Redisson's; empty when it is none.
 pub(crate) fn redisson(fields: &[Value]) -> Vec<Redisson> {
-    let pairs = fields.chunks_exact(2).filter_map(|pair| {
-        Some((reply::text(pair.first()).ok()??, reply::text(pair.get(1)).ok()??))
-    });
+    let pairs = fields
+        .chunks_exact(2)
+        .filter_map(|pair| Some((reply::text(pair.first()).ok()??, reply::text(pair.get(1)).ok()??)));
     let pairs: Vec<(String, String)> = pairs.collect();
     let reads = pairs.iter().any(|(field, value)| field == "mode" && value == "read");
     let holds = pairs.iter().filter_map(|(field, count)| {

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LockName, LostReason, Mode, Queueing,
-    Release, Renewal, Result, Snapshot, Stance, Standing,
+    Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LockName, LostReason, Mode,
+    Queueing, Release, Renewal, Result, Snapshot, Stance, Standing,
 };
 use redis::{Cmd, Value};
 
@@ -33,7 +33,8 @@ impl Voice {
 /// A script with the eight keys of a lock.
 fn on(script: &Script, keys: &Keys) -> Cmd {
     let sides = SIDES.map(|end| keys.side(end));
-    let all: Vec<&str> = std::iter::once(keys.hold.as_str()).chain(sides.iter().map(String::as_str)).collect();
+    let all: Vec<&str> =
+        std::iter::once(keys.hold.as_str()).chain(sides.iter().map(String::as_str)).collect();
     script.call(all.into_iter())
 }
 
@@ -252,7 +253,9 @@ fn other_type(value: Option<&Value>) -> Result<Error> {
     let kind = text(value)?.unwrap_or_default();
     let message = format!("the key of this name holds a {kind}, which is no lock of ours");
     let hint = match kind.as_str() {
-        "hash" => "if it is a lock of Redisson's, these two cannot exclude each other: use another name or a prefix",
+        "hash" => {
+            "if it is a lock of Redisson's, these two cannot exclude each other: use another name or a prefix"
+        }
         _ => "choose another name, or put a prefix before all of them",
     };
     Ok(Error::new(ErrorKind::Mismatch, message).hint(hint))

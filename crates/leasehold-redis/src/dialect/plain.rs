@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leasehold_core::{
-    Busy, Claim, Contender, FencingToken, Grant, Intent, LockName, LostReason, Mode, Renewal, Result, Snapshot,
-    Stance, Standing,
+    Busy, Claim, Contender, FencingToken, Grant, Intent, LockName, LostReason, Mode, Renewal, Result,
+    Snapshot, Stance, Standing,
 };
 use redis::{Cmd, Value, cmd};
 
@@ -29,7 +29,11 @@ pub(crate) fn claim(key: &str, claim: &Claim) -> Vec<Cmd> {
 }
 
 /// What the pieces say. `None` when the hold is there and has to be prolonged by [`renew`](crate::script).
-pub(crate) fn read_claim(claim: &Claim, replies: Vec<Reply>, tracked: bool) -> Result<Option<(Standing, bool)>> {
+pub(crate) fn read_claim(
+    claim: &Claim,
+    replies: Vec<Reply>,
+    tracked: bool,
+) -> Result<Option<(Standing, bool)>> {
     let mut values = Vec::new();
     for reply in replies {
         values.push(reply.map_err(crate::refusal::Refusal::into_error)?);
@@ -48,7 +52,11 @@ pub(crate) fn read_claim(claim: &Claim, replies: Vec<Reply>, tracked: bool) -> R
             let (holder, is_foreign) = holder(other, expires_in);
             let limit = if tracked { claim.ttl / 3 } else { RECHECK_MAX };
             let recheck_in = expires_in.map_or(limit, |left| (left + Duration::from_millis(1)).min(limit));
-            let busy = Busy { holder: Some(holder), ahead: None, recheck_in: recheck_in.max(Duration::from_millis(1)) };
+            let busy = Busy {
+                holder: Some(holder),
+                ahead: None,
+                recheck_in: recheck_in.max(Duration::from_millis(1)),
+            };
             Ok(Some((Standing::Held(busy), is_foreign)))
         }
         // It ended between the two commands.
@@ -94,15 +102,20 @@ pub(crate) fn read_snapshot(name: &LockName, replies: Vec<Reply>) -> Result<Snap
     let (value, left) = (next()?, number(Some(&next()?))?);
     let expires_in = u64::try_from(left).ok().map(Duration::from_millis);
     let holders = bytes(Some(&value)).map(|value| holder(value, expires_in).0);
-    Ok(Snapshot { name: name.clone(), holders: holders.into_iter().collect(), waiters: Vec::new(), fence: None::<FencingToken> })
+    Ok(Snapshot {
+        name: name.clone(),
+        holders: holders.into_iter().collect(),
+        waiters: Vec::new(),
+        fence: None::<FencingToken>,
+    })
 }
 
 /// What a renewal script answered for one claim.
 pub(crate) fn read_renewal(value: Option<&Value>) -> Result<Renewal> {
     match value {
-        Some(Value::Int(left)) if *left >= 0 => {
-            Ok(Renewal::Renewed { valid_for: Duration::from_millis(u64::try_from(*left).unwrap_or_default()) })
-        }
+        Some(Value::Int(left)) if *left >= 0 => Ok(Renewal::Renewed {
+            valid_for: Duration::from_millis(u64::try_from(*left).unwrap_or_default()),
+        }),
         Some(Value::Int(_)) => Ok(Renewal::Gone(LostReason::Gone)),
         other => Err(unexpected("an answer to a renewal", other.unwrap_or(&Value::Nil))),
     }

@@ -50,9 +50,16 @@ struct State {
 }
 
 impl Sentinel {
-    pub(crate) fn start(sentinels: &[Endpoint], name: &str, dial: Arc<Dial>, env: Env, upsets: Upsets) -> Self {
+    pub(crate) fn start(
+        sentinels: &[Endpoint],
+        name: &str,
+        dial: Arc<Dial>,
+        env: Env,
+        upsets: Upsets,
+    ) -> Self {
         let way = Arc::new(dial.without_login());
-        let node = |endpoint: &Endpoint| Node::new(endpoint.clone(), way.clone(), env.clone(), Upsets::default());
+        let node =
+            |endpoint: &Endpoint| Node::new(endpoint.clone(), way.clone(), env.clone(), Upsets::default());
         let watch = Arc::new(Watch {
             name: name.to_string(),
             sentinels: sentinels.iter().map(node).collect(),
@@ -113,7 +120,9 @@ impl Watch {
         };
         let field = |wanted: &str| {
             let mut pairs = fields.chunks_exact(2);
-            pairs.find(|pair| reply::bytes(pair.first()) == Some(wanted.as_bytes())).and_then(|pair| pair.get(1))
+            pairs
+                .find(|pair| reply::bytes(pair.first()) == Some(wanted.as_bytes()))
+                .and_then(|pair| pair.get(1))
         };
         let host = reply::text(field("ip"))?.unwrap_or_default();
         let port = reply::number(field("port"))?;
@@ -134,12 +143,14 @@ impl Watch {
     async fn take_over(&self, epoch: u64, endpoint: Endpoint) -> Result<Arc<Node>> {
         {
             let state = self.state();
-            let same = state.master.as_ref().filter(|master| *master.endpoint() == endpoint && !master.is_retired());
+            let same =
+                state.master.as_ref().filter(|master| *master.endpoint() == endpoint && !master.is_retired());
             if let Some(master) = same {
                 return Ok(master.clone());
             }
             if epoch < state.epoch {
-                let message = format!("the Sentinels answer with epoch {epoch}, and epoch {} was seen", state.epoch);
+                let message =
+                    format!("the Sentinels answer with epoch {epoch}, and epoch {} was seen", state.epoch);
                 return Err(Error::new(ErrorKind::Unreachable, message).hint("wait for them to agree"));
             }
         }
@@ -221,7 +232,9 @@ async fn listen(watch: Weak<Watch>, sentinel: Arc<Node>, env: Env) {
                         watch.heard(&text);
                     }
                     Some(None) => break,
-                    None if watch.upgrade().is_none_or(|watch| watch.closed.load(Ordering::Relaxed)) => return,
+                    None if watch.upgrade().is_none_or(|watch| watch.closed.load(Ordering::Relaxed)) => {
+                        return;
+                    }
                     None => {}
                 }
             }

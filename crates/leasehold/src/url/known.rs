@@ -116,7 +116,9 @@ impl Scheme {
             Key::MinReplicas | Key::Strict | Key::Resp | Key::Template => is_redis,
             Key::Ca => matches!(
                 self,
-                Scheme::Redis { tls: true } | Scheme::RedisSentinel { tls: true } | Scheme::RedisCluster { tls: true }
+                Scheme::Redis { tls: true }
+                    | Scheme::RedisSentinel { tls: true }
+                    | Scheme::RedisCluster { tls: true }
             ),
             Key::Dialect => {
                 is_redis

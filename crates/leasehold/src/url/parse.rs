@@ -330,7 +330,9 @@ fn version(value: &str) -> Result<u32> {
 
 fn template(value: String) -> Result<String> {
     if value.matches('*').count() != 1 || value.len() >= LockName::BYTES_MAX {
-        return Err(invalid("`template` has one `*` for the name of the lock").hint("for example template=redlock:*"));
+        return Err(
+            invalid("`template` has one `*` for the name of the lock").hint("for example template=redlock:*")
+        );
     }
     Ok(value)
 }

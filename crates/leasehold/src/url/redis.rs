@@ -56,8 +56,12 @@ fn dialect(url: &StoreUrl) -> Result<Dialect> {
             Err(Error::new(ErrorKind::Invalid, "`template` is for the plain dialect alone")
                 .hint("add dialect=plain, or use prefix="))
         }
-        (Some("plain"), template) => Ok(Dialect::Plain { template: template.unwrap_or_else(|| "*".to_string()) }),
-        (Some(other), _) => Err(Error::new(ErrorKind::Unsupported, format!("the dialect `{other}` is not spoken"))
-            .hint("there are `native` and `plain`")),
+        (Some("plain"), template) => {
+            Ok(Dialect::Plain { template: template.unwrap_or_else(|| "*".to_string()) })
+        }
+        (Some(other), _) => {
+            Err(Error::new(ErrorKind::Unsupported, format!("the dialect `{other}` is not spoken"))
+                .hint("there are `native` and `plain`"))
+        }
     }
 }
