@@ -206,9 +206,10 @@ pub async fn no_increment_of_several_processes_is_lost(scene: &Scene) -> Verdict
     let with_lock = increments(scene, &mut takers, "work", &name).await?;
     same(with_lock, WORKERS * ROUNDS, "the counter after all increments under the lock")?;
     let without = increments(scene, &mut takers, "work-naively", &name).await?;
+    // Mostly fewer; more when two writes of different length are torn.
     let expected =
-        format!("fewer than {} increments without the lock: else this case proves nothing", WORKERS * ROUNDS);
-    ensure(without < WORKERS * ROUNDS, expected, without)
+        format!("not just {} increments without the lock: else this case proves nothing", WORKERS * ROUNDS);
+    ensure(without != WORKERS * ROUNDS, expected, without)
 }
 
 async fn increments(

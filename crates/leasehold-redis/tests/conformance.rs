@@ -1,73 +1,73 @@
-//! The conformance suite on a real server: native over RESP3 and RESP2, and the plain dialect.
+//! The conformance suite on real servers: every topology, way in, and dialect.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    process::{Child, Command, ExitCode, Stdio},
-    sync::Arc,
-};
+use std::{process::ExitCode, sync::Arc};
 
 use leasehold_conformance::{Fixture, process};
-use leasehold_core::{Env, Error, ErrorKind, Result, Store};
-use leasehold_redis::{Dialect, Endpoint, Protocol, RedisOptions, RedisStore, Servers};
+use leasehold_core::{Env, Result, Store};
+use leasehold_testkit::redis::{Cluster, Replicated, Sentinels, Server};
 
-/// A server that dies with this process.
-struct Server {
-    child: Child,
-    port: u16,
-    _directory: tempfile::TempDir,
+mod common;
+
+async fn open(env: Env, words: String) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(common::open(env, words).await?))
 }
 
-impl Server {
-    fn start() -> std::io::Result<Server> {
-        let directory = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--save", "", "--port"]);
-        command.arg(port.to_string()).arg("--dir").arg(directory.path());
-        let child = command.stdout(Stdio::null()).spawn()?;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::yield_now();
-        }
-        Ok(Server { child, port, _directory: directory })
+/// All servers; they end with it.
+struct Servers {
+    single: Server,
+    secure: Server,
+    replicated: Replicated,
+    sentinels: Sentinels,
+    cluster: Cluster,
+}
+
+impl Servers {
+    fn start() -> leasehold_testkit::Result<Servers> {
+        let single = Server::builder().unix_socket().user(common::LEAST_RIGHTS).start()?;
+        let secure = Server::builder().tls().start()?;
+        let (replicated, sentinels) = (Replicated::start(2)?, Sentinels::start()?);
+        Ok(Servers { single, secure, replicated, sentinels, cluster: Cluster::start()? })
+    }
+
+    /// A label and the words that [`common::options`] reads.
+    fn ways(&self) -> Vec<(&'static str, String)> {
+        let single = format!("single={}", self.single.port());
+        let master = format!("single={}", self.replicated.master().port());
+        let sentinel = format!("sentinel={}", ports((0..3).map(|at| self.sentinels.sentinel(at))));
+        let cluster = format!("cluster={}", ports((0..6).map(|at| self.cluster.node(at))));
+        let secure = format!("single={} tls={}", self.secure.tls_port(), self.secure.ca_path().display());
+        vec![
+            ("single", single.clone()),
+            ("resp2", format!("{single} resp2")),
+            ("tls", secure),
+            ("socket", format!("socket={}", self.single.socket_path().display())),
+            ("acl", format!("{single} acl")),
+            ("replicas_1", format!("{master} replicas=1")),
+            ("replicas_2", format!("{master} replicas=2")),
+            ("sentinel", sentinel),
+            ("cluster", cluster.clone()),
+            ("cluster_resp2", format!("{cluster} resp2")),
+            ("plain", format!("{single} plain")),
+            ("plain_resp2", format!("{single} plain resp2")),
+            ("plain_cluster", format!("{cluster} plain")),
+        ]
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn options(address: &str) -> Result<RedisOptions> {
-    let invalid = || Error::new(ErrorKind::Invalid, "KIND:PORT");
-    let (kind, port) = address.split_once(':').ok_or_else(invalid)?;
-    let port = port.parse().map_err(|_| invalid())?;
-    let mut options = RedisOptions::new(Servers::Single(Endpoint::tcp("127.0.0.1", port)));
-    match kind {
-        "plain" => options.dialect = Dialect::Plain { template: "plain:*".into() },
-        "resp2" => options.protocol = Protocol::Resp2,
-        _ => {}
-    }
-    Ok(options)
-}
-
-async fn open(env: Env, address: String) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(RedisStore::open(options(&address)?, env).await?))
+fn ports<'a>(servers: impl Iterator<Item = &'a Server>) -> String {
+    servers.map(|server| server.port().to_string()).collect::<Vec<_>>().join(",")
 }
 
 fn main() -> ExitCode {
-    let env = Env::system().expect("this machine can start a thread");
-    if let Ok(address) = std::env::var(process::TAKER) {
-        return process::taker(&env, open(env.clone(), address));
+    let env = common::env();
+    if let Ok(words) = std::env::var(process::TAKER) {
+        return process::taker(&env, open(env.clone(), words));
     }
-    let server = Server::start().expect("redis-server is installed: cargo xtask test does it");
-    let fixture = |kind: &'static str| {
-        let address = format!("{kind}:{}", server.port);
-        let (taken, env) = (address.clone(), env.clone());
-        let fixture = Fixture::new(env.clone(), move || open(env.clone(), address.clone()));
-        (kind, fixture.taker(move || process::this_program(&taken)))
-    };
-    leasehold_conformance::main(vec![fixture("native"), fixture("resp2"), fixture("plain")])
+    let servers = Servers::start().unwrap_or_else(|error| panic!("{error}"));
+    let fixtures = servers.ways().into_iter().map(|(label, words)| {
+        let (taken, env) = (words.clone(), env.clone());
+        let fixture = Fixture::new(env.clone(), move || open(env.clone(), words.clone()));
+        (label, fixture.taker(move || process::this_program(&taken)))
+    });
+    leasehold_conformance::main(fixtures.collect())
 }

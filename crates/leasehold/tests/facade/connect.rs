@@ -70,8 +70,6 @@ fn an_sqlite_file_is_a_store_for_clients_of_its_path() {
 #[test]
 fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     for (url, says) in [
-        ("redis://me:c4nary@db", "feature `redis`"),
-        ("redis+sentinel://me:c4nary@a,b,c/main", "feature `redis`"),
         ("memcached://m", "feature `memcached`"),
         ("zk://me:c4nary@a,b", "feature `zookeeper`"),
         ("etcd://me:c4nary@a", "feature `etcd`"),
@@ -86,4 +84,29 @@ fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     }
     assert_eq!(block_on(Client::connect("redsi://db")).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(block_on(Client::connect("memory:?tll=1s")).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_redis_that_is_not_there_is_named_without_the_password() {
+    // Nobody listens at port 1.
+    for url in [
+        "redis://me:c4nary@127.0.0.1:1",
+        "redis+sentinel://me:c4nary@127.0.0.1:1/main",
+        "redis+cluster://me:c4nary@127.0.0.1:1",
+    ] {
+        let error = block_on(Client::connect(&format!("{url}?timeout=300ms"))).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{error:?}");
+        assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+        assert!(!format!("{error:?}").contains("c4nary"), "{error:?}");
+    }
+    for (url, kind) in [
+        ("redis://127.0.0.1:1?dialect=curator", ErrorKind::Unsupported),
+        ("redis://127.0.0.1:1?template=a:*", ErrorKind::Invalid),
+        ("redis://127.0.0.1:1?strict=perhaps", ErrorKind::Invalid),
+        ("redis://127.0.0.1:1?ca=x.pem", ErrorKind::Invalid),
+        ("memory:?strict=true", ErrorKind::Invalid),
+    ] {
+        assert_eq!(block_on(Client::connect(url)).unwrap_err().kind(), kind, "{url}");
+    }
 }

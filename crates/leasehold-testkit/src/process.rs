@@ -1,0 +1,151 @@
+//! Processes that end with the test.
+
+use std::{
+    fs, io,
+    path::PathBuf,
+    process::{Child, Command},
+    sync::{OnceLock, mpsc},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Error, Result, error::Context, wait};
+
+/// How long the kernel may take to do what it was told.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A process that is killed and waited for with its value, and that the kernel kills when the test process dies first.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    program: String,
+}
+
+impl Process {
+    /// Starts a program of the search path. `prepare` adds arguments, variables and files to its command.
+    ///
+    /// # Errors
+    /// The program is not there, or cannot be run.
+    pub fn start(program: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|place| place.join(program)).find(|path| path.is_file());
+        let path =
+            found.ok_or_else(|| Error(format!("`{program}` is not installed: cargo xtask test does it")))?;
+        // setpriv(1) asks for the signal and then becomes the program, under the same process id.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+        prepare(&mut command);
+        let child = starter().and_then(|starter| starter.start(command));
+        let child =
+            child.context(|| format!("`{program}` could not be started (by setpriv of util-linux)"))?;
+        Ok(Self { child, program: program.into() })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has not ended yet. A stopped one is running.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGSTOP; returns when the process stands still.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        self.stands_still(true)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn resume(&mut self) -> Result<()> {
+        self.signal(Signal::CONT)?;
+        self.stands_still(false)
+    }
+
+    /// SIGTERM; returns when the process has ended.
+    ///
+    /// # Errors
+    /// The process is gone, or does not end.
+    pub fn terminate(&mut self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let ended = wait::until(SOON, || !self.is_running());
+        ended.then_some(()).ok_or_else(|| Error(format!("{} ignores SIGTERM", self.program)))
+    }
+
+    /// SIGKILL; returns when the process is gone, also when it was before.
+    pub fn kill(&mut self) {
+        // It may be gone already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
+        if !self.is_running() {
+            return Err(Error(format!("{} is not running", self.program)));
+        }
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
+        let id = id.ok_or_else(|| Error("a process id out of range".into()))?;
+        kill_process(id, signal).context(|| format!("{} gets no signal", self.program))
+    }
+
+    fn stands_still(&self, wanted: bool) -> Result<()> {
+        let file = PathBuf::from(format!("/proc/{}/stat", self.id()));
+        let is_so = || {
+            let stat = fs::read_to_string(&file).unwrap_or_default();
+            let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+            (state == Some('T')) == wanted
+        };
+        let done = wait::until(SOON, is_so);
+        done.then_some(()).ok_or_else(|| Error(format!("{} does not stop or go on", self.program)))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+type Order = (Command, mpsc::Sender<io::Result<Child>>);
+
+/// The thread that starts processes.
+///
+/// The kernel sends the parent-death signal when the *thread* ends that started the process. Tests run in short threads,
+/// and a server may be shared by several, so one thread that lives as long as this process starts them all.
+#[derive(Debug)]
+struct Starter(mpsc::Sender<Order>);
+
+fn starter() -> io::Result<&'static Starter> {
+    static STARTER: OnceLock<Starter> = OnceLock::new();
+    if let Some(starter) = STARTER.get() {
+        return Ok(starter);
+    }
+    let (orders, inbox) = mpsc::channel::<Order>();
+    let work = move || {
+        for (mut command, answer) in inbox {
+            // Whoever asked may have given up.
+            let _ = answer.send(command.spawn());
+        }
+    };
+    thread::Builder::new().name("testkit-starter".into()).spawn(work)?;
+    // Another thread may have been faster: then this one's inbox closes and it ends, having started nothing.
+    Ok(STARTER.get_or_init(|| Starter(orders)))
+}
+
+impl Starter {
+    fn start(&self, command: Command) -> io::Result<Child> {
+        let gone = || io::Error::other("the starting thread is gone");
+        let (answer, child) = mpsc::channel();
+        self.0.send((command, answer)).map_err(|_| gone())?;
+        child.recv().map_err(|_| gone())?
+    }
+}

@@ -1,0 +1,283 @@
+//! One connection: a thread that carries bytes both ways.
+
+use std::{
+    io::Read,
+    net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::sockopt::set_socket_linger,
+};
+
+use super::{
+    lane::{Item, Lane, Written},
+    state::{Mode, Shared},
+    trap::{self, Flags, Trap},
+};
+use crate::wait;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// How long [`Trap::ForwardThenCut`] waits for the answer that nobody gets.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Relay {
+    shared: Arc<Shared>,
+    id: u64,
+    wake: UnixStream,
+    client: TcpStream,
+    server: Option<TcpStream>,
+    /// From the client to the server.
+    requests: Lane,
+    /// From the server to the client.
+    replies: Lane,
+    /// The client has sent something that the server has not answered yet.
+    asked: bool,
+    /// The trap that cuts, and until when it waits for the server's answer.
+    cut: Option<(Arc<Flags>, Instant)>,
+    /// How often all had been reset when this one began.
+    resets: u64,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By itself.
+    Done,
+    /// RST to both sides.
+    Reset,
+    /// RST to the client; the server gets what was sent to it and is told that no more comes.
+    ResetClient,
+}
+
+/// What may be done without waiting.
+#[derive(Clone, Copy, Default)]
+struct Ready {
+    client: bool,
+    server: bool,
+}
+
+impl Relay {
+    /// Begins with a connection, unless it is to be refused.
+    pub(super) fn start(client: TcpStream, shared: &Arc<Shared>) -> Option<JoinHandle<()>> {
+        let (waker, wake) = UnixStream::pair().ok()?;
+        waker.set_nonblocking(true).ok()?;
+        wake.set_nonblocking(true).ok()?;
+        client.set_nonblocking(true).ok()?;
+        client.set_nodelay(true).ok()?;
+        let (id, resets) = shared.look(|state| Some((state.enter(waker)?, state.resets)))?;
+        let relay = Self {
+            shared: shared.clone(),
+            id,
+            wake,
+            client,
+            server: None,
+            requests: Lane::default(),
+            replies: Lane::default(),
+            asked: false,
+            cut: None,
+            resets,
+        };
+        // When there is no thread, the closure and the connection with it are dropped: the client sees it end.
+        let thread = thread::Builder::new().name(format!("relay-{id}")).spawn(move || relay.run());
+        thread.inspect_err(|_| shared.look(|state| state.leave(id))).ok()
+    }
+
+    fn run(mut self) {
+        let end = loop {
+            if let Some(end) = self.step() {
+                break end;
+            }
+        };
+        if end != End::Done {
+            reset(&self.client);
+        }
+        if let (End::Reset, Some(server)) = (end, &self.server) {
+            reset(server);
+        }
+        let Self { shared, id, client, server, cut, .. } = self;
+        drop((client, server));
+        shared.change(|state| {
+            state.leave(id);
+            cut.inspect(|(flags, _)| flags.fire());
+        });
+    }
+
+    /// Writes what may be written, waits for something to happen, and reads.
+    fn step(&mut self) -> Option<End> {
+        let (mode, target) = match self.orders() {
+            Ok(orders) => orders,
+            Err(end) => return Some(end),
+        };
+        if self.server.is_none() && mode != Mode::Blackhole {
+            match connect(target) {
+                Some(server) => self.server = Some(server),
+                None => return Some(End::Reset),
+            }
+        }
+        self.write(mode);
+        if self.requests.ended && self.replies.ended {
+            return Some(End::Done);
+        }
+        let ready = self.poll(mode);
+        if ready.client {
+            self.hear_client();
+        }
+        if ready.server {
+            self.hear_server();
+        }
+        let answered = |(_, limit): &(Arc<Flags>, Instant)| {
+            self.replies.read_ended || ready.server || *limit <= wait::now()
+        };
+        // Nothing is left to be said to the server: DropThenCut, or the cut was reached.
+        self.cut.as_ref().is_some_and(answered).then_some(End::ResetClient)
+    }
+
+    /// What is wanted now; an error when the connection is to end.
+    fn orders(&self) -> Result<(Mode, SocketAddr), End> {
+        self.shared.look(|state| {
+            let lanes = [&self.requests, &self.replies];
+            let has_lost = lanes.iter().any(|lane| lane.lost_at.is_some_and(|at| at < state.healed));
+            if state.stopped || has_lost || state.resets > self.resets {
+                return Err(End::Reset);
+            }
+            Ok((state.mode, state.target))
+        })
+    }
+
+    fn write(&mut self, mode: Mode) {
+        while let Some(server) = &self.server {
+            match self.requests.write(server, mode, holds_requests(mode)) {
+                Written::Waiting => break,
+                Written::Mark(flags) => self.shared.change(|_| flags.fire()),
+                Written::Cut(flags) => {
+                    self.cut = Some((flags, wait::now() + ANSWER_LIMIT));
+                    break;
+                }
+            }
+        }
+        // No trap is set in this direction.
+        self.replies.write(&self.client, mode, holds_replies(mode));
+    }
+
+    /// Waits until one side may be read or written, something is due, or orders have changed.
+    fn poll(&self, mode: Mode) -> Ready {
+        let dues =
+            [self.replies.due(mode, holds_replies(mode)), self.requests.due(mode, holds_requests(mode))];
+        let now = wait::now();
+        let flags = |wants_to_read: bool, due: Option<Instant>| {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, wants_to_read);
+            flags.set(PollFlags::OUT, due.is_some_and(|due| due <= now));
+            flags
+        };
+        let limit = self.cut.as_ref().map(|(_, limit)| *limit);
+        let next = dues.into_iter().chain([limit]).flatten().filter(|due| *due > now).min();
+        let timeout = next.and_then(|next| Timespec::try_from(next.duration_since(now)).ok());
+        // A side that nothing is wanted of is left out: that it has hung up would be said again and again.
+        let mut watched = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        let client = flags(self.requests.wants_to_read(), dues[0]);
+        let client_at = watched.len();
+        watched.extend((!client.is_empty()).then(|| PollFd::new(&self.client, client)));
+        let server_at = watched.len();
+        let server = flags(self.replies.wants_to_read(), dues[1]);
+        let server = self.server.as_ref().filter(|_| !server.is_empty()).map(|it| PollFd::new(it, server));
+        watched.extend(server);
+        // Interrupted: nothing is ready, and it is asked again.
+        let _ = poll(&mut watched, timeout.as_ref());
+        if !watched[0].revents().is_empty() {
+            let mut wakes = [0; 64];
+            while (&self.wake).read(&mut wakes).is_ok_and(|length| length > 0) {}
+        }
+        let readable = |at: usize| {
+            let happened = watched.get(at).map(PollFd::revents);
+            happened.is_some_and(|flags| flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR))
+        };
+        Ready {
+            client: server_at > client_at && readable(client_at) && self.requests.wants_to_read(),
+            server: readable(server_at) && self.replies.wants_to_read(),
+        }
+    }
+
+    fn hear_client(&mut self) {
+        let Some(request) = self.requests.read(&self.client) else { return };
+        // Looked at after the reading: whoever set the mode before the client spoke finds it kept.
+        let (mode, healed) = self.shared.look(|state| {
+            state.log(&request);
+            (state.mode, state.healed)
+        });
+        if self.requests.lost_at.is_some() || self.cut.is_some() {
+            return;
+        }
+        if mode == Mode::Blackhole {
+            self.requests.lost_at = Some(healed);
+            return;
+        }
+        let sprung = trap::spring(&self.shared, &request);
+        match sprung {
+            Some((Trap::DropThenCut, flags)) => {
+                self.cut = Some((flags, wait::now()));
+                return;
+            }
+            Some((Trap::Hold, ref flags)) => {
+                self.requests.then(Item::Gate(flags.clone()));
+                self.shared.change(|_| flags.fire());
+            }
+            _ => {}
+        }
+        self.asked = true;
+        self.requests.push(request);
+        match sprung {
+            Some((Trap::ForwardThenCut, flags)) => {
+                self.replies.lost_at = Some(healed);
+                self.requests.then(Item::Cut(flags));
+            }
+            Some((Trap::ForwardAndDropReply, flags)) => {
+                self.replies.lost_at = Some(healed);
+                self.requests.then(Item::Mark(flags));
+            }
+            _ => {}
+        }
+    }
+
+    fn hear_server(&mut self) {
+        let Some(server) = &self.server else { return };
+        let Some(reply) = self.replies.read(server) else { return };
+        let asked = std::mem::take(&mut self.asked);
+        let (mode, healed) = self.shared.look(|state| {
+            state.round_trips += u64::from(asked);
+            (state.mode, state.healed)
+        });
+        if matches!(mode, Mode::Blackhole | Mode::DropReplies) && self.replies.lost_at.is_none() {
+            self.replies.lost_at = Some(healed);
+        }
+        if self.replies.lost_at.is_none() {
+            self.replies.push(reply);
+        }
+    }
+}
+
+fn holds_requests(mode: Mode) -> bool {
+    matches!(mode, Mode::Blackhole | Mode::HoldRequests)
+}
+
+fn holds_replies(mode: Mode) -> bool {
+    matches!(mode, Mode::Blackhole | Mode::HoldReplies)
+}
+
+fn connect(target: SocketAddr) -> Option<TcpStream> {
+    let server = TcpStream::connect_timeout(&target, CONNECT_LIMIT).ok()?;
+    server.set_nonblocking(true).ok()?;
+    server.set_nodelay(true).ok()?;
+    Some(server)
+}
+
+/// Lets the coming close send RST.
+fn reset(stream: &TcpStream) {
+    // A connection that is broken already needs none.
+    let _ = set_socket_linger(stream, Some(Duration::ZERO));
+}

@@ -1,0 +1,186 @@
+//! How a server is to be started.
+
+use std::{fmt::Write, fs, net::IpAddr, path::Path};
+
+use super::server::Server;
+use crate::{Error, Result, error::Context};
+
+/// A description of a server, see [`Server::builder`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(super) address: String,
+    pub(super) password: Option<String>,
+    pub(super) tls: bool,
+    pub(super) unix_socket: bool,
+    pub(super) clock_shim: bool,
+    pub(super) cluster: bool,
+    pub(super) sentinel: Option<String>,
+    lines: Vec<String>,
+}
+
+/// The ports of one server.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Ports {
+    pub(super) plain: u16,
+    pub(super) tls: Option<u16>,
+    pub(super) bus: Option<u16>,
+}
+
+/// What every server gets, before what the test asks for.
+const DEFAULTS: &str = "\
+save \"\"
+appendonly no
+enable-debug-command yes
+repl-diskless-sync-delay 0
+";
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            address: "127.0.0.1".into(),
+            password: None,
+            tls: false,
+            unix_socket: false,
+            clock_shim: false,
+            cluster: false,
+            sentinel: None,
+            lines: Vec::new(),
+        }
+    }
+
+    /// Adds a line to the configuration: `arg("maxmemory-policy", "noeviction")`. May be repeated; the last one wins.
+    #[must_use]
+    pub fn arg(mut self, key: &str, value: &str) -> Self {
+        self.lines.push(format!("{key} {value}"));
+        self
+    }
+
+    /// The password of the default user, which is also used towards a master.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.into());
+        self.arg("requirepass", password).arg("masterauth", password)
+    }
+
+    /// An ACL user: `user("reader on >secret ~* +get")`.
+    #[must_use]
+    pub fn user(self, rule: &str) -> Self {
+        self.arg("user", rule)
+    }
+
+    /// Also listens with TLS, with a certificate for localhost and 127.0.0.1 of an authority of its own.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Also listens on a Unix socket.
+    #[must_use]
+    pub fn unix_socket(mut self) -> Self {
+        self.unix_socket = true;
+        self
+    }
+
+    /// Loses nothing when killed: the append-only file is synced with every write.
+    #[must_use]
+    pub fn aof(self) -> Self {
+        self.arg("appendonly", "yes").arg("appendfsync", "always")
+    }
+
+    /// Lets [`Server::jump_clock`] move the server's wall clock.
+    #[must_use]
+    pub fn clock_shim(mut self) -> Self {
+        self.clock_shim = true;
+        self
+    }
+
+    /// A replica of that server, at its own address.
+    #[must_use]
+    pub fn replica_of(self, master: &Server) -> Self {
+        let builder = match master.password() {
+            Some(password) => self.arg("masterauth", password),
+            None => self,
+        };
+        builder.replica_of_address(&master.address())
+    }
+
+    /// A replica of whoever answers at `host:port`, such as a proxy.
+    #[must_use]
+    pub fn replica_of_address(self, address: &str) -> Self {
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "6379"));
+        self.arg("replicaof", &format!("{host} {port}"))
+    }
+
+    /// A Sentinel with this configuration, such as `sentinel monitor main 127.0.0.1 7000 2`.
+    #[must_use]
+    pub fn sentinel(mut self, configuration: &str) -> Self {
+        self.sentinel = Some(configuration.into());
+        self
+    }
+
+    /// A node of a cluster that it has yet to meet.
+    #[must_use]
+    pub fn cluster(mut self) -> Self {
+        self.cluster = true;
+        self.arg("cluster-enabled", "yes").arg("cluster-config-file", "nodes.conf")
+    }
+
+    /// Listens here and not on 127.0.0.1; any address of 127.0.0.0/8.
+    #[must_use]
+    pub fn address(mut self, address: &str) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// Starts it, on free ports and in a directory of its own; returns when it accepts connections.
+    ///
+    /// # Errors
+    /// A program is missing, the configuration is refused (the message has the server's log), or no port is free.
+    pub fn start(self) -> Result<Server> {
+        Server::launch(self)
+    }
+
+    pub(super) fn ip(&self) -> Result<IpAddr> {
+        self.address.parse().map_err(|_| Error(format!("{} is no IP address", self.address)))
+    }
+
+    /// Writes the configuration. The server may rewrite it later, as Sentinel tells it to.
+    pub(super) fn write(&self, directory: &Path, ports: Ports) -> Result<()> {
+        let path = directory.join("redis.conf");
+        fs::write(path, self.text(directory, ports)).context(|| "redis.conf cannot be written".into())
+    }
+
+    fn text(&self, directory: &Path, ports: Ports) -> String {
+        let place = directory.display();
+        let mut text = match &self.sentinel {
+            Some(configuration) => format!("protected-mode no\n{configuration}\n"),
+            None => DEFAULTS.to_string(),
+        };
+        for line in &self.lines {
+            line_to(&mut text, line);
+        }
+        for (key, port) in [("port", Some(ports.plain)), ("tls-port", ports.tls), ("cluster-port", ports.bus)]
+        {
+            port.inspect(|port| line_to(&mut text, &format!("{key} {port}")));
+        }
+        if ports.tls.is_some() {
+            line_to(&mut text, &format!("tls-cert-file \"{place}/server.pem\""));
+            line_to(&mut text, &format!("tls-key-file \"{place}/server.key\""));
+            line_to(&mut text, &format!("tls-ca-cert-file \"{place}/ca.pem\""));
+            line_to(&mut text, "tls-auth-clients no");
+        }
+        if self.unix_socket {
+            line_to(&mut text, &format!("unixsocket \"{place}/redis.sock\""));
+        }
+        line_to(&mut text, &format!("bind {}", self.address));
+        line_to(&mut text, &format!("dir \"{place}\""));
+        line_to(&mut text, "daemonize no\nloglevel notice");
+        text
+    }
+}
+
+fn line_to(text: &mut String, line: &str) {
+    // Writing into a string does not fail.
+    let _ = writeln!(text, "{line}");
+}

@@ -1,0 +1,74 @@
+//! A certificate authority of one test, and the certificate of one server.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+
+use crate::{Result, error::Context};
+
+/// An authority that is trusted by nobody else, and a server certificate that it signed.
+#[derive(Debug)]
+pub struct Identity {
+    ca_pem: String,
+    ca_path: PathBuf,
+    certificate_path: PathBuf,
+    key_path: PathBuf,
+}
+
+impl Identity {
+    /// Makes both, for `localhost`, 127.0.0.1 and what else is named, and writes them into the directory.
+    ///
+    /// # Errors
+    /// A name is none, or the files cannot be written.
+    pub fn create(directory: &Path, names: &[&str]) -> Result<Self> {
+        let (ca_pem, certificate, key) = sign(names).context(|| "no certificate could be made".into())?;
+        let write = |name: &str, text: &str| -> Result<PathBuf> {
+            let path = directory.join(name);
+            std::fs::write(&path, text).context(|| format!("{name} cannot be written"))?;
+            Ok(path)
+        };
+        Ok(Self {
+            ca_path: write("ca.pem", &ca_pem)?,
+            certificate_path: write("server.pem", &certificate)?,
+            key_path: write("server.key", &key)?,
+            ca_pem,
+        })
+    }
+
+    /// The authority's certificate.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The file with the authority's certificate.
+    pub fn ca_path(&self) -> &Path {
+        &self.ca_path
+    }
+
+    /// The file with the server's certificate.
+    pub fn certificate_path(&self) -> &Path {
+        &self.certificate_path
+    }
+
+    /// The file with the server's private key.
+    pub fn key_path(&self) -> &Path {
+        &self.key_path
+    }
+}
+
+fn sign(names: &[&str]) -> std::result::Result<(String, String, String), rcgen::Error> {
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    authority.distinguished_name.push(DnType::CommonName, "Leasehold test authority");
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+
+    let mut all: Vec<String> =
+        ["localhost", "127.0.0.1"].iter().chain(names).map(|name| (*name).into()).collect();
+    all.dedup();
+    let key = KeyPair::generate()?;
+    let mut server = CertificateParams::new(all)?;
+    server.distinguished_name.push(DnType::CommonName, "localhost");
+    let certificate = server.signed_by(&key, &authority)?;
+    Ok((authority.pem(), certificate.pem(), key.serialize_pem()))
+}
