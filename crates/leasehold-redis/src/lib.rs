@@ -5,6 +5,7 @@
 mod connection;
 mod dial;
 mod dialect;
+mod doctor;
 mod keys;
 mod list;
 mod listener;
@@ -22,5 +23,6 @@ mod topology;
 mod upset;
 mod wake;
 
+pub use leasehold_core::{Finding, Severity};
 pub use options::{Dialect, Endpoint, Protocol, RedisOptions, Servers};
 pub use store::RedisStore;

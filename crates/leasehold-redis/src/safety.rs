@@ -1,18 +1,24 @@
 //! Whether the servers may be trusted with locks, as far as one look at each can tell.
 
+use std::sync::Arc;
+
 use leasehold_core::{Error, ErrorKind, Result};
 use redis::cmd;
 
-use crate::{reply::text, session::Session};
+use crate::{connection::Node, reply::text, session::Session};
+
+/// All masters, if they are found in time.
+pub(crate) async fn masters(session: &Session) -> Result<Vec<Arc<Node>>> {
+    let until = session.env.now() + session.options.timeout;
+    let masters = session.env.until(until, session.router.topology.masters()).await;
+    masters.unwrap_or_else(|| {
+        Err(Error::new(ErrorKind::TimedOut, "no master was found in time").hint("are the servers running?"))
+    })
+}
 
 /// Looks at every master, when a store is opened.
 pub(crate) async fn check(session: &Session) -> Result<()> {
-    let until = session.env.now() + session.options.timeout;
-    let masters = session.env.until(until, session.router.topology.masters()).await;
-    let masters = masters.unwrap_or_else(|| {
-        Err(Error::new(ErrorKind::TimedOut, "no master was found in time").hint("are the servers running?"))
-    })?;
-    for node in masters {
+    for node in masters(session).await? {
         let mut info = cmd("INFO");
         info.arg("memory");
         let mut replies = node.call(&[info], session.options.timeout).await?;

@@ -1,0 +1,73 @@
+//! [`Finding`]: what a look at a store's configuration and state found, and what to do about it.
+
+use std::fmt;
+
+/// How bad a finding is. Ordered: the worst comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Severity {
+    /// Locks can be lost, or cannot be taken: do not rely on the store as it is.
+    Red,
+    /// Locks hold only under an assumption that somebody should know of, or it could not be seen whether they do.
+    Amber,
+    /// As it should be.
+    Green,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Red => "red",
+            Severity::Amber => "amber",
+            Severity::Green => "green",
+        })
+    }
+}
+
+/// What a look at a store found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The server it was found on, such as `db:6379`; for a store without servers, its scheme.
+    pub node: String,
+    /// What was found.
+    pub what: String,
+    /// Why it matters for locks.
+    pub why: String,
+    /// What to do; empty when there is nothing to do.
+    pub fix: String,
+}
+
+impl Finding {
+    /// Something that has to change.
+    pub fn red(
+        node: impl Into<String>,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Finding {
+            severity: Severity::Red,
+            node: node.into(),
+            what: what.into(),
+            why: why.into(),
+            fix: fix.into(),
+        }
+    }
+
+    /// Something that should be known.
+    pub fn amber(
+        node: impl Into<String>,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Finding { severity: Severity::Amber, ..Finding::red(node, what, why, fix) }
+    }
+
+    /// Something that is as it should be.
+    pub fn green(node: impl Into<String>, what: impl Into<String>, why: impl Into<String>) -> Self {
+        Finding { severity: Severity::Green, ..Finding::red(node, what, why, "") }
+    }
+}

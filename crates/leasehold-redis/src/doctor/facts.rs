@@ -1,0 +1,107 @@
+//! [`Facts`]: what was seen of one server.
+
+use std::collections::BTreeMap;
+
+/// How the server was addressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Single,
+    Sentinel,
+    Cluster,
+}
+
+/// Fields that a server showed, and what it said when it did not show all.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Look {
+    pub(super) fields: BTreeMap<String, String>,
+    pub(super) refused: Option<String>,
+}
+
+impl Look {
+    /// The lines of INFO and of CLUSTER INFO.
+    pub(super) fn of_lines(text: &str) -> Look {
+        let pairs = text.lines().filter_map(|line| line.trim_end().split_once(':'));
+        let fields = pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        Look { fields, refused: None }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.fields.get(key).map(String::as_str)
+    }
+
+    pub(super) fn is(&self, key: &str, value: &str) -> bool {
+        self.get(key) == Some(value)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.parse().ok()
+    }
+}
+
+/// How far the server's clock is from ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Skew {
+    /// Server minus us, in microseconds, taken in the middle of the way there and back.
+    pub(super) ahead_us: i64,
+    /// By how much that may be wrong: half of the way there and back.
+    pub(super) give_us: u64,
+}
+
+impl Skew {
+    pub(super) fn new(server_us: u64, before_us: u64, after_us: u64) -> Skew {
+        let give_us = after_us.saturating_sub(before_us) / 2;
+        let here = before_us.saturating_add(give_us);
+        Skew { ahead_us: server_us as i64 - here as i64, give_us }
+    }
+
+    /// The least by which the clocks are apart.
+    pub(super) fn at_least_us(self) -> u64 {
+        self.ahead_us.unsigned_abs().saturating_sub(self.give_us)
+    }
+}
+
+/// What was seen of one server.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) node: String,
+    pub(super) kind: Kind,
+    /// What the URL asks for.
+    pub(super) min_replicas: u32,
+    pub(super) info: Look,
+    pub(super) config: Look,
+    /// CLUSTER INFO; empty when the server is no node of one.
+    pub(super) cluster: Look,
+    pub(super) skew: Option<Skew>,
+    pub(super) time_refused: Option<String>,
+}
+
+impl Facts {
+    /// Nothing was seen yet.
+    pub(super) fn new(node: String, kind: Kind, min_replicas: u32) -> Facts {
+        let (info, config, cluster) = Default::default();
+        Facts { node, kind, min_replicas, info, config, cluster, skew: None, time_refused: None }
+    }
+
+    /// Everything that was refused, with the first word of the refusal.
+    pub(super) fn refusals(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("INFO", &self.info.refused),
+            ("CONFIG GET", &self.config.refused),
+            ("CLUSTER INFO", &self.cluster.refused),
+            ("TIME", &self.time_refused),
+        ];
+        all.into_iter().filter_map(|(command, code)| Some((command, code.as_deref()?))).collect()
+    }
+
+    /// Replicas that follow: `slave0:ip=…,state=online,…`.
+    pub(super) fn replicas(&self) -> Option<u64> {
+        let connected = self.info.number("connected_slaves")?;
+        let lines = self.info.fields.iter().filter(|(key, value)| {
+            let number = key.strip_prefix("slave").unwrap_or_default();
+            !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+                && value.split(',').any(|part| part == "state=online")
+        });
+        Some(connected.min(lines.count() as u64))
+    }
+}

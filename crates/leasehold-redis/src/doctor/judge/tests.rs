@@ -1,0 +1,184 @@
+use leasehold_core::Severity::{self, Amber, Green, Red};
+
+use super::*;
+use crate::doctor::facts::{Look, Skew};
+
+/// Facts in one line: `i:` INFO, `c:` CONFIG, `k:` CLUSTER INFO.
+fn facts(kind: Kind, min_replicas: u32, words: &[&str]) -> Facts {
+    let mut facts = Facts::new("db:6379".into(), kind, min_replicas);
+    for word in words {
+        let (look, rest) = word.split_once(':').unwrap();
+        let (key, value) = rest.split_once('=').unwrap();
+        let look = match look {
+            "i" => &mut facts.info,
+            "c" => &mut facts.config,
+            _ => &mut facts.cluster,
+        };
+        look.fields.insert(key.into(), value.into());
+    }
+    facts
+}
+
+/// The one thing that is said of these facts.
+fn only(facts: &Facts) -> Option<(Severity, String)> {
+    let findings = judge(facts);
+    assert!(findings.len() <= 1, "{findings:#?}");
+    for finding in &findings {
+        let is_complete = !finding.what.is_empty() && !finding.why.is_empty() && finding.node == "db:6379";
+        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Green), "{finding:?}");
+    }
+    findings.into_iter().next().map(|finding| (finding.severity, finding.what))
+}
+
+#[test]
+fn each_fact_has_its_colour() {
+    let table: &[(&[&str], Severity, &str)] = &[
+        (&["i:maxmemory_policy=noeviction"], Green, "evicts nothing"),
+        (&["i:maxmemory_policy=allkeys-lru", "i:maxmemory=0"], Red, "allkeys-lru"),
+        (&["i:maxmemory_policy=allkeys-lfu", "i:maxmemory=9"], Red, "allkeys-lfu"),
+        (&["i:maxmemory_policy=volatile-ttl", "i:maxmemory=9"], Red, "volatile-ttl"),
+        (&["i:maxmemory_policy=volatile-ttl", "i:maxmemory=0"], Amber, "volatile-ttl"),
+        (&["c:maxmemory-policy=volatile-lru", "c:maxmemory=9"], Red, "volatile-lru"),
+        (&["i:redis_version=6.0.16"], Red, "6.0.16"),
+        (&["i:redis_version=6.2.0"], Amber, "6.2.0"),
+        (&["i:redis_version=7.0.15"], Green, "7.0.15"),
+        (&["i:redis_version=10.1.0"], Green, "10.1.0"),
+        (&["i:redis_version=7.2.4", "i:valkey_version=8.1.0"], Green, "Valkey 8.1.0"),
+        (&["i:loading=1"], Red, "loading"),
+        (&["i:role=slave"], Red, "replica"),
+        (&["i:role=master"], Green, "master"),
+        (&["i:cluster_enabled=1"], Red, "node of a Cluster"),
+        (&["i:connected_clients=81", "i:maxclients=100"], Amber, "81 of 100"),
+        (&["i:connected_clients=80", "i:maxclients=100"], Green, "80 of 100"),
+        (&["c:appendonly=no", "c:save="], Amber, "nothing on disk"),
+        (&["c:appendonly=no", "c:save=3600 1"], Amber, "snapshots alone"),
+        (&["i:aof_enabled=0"], Amber, "no append-only file"),
+        (&["c:appendonly=yes", "c:appendfsync=everysec"], Amber, "everysec"),
+        (&["c:appendonly=yes", "c:appendfsync=no"], Amber, "appendfsync no"),
+        (&["c:appendonly=yes", "c:appendfsync=always"], Green, "always"),
+        (&["i:aof_last_write_status=err"], Red, "append-only file"),
+        (&["i:rdb_last_bgsave_status=err", "c:stop-writes-on-bgsave-error=yes"], Red, "takes no writes"),
+        (&["i:rdb_last_bgsave_status=err", "c:stop-writes-on-bgsave-error=no"], Amber, "snapshot failed"),
+        (&["i:rdb_last_bgsave_status=err"], Amber, "snapshot failed"),
+        (&["c:timeout=300"], Amber, "300 s"),
+    ];
+    for (words, severity, says) in table {
+        let (found, what) = only(&facts(Kind::Single, 0, words)).unwrap();
+        assert!(found == *severity && what.contains(says), "{words:?}: {found} {what}");
+    }
+    let nothing: [&[&str]; 6] = [
+        &["c:timeout=0"],
+        &["i:loading=0"],
+        &["i:rdb_last_bgsave_status=ok"],
+        &["i:aof_enabled=1"],
+        &["i:cluster_enabled=0", "c:cluster-require-full-coverage=yes", "c:cluster-node-timeout=99000"],
+        &["i:redis_version=unstable"],
+    ];
+    for words in nothing {
+        assert_eq!(only(&facts(Kind::Single, 0, words)), None, "{words:?}");
+    }
+}
+
+#[test]
+fn a_full_memory_matters_when_nothing_is_evicted() {
+    let table = [("91", Amber), ("90", Green), ("120", Amber)];
+    for (used, severity) in table {
+        let used = format!("i:used_memory={used}");
+        let facts =
+            facts(Kind::Single, 0, &["i:maxmemory_policy=noeviction", "i:maxmemory=100", used.as_str()]);
+        assert_eq!(memory(&facts).unwrap().severity, severity, "{used}");
+    }
+    assert_eq!(memory(&facts(Kind::Single, 0, &["i:maxmemory=0", "i:used_memory=9"])), None);
+}
+
+#[test]
+fn a_cluster_is_looked_at_as_one() {
+    let table: &[(&[&str], Severity, &str)] = &[
+        (&["k:cluster_state=fail"], Red, "cluster_state fail"),
+        (&["k:cluster_state=ok"], Green, "cluster_state ok"),
+        (&["i:cluster_enabled=1", "c:cluster-require-full-coverage=yes"], Amber, "full-coverage"),
+        (&["i:cluster_enabled=1", "c:cluster-node-timeout=60000"], Amber, "60000 ms"),
+    ];
+    for (words, severity, says) in table {
+        let (found, what) = only(&facts(Kind::Cluster, 0, words)).unwrap();
+        assert!(found == *severity && what.contains(says), "{words:?}: {found} {what}");
+    }
+    assert_eq!(
+        only(&facts(Kind::Cluster, 0, &["i:cluster_enabled=1", "c:cluster-node-timeout=15000"])),
+        None
+    );
+}
+
+#[test]
+fn replicas_confirm_or_a_failover_may_lose() {
+    let one = "i:slave0=ip=a,port=1,state=online,offset=1,lag=0";
+    let two = "i:slave1=ip=b,port=1,state=wait_bgsave,offset=0,lag=0";
+    let (on, lag) = ("c:min-replicas-to-write=1", "c:min-replicas-max-lag=10");
+    type Row<'a> = (u32, &'a [&'a str], &'a [Severity]);
+    let table: &[Row<'_>] = &[
+        (0, &["i:connected_slaves=0"], &[]),
+        (0, &["i:connected_slaves=1", one], &[Amber]),
+        (1, &["i:connected_slaves=1", one], &[Green]),
+        (2, &["i:connected_slaves=1", one], &[Red]),
+        (2, &["i:connected_slaves=2", one, two], &[Red]),
+        (1, &["i:connected_slaves=0"], &[Red]),
+        (1, &["i:connected_slaves=1", one, "c:min-replicas-to-write=0", lag], &[Green, Amber]),
+        (1, &["i:connected_slaves=1", one, on, lag], &[Green, Green]),
+        (1, &["i:connected_slaves=1", one, on, "c:min-replicas-max-lag=0"], &[Green, Amber]),
+        (0, &["i:connected_slaves=0", on, lag], &[Red]),
+    ];
+    for (wanted, words, expected) in table {
+        let facts = facts(Kind::Sentinel, *wanted, words);
+        let found = [replicas(&facts), write_quorum(&facts)];
+        let found: Vec<Severity> = found.into_iter().flatten().map(|finding| finding.severity).collect();
+        assert_eq!(found, *expected, "{wanted} {words:?}");
+    }
+    let online = "i:slave1=ip=b,port=1,state=online,offset=0,lag=0";
+    let some = facts(Kind::Sentinel, 1, &["i:connected_slaves=2", one, online]);
+    assert_eq!(replicas(&some).unwrap().severity, Amber);
+    let replica = facts(Kind::Single, 1, &["i:role=slave", "i:connected_slaves=0"]);
+    assert_eq!(only(&replica).unwrap().0, Red, "a replica has no other fault than to be one");
+}
+
+#[test]
+fn clocks_are_compared_in_the_middle_of_the_way() {
+    let second = 1_000_000_u64;
+    let table = [
+        (100 * second, 100 * second, 100 * second, Green),
+        (100 * second, 99 * second, 101 * second, Green),
+        (102 * second, 100 * second, 100 * second, Amber),
+        (98 * second, 100 * second, 100 * second, Amber),
+        // A slow answer says little.
+        (102 * second, 98 * second, 102 * second, Green),
+        (111 * second, 100 * second, 100 * second, Red),
+        (80 * second, 100 * second, 100 * second, Red),
+    ];
+    for (server, before, after, severity) in table {
+        let mut facts = facts(Kind::Single, 0, &[]);
+        facts.skew = Some(Skew::new(server, before, after));
+        assert_eq!(only(&facts).unwrap().0, severity, "{server} {before} {after}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_said_once() {
+    let refused = |code: &str| Look { refused: Some(code.into()), ..Look::default() };
+    let mut some = facts(Kind::Single, 0, &[]);
+    (some.info, some.config, some.time_refused) =
+        (refused("NOPERM"), refused("ERR"), Some("NOPERM".to_string()));
+    let (severity, what) = only(&some).unwrap();
+    assert_eq!(severity, Amber);
+    assert!(what.contains("INFO (NOPERM), CONFIG GET (ERR), TIME (NOPERM)"), "{what}");
+    for (code, says) in [("BUSY", "script"), ("LOADING", "loading")] {
+        (some.info, some.config, some.time_refused) = (refused(code), refused(code), Some(code.to_string()));
+        let (severity, what) = only(&some).unwrap();
+        assert!(severity == Red && what.contains(says), "{what}");
+    }
+}
+
+#[test]
+fn lines_of_info_are_read() {
+    let look = Look::of_lines("# Server\r\nredis_version:7.0.15\r\nexecutable:/a:b\r\n\r\n");
+    assert_eq!((look.get("redis_version"), look.get("executable")), (Some("7.0.15"), Some("/a:b")));
+    assert_eq!(look.fields.len(), 2);
+}
