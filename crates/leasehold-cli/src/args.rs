@@ -41,6 +41,7 @@ pub(crate) enum Command {
     ForceRelease(ForceReleaseArguments),
     Elect(Box<ElectArguments>),
     Check(CheckArguments),
+    Doctor(crate::cmd::doctor::Arguments),
     /// See what a paused process does to a shop: without a lock, with a naive lock, with Leasehold.
     Demo(crate::cmd::demo::Arguments),
     /// Print a completion script for a shell.
@@ -61,6 +62,7 @@ impl Command {
             Command::ForceRelease(arguments) => arguments.common.json,
             Command::Elect(arguments) => arguments.common.json,
             Command::Check(arguments) => arguments.common.json,
+            Command::Doctor(arguments) => arguments.common.json,
             Command::Demo(arguments) => arguments.json,
             Command::Completions(arguments) => arguments.json,
             Command::Man(arguments) => arguments.json,

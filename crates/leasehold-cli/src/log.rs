@@ -1,10 +1,70 @@
-//! The library's own log, for those who ask for it: `LEASEHOLD_LOG=debug`.
+//! The library's own log, for those who ask for it: `LEASEHOLD_LOG=debug`. Who does not is still told of servers that
+//! may lose locks.
 
-use tracing_subscriber::filter::LevelFilter;
+use std::fmt;
 
-/// Starts it if `LEASEHOLD_LOG` names a level. Lines go to stderr.
-pub(crate) fn start() {
-    let Ok(level) = std::env::var("LEASEHOLD_LOG") else { return };
-    let Ok(level) = level.parse::<LevelFilter>() else { return };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+use serde_json::json;
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    subscriber::Interest,
+};
+use tracing_subscriber::{
+    Layer,
+    filter::LevelFilter,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
+};
+
+use crate::message::Output;
+
+/// Where the library says that a server's configuration can lose locks.
+const SAFETY: &str = "leasehold_redis::safety";
+
+/// Starts it. Lines go to stderr.
+pub(crate) fn start(output: Output) {
+    let level = std::env::var("LEASEHOLD_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
+    match level {
+        Some(level) => {
+            tracing_subscriber::fmt()
+                .with_max_level(level)
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .init();
+        }
+        None => tracing_subscriber::registry().with(Warnings(output)).init(),
+    }
+}
+
+/// Says in words of ours what a user has to know without having asked.
+struct Warnings(Output);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let is_ours = metadata.target() == SAFETY && *metadata.level() == Level::WARN;
+        if is_ours { Interest::always() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::WARN)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let mut message = Message::default();
+        event.record(&mut message);
+        self.0.event("warning", json!({ "message": message.0 }));
+        self.0.say(format!("warning: {}", message.0));
+    }
+}
+
+/// The sentence of an event.
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
 }

@@ -41,8 +41,8 @@ fn command_line() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
-    log::start();
     let output = Output { json: arguments.command.json() };
+    log::start(output);
     dispatch(arguments.command, output).unwrap_or_else(|error| output.failure(&error).into())
 }
 
@@ -78,6 +78,7 @@ async fn ask_store(command: Command, output: Output) -> Result<ExitCode> {
         Command::ForceRelease(arguments) => cmd::force_release::run(arguments, output).await,
         Command::Elect(arguments) => Box::pin(cmd::elect::run(*arguments, output)).await,
         Command::Check(arguments) => cmd::check::run(arguments, output).await,
+        Command::Doctor(arguments) => cmd::doctor::run(arguments, output).await,
         Command::Demo(arguments) => Box::pin(cmd::demo::run(arguments)).await,
         Command::Completions(_) | Command::Man(_) => Ok(exit::success()),
     }

@@ -55,6 +55,11 @@ impl Location {
         self.url.settings.ttl
     }
 
+    /// The URL, with its passwords.
+    pub(crate) fn url(&self) -> &StoreUrl {
+        &self.url
+    }
+
     /// The URL without passwords.
     pub(crate) fn shown(&self) -> String {
         self.url.to_string()

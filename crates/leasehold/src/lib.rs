@@ -16,6 +16,7 @@
 
 pub mod blocking;
 mod client;
+mod doctor;
 mod election;
 pub mod fencing;
 mod follow;
@@ -31,13 +32,14 @@ mod semaphore;
 mod url;
 
 pub use client::Client;
+pub use doctor::doctor;
 pub use election::{Election, Leader, Leadership, Observer};
 pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
 pub use latch::CountDownLatch;
 pub use leasehold_core::{
-    Busy, Capability, ClaimId, Contender, Env, Error, ErrorKind, FencingToken, Lease, LockName, Lost,
-    LostReason, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Snapshot, Stance, Status, Store,
-    Terms, Ticket, engine::Observer as BusyObserver,
+    Busy, Capability, ClaimId, Contender, Env, Error, ErrorKind, FencingToken, Finding, Lease, LockName,
+    Lost, LostReason, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Severity, Snapshot, Stance,
+    Status, Store, Terms, Ticket, engine::Observer as BusyObserver,
 };
 pub use multi::{MultiGuard, MultiLock};
 pub use mutex::Mutex;

@@ -15,6 +15,8 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use leasehold_core::{Error, Result};
 
 pub(crate) use open::open;
+#[cfg(feature = "redis")]
+pub(crate) use redis::options as redis_options;
 
 /// Which store, where, and on what settings.
 ///

@@ -7,7 +7,9 @@ fn help_reads_as_reviewed() {
     let stage = Stage::new();
     let bless = std::env::var_os("LEASEHOLD_BLESS").is_some();
     let mut differing = Vec::new();
-    for command in ["", "run", "inspect", "list", "hold", "release", "force-release", "elect", "check"] {
+    for command in
+        ["", "run", "inspect", "list", "hold", "release", "force-release", "elect", "check", "doctor"]
+    {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let finished = crate::stage::finish(stage.leasehold(&arguments).env("COLUMNS", "100"));
         assert_eq!(finished.code, Some(0));

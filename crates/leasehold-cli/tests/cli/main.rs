@@ -6,6 +6,7 @@ mod bad_input;
 mod codes;
 mod death;
 mod demo;
+mod doctor;
 mod elect;
 mod environment;
 mod golden;

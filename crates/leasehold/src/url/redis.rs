@@ -7,7 +7,7 @@ use super::{Address, Login, Place, StoreUrl};
 
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a dialect that is not spoken.
-pub(super) fn options(url: &StoreUrl) -> Result<RedisOptions> {
+pub(crate) fn options(url: &StoreUrl) -> Result<RedisOptions> {
     let (servers, login, tls, database) = servers(url)?;
     let settings = &url.settings;
     let mut options = RedisOptions::new(servers);

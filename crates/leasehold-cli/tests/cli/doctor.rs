@@ -1,0 +1,140 @@
+//! `leasehold doctor`, and what other verbs say of a server that may lose locks.
+
+use leasehold_testkit::redis::{Builder, Replicated, Server};
+
+use crate::stage::{Finished, Stage};
+
+const PASSWORD: &str = "s3cr3t-of-the-test";
+
+fn start(builder: Builder) -> Server {
+    builder.start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn doctor(store: &str, more: &[&str]) -> Finished {
+    let finished = Stage::new().run(&[&["doctor", "--store", store], more].concat());
+    let all = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(!all.contains(PASSWORD), "a password is shown: {all}");
+    finished
+}
+
+#[test]
+fn a_durable_server_is_well() {
+    let server = start(Server::builder().aof().password(PASSWORD));
+    let finished = doctor(&server.url(), &[]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{}", finished.stdout);
+    let (address, info) = (server.address(), server.info("server"));
+    let mut lines = finished.stdout.lines();
+    assert_eq!(lines.next(), Some(&*format!("store    redis://:***@{address}")), "{}", finished.stdout);
+    assert_eq!(lines.next(), Some("found    0 red, 0 amber, 6 green"), "{}", finished.stdout);
+    assert_eq!(lines.next(), Some(""));
+    let found: Vec<&str> = lines.collect();
+    let expected = [
+        "it is a master".to_string(),
+        format!("Redis {}", info["redis_version"]),
+        "it evicts nothing (maxmemory-policy noeviction)".to_string(),
+        "1 of ".to_string(),
+        "it syncs every write to disk (appendfsync always)".to_string(),
+        "its clock agrees with this machine's".to_string(),
+    ];
+    assert_eq!(found.len(), expected.len(), "{}", finished.stdout);
+    for (line, expected) in found.iter().zip(expected) {
+        assert!(line.starts_with(&format!("green    {address} · {expected}")), "{line}");
+    }
+}
+
+#[test]
+fn red_is_78_and_says_why_and_what_to_do() {
+    let server = start(Server::builder().password(PASSWORD).arg("maxmemory-policy", "allkeys-lru"));
+    let finished = doctor(&server.url(), &[]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(78), ""), "{}", finished.stdout);
+    let address = server.address();
+    let expected = format!(
+        "found    1 red, 1 amber, 4 green
+
+red      {address} · it may evict locks when its memory is full (maxmemory-policy allkeys-lru)
+  why      a lock that is evicted lets a second holder in while the first is at work
+  fix      CONFIG SET maxmemory-policy noeviction, and in redis.conf; or give locks a server of their own
+
+amber    {address} · it keeps nothing on disk: a restart forgets every lock
+  why      after a restart, a second holder gets in while the first is at work
+  fix      CONFIG SET appendonly yes and appendfsync always, and in redis.conf
+
+green    {address} · it is a master
+"
+    );
+    assert!(finished.stdout.contains(&expected), "{}", finished.stdout);
+}
+
+#[test]
+fn in_json_it_is_an_array() {
+    let servers = Replicated::with(1, |builder| builder.password(PASSWORD));
+    let servers = servers.unwrap_or_else(|error| panic!("{error}"));
+    let replica = servers.replica(0);
+    let finished = doctor(&replica.url(), &["--json"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(78), ""), "{}", finished.stdout);
+    assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.stdout);
+    let findings: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let first = &findings[0];
+    assert_eq!((&first["severity"], &first["node"]), (&"red".into(), &replica.address().into()));
+    assert_eq!(first["what"], "it is a replica");
+    for key in ["why", "fix"] {
+        assert!(first[key].as_str().is_some_and(|text| !text.is_empty()), "{first}");
+    }
+    // Amber alone is no failure.
+    let finished = doctor(&servers.master().url(), &["--json"]);
+    assert!(finished.code == Some(0) && finished.stdout.contains("\"amber\""), "{}", finished.stdout);
+}
+
+#[test]
+fn who_is_not_there_is_69() {
+    let server = start(Server::builder().password(PASSWORD));
+    let wrong = format!("redis://:not-the-{PASSWORD}@{}", server.address());
+    let finished = doctor(&wrong, &[]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(69), ""), "{}", finished.stderr);
+    server.kill();
+    for more in [&[][..], &["--json"]] {
+        let finished = doctor(&server.url(), more);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(69), ""), "{}", finished.stderr);
+        assert!(finished.stderr.contains("hint"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn other_stores_have_nothing_to_check() {
+    let stage = Stage::new();
+    let finished = stage.run(&["doctor"]);
+    let green = "green    sqlite · there is nothing to check for sqlite:\n";
+    assert!(finished.code == Some(0) && finished.stdout.ends_with(green), "{}", finished.stdout);
+    let finished = stage.run(&["doctor", "--store", "memory:"]);
+    let green = "green    memory · there is nothing to check for memory:\n";
+    assert!(finished.code == Some(0) && finished.stdout.ends_with(green), "{}", finished.stdout);
+    assert_eq!(std::fs::read_dir(stage.path("")).unwrap().count(), 0, "nothing was written");
+    let finished = stage.run(&["doctor", "--store", "etcd://db"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(64), ""), "{}", finished.stderr);
+}
+
+#[test]
+fn other_verbs_warn_of_eviction_and_refuse_it_when_strict() {
+    let server = start(Server::builder().password(PASSWORD).arg("maxmemory-policy", "allkeys-random"));
+    let (stage, url) = (Stage::new(), server.url());
+    let what = format!(
+        "{} may evict locks when its memory is full (maxmemory-policy allkeys-random)",
+        server.address()
+    );
+    let finished = stage.run(&["run", "--store", &url, "x", "--", "echo", "done"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "done\n"), "{}", finished.stderr);
+    let warning = format!("warning: {what}: set maxmemory-policy to noeviction\n");
+    assert_eq!(finished.stderr, warning);
+    let finished = stage.run(&["list", "--json", "--store", &url]);
+    let event: serde_json::Value = serde_json::from_str(finished.stderr.trim()).unwrap();
+    assert_eq!((finished.code, &event["event"]), (Some(0), &"warning".into()), "{}", finished.stderr);
+    let strict = format!("{url}?strict=true");
+    for line in [&["run", "x", "--store", &strict, "--", "echo", "done"][..], &["list", "--store", &strict]] {
+        let finished = stage.run(line);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(78), ""), "{}", finished.stderr);
+        let says = |words: &str| finished.stderr.contains(words) && !finished.stderr.contains(PASSWORD);
+        assert!(says(&what) && says("\nhint: set maxmemory-policy to noeviction"), "{}", finished.stderr);
+    }
+    // It looks, strict or not.
+    assert_eq!(doctor(&strict, &[]).code, Some(78));
+}

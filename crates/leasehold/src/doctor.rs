@@ -1,0 +1,67 @@
+//! [`doctor`]: what an operator should know of a store before locks rely on it.
+
+use leasehold_core::{Env, Finding, Result};
+
+use crate::{
+    StoreUrl,
+    url::{Place, open},
+};
+
+/// Looks at a store's configuration and state and says what matters for locks, the worst first. Nothing is written.
+///
+/// For Redis, every master is looked at; what the user may not look at is a finding. In memory and in SQLite there is
+/// nothing to be configured, which is one green finding, without I/O.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`](crate::ErrorKind) and the like when the servers do not answer,
+/// [`ErrorKind::Rejected`](crate::ErrorKind) for a login that is not accepted,
+/// [`ErrorKind::Unsupported`](crate::ErrorKind) for a store that this build does not have.
+///
+/// # Cancel safety
+/// Cancel safe.
+pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
+    let env = Env::system()?;
+    match &url.place {
+        Place::Memory { .. } => Ok(nothing(url, "its locks end with the process that has them")),
+        Place::Sqlite { .. } => {
+            Ok(nothing(url, "a file that is not safe for locks is refused when it is opened"))
+        }
+        #[cfg(feature = "redis")]
+        Place::Redis { .. }
+        | Place::RedisUnix { .. }
+        | Place::RedisSentinel { .. }
+        | Place::RedisCluster { .. } => {
+            let store = leasehold_redis::RedisStore::new(crate::url::redis_options(url)?, env)?;
+            let findings = store.examine().await;
+            // It holds nothing; what it watches its servers with ends.
+            let _ = leasehold_core::Store::close(&store).await;
+            findings
+        }
+        _ => open(url, &env).await.map(|_| nothing(url, "it has no settings of its own")),
+    }
+}
+
+fn nothing(url: &StoreUrl, why: &str) -> Vec<Finding> {
+    let scheme = url.scheme();
+    vec![Finding::green(scheme, format!("there is nothing to check for {scheme}:"), why)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Severity};
+
+    #[tokio::test]
+    async fn stores_without_settings_have_nothing_to_check() {
+        for (url, says) in [
+            ("memory:", "nothing to check for memory:"),
+            ("sqlite:no/such/directory/x.db", "nothing to check for sqlite:"),
+        ] {
+            let findings = doctor(&url.parse().unwrap()).await.unwrap();
+            assert!(findings.len() == 1 && findings[0].severity == Severity::Green, "{findings:?}");
+            assert!(findings[0].what.contains(says), "{findings:?}");
+        }
+        let error = doctor(&"etcd://db".parse().unwrap()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+}
