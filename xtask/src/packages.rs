@@ -14,6 +14,8 @@ struct Package {
     why: &'static str,
     /// The programs that prove that it is there.
     programs: &'static [&'static str],
+    /// A command that must work as well, where programs prove nothing.
+    check: &'static [&'static str],
 }
 
 /// What the tests need on Debian and Ubuntu.
@@ -22,29 +24,58 @@ const PACKAGES: &[Package] = &[
         name: "build-essential",
         why: "a C compiler builds the SQLite that comes with the SQLite store",
         programs: &["cc", "ar"],
+        check: &[],
     },
     Package {
         name: "util-linux",
         why: "unshare(1) gives a test a namespace of its own, flock(1) a lock to compare with, setpriv(1) ends servers",
         programs: &["unshare", "flock", "setpriv"],
+        check: &[],
     },
     Package {
         name: "redis-server",
         why: "the Redis store is tested with real servers, Sentinels and Clusters",
         programs: &["redis-server"],
+        check: &[],
     },
     Package {
         name: "redis-tools",
         why: "redis-benchmark(1) to compare with",
         programs: &["redis-benchmark"],
+        check: &[],
     },
-    Package { name: "mount", why: "a test fills a disk, a small one of its own", programs: &["mount"] },
-    Package { name: "bsdutils", why: "script(1) gives the command line a terminal", programs: &["script"] },
+    Package {
+        name: "mount",
+        why: "a test fills a disk, a small one of its own",
+        programs: &["mount"],
+        check: &[],
+    },
+    Package {
+        name: "bsdutils",
+        why: "script(1) gives the command line a terminal",
+        programs: &["script"],
+        check: &[],
+    },
     Package {
         name: "procps",
         why: "ps(1) and pgrep(1) look for processes that were left behind",
         programs: &["ps", "pgrep"],
+        check: &[],
     },
+    Package {
+        name: "python3-venv",
+        why: "redis-py is a stranger that the Redis store is tested with, in a virtual environment",
+        programs: &["python3"],
+        // Debian's python3 is without it, and then `python3 -m venv` makes environments without pip.
+        check: &["python3", "-m", "ensurepip", "--version"],
+    },
+    Package {
+        name: "nodejs",
+        why: "npm's redlock is another, and runs in Node.js",
+        programs: &["node"],
+        check: &[],
+    },
+    Package { name: "npm", why: "npm(1) installs it", programs: &["npm"], check: &[] },
 ];
 
 /// Installs what is missing.
@@ -78,7 +109,7 @@ pub(crate) fn provide() -> Result<(), String> {
 
 impl Package {
     fn is_there(&self) -> bool {
-        self.programs.iter().all(|program| find(program).is_some())
+        self.programs.iter().all(|program| find(program).is_some()) && works(self.check)
     }
 
     fn need(&self) -> String {
@@ -89,6 +120,15 @@ impl Package {
 fn find(program: &str) -> Option<()> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).any(|directory| directory.join(program).is_file()).then_some(())
+}
+
+/// Whether a command succeeds; so does no command at all.
+fn works(words: &[&str]) -> bool {
+    let Some((program, args)) = words.split_first() else { return true };
+    let silent = || Stdio::null();
+    let mut command = Command::new(program);
+    command.args(args).stdin(silent()).stdout(silent()).stderr(silent());
+    command.status().is_ok_and(|status| status.success())
 }
 
 const INSTALL: [&str; 3] = ["install", "--yes", "--no-install-recommends"];
