@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Doctor(crate::cmd::doctor::Arguments),
     /// See what a paused process does to a shop: without a lock, with a naive lock, with Leasehold.
     Demo(crate::cmd::demo::Arguments),
+    Simulate(crate::cmd::simulate::Arguments),
     /// Print a completion script for a shell.
     Completions(CompletionsArguments),
     /// Print the manual page.
@@ -64,6 +65,7 @@ impl Command {
             Command::Check(arguments) => arguments.common.json,
             Command::Doctor(arguments) => arguments.common.json,
             Command::Demo(arguments) => arguments.json,
+            Command::Simulate(arguments) => arguments.json(),
             Command::Completions(arguments) => arguments.json,
             Command::Man(arguments) => arguments.json,
         }

@@ -12,3 +12,4 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod release;
 pub(crate) mod run;
+pub(crate) mod simulate;

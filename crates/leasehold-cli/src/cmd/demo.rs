@@ -12,8 +12,8 @@ mod plan;
 #[cfg(test)]
 mod sample;
 mod shop;
-mod signals;
-mod timeline;
+pub(crate) mod signals;
+pub(crate) mod timeline;
 mod verdict;
 mod view;
 mod worker;

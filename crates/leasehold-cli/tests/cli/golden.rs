@@ -7,13 +7,23 @@ fn help_reads_as_reviewed() {
     let stage = Stage::new();
     let bless = std::env::var_os("LEASEHOLD_BLESS").is_some();
     let mut differing = Vec::new();
-    for command in
-        ["", "run", "inspect", "list", "hold", "release", "force-release", "elect", "check", "doctor"]
-    {
-        let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+    for command in [
+        "",
+        "run",
+        "inspect",
+        "list",
+        "hold",
+        "release",
+        "force-release",
+        "elect",
+        "check",
+        "doctor",
+        "simulate ladder",
+    ] {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let finished = crate::stage::finish(stage.leasehold(&arguments).env("COLUMNS", "100"));
         assert_eq!(finished.code, Some(0));
-        let file = if command.is_empty() { "leasehold" } else { command };
+        let file = if command.is_empty() { "leasehold".into() } else { command.replace(' ', "-") };
         let path = format!("{}/tests/cli/golden/{file}.txt", env!("CARGO_MANIFEST_DIR"));
         if bless {
             std::fs::write(&path, &finished.stdout).unwrap();

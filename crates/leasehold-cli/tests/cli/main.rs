@@ -10,6 +10,7 @@ mod doctor;
 mod elect;
 mod environment;
 mod golden;
+mod ladder;
 mod loss;
 mod names;
 mod operator;

@@ -1,6 +1,6 @@
 //! The picture of a run: a panel for each lane, a row for each process, drawn from what they reported.
 
-mod canvas;
+pub(crate) mod canvas;
 mod panel;
 
 use canvas::{Anchor, Canvas};
