@@ -15,10 +15,10 @@ use std::{
 };
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, decide::backoff};
-use redis::{AsyncConnectionConfig, Client, Cmd, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime::{Handle, Id},
-    sync::{Mutex as AsyncMutex, watch},
+    sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit, watch},
 };
 
 use crate::{dial::Dial, options::Endpoint, refusal::Refusal, upset::Upsets};
@@ -42,7 +42,11 @@ struct Lane {
     live: Mutex<Option<Live>>,
     dialling: AsyncMutex<Failures>,
     was_live: AtomicBool,
+    under_way: Semaphore,
 }
+
+/// So many requests may be under way on one connection.
+const UNDER_WAY_MAX: usize = 1024;
 
 #[derive(Clone)]
 struct Live {
@@ -50,6 +54,8 @@ struct Live {
     number: u64,
     /// When something was last heard on it, in nanoseconds.
     heard: Arc<AtomicU64>,
+    /// The other end has closed it. RESP2 does not tell: there the next request finds out.
+    ended: Arc<AtomicBool>,
 }
 
 /// How often in a row a server could not be reached, and until when it is not tried again.
@@ -117,8 +123,12 @@ impl Node {
                 None => return Err(self.name(timed_out("connection", limit))),
             },
         };
+        // A crowd takes turns: the time of a request counts from when it is sent, not from when it queued up.
+        let Some(_turn) = self.env.until(self.env.now() + limit, lane.turn()).await else {
+            return Err(self.name(timed_out("turn among the requests under way", limit)));
+        };
         let sent = self.env.now();
-        let answer = self.env.until(until, live.send(commands)).await;
+        let answer = self.env.until(sent + limit, live.send(commands)).await;
         let result = match answer {
             Some(Ok(replies)) => {
                 live.heard.fetch_max(self.env.now().nanos(), Ordering::Relaxed);
@@ -163,6 +173,7 @@ impl Node {
                 live: Mutex::default(),
                 dialling: AsyncMutex::default(),
                 was_live: AtomicBool::new(false),
+                under_way: Semaphore::new(UNDER_WAY_MAX),
             })
         });
         Ok(lane.clone())
@@ -210,13 +221,17 @@ impl Node {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let (dial, endpoint) = (self.dial.clone(), self.endpoint.clone());
         // On the runtime that will drive it.
-        let task = lane.handle.spawn(async move { dial.connect(&endpoint, quiet).await });
+        let ended = Arc::new(AtomicBool::new(false));
+        let told = ended.clone();
+        let task = lane.handle.spawn(async move {
+            dial.connect(&endpoint, |resp3| if resp3 { telling(&told) } else { quiet() }).await
+        });
         let connection = task.await.map_err(|source| {
             Error::new(ErrorKind::Unreachable, "the runtime cannot connect: is its I/O enabled?")
                 .source(source)
         })??;
         let heard = Arc::new(AtomicU64::new(self.env.now().nanos()));
-        Ok(Live { connection, number: NUMBERS.fetch_add(1, Ordering::Relaxed), heard })
+        Ok(Live { connection, number: NUMBERS.fetch_add(1, Ordering::Relaxed), heard, ended })
     }
 }
 
@@ -225,9 +240,25 @@ pub(crate) fn quiet() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None)
 }
 
+/// The same, for a connection that says when it has ended.
+fn telling(ended: &Arc<AtomicBool>) -> AsyncConnectionConfig {
+    let ended = ended.clone();
+    quiet().set_push_sender(move |push: PushInfo| {
+        if push.kind == PushKind::Disconnection {
+            ended.store(true, Ordering::Release);
+        }
+        Ok::<(), redis::aio::SendError>(())
+    })
+}
+
 impl Lane {
     fn current(&self) -> Option<Live> {
-        locked(&self.live).clone()
+        locked(&self.live).clone().filter(|live| !live.ended.load(Ordering::Acquire))
+    }
+
+    /// The right to have a request under way; never refused, for the semaphore is never closed.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.under_way.acquire().await.ok()
     }
 
     fn forget(&self, number: u64) {

@@ -125,19 +125,21 @@ impl Dial {
             .map_err(|error| invalid(&error))
     }
 
-    /// Connects, with RESP3 if the server knows it. Runs on the current runtime, which drives the connection.
+    /// Connects, with RESP3 if the server knows it; `config` is told which. Runs on the current runtime, which drives the
+    /// connection.
     pub(crate) async fn connect(
         &self,
         endpoint: &Endpoint,
-        config: impl Fn() -> AsyncConnectionConfig,
+        config: impl Fn(bool) -> AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection> {
-        let newest = self.client(endpoint)?.get_multiplexed_async_connection_with_config(&config()).await;
-        match newest {
+        let newest = self.speaks_resp3();
+        let client = self.client(endpoint)?;
+        match client.get_multiplexed_async_connection_with_config(&config(newest)).await {
             Ok(connection) => Ok(connection),
-            Err(error) if self.speaks_resp3() && lacks_resp3(&error) => {
+            Err(error) if newest && lacks_resp3(&error) => {
                 self.resp2.store(true, Ordering::Relaxed);
                 let client = self.client(endpoint)?;
-                let older = client.get_multiplexed_async_connection_with_config(&config()).await;
+                let older = client.get_multiplexed_async_connection_with_config(&config(false)).await;
                 older.map_err(|error| self.explain(&error))
             }
             Err(error) => Err(self.explain(&error)),

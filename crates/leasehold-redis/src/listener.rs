@@ -66,7 +66,7 @@ impl Listener {
     async fn connect(node: Arc<Node>, env: Env) -> Result<Arc<Listener>> {
         if node.how().speaks_resp3() {
             let (sender, mut pushes) = mpsc::unbounded_channel();
-            let config = || quiet().set_push_sender(sender.clone());
+            let config = |resp3| if resp3 { quiet().set_push_sender(sender.clone()) } else { quiet() };
             let mut connection = node.how().connect(node.endpoint(), config).await?;
             if node.how().speaks_resp3() {
                 drop(sender);

@@ -40,8 +40,12 @@ impl Refusal {
         let (kind, hint) = self.meaning();
         let text = format!("{} {}", self.code, self.detail);
         let error = Error::new(kind, text.trim_end()).hint(hint);
-        // A script that failed in the middle has done what came before.
-        if self.detail.contains("script: ") || self.code == "UNKILLABLE" { error.unknown() } else { error }
+        // A script that failed in the middle has done what came before; what keeps a server from writing at all stops its
+        // first write, and does not change while it runs.
+        let stops_all =
+            matches!(self.code.as_str(), "READONLY" | "NOREPLICAS" | "MISCONF" | "OOM" | "MASTERDOWN");
+        let in_the_middle = self.detail.contains("script: ") && !stops_all;
+        if in_the_middle || self.code == "UNKILLABLE" { error.unknown() } else { error }
     }
 
     fn meaning(&self) -> (ErrorKind, &'static str) {
@@ -147,6 +151,8 @@ mod tests {
     fn a_script_that_failed_in_the_middle_may_have_been_applied() {
         let reply = "NOPERM this user has no permissions to run the 'publish' command script: 1a2b, on @user_script:9.";
         assert_eq!(error(reply).outcome(), Outcome::Unknown);
+        let reply = "READONLY You can't write against a read only replica. script: 1a2b, on @user_script:9.";
+        assert_eq!(error(reply).outcome(), Outcome::NotApplied);
     }
 
     #[test]

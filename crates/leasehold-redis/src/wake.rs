@@ -112,8 +112,10 @@ impl Hearing {
         for topic in &topics {
             listener.bells().hang(topic, &bell);
         }
+        // It may have ended before the bell hung: then nobody has told it.
         if listener.is_broken() {
             bell.broken.store(true, Ordering::Release);
+            bell.news.notify_one();
         }
         Hearing { listener, bell, topics, tracked: Tracked::None }
     }

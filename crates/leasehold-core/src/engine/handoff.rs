@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::registry::Counted;
+use super::registry::{Counted, Registry};
 use crate::{BoxFuture, Claim, Env, Error, ErrorKind, Moment, Result, Standing, Store, decide::backoff};
 
 /// A claim on its way to the store.
@@ -19,14 +19,16 @@ pub(super) struct Order {
 }
 
 /// Carries out an order. Repeats the release until the store has answered, or the ttl has ended the claim anyway.
-pub(super) async fn carry_out(order: Order, store: Arc<dyn Store>, env: Env) {
+pub(super) async fn carry_out(order: Order, store: Arc<dyn Store>, env: Env, registry: Arc<Registry>) {
     let Order { claim, under_way, alive, counted } = order;
     if let Some(request) = under_way {
         // Stores bound their requests by a timeout; should one hang for ever, it is dropped after a ttl. Delivered
         // even later, it would hold for one ttl more and no longer.
         let _ = env.until(env.now() + claim.ttl, request).await;
     }
+    let turn = registry.turn().await;
     release_until(&claim, env.now() + claim.ttl, &store, &env).await;
+    drop(turn);
     drop((alive, counted));
 }
 

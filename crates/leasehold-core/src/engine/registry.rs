@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 
 use super::handoff::{Order, Request};
 use crate::{Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, decide::validity};
@@ -17,6 +17,19 @@ pub(super) struct Registry {
     news: Notify,
     alive: Tally,
     orders: Tally,
+    /// Orders that are carried out at once: a crowd of them does not keep the store from renewing.
+    turns: Turns,
+}
+
+/// How many releases may be under way.
+const RELEASES_MAX: usize = 256;
+
+struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Turns(Semaphore::new(RELEASES_MAX))
+    }
 }
 
 #[derive(Default)]
@@ -131,6 +144,11 @@ impl Registry {
 
     pub(super) fn claims_alive(&self) -> usize {
         self.alive.count()
+    }
+
+    /// The right to release something; the semaphore is never closed.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.0.acquire().await.ok()
     }
 
     /// Completes when no order is under way.

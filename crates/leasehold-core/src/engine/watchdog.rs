@@ -40,7 +40,8 @@ impl Watchdog {
                 (orders, due, book.sleep_until(), book.state)
             };
             for order in orders {
-                self.env.spawn(handoff::carry_out(order, self.store.clone(), self.env.clone()));
+                let (store, env) = (self.store.clone(), self.env.clone());
+                self.env.spawn(handoff::carry_out(order, store, env, self.registry.clone()));
             }
             for batch in due.chunks(BATCH_MAX) {
                 self.env.spawn(self.clone().renew(batch.to_vec()));

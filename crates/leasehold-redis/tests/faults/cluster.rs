@@ -1,0 +1,132 @@
+//! A Cluster: slots that move, masters that die.
+
+use std::time::Duration;
+
+use leasehold_core::{Hold, Store};
+use leasehold_testkit::redis::Cluster;
+
+use crate::{
+    common,
+    rig::{engine, eventually, lock, name, run, store, try_lock, ttl},
+};
+
+fn words(kit: &Cluster) -> String {
+    let ports: Vec<String> = (0..6).map(|at| kit.node(at).port().to_string()).collect();
+    format!("cluster={}", ports.join(","))
+}
+
+/// A lock in a slot of this master.
+fn text_at(kit: &Cluster, master: usize) -> (String, u16) {
+    let found = (0..10_000).find_map(|at| {
+        let text = format!("lock {at}");
+        let slot = kit.slot_of(&text).ok()?;
+        (kit.master_of(slot).ok()? == master).then_some((text, slot))
+    });
+    found.expect("every master has slots")
+}
+
+async fn renewed(hold: &Hold) {
+    let before = hold.lease().deadline();
+    eventually(&common::env(), "a renewal", || async { hold.lease().deadline() > before }).await;
+    assert!(hold.lease().check().is_ok());
+}
+
+/// S10. Renewed before, between and after the keys have moved; released at the new owner; and a waiter whose channel moved
+/// with the slot is still woken.
+#[test]
+fn a_slot_that_moves_during_a_hold_loses_neither_hold_nor_waiter() {
+    let kit = Cluster::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), engine(&words(&kit)), engine(&words(&kit)));
+        let (text, slot) = text_at(&kit, 0);
+        let hold = lock(&one, &text, &ttl(3_000)).await;
+        let waiter = tokio::spawn({
+            let (two, text) = (two.clone(), text.clone());
+            async move { lock(&two, &text, &ttl(3_000)).await }
+        });
+        let watched = store(&words(&kit));
+        eventually(&env, "a waiter", || async {
+            !watched.inspect(&name(&text)).await.unwrap().waiters.is_empty()
+        })
+        .await;
+        kit.begin_move(slot, 0, 1).unwrap();
+        renewed(&hold).await;
+        let count = kit.move_keys(slot, 0, 1).unwrap();
+        assert!(count >= 2, "{count} keys");
+        renewed(&hold).await;
+        kit.finish_move(slot, 0, 1).unwrap();
+        renewed(&hold).await;
+        assert_eq!(kit.node(0).command(&["GET", &text]).unwrap().error().map(|it| &it[..5]), Some("MOVED"));
+        hold.release().await.unwrap();
+        waiter.await.unwrap().release().await.unwrap();
+    });
+}
+
+/// The control is in the answer of the server: a client that knows one node only is sent away.
+#[test]
+fn one_node_alone_is_not_enough() {
+    let kit = Cluster::start().unwrap();
+    let (text, _) = text_at(&kit, 1);
+    let reply = kit.node(0).command(&["SET", &text, "me", "NX", "PX", "1000"]).unwrap();
+    assert!(reply.error().is_some_and(|error| error.starts_with("MOVED")), "the control: {reply:?}");
+    run(async {
+        // As a single server, our error says what to use instead.
+        let single = store(&format!("single={}", kit.node(0).port()));
+        let error = single.claim(&crate::rig::claim(&common::env(), &text, 1_000)).await.unwrap_err();
+        assert!(error.hint_text().unwrap().contains("redis+cluster"), "{error:?}");
+        assert!(try_lock(&engine(&words(&kit)), &text, &ttl(1_000)).await.unwrap().is_some());
+    });
+}
+
+/// A shard that is silent does not keep the locks of the others from being renewed in time; its own end by their deadline.
+#[test]
+fn a_dead_shard_delays_no_other() {
+    let kit = Cluster::start().unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&words(&kit)));
+        let terms = ttl(3_000);
+        let mut holds = Vec::new();
+        for master in 0..3 {
+            holds.push(lock(&engine, &text_at(&kit, master).0, &terms).await);
+        }
+        // Nobody is to replace it.
+        kit.node(3).kill();
+        kit.node(0).pause().unwrap();
+        let dead = holds.remove(0);
+        let deadline = dead.lease().deadline();
+        crate::rig::loss(&env, &dead).await;
+        assert!(env.now() < deadline + Duration::from_millis(20));
+        let until = env.now() + terms.ttl;
+        while env.now() < until {
+            assert!(holds.iter().all(|hold| hold.lease().check().is_ok()), "the others are renewed");
+            env.sleep(Duration::from_millis(20)).await;
+        }
+        kit.node(0).resume().unwrap();
+    });
+}
+
+/// A master dies and its replica is promoted: the lock is there, is renewed, and can be taken by others afterwards.
+#[test]
+fn a_failover_of_a_shard_is_followed() {
+    let kit = Cluster::start().unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&words(&kit)));
+        let (text, slot) = text_at(&kit, 0);
+        let hold = lock(&engine, &text, &ttl(30_000)).await;
+        let token = hold.lease().fencing_token();
+        eventually(&env, "a replica that has the grant", || async {
+            kit.node(3).info("replication").get("slave_repl_offset")
+                == kit.node(0).info("replication").get("master_repl_offset")
+        })
+        .await;
+        kit.node(0).kill();
+        let promoted =
+            leasehold_testkit::wait::until(Duration::from_secs(20), || kit.master_of(slot) == Ok(3));
+        assert!(promoted, "the replica is promoted");
+        eventually(&env, "a confirmed hold", || async { hold.confirm().await.is_ok() }).await;
+        assert!(hold.lease().check().is_ok());
+        hold.release().await.unwrap();
+        let next = lock(&engine, &text, &ttl(30_000)).await;
+        assert!(next.lease().fencing_token() > token);
+    });
+}

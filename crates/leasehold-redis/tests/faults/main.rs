@@ -1,0 +1,20 @@
+//! Real failures of real servers, each with a naive client that fails in the same place.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may panic, and have a runtime of their own"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod clocks;
+mod cluster;
+mod errors;
+mod lost;
+mod memory;
+mod replicas;
+mod rig;
+mod round_trips;
+mod sentinel;
+mod servers;

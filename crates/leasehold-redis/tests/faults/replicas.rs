@@ -1,0 +1,72 @@
+//! Replicas that must confirm.
+
+use std::time::Duration;
+
+use leasehold_core::{ErrorKind, Store};
+use leasehold_testkit::redis::Replicated;
+
+use crate::{
+    common,
+    rig::{Naive, claim, engine, eventually, holder, lock, run, store, ttl},
+};
+
+/// One of two is not enough when two are wanted: refused, and given back. One is enough when one is wanted.
+#[test]
+fn too_few_confirmations_are_no_grant_and_nothing_stays() {
+    let kit = Replicated::start(2).unwrap();
+    run(async {
+        let env = common::env();
+        let words = |count: u32| format!("single={} replicas={count}", kit.master().port());
+        let (one, two) = (store(&words(1)), store(&words(2)));
+        two.claim(&claim(&env, "warm", 30_000)).await.unwrap();
+        kit.link(0).blackhole();
+        let error = two.claim(&claim(&env, "orders", 30_000)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoQuorum, "{error:?}");
+        assert!(error.to_string().contains("1 of 2 replicas"), "{error:?}");
+        assert_eq!(holder(kit.master(), "orders"), None, "given back");
+        one.claim(&claim(&env, "orders", 30_000)).await.unwrap();
+        assert!(holder(kit.master(), "orders").is_some());
+    });
+}
+
+/// A renewal that too few have does not count: jeopardy, and the loss by the deadline, before a replica may be promoted
+/// that knows an older end.
+#[test]
+fn a_renewal_without_confirmations_does_not_prolong_the_lease() {
+    let kit = Replicated::start(1).unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&format!("single={} replicas=1", kit.master().port())));
+        let hold = lock(&engine, "orders", &ttl(2_400)).await;
+        kit.link(0).blackhole();
+        let deadline = hold.lease().deadline();
+        crate::rig::loss(&env, &hold).await;
+        assert!(env.now() < deadline + Duration::from_millis(20));
+        assert!(hold.lease().deadline() <= deadline, "no renewal was confirmed");
+    });
+}
+
+/// The failover that `min_replicas` is for: a grant that the replica has is still there after its promotion.
+#[test]
+fn a_confirmed_grant_survives_the_promotion_and_an_unconfirmed_one_does_not() {
+    let kit = Replicated::start(1).unwrap();
+    run(async {
+        let (env, careful) = (common::env(), store(&format!("single={} replicas=1", kit.master().port())));
+        let mine = claim(&env, "careful", 60_000);
+        careful.claim(&mine).await.unwrap();
+        // The control takes a lock that is not replicated any more, and believes in it.
+        kit.link(0).blackhole();
+        assert!(Naive::at(&kit.master().address()).lock("naive", "me", 60_000));
+        kit.master().kill();
+        kit.failover_to(0).unwrap();
+        eventually(&env, "a new master", || async {
+            kit.replica(0).command(&["ROLE"]).unwrap().items().first().and_then(|it| it.text())
+                == Some("master")
+        })
+        .await;
+        assert_eq!(holder(kit.replica(0), "careful"), Some(mine.id.to_string()));
+        assert!(
+            Naive::at(&kit.replica(0).address()).lock("naive", "other", 60_000),
+            "the control: a second holder"
+        );
+    });
+}

@@ -1,0 +1,142 @@
+//! Failovers under Sentinel.
+
+use std::time::Duration;
+
+use leasehold_core::{FencingToken, LostReason, Store};
+use leasehold_testkit::redis::Sentinels;
+
+use crate::{
+    common,
+    rig::{Naive, claim, engine, eventually, lock, loss, run, store, ttl},
+};
+
+fn words(kit: &Sentinels) -> String {
+    let ports: Vec<String> = (0..3).map(|at| kit.sentinel(at).port().to_string()).collect();
+    format!("sentinel={}", ports.join(","))
+}
+
+/// A resource that checks tokens.
+#[derive(Default)]
+struct Resource {
+    highest: Option<FencingToken>,
+    refused: u32,
+    written: Vec<FencingToken>,
+}
+
+impl Resource {
+    fn write(&mut self, token: FencingToken) {
+        if self.highest.is_some_and(|highest| token < highest) {
+            self.refused += 1;
+        } else {
+            self.highest = Some(token);
+            self.written.push(token);
+        }
+    }
+}
+
+/// S1, S2. The master dies before its replicas have the grant: a second client is let in. The first is told as soon as the
+/// switch is seen, long before its own renewal; the second has the higher token, so the resource loses nothing.
+#[test]
+fn a_master_killed_before_replication_is_noticed_reported_and_fenced() {
+    let kit = Sentinels::start().unwrap();
+    run(async {
+        let env = common::env();
+        let (one, two) = (engine(&words(&kit)), engine(&words(&kit)));
+        let terms = ttl(30_000);
+        for engine in [&one, &two] {
+            lock(engine, "warm", &terms).await.release().await.unwrap();
+        }
+        kit.starve_replicas().unwrap();
+        let first = lock(&one, "orders", &terms).await;
+        let master = kit.master_port().unwrap();
+        assert!(Naive::at(&format!("127.0.0.1:{master}")).lock("naive", "one", 30_000));
+        let mut resource = Resource::default();
+        resource.write(first.lease().fencing_token().unwrap());
+        kit.server_at(master).unwrap().kill();
+        let promoted = kit.await_other_than(master).unwrap();
+        let begin = env.now();
+        let second = lock(&two, "orders", &terms).await;
+        assert!(env.now().since(begin) < Duration::from_secs(2), "followed within two seconds");
+        resource.write(second.lease().fencing_token().unwrap());
+        // Its guard may still say that it is valid in this moment: that is the double hold. Its write is refused.
+        resource.write(first.lease().fencing_token().unwrap());
+        assert_eq!((resource.refused, resource.written.len()), (1, 2));
+        assert!(
+            loss(&env, &first).await < Duration::from_secs(3),
+            "told at the switch, not at the renewal after 10 s"
+        );
+        assert_eq!(first.lease().check().unwrap_err().reason, LostReason::Gone);
+        assert!(second.lease().check().is_ok());
+        // The control: a second naive client has the same lock, and the first will never know.
+        assert!(Naive::at(&format!("127.0.0.1:{promoted}")).lock("naive", "two", 30_000));
+    });
+}
+
+/// A planned failover, with everything replicated: no lock is lost, and the old master is not written to any more.
+#[test]
+fn a_planned_failover_loses_nothing_and_leaves_the_old_master_alone() {
+    let kit = Sentinels::start().unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&words(&kit)));
+        let hold = lock(&engine, "orders", &ttl(6_000)).await;
+        let before = kit.master_port().unwrap();
+        let after = kit.failover().unwrap();
+        let begin = env.now();
+        // From the switch on, within two seconds, everything goes to the new master.
+        let (old, new) = (kit.server_at(before).unwrap(), kit.server_at(after).unwrap());
+        let served = new.calls("evalsha");
+        eventually(&env, "the new master", || async {
+            drop(lock(&engine, "other", &ttl(6_000)).await);
+            new.calls("evalsha") > served
+        })
+        .await;
+        assert!(env.now().since(begin) < Duration::from_secs(2), "{:?}", env.now().since(begin));
+        let written = old.calls("evalsha");
+        for at in 0..20 {
+            lock(&engine, &format!("lock {at}"), &ttl(6_000)).await.release().await.unwrap();
+        }
+        // Replication carries effects, not scripts.
+        assert_eq!(old.calls("evalsha"), written, "the old master is left alone");
+        assert!(hold.lease().check().is_ok(), "the grant was replicated");
+        hold.release().await.unwrap();
+    });
+}
+
+/// The master is stopped, replaced, and goes on: what it answers late does not count.
+#[test]
+fn an_old_master_that_wakes_up_is_not_believed() {
+    let kit = Sentinels::start().unwrap();
+    run(async {
+        let env = common::env();
+        let store = store(&words(&kit));
+        store.claim(&claim(&env, "warm", 1_000)).await.unwrap();
+        let before = kit.master_port().unwrap();
+        kit.server_at(before).unwrap().pause().unwrap();
+        let mine = claim(&env, "orders", 60_000);
+        // Sent into the stopped server, or to nobody.
+        let asked = store.claim(&mine).await;
+        assert!(asked.is_err(), "{asked:?}");
+        let after = kit.await_other_than(before).unwrap();
+        eventually(&env, "a grant by the new master", || async { store.claim(&mine).await.is_ok() }).await;
+        kit.server_at(before).unwrap().resume().unwrap();
+        assert_eq!(crate::rig::holder(kit.server_at(after).unwrap(), "orders"), Some(mine.id.to_string()));
+        store.release(&mine).await.unwrap();
+        assert_eq!(crate::rig::holder(kit.server_at(after).unwrap(), "orders"), None);
+    });
+}
+
+#[test]
+fn a_master_that_no_sentinel_knows_is_named() {
+    let kit = Sentinels::start().unwrap();
+    run(async {
+        let error = {
+            let mut options = crate::rig::options(&words(&kit));
+            if let leasehold_redis::Servers::Sentinel { master, .. } = &mut options.servers {
+                *master = "other".into();
+            }
+            leasehold_redis::RedisStore::open(options, common::env()).await.unwrap_err()
+        };
+        assert_eq!(error.kind(), leasehold_core::ErrorKind::Invalid, "{error:?}");
+        assert!(error.to_string().contains("know no master `other`"), "{error:?}");
+    });
+}
