@@ -22,9 +22,9 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Whether it holds tests and nothing else.
+    /// Whether it holds tests or benchmarks and nothing else: what may panic.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/") || self.path.contains("/benches/")
     }
 
     /// The directory it is in, from the root.

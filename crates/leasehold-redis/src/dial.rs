@@ -27,8 +27,9 @@ pub(crate) struct Dial {
     timeout: Duration,
     /// Set when a server did not know RESP3, or when it is not wanted.
     resp2: AtomicBool,
+    /// Where and over what a client of the caller's connects.
     #[cfg(feature = "redis-1")]
-    given: Option<Client>,
+    given: Option<redis::ConnectionInfo>,
 }
 
 impl Dial {
@@ -63,17 +64,15 @@ impl Dial {
 
     /// Reaches servers as a client of the caller's does.
     #[cfg(feature = "redis-1")]
-    pub(crate) fn given(client: Client, options: &RedisOptions) -> Dial {
+    pub(crate) fn given(client: &Client, options: &RedisOptions) -> Dial {
         let info = client.get_connection_info();
-        let settings = info.redis_settings().clone();
-        let resp2 = settings.protocol() == ProtocolVersion::RESP2;
         Dial {
-            settings,
+            settings: info.redis_settings().clone(),
             tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
             ca: None,
             timeout: options.timeout,
-            resp2: AtomicBool::new(resp2 && options.protocol == Protocol::Resp2),
-            given: Some(client),
+            resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
+            given: Some(info.clone()),
         }
     }
 
@@ -102,9 +101,11 @@ impl Dial {
     /// A client of one server.
     pub(crate) fn client(&self, endpoint: &Endpoint) -> Result<Client> {
         install_tls();
+        let protocol = if self.speaks_resp3() { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
+        let settings = self.settings.clone().set_protocol(protocol);
         #[cfg(feature = "redis-1")]
-        if let Some(client) = &self.given {
-            return Ok(client.clone());
+        if let Some(info) = &self.given {
+            return Client::open(info.clone().set_redis_settings(settings)).map_err(|error| invalid(&error));
         }
         let address = match endpoint {
             Endpoint::Unix(path) => ConnectionAddr::Unix(path.clone()),
@@ -113,8 +114,6 @@ impl Dial {
             }
             Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
         };
-        let protocol = if self.speaks_resp3() { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
-        let settings = self.settings.clone().set_protocol(protocol);
         let info = address.into_connection_info().map_err(|error| invalid(&error))?;
         let info =
             info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -45,6 +45,9 @@ pub(crate) struct Session {
     doubts: Mutex<HashMap<ClaimId, Moment>>,
     /// Waiting claims that a stranger keeps out.
     strangers: Mutex<HashMap<ClaimId, String>>,
+    /// The server's own command to delete a key that has a certain value, once that is known; none before Redis 8.4 and
+    /// Valkey 9.
+    pub(crate) compare_and_delete: OnceLock<Option<&'static str>>,
     closed: AtomicBool,
 }
 
@@ -65,6 +68,7 @@ impl Session {
             starting: AsyncMutex::default(),
             doubts: Mutex::default(),
             strangers: Mutex::default(),
+            compare_and_delete: OnceLock::new(),
             closed: AtomicBool::new(false),
         }
     }

@@ -49,7 +49,7 @@ impl RedisStore {
     /// # Errors
     /// [`ErrorKind::Invalid`] for options that make no sense together.
     #[cfg(feature = "redis-1")]
-    pub fn with_client(client: redis::Client, mut options: RedisOptions, env: Env) -> Result<Self> {
+    pub fn with_client(client: &redis::Client, mut options: RedisOptions, env: Env) -> Result<Self> {
         use redis::ConnectionAddr::{Tcp, TcpTls, Unix};
         let endpoint = match client.get_connection_info().addr() {
             Tcp(host, port) | TcpTls { host, port, .. } => crate::options::Endpoint::tcp(host, *port),
@@ -182,8 +182,7 @@ impl RedisStore {
         session.refuse_closed()?;
         let keys = self.keys(&claim.name);
         let value = if self.is_plain() {
-            let script = &session.scripts.plain_release;
-            session.run(&keys, script, plain::release(script, &keys.hold, claim)).await?
+            self.release_plain(claim, &keys).await?
         } else {
             let script = &session.scripts.release;
             let refuse = session.doubt(claim);
@@ -193,6 +192,28 @@ impl RedisStore {
         };
         session.forget(claim.id);
         native::read_release(value)
+    }
+
+    /// By the server's own compare-and-delete where it has one; the first release asks, in the same piece.
+    async fn release_plain(&self, claim: &Claim, keys: &Keys) -> Result<redis::Value> {
+        let session = &self.session;
+        if let Some(command) = session.compare_and_delete.get().copied().flatten() {
+            let call = plain::release_by(command, &keys.hold, claim);
+            let (_, mut replies) =
+                session.router.send(keys.slot(), &[call], 0, session.options.timeout).await?;
+            return first(&mut replies);
+        }
+        let script = &session.scripts.plain_release;
+        let call = plain::release(script, &keys.hold, claim);
+        let asks = session.compare_and_delete.get().is_none().then(plain::ask_for_compare_and_delete);
+        let timeout = session.options.timeout;
+        let (_, mut replies) = session.router.run(keys.slot(), script, call, asks, timeout).await?;
+        if let Some(known) = replies.get(1) {
+            // Who may not ask uses the script. Another release may have been faster.
+            let command = known.as_ref().ok().and_then(plain::read_compare_and_delete);
+            let _ = session.compare_and_delete.set(command);
+        }
+        first(&mut replies)
     }
 
     async fn watch_now(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {

@@ -89,6 +89,35 @@ pub(crate) fn release(script: &Script, key: &str, claim: &Claim) -> Cmd {
     call
 }
 
+/// Which of `DELEX` (Redis 8.4) and `DELIFEQ` (Valkey 9) there is.
+pub(crate) fn ask_for_compare_and_delete() -> Cmd {
+    let mut ask = cmd("COMMAND");
+    ask.arg("INFO").arg("DELEX").arg("DELIFEQ");
+    ask
+}
+
+/// The answer has an entry for each, nil for a command that there is not.
+pub(crate) fn read_compare_and_delete(value: &Value) -> Option<&'static str> {
+    let Value::Array(entries) = value else { return None };
+    let known = |at: usize| matches!(entries.get(at), Some(Value::Array(entry)) if !entry.is_empty());
+    match (known(0), known(1)) {
+        (true, _) => Some("DELEX"),
+        (_, true) => Some("DELIFEQ"),
+        _ => None,
+    }
+}
+
+/// The same as [`release`], by the server's own command.
+pub(crate) fn release_by(command: &'static str, key: &str, claim: &Claim) -> Cmd {
+    let mut call = cmd(command);
+    call.arg(key);
+    if command == "DELEX" {
+        call.arg("IFEQ");
+    }
+    call.arg(claim.id.to_string());
+    call
+}
+
 pub(crate) fn inspect(key: &str) -> Vec<Cmd> {
     let (mut get, mut left) = (cmd("GET"), cmd("PTTL"));
     get.arg(key);
@@ -118,5 +147,28 @@ pub(crate) fn read_renewal(value: Option<&Value>) -> Result<Renewal> {
         }),
         Some(Value::Int(_)) => Ok(Renewal::Gone(LostReason::Gone)),
         other => Err(unexpected("an answer to a renewal", other.unwrap_or(&Value::Nil))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::ClaimId;
+
+    use super::*;
+
+    #[test]
+    fn the_native_commands_are_used_where_the_server_has_them() {
+        let entry = Value::Array(vec![Value::BulkString(b"delex".to_vec())]);
+        let answer = |first: &Value, second: &Value| Value::Array(vec![first.clone(), second.clone()]);
+        assert_eq!(read_compare_and_delete(&answer(&Value::Nil, &Value::Nil)), None);
+        assert_eq!(read_compare_and_delete(&answer(&entry, &Value::Nil)), Some("DELEX"));
+        assert_eq!(read_compare_and_delete(&answer(&Value::Nil, &entry)), Some("DELIFEQ"));
+        let name = LockName::new("x").unwrap();
+        let claim = Claim::new(name, ClaimId::from_bits(1), Duration::from_secs(1));
+        let id = claim.id.to_string();
+        let text =
+            |command| String::from_utf8(release_by(command, "k", &claim).get_packed_command()).unwrap();
+        assert!(text("DELEX").contains("DELEX\r\n$1\r\nk\r\n$4\r\nIFEQ\r\n$32\r\n"));
+        assert!(text("DELIFEQ").ends_with(&format!("k\r\n$32\r\n{id}\r\n")));
     }
 }
