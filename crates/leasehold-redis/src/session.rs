@@ -43,8 +43,8 @@ pub(crate) struct Session {
     starting: AsyncMutex<()>,
     /// Claims of which a request may still arrive, and until when that matters.
     doubts: Mutex<HashMap<ClaimId, Moment>>,
-    /// Waiting claims that a stranger keeps out.
-    strangers: Mutex<HashMap<ClaimId, String>>,
+    /// Claims that wait for a wake-up, and the key by which a stranger keeps each out, if one does.
+    strangers: Mutex<HashMap<ClaimId, Option<String>>>,
     /// The server's own command to delete a key that has a certain value, once that is known; none before Redis 8.4 and
     /// Valkey 9.
     pub(crate) compare_and_delete: OnceLock<Option<&'static str>>,
@@ -159,20 +159,19 @@ impl Session {
     /// The server has answered the release: nothing of the claim can come back.
     pub(crate) fn forget(&self, id: ClaimId) {
         locked(&self.doubts).remove(&id);
-        locked(&self.strangers).remove(&id);
     }
 
+    /// Remembers who keeps a claim out, if it is one that waits for a wake-up.
     pub(crate) fn note_stranger(&self, claim: &Claim, keys: &Keys, is_foreign: bool) {
-        let mut strangers = locked(&self.strangers);
-        if is_foreign {
-            strangers.insert(claim.id, keys.hold.clone());
-        } else {
-            strangers.remove(&claim.id);
+        if let Some(key) = locked(&self.strangers).get_mut(&claim.id) {
+            *key = is_foreign.then(|| keys.hold.clone());
         }
     }
 
-    pub(crate) fn stranger(&self, id: ClaimId) -> Option<String> {
-        locked(&self.strangers).get(&id).cloned()
+    /// From now on, until it is dropped, it is remembered by which key a stranger keeps this claim out.
+    pub(crate) fn watch_strangers(self: &Arc<Self>, id: ClaimId) -> Strangers {
+        locked(&self.strangers).insert(id, None);
+        Strangers { session: self.clone(), id }
     }
 
     // Listeners.
@@ -226,6 +225,25 @@ impl Session {
         self.refuse_closed()?;
         locked(&self.listeners).push(listener.clone());
         Ok(listener)
+    }
+}
+
+/// What is remembered of the stranger that keeps a claim out.
+pub(crate) struct Strangers {
+    session: Arc<Session>,
+    id: ClaimId,
+}
+
+impl Strangers {
+    /// The key by which it is kept out, if it is by a stranger.
+    pub(crate) fn key(&self) -> Option<String> {
+        locked(&self.session.strangers).get(&self.id).cloned().flatten()
+    }
+}
+
+impl Drop for Strangers {
+    fn drop(&mut self) {
+        locked(&self.session.strangers).remove(&self.id);
     }
 }
 

@@ -231,10 +231,8 @@ impl RedisStore {
                 if !listener.tracks() {
                     return Ok(Box::new(hearing));
                 }
-                let session = session.clone();
-                Ok(Box::new(
-                    hearing.tracking(Tracked::Stranger(Arc::new(move || session.stranger(id)))).await?,
-                ))
+                let strangers = session.watch_strangers(id);
+                Ok(Box::new(hearing.tracking(Tracked::Stranger(strangers)).await?))
             }
             Interest::Changes if self.is_plain() => {
                 let listener = session.listen(keys.slot(), None).await?;

@@ -12,7 +12,7 @@ use std::{
 use leasehold_core::{BoxFuture, Error, ErrorKind, Result, Wake};
 use tokio::sync::Notify;
 
-use crate::listener::Listener;
+use crate::{listener::Listener, session::Strangers};
 
 /// What a bell rings for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -101,7 +101,7 @@ pub(crate) struct Hearing {
 pub(crate) enum Tracked {
     None,
     /// The key that a stranger holds, if one does. Asked for before each wait: it is known only after the claim.
-    Stranger(Arc<dyn Fn() -> Option<String> + Send + Sync>),
+    Stranger(Strangers),
     /// This key. Asked for from the beginning, and again before news of it are passed on.
     Always(String),
 }
@@ -144,8 +144,8 @@ impl Hearing {
 impl Wake for Hearing {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            if let Tracked::Stranger(key) = &self.tracked
-                && let Some(key) = key()
+            if let Tracked::Stranger(strangers) = &self.tracked
+                && let Some(key) = strangers.key()
                 && !self.track(&key).await?
             {
                 // Gone before it could be watched: that is news.
