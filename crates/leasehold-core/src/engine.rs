@@ -188,7 +188,8 @@ impl Engine {
             );
             return Err(Error::new(ErrorKind::Invalid, message).lock(name).hint("lower the ttl as well"));
         }
-        capability.admits(&self.template(name, mode, terms, Wait::Forever)).map_err(|error| error.lock(name))
+        let claim = self.template(name, mode, terms, Wait::Forever, ClaimId::from_bits(0));
+        capability.admits(&claim).map_err(|error| error.lock(name))
     }
 
     /// Asks the store who holds and who waits.
@@ -268,7 +269,7 @@ impl Engine {
         self.0.registry.claims_alive()
     }
 
-    fn template(&self, name: &LockName, mode: Mode, terms: &Terms, wait: Wait) -> Claim {
+    fn template(&self, name: &LockName, mode: Mode, terms: &Terms, wait: Wait, id: ClaimId) -> Claim {
         let queueing = match wait {
             Wait::No => Queueing::No,
             _ if terms.fair => Queueing::Fifo,
@@ -280,7 +281,7 @@ impl Engine {
             binding: terms.binding,
             lock_delay: terms.lock_delay,
             note: terms.note.clone(),
-            ..Claim::new(name.clone(), ClaimId::mint(&self.0.env), terms.ttl)
+            ..Claim::new(name.clone(), id, terms.ttl)
         }
     }
 }

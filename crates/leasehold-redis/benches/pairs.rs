@@ -14,7 +14,7 @@ use std::{
 };
 
 use leasehold_core::{BoxFuture, Engine, Env, LockName, Mode, Terms, Wait};
-use leasehold_redis::{Endpoint, RedisOptions, RedisStore, Servers};
+use leasehold_redis::{Dialect, Endpoint, RedisOptions, RedisStore, Servers};
 use leasehold_testkit::redis::Server;
 use redis::aio::MultiplexedConnection;
 
@@ -28,9 +28,10 @@ const PRELUDE: &str = include_str!("../scripts/native/prelude.lua");
 /// Takes and gives back one lock.
 type Pair = Arc<dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync>;
 
-fn ours(port: u16) -> Pair {
+fn ours(port: u16, dialect: Dialect) -> Pair {
     let env = Env::system().unwrap();
-    let options = RedisOptions::new(Servers::Single(Endpoint::tcp("127.0.0.1", port)));
+    let mut options = RedisOptions::new(Servers::Single(Endpoint::tcp("127.0.0.1", port)));
+    options.dialect = dialect;
     let engine = Engine::new(Arc::new(RedisStore::new(options, env.clone()).unwrap()), env);
     let names: Arc<Vec<LockName>> =
         Arc::new((0..512).map(|at| LockName::new(format!("ours {at}")).unwrap()).collect());
@@ -117,7 +118,7 @@ fn benchmark(port: u16, script: &str, arguments: &[&str], under_way: usize, rang
     let (port, under_way) = (port.to_string(), under_way.to_string());
     let keys = [
         "ours __rand_int__",
-        "leasehold:{__rand_int__}:meta",
+        "leasehold:{1}:meta",
         "leasehold:{1}:entries",
         "leasehold:{1}:holders",
         "leasehold:{1}:waiters",
@@ -152,6 +153,10 @@ fn limit(server: &Server, under_way: usize) -> f64 {
     };
     let (claim, release) = (load(CLAIM), load(RELEASE));
     let id = "0123456789abcdef0123456789abcdef";
+    // One that is kept for long, as after the first grant of a name.
+    server
+        .command(&["HSET", "leasehold:{1}:meta", "k", "9000000000000", "x", &format!("n {id} 0 0 0 1 ")])
+        .unwrap();
     let claims = benchmark(
         server.port(),
         &claim,
@@ -196,7 +201,13 @@ fn main() {
             _ => tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
         };
         runtime.unwrap().block_on(async {
-            let pairs = [("leasehold", ours(server.port())), ("raw client", raw(server.port()).await), ("rslock", rslock(server.port()))];
+            let plain = Dialect::Plain { template: "plain:*".into() };
+            let pairs = [
+                ("native", ours(server.port(), Dialect::Native)),
+                ("plain", ours(server.port(), plain)),
+                ("raw client", raw(server.port()).await),
+                ("rslock", rslock(server.port())),
+            ];
             for tasks in [1, 64, 512] {
                 let mut rates = vec![Vec::new(); pairs.len()];
                 let mut cpu = vec![Vec::new(); pairs.len()];
@@ -207,15 +218,22 @@ fn main() {
                         cpu[at].push(used);
                     }
                 }
-                let against: Vec<f64> = (1..pairs.len())
-                    .map(|peer| median(rates[0].iter().zip(&rates[peer]).map(|(ours, theirs)| ours / theirs).collect()))
-                    .collect();
-                let of_limit = if tasks == 1 { f64::NAN } else { median(rates[0].clone()) / limit(&server, tasks) };
+                let ratio = |one: usize, other: usize| {
+                    median(rates[one].iter().zip(&rates[other]).map(|(ours, theirs)| ours / theirs).collect())
+                };
+                let of_limit =
+                    if tasks == 1 { f64::NAN } else { median(rates[0].clone()) / limit(&server, tasks) };
                 println!("{label}, {tasks} tasks:");
                 for (at, (name, _)) in pairs.iter().enumerate() {
-                    println!("  {name:<11} {:>9.0} pairs/s  {:>6.1} us CPU a pair", median(rates[at].clone()), median(cpu[at].clone()));
+                    println!(
+                        "  {name:<11} {:>9.0} pairs/s  {:>6.1} us CPU a pair",
+                        median(rates[at].clone()),
+                        median(cpu[at].clone())
+                    );
                 }
-                println!("  leasehold is {:.2} of the raw client, {:.2} of rslock, {of_limit:.2} of redis-benchmark with its scripts", against[0], against[1]);
+                println!("  native is {:.2} of the raw client and {:.2} of rslock", ratio(0, 2), ratio(0, 3));
+                println!("  plain is {:.2} of the raw client and {:.2} of rslock", ratio(1, 2), ratio(1, 3));
+                println!("  native is {of_limit:.2} of redis-benchmark with its scripts");
             }
         });
     }

@@ -46,6 +46,7 @@ pub(crate) struct Scripts {
     pub(crate) renew_entry: Script,
     pub(crate) inspect: Script,
     pub(crate) force_release: Script,
+    pub(crate) observe: Script,
     pub(crate) plain_release: Script,
 }
 
@@ -58,6 +59,7 @@ impl Scripts {
             renew_entry: Script::new(include_str!("../scripts/native/renew_entry.lua")),
             inspect: Script::new(include_str!("../scripts/native/inspect.lua")),
             force_release: Script::new(include_str!("../scripts/native/force_release.lua")),
+            observe: Script::new(include_str!("../scripts/native/observe.lua")),
             plain_release: Script::new(include_str!("../scripts/plain/release.lua")),
         }
     }

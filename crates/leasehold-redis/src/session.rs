@@ -11,11 +11,11 @@ use std::{
 
 use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Moment, Outcome, Result};
 use redis::{Cmd, Value, cmd};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use crate::{
     connection::{Node, Reply},
-    dialect::native::Voice,
+    dialect::native::{self, Voice},
     keys::{Keys, inbox},
     listener::Listener,
     options::RedisOptions,
@@ -168,6 +168,13 @@ impl Session {
         }
     }
 
+    /// From now on, for a while, changes of a lock are announced.
+    pub(crate) async fn observe(self: &Arc<Self>, keys: &Keys) -> Result<Observed> {
+        let mut observed = Observed { session: self.clone(), keys: keys.clone(), since: self.env.now() };
+        observed.renew().await?;
+        Ok(observed)
+    }
+
     /// From now on, until it is dropped, it is remembered by which key a stranger keeps this claim out.
     pub(crate) fn watch_strangers(self: &Arc<Self>, id: ClaimId) -> Strangers {
         locked(&self.strangers).insert(id, None);
@@ -244,6 +251,40 @@ impl Strangers {
 impl Drop for Strangers {
     fn drop(&mut self) {
         locked(&self.session.strangers).remove(&self.id);
+    }
+}
+
+/// For how long changes are announced.
+const OBSERVED_FOR: Duration = Duration::from_secs(90);
+
+/// A lock whose changes are announced.
+pub(crate) struct Observed {
+    session: Arc<Session>,
+    keys: Keys,
+    since: Moment,
+}
+
+impl Observed {
+    async fn renew(&mut self) -> Result<()> {
+        let session = &self.session;
+        let sent = session.env.now();
+        let script = &session.scripts.observe;
+        session.run(&self.keys, script, native::observe(script, &self.keys, OBSERVED_FOR)).await?;
+        self.since = sent;
+        Ok(())
+    }
+
+    /// Waits for news, and sees to it that they go on being announced. After a long time in which nobody waited there
+    /// may be some that were not.
+    pub(crate) async fn wait(&mut self, news: &Notify) -> Result<()> {
+        let env = self.session.env.clone();
+        if env.now() > self.since + OBSERVED_FOR {
+            return self.renew().await;
+        }
+        while env.until(self.since + OBSERVED_FOR / 3, news.notified()).await.is_none() {
+            self.renew().await?;
+        }
+        Ok(())
     }
 }
 

@@ -241,7 +241,8 @@ impl RedisStore {
             Interest::Changes => {
                 let channel = keys.changes();
                 let listener = session.listen(keys.slot(), Some(channel.clone())).await?;
-                Ok(Box::new(Hearing::new(listener, vec![Topic::Channel(channel)])))
+                let hearing = Hearing::new(listener, vec![Topic::Channel(channel)]);
+                Ok(Box::new(hearing.tracking(Tracked::Announced(session.observe(&keys).await?)).await?))
             }
         }
     }

@@ -12,7 +12,10 @@ use std::{
 use leasehold_core::{BoxFuture, Error, ErrorKind, Result, Wake};
 use tokio::sync::Notify;
 
-use crate::{listener::Listener, session::Strangers};
+use crate::{
+    listener::Listener,
+    session::{Observed, Strangers},
+};
 
 /// What a bell rings for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -104,6 +107,8 @@ pub(crate) enum Tracked {
     Stranger(Strangers),
     /// This key. Asked for from the beginning, and again before news of it are passed on.
     Always(String),
+    /// No key: changes are announced on a channel, for a while at a time.
+    Announced(Observed),
 }
 
 impl Hearing {
@@ -151,7 +156,10 @@ impl Wake for Hearing {
                 // Gone before it could be watched: that is news.
                 return Ok(());
             }
-            self.bell.news.notified().await;
+            match &mut self.tracked {
+                Tracked::Announced(observed) => observed.wait(&self.bell.news).await?,
+                _ => self.bell.news.notified().await,
+            }
             if self.bell.broken.load(Ordering::Acquire) {
                 return Err(Error::new(ErrorKind::Unreachable, "the subscription broke")
                     .hint("ask the store again, and subscribe anew"));

@@ -60,7 +60,7 @@ impl Engine {
     ) -> Result<Option<Hold>> {
         self.admits(name, mode, terms)?;
         let begin = self.0.env.now();
-        let claim = self.template(name, mode, terms, wait);
+        let claim = self.template(name, mode, terms, wait, ClaimId::mint(&self.0.env));
         let mut acquire = Acquire {
             core: &self.0,
             terms,

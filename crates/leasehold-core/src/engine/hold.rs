@@ -228,7 +228,7 @@ impl Engine {
         let claim = Claim {
             intent: Intent::Amend,
             id: ticket.id,
-            ..self.template(&ticket.name, ticket.mode, terms, super::Wait::No)
+            ..self.template(&ticket.name, ticket.mode, terms, super::Wait::No, ticket.id)
         };
         let sent = self.0.env.now();
         let answer =

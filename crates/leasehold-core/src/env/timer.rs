@@ -31,6 +31,9 @@ pub(super) struct Timers {
 struct Sleepers {
     queue: BTreeMap<(Moment, u64), Waker>,
     arrivals: u64,
+    /// What the alarm is set to: never later than the first in the queue. It stays when that one leaves, and rings for
+    /// nothing once: so who waits for many short things in turn, each with a limit, does not set it each time.
+    alarm_at: Option<Moment>,
 }
 
 impl Sleepers {
@@ -60,7 +63,7 @@ impl Timers {
             let mut sleepers = self.lock();
             let later = sleepers.queue.split_off(&(Moment::from_nanos(now.nanos() + 1), 0));
             let due = std::mem::replace(&mut sleepers.queue, later);
-            self.set_alarm(&sleepers);
+            self.set_alarm(&mut sleepers);
             due
         };
         due.into_values().for_each(Waker::wake);
@@ -72,18 +75,18 @@ impl Timers {
             sleepers.arrivals += 1;
             sleepers.arrivals
         });
-        let earlier = sleepers.next_due().is_none_or(|due| moment < due);
         sleepers.queue.insert((moment, arrival), waker.clone());
-        if earlier {
-            self.set_alarm(&sleepers);
+        if sleepers.alarm_at.is_none_or(|at| moment < at) {
+            self.set_alarm(&mut sleepers);
         }
         arrival
     }
 
     /// Under the lock, so that a later word never overtakes an earlier one.
-    fn set_alarm(&self, sleepers: &Sleepers) {
+    fn set_alarm(&self, sleepers: &mut Sleepers) {
+        sleepers.alarm_at = sleepers.next_due();
         if let Some(alarm) = &self.alarm {
-            alarm.set(sleepers.next_due());
+            alarm.set(sleepers.alarm_at);
         }
     }
 }

@@ -23,24 +23,40 @@ if type(held) == 'table' then
     return held
 end
 
+-- Nobody is there, nobody waits, nobody observes: the same as below, without what that takes.
+if not held and mode == 'x' and ARGV[8] == 'h' then
+    local meta = redis.call('HMGET', KEYS[2], 'c', 's', 'o', 'k')
+    local clock = redis.call('TIME')
+    local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+    local token = math.max((tonumber(meta[1]) or 0) + 1, floor, clock[1] * 1000000 + clock[2] - slack)
+    local kept = tonumber(meta[4] or 0)
+    if not meta[2] and not meta[3] and kept > math.max(now, token / 1000) + 302400000 and token < 9007199254740992 then
+        local text = string.format('%d', token)
+        redis.call('SET', KEYS[1], id, 'PX', string.format('%d', ttl + delay))
+        redis.call('HSET', KEYS[2], 'c', text, 'x', (delay > 0 and 'd ' or 'n ') .. id
+            .. string.format(' %d %d %d ', now, delay, delay > 0 and now + ttl or 0) .. text .. (note and ' =' .. note or ' '))
+        return {0, text, ttl}
+    end
+end
+
 -- include prelude.lua
 
 local function granted(token, valid_for)
-    return {0, string.format('%.0f', token), valid_for}
+    return {0, string.format('%d', token), valid_for}
 end
 
-local function hold_alone(token, since)
-    redis.call('SET', KEYS[1], id, 'PX', string.format('%.0f', ttl + delay))
-    redis.call('HSET', KEYS[2], 'c', string.format('%.0f', counter),
-        'x', cmsgpack.pack({id, delay > 0 and now + ttl or 0, since, delay, token, note}))
+local function hold_alone(since, token)
+    redis.call('SET', KEYS[1], id, 'PX', string.format('%d', ttl + delay))
+    redis.call('HSET', KEYS[2], 'c', string.format('%d', counter),
+        'x', write_alone(since, delay, delay > 0 and now + ttl or 0, token, note))
     held = id
 end
 
 local function hold_together(entry)
     local left = redis.call('PTTL', KEYS[1])
-    redis.call('SET', KEYS[1], SHARED, 'PX', string.format('%.0f', math.max(left, entry[6] - now + entry[8] + 1)))
-    redis.call('HSET', KEYS[2], 'c', string.format('%.0f', counter), 'l', entry[2] == 'p' and entry[4] or '')
-    redis.call('ZADD', KEYS[4], string.format('%.0f', entry[6]), id)
+    redis.call('SET', KEYS[1], SHARED, 'PX', string.format('%d', math.max(left, entry[6] - now + entry[8] + 1)))
+    redis.call('HSET', KEYS[2], 'c', string.format('%d', counter), 'l', entry[2] == 'p' and entry[4] or '')
+    redis.call('ZADD', KEYS[4], string.format('%d', entry[6]), id)
     save(id, entry)
     held = SHARED
 end
@@ -49,7 +65,7 @@ end
 if not held and not side and mode == 'x' and ARGV[8] == 'h' then
     local token = draw(floor, slack)
     if not token then return {6} end
-    hold_alone(token, now)
+    hold_alone(now, token)
     settle()
     return granted(token, ttl)
 end
@@ -122,7 +138,7 @@ local function amend()
         freed = true
     end
     if mode == 'x' then
-        hold_alone(token, since)
+        hold_alone(since, token)
     else
         hold_together({'h', mode, take, of, queueing, ends, since, delay, token, 0, '', note})
     end
@@ -143,14 +159,14 @@ if ARGV[8] == 'a' then
     return {4, 'g'}
 end
 
-local limit = mode == 'p' and string.format('%.0f', of) or ''
+local limit = mode == 'p' and string.format('%d', of) or ''
 if alone and mode == 'p' then return {3, ''} end
 if side then
     local others = redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[6]) - (mine and 1 or 0)
-    if others > 0 and (meta[5] or '') ~= limit then return {3, meta[5] or ''} end
+    if others > 0 and (meta[7] or '') ~= limit then return {3, meta[7] or ''} end
 end
 
-local seq = mine and mine[10] or (tonumber(meta[4]) or 0) + 1
+local seq = mine and mine[10] or (tonumber(meta[6]) or 0) + 1
 
 local function comes_before(set)
     local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
@@ -166,7 +182,7 @@ local function kept_out()
     local wanted = used + take
     if wanted > of then return true end
     if not side then return false end
-    for _, who in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', '(' .. string.format('%.0f', seq), 'LIMIT', 0, of)) do
+    for _, who in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', '(' .. string.format('%d', seq), 'LIMIT', 0, of)) do
         local entry = load(who)
         wanted = wanted + (entry and entry[3] or 0)
         if wanted > of then return true end
@@ -180,7 +196,7 @@ if not kept_out() then
     if mine then stop_waiting(id) end
     if mode == 'x' then
         if mine then redis.call('HDEL', KEYS[3], id) end
-        hold_alone(token, now)
+        hold_alone(now, token)
     else
         hold_together({'h', mode, take, of, queueing, now + ttl, now, delay, token, seq, '', note})
         if mode == 'p' then use(take) end
@@ -200,24 +216,24 @@ local expires = now + ttl
 if mine then
     expires = math.max(expires, mine[6])
 else
-    redis.call('HSET', KEYS[2], 'q', string.format('%.0f', seq), 'l', limit)
-    redis.call('ZADD', KEYS[6], string.format('%.0f', seq), id)
+    redis.call('HSET', KEYS[2], 'q', string.format('%d', seq), 'l', limit)
+    redis.call('ZADD', KEYS[6], string.format('%d', seq), id)
 end
 if not mine or mine[5] ~= queueing then
     if queueing == 'f' then
-        redis.call('ZADD', KEYS[7], string.format('%.0f', seq), id)
+        redis.call('ZADD', KEYS[7], string.format('%d', seq), id)
     elseif mine then
         redis.call('ZREM', KEYS[7], id)
     end
 end
 if not mine or mine[2] ~= mode then
     if mode == 'x' then
-        redis.call('ZADD', KEYS[8], string.format('%.0f', seq), id)
+        redis.call('ZADD', KEYS[8], string.format('%d', seq), id)
     elseif mine then
         redis.call('ZREM', KEYS[8], id)
     end
 end
-redis.call('ZADD', KEYS[5], string.format('%.0f', expires), id)
+redis.call('ZADD', KEYS[5], string.format('%d', expires), id)
 save(id, {'w', mode, take, of, queueing, expires, mine and mine[7] or now, delay, false, seq, ARGV[11], note})
 local answer = busy(1)
 if freed or not mine then settle() else keep() end

@@ -22,12 +22,12 @@ end
 expire()
 local function revoke(who, expires)
     save(who, {'r', 'x', 0, 0, 'n', expires, now, 0, false, 0, '', false})
-    redis.call('ZADD', KEYS[5], string.format('%.0f', expires), who)
+    redis.call('ZADD', KEYS[5], string.format('%d', expires), who)
 end
 
 local evicted = {}
 if not draw(0, slack) then return {6} end
-redis.call('HSET', KEYS[2], 'c', string.format('%.0f', counter))
+redis.call('HSET', KEYS[2], 'c', string.format('%d', counter))
 if alone then
     table.insert(evicted, describe_alone())
     if not foreign and not delaying() then revoke(held, now + math.max(1, alone_for())) end

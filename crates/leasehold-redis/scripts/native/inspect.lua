@@ -38,4 +38,4 @@ if side then
         end
     end
 end
-return {kind, counter > 0 and string.format('%.0f', counter) or '', holders, waiters, fields}
+return {kind, counter > 0 and string.format('%d', counter) or '', holders, waiters, fields}

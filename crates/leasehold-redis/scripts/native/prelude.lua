@@ -3,8 +3,10 @@
 -- KEYS (all of one slot; each is named by its number, so that proxies can see it):
 --   1 hold     string: the claim id of who holds alone, or `leasehold:shared` while readers or permits do. Strangers
 --              lock this key too
---   2 meta     hash: c fencing counter, x who holds alone (msgpack), s set while 3 to 8 may have something, q last
---              number drawn for the queue, l limit of the permits, u permits in use, t until when 3 to 8 are kept
+--   2 meta     hash: c fencing counter, x who holds alone, s set while 3 to 8 may have something, o until when somebody
+--              observes, k until when this key is kept, q last number drawn for the queue, l limit of the permits, u permits
+--              in use, t until when 3 to 8 are kept. x is `D ID SINCE LOCK-DELAY EXPIRES TOKEN NOTE`, D being `d` with
+--              a lock-delay and `n` without, EXPIRES 0 without, NOTE beginning with `=` if there is one
 --   3 entries  hash: claim id -> {state, mode, take, of, queueing, expires, since, delay, fence, seq, inbox, note}
 --              (msgpack); state w waits, h holds, d delays, r revoked; times in ms of TIME
 --   4 holders  sorted set: ids that hold together, by the time at which they end
@@ -12,8 +14,8 @@
 --   6 queue    sorted set: ids that wait, in order of arrival
 --   7 fair     sorted set: those of them that nobody may overtake
 --   8 writers  sorted set: those of them that want to hold alone
--- Uses: id, verb, exact, changes (locals of the including script): the claim, PUBLISH or SPUBLISH, `1` if that
---   answers all receivers, and the channel of changes.
+-- Uses: held, id, verb, exact, changes (locals of the including script): what key 1 has, the claim, PUBLISH or SPUBLISH,
+--   `1` if that answers all receivers, and the channel of changes.
 -- Invariant: key 1 exists as long as anybody holds, or keeps the lock shut. Nothing is kept without a time to live.
 
 local SHARED = 'leasehold:shared'
@@ -23,22 +25,33 @@ local GRACE_MS = 1000
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
-local meta = redis.call('HMGET', KEYS[2], 'c', 'x', 's', 'q', 'l', 'u', 't')
+local meta = redis.call('HMGET', KEYS[2], 'c', 'x', 's', 'o', 'k', 'q', 'l', 'u', 't')
 local counter = tonumber(meta[1]) or 0
 local side = meta[3]
-local used = tonumber(meta[6]) or 0
-local horizon = tonumber(meta[7]) or 0
+local observed = meta[4] and tonumber(meta[4]) > now
+local kept = tonumber(meta[5]) or 0
+local used = tonumber(meta[8]) or 0
+local horizon = tonumber(meta[9]) or 0
 local freed = false
 
--- Who holds alone: {id, expires or 0, since, delay, fence, note}; a stranger is known by its value alone.
+-- Who holds alone: {id, expires or 0, since, delay, token, note}; a stranger is known by its value alone.
 local alone = false
 local foreign = false
 if held and held ~= SHARED then
-    alone = meta[2] and cmsgpack.unpack(meta[2]) or false
-    if not alone or alone[1] ~= held then
+    local owner, since, delay, expires, token, note =
+        string.match(meta[2] or '', '^%a (%x+) (%d+) (%d+) (%d+) (%d+) (.*)$')
+    if owner == held then
+        local text = string.sub(note, 1, 1) == '=' and string.sub(note, 2) or false
+        alone = {held, tonumber(expires), tonumber(since), tonumber(delay), tonumber(token), text}
+    else
         alone = {held, 0, false, 0, false, false}
         foreign = true
     end
+end
+
+local function write_alone(since, delay, expires, token, note)
+    return string.format('%s %s %d %d %d %d ', delay > 0 and 'd' or 'n', id, since, delay, expires, token)
+        .. (note and '=' .. note or '')
 end
 
 local function load(who)
@@ -50,17 +63,22 @@ local function save(who, entry)
     redis.call('HSET', KEYS[3], who, cmsgpack.pack(entry))
     horizon = math.max(horizon, entry[6] + entry[8] + GRACE_MS)
     side = '1'
-    redis.call('HSET', KEYS[2], 's', '1', 't', string.format('%.0f', horizon))
+    redis.call('HSET', KEYS[2], 's', '1', 't', string.format('%d', horizon))
 end
 
 local function keep()
     if side then
         for at = 3, 8 do
-            redis.call('PEXPIREAT', KEYS[at], string.format('%.0f', horizon))
+            redis.call('PEXPIREAT', KEYS[at], string.format('%d', horizon))
         end
     end
-    local ahead = math.max(0, math.floor((counter - now_us) / 1000))
-    redis.call('PEXPIRE', KEYS[2], string.format('%.0f', math.max(KEEP_MS + ahead, horizon - now)))
+    -- Longer while the counter is ahead of the clock. Written seldom: at half of the time.
+    local wanted = math.max(now, math.floor(counter / 1000), horizon) + KEEP_MS / 2
+    if kept < wanted then
+        kept = wanted + KEEP_MS / 2
+        redis.call('HSET', KEYS[2], 'k', string.format('%d', kept))
+        redis.call('PEXPIREAT', KEYS[2], string.format('%d', kept))
+    end
 end
 
 local function stop_waiting(who)
@@ -72,7 +90,7 @@ end
 
 local function use(count)
     used = math.max(0, used + count)
-    redis.call('HSET', KEYS[2], 'u', string.format('%.0f', used))
+    redis.call('HSET', KEYS[2], 'u', string.format('%d', used))
 end
 
 local function drop_waiter(who)
@@ -94,14 +112,14 @@ end
 local function expire()
     if not side then return end
     repeat
-        local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
+        local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%d', now), 'LIMIT', 0, 100)
         for _, who in ipairs(dead) do
             drop_waiter(who)
         end
     until #dead < 100
     local ended
     if held == SHARED then
-        ended = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', string.format('%.0f', now))
+        ended = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', string.format('%d', now))
     else
         ended = redis.call('ZRANGE', KEYS[4], 0, -1)
     end
@@ -111,7 +129,7 @@ local function expire()
             entry[1], entry[7], entry[6] = 'd', entry[6], entry[6] + entry[8]
             entry[8] = 0
             save(who, entry)
-            redis.call('ZADD', KEYS[4], string.format('%.0f', entry[6]), who)
+            redis.call('ZADD', KEYS[4], string.format('%d', entry[6]), who)
         else
             drop_holder(who, entry)
         end
@@ -149,14 +167,14 @@ end
 local function describe_alone()
     return {
         foreign and held or string.sub(held, 1, 8), delaying() and 'd' or 'h', foreign and '?' or 'x', 0, 0, alone_for(),
-        alone[3] and now - alone[3] or -1, alone[5] and string.format('%.0f', alone[5]) or '', foreign and 1 or 0, alone[6]
+        alone[3] and now - alone[3] or -1, alone[5] and string.format('%d', alone[5]) or '', foreign and 1 or 0, alone[6]
     }
 end
 
 local function describe(who, entry)
     return {
         string.sub(who, 1, 8), entry[1], entry[2], entry[3], entry[4], entry[6] - now, now - entry[7],
-        entry[9] and string.format('%.0f', entry[9]) or '', 0, entry[12]
+        entry[9] and string.format('%d', entry[9]) or '', 0, entry[12]
     }
 end
 
@@ -169,7 +187,7 @@ local function ring(who, entry)
     if entry[6] > now + GRACE_MS then
         entry[6] = now + GRACE_MS
         save(who, entry)
-        redis.call('ZADD', KEYS[5], string.format('%.0f', entry[6]), who)
+        redis.call('ZADD', KEYS[5], string.format('%d', entry[6]), who)
     end
     return false
 end
@@ -177,7 +195,7 @@ end
 -- Rings for those who wait and can run now, the first first; and says on the channel of changes that something changed.
 -- What it costs depends on how many can run, not on how many wait.
 local function wake()
-    redis.call(verb, changes, '')
+    if observed then redis.call(verb, changes, '') end
     if not freed or not side then return end
     local holders = redis.call('ZCARD', KEYS[4])
     if held and held ~= SHARED then return end
@@ -212,6 +230,7 @@ local function settle()
         redis.call('HDEL', KEYS[2], 's', 'l', 'u', 't')
         side = false
     end
+    if meta[4] and not observed then redis.call('HDEL', KEYS[2], 'o') end
     keep()
     wake()
 end

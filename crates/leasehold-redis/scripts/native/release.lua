@@ -16,6 +16,14 @@ if type(held) == 'table' then
     return held
 end
 
+-- Ours alone, without a lock-delay; nobody waits, nobody observes, and no request is under way: the same as below.
+if held == id and refuse == 0 then
+    local meta = redis.call('HMGET', KEYS[2], 's', 'o', 'x')
+    if not meta[1] and not meta[2] and meta[3] and string.byte(meta[3]) == 110 then
+        return redis.call('DEL', KEYS[1])
+    end
+end
+
 -- include prelude.lua
 
 expire()
@@ -44,7 +52,7 @@ elseif side then
 end
 if refuse > 0 and not delaying() then
     save(id, {'r', 'x', 0, 0, 'n', now + refuse, now, 0, false, 0, '', false})
-    redis.call('ZADD', KEYS[5], string.format('%.0f', now + refuse), id)
+    redis.call('ZADD', KEYS[5], string.format('%d', now + refuse), id)
 end
 if freed or refuse > 0 then settle() end
 return released

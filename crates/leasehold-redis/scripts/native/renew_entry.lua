@@ -19,10 +19,10 @@ expire()
 if held == id then
     if delaying() then return {1, 'x'} end
     local left = math.max(ttl, alone_for())
-    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left + alone[4]))
+    redis.call('PEXPIRE', KEYS[1], string.format('%d', left + alone[4]))
     if alone[4] > 0 then
         alone[2] = now + left
-        redis.call('HSET', KEYS[2], 'x', cmsgpack.pack(alone))
+        redis.call('HSET', KEYS[2], 'x', write_alone(alone[3], alone[4], alone[2], alone[5], alone[6]))
     end
     return {0, left}
 end
@@ -37,9 +37,9 @@ if mine[1] ~= 'h' then
 end
 mine[6] = math.max(mine[6], now + ttl)
 save(id, mine)
-redis.call('ZADD', KEYS[4], string.format('%.0f', mine[6]), id)
+redis.call('ZADD', KEYS[4], string.format('%d', mine[6]), id)
 local left = redis.call('PTTL', KEYS[1])
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(left, mine[6] - now + mine[8] + 1)))
+redis.call('PEXPIRE', KEYS[1], string.format('%d', math.max(left, mine[6] - now + mine[8] + 1)))
 keep()
 if freed then settle() end
 return {0, mine[6] - now}

@@ -87,6 +87,12 @@ pub(crate) fn force_release(script: &Script, keys: &Keys, voice: &Voice) -> Cmd 
     call
 }
 
+pub(crate) fn observe(script: &Script, keys: &Keys, span: Duration) -> Cmd {
+    let mut call = script.call([keys.side(SIDES[0]).as_str()].into_iter());
+    call.arg(millis(span));
+    call
+}
+
 pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

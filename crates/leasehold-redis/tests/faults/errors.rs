@@ -58,7 +58,7 @@ fn a_wrong_name_in_the_certificate_is_refused() {
 /// X4. Both texts of `NOPERM`: for the script itself, and for a command within it.
 #[test]
 fn missing_rights_are_named() {
-    let users = ["locks on >pw ~* &* -@all +ping +info", "locks on >pw ~* &* +@all -publish"];
+    let users = ["locks on >pw ~* &* -@all +ping +info", "locks on >pw ~* &* +@all -hset"];
     for (user, outcome) in users.into_iter().zip([Outcome::NotApplied, Outcome::Unknown]) {
         let server = Server::builder().user(user).start().unwrap();
         run(async {

@@ -1,0 +1,17 @@
+-- Purpose: asks that changes of a lock are announced for a while.
+--
+-- KEYS: 1 the lock's :meta of prelude.lua.
+-- ARGV: 1 for how many ms.
+-- Reply: until when they are announced, in ms of TIME
+-- Invariant: nobody's observation is shortened. The key lives at least as long.
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local meta = redis.call('HMGET', KEYS[1], 'o', 'k')
+local observed = math.max(tonumber(meta[1]) or 0, now + tonumber(ARGV[1]))
+redis.call('HSET', KEYS[1], 'o', string.format('%d', observed))
+if (tonumber(meta[2]) or 0) < observed then
+    redis.call('HSET', KEYS[1], 'k', string.format('%d', observed))
+    redis.call('PEXPIREAT', KEYS[1], string.format('%d', observed))
+end
+return string.format('%d', observed)
