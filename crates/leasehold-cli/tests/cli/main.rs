@@ -14,6 +14,7 @@ mod ladder;
 mod loss;
 mod names;
 mod operator;
+mod redis;
 mod sharing;
 mod signals;
 mod stage;

@@ -29,6 +29,24 @@ fn too_few_confirmations_are_no_grant_and_nothing_stays() {
     });
 }
 
+/// S6, in a pipeline: a script that was forgotten is loaded in front of itself and of the `WAIT` behind it.
+#[test]
+fn a_forgotten_script_in_front_of_wait_is_loaded_again() {
+    let kit = Replicated::start(1).unwrap();
+    run(async {
+        let env = common::env();
+        let store = store(&format!("single={} replicas=1", kit.master().port()));
+        for text in ["one", "two"] {
+            kit.master().command(&["SCRIPT", "FLUSH"]).unwrap();
+            let mine = claim(&env, text, 30_000);
+            assert!(matches!(store.claim(&mine).await.unwrap(), leasehold_core::Standing::Granted(_)));
+            kit.master().command(&["SCRIPT", "FLUSH"]).unwrap();
+            assert!(store.renew(std::slice::from_ref(&mine)).await.remove(0).is_ok());
+            assert_eq!(holder(kit.replica(0), text), Some(mine.id.to_string()), "confirmed is confirmed");
+        }
+    });
+}
+
 /// A renewal that too few have does not count: jeopardy, and the loss by the deadline, before a replica may be promoted
 /// that knows an older end.
 #[test]
