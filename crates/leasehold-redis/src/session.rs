@@ -28,7 +28,7 @@ use crate::{
 /// More requests in doubt than these are not remembered: their ids are not refused when they come late.
 const DOUBTS_MAX: usize = 1 << 16;
 /// For how long replicas are waited for, at most.
-const REPLICAS_TIMEOUT: Duration = Duration::from_millis(500);
+const REPLICAS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all verbs of one client share.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use leasehold_testkit::redis::Cluster;
 
 use crate::{
     common,
-    rig::{engine, eventually, lock, name, run, store, try_lock, ttl},
+    rig::{LATE, engine, eventually, lock, name, run, store, try_lock, ttl},
 };
 
 fn words(kit: &Cluster) -> String {
@@ -95,7 +95,7 @@ fn a_dead_shard_delays_no_other() {
         let dead = holds.remove(0);
         let deadline = dead.lease().deadline();
         crate::rig::loss(&env, &dead).await;
-        assert!(env.now() < deadline + Duration::from_millis(20));
+        assert!(env.now() < deadline + LATE);
         let until = env.now() + terms.ttl;
         while env.now() < until {
             assert!(holds.iter().all(|hold| hold.lease().check().is_ok()), "the others are renewed");

@@ -11,8 +11,8 @@ use leasehold_testkit::{
 use crate::{
     common,
     rig::{
-        Naive, SOON, at, claim, engine, engine_with, eventually, holder, holders, lock, loss, run, store,
-        try_lock, ttl,
+        LATE, Naive, SOON, at, claim, engine, engine_with, eventually, holder, holders, lock, loss, run,
+        store, try_lock, ttl,
     },
 };
 
@@ -177,7 +177,7 @@ fn a_half_open_connection_is_noticed_by_the_deadline() {
         proxy.blackhole();
         let deadline = hold.lease().deadline();
         loss(&env, &hold).await;
-        assert!(env.now() < deadline + Duration::from_millis(20), "no later than the deadline");
+        assert!(env.now() < deadline + LATE, "no later than the deadline");
         // The control has set the same time to live and goes on believing; another has the lock.
         eventually(&env, "the end of the hold in the server", || async {
             holder(&server, "orders").is_none()

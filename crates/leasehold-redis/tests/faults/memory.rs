@@ -8,7 +8,7 @@ use leasehold_testkit::redis::Server;
 
 use crate::{
     common,
-    rig::{at, claim, engine, holder, lock, loss, options, run, store, ttl},
+    rig::{LATE, at, claim, engine, holder, lock, loss, options, run, store, ttl},
 };
 
 fn fill(server: &Server, until: impl Fn(usize) -> bool) {
@@ -34,7 +34,7 @@ fn an_evicted_lock_is_noticed() {
         fill(&server, |_| holder(&server, "orders").is_none());
         // The control: whoever locked by SET NX now believes to hold a lock that is free.
         assert_eq!(holder(&server, "orders"), None);
-        assert!(loss(&env, &hold).await < Duration::from_millis(1_300));
+        assert!(loss(&env, &hold).await < Duration::from_millis(1_000) + LATE);
     });
 }
 

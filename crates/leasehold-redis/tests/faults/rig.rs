@@ -12,6 +12,10 @@ use crate::common;
 /// How long anything may take that is not about time.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
+/// How long a busy machine may take to let a task run that is due. What is due when is tested in virtual time, to the
+/// nanosecond (`engine::tests`); here it is that it comes at all, and long before anything else could have brought it.
+pub(crate) const LATE: Duration = Duration::from_millis(500);
+
 /// Runs a case on two threads.
 pub(crate) fn run<F: Future>(case: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
