@@ -61,6 +61,7 @@ pub mod queue;
 pub mod release;
 pub mod renewal;
 pub mod sharing;
+pub mod vitals;
 pub mod wakeup;
 
 pub use case::{Case, Need};
@@ -89,6 +90,7 @@ pub fn cases() -> Vec<Case> {
         lock_delay::cases(),
         force_release::cases(),
         inspect::cases(),
+        vitals::cases(),
         list::cases(),
         names::cases(),
         limits::cases(),

@@ -30,5 +30,6 @@ pub use lost::{Lost, LostReason};
 pub use name::LockName;
 pub use sequencer::Sequencer;
 pub use store::{
-    BoxFuture, Busy, Contender, Grant, Interest, Release, Renewal, Snapshot, Stance, Standing, Store, Wake,
+    BoxFuture, Busy, Contender, Grant, Interest, Member, Release, Renewal, Snapshot, Stance, Standing, Store,
+    Vitals, Wake,
 };

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use crate::{
     Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Fencing,
-    FencingToken, Grant, Interest, Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store,
-    Wake, decide::document::Document,
+    FencingToken, Grant, Interest, Liveness, LockName, Moment, Release, Renewal, Result, Snapshot, Standing,
+    Store, Vitals, Wake, decide::document::Document,
 };
 
 /// A client of a lock system that lives in this process's memory.
@@ -46,6 +46,7 @@ struct Session {
 struct Shared {
     env: Env,
     capability: Capability,
+    server: Arc<str>,
     state: Mutex<Locks>,
 }
 
@@ -55,6 +56,8 @@ struct Locks {
     /// The sessions that are neither closed nor dropped.
     open: HashSet<u64>,
     fence: u64,
+    /// When everything was forgotten, if it was.
+    forgot: Option<Moment>,
     documents: BTreeMap<LockName, Document>,
     subscribers: BTreeMap<LockName, Vec<Subscriber>>,
 }
@@ -83,7 +86,24 @@ impl Memory {
             ttl_max: Duration::from_secs(3600 * 24 * 365),
             drift: Drift::SAME_CLOCK,
         };
-        Memory::on(Arc::new(Shared { env, capability, state: Mutex::default() }))
+        let server = format!("{:032x}", env.random()).into();
+        Memory::on(Arc::new(Shared { env, capability, server, state: Mutex::default() }))
+    }
+
+    /// Forgets all holds, queues and tokens, as a server without persistence does that is killed and started again.
+    /// For tests: those who hold are not told.
+    pub fn forget(&self) {
+        let shared = self.shared();
+        let mut locks = shared.lock();
+        let names: Vec<LockName> = locks.documents.keys().cloned().collect();
+        locks.documents.clear();
+        locks.fence = 0;
+        locks.forgot = Some(shared.env.now());
+        for bell in names.iter().filter_map(|name| locks.subscribers.get(name)).flatten() {
+            if let Some(bell) = bell.bell.upgrade() {
+                bell.notify_one();
+            }
+        }
     }
 
     /// Another client of the same locks, with a session of its own.
@@ -123,12 +143,11 @@ impl Memory {
         let document = locks.documents.entry(claim.name.clone()).or_default();
         let session = (claim.binding == Binding::Client).then_some(self.session.number);
         let standing = document.claim(claim, session, now, draw)?;
-        if let Standing::Granted(Grant { fence: Some(token), .. }) = &standing {
-            // A floor may have lifted the token of a hold: later tokens are above it.
-            locks.fence = locks.fence.max(token.get());
-        }
         locks.settle(&claim.name);
-        Ok(standing)
+        let Standing::Granted(grant) = standing else { return Ok(standing) };
+        // A floor may have lifted the token of a hold: later tokens are above it.
+        locks.fence = locks.fence.max(grant.fence.map_or(0, FencingToken::get));
+        Ok(Standing::Granted(Grant { remembers_for: locks.remembers_for(now), ..grant }))
     }
 
     fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut Document) -> T) -> Result<T> {
@@ -144,7 +163,7 @@ impl Memory {
         let (holders, waiters) =
             locks.documents.get(name).map_or_else(Default::default, |document| document.contenders(now));
         let fence = FencingToken::new(locks.fence).ok().filter(|fence| fence.get() > 0);
-        Snapshot { name: name.clone(), holders, waiters, fence }
+        Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() }
     }
 }
 
@@ -177,6 +196,10 @@ impl Drop for Session {
 }
 
 impl Locks {
+    fn remembers_for(&self, now: Moment) -> Duration {
+        self.forgot.map_or(Duration::MAX, |forgot| now.since(forgot))
+    }
+
     fn refuse_closed(&self, session: u64) -> Result<()> {
         if !self.open.contains(&session) {
             return Err(
@@ -230,6 +253,20 @@ impl Store for Memory {
 
     fn url(&self) -> &str {
         "memory:"
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(async move {
+            let shared = self.shared();
+            let locks = shared.lock();
+            locks.refuse_closed(self.session.number)?;
+            Ok(Vitals {
+                server: shared.server.clone(),
+                lineage: None,
+                remembers_for: locks.remembers_for(shared.env.now()),
+                wall_us: shared.env.wall_us(),
+            })
+        })
     }
 
     fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
@@ -307,58 +344,4 @@ impl Store for Memory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Queueing, env::Virtual};
-
-    fn claim(world: &Virtual, queueing: Queueing) -> Claim {
-        let name = LockName::new("x").unwrap();
-        Claim { queueing, ..Claim::new(name, ClaimId::mint(&world.env()), Duration::from_secs(10)) }
-    }
-
-    #[test]
-    fn a_release_wakes_the_first_in_the_queue_and_only_it() {
-        let world = Virtual::new(1);
-        let store = Memory::new(world.env());
-        world.block_on(async {
-            let (holder, first, second) =
-                (claim(&world, Queueing::No), claim(&world, Queueing::Fifo), claim(&world, Queueing::Fifo));
-            store.claim(&holder).await.unwrap();
-            store.claim(&first).await.unwrap();
-            store.claim(&second).await.unwrap();
-            let mut first_wake = store.watch(&first.name, Interest::Turn(first.id)).await.unwrap();
-            let mut second_wake = store.watch(&second.name, Interest::Turn(second.id)).await.unwrap();
-            store.release(&holder).await.unwrap();
-            first_wake.wait().await.unwrap();
-            let soon = world.env().now() + Duration::from_secs(1);
-            assert!(world.env().until(soon, second_wake.wait()).await.is_none());
-        });
-    }
-
-    #[test]
-    fn nothing_is_kept_of_a_lock_that_nobody_uses() {
-        let world = Virtual::new(1);
-        let store = Memory::new(world.env());
-        world.block_on(async {
-            let holder = claim(&world, Queueing::No);
-            store.claim(&holder).await.unwrap();
-            drop(store.watch(&holder.name, Interest::Changes).await.unwrap());
-            store.release(&holder).await.unwrap();
-        });
-        let locks = store.shared().lock();
-        assert!(locks.documents.is_empty() && locks.subscribers.is_empty());
-    }
-
-    #[test]
-    fn a_dropped_client_frees_its_holds() {
-        let world = Virtual::new(1);
-        let store = Memory::new(world.env());
-        let other = store.client();
-        world.block_on(async {
-            store.claim(&claim(&world, Queueing::No)).await.unwrap();
-            drop(store);
-            let standing = other.claim(&claim(&world, Queueing::No)).await.unwrap();
-            assert!(matches!(standing, Standing::Granted(_)));
-        });
-    }
-}
+mod tests;

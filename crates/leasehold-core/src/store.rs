@@ -33,6 +33,17 @@ pub struct Grant {
     pub fence: Option<FencingToken>,
     /// How long the store keeps the hold, counted from a moment after the request was sent.
     pub valid_for: Duration,
+    /// For how long, up to now, the store certainly has forgotten nothing that it answered: [`Duration::MAX`] where its
+    /// memory survives whatever it is meant to survive. Of several stores that vote, one counts only after the longest
+    /// lease: before, it may have forgotten somebody who still holds.
+    pub remembers_for: Duration,
+}
+
+impl Grant {
+    /// A grant of a store that does not forget.
+    pub const fn lasting(fence: Option<FencingToken>, valid_for: Duration) -> Self {
+        Grant { fence, valid_for, remembers_for: Duration::MAX }
+    }
 }
 
 /// Why a claim is not granted, in the same round trip.
@@ -104,6 +115,31 @@ impl Contender {
     }
 }
 
+/// Who the server is that answers, and what it remembers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Vitals {
+    /// Names this run of the server, however it is reached: two addresses with the same are one server.
+    pub server: Arc<str>,
+    /// Names the data of which this server has one copy, where there may be others: two with the same are replicas of
+    /// each other.
+    pub lineage: Option<Arc<str>>,
+    /// As [`Grant::remembers_for`].
+    pub remembers_for: Duration,
+    /// The server's calendar, in microseconds since 1970.
+    pub wall_us: u64,
+}
+
+/// One of several stores that vote, as `inspect` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Its URL without secrets.
+    pub url: Arc<str>,
+    /// Whether what it grants counts.
+    pub votes: bool,
+    /// What is to be known of it, such as why it has no vote and when it will have one.
+    pub state: String,
+}
+
 /// One lock as the store has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot {
@@ -115,6 +151,8 @@ pub struct Snapshot {
     pub waiters: Vec<Contender>,
     /// The highest token granted so far, where the store knows: later grants are above it.
     pub fence: Option<FencingToken>,
+    /// The stores that vote; none for a single one.
+    pub members: Vec<Member>,
 }
 
 /// What a [`Wake`] is to be woken by.
@@ -149,6 +187,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The store's URL without secrets, for messages.
     fn url(&self) -> &str;
+
+    /// Who answers, and what it remembers.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing of a lock is changed.
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>>;
 
     /// Completes when holds may have been lost behind everybody's back (a failover, a node that came back empty) for
     /// the `seen`-th time, and counts it in `seen`. Whoever holds something then renews it at once, to find out. Pending

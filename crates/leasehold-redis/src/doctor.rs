@@ -4,7 +4,7 @@ mod facts;
 mod judge;
 
 use leasehold_core::{Finding, Result};
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, cmd};
 
 use self::facts::{Facts, Kind, Look, Skew};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     reply,
     safety::masters,
     session::Session,
+    vitals::clock_us,
 };
 
 /// What is looked at. No secrets among them, and each is asked for by itself: before Redis 7, `CONFIG GET` takes one.
@@ -94,7 +95,7 @@ async fn look(session: &Session, node: &Node) -> Result<Facts> {
     let time = node.call(&[cmd("TIME")], limit).await?.pop();
     let after = session.env.wall_us();
     (facts.skew, facts.time_refused) = match time {
-        Some(Ok(value)) => (Some(Skew::new(server_us(value)?, before, after)), None),
+        Some(Ok(value)) => (Some(Skew::new(clock_us(value)?, before, after)), None),
         Some(Err(refusal)) => (None, Some(refused(refusal)?)),
         None => (None, None),
     };
@@ -141,11 +142,4 @@ fn refused(refusal: Refusal) -> Result<String> {
         "NOAUTH" | "WRONGPASS" => Err(refusal.into_error()),
         _ => Ok(refusal.code),
     }
-}
-
-fn server_us(value: Value) -> Result<u64> {
-    let parts = reply::list(value, "seconds and microseconds")?;
-    let part =
-        |at: usize| reply::number(parts.get(at)).map(|number| u64::try_from(number).unwrap_or_default());
-    Ok(part(0)?.saturating_mul(1_000_000).saturating_add(part(1)?))
 }

@@ -21,6 +21,7 @@ mod slot;
 mod store;
 mod topology;
 mod upset;
+mod vitals;
 mod wake;
 
 pub use leasehold_core::{Finding, Severity};

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, Interest, Liveness,
-    LockName, Release, Renewal, Result, Snapshot, Standing, Store, Wake,
+    LockName, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     session::{Session, acknowledged, first, wait_for},
     topology::{Topology, cluster::Cluster, sentinel::Sentinel, single::Single},
     upset::Upsets,
+    vitals,
     wake::{Deaf, Hearing, Topic, Tracked},
 };
 
@@ -168,7 +169,7 @@ impl RedisStore {
         // Its own value is there: a repetition or an amendment, which prolongs.
         let standing = match renew::batch(session, &[claim], timeout).await.into_iter().next() {
             Some(Ok(Renewal::Renewed { valid_for })) => {
-                Standing::Granted(leasehold_core::Grant { fence: None, valid_for })
+                Standing::Granted(leasehold_core::Grant::lasting(None, valid_for))
             }
             Some(Ok(Renewal::Gone(reason))) => Standing::Gone(reason),
             Some(Err(error)) => return Err(error),
@@ -316,6 +317,13 @@ impl Store for RedisStore {
 
     fn url(&self) -> &str {
         &self.session.options.url
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(async {
+            let asked = vitals::vitals(&self.session).await;
+            asked.map_err(|error| error.verb("vitals").store(&*self.session.options.url))
+        })
     }
 
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {

@@ -1,10 +1,10 @@
 //! [`SqliteStore`]: the store.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Env, Error, Interest, LockName, LostReason, Release, Renewal,
-    Result, Snapshot, Standing, Store, Wake,
+    Result, Snapshot, Standing, Store, Vitals, Wake,
 };
 
 use rusqlite::Connection;
@@ -161,6 +161,21 @@ impl Store for SqliteStore {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(async {
+            if self.shared.is_closed() {
+                return Err(refusal::closed().verb("vitals").store(&self.url));
+            }
+            Ok(Vitals {
+                server: self.shared.place.database.to_string_lossy().into(),
+                lineage: None,
+                // What a restart of the machine may take from the end of the file is void anyway: see `boot`.
+                remembers_for: Duration::MAX,
+                wall_us: self.shared.env.wall_us(),
+            })
+        })
     }
 
     fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {

@@ -189,7 +189,7 @@ impl View<'_> {
             }
         }
         let (holders, waiters) = sheet.document.contenders(self.now);
-        Snapshot { name, holders, waiters, fence }
+        Snapshot { name, holders, waiters, fence, members: Vec::new() }
     }
 
     fn is_dead(&mut self, session: u64) -> bool {

@@ -11,7 +11,7 @@ use std::{
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, FencingToken, Interest,
-    Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Wake,
+    Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
     decide::document::Document,
 };
 use rustix::fs::{FlockOperation, flock};
@@ -65,9 +65,7 @@ impl FileStore {
     }
 
     fn transact_in<T>(&self, shard: u8, verb: impl FnOnce(&mut Contents) -> Result<T>) -> Result<T> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "this client is closed"));
-        }
+        self.refuse_closed()?;
         let path = self.path.join(format!("{shard:02x}"));
         let gate = File::create(path.with_extension("gate")).map_err(unreachable)?;
         flock(&gate, FlockOperation::LockExclusive).map_err(|errno| unreachable(errno.into()))?;
@@ -84,6 +82,13 @@ impl FileStore {
             std::fs::write(&draft, new).and_then(|()| std::fs::rename(&draft, &path)).map_err(unreachable)?;
         }
         Ok(answer)
+    }
+
+    fn refuse_closed(&self) -> Result<()> {
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(Error::new(ErrorKind::Closed, "this client is closed")),
+            false => Ok(()),
+        }
     }
 
     fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut Document) -> T) -> Result<T> {
@@ -118,11 +123,17 @@ impl FileStore {
         let now = self.env.now();
         let fence = FencingToken::new(contents.fence).ok();
         let Some(document) = contents.documents.get_mut(name) else {
-            return Snapshot { name: name.clone(), holders: Vec::new(), waiters: Vec::new(), fence };
+            return Snapshot {
+                name: name.clone(),
+                holders: Vec::new(),
+                waiters: Vec::new(),
+                fence,
+                members: Vec::new(),
+            };
         };
         document.expire(now);
         let (holders, waiters) = document.contenders(now);
-        Snapshot { name: name.clone(), holders, waiters, fence }
+        Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() }
     }
 }
 
@@ -146,6 +157,18 @@ impl Store for FileStore {
 
     fn url(&self) -> &str {
         "file:"
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(async {
+            self.refuse_closed()?;
+            Ok(Vitals {
+                server: self.path.to_string_lossy().into(),
+                lineage: None,
+                remembers_for: Duration::MAX,
+                wall_us: self.env.wall_us(),
+            })
+        })
     }
 
     fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {

@@ -16,6 +16,7 @@ impl Mutant {
                 match self.bug {
                     Bug::ValidForOverstated => grant.valid_for *= 10,
                     Bug::TtlHalved => grant.valid_for = claim.ttl,
+                    Bug::GrantForgets => grant.remembers_for = Duration::ZERO,
                     _ => {}
                 }
                 self.ledger().grants.entry(claim.id).or_insert(grant.fence.unwrap_or(FencingToken::MAX));
@@ -29,7 +30,7 @@ impl Mutant {
             }
             Standing::Held(_) if self.is(Bug::UpgradeAmongReaders) && claim.intent == Intent::Amend => {
                 let fence = self.ledger().grants.get(&claim.id).copied();
-                Standing::Granted(Grant { fence, valid_for: claim.ttl })
+                Standing::Granted(Grant::lasting(fence, claim.ttl))
             }
             Standing::Held(busy) => Standing::Held(self.retell_busy(busy)),
             Standing::Waiting(busy) => {

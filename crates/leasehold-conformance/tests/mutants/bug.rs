@@ -137,6 +137,12 @@ bugs! {
     EvictedNotTold => "force_release::who_was_thrown_out_is_told",
     /// who was thrown out comes back by repeating its claim
     EvictedComesBack => "force_release::who_was_thrown_out_touches_nobody",
+    /// every client names the server otherwise
+    ServerNamedAnew => "vitals::two_clients_see_one_server",
+    /// the calendar stands still
+    CalendarStandsStill => "vitals::its_calendar_moves_with_ours",
+    /// a grant does not say what is remembered
+    GrantForgets => "vitals::a_grant_says_what_is_remembered",
     /// inspect prolongs
     LookingProlongs => "inspect::looking_changes_nothing",
     /// notes are not shown

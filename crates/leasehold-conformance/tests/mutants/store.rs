@@ -8,7 +8,7 @@ use std::{
 
 use leasehold_core::{
     Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Env, FencingToken, Intent, Interest, LockName,
-    Mode, Queueing, Release, Renewal, Result, Snapshot, Standing, Store, Wake, memory::Memory,
+    Mode, Queueing, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake, memory::Memory,
 };
 
 use super::{bug::Bug, names::distort};
@@ -306,6 +306,18 @@ impl Mutant {
     }
 }
 
+impl Mutant {
+    async fn vitals_badly(&self) -> Result<Vitals> {
+        let mut vitals = self.inner.vitals().await?;
+        match self.bug {
+            Bug::ServerNamedAnew => vitals.server = format!("{:x}", self.env.random()).into(),
+            Bug::CalendarStandsStill => vitals.wall_us = 1_700_000_000_000_000,
+            _ => {}
+        }
+        Ok(vitals)
+    }
+}
+
 impl Store for Mutant {
     fn capability(&self) -> &Capability {
         self.inner.capability()
@@ -313,6 +325,10 @@ impl Store for Mutant {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(self.vitals_badly())
     }
 
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {

@@ -286,7 +286,7 @@ impl Document {
         entry.since = now;
         entry.fence = token;
         self.changes.push(Change::Put(entry.seq));
-        Ok(Standing::Granted(Grant { fence: token, valid_for: entry.expires.since(now) }))
+        Ok(Standing::Granted(Grant::lasting(token, entry.expires.since(now))))
     }
 
     /// Repeats or changes a hold. An upgrade to exclusive is granted only when nobody else holds.
@@ -299,7 +299,7 @@ impl Document {
         let entry = &mut self.entries[at];
         entry.fence = entry.fence.max(claim.fence_floor);
         self.changes.push(Change::Put(entry.seq));
-        Standing::Granted(Grant { fence: entry.fence, valid_for: entry.expires.since(now) })
+        Standing::Granted(Grant::lasting(entry.fence, entry.expires.since(now)))
     }
 
     fn may_change_mode(&self, at: usize, to: Mode) -> bool {

@@ -12,7 +12,7 @@ use std::{
 use super::Verb;
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
-    Result, Snapshot, Standing, Store, Wake,
+    Result, Snapshot, Standing, Store, Vitals, Wake,
 };
 
 /// What happens to one operation.
@@ -105,6 +105,10 @@ impl Store for Chaos {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        self.inner.vitals()
     }
 
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {

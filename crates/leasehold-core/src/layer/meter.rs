@@ -7,7 +7,7 @@ use metrics::histogram;
 use super::Verb;
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Moment, Release, Renewal, Result,
-    Snapshot, Standing, Store, Wake,
+    Snapshot, Standing, Store, Vitals, Wake,
 };
 
 /// Records `lock.store.duration`, in seconds, with the labels `lock.backend`, `verb` and `outcome` (`ok` or `error`).
@@ -45,6 +45,10 @@ impl Store for Meter {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        self.inner.vitals()
     }
 
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, Snapshot,
-    Standing, Store, Wake,
+    Standing, Store, Vitals, Wake,
 };
 
 /// Puts a prefix before every name, so that tenants of one store do not meet.
@@ -41,6 +41,10 @@ impl Store for Prefix {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        self.inner.vitals()
     }
 
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {

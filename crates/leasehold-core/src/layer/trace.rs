@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::Verb;
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Moment, Release, Renewal, Result,
-    Snapshot, Standing, Store, Wake,
+    Snapshot, Standing, Store, Vitals, Wake,
 };
 
 /// Writes what is asked of a store and what it answers, at level `TRACE`, with the time it took.
@@ -41,6 +41,10 @@ impl Store for Trace {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        self.inner.vitals()
     }
 
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {

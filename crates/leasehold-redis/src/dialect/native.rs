@@ -103,7 +103,7 @@ pub(crate) fn read_claim(value: Value) -> Result<(Standing, bool)> {
     let standing = match number(fields.first())? {
         0 => {
             let fence = token(fields.get(1))?;
-            Standing::Granted(Grant { fence, valid_for: span(fields.get(2))?.unwrap_or_default() })
+            Standing::Granted(Grant::lasting(fence, span(fields.get(2))?.unwrap_or_default()))
         }
         status @ (1 | 2) => {
             let who = fields.get(3).cloned().filter(|value| matches!(value, Value::Array(_)));
@@ -168,6 +168,7 @@ pub(crate) fn read_snapshot(name: &LockName, value: Value) -> Result<Snapshot> {
         holders: contenders(holders)?,
         waiters: contenders(waiters)?,
         fence: token(Some(&counter))?,
+        members: Vec::new(),
     };
     if text(Some(&kind))?.as_deref() == Some("hash") {
         let mut parts = list(hash, "a hash")?.into_iter();

@@ -40,7 +40,7 @@ pub(crate) fn read_claim(
     }
     let amends = claim.intent == Intent::Amend;
     if !amends && values.first() == Some(&Value::Okay) {
-        return Ok(Some((Standing::Granted(Grant { fence: None, valid_for: claim.ttl }), false)));
+        return Ok(Some((Standing::Granted(Grant::lasting(None, claim.ttl)), false)));
     }
     let at = usize::from(!amends);
     let (value, left) = (values.get(at), number(values.get(at + 1))?);
@@ -136,6 +136,7 @@ pub(crate) fn read_snapshot(name: &LockName, replies: Vec<Reply>) -> Result<Snap
         holders: holders.into_iter().collect(),
         waiters: Vec::new(),
         fence: None::<FencingToken>,
+        members: Vec::new(),
     })
 }
 

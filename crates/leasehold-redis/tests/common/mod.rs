@@ -9,7 +9,7 @@ use leasehold_redis::{Dialect, Endpoint, Protocol, RedisOptions, RedisStore, Ser
 /// The least rights that a user of a single server needs: those that WIRE.md lists.
 pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +set +del \
     +exists +type +pttl +pexpire +pexpireat +hget +hset +hmget +hgetall +hdel +hlen +hscan +zadd +zrem +zcard +zrank \
-    +zrange +zrangebyscore +time +publish +subscribe +unsubscribe +client|tracking +scan";
+    +zrange +zrangebyscore +time +publish +subscribe +unsubscribe +client|tracking +scan +info";
 
 pub(crate) fn env() -> Env {
     Env::system().expect("this machine can start a thread")

@@ -21,6 +21,9 @@ impl Store for Nagging {
     fn url(&self) -> &str {
         self.0.url()
     }
+    fn vitals(&self) -> BoxFuture<'_, Result<crate::Vitals>> {
+        self.0.vitals()
+    }
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
         self.0.upset(seen)
     }

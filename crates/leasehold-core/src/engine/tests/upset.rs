@@ -15,6 +15,9 @@ impl Store for Upset {
     fn url(&self) -> &str {
         self.0.url()
     }
+    fn vitals(&self) -> BoxFuture<'_, Result<crate::Vitals>> {
+        self.0.vitals()
+    }
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let mut count = self.1.subscribe();
