@@ -16,6 +16,7 @@ crate::case::cases![
     a_floor_lifts_a_new_grant [FENCING],
     a_floor_lifts_a_hold [FENCING],
     a_low_floor_changes_nothing [FENCING],
+    a_proposal_is_for_a_new_grant_alone [FENCING],
     tokens_stay_above_a_raised_floor [FENCING],
     inspect_knows_the_highest_token [FENCING],
     counters_outlive_the_lock [FENCING],
@@ -141,6 +142,24 @@ pub async fn a_floor_lifts_a_hold(scene: &Scene) -> Verdict {
     ensure(found >= floor, format!("a token of at least the floor {floor}"), found)?;
     let again = token(take(&*store, &claim, "it holds the lock").await?)?;
     same(again, found, "the token once raised")
+}
+
+/// A proposal is what a new grant carries, unless tokens are above it already; a hold keeps its own. So stores that vote
+/// come to one token in one round trip, and a repeated claim changes nothing.
+pub async fn a_proposal_is_for_a_new_grant_alone(scene: &Scene) -> Verdict {
+    let store = scene.client().await?;
+    let (old, last) = warm(scene, &store).await?;
+    let proposal = above(last, 50_000_000)?;
+    let repeated = Claim { fence_proposal: Some(proposal), ..old.clone() };
+    same(token(take(&*store, &repeated, "it holds the lock").await?)?, last, "the token of a hold")?;
+    let_go(&*store, &old).await?;
+    let proposed = Claim { fence_proposal: Some(proposal), ..scene.claim(&old.name) };
+    let granted = token(take(&*store, &proposed, "the lock is free").await?)?;
+    ensure(granted >= proposal, format!("the token that was proposed, {proposal}, or one above"), granted)?;
+    let_go(&*store, &proposed).await?;
+    let late = Claim { fence_proposal: Some(proposal), ..scene.claim(&old.name) };
+    let found = token(take(&*store, &late, "the lock is free").await?)?;
+    ensure(found > granted, format!("a token above {granted}, which was granted before"), found)
 }
 
 /// A floor below the token lowers nothing.

@@ -148,6 +148,9 @@ pub struct Claim {
     pub lock_delay: Duration,
     /// The least fencing token that the grant may carry; raises the token of a hold that is there.
     pub fence_floor: Option<FencingToken>,
+    /// The token that a new grant is to carry unless the store's own is higher already; a hold that is there keeps its
+    /// token. Stores that vote come to one token in one round trip by it.
+    pub fence_proposal: Option<FencingToken>,
     /// Who and why, for people: shown by `inspect`, never interpreted. At most [`Claim::NOTE_BYTES_MAX`].
     pub note: Option<Arc<str>>,
 }
@@ -168,6 +171,7 @@ impl Claim {
             intent: Intent::Hold,
             lock_delay: Duration::ZERO,
             fence_floor: None,
+            fence_proposal: None,
             note: None,
         }
     }

@@ -16,6 +16,10 @@ impl FencingToken {
     /// The largest token: 2^53 − 1.
     pub const MAX: FencingToken = FencingToken((1 << 53) - 1);
 
+    /// How far the calendar in a token stays behind the store's own, in microseconds: room for stores that vote to agree
+    /// on one token that was proposed to all of them.
+    pub const SLACK_US: u64 = 5_000_000;
+
     /// Stands for "no token" where a number must be written; no store grants it.
     pub(crate) const NONE: FencingToken = FencingToken(0);
 

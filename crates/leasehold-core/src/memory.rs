@@ -130,7 +130,8 @@ impl Memory {
     fn claim_now(&self, claim: &Claim) -> Result<Standing> {
         let shared = self.shared();
         shared.capability.admits(claim)?;
-        let (now, wall_us) = (shared.env.now(), shared.env.wall_us());
+        let now = shared.env.now();
+        let wall_us = shared.env.wall_us().saturating_sub(FencingToken::SLACK_US);
         let mut locks = shared.lock();
         locks.refuse_closed(self.session.number)?;
         let locks = &mut *locks;
@@ -327,7 +328,8 @@ impl Store for Memory {
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
         Box::pin(async move {
-            let (now, wall_us) = (self.shared().env.now(), self.shared().env.wall_us());
+            let now = self.shared().env.now();
+            let wall_us = self.shared().env.wall_us().saturating_sub(FencingToken::SLACK_US);
             let evicted = self.change(name, |document| document.force_release(now))?;
             let mut locks = self.shared().lock();
             locks.fence = FencingToken::after(locks.fence, wall_us)?.get();

@@ -90,11 +90,12 @@ impl<'d> Desk<'d> {
         if ahead_us >= 0 { self.now + span } else { self.now - span }
     }
 
-    /// The next fencing token. It never falls below the calendar's microseconds, so tokens grow even when the file
+    /// The next fencing token. It never falls far below the calendar's microseconds, so tokens grow even when the file
     /// was deleted in between.
     pub(crate) fn draw_fence(&self, floor: Option<FencingToken>) -> Result<FencingToken> {
         let last = self.fence()?;
-        let floor = floor.map_or(0, FencingToken::get).max(self.wall_us);
+        let floor =
+            floor.map_or(0, FencingToken::get).max(self.wall_us.saturating_sub(FencingToken::SLACK_US));
         let token = FencingToken::after(last, floor)?;
         self.raise_fence(token)?;
         Ok(token)

@@ -41,18 +41,19 @@ fn claims() -> impl Strategy<Value = Claim> {
     let how = (modes, select(vec![Queueing::No, Queueing::Barging, Queueing::Fifo]));
     let life = (select(vec![50u64, 300, 1000]), select(vec![0u64, 100]), any::<bool>(), 0..6usize);
     let floor = prop_oneof![5 => Just(None), 1 => (0u64..3_000_000_000_000_000).prop_map(Some)];
-    (0..NAMES.len(), 0..6u128, how, life, floor, select(vec![None, Some("x"), Some("y\0z")])).prop_map(
-        |(at, id, (mode, queueing), (ttl, delay, bound, amend), floor, note)| Claim {
+    let proposal = floor.clone();
+    (0..NAMES.len(), 0..6u128, how, life, (floor, proposal), select(vec![None, Some("x"), Some("y\0z")]))
+        .prop_map(|(at, id, (mode, queueing), (ttl, delay, bound, amend), (floor, proposal), note)| Claim {
             mode,
             queueing,
             binding: if bound { Binding::Client } else { Binding::Ttl },
             intent: if amend == 0 { Intent::Amend } else { Intent::Hold },
             lock_delay: Duration::from_millis(delay),
             fence_floor: floor.map(|floor| FencingToken::new(floor).unwrap()),
+            fence_proposal: proposal.map(|proposal| FencingToken::new(proposal).unwrap()),
             note: note.map(Arc::from),
             ..Claim::new(name(at), ClaimId::from_bits(id << 96 | id), Duration::from_millis(ttl))
-        },
-    )
+        })
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -81,7 +82,7 @@ type View = (Vec<Contender>, Vec<Contender>);
 
 impl Model {
     fn claim(&mut self, world: &Virtual, claim: &Claim) -> Standing {
-        let (last, wall_us) = (self.fence, world.env().wall_us());
+        let (last, wall_us) = (self.fence, world.env().wall_us() - FencingToken::SLACK_US);
         let document = self.locks.entry(claim.name.clone()).or_default();
         let draw = |floor: Option<FencingToken>| {
             FencingToken::after(last, floor.map_or(0, FencingToken::get).max(wall_us)).map(Some)
@@ -132,7 +133,7 @@ impl Pair {
             }
             Step::ForceRelease(at) => {
                 let expected = self.model.locks.entry(name(at)).or_default().force_release(now);
-                self.model.fence = (self.model.fence + 1).max(world.env().wall_us());
+                self.model.fence = (self.model.fence + 1).max(world.env().wall_us() - FencingToken::SLACK_US);
                 assert_eq!(world.block_on(store.force_release(&name(at))).unwrap(), expected);
             }
             Step::Inspect(at) => {

@@ -79,6 +79,8 @@ bugs! {
     FloorIgnored => "fencing::a_floor_lifts_a_new_grant",
     /// the floor lowers the token of a hold
     FloorLowers => "fencing::a_low_floor_changes_nothing",
+    /// a proposal lifts a hold
+    ProposalIsAFloor => "fencing::a_proposal_is_for_a_new_grant_alone",
     /// the fair queue is not one
     FifoIsBarging => "queue::first_come_first_served",
     /// a waiter that fell silent keeps its place for ever

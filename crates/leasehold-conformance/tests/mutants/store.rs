@@ -59,6 +59,7 @@ impl Mutant {
             Bug::TtlIgnored => claim.ttl = (claim.ttl * 1000).min(capability.ttl_max),
             Bug::TtlHalved => claim.ttl = (claim.ttl / 2).max(capability.ttl_min),
             Bug::FloorIgnored => claim.fence_floor = None,
+            Bug::ProposalIsAFloor => claim.fence_floor = claim.fence_floor.max(claim.fence_proposal),
             Bug::FifoIsBarging if claim.queueing == Queueing::Fifo => claim.queueing = Queueing::Barging,
             Bug::SilentWaiterStays if claim.queueing != Queueing::No => claim.ttl = capability.ttl_max,
             Bug::WriterHasNoPlace if claim.mode == Mode::Exclusive && claim.queueing == Queueing::Barging => {

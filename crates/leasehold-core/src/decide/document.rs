@@ -280,7 +280,7 @@ impl Document {
         now: Moment,
         fence: impl FnOnce(Option<FencingToken>) -> Result<Option<FencingToken>>,
     ) -> Result<Standing> {
-        let token = fence(claim.fence_floor)?;
+        let token = fence(claim.fence_floor.max(claim.fence_proposal))?;
         let entry = &mut self.entries[at];
         entry.state = State::Held;
         entry.since = now;

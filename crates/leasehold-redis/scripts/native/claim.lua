@@ -4,16 +4,16 @@
 -- ARGV: 1 claim id, 2 mode (x alone, s shared, p permits), 3 take, 4 of, 5 queueing (n none, b barging, f fair),
 --   6 ttl ms, 7 lock-delay ms, 8 intent (h hold, a amend), 9 least token or 0, 10 slack of the token's clock in us,
 --   11 inbox or empty, 12 PUBLISH or SPUBLISH, 13 `1` if that answers all receivers, 14 channel of changes,
---   15 note (may be missing)
+--   15 least token of a new grant or 0, 16 note (may be missing)
 -- Reply: {0, token, valid for ms} granted · {1, recheck in ms, ahead, holder or false} waiting ·
 --   {2, recheck in ms, ahead or -1, holder or false} held · {3, limit} mismatch · {4, reason} gone (x expired, f forced,
 --   g gone) · {5, type} the key is of another type · {6} the counter is at its end
 -- Invariant: a claim is granted once, however often it is repeated; an amendment never makes a hold. The token is
---   max(counter + 1, least, TIME - slack), so it grows also after the counter is lost.
+--   max(counter + 1, least of a new grant, TIME - slack), so it grows also after the counter is lost.
 
 local id, mode, take, of, queueing = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local ttl, delay, floor, slack = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local verb, exact, changes, note = ARGV[12], ARGV[13], ARGV[14], ARGV[15] or false
+local verb, exact, changes, wish, note = ARGV[12], ARGV[13], ARGV[14], tonumber(ARGV[15]), ARGV[16] or false
 
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then
@@ -28,7 +28,7 @@ if not held and mode == 'x' and ARGV[8] == 'h' then
     local meta = redis.call('HMGET', KEYS[2], 'c', 's', 'o', 'k')
     local clock = redis.call('TIME')
     local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-    local token = math.max((tonumber(meta[1]) or 0) + 1, floor, clock[1] * 1000000 + clock[2] - slack)
+    local token = math.max((tonumber(meta[1]) or 0) + 1, wish, clock[1] * 1000000 + clock[2] - slack)
     local kept = tonumber(meta[4] or 0)
     if not meta[2] and not meta[3] and kept > math.max(now, token / 1000) + 302400000 and token < 9007199254740992 then
         local text = string.format('%d', token)
@@ -63,7 +63,7 @@ end
 
 -- Nobody is there and nobody waits.
 if not held and not side and mode == 'x' and ARGV[8] == 'h' then
-    local token = draw(floor, slack)
+    local token = draw(wish, slack)
     if not token then return {6} end
     hold_alone(now, token)
     settle()
@@ -191,7 +191,7 @@ local function kept_out()
 end
 
 if not kept_out() then
-    local token = draw(floor, slack)
+    local token = draw(wish, slack)
     if not token then return {6} end
     if mine then stop_waiting(id) end
     if mode == 'x' then

@@ -15,9 +15,6 @@ use crate::{
     script::Script,
 };
 
-/// How far the clock in a token stays behind the server's: room for nodes of a quorum to agree on one value.
-pub(crate) const SLACK_US: u64 = 5_000_000;
-
 /// How news are sent out: the verb, whether it answers all receivers, and on which channel changes are announced.
 pub(crate) struct Voice {
     pub(crate) verb: &'static str,
@@ -53,8 +50,9 @@ pub(crate) fn claim(script: &Script, keys: &Keys, claim: &Claim, inbox: &str, vo
     call.arg(claim.id.to_string()).arg(mode).arg(take).arg(of).arg(queueing);
     call.arg(millis(claim.ttl)).arg(millis(claim.lock_delay));
     call.arg(if claim.intent == Intent::Amend { "a" } else { "h" });
-    call.arg(claim.fence_floor.map_or(0, FencingToken::get)).arg(SLACK_US).arg(inbox);
+    call.arg(claim.fence_floor.map_or(0, FencingToken::get)).arg(FencingToken::SLACK_US).arg(inbox);
     voice.speak(&mut call, keys);
+    call.arg(claim.fence_floor.max(claim.fence_proposal).map_or(0, FencingToken::get));
     if let Some(note) = &claim.note {
         call.arg(note.as_bytes());
     }
@@ -82,7 +80,7 @@ pub(crate) fn inspect(script: &Script, keys: &Keys) -> Cmd {
 
 pub(crate) fn force_release(script: &Script, keys: &Keys, voice: &Voice) -> Cmd {
     let mut call = on(script, keys);
-    call.arg(SLACK_US);
+    call.arg(FencingToken::SLACK_US);
     voice.speak(&mut call, keys);
     call
 }
