@@ -70,6 +70,9 @@ pub struct Capability {
     pub notes: bool,
     /// [`Claim::lock_delay`].
     pub lock_delay: bool,
+    /// Whether [`Grant::remembers_for`](crate::Grant) is kept account of, so that the store may be a member of a
+    /// [`Quorum`](crate::Quorum).
+    pub votes: bool,
     /// The shortest time to live.
     pub ttl_min: Duration,
     /// The longest time to live.

@@ -4,3 +4,4 @@ pub mod backoff;
 pub mod document;
 pub mod grant;
 pub mod validity;
+pub mod votes;

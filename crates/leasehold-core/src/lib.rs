@@ -15,6 +15,7 @@ pub mod lease;
 pub mod lost;
 pub mod memory;
 pub mod name;
+pub mod quorum;
 pub mod sequencer;
 pub mod store;
 
@@ -28,6 +29,7 @@ pub use finding::{Finding, Severity};
 pub use lease::{Lease, Status};
 pub use lost::{Lost, LostReason};
 pub use name::LockName;
+pub use quorum::{Quorum, QuorumOptions};
 pub use sequencer::Sequencer;
 pub use store::{
     BoxFuture, Busy, Contender, Grant, Interest, Member, Release, Renewal, Snapshot, Stance, Standing, Store,

@@ -82,6 +82,7 @@ impl Memory {
             detach: true,
             notes: true,
             lock_delay: true,
+            votes: true,
             ttl_min: Duration::from_millis(10),
             ttl_max: Duration::from_secs(3600 * 24 * 365),
             drift: Drift::SAME_CLOCK,

@@ -304,6 +304,7 @@ fn capability(options: &RedisOptions) -> Capability {
         detach: true,
         notes: is_native,
         lock_delay: is_native,
+        votes: false,
         ttl_min: Duration::from_millis(50),
         ttl_max: Duration::from_secs(3600 * 24 * 365),
         drift: Drift::TWO_CLOCKS,

@@ -17,6 +17,7 @@ pub(crate) const CAPABILITY: Capability = Capability {
     detach: true,
     notes: true,
     lock_delay: true,
+    votes: true,
     ttl_min: Duration::from_millis(50),
     ttl_max: TTL_MAX,
     drift: Drift::SAME_CLOCK,

@@ -50,6 +50,7 @@ impl FileStore {
             detach: true,
             notes: true,
             lock_delay: true,
+            votes: true,
             ttl_min: Duration::from_millis(50),
             ttl_max: Duration::from_secs(3600),
             drift: Drift::SAME_CLOCK,

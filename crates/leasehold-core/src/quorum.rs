@@ -1,0 +1,247 @@
+//! [`Quorum`]: independent stores that vote: Redlock with fencing tokens.
+//!
+//! A lock is held when a majority of the configured members holds it for the claim. The steps are those of Redlock
+//! (Sanfilippo, 2014): the same claim id everywhere, all members asked at once and waited for briefly, the time that passed
+//! taken off, everything given back on all members when it fails. On top: tokens that a majority agrees on (see
+//! [`votes`](crate::decide::votes)), and no vote for a member that may have forgotten who holds.
+
+mod claim;
+mod fan;
+mod inspect;
+mod options;
+mod path;
+mod release;
+mod renew;
+mod roll;
+mod seat;
+mod wake;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+pub use options::QuorumOptions;
+
+use crate::{
+    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
+    Result, Snapshot, Standing, Store, Vitals, Wake, decide::votes::majority,
+};
+use path::Paths;
+use seat::Seat;
+
+/// A majority of independent stores. Clones are the same client.
+///
+/// ```
+/// use leasehold_core::{Claim, ClaimId, Env, LockName, Quorum, QuorumOptions, Standing, Store, memory::Memory};
+/// use std::{sync::Arc, time::Duration};
+/// # fn main() -> leasehold_core::Result<()> {
+/// let world = leasehold_core::env::Virtual::new(1);
+/// let member = || Arc::new(Memory::new(world.env())) as Arc<dyn Store>;
+/// let quorum = Quorum::new(vec![member(), member(), member()], QuorumOptions::default(), world.env())?;
+/// let claim = Claim::new(LockName::new("a")?, ClaimId::mint(&world.env()), Duration::from_secs(10));
+/// let standing = world.block_on(quorum.claim(&claim))?;
+/// assert!(matches!(standing, Standing::Granted(_)));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Quorum(Arc<Handle>);
+
+/// The last one ends what goes on in the background.
+struct Handle(Arc<Core>);
+
+struct Core {
+    seats: Vec<Arc<Seat>>,
+    env: Env,
+    options: QuorumOptions,
+    capability: Capability,
+    paths: Arc<Paths>,
+    introduced: AtomicBool,
+    /// How far the members' calendar is ahead of our clock.
+    calendar_us: AtomicI64,
+    upsets: watch::Sender<u64>,
+    ended: watch::Sender<bool>,
+    closed: AtomicBool,
+}
+
+impl Quorum {
+    /// A client of these members. No I/O: the first verb asks the members who they are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsafe`] for an even number of members, fewer than three, or a store that cannot tell whether it has
+    /// forgotten; [`ErrorKind::Invalid`] for options that make no sense.
+    pub fn new(members: Vec<Arc<dyn Store>>, options: QuorumOptions, env: Env) -> Result<Self> {
+        options.check(&members).map_err(|error| error.store(&*options.url))?;
+        let capability = options.capability(&members);
+        let seats: Vec<Arc<Seat>> =
+            members.into_iter().enumerate().map(|(at, store)| Seat::new(at, store)).collect();
+        let calendar_us = i128::from(env.wall_us()) - i128::from(env.now().nanos() / 1000);
+        let core = Arc::new(Core {
+            paths: Paths::new(seats.len()),
+            seats,
+            env,
+            options,
+            capability,
+            introduced: AtomicBool::new(false),
+            calendar_us: AtomicI64::new(i64::try_from(calendar_us).unwrap_or(0)),
+            upsets: watch::Sender::new(0),
+            ended: watch::Sender::new(false),
+            closed: AtomicBool::new(false),
+        });
+        for seat in &core.seats {
+            core.env.spawn(wake::follow_upsets(Arc::downgrade(&core), seat.number));
+        }
+        Ok(Quorum(Arc::new(Handle(core))))
+    }
+
+    /// As [`Quorum::new`], and asks the members who they are: an operator's mistake is refused at once, as far as the
+    /// members can be reached.
+    ///
+    /// # Errors
+    /// Those of [`Quorum::new`]; [`ErrorKind::Unsafe`] for a server that is named twice and for replicas of each other.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn open(members: Vec<Arc<dyn Store>>, options: QuorumOptions, env: Env) -> Result<Self> {
+        let quorum = Quorum::new(members, options, env)?;
+        quorum.core().introduced().await.map_err(|error| error.verb("connect"))?;
+        Ok(quorum)
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.0.0
+    }
+}
+
+impl Core {
+    fn refuse_closed(&self) -> Result<()> {
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(self.closed()),
+            false => Ok(()),
+        }
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, "this client is closed").store(&*self.options.url)
+    }
+
+    /// The failure that names what each member said.
+    fn no_quorum(&self, states: &[String]) -> Error {
+        let (needed, all) = (majority(self.seats.len()), self.seats.len());
+        let message = format!("{needed} of {all} members are needed; {}", states.join("; "));
+        Error::new(ErrorKind::NoQuorum, message)
+            .store(&*self.options.url)
+            .hint("bring members back; `leasehold doctor` looks at each")
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.ended.send_replace(true);
+    }
+}
+
+impl Store for Quorum {
+    fn capability(&self) -> &Capability {
+        &self.core().capability
+    }
+
+    fn url(&self) -> &str {
+        &self.core().options.url
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(async move {
+            let core = self.core();
+            let all = core.gather(|store| Box::pin(async move { store.vitals().await })).await?;
+            let mut servers: Vec<&str> = all.iter().map(|vitals| &*vitals.server).collect();
+            servers.sort_unstable();
+            let mut calendars: Vec<u64> = all.iter().map(|vitals| vitals.wall_us).collect();
+            calendars.sort_unstable();
+            let mut memories: Vec<Duration> = all.iter().map(|vitals| vitals.remembers_for).collect();
+            memories.sort_unstable();
+            Ok(Vitals {
+                server: servers.join("+").into(),
+                lineage: None,
+                remembers_for: memories[memories.len() - majority(core.seats.len())],
+                wall_us: calendars[calendars.len() / 2],
+            })
+        })
+    }
+
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        let mut count = self.core().upsets.subscribe();
+        Box::pin(async move {
+            // The sender lives as long as `self`.
+            if let Ok(count) = count.wait_for(|count| count != seen).await {
+                *seen = *count;
+            }
+        })
+    }
+
+    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
+        Box::pin(self.core().claim(claim))
+    }
+
+    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
+        Box::pin(self.core().renew(claims))
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
+        Box::pin(self.core().release(claim))
+    }
+
+    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
+        Box::pin(self.core().watch(name, interest))
+    }
+
+    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
+        Box::pin(self.core().inspect(name))
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
+        Box::pin(self.core().list(prefix, limit))
+    }
+
+    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
+        Box::pin(self.core().force_release(name))
+    }
+
+    /// Closes all members.
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let core = self.core();
+            if core.closed.swap(true, Ordering::AcqRel) {
+                return Ok(());
+            }
+            core.ended.send_replace(true);
+            let mut first = Ok(());
+            for seat in &core.seats {
+                let closed = seat.store.close().await;
+                first = first.and(closed);
+            }
+            first
+        })
+    }
+}
+
+impl fmt::Debug for Quorum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Quorum").field(&self.core().options.url).finish()
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Core").field(&self.options.url).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

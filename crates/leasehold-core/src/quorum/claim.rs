@@ -1,0 +1,248 @@
+//! Asking all members for a claim: the steps of Redlock, with tokens.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Core,
+    fan::{Fan, Next},
+    path::Pass,
+};
+use crate::{
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, Outcome, Queueing,
+    Result, Standing,
+    decide::votes::{self, Decision, Vote, majority},
+};
+
+/// How often a claim that must not wait is tried again when nobody got a majority.
+const SPLITS_MAX: u32 = 4;
+/// For how long rivals that split the members keep away, at random, at most: clearly longer than asking takes.
+const SPLIT_PAUSE: Duration = Duration::from_millis(20);
+
+impl Core {
+    pub(super) async fn claim(self: &Arc<Self>, claim: &Claim) -> Result<Standing> {
+        self.refuse_closed()?;
+        self.capability.admits(claim)?;
+        self.introduced().await?;
+        let pass = self.paths.of(claim.id);
+        let mut splits = 0;
+        loop {
+            let mut ballot = Ballot::cast(self, &pass, claim);
+            let decision = ballot.count().await;
+            if let Decision::Granted { fence, valid_for } = decision {
+                return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
+            }
+            if claim.intent == Intent::Hold {
+                ballot.give_back();
+            }
+            match decision {
+                Decision::Gone(reason) => return Ok(Standing::Gone(reason)),
+                Decision::Contended => {}
+                _ => return Err(ballot.no_quorum()),
+            }
+            let is_split = ballot.is_split();
+            if claim.queueing == Queueing::No
+                && claim.intent == Intent::Hold
+                && is_split
+                && splits < SPLITS_MAX
+            {
+                splits += 1;
+                pass.propose_anew();
+                self.env.sleep(self.env.jitter(SPLIT_PAUSE)).await;
+                continue;
+            }
+            let busy = ballot.busy(is_split);
+            return Ok(match claim.queueing {
+                Queueing::No => Standing::Held(busy),
+                _ => Standing::Waiting(busy),
+            });
+        }
+    }
+
+    /// How long one round of asking may take.
+    pub(super) fn round(&self, ttl: Duration) -> Duration {
+        self.options.node_timeout.min(ttl / 8).max(Duration::from_millis(5))
+    }
+}
+
+/// One round of asking all members.
+struct Ballot<'a> {
+    core: &'a Arc<Core>,
+    pass: &'a Pass,
+    claim: &'a Claim,
+    votes: Vec<Vote>,
+    /// Who has the lock at a member that did not grant.
+    rivals: Vec<Option<Busy>>,
+    /// What went wrong at a member.
+    failures: Vec<Option<Error>>,
+    fan: Fan<Result<Standing>>,
+    alarm: BoxFuture<'static, ()>,
+}
+
+impl<'a> Ballot<'a> {
+    fn cast(core: &'a Arc<Core>, pass: &'a Pass, claim: &'a Claim) -> Self {
+        let members = core.seats.len();
+        let mut fan = Fan::new(&core.env);
+        let asked = Claim {
+            fence_proposal: claim.fence_proposal.max(pass.propose(core.proposal())),
+            ..claim.clone()
+        };
+        for seat in &core.seats {
+            fan.add(seat.number, seat.claim(pass, asked.clone()));
+        }
+        Ballot {
+            core,
+            pass,
+            claim,
+            votes: vec![Vote::Open; members],
+            rivals: vec![None; members],
+            failures: (0..members).map(|_| None).collect(),
+            fan,
+            alarm: core.env.sleep(core.round(claim.ttl)),
+        }
+    }
+
+    /// Counts until it is decided; who has not answered in time is silent.
+    async fn count(&mut self) -> Decision {
+        loop {
+            match votes::claimed(&self.votes) {
+                Decision::Open => {}
+                Decision::Raise { to, members } => {
+                    self.raise(to, &members);
+                    continue;
+                }
+                decided => return decided,
+            }
+            match self.fan.next(&mut self.alarm).await {
+                Next::Answer(member, answer) => self.note(member, answer),
+                Next::Empty | Next::Late => self.silence(),
+            }
+        }
+    }
+
+    /// Asks those that have a smaller token to take this one, if they still hold the claim.
+    fn raise(&mut self, to: FencingToken, members: &[usize]) {
+        let raised = Claim {
+            intent: Intent::Amend,
+            fence_floor: self.claim.fence_floor.max(Some(to)),
+            ..self.claim.clone()
+        };
+        for &member in members {
+            self.votes[member] = Vote::Open;
+            self.fan.add(member, self.core.seats[member].claim(self.pass, raised.clone()));
+        }
+        self.alarm = self.core.env.sleep(self.core.round(self.claim.ttl));
+    }
+
+    fn note(&mut self, member: usize, answer: Result<Standing>) {
+        let seat = &self.core.seats[member];
+        self.votes[member] = match answer {
+            Ok(Standing::Granted(grant)) => {
+                let quarantine = self.core.options.quarantine();
+                // An amendment finds a hold that is there: that is a vote, whatever was forgotten before.
+                let counts = self.claim.intent == Intent::Amend
+                    || seat.counts(grant.remembers_for, quarantine, self.core.env.now());
+                if !counts {
+                    self.core.look_later(seat);
+                }
+                Vote::For { counts, fence: grant.fence, valid_for: grant.valid_for }
+            }
+            Ok(Standing::Waiting(busy) | Standing::Held(busy)) => {
+                self.rivals[member] = Some(busy);
+                Vote::Against
+            }
+            Ok(Standing::Gone(reason)) => Vote::Gone(reason),
+            Ok(Standing::Mismatch { .. }) => {
+                let message = "the name is in use there as another kind of lock";
+                self.failures[member] = Some(Error::new(ErrorKind::Mismatch, message));
+                Vote::Silent
+            }
+            Err(error) => {
+                seat.failed(&error);
+                self.failures[member] = Some(error);
+                Vote::Silent
+            }
+        };
+    }
+
+    fn silence(&mut self) {
+        let limit = self.core.round(self.claim.ttl);
+        for member in 0..self.votes.len() {
+            if self.votes[member] == Vote::Open {
+                let message = format!("no answer within {limit:?}");
+                self.failures[member] = Some(Error::new(ErrorKind::TimedOut, message).unknown());
+                self.votes[member] = Vote::Silent;
+            }
+        }
+    }
+
+    /// Gives back what members have granted or may have granted; in the background, for a member that hangs has to
+    /// answer first. A place in the queue of a member that somebody else holds stays: it is what wakes us.
+    fn give_back(&self) {
+        for seat in &self.core.seats {
+            let may_hold = match (&self.votes[seat.number], &self.failures[seat.number]) {
+                (Vote::For { .. } | Vote::Open, _) => true,
+                (Vote::Silent, Some(error)) => error.outcome() == Outcome::Unknown,
+                _ => false,
+            };
+            if may_hold {
+                self.core.release_later(seat, self.pass, self.claim);
+            }
+        }
+    }
+
+    /// Whether nobody has a majority, as far as was answered: those who tried have split the members.
+    fn is_split(&self) -> bool {
+        let against = self.rivals.iter().flatten();
+        let tags: Vec<Option<u32>> =
+            against.map(|busy| busy.holder.as_ref().map(|holder| holder.tag)).collect();
+        let unknown = self
+            .votes
+            .iter()
+            .filter(|vote| matches!(vote, Vote::Open | Vote::Silent | Vote::Gone(_)))
+            .count();
+        let most =
+            tags.iter().map(|tag| tags.iter().filter(|other| *other == tag).count()).max().unwrap_or(0);
+        most + unknown < majority(self.votes.len())
+    }
+
+    /// Who keeps the claim out: who holds most members.
+    fn busy(&self, is_split: bool) -> Busy {
+        let rivals: Vec<&Busy> = self.rivals.iter().flatten().collect();
+        let tag = |busy: &Busy| busy.holder.as_ref().map(|holder: &Contender| holder.tag);
+        let votes_of = |busy: &&&Busy| rivals.iter().filter(|other| tag(other) == tag(busy)).count();
+        let first = rivals.iter().max_by_key(votes_of).copied();
+        let recheck_in = match is_split {
+            true => self.core.env.jitter(SPLIT_PAUSE) + Duration::from_millis(1),
+            false => rivals.iter().map(|busy| busy.recheck_in).min().unwrap_or(self.claim.ttl / 3),
+        };
+        let ahead = rivals.iter().filter_map(|busy| busy.ahead).max();
+        Busy {
+            holder: first.and_then(|busy| busy.holder.clone()),
+            ahead: ahead.filter(|_| self.claim.queueing != Queueing::No),
+            recheck_in: recheck_in.min(self.claim.ttl / 3).max(Duration::from_millis(1)),
+        }
+    }
+
+    /// Names the state of every member.
+    fn no_quorum(&self) -> Error {
+        let states: Vec<String> = self.core.seats.iter().map(|seat| self.state_of(seat.number)).collect();
+        let known: Vec<&Error> = self.failures.iter().flatten().collect();
+        let error = self.core.no_quorum(&states);
+        let in_doubt = known.iter().any(|error| error.outcome() == Outcome::Unknown);
+        let held = self.votes.iter().any(|vote| matches!(vote, Vote::For { .. }));
+        if in_doubt || held { error.unknown() } else { error }
+    }
+
+    fn state_of(&self, member: usize) -> String {
+        let (seat, now) = (&self.core.seats[member], self.core.env.now());
+        let says = match (&self.votes[member], &self.failures[member]) {
+            (Vote::For { counts: true, .. }, _) => "granted".to_string(),
+            (Vote::For { counts: false, .. }, _) => seat.member(self.core.options.quarantine(), now).state,
+            (Vote::Against, _) => "held by somebody else".to_string(),
+            (Vote::Gone(reason), _) => reason.to_string(),
+            (_, Some(error)) => error.to_string(),
+            (_, None) => "not asked to the end".to_string(),
+        };
+        format!("{}: {says}", seat.url)
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Fan`]: the same call on several members. What is not waited for any more goes on in the background.
+
+use std::{future::poll_fn, task::Poll};
+
+use crate::{BoxFuture, Env};
+
+/// Calls under way, each with the number of its member.
+struct Calls<T>(Vec<(usize, BoxFuture<'static, T>)>);
+
+/// The same; when it is dropped, they go on in the background.
+pub(super) struct Fan<T: Send + 'static> {
+    env: Env,
+    calls: Calls<T>,
+}
+
+/// What came first.
+pub(super) enum Next<T> {
+    /// A member's answer.
+    Answer(usize, T),
+    /// Nothing is under way.
+    Empty,
+    /// The alarm.
+    Late,
+}
+
+impl<T> Calls<T> {
+    async fn next(&mut self, alarm: &mut BoxFuture<'static, ()>) -> Next<T> {
+        poll_fn(|context| {
+            for at in 0..self.0.len() {
+                if let Poll::Ready(answer) = self.0[at].1.as_mut().poll(context) {
+                    let (member, _) = self.0.swap_remove(at);
+                    return Poll::Ready(Next::Answer(member, answer));
+                }
+            }
+            match self.0.is_empty() {
+                true => Poll::Ready(Next::Empty),
+                false => alarm.as_mut().poll(context).map(|()| Next::Late),
+            }
+        })
+        .await
+    }
+
+    async fn rest(mut self, mut seen: impl FnMut(usize, T)) {
+        let mut never: BoxFuture<'static, ()> = Box::pin(std::future::pending());
+        while let Next::Answer(member, answer) = self.next(&mut never).await {
+            seen(member, answer);
+        }
+    }
+}
+
+impl<T: Send + 'static> Fan<T> {
+    pub(super) fn new(env: &Env) -> Self {
+        Fan { env: env.clone(), calls: Calls(Vec::new()) }
+    }
+
+    pub(super) fn add(&mut self, member: usize, call: BoxFuture<'static, T>) {
+        self.calls.0.push((member, call));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.0.is_empty()
+    }
+
+    /// The next answer, unless the alarm goes first. Every call is polled once before the alarm is looked at.
+    pub(super) async fn next(&mut self, alarm: &mut BoxFuture<'static, ()>) -> Next<T> {
+        self.calls.next(alarm).await
+    }
+
+    /// All answers that are still to come, in the order in which they come.
+    pub(super) fn rest(mut self, seen: impl FnMut(usize, T) + Send + 'static) -> BoxFuture<'static, ()> {
+        let calls = Calls(std::mem::take(&mut self.calls.0));
+        Box::pin(calls.rest(seen))
+    }
+}
+
+impl<T: Send + 'static> Drop for Fan<T> {
+    fn drop(&mut self) {
+        if !self.is_empty() {
+            let calls = Calls(std::mem::take(&mut self.calls.0));
+            self.env.spawn(calls.rest(|_, _| {}));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! [`Path`]: one ordered way to each member for what is asked of one claim.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::sync::{Mutex as Turn, MutexGuard as HeldTurn};
+
+use crate::{ClaimId, FencingToken};
+
+/// What is asked of one claim reaches each member in the order in which it was asked: a release never overtakes the
+/// request that it undoes, so no key is left over by a straggler.
+#[derive(Debug)]
+pub(super) struct Path {
+    turns: Vec<Turn<()>>,
+    proposal: Mutex<Option<FencingToken>>,
+    ended: AtomicBool,
+}
+
+impl Path {
+    /// The right to ask a member; in the order of the first polls.
+    pub(super) async fn turn(&self, member: usize) -> HeldTurn<'_, ()> {
+        self.turns[member].lock().await
+    }
+
+    /// The claim is being released: nothing is made for it any more.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// The token that is proposed for the claim: repeats that meet propose the same, or each would be granted another.
+    pub(super) fn propose(&self, proposal: Option<FencingToken>) -> Option<FencingToken> {
+        let mut kept = self.proposal.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = kept.or(proposal);
+        *kept
+    }
+
+    /// What was proposed has been used up by a try that failed.
+    pub(super) fn propose_anew(&self) {
+        *self.proposal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// The paths of all claims of which something is under way.
+#[derive(Debug)]
+pub(super) struct Paths {
+    members: usize,
+    open: Mutex<HashMap<ClaimId, Arc<Path>>>,
+}
+
+/// A path in use; it is forgotten with its last user.
+#[derive(Clone, Debug)]
+pub(super) struct Pass {
+    paths: Arc<Paths>,
+    id: ClaimId,
+    path: Option<Arc<Path>>,
+}
+
+impl Paths {
+    pub(super) fn new(members: usize) -> Arc<Paths> {
+        Arc::new(Paths { members, open: Mutex::default() })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<ClaimId, Arc<Path>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The path of a claim.
+    pub(super) fn of(self: &Arc<Self>, id: ClaimId) -> Pass {
+        let mut open = self.open();
+        let path = open.entry(id).or_insert_with(|| {
+            let turns = (0..self.members).map(|_| Turn::new(())).collect();
+            Arc::new(Path { turns, proposal: Mutex::default(), ended: AtomicBool::new(false) })
+        });
+        Pass { paths: self.clone(), id, path: Some(path.clone()) }
+    }
+}
+
+impl std::ops::Deref for Pass {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.path.as_ref().expect("it is taken out by drop alone")
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut open = self.paths.open();
+        drop(self.path.take());
+        // The map has the last one: nobody can get another while it is locked.
+        if open.get(&self.id).is_some_and(|path| Arc::strong_count(path) == 1) {
+            open.remove(&self.id);
+        }
+    }
+}

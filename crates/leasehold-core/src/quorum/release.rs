@@ -1,0 +1,77 @@
+//! Releasing on all members.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Core,
+    fan::{Fan, Next},
+    path::Pass,
+    seat::Seat,
+};
+use crate::{Claim, Release, Result, decide::votes::majority};
+
+/// How long to wait before a member that failed is asked again to release.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+impl Core {
+    /// Releases on all members and answers once a majority has. Those that hang go on in the background.
+    pub(super) async fn release(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
+        self.refuse_closed()?;
+        let pass = self.paths.of(claim.id);
+        pass.end();
+        let mut fan = Fan::new(&self.env);
+        for seat in &self.seats {
+            fan.add(seat.number, self.release_surely(seat, &pass, claim));
+        }
+        let mut alarm = self.env.sleep(self.options.node_timeout);
+        let needed = majority(self.seats.len());
+        let (mut released, mut nothing) = (0, 0);
+        let mut states: Vec<String> =
+            self.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect();
+        while released < needed && nothing < needed {
+            let Next::Answer(member, answer) = fan.next(&mut alarm).await else { break };
+            match answer {
+                Ok(Release::Released) => released += 1,
+                Ok(Release::NotHeld) => nothing += 1,
+                Err(error) => states[member] = format!("{}: {error}", self.seats[member].url),
+            }
+        }
+        match released + nothing >= needed {
+            true if released > 0 && nothing < needed => Ok(Release::Released),
+            true => Ok(Release::NotHeld),
+            false => Err(self.no_quorum(&states).unknown()),
+        }
+    }
+
+    /// Releases on one member; when that fails, again in the background until the hold would have ended by itself.
+    fn release_surely(
+        self: &Arc<Self>,
+        seat: &Arc<Seat>,
+        pass: &Pass,
+        claim: &Claim,
+    ) -> crate::BoxFuture<'static, Result<Release>> {
+        let first = seat.release(pass, claim.clone());
+        let (core, seat, pass, claim) = (self.clone(), seat.clone(), pass.clone(), claim.clone());
+        Box::pin(async move {
+            let answer = first.await;
+            if answer.is_err() {
+                core.release_later(&seat, &pass, &claim);
+            }
+            answer
+        })
+    }
+
+    /// Releases on one member in the background, again and again until it answers or the hold has ended by itself.
+    pub(super) fn release_later(self: &Arc<Self>, seat: &Arc<Seat>, pass: &Pass, claim: &Claim) {
+        let until = self.env.now() + claim.ttl + claim.lock_delay;
+        let mut next = seat.release(pass, claim.clone());
+        let (env, seat, pass, claim) = (self.env.clone(), seat.clone(), pass.clone(), claim.clone());
+        let mut ended = self.ended.subscribe();
+        self.env.spawn(async move {
+            while next.await.is_err() && env.now() < until && !*ended.borrow_and_update() {
+                env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
+                next = seat.release(&pass, claim.clone());
+            }
+        });
+    }
+}

@@ -1,0 +1,167 @@
+//! Renewing on all members, and making again what a minority has lost.
+
+use std::sync::Arc;
+
+use super::{
+    Core,
+    fan::{Fan, Next},
+    path::Pass,
+};
+use crate::{
+    BoxFuture, Claim, Intent, Queueing, Renewal, Result, Standing,
+    decide::votes::{self, Pledge, Renewed},
+};
+
+impl Core {
+    /// Renews and answers once a majority has answered for every claim.
+    pub(super) async fn renew(self: &Arc<Self>, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        if claims.is_empty() {
+            return Vec::new();
+        }
+        if self.refuse_closed().is_err() {
+            return claims.iter().map(|_| Err(self.closed())).collect();
+        }
+        let mut rounds = Renewals::begin(self, claims);
+        let decided = rounds.count().await;
+        let answers = decided.iter().map(|renewed| rounds.answer(*renewed)).collect();
+        rounds.repair_later(decided);
+        answers
+    }
+}
+
+/// One round of renewing.
+struct Renewals {
+    core: Arc<Core>,
+    claims: Arc<[Claim]>,
+    /// Taken before anything is asked: a release that comes later finds them, and nothing is made again after it.
+    passes: Vec<Pass>,
+    pledges: Vec<Vec<Pledge>>,
+    states: Vec<String>,
+    fan: Fan<Vec<Result<Renewal>>>,
+    alarm: BoxFuture<'static, ()>,
+}
+
+impl Renewals {
+    fn begin(core: &Arc<Core>, claims: &[Claim]) -> Self {
+        let claims: Arc<[Claim]> = claims.into();
+        let mut fan = Fan::new(&core.env);
+        for seat in &core.seats {
+            fan.add(seat.number, seat.renew(claims.clone()));
+        }
+        let shortest = claims.iter().map(|claim| claim.ttl).min().unwrap_or_default();
+        Renewals {
+            core: core.clone(),
+            passes: claims.iter().map(|claim| core.paths.of(claim.id)).collect(),
+            pledges: vec![vec![Pledge::Open; core.seats.len()]; claims.len()],
+            states: core.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect(),
+            claims,
+            fan,
+            alarm: core.env.sleep(core.round(shortest)),
+        }
+    }
+
+    async fn count(&mut self) -> Vec<Renewed> {
+        loop {
+            let decided: Vec<Renewed> = self.pledges.iter().map(|pledges| votes::renewed(pledges)).collect();
+            if !decided.contains(&Renewed::Open) {
+                return decided;
+            }
+            match self.fan.next(&mut self.alarm).await {
+                Next::Answer(member, answers) => self.note(member, answers),
+                Next::Empty | Next::Late => {
+                    let settle =
+                        |renewed: Renewed| if renewed == Renewed::Open { Renewed::NoQuorum } else { renewed };
+                    return decided.into_iter().map(settle).collect();
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, member: usize, answers: Vec<Result<Renewal>>) {
+        let seat = &self.core.seats[member];
+        let mut failure = None;
+        for (pledges, answer) in self.pledges.iter_mut().zip(answers) {
+            pledges[member] = match answer {
+                Ok(Renewal::Renewed { valid_for }) => Pledge::Kept(valid_for),
+                Ok(Renewal::Gone(reason)) => Pledge::Gone(reason),
+                Err(error) => {
+                    failure = Some(error);
+                    Pledge::Silent
+                }
+            };
+        }
+        self.states[member] = match &failure {
+            Some(error) => {
+                seat.failed(error);
+                format!("{}: {error}", seat.url)
+            }
+            None => format!("{}: answered", seat.url),
+        };
+        // Whoever answered too little has not answered.
+        for pledges in &mut self.pledges {
+            if pledges[member] == Pledge::Open {
+                pledges[member] = Pledge::Silent;
+            }
+        }
+    }
+
+    fn answer(&self, renewed: Renewed) -> Result<Renewal> {
+        match renewed {
+            Renewed::Kept(valid_for) => Ok(Renewal::Renewed { valid_for }),
+            Renewed::Gone(reason) => Ok(Renewal::Gone(reason)),
+            Renewed::Open | Renewed::NoQuorum => Err(self.core.no_quorum(&self.states).unknown()),
+        }
+    }
+
+    /// Those who answer late are listened to as well: what a minority has lost is made again there, because a majority
+    /// has just confirmed that it is held. Without it, one more loss would be the loss of the lock.
+    fn repair_later(self, decided: Vec<Renewed>) {
+        let is_kept = |at: usize| matches!(decided[at], Renewed::Kept(_));
+        let lost: Vec<(usize, usize)> = (0..self.claims.len())
+            .filter(|&at| is_kept(at))
+            .flat_map(|at| (0..self.core.seats.len()).map(move |member| (at, member)))
+            .filter(|&(at, member)| matches!(self.pledges[at][member], Pledge::Gone(_)))
+            .collect();
+        if lost.is_empty() && self.fan.is_empty() {
+            return;
+        }
+        let Renewals { core, claims, passes, fan, .. } = self;
+        for (at, member) in lost {
+            core.repair_later(&claims[at], &passes[at], member);
+        }
+        core.env.clone().spawn(fan.rest(move |member, answers: Vec<Result<Renewal>>| {
+            for (at, answer) in answers.iter().enumerate().take(claims.len()) {
+                if matches!(answer, Ok(Renewal::Gone(_))) && matches!(decided[at], Renewed::Kept(_)) {
+                    core.repair_later(&claims[at], &passes[at], member);
+                }
+            }
+        }));
+    }
+}
+
+impl Core {
+    fn repair_later(self: &Arc<Self>, claim: &Claim, pass: &Pass, member: usize) {
+        let seat = self.seats[member].clone();
+        // It lost a hold that others keep: it may have been restarted, or its clock moved.
+        self.look_later(&seat);
+        let claim = Claim {
+            intent: Intent::Hold,
+            queueing: Queueing::No,
+            fence_proposal: claim.fence_proposal.max(self.proposal()),
+            ..claim.clone()
+        };
+        let repair = seat.repair(pass, claim.clone());
+        self.env.spawn(async move {
+            match repair.await {
+                Ok(None) => {}
+                Ok(Some(Standing::Granted(_))) => {
+                    tracing::info!(lock = %claim.name, node = %seat.url, "a member had lost the lock and has it again");
+                }
+                Ok(Some(_)) => {
+                    tracing::warn!(lock = %claim.name, node = %seat.url, "a member has given the lock to somebody else");
+                }
+                Err(error) => tracing::debug!(lock = %claim.name, node = %seat.url, %error, "no repair"),
+            }
+        });
+    }
+}

@@ -1,0 +1,141 @@
+//! [`AnyMember`]: woken by the members.
+
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+
+use super::{
+    Core,
+    fan::{Fan, Next},
+};
+use crate::{BoxFuture, Env, Error, ErrorKind, Interest, LockName, Result, Wake, decide::votes::majority};
+
+/// News of one member alone are held back for so long at most: the others are about to say the same, and who asks before
+/// they have seen it is refused by them.
+const GATHER: Duration = Duration::from_millis(4);
+
+impl Core {
+    /// Subscribes at all members and answers once a majority has it, a moment later: a member that hangs is not listened to.
+    pub(super) async fn watch(
+        self: &Arc<Self>,
+        name: &LockName,
+        interest: Interest,
+    ) -> Result<Box<dyn Wake>> {
+        self.refuse_closed()?;
+        let mut fan = Fan::new(&self.env);
+        for seat in &self.seats {
+            let (store, name) = (seat.store.clone(), name.clone());
+            fan.add(seat.number, Box::pin(async move { store.watch(&name, interest).await }));
+        }
+        let mut alarm = self.env.sleep(self.options.node_timeout);
+        let mut states: Vec<String> =
+            self.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect();
+        let mut wakes = Vec::new();
+        let needed = majority(self.seats.len());
+        loop {
+            match fan.next(&mut alarm).await {
+                Next::Answer(_, Ok(wake)) => {
+                    wakes.push(wake);
+                    if wakes.len() == needed {
+                        // The others have a moment more.
+                        alarm = self.env.sleep(GATHER);
+                    }
+                }
+                Next::Answer(member, Err(error)) => {
+                    states[member] = format!("{}: {error}", self.seats[member].url)
+                }
+                Next::Empty | Next::Late => break,
+            }
+        }
+        match wakes.len() >= needed {
+            true => Ok(Box::new(AnyMember { env: self.env.clone(), needed, wakes, rung: 0 })),
+            false => Err(self.no_quorum(&states)),
+        }
+    }
+}
+
+/// The bells of the members that could be subscribed at.
+struct AnyMember {
+    env: Env,
+    needed: usize,
+    wakes: Vec<Box<dyn Wake>>,
+    /// Members, by bit, whose news have come and were not answered yet.
+    rung: u64,
+}
+
+impl Wake for AnyMember {
+    fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.ring(None).await?;
+            if (self.rung.count_ones() as usize) < self.needed {
+                let gather = self.env.sleep(GATHER / 4 + self.env.jitter(GATHER - GATHER / 4));
+                self.ring(Some(gather)).await?;
+            }
+            self.rung = 0;
+            Ok(())
+        })
+    }
+}
+
+impl AnyMember {
+    /// Without an alarm: until anybody has rung. With one: until enough have, or it goes.
+    async fn ring(&mut self, mut alarm: Option<BoxFuture<'static, ()>>) -> Result<()> {
+        let enough = if alarm.is_some() { self.needed } else { 1 };
+        let (rung, wakes) = (&mut self.rung, &mut self.wakes);
+        if rung.count_ones() as usize >= enough {
+            return Ok(());
+        }
+        let broken = {
+            let mut waits: Vec<_> = wakes.iter_mut().map(|wake| wake.wait()).collect();
+            poll_fn(|context| {
+                for (at, wait) in waits.iter_mut().enumerate().filter(|(at, _)| *at < 64) {
+                    if *rung & (1 << at) != 0 {
+                        continue;
+                    }
+                    match wait.as_mut().poll(context) {
+                        Poll::Ready(Ok(())) => *rung |= 1 << at,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Some((at, error))),
+                        Poll::Pending => {}
+                    }
+                }
+                if rung.count_ones() as usize >= enough {
+                    return Poll::Ready(None);
+                }
+                match &mut alarm {
+                    Some(alarm) => alarm.as_mut().poll(context).map(|()| None),
+                    None => Poll::Pending,
+                }
+            })
+            .await
+        };
+        let Some((at, error)) = broken else { return Ok(()) };
+        drop(self.wakes.swap_remove(at));
+        self.rung = 0;
+        match self.wakes.len() >= self.needed {
+            // The others are listened to; what they said meanwhile is asked for.
+            true => {
+                self.rung = (1 << self.needed) - 1;
+                Ok(())
+            }
+            false => Err(Error::new(ErrorKind::NoQuorum, format!("too few members wake us: {error}"))),
+        }
+    }
+}
+
+/// Looks at a member whenever it says that holds may have been lost, and passes that on.
+pub(super) async fn follow_upsets(core: std::sync::Weak<Core>, member: usize) {
+    let mut seen = 0;
+    loop {
+        let Some((store, mut ended)) =
+            core.upgrade().map(|core| (core.seats[member].store.clone(), core.ended.subscribe()))
+        else {
+            return;
+        };
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(|ended| *ended) => return,
+            () = store.upset(&mut seen) => {}
+        }
+        let Some(core) = core.upgrade() else { return };
+        core.look_later(&core.seats[member]);
+        core.upsets.send_modify(|count| *count += 1);
+    }
+}
