@@ -159,7 +159,10 @@ impl Store for Quorum {
     fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
         Box::pin(async move {
             let core = self.core();
-            let all = core.gather(|store| Box::pin(async move { store.vitals().await })).await?;
+            let ask = |store: Arc<dyn Store>| -> BoxFuture<'static, Result<Vitals>> {
+                Box::pin(async move { store.vitals().await })
+            };
+            let all = core.gather(ask, |_| true).await?;
             let mut servers: Vec<&str> = all.iter().map(|vitals| &*vitals.server).collect();
             servers.sort_unstable();
             let mut calendars: Vec<u64> = all.iter().map(|vitals| vitals.wall_us).collect();

@@ -230,6 +230,10 @@ impl Node {
             Error::new(ErrorKind::Unreachable, "the runtime cannot connect: is its I/O enabled?")
                 .source(source)
         })??;
+        if let Some(enrolment) = self.dial.enrolment() {
+            // A restart breaks connections: here is where it is noticed that a server may have forgotten.
+            enrolment.introduce(&mut connection.clone()).await?;
+        }
         let heard = Arc::new(AtomicU64::new(self.env.now().nanos()));
         Ok(Live { connection, number: NUMBERS.fetch_add(1, Ordering::Relaxed), heard, ended })
     }
@@ -287,7 +291,7 @@ impl Live {
     }
 }
 
-fn as_reply(value: Value) -> Reply {
+pub(crate) fn as_reply(value: Value) -> Reply {
     match value {
         Value::ServerError(error) => Err(Refusal::of_server(&error)),
         value => Ok(value),

@@ -15,6 +15,7 @@ use redis::{
 };
 
 use crate::{
+    enrol::Enrolment,
     options::{Endpoint, Protocol, RedisOptions},
     refusal::Refusal,
 };
@@ -25,6 +26,7 @@ pub(crate) struct Dial {
     tls: bool,
     ca: Option<Vec<u8>>,
     timeout: Duration,
+    enrolment: Option<Enrolment>,
     /// Set when a server did not know RESP3, or when it is not wanted.
     resp2: AtomicBool,
     /// Where and over what a client of the caller's connects.
@@ -56,6 +58,7 @@ impl Dial {
             tls: options.tls,
             ca: ca.transpose()?,
             timeout: options.timeout,
+            enrolment: options.electorate.map(Enrolment::new),
             resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
             #[cfg(feature = "redis-1")]
             given: None,
@@ -71,9 +74,15 @@ impl Dial {
             tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
             ca: None,
             timeout: options.timeout,
+            enrolment: options.electorate.map(Enrolment::new),
             resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
             given: Some(info.clone()),
         }
+    }
+
+    /// What a server is told that is a member of a quorum.
+    pub(crate) fn enrolment(&self) -> Option<&Enrolment> {
+        self.enrolment.as_ref()
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -92,6 +101,7 @@ impl Dial {
             tls: self.tls,
             ca: self.ca.clone(),
             timeout: self.timeout,
+            enrolment: None,
             resp2: AtomicBool::new(true),
             #[cfg(feature = "redis-1")]
             given: None,

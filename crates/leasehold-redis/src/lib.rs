@@ -6,6 +6,7 @@ mod connection;
 mod dial;
 mod dialect;
 mod doctor;
+mod enrol;
 mod keys;
 mod list;
 mod listener;
@@ -25,5 +26,5 @@ mod vitals;
 mod wake;
 
 pub use leasehold_core::{Finding, Severity};
-pub use options::{Dialect, Endpoint, Protocol, RedisOptions, Servers};
+pub use options::{Dialect, Electorate, Endpoint, Protocol, RedisOptions, Servers};
 pub use store::RedisStore;

@@ -72,6 +72,15 @@ pub enum Protocol {
     Resp2,
 }
 
+/// That the server is one of several that vote: a member of a [`Quorum`](leasehold_core::Quorum).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Electorate {
+    /// How many members there are. A server that was told another number is refused.
+    pub members: u32,
+    /// The longest time to live of a hold. A server that was told another one is refused.
+    pub longest_lease: Duration,
+}
+
 /// Which servers, as whom, and on what terms. `Debug` shows no password.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -96,6 +105,8 @@ pub struct RedisOptions {
     pub timeout: Duration,
     /// How many replicas must have confirmed a grant or a renewal before it counts.
     pub min_replicas: u32,
+    /// Keep account of what the server may have forgotten, so that it can vote.
+    pub electorate: Option<Electorate>,
     /// Refuse a server whose configuration can lose locks, instead of warning.
     pub strict: bool,
     /// What errors and `inspect` call the store: a URL without secrets.
@@ -124,6 +135,7 @@ impl RedisOptions {
             protocol: Protocol::Newest,
             timeout: Duration::from_secs(2),
             min_replicas: 0,
+            electorate: None,
             strict: false,
             url,
         }
@@ -147,6 +159,14 @@ impl RedisOptions {
         }
         if matches!(&self.servers, Servers::Cluster(_)) && self.database != 0 {
             return invalid("a Cluster has database 0 and no other", "leave the number out");
+        }
+        if self.electorate.is_some()
+            && (self.dialect != Dialect::Native || matches!(&self.servers, Servers::Cluster(_)))
+        {
+            return invalid(
+                "a member of a quorum speaks the native dialect and is no Cluster",
+                "a Cluster's nodes share what they lose: name independent servers",
+            );
         }
         let none = match &self.servers {
             Servers::Single(_) => false,

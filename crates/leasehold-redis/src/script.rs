@@ -13,7 +13,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    fn new(text: &str) -> Script {
+    pub(crate) fn new(text: &str) -> Script {
         let text = text.replacen(INCLUDE, PRELUDE, 1);
         let hash = redis::Script::new(&text).get_hash().to_string();
         Script { text, hash }

@@ -11,6 +11,7 @@ use crate::{
     connection::Node,
     dial::Dial,
     dialect::{native, plain},
+    enrol,
     keys::Keys,
     list,
     options::{Dialect, RedisOptions, Servers},
@@ -79,6 +80,19 @@ impl RedisStore {
         Ok(store)
     }
 
+    /// Gives a member of a quorum its vote at once, although it has only just come up or was emptied: whoever calls this
+    /// vouches that nobody can hold anything on it, as on a server that is new.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a store that is no member; those of the server.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves it done or not done.
+    pub async fn vouch(&self) -> Result<()> {
+        let vouched = vitals::vouch(&self.session).await;
+        vouched.map_err(|error| error.verb("vouch").store(&*self.session.options.url))
+    }
+
     fn over(options: RedisOptions, dial: Arc<Dial>, env: Env) -> Self {
         let upsets = Upsets::default();
         let topology: Arc<dyn Topology> = match &options.servers {
@@ -128,7 +142,9 @@ impl RedisStore {
     async fn claim_native(&self, claim: &Claim, keys: &Keys) -> Result<(Standing, bool)> {
         let session = &self.session;
         let inbox = session.inbox(keys.slot());
-        let call = native::claim(&session.scripts.claim, keys, claim, &inbox, &session.voice());
+        let marker = session.options.electorate.map(enrol::unknown_run);
+        let call =
+            native::claim(&session.scripts.claim, keys, claim, &inbox, &session.voice(), marker.as_deref());
         let timeout = session.options.timeout;
         let (value, have) = session.run_confirmed(keys, &session.scripts.claim, call, timeout).await?;
         let (standing, is_foreign) = native::read_claim(value)?;
@@ -304,7 +320,7 @@ fn capability(options: &RedisOptions) -> Capability {
         detach: true,
         notes: is_native,
         lock_delay: is_native,
-        votes: false,
+        votes: options.electorate.is_some(),
         ttl_min: Duration::from_millis(50),
         ttl_max: Duration::from_secs(3600 * 24 * 365),
         drift: Drift::TWO_CLOCKS,

@@ -5,29 +5,61 @@ use std::{sync::Arc, time::Duration};
 use leasehold_core::{Error, ErrorKind, Result, Vitals};
 use redis::{Value, cmd};
 
-use crate::{connection::Node, reply, safety::masters, session::Session};
+use crate::{connection::Node, enrol::MARKER, reply, safety::masters, script::Script, session::Session};
 
 /// Asks the server; of a Cluster, the first master.
 pub(crate) async fn vitals(session: &Session) -> Result<Vitals> {
     session.refuse_closed()?;
-    let none = || Error::new(ErrorKind::Unreachable, "there is no master to ask");
-    let node = masters(session).await?.into_iter().next().ok_or_else(none)?;
-    ask(&node, session.options.timeout).await
+    ask(&*first_master(session).await?, session.options.electorate.is_some(), session.options.timeout).await
 }
 
-async fn ask(node: &Node, limit: Duration) -> Result<Vitals> {
-    let (mut server, mut replication) = (cmd("INFO"), cmd("INFO"));
+/// Gives a member its vote at once.
+pub(crate) async fn vouch(session: &Session) -> Result<()> {
+    session.refuse_closed()?;
+    let script = Script::new(include_str!("../scripts/member/vouch.lua"));
+    let calls = [script.load(), script.call([MARKER].into_iter())];
+    let mut replies = first_master(session).await?.call(&calls, session.options.timeout).await?;
+    match replies.pop() {
+        Some(Ok(Value::Int(1))) => Ok(()),
+        Some(Err(refusal)) => Err(refusal.into_error()),
+        _ => Err(Error::new(ErrorKind::Unsupported, "it is no member of a quorum")),
+    }
+}
+
+async fn first_master(session: &Session) -> Result<Arc<Node>> {
+    let none = || Error::new(ErrorKind::Unreachable, "there is no master to ask");
+    masters(session).await?.into_iter().next().ok_or_else(none)
+}
+
+async fn ask(node: &Node, is_member: bool, limit: Duration) -> Result<Vitals> {
+    let (mut server, mut replication, mut marker) = (cmd("INFO"), cmd("INFO"), cmd("GET"));
     server.arg("server");
     replication.arg("replication");
-    let mut replies = node.call(&[server, replication, cmd("TIME")], limit).await?.into_iter();
+    marker.arg(MARKER);
+    let mut questions = vec![server, replication, cmd("TIME")];
+    if is_member {
+        questions.push(marker);
+    }
+    let mut replies = node.call(&questions, limit).await?.into_iter();
     let mut next = || replies.next().unwrap_or(Ok(Value::Nil)).map_err(crate::refusal::Refusal::into_error);
-    let (server, replication, time) = (lines(&next()?)?, lines(&next()?)?, next()?);
+    let (server, replication, wall_us) = (lines(&next()?)?, lines(&next()?)?, clock_us(next()?)?);
+    let remembers_for = match is_member {
+        true => remembered(&lines(&next()?)?, wall_us),
+        false => Duration::MAX,
+    };
     Ok(Vitals {
         server: field(&server, "run_id").unwrap_or_default().into(),
         lineage: field(&replication, "master_replid").map(Arc::from),
-        remembers_for: Duration::MAX,
-        wall_us: clock_us(time)?,
+        remembers_for,
+        wall_us,
     })
+}
+
+/// For how long nothing was forgotten, by the marker; without one, everything may be.
+fn remembered(marker: &str, wall_us: u64) -> Duration {
+    let since_ms = marker.split(' ').next().and_then(|since| since.parse::<u64>().ok());
+    since_ms
+        .map_or(Duration::ZERO, |since_ms| Duration::from_millis((wall_us / 1000).saturating_sub(since_ms)))
 }
 
 fn lines(value: &Value) -> Result<String> {

@@ -9,6 +9,9 @@ use leasehold_testkit::redis::{Cluster, Replicated, Sentinels, Server};
 mod common;
 
 async fn open(env: Env, words: String) -> Result<Arc<dyn Store>> {
+    if let Some(ports) = words.strip_prefix("redlock=") {
+        return Ok(Arc::new(common::redlock(&env, ports, common::LONGEST)?));
+    }
     Ok(Arc::new(common::open(env, words).await?))
 }
 
@@ -19,6 +22,8 @@ struct Servers {
     replicated: Replicated,
     sentinels: Sentinels,
     cluster: Cluster,
+    three: Vec<Server>,
+    five: Vec<Server>,
 }
 
 impl Servers {
@@ -26,7 +31,9 @@ impl Servers {
         let single = Server::builder().unix_socket().user(common::LEAST_RIGHTS).start()?;
         let secure = Server::builder().tls().start()?;
         let (replicated, sentinels) = (Replicated::start(2)?, Sentinels::start()?);
-        Ok(Servers { single, secure, replicated, sentinels, cluster: Cluster::start()? })
+        let several = |count| (0..count).map(|_| Server::start()).collect::<leasehold_testkit::Result<_>>();
+        let (cluster, three, five) = (Cluster::start()?, several(3)?, several(5)?);
+        Ok(Servers { single, secure, replicated, sentinels, cluster, three, five })
     }
 
     /// A label and the words that [`common::options`] reads.
@@ -47,6 +54,8 @@ impl Servers {
             ("sentinel", sentinel),
             ("cluster", cluster.clone()),
             ("cluster_resp2", format!("{cluster} resp2")),
+            ("redlock_3", format!("redlock={}", ports(self.three.iter()))),
+            ("redlock_5", format!("redlock={}", ports(self.five.iter()))),
             ("plain", format!("{single} plain")),
             ("plain_resp2", format!("{single} plain resp2")),
             ("plain_cluster", format!("{cluster} plain")),
@@ -58,12 +67,22 @@ fn ports<'a>(servers: impl Iterator<Item = &'a Server>) -> String {
     servers.map(|server| server.port().to_string()).collect::<Vec<_>>().join(",")
 }
 
+/// They have just been started for us.
+fn vouch(env: &Env, servers: &Servers) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for members in [&servers.three, &servers.five] {
+        let vouched = runtime.block_on(common::vouch(env, &ports(members.iter()), common::LONGEST));
+        vouched.unwrap_or_else(|error| panic!("{error:?}"));
+    }
+}
+
 fn main() -> ExitCode {
     let env = common::env();
     if let Ok(words) = std::env::var(process::TAKER) {
         return process::taker(&env, open(env.clone(), words));
     }
     let servers = Servers::start().unwrap_or_else(|error| panic!("{error}"));
+    vouch(&env, &servers);
     let fixtures = servers.ways().into_iter().map(|(label, words)| {
         let (taken, env) = (words.clone(), env.clone());
         let fixture = Fixture::new(env.clone(), move || open(env.clone(), words.clone()));

@@ -13,8 +13,8 @@ use crate::{
     decide::votes::{self, Decision, Vote, majority},
 };
 
-/// How often a claim that must not wait is tried again when nobody got a majority.
-const SPLITS_MAX: u32 = 4;
+/// How often a claim is tried again when those who tried have split the members, and nobody has a majority.
+const SPLITS_MAX: u32 = 10;
 /// For how long rivals that split the members keep away, at random, at most: clearly longer than asking takes.
 const SPLIT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -31,30 +31,29 @@ impl Core {
             if let Decision::Granted { fence, valid_for } = decision {
                 return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
             }
-            if claim.intent == Intent::Hold {
+            let makes_holds = claim.intent == Intent::Hold;
+            let is_split = decision == Decision::Contended && makes_holds && ballot.is_split();
+            let tries_again = is_split && splits < SPLITS_MAX;
+            // Of those who split the members one goes on with what it has, and the others make room for it: at random
+            // alone, a crowd would split again and again.
+            let insists = tries_again && ballot.comes_first();
+            if makes_holds && !insists {
                 ballot.give_back();
-            }
-            match decision {
-                Decision::Gone(reason) => return Ok(Standing::Gone(reason)),
-                Decision::Contended => {}
-                _ => return Err(ballot.no_quorum()),
-            }
-            let is_split = ballot.is_split();
-            if claim.queueing == Queueing::No
-                && claim.intent == Intent::Hold
-                && is_split
-                && splits < SPLITS_MAX
-            {
-                splits += 1;
                 pass.propose_anew();
-                self.env.sleep(self.env.jitter(SPLIT_PAUSE)).await;
+            }
+            if tries_again {
+                splits += 1;
+                let pause = if insists { SPLIT_PAUSE / 8 } else { SPLIT_PAUSE };
+                self.env.sleep(self.env.jitter(pause)).await;
                 continue;
             }
             let busy = ballot.busy(is_split);
-            return Ok(match claim.queueing {
-                Queueing::No => Standing::Held(busy),
-                _ => Standing::Waiting(busy),
-            });
+            return match decision {
+                Decision::Gone(reason) => Ok(Standing::Gone(reason)),
+                Decision::Contended if claim.queueing == Queueing::No => Ok(Standing::Held(busy)),
+                Decision::Contended => Ok(Standing::Waiting(busy)),
+                _ => Err(ballot.no_quorum()),
+            };
         }
     }
 
@@ -190,19 +189,29 @@ impl<'a> Ballot<'a> {
         }
     }
 
-    /// Whether nobody has a majority, as far as was answered: those who tried have split the members.
+    /// Whether nobody has a majority, as far as was answered. Who has one has the same token at each of its members; who
+    /// has different ones has come and gone while we asked.
     fn is_split(&self) -> bool {
         let against = self.rivals.iter().flatten();
-        let tags: Vec<Option<u32>> =
-            against.map(|busy| busy.holder.as_ref().map(|holder| holder.tag)).collect();
+        let holds: Vec<_> = against
+            .map(|busy| busy.holder.as_ref().map(|holder| (holder.tag, holder.stance, holder.fence)))
+            .collect();
         let unknown = self
             .votes
             .iter()
             .filter(|vote| matches!(vote, Vote::Open | Vote::Silent | Vote::Gone(_)))
             .count();
         let most =
-            tags.iter().map(|tag| tags.iter().filter(|other| *other == tag).count()).max().unwrap_or(0);
+            holds.iter().map(|hold| holds.iter().filter(|other| *other == hold).count()).max().unwrap_or(0);
         most + unknown < majority(self.votes.len())
+    }
+
+    /// Whether it is before all rivals that were seen, in an order that all of them see alike.
+    fn comes_first(&self) -> bool {
+        let mine = Contender::tag_of(self.claim.id);
+        let holders = self.rivals.iter().flatten().filter_map(|busy| busy.holder.as_ref());
+        holders.clone().all(|holder| holder.mode.is_some() && holder.tag < mine)
+            && self.votes.iter().any(|vote| matches!(vote, Vote::For { .. }))
     }
 
     /// Who keeps the claim out: who holds most members.

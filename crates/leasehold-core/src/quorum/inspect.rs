@@ -7,7 +7,7 @@ use super::{
     fan::{Fan, Next},
 };
 use crate::{
-    BoxFuture, Contender, FencingToken, LockName, Result, Snapshot, Stance,
+    BoxFuture, Contender, Error, FencingToken, LockName, Result, Snapshot, Stance,
     decide::votes::{completed, majority},
 };
 
@@ -16,10 +16,11 @@ const GRACE: Duration = Duration::from_millis(5);
 
 impl Core {
     /// Asks all members and answers what those say that answer in time; too few are an error. Once there are enough, the
-    /// others have as much time again.
+    /// others have as much time again, and more if what they say matters.
     pub(super) async fn gather<T: Send + 'static>(
         self: &Arc<Self>,
         ask: impl Fn(Arc<dyn crate::Store>) -> BoxFuture<'static, Result<T>>,
+        is_clear: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>> {
         self.refuse_closed()?;
         let mut fan = Fan::new(&self.env);
@@ -28,23 +29,29 @@ impl Core {
         }
         let begin = self.env.now();
         let mut alarm = self.env.sleep(self.options.node_timeout);
-        let (mut count, needed) = (0, majority(self.seats.len()));
-        let mut answers: Vec<Option<T>> = self.seats.iter().map(|_| None).collect();
+        let needed = majority(self.seats.len());
+        let (mut answers, mut is_grace) = (Vec::new(), false);
         let mut states: Vec<String> =
             self.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect();
-        while let Next::Answer(member, answer) = fan.next(&mut alarm).await {
-            match answer {
-                Ok(answer) => {
-                    answers[member] = Some(answer);
-                    count += 1;
-                    if count == needed {
+        loop {
+            match fan.next(&mut alarm).await {
+                Next::Answer(_, Ok(answer)) => {
+                    answers.push(answer);
+                    if answers.len() == needed {
+                        is_grace = true;
                         alarm = self.env.sleep(self.env.now().since(begin).max(GRACE));
                     }
                 }
-                Err(error) => states[member] = format!("{}: {error}", self.seats[member].url),
+                Next::Answer(member, Err(error)) => {
+                    states[member] = format!("{}: {error}", self.seats[member].url);
+                }
+                Next::Late if is_grace && !is_clear(&answers) => {
+                    is_grace = false;
+                    alarm = self.env.sleep_until(begin + self.options.node_timeout);
+                }
+                Next::Empty | Next::Late => break,
             }
         }
-        let answers: Vec<T> = answers.into_iter().flatten().collect();
         match answers.len() >= needed {
             true => Ok(answers),
             false => Err(self.no_quorum(&states)),
@@ -53,79 +60,97 @@ impl Core {
 
     pub(super) async fn inspect(self: &Arc<Self>, name: &LockName) -> Result<Snapshot> {
         self.introduced().await?;
-        let shown = self
-            .gather(|store| {
-                let name = name.clone();
-                Box::pin(async move { store.inspect(&name).await })
-            })
-            .await?;
-        Ok(self.merge(name, shown))
+        let ask = |store: Arc<dyn crate::Store>| -> BoxFuture<'static, Result<Snapshot>> {
+            let name = name.clone();
+            Box::pin(async move { store.inspect(&name).await })
+        };
+        let shown = self.gather(ask, |shown| self.is_clear(shown)).await?;
+        let answered = shown.len();
+        Ok(self.merge(name, shown, answered))
     }
 
     pub(super) async fn list(self: &Arc<Self>, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        let lists = self
-            .gather(|store| {
-                let prefix = prefix.to_string();
-                Box::pin(async move { store.list(&prefix, limit).await })
-            })
-            .await?;
-        // Behind the end of a list that was cut off, that member may have more.
-        let cut = |list: &Vec<Snapshot>| {
-            (list.len() >= limit).then(|| list.last().map(|last| last.name.clone())).flatten()
+        let ask = |store: Arc<dyn crate::Store>| -> BoxFuture<'static, Result<Vec<Snapshot>>> {
+            let prefix = prefix.to_string();
+            Box::pin(async move { store.list(&prefix, limit).await })
         };
-        let end = lists.iter().filter_map(cut).min();
-        let mut by_name: BTreeMap<LockName, Vec<Snapshot>> = BTreeMap::new();
-        for snapshot in lists.into_iter().flatten() {
-            if end.as_ref().is_none_or(|end| snapshot.name <= *end) {
-                by_name.entry(snapshot.name.clone()).or_default().push(snapshot);
-            }
-        }
-        let merged = by_name.into_iter().map(|(name, shown)| self.merge(&name, shown));
+        let is_clear = |lists: &[Vec<Snapshot>]| {
+            let by_name = by_name(lists.to_vec(), limit);
+            by_name.into_values().all(|shown| {
+                let strict = self.of_majority(&shown, self.seats.len());
+                tags(&strict) == tags(&self.of_majority(&shown, lists.len()))
+            })
+        };
+        let lists = self.gather(ask, is_clear).await?;
+        let answered = lists.len();
+        let merged =
+            by_name(lists, limit).into_iter().map(|(name, shown)| self.merge(&name, shown, answered));
         Ok(merged.filter(|it| !it.holders.is_empty() || !it.waiters.is_empty()).take(limit).collect())
     }
 
     pub(super) async fn force_release(self: &Arc<Self>, name: &LockName) -> Result<Vec<Contender>> {
-        let before = self.inspect(name).await?;
-        let evicted = self
-            .gather(|store| {
-                let name = name.clone();
-                Box::pin(async move { store.force_release(&name).await })
+        let ask = |store: Arc<dyn crate::Store>| -> BoxFuture<'static, Result<Snapshot>> {
+            let name = name.clone();
+            Box::pin(async move {
+                let holders = store.force_release(&name).await?;
+                Ok(Snapshot { name, holders, waiters: Vec::new(), fence: None, members: Vec::new() })
             })
-            .await
-            .map_err(crate::Error::unknown)?;
-        let (holders, _) =
-            self.of_majority(evicted.into_iter().map(|evicted| (evicted, Vec::new())).collect());
-        // Whoever ended in between was not thrown out; whoever came in between was.
-        let known = before.holders.into_iter().filter(|holder| holders.iter().any(|it| it.tag == holder.tag));
-        let mut thrown_out: Vec<Contender> = known.collect();
-        let is_new = |holder: &Contender| thrown_out.iter().all(|it| it.tag != holder.tag);
-        let new: Vec<Contender> = holders.iter().filter(|holder| is_new(holder)).cloned().collect();
-        thrown_out.extend(new);
-        Ok(thrown_out)
+        };
+        let evicted = self.gather(ask, |evicted| self.is_clear(evicted)).await.map_err(Error::unknown)?;
+        Ok(self.of_majority(&evicted, evicted.len()).0)
+    }
+
+    /// Whether those that have not answered cannot change who holds and waits.
+    fn is_clear(&self, shown: &[Snapshot]) -> bool {
+        tags(&self.of_majority(shown, self.seats.len())) == tags(&self.of_majority(shown, shown.len()))
     }
 
     /// What a majority shows. Whoever has a minority holds nothing.
-    fn merge(&self, name: &LockName, shown: Vec<Snapshot>) -> Snapshot {
-        let counters: Vec<Option<FencingToken>> = shown.iter().map(|snapshot| snapshot.fence).collect();
-        let (holders, waiters) =
-            self.of_majority(shown.into_iter().map(|it| (it.holders, it.waiters)).collect());
+    fn merge(&self, name: &LockName, shown: Vec<Snapshot>, answered: usize) -> Snapshot {
+        let (holders, waiters) = self.of_majority(&shown, answered);
+        let mut counters: Vec<Option<FencingToken>> = shown.iter().map(|snapshot| snapshot.fence).collect();
+        counters.resize(answered, None);
         let fence = completed(counters, self.seats.len()).max(holders.iter().filter_map(|it| it.fence).max());
         Snapshot { name: name.clone(), holders, waiters, fence, members: self.members() }
     }
 
-    fn of_majority(&self, shown: Vec<(Vec<Contender>, Vec<Contender>)>) -> (Vec<Contender>, Vec<Contender>) {
-        // Those that did not answer may be among them.
-        let missing = self.seats.len().saturating_sub(shown.len());
+    /// Those that did not answer may be among those that show somebody.
+    fn of_majority(&self, shown: &[Snapshot], answered: usize) -> Seen {
+        let missing = self.seats.len().saturating_sub(answered);
         let needed = majority(self.seats.len()).saturating_sub(missing).max(1);
-        let (holders, waiters): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
-        (agreed(holders, needed), agreed(waiters, needed))
+        let agreed =
+            |part: fn(&Snapshot) -> &Vec<Contender>| agreed(shown.iter().flat_map(part).cloned(), needed);
+        (agreed(|snapshot| &snapshot.holders), agreed(|snapshot| &snapshot.waiters))
     }
 }
 
+/// Those who hold, and those who wait.
+type Seen = (Vec<Contender>, Vec<Contender>);
+
+fn tags(seen: &Seen) -> Vec<u32> {
+    seen.0.iter().chain(&seen.1).map(|contender| contender.tag).collect()
+}
+
+/// What each member that answered shows of each name. Behind the end of a list that was cut off, its member may have
+/// more.
+fn by_name(lists: Vec<Vec<Snapshot>>, limit: usize) -> BTreeMap<LockName, Vec<Snapshot>> {
+    let cut = |list: &Vec<Snapshot>| {
+        (list.len() >= limit).then(|| list.last().map(|last| last.name.clone())).flatten()
+    };
+    let end = lists.iter().filter_map(cut).min();
+    let mut by_name: BTreeMap<LockName, Vec<Snapshot>> = BTreeMap::new();
+    for snapshot in lists.into_iter().flatten() {
+        if end.as_ref().is_none_or(|end| snapshot.name <= *end) {
+            by_name.entry(snapshot.name.clone()).or_default().push(snapshot);
+        }
+    }
+    by_name
+}
+
 /// Those whom `needed` members show in one stance, in the order of the first member that shows them.
-fn agreed(shown: Vec<Vec<Contender>>, needed: usize) -> Vec<Contender> {
+fn agreed(shown: impl Iterator<Item = Contender>, needed: usize) -> Vec<Contender> {
     let mut groups: Vec<Vec<Contender>> = Vec::new();
-    for contender in shown.into_iter().flatten() {
+    for contender in shown {
         let same = |group: &&mut Vec<Contender>| {
             group[0].tag == contender.tag
                 && (group[0].stance == Stance::Delaying) == (contender.stance == Stance::Delaying)

@@ -1,11 +1,12 @@
 -- Purpose: claims a lock: grants it, or says who has it and for how long, in one call.
 --
--- KEYS: the eight of prelude.lua.
+-- KEYS: the eight of prelude.lua; of a member of a quorum also 9, the marker of enrol.lua.
 -- ARGV: 1 claim id, 2 mode (x alone, s shared, p permits), 3 take, 4 of, 5 queueing (n none, b barging, f fair),
 --   6 ttl ms, 7 lock-delay ms, 8 intent (h hold, a amend), 9 least token or 0, 10 slack of the token's clock in us,
 --   11 inbox or empty, 12 PUBLISH or SPUBLISH, 13 `1` if that answers all receivers, 14 channel of changes,
---   15 least token of a new grant or 0, 16 note (may be missing)
--- Reply: {0, token, valid for ms} granted · {1, recheck in ms, ahead, holder or false} waiting ·
+--   15 least token of a new grant or 0, 16 a marker without its time, for a member that
+--   has lost its own, or empty, 17 note (may be missing)
+-- Reply: {0, token, valid for ms} granted, of a member also ms for which it has forgotten nothing · {1, recheck in ms, ahead, holder or false} waiting ·
 --   {2, recheck in ms, ahead or -1, holder or false} held · {3, limit} mismatch · {4, reason} gone (x expired, f forced,
 --   g gone) · {5, type} the key is of another type · {6} the counter is at its end
 -- Invariant: a claim is granted once, however often it is repeated; an amendment never makes a hold. The token is
@@ -13,7 +14,7 @@
 
 local id, mode, take, of, queueing = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local ttl, delay, floor, slack = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local verb, exact, changes, wish, note = ARGV[12], ARGV[13], ARGV[14], tonumber(ARGV[15]), ARGV[16] or false
+local verb, exact, changes, wish, note = ARGV[12], ARGV[13], ARGV[14], tonumber(ARGV[15]), ARGV[17] or false
 
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then
@@ -21,6 +22,17 @@ if type(held) == 'table' then
         return {5, redis.call('TYPE', KEYS[1]).ok}
     end
     return held
+end
+
+-- A member whose marker is gone was emptied, and may have forgotten who holds.
+local function grant(text, valid_for, now)
+    if not KEYS[9] then return {0, text, valid_for} end
+    local marker = redis.call('GET', KEYS[9])
+    if not marker then
+        marker = string.format('%d ', now) .. ARGV[16]
+        redis.call('SET', KEYS[9], marker)
+    end
+    return {0, text, valid_for, now - tonumber(string.match(marker, '^%d+'))}
 end
 
 -- Nobody is there, nobody waits, nobody observes: the same as below, without what that takes.
@@ -35,14 +47,14 @@ if not held and mode == 'x' and ARGV[8] == 'h' then
         redis.call('SET', KEYS[1], id, 'PX', string.format('%d', ttl + delay))
         redis.call('HSET', KEYS[2], 'c', text, 'x', (delay > 0 and 'd ' or 'n ') .. id
             .. string.format(' %d %d %d ', now, delay, delay > 0 and now + ttl or 0) .. text .. (note and ' =' .. note or ' '))
-        return {0, text, ttl}
+        return grant(text, ttl, now)
     end
 end
 
 -- include prelude.lua
 
 local function granted(token, valid_for)
-    return {0, string.format('%d', token), valid_for}
+    return grant(string.format('%d', token), valid_for, now)
 end
 
 local function hold_alone(since, token)

@@ -10,6 +10,7 @@ use redis::{Cmd, Value};
 
 use super::foreign;
 use crate::{
+    enrol::MARKER,
     keys::{Keys, SIDES},
     reply::{bytes, list, number, text, unexpected},
     script::Script,
@@ -35,7 +36,23 @@ fn on(script: &Script, keys: &Keys) -> Cmd {
     script.call(all.into_iter())
 }
 
-pub(crate) fn claim(script: &Script, keys: &Keys, claim: &Claim, inbox: &str, voice: &Voice) -> Cmd {
+/// The same with the key of a member's marker.
+fn on_member(script: &Script, keys: &Keys) -> Cmd {
+    let sides = SIDES.map(|end| keys.side(end));
+    let sides = sides.iter().map(String::as_str);
+    let all: Vec<&str> = std::iter::once(keys.hold.as_str()).chain(sides).chain([MARKER]).collect();
+    script.call(all.into_iter())
+}
+
+/// `marker` is what a member of a quorum keeps if it has lost its own.
+pub(crate) fn claim(
+    script: &Script,
+    keys: &Keys,
+    claim: &Claim,
+    inbox: &str,
+    voice: &Voice,
+    marker: Option<&str>,
+) -> Cmd {
     let (mode, take, of) = match claim.mode {
         Mode::Permits { take, of } => ("p", take, of),
         Mode::Shared => ("s", 0, 0),
@@ -46,13 +63,14 @@ pub(crate) fn claim(script: &Script, keys: &Keys, claim: &Claim, inbox: &str, vo
         Queueing::Barging => "b",
         Queueing::Fifo => "f",
     };
-    let mut call = on(script, keys);
+    let mut call = if marker.is_some() { on_member(script, keys) } else { on(script, keys) };
     call.arg(claim.id.to_string()).arg(mode).arg(take).arg(of).arg(queueing);
     call.arg(millis(claim.ttl)).arg(millis(claim.lock_delay));
     call.arg(if claim.intent == Intent::Amend { "a" } else { "h" });
     call.arg(claim.fence_floor.map_or(0, FencingToken::get)).arg(FencingToken::SLACK_US).arg(inbox);
     voice.speak(&mut call, keys);
     call.arg(claim.fence_floor.max(claim.fence_proposal).map_or(0, FencingToken::get));
+    call.arg(marker.unwrap_or_default());
     if let Some(note) = &claim.note {
         call.arg(note.as_bytes());
     }
@@ -101,7 +119,12 @@ pub(crate) fn read_claim(value: Value) -> Result<(Standing, bool)> {
     let standing = match number(fields.first())? {
         0 => {
             let fence = token(fields.get(1))?;
-            Standing::Granted(Grant::lasting(fence, span(fields.get(2))?.unwrap_or_default()))
+            let valid_for = span(fields.get(2))?.unwrap_or_default();
+            let remembers_for = match fields.get(3) {
+                Some(remembered) => span(Some(remembered))?.unwrap_or_default(),
+                None => Duration::MAX,
+            };
+            Standing::Granted(Grant { fence, valid_for, remembers_for })
         }
         status @ (1 | 2) => {
             let who = fields.get(3).cloned().filter(|value| matches!(value, Value::Array(_)));

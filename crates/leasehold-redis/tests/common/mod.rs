@@ -1,10 +1,10 @@
 //! What the tests share: a store on a server of the kit.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use leasehold_core::{Env, Error, ErrorKind, Result};
-use leasehold_redis::{Dialect, Endpoint, Protocol, RedisOptions, RedisStore, Servers};
+use leasehold_core::{Env, Error, ErrorKind, Quorum, QuorumOptions, Result, Store};
+use leasehold_redis::{Dialect, Electorate, Endpoint, Protocol, RedisOptions, RedisStore, Servers};
 
 /// The least rights that a user of a single server needs: those that WIRE.md lists.
 pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +set +del \
@@ -49,6 +49,44 @@ fn local(port: &str) -> Result<Endpoint> {
 
 fn all(ports: &str) -> Result<Vec<Endpoint>> {
     ports.split(',').map(local).collect()
+}
+
+/// The longest lease of the quorums of the tests, unless they are about it.
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+
+/// A client of one member of a quorum.
+pub(crate) fn member(env: &Env, port: &str, members: u32, longest_lease: Duration) -> Result<RedisStore> {
+    let mut options = options(&format!("single={port}"))?;
+    options.electorate = Some(Electorate { members, longest_lease });
+    options.url = format!("redis://127.0.0.1:{port}");
+    RedisStore::new(options, env.clone())
+}
+
+/// A client of servers that vote, by their ports.
+pub(crate) fn redlock(env: &Env, ports: &str, longest_lease: Duration) -> Result<Quorum> {
+    let ports: Vec<&str> = ports.split(',').collect();
+    let member = |port: &&str| {
+        let member = member(env, port, ports.len() as u32, longest_lease)?;
+        Ok(Arc::new(member) as Arc<dyn Store>)
+    };
+    let members = ports.iter().map(member).collect::<Result<Vec<_>>>()?;
+    let mut options = QuorumOptions::default();
+    options.url = format!("redlock://{}", ports.join(","));
+    options.longest_lease = longest_lease;
+    // As patient as one server is: the machine is busy.
+    options.node_timeout = Duration::from_secs(2);
+    Quorum::new(members, options, env.clone())
+}
+
+/// The servers are new: nobody can hold anything on them.
+pub(crate) async fn vouch(env: &Env, ports: &str, longest_lease: Duration) -> Result<()> {
+    let ports: Vec<&str> = ports.split(',').collect();
+    for port in &ports {
+        let member = member(env, port, ports.len() as u32, longest_lease)?;
+        member.vouch().await?;
+        member.close().await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn open(env: Env, words: String) -> Result<RedisStore> {

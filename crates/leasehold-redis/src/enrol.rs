@@ -1,0 +1,177 @@
+//! [`Enrolment`]: how a server that is a member of a quorum is kept account of.
+//!
+//! A member that was restarted without its data, emptied, or restarted with data that was not all on disk may have
+//! forgotten who holds. Redlock's remedy is to start it late; operators forget that, so its vote does not count until the
+//! longest lease has passed.
+
+use leasehold_core::{Error, ErrorKind, Result};
+use redis::{Cmd, Value, aio::MultiplexedConnection, cmd};
+
+use crate::{
+    options::Electorate,
+    refusal::Refusal,
+    reply::{list, number, text},
+    script::Script,
+    vitals::{clock_us, field},
+};
+
+/// The key of the marker.
+pub(crate) const MARKER: &str = "leasehold:member";
+
+/// A marker without its time, for a member that has lost its own while it ran: nobody knows which run it is.
+pub(crate) fn unknown_run(electorate: Electorate) -> String {
+    format!("? {} {} 0", electorate.members, electorate.longest_lease.as_millis())
+}
+
+/// What a member is told on every new connection.
+#[derive(Debug)]
+pub(crate) struct Enrolment {
+    electorate: Electorate,
+    script: Script,
+}
+
+/// What a server says of its run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Run {
+    id: String,
+    started_ms: u64,
+    is_untouched: bool,
+    is_durable: bool,
+}
+
+impl Enrolment {
+    pub(crate) fn new(electorate: Electorate) -> Enrolment {
+        Enrolment { electorate, script: Script::new(include_str!("../scripts/member/enrol.lua")) }
+    }
+
+    /// Tells the server behind a new connection.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsafe`] for a replica, a node of a Cluster, and a server that was told that it is a member of another
+    /// quorum; [`ErrorKind::Rejected`] when it may not be asked.
+    pub(crate) async fn introduce(&self, connection: &mut MultiplexedConnection) -> Result<()> {
+        let mut stats = cmd("INFO");
+        stats.arg("commandstats");
+        let mut policy = cmd("CONFIG");
+        policy.arg("GET").arg("appendfsync");
+        let questions = [cmd("INFO"), stats, policy, cmd("TIME"), self.script.load()];
+        let mut replies = ask(connection, &questions).await?.into_iter();
+        let mut next = || replies.next().unwrap_or(Ok(Value::Nil));
+        let info = text(Some(&next().map_err(Refusal::into_error)?))?.unwrap_or_default();
+        // Who may not see them is taken to be at fault.
+        let stats = next().ok().and_then(|value| text(Some(&value)).ok().flatten());
+        let policy = next().ok().and_then(|value| list(value, "a setting and its value").ok());
+        let now_us = clock_us(next().map_err(Refusal::into_error)?)?;
+        refuse_dependent(&info)?;
+        let fsync = policy.and_then(|pair| text(pair.get(1)).ok().flatten());
+        let run = Run::of(&info, stats.as_deref(), fsync.as_deref(), now_us / 1000);
+        let answer = ask(connection, &[self.call(&run)]).await?.pop().unwrap_or(Ok(Value::Nil));
+        let answer = list(answer.map_err(Refusal::into_error)?, "an answer to an enrolment")?;
+        match number(answer.first())? {
+            0 => Ok(()),
+            _ => Err(self.another_quorum(number(answer.get(1))?, number(answer.get(2))?)),
+        }
+    }
+
+    fn call(&self, run: &Run) -> Cmd {
+        let mut call = self.script.call([MARKER].into_iter());
+        call.arg(&run.id).arg(run.started_ms).arg(u8::from(run.is_untouched));
+        call.arg(self.electorate.members).arg(self.electorate.longest_lease.as_millis() as u64);
+        call.arg(u8::from(run.is_durable));
+        call
+    }
+
+    fn another_quorum(&self, members: i64, longest_ms: i64) -> Error {
+        let Electorate { members: ours, longest_lease } = self.electorate;
+        let message = format!(
+            "it is a member of a quorum of {members} with a longest lease of {longest_ms} ms, and here it is one of {ours} \
+             with {} ms",
+            longest_lease.as_millis()
+        );
+        Error::new(ErrorKind::Unsafe, message).hint(
+            "let all clients name the same members and the same longest_lease; to change them, stop all clients, wait for \
+             the longest lease, and delete the key leasehold:member on every member",
+        )
+    }
+}
+
+impl Run {
+    fn of(info: &str, stats: Option<&str>, fsync: Option<&str>, now_ms: u64) -> Run {
+        let number = |name: &str| field(info, name).and_then(|value| value.parse::<u64>().ok());
+        let up_ms = number("uptime_in_seconds").unwrap_or(0) * 1000;
+        let emptied = |stats: &str| {
+            ["cmdstat_flushall:", "cmdstat_flushdb:", "cmdstat_swapdb:"]
+                .iter()
+                .any(|command| stats.lines().any(|line| line.starts_with(command)))
+        };
+        Run {
+            id: field(info, "run_id").filter(|id| !id.is_empty()).unwrap_or("?").to_string(),
+            // Uptime is in whole seconds.
+            started_ms: now_ms.saturating_sub(up_ms) + if up_ms > 0 { 1000 } else { 0 },
+            is_untouched: number("evicted_keys") == Some(0) && stats.is_some_and(|stats| !emptied(stats)),
+            is_durable: field(info, "aof_enabled") == Some("1") && fsync == Some("always"),
+        }
+    }
+}
+
+/// Servers that lose together what they lose cannot vote apart.
+fn refuse_dependent(info: &str) -> Result<()> {
+    let refuse = |message: String| {
+        Err(Error::new(ErrorKind::Unsafe, message).hint("members of a quorum are independent masters"))
+    };
+    if field(info, "cluster_enabled") == Some("1") {
+        return refuse("it is a node of a Cluster, which gives its data to others".to_string());
+    }
+    if field(info, "role") == Some("slave") {
+        let master = field(info, "master_host").unwrap_or("another server");
+        return refuse(format!("it is a replica of {master}"));
+    }
+    Ok(())
+}
+
+async fn ask(
+    connection: &mut MultiplexedConnection,
+    commands: &[Cmd],
+) -> Result<Vec<crate::connection::Reply>> {
+    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command.clone());
+    }
+    let broken = |error: redis::RedisError| {
+        Error::new(ErrorKind::Unreachable, format!("the connection broke: {}", error.category()))
+    };
+    let values = connection.send_packed_commands(&pipeline, 0, commands.len()).await.map_err(broken)?;
+    Ok(values.into_iter().map(crate::connection::as_reply).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str =
+        "run_id:abc\r\nuptime_in_seconds:7\r\nevicted_keys:0\r\naof_enabled:1\r\nrole:master\r\n";
+
+    #[test]
+    fn a_run_is_what_info_says() {
+        let run = Run::of(INFO, Some("cmdstat_get:calls=1\r\n"), Some("always"), 100_000);
+        let expected = Run { id: "abc".into(), started_ms: 94_000, is_untouched: true, is_durable: true };
+        assert_eq!(run, expected);
+    }
+
+    #[test]
+    fn what_is_not_known_counts_as_forgotten() {
+        assert!(!Run::of(INFO, None, None, 100_000).is_untouched);
+        assert!(!Run::of(INFO, Some("cmdstat_flushdb:calls=1"), None, 100_000).is_untouched);
+        assert!(!Run::of("evicted_keys:3\r\n", Some(""), None, 100_000).is_untouched);
+        assert!(!Run::of(INFO, Some(""), Some("everysec"), 100_000).is_durable);
+        assert_eq!(Run::of("", None, None, 5).id, "?");
+    }
+
+    #[test]
+    fn replicas_and_nodes_of_a_cluster_are_refused() {
+        assert!(refuse_dependent(INFO).is_ok());
+        for info in ["role:slave\r\nmaster_host:db1\r\n", "role:master\r\ncluster_enabled:1\r\n"] {
+            assert_eq!(refuse_dependent(info).unwrap_err().kind(), ErrorKind::Unsafe);
+        }
+    }
+}
