@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Elect(Box<ElectArguments>),
     Check(CheckArguments),
     Doctor(crate::cmd::doctor::Arguments),
+    Vouch(crate::cmd::vouch::Arguments),
     /// See what a paused process does to a shop: without a lock, with a naive lock, with Leasehold.
     Demo(crate::cmd::demo::Arguments),
     Simulate(crate::cmd::simulate::Arguments),
@@ -64,6 +65,7 @@ impl Command {
             Command::Elect(arguments) => arguments.common.json,
             Command::Check(arguments) => arguments.common.json,
             Command::Doctor(arguments) => arguments.common.json,
+            Command::Vouch(arguments) => arguments.common.json,
             Command::Demo(arguments) => arguments.json,
             Command::Simulate(arguments) => arguments.json(),
             Command::Completions(arguments) => arguments.json,

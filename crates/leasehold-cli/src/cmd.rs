@@ -13,3 +13,4 @@ pub(crate) mod man;
 pub(crate) mod release;
 pub(crate) mod run;
 pub(crate) mod simulate;
+pub(crate) mod vouch;

@@ -6,6 +6,7 @@
 //! [`votes`](crate::decide::votes)), and no vote for a member that may have forgotten who holds.
 
 mod claim;
+mod doctor;
 mod fan;
 mod inspect;
 mod options;

@@ -4,12 +4,14 @@ use leasehold_core::{Env, Finding, Result};
 
 use crate::{
     StoreUrl,
-    url::{Place, open},
+    url::{Place, open, open_quorum},
 };
 
-/// Looks at a store's configuration and state and says what matters for locks, the worst first. Nothing is written.
+/// Looks at a store's configuration and state and says what matters for locks, the worst first. Nothing is written,
+/// but for the marker by which a member of a quorum is kept account of.
 ///
-/// For Redis, every master is looked at; what the user may not look at is a finding. In memory and in SQLite there is
+/// For Redis, every master is looked at; what the user may not look at is a finding. Of stores that vote each is looked at,
+/// and then all together: who has a vote, and whose clock is off. In memory and in SQLite there is
 /// nothing to be configured, which is one green finding, without I/O.
 ///
 /// # Errors
@@ -37,8 +39,43 @@ pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
             let _ = leasehold_core::Store::close(&store).await;
             findings
         }
+        Place::Redlock { .. } | Place::Quorum { .. } => quorum(url, &env).await,
         _ => open(url, &env).await.map(|_| nothing(url, "it has no settings of its own")),
     }
+}
+
+/// Every member by itself, and then all of them together.
+async fn quorum(url: &StoreUrl, env: &Env) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for member in crate::url::quorum_members(url)? {
+        match Box::pin(doctor(&member)).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(Finding::red(
+                member.to_string(),
+                format!("it does not answer: {error}"),
+                "while it is down, one less of the others may fail",
+                "bring it back, or find out why it cannot be reached",
+            )),
+        }
+    }
+    let quorum = match open_quorum(url, env).await {
+        Ok(quorum) => quorum,
+        Err(error) => {
+            findings.push(Finding::red(
+                url.scheme(),
+                error.to_string(),
+                "locks on it are refused",
+                error.hint_text().unwrap_or("name independent servers, each once"),
+            ));
+            findings.sort_by_key(|finding| finding.severity);
+            return Ok(findings);
+        }
+    };
+    findings.extend(quorum.examine().await);
+    // It holds nothing.
+    let _ = leasehold_core::Store::close(&quorum).await;
+    findings.sort_by_key(|finding| finding.severity);
+    Ok(findings)
 }
 
 fn nothing(url: &StoreUrl, why: &str) -> Vec<Finding> {

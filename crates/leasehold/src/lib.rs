@@ -38,8 +38,8 @@ pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
 pub use latch::CountDownLatch;
 pub use leasehold_core::{
     Busy, Capability, ClaimId, Contender, Env, Error, ErrorKind, FencingToken, Finding, Lease, LockName,
-    Lost, LostReason, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Severity, Snapshot, Stance,
-    Status, Store, Terms, Ticket, engine::Observer as BusyObserver,
+    Lost, LostReason, Member, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Severity, Snapshot,
+    Stance, Status, Store, Terms, Ticket, engine::Observer as BusyObserver,
 };
 pub use multi::{MultiGuard, MultiLock};
 pub use mutex::Mutex;
@@ -48,4 +48,4 @@ pub use once::{Once, OncePer, Slot};
 pub use reentrant::{Owner, Reentrant, ReentrantGuard};
 pub use rw_lock::RwLock;
 pub use semaphore::Semaphore;
-pub use url::{Address, Login, Password, Place, Settings, StoreUrl};
+pub use url::{Address, Login, Password, Place, Settings, StoreUrl, vouch};

@@ -4,6 +4,7 @@ mod display;
 mod known;
 mod open;
 mod parse;
+mod quorum;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(test)]
@@ -14,9 +15,11 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use leasehold_core::{Error, Result};
 
-pub(crate) use open::open;
+pub(crate) use open::{open, open_member};
+pub use quorum::vouch;
+pub(crate) use quorum::{members as quorum_members, open as open_quorum};
 #[cfg(feature = "redis")]
-pub(crate) use redis::options as redis_options;
+pub(crate) use redis::{members as redis_members, options as redis_options};
 
 /// Which store, where, and on what settings.
 ///
@@ -35,8 +38,9 @@ pub(crate) use redis::options as redis_options;
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
 /// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
-/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true`, `resp=2`, and over TLS `ca=PATH`. `file:` means `sqlite:`, `mem:` `memory:`, `zk:` `zookeeper:` and
-/// `valkey:` `redis:`. Special characters are percent-encoded.
+/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true`, `resp=2`, and over TLS `ca=PATH`; for stores
+/// that vote `longest_lease=` (`timeout=` is for each member there). `file:` means `sqlite:`, `mem:` `memory:`, `zk:`
+/// `zookeeper:` and `valkey:` `redis:`. Special characters are percent-encoded.
 ///
 /// `Debug` and `Display` never show a password; [`StoreUrl::reveal`] does.
 ///
@@ -182,6 +186,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How many replicas must have a grant before it counts.
     pub min_replicas: Option<u32>,
+    /// For stores that vote: the longest time to live, and how long one that may have forgotten has no vote.
+    pub longest_lease: Option<Duration>,
     /// Whether a server whose configuration can lose locks is refused; otherwise it is warned of.
     pub strict: Option<bool>,
     /// A PEM file of the authorities to trust instead of the system's.

@@ -41,6 +41,9 @@ fn page(snapshot: &Snapshot, location: &Location) -> Result<String, std::fmt::Er
     if let Some(token) = snapshot.fence {
         writeln!(page, "token    {token} is the highest so far")?;
     }
+    for member in &snapshot.members {
+        writeln!(page, "member   {} · {}", plain(&member.url), plain(&member.state))?;
+    }
     for holder in &snapshot.holders {
         let word = if holder.stance == Stance::Delaying { "shut     after" } else { "holder  " };
         contender(&mut page, word, holder)?;

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use leasehold::{Contender, Snapshot};
+use leasehold::{Contender, Member, Snapshot};
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,12 +39,18 @@ pub(crate) async fn run(arguments: ListArguments, output: Output) -> Result<Exit
 
 /// A lock in JSON.
 pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
-    json!({
+    let mut lock = json!({
         "lock": snapshot.name.as_str(),
         "fencing_token": snapshot.fence.map(|token| token.get()),
         "holders": snapshot.holders.iter().map(to_json).collect::<Vec<Value>>(),
         "waiters": snapshot.waiters.iter().map(to_json).collect::<Vec<Value>>(),
-    })
+    });
+    if !snapshot.members.is_empty() {
+        let member =
+            |member: &Member| json!({ "url": &*member.url, "votes": member.votes, "state": member.state });
+        lock["members"] = snapshot.members.iter().map(member).collect();
+    }
+    lock
 }
 
 fn table(locks: &[Snapshot]) -> Table {

@@ -18,6 +18,7 @@ fn help_reads_as_reviewed() {
         "elect",
         "check",
         "doctor",
+        "vouch",
         "simulate ladder",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -15,6 +15,7 @@ mod loss;
 mod names;
 mod operator;
 mod redis;
+mod redlock;
 mod sharing;
 mod signals;
 mod stage;

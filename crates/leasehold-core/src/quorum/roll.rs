@@ -23,6 +23,14 @@ impl Core {
             self.look_at_the_stale();
             return self.refuse_mistakes();
         }
+        if self.look_at_all().await > 0 {
+            self.introduced.store(true, Ordering::Release);
+        }
+        self.refuse_mistakes()
+    }
+
+    /// Asks all members who they are, and answers how many said so in time.
+    pub(super) async fn look_at_all(self: &Arc<Self>) -> usize {
         let mut alarm = self.env.sleep(self.options.node_timeout);
         let mut fan = Fan::new(&self.env);
         for seat in &self.seats {
@@ -32,10 +40,7 @@ impl Core {
         while let Next::Answer(_, is_known) = fan.next(&mut alarm).await {
             known += usize::from(is_known);
         }
-        if known > 0 {
-            self.introduced.store(true, Ordering::Release);
-        }
-        self.refuse_mistakes()
+        known
     }
 
     /// Looks at a member in the background, unless that is being done.

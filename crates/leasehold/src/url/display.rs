@@ -100,13 +100,15 @@ fn numbered(f: &mut fmt::Formatter<'_>, database: u32) -> fmt::Result {
 }
 
 fn query(f: &mut fmt::Formatter<'_>, settings: &Settings) -> fmt::Result {
-    let Settings { prefix, dialect, ttl, timeout, min_replicas, strict, ca, resp, template } = settings;
+    let Settings { prefix, dialect, ttl, timeout, min_replicas, longest_lease, strict, ca, resp, template } =
+        settings;
     let pairs = [
         ("prefix", prefix.as_deref().map(|text| encode(text).to_string())),
         ("dialect", dialect.as_deref().map(|text| encode(text).to_string())),
         ("ttl", ttl.map(span)),
         ("timeout", timeout.map(span)),
         ("min_replicas", min_replicas.map(|count| count.to_string())),
+        ("longest_lease", longest_lease.map(span)),
         ("strict", strict.map(|strict| strict.to_string())),
         ("ca", ca.as_deref().map(|path| encode_path(path.as_os_str().as_encoded_bytes()).to_string())),
         ("resp", resp.map(|version| version.to_string())),

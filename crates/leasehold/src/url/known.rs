@@ -27,6 +27,7 @@ pub(super) enum Key {
     Ttl,
     Timeout,
     MinReplicas,
+    LongestLease,
     Strict,
     Ca,
     Resp,
@@ -57,12 +58,13 @@ const SCHEMES: [(&str, Scheme); 20] = [
     ("quorum", Scheme::Quorum),
 ];
 
-const KEYS: [(&str, Key); 9] = [
+const KEYS: [(&str, Key); 10] = [
     ("prefix", Key::Prefix),
     ("dialect", Key::Dialect),
     ("ttl", Key::Ttl),
     ("timeout", Key::Timeout),
     ("min_replicas", Key::MinReplicas),
+    ("longest_lease", Key::LongestLease),
     ("strict", Key::Strict),
     ("ca", Key::Ca),
     ("resp", Key::Resp),
@@ -113,6 +115,7 @@ impl Scheme {
         );
         match key {
             Key::Prefix | Key::Ttl | Key::Timeout => true,
+            Key::LongestLease => matches!(self, Scheme::Redlock | Scheme::Quorum),
             Key::MinReplicas | Key::Strict | Key::Resp | Key::Template => is_redis,
             Key::Ca => matches!(
                 self,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use leasehold_core::{Env, Error, ErrorKind, Result, Store, layer::Prefix, memory::Memory};
@@ -18,6 +19,32 @@ pub(crate) async fn open(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
     })
 }
 
+/// Opens a store that is to vote in a quorum of `members`. One that is reached over a network is not asked yet: a quorum
+/// is of use while a minority of it is down.
+pub(crate) async fn open_member(
+    url: &StoreUrl,
+    members: usize,
+    longest_lease: Duration,
+    env: &Env,
+) -> Result<Arc<dyn Store>> {
+    let store = match &url.place {
+        #[cfg(feature = "redis")]
+        Place::Redis { .. } | Place::RedisUnix { .. } | Place::RedisSentinel { .. } => {
+            let mut options = super::redis::options(url)?;
+            options.electorate = Some(leasehold_redis::Electorate { members: members as u32, longest_lease });
+            Arc::new(leasehold_redis::RedisStore::new(options, env.clone())?) as Arc<dyn Store>
+        }
+        _ => {
+            let _ = (members, longest_lease);
+            bare(url, env).await?
+        }
+    };
+    Ok(match &url.settings.prefix {
+        Some(prefix) => Arc::new(Prefix::new(store, prefix)),
+        None => store,
+    })
+}
+
 async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
     match &url.place {
         Place::Memory { name } => Ok(Arc::new(memory(name, env))),
@@ -26,10 +53,12 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         | Place::RedisUnix { .. }
         | Place::RedisSentinel { .. }
         | Place::RedisCluster { .. } => redis(url, env).await,
-        Place::Memcached { .. } => Err(not_yet(url, "Memcached store", Some("memcached"))),
-        Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", Some("zookeeper"))),
-        Place::Etcd { .. } => Err(not_yet(url, "etcd store", Some("etcd"))),
-        Place::Redlock { .. } | Place::Quorum { .. } => Err(not_yet(url, "quorum of stores", None)),
+        Place::Memcached { .. } => Err(not_yet(url, "Memcached store", "memcached")),
+        Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", "zookeeper")),
+        Place::Etcd { .. } => Err(not_yet(url, "etcd store", "etcd")),
+        Place::Redlock { .. } | Place::Quorum { .. } => {
+            Ok(Arc::new(Box::pin(super::quorum::open(url, env)).await?) as Arc<dyn Store>)
+        }
     }
 }
 
@@ -81,11 +110,8 @@ async fn redis(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
 }
 
 /// The honest answer for what is designed and not built: no feature can be enabled that does not exist.
-fn not_yet(url: &StoreUrl, what: &str, feature: Option<&str>) -> Error {
+fn not_yet(url: &StoreUrl, what: &str, feature: &str) -> Error {
     let message = format!("there is no {what} in version {} of leasehold", env!("CARGO_PKG_VERSION"));
-    let hint = match feature {
-        Some(feature) => format!("it will come as the cargo feature `{feature}`; until then use `sqlite:`"),
-        None => "use `sqlite:`, or bring your own with Client::with_store".to_string(),
-    };
+    let hint = format!("it will come as the cargo feature `{feature}`; until then use `sqlite:`");
     Error::new(ErrorKind::Unsupported, message).store(url.to_string()).hint(hint)
 }

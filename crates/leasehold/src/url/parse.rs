@@ -283,6 +283,7 @@ fn settings(scheme: Scheme, query: &str) -> Result<Settings> {
             Key::Ttl => settings.ttl.replace(span(name, &value)?).is_some(),
             Key::Timeout => settings.timeout.replace(span(name, &value)?).is_some(),
             Key::MinReplicas => settings.min_replicas.replace(count(name, &value)?).is_some(),
+            Key::LongestLease => settings.longest_lease.replace(span(name, &value)?).is_some(),
             Key::Strict => settings.strict.replace(truth(name, &value)?).is_some(),
             Key::Ca => settings.ca.replace(value.into()).is_some(),
             Key::Resp => settings.resp.replace(version(&value)?).is_some(),

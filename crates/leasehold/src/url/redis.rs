@@ -3,7 +3,7 @@
 use leasehold_core::{Error, ErrorKind, Result};
 use leasehold_redis::{Dialect, Endpoint, Protocol, RedisOptions, Servers};
 
-use super::{Address, Login, Place, StoreUrl};
+use super::{Address, Login, Place, Settings, StoreUrl};
 
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a dialect that is not spoken.
@@ -25,6 +25,15 @@ pub(crate) fn options(url: &StoreUrl) -> Result<RedisOptions> {
     options.strict = settings.strict.unwrap_or(false);
     options.url = url.to_string();
     Ok(options)
+}
+
+/// The servers of `redlock://` as URLs of their own.
+pub(crate) fn members(login: &Login, addresses: &[Address], settings: &Settings) -> Vec<StoreUrl> {
+    let member = |address: &Address| StoreUrl {
+        place: Place::Redis { tls: false, login: login.clone(), address: address.clone(), database: 0 },
+        settings: Settings { dialect: settings.dialect.clone(), ..Settings::default() },
+    };
+    addresses.iter().map(member).collect()
 }
 
 fn servers(url: &StoreUrl) -> Result<(Servers, &Login, bool, u32)> {

@@ -78,6 +78,7 @@ fn mistakes_are_errors_that_say_what_was_meant() {
         ("memory:?min_replica=3", "did you mean `min_replicas`?"),
         ("memory:?colour=red", "unknown key `colour`"),
         ("memory:?dialect=x", "`memory` has no use for the key `dialect`"),
+        ("redis://a?longest_lease=1m", "`redis` has no use for the key `longest_lease`"),
         ("redlock://a,b,c?min_replicas=1", "`redlock` has no use for the key `min_replicas`"),
         ("memory:?ttl=30", "not a duration"),
         ("memory:?ttl=0s", "longer than nothing"),

@@ -1,0 +1,88 @@
+//! What an operator should know of the members together.
+
+use std::sync::Arc;
+
+use super::{Core, Quorum};
+use crate::{FencingToken, Finding, Severity, decide::votes::majority};
+
+/// Clocks that are further apart deserve a word.
+const APART_MAX_US: u128 = 1_000_000;
+
+impl Quorum {
+    /// Asks the members who they are and says what matters for locks: who has a vote, whose clock is off, and how many
+    /// more may fail.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; nothing is changed.
+    pub async fn examine(&self) -> Vec<Finding> {
+        let core = self.core();
+        core.look_at_all().await;
+        let mut findings = core.judge_votes();
+        findings.extend(core.judge_clocks());
+        findings
+    }
+}
+
+impl Core {
+    fn judge_votes(self: &Arc<Self>) -> Vec<Finding> {
+        let members = self.members();
+        let (voting, needed) =
+            (members.iter().filter(|member| member.votes).count(), majority(members.len()));
+        let mut findings: Vec<Finding> = members
+            .iter()
+            .map(|member| match member.votes {
+                true => Finding::green(
+                    &*member.url,
+                    "it has a vote",
+                    "it has forgotten nothing that anybody may hold",
+                ),
+                false => Finding::amber(
+                    &*member.url,
+                    member.state.clone(),
+                    "a member that may have forgotten who holds must not help a second one to the lock",
+                    "wait; or, if the server is new and nobody can hold anything on it, `leasehold vouch`",
+                ),
+            })
+            .collect();
+        let spare = voting.checked_sub(needed);
+        findings.push(match spare {
+            None => Finding::red(
+                self.options.scheme,
+                format!("{voting} of {} members have a vote, and {needed} are needed", members.len()),
+                "nobody can take a lock",
+                "bring members back, or wait until they have their votes",
+            ),
+            Some(0) => Finding::amber(
+                self.options.scheme,
+                format!("{voting} of {} members have a vote: all of them are needed", members.len()),
+                "the loss of one more stops everybody",
+                "bring members back, or wait until they have their votes",
+            ),
+            Some(spare) => Finding::green(
+                self.options.scheme,
+                format!("{voting} of {} members have a vote", members.len()),
+                format!("{spare} may fail"),
+            ),
+        });
+        findings
+    }
+
+    fn judge_clocks(&self) -> Option<Finding> {
+        let ahead_us: Vec<i128> = self.seats.iter().filter_map(|seat| seat.ahead_us()).collect();
+        let apart_us = (ahead_us.iter().max()? - ahead_us.iter().min()?).unsigned_abs();
+        if apart_us <= APART_MAX_US {
+            return None;
+        }
+        let slack_us = u128::from(FencingToken::SLACK_US);
+        let finding = Finding::amber(
+            self.options.scheme,
+            format!("the clocks of the members are {:.1} s apart", apart_us as f64 / 1e6),
+            "a member that has lost its counter floors tokens by its clock; and one whose clock jumps ends holds early",
+            "synchronise the clocks of the members, slewing, not stepping",
+        );
+        Some(match apart_us > slack_us {
+            true => Finding { severity: Severity::Red, ..finding },
+            false => finding,
+        })
+    }
+}
