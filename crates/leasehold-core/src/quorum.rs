@@ -217,12 +217,18 @@ impl Store for Quorum {
         Box::pin(self.core().force_release(name))
     }
 
-    /// Closes all members.
+    /// Closes all members, once what is under way to them has ended: a release that a majority has answered may still be
+    /// on its way to the others. One that hangs is waited for as long as for any answer.
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let core = self.core();
             if core.closed.swap(true, Ordering::AcqRel) {
                 return Ok(());
+            }
+            let until = core.env.now() + core.options.node_timeout;
+            for seat in &core.seats {
+                // A member that hangs has its ttl.
+                let _ = core.env.until(until, seat.idle()).await;
             }
             core.ended.send_replace(true);
             let mut first = Ok(());

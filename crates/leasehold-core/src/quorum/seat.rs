@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
 use super::path::Pass;
 use crate::{
     BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Release, Renewal, Result, Standing, Store,
@@ -28,6 +30,7 @@ pub(super) struct Seat {
     record: Mutex<Record>,
     pub(super) is_asked: AtomicBool,
     under_way: AtomicUsize,
+    idle: Notify,
 }
 
 /// What is known of a member.
@@ -63,6 +66,7 @@ impl Seat {
             record: Mutex::default(),
             is_asked: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
+            idle: Notify::new(),
         })
     }
 
@@ -175,11 +179,22 @@ impl Seat {
         Ok(under_way)
     }
 
+    /// Completes when nothing is under way.
+    pub(super) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.under_way.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
     /// Asks for a claim, after what was asked of it before.
     pub(super) fn claim(self: &Arc<Self>, pass: &Pass, claim: Claim) -> BoxFuture<'static, Result<Standing>> {
-        let (seat, pass) = (self.clone(), pass.clone());
+        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
-            let _under_way = seat.enter()?;
+            let _under_way = entered?;
             let _turn = pass.turn(seat.number).await;
             seat.store.claim(&claim).await
         })
@@ -191,9 +206,9 @@ impl Seat {
         pass: &Pass,
         claim: Claim,
     ) -> BoxFuture<'static, Result<Option<Standing>>> {
-        let (seat, pass) = (self.clone(), pass.clone());
+        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
-            let _under_way = seat.enter()?;
+            let _under_way = entered?;
             let _turn = pass.turn(seat.number).await;
             if pass.is_ended() {
                 return Ok(None);
@@ -208,9 +223,9 @@ impl Seat {
         pass: &Pass,
         claim: Claim,
     ) -> BoxFuture<'static, Result<Release>> {
-        let (seat, pass) = (self.clone(), pass.clone());
+        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
-            let _under_way = seat.enter()?;
+            let _under_way = entered?;
             let _turn = pass.turn(seat.number).await;
             seat.store.release(&claim).await
         })
@@ -245,6 +260,8 @@ struct UnderWay(Arc<Seat>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        if self.0.under_way.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
     }
 }
