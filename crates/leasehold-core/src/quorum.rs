@@ -160,8 +160,8 @@ impl Store for Quorum {
     fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
         Box::pin(async move {
             let core = self.core();
-            let ask = |store: Arc<dyn Store>| -> BoxFuture<'static, Result<Vitals>> {
-                Box::pin(async move { store.vitals().await })
+            let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Vitals>> {
+                Box::pin(async move { seat.store.vitals().await })
             };
             let all = core.gather(ask, |_| true).await?;
             let mut servers: Vec<&str> = all.iter().map(|vitals| &*vitals.server).collect();

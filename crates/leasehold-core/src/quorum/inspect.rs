@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{
     Core,
     fan::{Fan, Next},
+    seat::Seat,
 };
 use crate::{
     BoxFuture, Contender, Error, FencingToken, LockName, Result, Snapshot, Stance,
@@ -19,13 +20,13 @@ impl Core {
     /// others have as much time again, and more if what they say matters.
     pub(super) async fn gather<T: Send + 'static>(
         self: &Arc<Self>,
-        ask: impl Fn(Arc<dyn crate::Store>) -> BoxFuture<'static, Result<T>>,
+        ask: impl Fn(Arc<Seat>) -> BoxFuture<'static, Result<T>>,
         is_clear: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>> {
         self.refuse_closed()?;
         let mut fan = Fan::new(&self.env);
         for seat in &self.seats {
-            fan.add(seat.number, ask(seat.store.clone()));
+            fan.add(seat.number, ask(seat.clone()));
         }
         let begin = self.env.now();
         let mut alarm = self.env.sleep(self.options.node_timeout);
@@ -60,9 +61,13 @@ impl Core {
 
     pub(super) async fn inspect(self: &Arc<Self>, name: &LockName) -> Result<Snapshot> {
         self.introduced().await?;
-        let ask = |store: Arc<dyn crate::Store>| -> BoxFuture<'static, Result<Snapshot>> {
-            let name = name.clone();
-            Box::pin(async move { store.inspect(&name).await })
+        // Who looks wants to know how the members are now.
+        let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Snapshot>> {
+            let (core, name) = (self.clone(), name.clone());
+            Box::pin(async move {
+                core.look(&seat).await;
+                seat.store.inspect(&name).await
+            })
         };
         let shown = self.gather(ask, |shown| self.is_clear(shown)).await?;
         let answered = shown.len();
@@ -70,9 +75,9 @@ impl Core {
     }
 
     pub(super) async fn list(self: &Arc<Self>, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        let ask = |store: Arc<dyn crate::Store>| -> BoxFuture<'static, Result<Vec<Snapshot>>> {
+        let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Vec<Snapshot>>> {
             let prefix = prefix.to_string();
-            Box::pin(async move { store.list(&prefix, limit).await })
+            Box::pin(async move { seat.store.list(&prefix, limit).await })
         };
         let is_clear = |lists: &[Vec<Snapshot>]| {
             let by_name = by_name(lists.to_vec(), limit);
@@ -89,10 +94,10 @@ impl Core {
     }
 
     pub(super) async fn force_release(self: &Arc<Self>, name: &LockName) -> Result<Vec<Contender>> {
-        let ask = |store: Arc<dyn crate::Store>| -> BoxFuture<'static, Result<Snapshot>> {
+        let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Snapshot>> {
             let name = name.clone();
             Box::pin(async move {
-                let holders = store.force_release(&name).await?;
+                let holders = seat.store.force_release(&name).await?;
                 Ok(Snapshot { name, holders, waiters: Vec::new(), fence: None, members: Vec::new() })
             })
         };

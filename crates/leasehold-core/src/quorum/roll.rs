@@ -65,7 +65,7 @@ impl Core {
     }
 
     /// Asks a member who it is; answers whether it said so.
-    fn look(self: &Arc<Self>, seat: &Arc<Seat>) -> crate::BoxFuture<'static, bool> {
+    pub(super) fn look(self: &Arc<Self>, seat: &Arc<Seat>) -> crate::BoxFuture<'static, bool> {
         let (core, seat) = (self.clone(), seat.clone());
         Box::pin(async move {
             match seat.look(&core.env).await {

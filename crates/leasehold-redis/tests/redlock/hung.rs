@@ -1,0 +1,78 @@
+//! Members that hang: SIGSTOP.
+
+use std::time::Duration;
+
+use leasehold_core::ErrorKind;
+
+use crate::{
+    common,
+    crew::Crew,
+    rig::{SOON, eventually, lock, run, shown, try_lock, ttl},
+};
+
+/// Two of five hang, and a member is given far more time than the test has: who waited for them would not come back.
+#[test]
+fn a_hung_minority_delays_nobody() {
+    run(async {
+        let mut crew = Crew::start(5, Duration::from_secs(600)).await;
+        crew.node_timeout = Duration::from_secs(60);
+        let (env, engine) = (common::env(), crew.engine());
+        lock(&engine, "warm", &ttl(500_000)).await.release().await.unwrap();
+        for server in &crew.servers[..2] {
+            server.pause().unwrap();
+        }
+        let begin = env.now();
+        for _ in 0..20 {
+            let hold = lock(&engine, "x", &ttl(500_000)).await;
+            hold.confirm().await.unwrap();
+            assert!(try_lock(&engine, "x", &ttl(500_000)).await.unwrap().is_none(), "it is held");
+            hold.release().await.unwrap();
+        }
+        assert!(env.now().since(begin) < SOON, "nobody waits for those that hang");
+        for server in &crew.servers[..2] {
+            server.resume().unwrap();
+        }
+        eventually(&env, "nothing is left on those that hung", || async { crew.keys("x") == 0 }).await;
+    });
+    // The control asks one after the other, as the text says, and is stuck at the first.
+    run(async {
+        let crew = Crew::start(3, Duration::from_secs(60)).await;
+        let mut naive = crate::rig::Naive::at(&crew.servers[0].address());
+        crew.servers[0].pause().unwrap();
+        naive.ask("x", "one", 10_000);
+        assert!(!naive.hears(Duration::from_millis(300)), "the control waits for the one that hangs");
+        crew.servers[0].resume().unwrap();
+    });
+}
+
+/// Three of five hang: the error comes in time and names each, and nothing is left locked when they go on.
+#[test]
+fn a_hung_majority_is_a_clear_error_and_leaves_nothing() {
+    run(async {
+        let mut crew = Crew::start(5, Duration::from_secs(60)).await;
+        crew.node_timeout = Duration::from_millis(300);
+        let (env, engine) = (common::env(), crew.engine());
+        lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
+        for server in &crew.servers[..3] {
+            server.pause().unwrap();
+        }
+        let begin = env.now();
+        let error = try_lock(&engine, "x", &ttl(30_000)).await.unwrap_err();
+        let took = env.now().since(begin);
+        assert_eq!(error.kind(), ErrorKind::NoQuorum, "{}", shown(&error));
+        // Three tries of the engine, each as long as a member is given.
+        assert!(took >= Duration::from_millis(300) && took < SOON, "{took:?}");
+        let text = shown(&error);
+        for (at, server) in crew.servers.iter().enumerate() {
+            let says = if at < 3 { "no answer within" } else { "granted" };
+            let state = text.split("; ").find(|state| state.contains(&server.address())).unwrap_or_default();
+            assert!(state.contains(says), "{}: {text}", server.address());
+        }
+        for server in &crew.servers[..3] {
+            server.resume().unwrap();
+        }
+        eventually(&env, "nothing is left locked", || async { crew.keys("x") == 0 }).await;
+        let other = crew.engine();
+        lock(&other, "x", &ttl(30_000)).await.release().await.unwrap();
+    });
+}

@@ -1,0 +1,20 @@
+//! Redis servers that vote, and what happens to them; the textbook Redlock fails beside them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may panic, and have a runtime of their own"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../faults/rig.rs"]
+mod rig;
+
+mod clocks;
+mod crew;
+mod hung;
+mod memory;
+mod minority;
+mod mistakes;
+mod round_trips;
+mod textbook;

@@ -1,0 +1,195 @@
+//! Members that forget: killed and started again without their data, or emptied.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use leasehold_core::{ErrorKind, FencingToken, Mode, Moment, Store, Wait};
+
+use crate::{
+    common,
+    crew::Crew,
+    rig::{eventually, lock, name, run, shown, try_lock, ttl},
+    textbook::Textbook,
+};
+
+/// The shortest that lets a member vote again after ten seconds.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What was granted.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    token: FencingToken,
+    from: Moment,
+    until: Moment,
+}
+
+/// S4. A holds two of three, the third was not there. One of the two is killed, comes back empty, and so does the third:
+/// the textbook lets B in beside A; here the two have no vote until A's lease has ended.
+#[test]
+fn a_member_that_comes_back_empty_does_not_help_a_second_holder() {
+    run(async {
+        let crew = Crew::start(3, LONGEST).await;
+        let (one, two) = (crew.engine(), crew.engine());
+        for engine in [&one, &two] {
+            lock(engine, "warm", &ttl(5_000)).await.release().await.unwrap();
+        }
+        crew.servers[2].kill();
+        let first = lock(&one, "x", &ttl(9_000)).await;
+        crew.servers[1].kill();
+        crew.servers[1].restart().unwrap();
+        crew.servers[2].restart().unwrap();
+        let error = try_lock(&two, "x", &ttl(9_000)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoQuorum, "{}", shown(&error));
+        assert!(shown(&error).contains("may have forgotten who holds"), "{}", shown(&error));
+        first.lease().check().unwrap();
+        let members = one.inspect(&name("x")).await.unwrap().members;
+        let votes: Vec<bool> = members.iter().map(|member| member.votes).collect();
+        assert_eq!(votes, [true, false, false], "{members:?}");
+    });
+    // The control, on servers of its own: both hold, and both believe it.
+    run(async {
+        let crew = Crew::start(3, LONGEST).await;
+        let mut first = Textbook::at(&crew.addresses(), &[0, 1]);
+        assert!(first.lock("x", "one", 9_000));
+        crew.servers[1].kill();
+        crew.servers[1].restart().unwrap();
+        let mut second = Textbook::at(&crew.addresses(), &[1, 2]);
+        assert!(second.lock("x", "two", 9_000), "the control: a second holder");
+        let server = &crew.servers[0];
+        assert!(server.command(&["EXISTS", "x"]).unwrap().int() == Some(1), "the first has not ended");
+        assert!(Textbook::validity(Duration::from_secs(9)) > Duration::from_secs(8));
+    });
+}
+
+/// The same for one that was emptied while it ran: no connection breaks, and the grant itself says that the marker is gone.
+#[test]
+fn a_member_that_was_emptied_does_not_help_a_second_holder() {
+    run(async {
+        let crew = Crew::start(3, LONGEST).await;
+        let (one, two) = (crew.engine(), crew.engine());
+        for engine in [&one, &two] {
+            lock(engine, "warm", &ttl(5_000)).await.release().await.unwrap();
+        }
+        let first = lock(&one, "x", &ttl(9_000)).await;
+        for server in &crew.servers[1..] {
+            server.command(&["FLUSHALL"]).unwrap();
+        }
+        let error = try_lock(&two, "x", &ttl(9_000)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoQuorum, "{}", shown(&error));
+        first.lease().check().unwrap();
+    });
+    run(async {
+        let crew = Crew::start(3, LONGEST).await;
+        assert!(Textbook::at(&crew.addresses(), &[0, 1, 2]).lock("x", "one", 9_000));
+        for server in &crew.servers[1..] {
+            server.command(&["FLUSHALL"]).unwrap();
+        }
+        let mut second = Textbook::at(&crew.addresses(), &[0, 1, 2]);
+        assert!(second.lock("x", "two", 9_000), "the control: a second holder");
+    });
+}
+
+/// A member whose every write is on disk before it is answered comes back with its vote; one that syncs later does not.
+#[test]
+fn a_durable_member_keeps_its_vote() {
+    run(async {
+        let crew = Crew::start_as(3, LONGEST, |builder| builder.aof()).await;
+        let engine = crew.engine();
+        lock(&engine, "warm", &ttl(5_000)).await.release().await.unwrap();
+        crew.servers[0].kill();
+        crew.servers[0].restart().unwrap();
+        crew.servers[1].kill();
+        let hold = lock(&engine, "x", &ttl(5_000)).await;
+        hold.release().await.unwrap();
+        let lazy = Crew::start_as(3, LONGEST, |builder| builder.aof().arg("appendfsync", "everysec")).await;
+        let engine = lazy.engine();
+        lock(&engine, "warm", &ttl(5_000)).await.release().await.unwrap();
+        lazy.servers[0].kill();
+        lazy.servers[0].restart().unwrap();
+        lazy.servers[1].kill();
+        let error = try_lock(&engine, "x", &ttl(5_000)).await.unwrap_err();
+        assert!(shown(&error).contains("may have forgotten who holds"), "{}", shown(&error));
+    });
+}
+
+/// Eight clients contend while one member and then another is killed and comes back empty: no two leases overlap, tokens
+/// grow with every grant, and no increment of the fenced counter is lost.
+#[test]
+fn members_come_back_empty_in_turn_while_eight_contend() {
+    run(async {
+        let (env, crew) = (common::env(), Arc::new(Crew::start(3, LONGEST).await));
+        let (leases, is_over) = (Arc::new(Mutex::new(Vec::<Lease>::new())), Arc::new(AtomicBool::new(false)));
+        let workers: Vec<_> = (0..8)
+            .map(|_| {
+                let (env, engine, leases, is_over) =
+                    (env.clone(), crew.engine(), leases.clone(), is_over.clone());
+                tokio::spawn(async move {
+                    let terms = ttl(3_000);
+                    while !is_over.load(Ordering::Acquire) {
+                        let wait = Wait::For(Duration::from_secs(1));
+                        let Ok(Some(hold)) =
+                            engine.acquire(&name("x"), Mode::Exclusive, &terms, wait, None).await
+                        else {
+                            continue;
+                        };
+                        let from = env.now();
+                        env.sleep(Duration::from_millis(3)).await;
+                        let until = env.now().min(hold.lease().deadline());
+                        if hold.lease().check().is_ok() {
+                            let token = hold.lease().fencing_token().unwrap();
+                            leases.lock().unwrap().push(Lease { token, from, until });
+                        }
+                        let _ = hold.release().await;
+                    }
+                })
+            })
+            .collect();
+        let count = || leases.lock().unwrap().len();
+        let progress = |more: usize| {
+            let goal = count() + more;
+            let count = &count;
+            eventually_in(&env, Duration::from_secs(60), move || count() >= goal)
+        };
+        progress(20).await;
+        for at in [0, 1] {
+            crew.servers[at].kill();
+            progress(20).await;
+            crew.servers[at].restart().unwrap();
+            progress(20).await;
+            // Until it votes again, so that the next may be killed.
+            let member = crew.member(at);
+            let votes = || async { member.vitals().await.is_ok_and(|vitals| vitals.remembers_for > LONGEST) };
+            let until = env.now() + Duration::from_secs(30);
+            while !votes().await {
+                assert!(env.now() < until, "it has its vote again");
+                env.sleep(Duration::from_millis(100)).await;
+            }
+        }
+        progress(20).await;
+        is_over.store(true, Ordering::Release);
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        let mut leases = leases.lock().unwrap().clone();
+        leases.sort_by_key(|lease| lease.from);
+        for pair in leases.windows(2) {
+            assert!(pair[0].until <= pair[1].from, "two leases at once: {pair:?}");
+            assert!(pair[0].token < pair[1].token, "a token that does not grow: {pair:?}");
+        }
+        assert!(leases.len() > 100, "{}", leases.len());
+        eventually(&env, "nothing is left", || async { crew.keys("x") == 0 }).await;
+    });
+}
+
+async fn eventually_in(env: &leasehold_core::Env, within: Duration, mut is_so: impl FnMut() -> bool) {
+    let until = env.now() + within;
+    while !is_so() {
+        assert!(env.now() < until, "no progress within {within:?}");
+        env.sleep(Duration::from_millis(10)).await;
+    }
+}
