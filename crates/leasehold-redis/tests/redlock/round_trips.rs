@@ -32,11 +32,10 @@ fn lock_and_unlock_are_one_call_to_each_member() {
     });
 }
 
-/// The counters of two members run ahead, each by its own, as after attempts that failed: whatever majority answers first
-/// has two tokens, and is raised to the larger in a second round. A member that was no part of that majority may cost one
-/// more round when it is of the next; then all have one token, and it is one round for good.
+/// The counter of one member runs ahead, as after attempts that failed, and the third is down, so that the majority is
+/// always the same: the other is raised in a second round, and from then on it is one round again.
 #[test]
-fn tokens_that_differ_cost_a_second_round_until_they_agree() {
+fn tokens_that_differ_cost_a_second_round_once() {
     run(async {
         let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
         let engine = crew.engine();
@@ -44,32 +43,25 @@ fn tokens_that_differ_cost_a_second_round_until_they_agree() {
         let mut last = first.lease().fencing_token().unwrap();
         first.release().await.unwrap();
         eventually(&env, "the last release", || async { crew.keys("x") == 0 }).await;
-        for at in [0, 1] {
-            // Days ahead: no proposal comes near it.
-            let ahead = FencingToken::new(last.get() + 86_400_000_000 * (1 + at as u64)).unwrap();
-            let member = crew.member(at);
-            let stray = leasehold_core::Claim { fence_floor: Some(ahead), ..claim(&env, "x", 30_000) };
-            member.claim(&stray).await.unwrap();
-            member.release(&stray).await.unwrap();
-        }
-        let mut rounds = Vec::new();
-        for _ in 0..12 {
-            crew.reset();
+        // A day ahead: no proposal comes near it.
+        let ahead = FencingToken::new(last.get() + 86_400_000_000).unwrap();
+        let member = crew.member(0);
+        let stray = leasehold_core::Claim { fence_floor: Some(ahead), ..claim(&env, "x", 30_000) };
+        member.claim(&stray).await.unwrap();
+        member.release(&stray).await.unwrap();
+        crew.servers[2].kill();
+        for expected in [[1, 2], [1, 1], [1, 1]] {
+            for server in &crew.servers[..2] {
+                server.reset_stats().unwrap();
+            }
             let hold = lock(&engine, "x", &ttl(30_000)).await;
-            eventually(&env, "the last grant", || async { crew.keys("x") == 3 }).await;
+            let calls: Vec<u64> = crew.servers[..2].iter().map(|server| server.calls("evalsha")).collect();
+            assert_eq!(calls, expected, "to lock");
             let next = hold.lease().fencing_token().unwrap();
-            assert!(next > last, "tokens grow: {next} after {last}");
+            assert!(next > last && next > ahead, "{next} after {last}, above {ahead}");
             last = next;
-            rounds.push(*crew.calls().iter().max().unwrap());
             hold.release().await.unwrap();
-            eventually(&env, "the last release", || async { crew.keys("x") == 0 }).await;
         }
-        assert_eq!(rounds[0], 2, "after they differed: {rounds:?}");
-        assert!(rounds.iter().all(|calls| *calls <= 2), "{rounds:?}");
-        assert!(
-            rounds.iter().filter(|calls| **calls == 2).count() <= 3,
-            "and then one round again: {rounds:?}"
-        );
     });
 }
 
