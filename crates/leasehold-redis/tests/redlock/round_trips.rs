@@ -19,7 +19,10 @@ fn lock_and_unlock_are_one_call_to_each_member() {
         for count in [3, 5] {
             let (env, crew) = (common::env(), Crew::start(count, LONGEST).await);
             let engine = crew.engine();
-            lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
+            // The last member connects while the others have answered already.
+            let warm = lock(&engine, "warm", &ttl(30_000)).await;
+            eventually(&env, "the last grant", || async { crew.keys("warm") == count }).await;
+            warm.release().await.unwrap();
             eventually(&env, "the last release", || async { crew.keys("warm") == 0 }).await;
             crew.reset();
             let hold = lock(&engine, "x", &ttl(30_000)).await;
@@ -40,6 +43,7 @@ fn tokens_that_differ_cost_a_second_round_once() {
         let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
         let engine = crew.engine();
         let first = lock(&engine, "x", &ttl(30_000)).await;
+        eventually(&env, "the last grant", || async { crew.keys("x") == 3 }).await;
         let mut last = first.lease().fencing_token().unwrap();
         first.release().await.unwrap();
         eventually(&env, "the last release", || async { crew.keys("x") == 0 }).await;
