@@ -33,8 +33,7 @@ impl Bench {
         let member = |(at, server): (usize, &Memory)| -> Arc<dyn Store> {
             Arc::new(Chaos::new(Arc::new(server.client()), env.clone(), plan(at)))
         };
-        let mut options = QuorumOptions::default();
-        options.longest_lease = TTL;
+        let options = QuorumOptions { longest_lease: TTL, ..QuorumOptions::default() };
         Quorum::new(self.servers.iter().enumerate().map(member).collect(), options, env.clone()).unwrap()
     }
 
@@ -120,11 +119,7 @@ fn a_straggling_grant_is_followed_by_its_release() {
     assert_eq!(bench.held(), 0);
     bench.world.advance(Duration::from_secs(4));
     assert_eq!(bench.held(), 0, "the grant came, and behind it the release");
-    assert_eq!(
-        quorum.core().paths.of(claim.id).is_ended(),
-        false,
-        "the path was forgotten with its last user"
-    );
+    assert!(!quorum.core().paths.of(claim.id).is_ended(), "the path was forgotten with its last user");
 }
 
 /// The mechanism that Redlock leaves to the operator; without it, [`Decision`](votes) would be for both.
