@@ -28,6 +28,30 @@ struct Lease {
     until: Moment,
 }
 
+/// A counter that is read, and written after a while; whoever presents a token below the mark is refused.
+#[derive(Default)]
+struct Counter {
+    mark: Option<FencingToken>,
+    value: u64,
+    acknowledged: u64,
+}
+
+impl Counter {
+    /// Raises the mark, and only then is read.
+    fn claim(&mut self, token: FencingToken) -> Option<u64> {
+        (self.mark <= Some(token)).then(|| {
+            self.mark = Some(token);
+            self.value
+        })
+    }
+
+    fn write(&mut self, token: FencingToken, value: u64) {
+        if self.mark == Some(token) {
+            (self.value, self.acknowledged) = (value, self.acknowledged + 1);
+        }
+    }
+}
+
 /// S4. A holds two of three, the third was not there. One of the two is killed, comes back empty, and so does the third:
 /// the textbook lets B in beside A; here the two have no vote until A's lease has ended.
 #[test]
@@ -124,10 +148,12 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
     run(async {
         let (env, crew) = (common::env(), Arc::new(Crew::start(3, LONGEST).await));
         let (leases, is_over) = (Arc::new(Mutex::new(Vec::<Lease>::new())), Arc::new(AtomicBool::new(false)));
+        let counter = Arc::new(Mutex::new(Counter::default()));
         let workers: Vec<_> = (0..8)
             .map(|_| {
                 let (env, engine, leases, is_over) =
                     (env.clone(), crew.engine(), leases.clone(), is_over.clone());
+                let counter = counter.clone();
                 tokio::spawn(async move {
                     let terms = ttl(3_000);
                     while !is_over.load(Ordering::Acquire) {
@@ -138,10 +164,14 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
                             continue;
                         };
                         let from = env.now();
+                        let token = hold.lease().fencing_token().unwrap();
+                        let read = counter.lock().unwrap().claim(token);
                         env.sleep(Duration::from_millis(3)).await;
+                        if let Some(read) = read {
+                            counter.lock().unwrap().write(token, read + 1);
+                        }
                         let until = env.now().min(hold.lease().deadline());
                         if hold.lease().check().is_ok() {
-                            let token = hold.lease().fencing_token().unwrap();
                             leases.lock().unwrap().push(Lease { token, from, until });
                         }
                         let _ = hold.release().await;
@@ -183,6 +213,8 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
         }
         assert!(leases.len() > 100, "{}", leases.len());
         eventually(&env, "nothing is left", || async { crew.keys("x") == 0 }).await;
+        let counter = counter.lock().unwrap();
+        assert_eq!(counter.value, counter.acknowledged, "no increment that was acknowledged is lost");
     });
 }
 
