@@ -45,6 +45,12 @@ const PACKAGES: &[Package] = &[
         check: &[],
     },
     Package {
+        name: "memcached",
+        why: "the Memcached store is tested with real servers",
+        programs: &["memcached"],
+        check: &[],
+    },
+    Package {
         name: "mount",
         why: "a test fills a disk, a small one of its own",
         programs: &["mount"],
