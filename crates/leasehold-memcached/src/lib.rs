@@ -10,6 +10,8 @@
 mod claim;
 mod codec;
 mod connection;
+mod doctor;
+mod doubt;
 mod driver;
 mod dump;
 mod escape;
@@ -30,5 +32,6 @@ mod upset;
 mod wake;
 mod write;
 
+pub use leasehold_core::{Finding, Severity};
 pub use options::MemcachedOptions;
 pub use store::MemcachedStore;

@@ -13,6 +13,7 @@ use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result};
 use crate::{
     codec::SPAN_END,
     connection::Node,
+    doubt::Doubts,
     holds::{Hold, Holds},
     look::{Look, Place},
     options::MemcachedOptions,
@@ -33,6 +34,7 @@ pub(crate) struct Session {
     pub(crate) node: Node,
     pub(crate) upsets: Upsets,
     pub(crate) holds: Holds,
+    pub(crate) doubts: Doubts,
     closed: AtomicBool,
 }
 
@@ -40,7 +42,15 @@ impl Session {
     pub(crate) fn new(options: MemcachedOptions, env: Env) -> Session {
         let (options, upsets) = (Arc::new(options), Upsets::default());
         let node = Node::new(options.clone(), env.clone(), upsets.clone());
-        Session { env, options, node, upsets, holds: Holds::default(), closed: AtomicBool::new(false) }
+        Session {
+            env,
+            options,
+            node,
+            upsets,
+            holds: Holds::default(),
+            doubts: Doubts::default(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn refuse_closed(&self) -> Result<()> {

@@ -47,6 +47,21 @@ impl MemcachedStore {
         Ok(store)
     }
 
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// `host:port`.
+    pub(crate) fn address(&self) -> String {
+        let options = &self.session.options;
+        let is_number = options.host.contains(':');
+        if is_number {
+            format!("[{}]:{}", options.host, options.port)
+        } else {
+            format!("{}:{}", options.host, options.port)
+        }
+    }
+
     /// Names verb, lock and store in an error.
     fn explain<T>(&self, result: Result<T>, verb: &'static str, name: &LockName) -> Result<T> {
         result.map_err(|error| error.verb(verb).lock(name).store(self.url()))
@@ -55,12 +70,14 @@ impl MemcachedStore {
     async fn claim_now(&self, claim: &Claim) -> Result<Standing> {
         self.session.refuse_closed()?;
         self.capability.admits(claim)?;
-        self.session.claim(claim).await
+        let result = self.session.claim(claim).await;
+        self.session.note_doubt(claim, &result);
+        result
     }
 
     async fn release_now(&self, claim: &Claim) -> Result<Release> {
         self.session.refuse_closed()?;
-        self.session.release(claim).await
+        self.session.release_for_good(claim).await
     }
 
     async fn inspect_now(&self, name: &LockName) -> Result<Snapshot> {
