@@ -26,7 +26,7 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         | Place::RedisUnix { .. }
         | Place::RedisSentinel { .. }
         | Place::RedisCluster { .. } => redis(url, env).await,
-        Place::Memcached { .. } => Err(not_yet(url, "Memcached store", Some("memcached"))),
+        Place::Memcached { .. } => memcached(url, env).await,
         Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", Some("zookeeper"))),
         Place::Etcd { .. } => Err(not_yet(url, "etcd store", Some("etcd"))),
         Place::Redlock { .. } | Place::Quorum { .. } => Err(not_yet(url, "quorum of stores", None)),
@@ -78,6 +78,19 @@ async fn redis(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
     Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Redis store")
         .store(url.to_string())
         .hint("enable the cargo feature `redis` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "memcached")]
+async fn memcached(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::memcached::options(url)?;
+    Ok(Arc::new(leasehold_memcached::MemcachedStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "memcached"))]
+async fn memcached(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Memcached store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `memcached` of the crate `leasehold`"))
 }
 
 /// The honest answer for what is designed and not built: no feature can be enabled that does not exist.
