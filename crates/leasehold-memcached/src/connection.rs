@@ -203,7 +203,7 @@ impl Node {
     }
 
     async fn reach(&self) -> Result<Live> {
-        let link = Link::over(self.dial().await?, &self.env);
+        let link = Link::over(self.dial().await?, &self.env, &self.upsets);
         let asked = self.env.now();
         // A mark may have been written, and nothing of a lock.
         let lost = || Error::new(ErrorKind::Unreachable, "the server does not say what it is");

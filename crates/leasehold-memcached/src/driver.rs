@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     packet::Packet,
     reply::{Malformed, Parser, Reply, Want},
+    upset::Upsets,
 };
 
 /// Requests that wait to be written; more make their callers wait.
@@ -58,7 +59,7 @@ struct Pending {
 
 impl Link {
     /// Drives a connection.
-    pub(crate) fn over(stream: TcpStream, env: &Env) -> Link {
+    pub(crate) fn over(stream: TcpStream, env: &Env, upsets: &Upsets) -> Link {
         let (read, write) = stream.into_split();
         let state = Arc::new(State {
             env: env.clone(),
@@ -67,16 +68,25 @@ impl Link {
         });
         let (orders, inbox) = mpsc::channel(QUEUE);
         let (written, pending) = mpsc::channel(4 * QUEUE);
-        let (one, two) = (state.clone(), state.clone());
+        let (one, two, upsets) = (state.clone(), state.clone(), upsets.clone());
         env.spawn(async move {
             send(write, inbox, written).await;
             one.ended.store(true, Ordering::Release);
         });
         env.spawn(async move {
-            if let Err(Malformed(what)) = receive(read, pending, &two).await {
-                tracing::warn!("a memcached server answered out of order, and is connected to anew: {what}");
-            }
+            let end = receive(read, pending, &two).await;
             two.ended.store(true, Ordering::Release);
+            match end {
+                Ok(End::Ours) => return,
+                Ok(End::Theirs) => {}
+                Err(Malformed(what)) => {
+                    tracing::warn!(
+                        "a memcached server answered out of order, and is connected to anew: {what}"
+                    );
+                }
+            }
+            // It may come back without its memory.
+            upsets.raise(&two.env);
         });
         Link { orders, state }
     }
@@ -102,6 +112,12 @@ impl Link {
     }
 }
 
+/// Who has closed a connection.
+enum End {
+    Ours,
+    Theirs,
+}
+
 async fn send(mut write: OwnedWriteHalf, mut inbox: mpsc::Receiver<Order>, written: mpsc::Sender<Pending>) {
     while let Some(first) = inbox.recv().await {
         let mut bytes = Vec::new();
@@ -124,7 +140,7 @@ async fn receive(
     mut read: OwnedReadHalf,
     mut pending: mpsc::Receiver<Pending>,
     state: &State,
-) -> Result<(), Malformed> {
+) -> Result<End, Malformed> {
     let mut parser = Parser::default();
     loop {
         let next = tokio::select! {
@@ -135,10 +151,10 @@ async fn receive(
             more = more(&mut read, &mut parser, state) => match (more, pending.try_recv()) {
                 (true, Ok(next)) => Some(next),
                 (true, Err(_)) => return Err(Malformed("something that nobody asked for")),
-                (false, _) => return Ok(()),
+                (false, _) => return Ok(End::Theirs),
             },
         };
-        let Some(Pending { wants, answer }) = next else { return Ok(()) };
+        let Some(Pending { wants, answer }) = next else { return Ok(End::Ours) };
         let mut replies = Vec::with_capacity(wants.len());
         for want in wants {
             loop {
@@ -147,7 +163,7 @@ async fn receive(
                     break;
                 }
                 if !more(&mut read, &mut parser, state).await {
-                    return Ok(());
+                    return Ok(End::Theirs);
                 }
             }
         }
