@@ -70,9 +70,9 @@ impl Session {
         let entries = document.entries().to_vec();
         let value = codec::encode(&Sheet { name: place.name.clone(), end: SPAN_END, entries });
         let packet = Packet::new().add(&place.keys.lock, lives, &value).then(Session::look_at(place));
-        let (mut replies, server) = self.call(packet).await?;
+        let (mut replies, heard) = self.call(packet).await?;
         let added = replies.next();
-        let look = self.read(place, &mut replies, server)?;
+        let look = self.read(place, &mut replies, &heard)?;
         match (added, &look.found) {
             (Some(Reply::Done), _) => self.settle(place, claim, look).await,
             // Without room for a trial of ours, whoever holds it still does.
@@ -137,7 +137,7 @@ impl Session {
             } else {
                 let grant = Grant {
                     fence: Some(fence),
-                    valid_for: entry.expires.since(ours.now),
+                    valid_for: look.valid_for(ours, entry),
                     remembers_for: look.server.remembers_for(self.env.now()),
                 };
                 self.note(claim.id, &look);

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    clock::Clock,
     driver::Link,
     options::MemcachedOptions,
     packet::Packet,
@@ -36,6 +37,17 @@ pub(crate) struct Node {
     dialling: AsyncMutex<Failures>,
     was_live: AtomicBool,
     under_way: Semaphore,
+    clock: Clock,
+}
+
+/// Who answered a packet, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) server: Arc<Server>,
+    /// Before it was sent.
+    pub(crate) sent: Moment,
+    /// After it was answered.
+    pub(crate) received: Moment,
 }
 
 #[derive(Clone)]
@@ -66,6 +78,7 @@ impl Node {
             dialling: AsyncMutex::default(),
             was_live: AtomicBool::new(false),
             under_way: Semaphore::new(UNDER_WAY_MAX),
+            clock: Clock::default(),
         }
     }
 
@@ -76,7 +89,7 @@ impl Node {
     ///
     /// # Cancel safety
     /// Dropping it leaves the commands sent or not sent.
-    pub(crate) async fn call(&self, packet: Packet, limit: Duration) -> Result<(Vec<Reply>, Arc<Server>)> {
+    pub(crate) async fn call(&self, packet: Packet, limit: Duration) -> Result<(Vec<Reply>, Heard)> {
         let begin = self.env.now();
         let live = self.live(begin + limit, limit).await?;
         // A crowd takes turns: the time of a request counts from when it is sent, not from when it queued up.
@@ -87,7 +100,10 @@ impl Node {
         let answer = self.env.until(sent + limit, live.link.call(packet)).await;
         drop(turn);
         let result = match answer {
-            Some(Some(replies)) => Ok((replies, live.server.clone())),
+            Some(Some(replies)) => {
+                let received = self.env.now();
+                Ok((replies, Heard { server: live.server.clone(), sent, received }))
+            }
             Some(None) => {
                 self.forget(&live);
                 Err(broken())
@@ -111,7 +127,8 @@ impl Node {
     /// Looks at the server again.
     pub(crate) async fn ask(&self, limit: Duration) -> Result<Arc<Server>> {
         let asked = self.env.now();
-        let (replies, before) = self.call(Server::question(&self.env), limit).await?;
+        let (replies, heard) = self.call(Server::question(&self.env), limit).await?;
+        let before = heard.server;
         let server = Arc::new(Server::read(replies, asked, &self.options)?.seen_before(&before));
         if let Some(live) = locked(&self.live).as_mut()
             && Arc::ptr_eq(&live.server, &before)
@@ -119,6 +136,20 @@ impl Node {
             live.server = server.clone();
         }
         Ok(server)
+    }
+
+    /// How much less than it says a hold lasts that the server showed when its time was `second`.
+    pub(crate) fn lag(&self, second: u64, heard: &Heard) -> Duration {
+        self.clock.lag(&heard.server.name, second, heard.sent, heard.received)
+    }
+
+    /// The server has forgotten something: it is connected to anew, and whoever holds something renews it.
+    pub(crate) fn doubt(&self, server: &Arc<Server>) {
+        let mut current = locked(&self.live);
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.server, server)) {
+            *current = None;
+            self.upsets.raise(&self.env);
+        }
     }
 
     /// Closes the connection.

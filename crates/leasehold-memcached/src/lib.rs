@@ -8,6 +8,7 @@
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
 mod claim;
+mod clock;
 mod codec;
 mod connection;
 mod doctor;

@@ -70,9 +70,9 @@ impl Session {
     async fn snapshots(&self, names: &[LockName], found: &mut BTreeMap<LockName, Snapshot>) -> Result<()> {
         let places: Vec<Place> = names.iter().map(Place::of).collect();
         let packet = places.iter().fold(Packet::new(), |packet, place| packet.then(Session::look_at(place)));
-        let (mut replies, server) = self.call(packet).await?;
+        let (mut replies, heard) = self.call(packet).await?;
         for place in &places {
-            let look = self.read(place, &mut replies, server.clone())?;
+            let look = self.read(place, &mut replies, &heard)?;
             let snapshot = look.snapshot(&place.name);
             let in_use = !snapshot.holders.is_empty() || !snapshot.waiters.is_empty();
             if in_use && matches!(look.found, Found::Ours(_)) {

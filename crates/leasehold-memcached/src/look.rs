@@ -34,6 +34,10 @@ pub(crate) struct Look {
     /// By how much the tokens of this name are lifted.
     pub(crate) offset: u64,
     pub(crate) server: Arc<Server>,
+    /// The item that names the run of the server.
+    pub(crate) run: Option<Item>,
+    /// How much less than it says a hold lasts, because the server's clock stood still.
+    pub(crate) lag: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +66,7 @@ pub(crate) struct Ours {
 }
 
 impl Look {
-    /// Reads the replies to two looks: at the lock and at its offset. `known` are tokens that this client remembers.
+    /// Reads the replies to three looks: at the lock, at its offset, and at the run of the server. `known` are tokens that this client remembers.
     pub(crate) fn read(
         place: &Place,
         replies: &mut impl Iterator<Item = Reply>,
@@ -77,7 +81,8 @@ impl Look {
                 ours(place, &item, offset, &server, known)?.map_or(Found::Foreign(item), Found::Ours)
             }
         };
-        Ok(Look { found, offset, server })
+        let run = item_or_none(replies.next())?;
+        Ok(Look { found, offset, server, run, lag: Duration::ZERO })
     }
 
     /// The document and the entry by which a claim holds the lock.
@@ -85,6 +90,11 @@ impl Look {
         let Found::Ours(ours) = &self.found else { return None };
         let held = |entry: &&Entry| entry.id == id && entry.state == State::Held && entry.expires > ours.now;
         Some((ours, ours.document.entries().iter().find(held)?))
+    }
+
+    /// For how long a claim holds the lock.
+    pub(crate) fn valid_for(&self, ours: &Ours, entry: &Entry) -> Duration {
+        entry.expires.since(ours.now).saturating_sub(self.lag)
     }
 
     /// The highest token that an item with this CAS unique can give.

@@ -42,8 +42,7 @@ impl Session {
                 return Ok(renewal);
             }
             if document.entries() == before {
-                self.note(claim.id, &look);
-                return Ok(renewal);
+                return Ok(self.renewed(claim, &look));
             }
             let entries = document.entries().to_vec();
             let written = match self.write(place, &look, ours, entries, Some(claim.id)).await? {
@@ -68,7 +67,7 @@ impl Session {
     fn renewed(&self, claim: &Claim, look: &Look) -> Renewal {
         self.note(claim.id, look);
         match look.held_by(claim.id) {
-            Some((ours, entry)) => Renewal::Renewed { valid_for: entry.expires.since(ours.now) },
+            Some((ours, entry)) => Renewal::Renewed { valid_for: look.valid_for(ours, entry) },
             None => Renewal::Gone(LostReason::Gone),
         }
     }

@@ -19,6 +19,8 @@ const OLDEST: (u32, u32, u32) = (1, 6, 0);
 const ITEM_MIN: usize = 32 << 10;
 /// The most that a document may need.
 const DOCUMENT_MAX: usize = 256 << 10;
+/// The date of the item that names the run: the last that a server takes. What is left until then tells its time.
+pub(crate) const RUN_DATE: u64 = 0x7fff_ffff;
 /// A time to live above this is a date.
 pub(crate) const THIRTY_DAYS: u64 = 30 * 24 * 3600;
 
@@ -27,6 +29,8 @@ pub(crate) const THIRTY_DAYS: u64 = 30 * 24 * 3600;
 pub(crate) struct Server {
     /// The same for all who reach this run with this memory.
     pub(crate) name: Arc<str>,
+    /// What names the run, as it is stored; empty when there is no room for it.
+    pub(crate) mark: String,
     /// The version, as it says it.
     pub(crate) version: String,
     /// The CAS unique of an item and this make its fencing token: when the server started, in microseconds.
@@ -49,7 +53,7 @@ impl Server {
     /// Asks who it is. Writes one small item that names the run, if it is not there.
     pub(crate) fn question(env: &Env) -> Packet {
         let mark = format!("{:032x}", env.random());
-        Packet::new().stats().settings().add(RUN, 0, mark.as_bytes()).look(RUN)
+        Packet::new().stats().settings().add(RUN, RUN_DATE, mark.as_bytes()).look(RUN)
     }
 
     /// What it answered to [`Server::question`], asked at `asked`.
@@ -89,6 +93,7 @@ impl Server {
         }
         Ok(Server {
             name: format!("{}@{started}:{mark}", stats.number("pid")?).into(),
+            mark,
             version,
             token_base: started.saturating_mul(1_000_000),
             compares: numbers >= COMPARE_AND_DELETE && !options.text_only,

@@ -12,14 +12,15 @@ use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result};
 
 use crate::{
     codec::SPAN_END,
-    connection::Node,
+    connection::{Heard, Node},
     doubt::Doubts,
     holds::{Hold, Holds},
+    keys::RUN,
     look::{Look, Place},
     options::MemcachedOptions,
     packet::Packet,
     reply::Reply,
-    server::{Server, THIRTY_DAYS},
+    server::{RUN_DATE, THIRTY_DAYS},
     upset::Upsets,
 };
 
@@ -66,29 +67,40 @@ impl Session {
     }
 
     /// One packet, answered in the time that the options allow.
-    pub(crate) async fn call(&self, packet: Packet) -> Result<(std::vec::IntoIter<Reply>, Arc<Server>)> {
-        let (replies, server) = self.node.call(packet, self.options.timeout).await?;
-        Ok((replies.into_iter(), server))
+    pub(crate) async fn call(&self, packet: Packet) -> Result<(std::vec::IntoIter<Reply>, Heard)> {
+        let (replies, heard) = self.node.call(packet, self.options.timeout).await?;
+        Ok((replies.into_iter(), heard))
     }
 
     /// The commands whose replies [`Session::read`] reads.
     pub(crate) fn look_at(place: &Place) -> Packet {
-        Packet::new().look(&place.keys.lock).look(&place.keys.offset)
+        Packet::new().look(&place.keys.lock).look(&place.keys.offset).look(RUN)
     }
 
     pub(crate) fn read(
         &self,
         place: &Place,
         replies: &mut impl Iterator<Item = Reply>,
-        server: Arc<Server>,
+        heard: &Heard,
     ) -> Result<Look> {
-        Look::read(place, replies, server, |id| self.holds.fence(id))
+        let (server, known) = (&heard.server, |id| self.holds.fence(id));
+        let mut look = Look::read(place, replies, server.clone(), known)?;
+        match look.run.take() {
+            Some(run) if run.value == server.mark.as_bytes() => {
+                let second = RUN_DATE.saturating_sub(run.ttl.unwrap_or(RUN_DATE));
+                look.lag = if second > 0 { self.node.lag(second, heard) } else { Duration::ZERO };
+            }
+            // It was flushed or evicted, and so may be what we hold. Without room for it there is nothing to see.
+            _ if !server.mark.is_empty() => self.node.doubt(server),
+            _ => {}
+        }
+        Ok(look)
     }
 
     /// What is there now.
     pub(crate) async fn look(&self, place: &Place) -> Result<Look> {
-        let (mut replies, server) = self.call(Session::look_at(place)).await?;
-        self.read(place, &mut replies, server)
+        let (mut replies, heard) = self.call(Session::look_at(place)).await?;
+        self.read(place, &mut replies, &heard)
     }
 
     /// Remembers a hold as it is now, or that it is none.

@@ -102,9 +102,9 @@ impl Session {
     }
 
     async fn answered(&self, place: &Place, packet: Packet) -> Result<Written> {
-        let (mut replies, server) = self.call(packet.then(Session::look_at(place))).await?;
+        let (mut replies, heard) = self.call(packet.then(Session::look_at(place))).await?;
         let reply = replies.next();
-        let look = self.read(place, &mut replies, server)?;
+        let look = self.read(place, &mut replies, &heard)?;
         Ok(match reply {
             Some(Reply::Done) => Written::Done(look),
             Some(Reply::Refused(why)) => Written::NoRoom(why),
@@ -115,8 +115,8 @@ impl Session {
     /// The second of the server's calendar at which an item ends whose time was given as a span; or what is there now, if
     /// it is not that item any more.
     async fn date(&self, place: &Place, ours: &Ours) -> Result<std::result::Result<u64, Look>> {
-        let (mut replies, server) = self.call(Session::look_at(place).stats()).await?;
-        let look = self.read(place, &mut replies, server)?;
+        let (mut replies, heard) = self.call(Session::look_at(place).stats()).await?;
+        let look = self.read(place, &mut replies, &heard)?;
         // Asked for after the item: where the second changes between the two, it ends later and never earlier.
         let second = server::second(replies.next())?;
         match &look.found {

@@ -72,6 +72,25 @@ fn a_flush_is_noticed_and_fenced() {
     });
 }
 
+/// Whatever is asked for shows that the server was emptied: what was to be renewed much later is renewed at once.
+#[test]
+fn a_flush_is_noticed_by_the_next_request_of_any_kind() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&at(&server)));
+        let hold = lock(&engine, "orders", &ttl(600)).await;
+        // It empties what is older than a second.
+        env.sleep(std::time::Duration::from_millis(1_500)).await;
+        server.command("flush_all").unwrap();
+        lock(&engine, "other", &ttl(600)).await.release().await.unwrap();
+        let lost = env.until(env.now() + crate::rig::SOON, hold.lease().lost()).await;
+        assert!(
+            lost.is_some_and(|lost| lost.certain),
+            "told before the 200 s after which it would have asked"
+        );
+    });
+}
+
 /// S18. The server is killed and comes back empty: everybody renews at once, and is told long before the third of the
 /// time to live at which it would have asked. Tokens go on growing.
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{ErrorKind, Outcome, Store};
+use leasehold_core::{ErrorKind, Outcome, Standing, Store, decide::validity};
 use leasehold_memcached::MemcachedStore;
 use leasehold_testkit::memcached::Server;
 
@@ -89,6 +89,60 @@ fn a_server_that_sleeps_past_the_ttl() {
         })
         .await;
     });
+}
+
+/// The server is stopped and goes on. Until its timer fires its clock stands where it was: what it stores then for four
+/// seconds ends at once. The store sees that no time has passed there, and does not call it a lease of four seconds.
+#[test]
+fn a_server_that_was_stopped_grants_no_lease_that_ends_early() {
+    let server = Server::start().unwrap();
+    let mut two_holders = false;
+    run(async {
+        let env = common::env();
+        let mut options = common::options(&at(&server)).unwrap();
+        options.timeout = Duration::from_secs(30);
+        let (store, mut naive) = (MemcachedStore::new(options, env.clone()).unwrap(), Naive::on(&server));
+        for round in 0..3 {
+            // So it knows the clock.
+            for _ in 0..12 {
+                holders(&store, "warm").await;
+                env.sleep(Duration::from_millis(100)).await;
+            }
+            let (text, other) = (format!("orders-{round}"), format!("naive-{round}"));
+            let mut late = server.connect().unwrap();
+            server.pause().unwrap();
+            env.sleep(Duration::from_secs(5)).await;
+            late.send(format!("add {other} 0 4 2\r\nme\r\n").as_bytes()).unwrap();
+            let (sent, mine) = (env.now(), claim(&env, &text, 4));
+            let (asking, asked) = (store.clone(), mine.clone());
+            let answer = tokio::spawn(async move { asking.claim(&asked).await });
+            env.sleep(Duration::from_millis(100)).await;
+            server.resume().unwrap();
+            let standing = answer.await.unwrap().unwrap();
+            let Standing::Granted(grant) = standing else { panic!("{standing:?}") };
+            let deadline = validity::deadline(sent, grant.valid_for, store.capability().drift);
+            assert_eq!(late.line().unwrap(), "STORED");
+            // The control: told that it has the lock for four seconds, and the next is told the same.
+            let told = env.now();
+            eventually(&env, "the next holder", || {
+                let entered = naive.lock(&other, "them", 4);
+                async move { entered }
+            })
+            .await;
+            two_holders |= env.now().since(told) < Duration::from_secs(2);
+            eventually(&env, "the next holder", || {
+                let entered = naive.lock(&text, "them", 4);
+                async move { entered }
+            })
+            .await;
+            assert!(
+                env.now() >= deadline,
+                "another entered {:?} before the deadline",
+                deadline.since(env.now())
+            );
+        }
+    });
+    assert!(two_holders, "the control: two holders");
 }
 
 /// Without its crawler or its dumps a server does not say what it has: that is an error, and no empty list.
