@@ -16,13 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    clock::Clock,
-    driver::Link,
-    options::MemcachedOptions,
-    packet::Packet,
-    reply::Reply,
-    server::{Server, judge},
-    upset::Upsets,
+    clock::Clock, driver::Link, options::MemcachedOptions, packet::Packet, reply::Reply, safety::judge,
+    server::Server, upset::Upsets,
 };
 
 /// So many requests may be under way.
@@ -38,6 +33,8 @@ pub(crate) struct Node {
     was_live: AtomicBool,
     under_way: Semaphore,
     clock: Clock,
+    /// Somebody was told that the server may lose locks.
+    warned: AtomicBool,
 }
 
 /// Who answered a packet, and when.
@@ -79,6 +76,7 @@ impl Node {
             was_live: AtomicBool::new(false),
             under_way: Semaphore::new(UNDER_WAY_MAX),
             clock: Clock::default(),
+            warned: AtomicBool::new(false),
         }
     }
 
@@ -240,7 +238,7 @@ impl Node {
         let lost = || Error::new(ErrorKind::Unreachable, "the server does not say what it is");
         let replies = link.call(Server::question(&self.env)).await.ok_or_else(lost)?;
         let server = Server::read(replies, asked, &self.options)?;
-        judge(&server, &self.options)?;
+        judge(&server, &self.options, &self.warned)?;
         Ok(Live { link: Arc::new(link), server: Arc::new(server) })
     }
 }

@@ -26,6 +26,7 @@ mod packet;
 mod release;
 mod renew;
 mod reply;
+mod safety;
 mod server;
 mod session;
 mod store;

@@ -122,23 +122,6 @@ impl Server {
     }
 }
 
-/// Warns of a server that may evict locks, or refuses it.
-///
-/// # Errors
-/// [`ErrorKind::Unsafe`] when strict.
-pub(crate) fn judge(server: &Server, options: &MemcachedOptions) -> Result<()> {
-    if !server.evicts {
-        return Ok(());
-    }
-    let message = "the server throws out locks when its memory is full";
-    if options.strict {
-        return Err(Error::new(ErrorKind::Unsafe, message)
-            .hint("start it with -M, or give locks a server of their own"));
-    }
-    tracing::warn!(store = %options.url, "{message}: start it with -M, or give locks a server of their own");
-    Ok(())
-}
-
 fn unsafe_because(what: &str) -> Error {
     Error::new(ErrorKind::Unsafe, format!("the server cannot keep locks: {what}"))
         .hint("start it in another way, or use another store")
@@ -182,7 +165,7 @@ fn numbers(version: &str) -> (u32, u32, u32) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn answers(changes: &[(&str, &str)]) -> Vec<Reply> {
@@ -209,7 +192,7 @@ mod tests {
         vec![change(&stats, ""), change(&settings, "-"), Reply::Done, Reply::Item(mark)]
     }
 
-    fn read(changes: &[(&str, &str)]) -> Result<Server> {
+    pub(crate) fn read(changes: &[(&str, &str)]) -> Result<Server> {
         Server::read(answers(changes), Moment::from_nanos(0), &MemcachedOptions::new("m", 1))
     }
 
@@ -220,7 +203,6 @@ mod tests {
         assert_eq!(server.token_base, 1_800_000_000_000_000);
         assert!(server.compares && !server.evicts);
         assert_eq!(server.remembers_for(Moment::from_nanos(1_000_000_000)), Duration::from_secs(100));
-        assert!(judge(&server, &MemcachedOptions::new("m", 1)).is_ok());
     }
 
     #[test]
@@ -253,14 +235,5 @@ mod tests {
         let options = MemcachedOptions::new("m", 1);
         let later = Server::read(answers(&[("cmd_flush", "1")]), Moment::from_nanos(4), &options).unwrap();
         assert_eq!(later.seen_before(&server).remembers_for(Moment::from_nanos(5)), Duration::from_nanos(5));
-    }
-
-    #[test]
-    fn a_server_that_evicts_is_refused_when_strict() {
-        let server = read(&[("-evictions", "on")]).unwrap();
-        let mut options = MemcachedOptions::new("m", 1);
-        assert!(judge(&server, &options).is_ok());
-        options.strict = true;
-        assert_eq!(judge(&server, &options).unwrap_err().kind(), ErrorKind::Unsafe);
     }
 }
