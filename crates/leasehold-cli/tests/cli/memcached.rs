@@ -19,6 +19,7 @@ fn a_command_runs_under_a_lock_and_the_next_is_told_who_has_it() {
     let busy = stage.run(&["run", "--store", &url, "--no-wait", "nightly", "--", "true"]);
     assert_eq!(busy.code, Some(75), "{}", busy.stderr);
     assert!(busy.stderr.contains(&format!("pid {}", run.pid())), "{}", busy.stderr);
+    assert!(busy.stderr.contains("start it with -M"), "{}", busy.stderr);
     let listed = stage.run(&["list", "--store", &url, "night"]);
     assert!(listed.stdout.contains("nightly"), "{}", listed.stdout);
     let forced = stage.run(&["force-release", "--store", &url, "--yes", "nightly"]);
