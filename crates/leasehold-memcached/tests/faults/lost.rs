@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{ErrorKind, Outcome, Release, Store};
+use leasehold_core::{ErrorKind, Outcome, Release, Status, Store};
 use leasehold_memcached::MemcachedStore;
 use leasehold_testkit::{
     memcached::Server,
@@ -159,6 +159,27 @@ fn a_half_open_connection_is_noticed_by_the_deadline() {
         eventually(&env, "the way is open again", || async { engine.store().vitals().await.is_ok() }).await;
         let straight = store(&at(&server));
         eventually(&env, "the server lets it go", || async { holders(&straight, "orders").await == 0 }).await;
+    });
+}
+
+/// Jeopardy is announced before the loss, and taken back when the way is open again.
+#[test]
+fn jeopardy_comes_before_loss_and_goes_when_the_link_heals() {
+    let (_server, proxy, words) = behind_a_proxy();
+    run(async {
+        let (env, engine) = (common::env(), engine(&words));
+        let hold = lock(&engine, "orders", &ttl(12)).await;
+        assert_eq!(hold.status(), Status::Safe);
+        proxy.blackhole();
+        eventually(&env, "jeopardy", || async { hold.status() == Status::Jeopardy }).await;
+        hold.lease().check().unwrap();
+        proxy.pass();
+        eventually(&env, "safe again", || async { hold.status() == Status::Safe }).await;
+        assert!(hold.lease().remaining() > Duration::from_secs(6), "{:?}", hold.lease().remaining());
+        // Once more, and for good.
+        proxy.blackhole();
+        eventually(&env, "jeopardy", || async { hold.status() == Status::Jeopardy }).await;
+        lost_in_time(&env, &hold).await;
     });
 }
 
