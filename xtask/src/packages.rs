@@ -45,6 +45,12 @@ const PACKAGES: &[Package] = &[
         check: &[],
     },
     Package {
+        name: "memcached",
+        why: "the Memcached store is tested with real servers",
+        programs: &["memcached"],
+        check: &[],
+    },
+    Package {
         name: "mount",
         why: "a test fills a disk, a small one of its own",
         programs: &["mount"],
@@ -64,7 +70,7 @@ const PACKAGES: &[Package] = &[
     },
     Package {
         name: "python3-venv",
-        why: "redis-py is a stranger that the Redis store is tested with, in a virtual environment",
+        why: "redis-py and pymemcache are strangers that the stores are tested with, in virtual environments",
         programs: &["python3"],
         // Debian's python3 is without it, and then `python3 -m venv` makes environments without pip.
         check: &["python3", "-m", "ensurepip", "--version"],

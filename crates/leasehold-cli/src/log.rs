@@ -19,7 +19,7 @@ use tracing_subscriber::{
 use crate::message::Output;
 
 /// Where the library says that a server's configuration can lose locks.
-const SAFETY: &str = "leasehold_redis::safety";
+const SAFETY: [&str; 2] = ["leasehold_memcached::safety", "leasehold_redis::safety"];
 
 /// Starts it. Lines go to stderr.
 pub(crate) fn start(output: Output) {
@@ -41,7 +41,7 @@ struct Warnings(Output);
 
 impl<S: Subscriber> Layer<S> for Warnings {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let is_ours = metadata.target() == SAFETY && *metadata.level() == Level::WARN;
+        let is_ours = SAFETY.contains(&metadata.target()) && *metadata.level() == Level::WARN;
         if is_ours { Interest::always() } else { Interest::never() }
     }
 

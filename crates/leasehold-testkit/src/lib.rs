@@ -12,6 +12,7 @@ mod ports;
 mod scratch;
 
 pub mod clock;
+pub mod memcached;
 pub mod process;
 pub mod proxy;
 pub mod redis;

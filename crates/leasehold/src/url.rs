@@ -2,6 +2,8 @@
 
 mod display;
 mod known;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod open;
 mod parse;
 mod quorum;
@@ -15,6 +17,8 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use leasehold_core::{Error, Result};
 
+#[cfg(feature = "memcached")]
+pub(crate) use memcached::options as memcached_options;
 pub(crate) use open::{open, open_member};
 pub use quorum::vouch;
 pub(crate) use quorum::{members as quorum_members, open as open_quorum};
@@ -38,9 +42,9 @@ pub(crate) use redis::{members as redis_members, options as redis_options};
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
 /// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
-/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true`, `resp=2`, and over TLS `ca=PATH`; for stores
-/// that vote `longest_lease=` (`timeout=` is for each member there). `file:` means `sqlite:`, `mem:` `memory:`, `zk:`
-/// `zookeeper:` and `valkey:` `redis:`. Special characters are percent-encoded.
+/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true` (for Memcached too), `resp=2`, and over TLS
+/// `ca=PATH`; for stores that vote `longest_lease=` (`timeout=` is for each member there). `file:` means `sqlite:`, `mem:`
+/// `memory:`, `zk:` `zookeeper:` and `valkey:` `redis:`. Special characters are percent-encoded.
 ///
 /// `Debug` and `Display` never show a password; [`StoreUrl::reveal`] does.
 ///

@@ -12,6 +12,7 @@ mod environment;
 mod golden;
 mod ladder;
 mod loss;
+mod memcached;
 mod names;
 mod operator;
 mod redis;

@@ -116,7 +116,8 @@ impl Scheme {
         match key {
             Key::Prefix | Key::Ttl | Key::Timeout => true,
             Key::LongestLease => matches!(self, Scheme::Redlock | Scheme::Quorum),
-            Key::MinReplicas | Key::Strict | Key::Resp | Key::Template => is_redis,
+            Key::Strict => is_redis || self == Scheme::Memcached,
+            Key::MinReplicas | Key::Resp | Key::Template => is_redis,
             Key::Ca => matches!(
                 self,
                 Scheme::Redis { tls: true }

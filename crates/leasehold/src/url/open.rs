@@ -53,7 +53,7 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         | Place::RedisUnix { .. }
         | Place::RedisSentinel { .. }
         | Place::RedisCluster { .. } => redis(url, env).await,
-        Place::Memcached { .. } => Err(not_yet(url, "Memcached store", "memcached")),
+        Place::Memcached { .. } => memcached(url, env).await,
         Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", "zookeeper")),
         Place::Etcd { .. } => Err(not_yet(url, "etcd store", "etcd")),
         Place::Redlock { .. } | Place::Quorum { .. } => {
@@ -107,6 +107,19 @@ async fn redis(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
     Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Redis store")
         .store(url.to_string())
         .hint("enable the cargo feature `redis` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "memcached")]
+async fn memcached(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::memcached::options(url)?;
+    Ok(Arc::new(leasehold_memcached::MemcachedStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "memcached"))]
+async fn memcached(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Memcached store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `memcached` of the crate `leasehold`"))
 }
 
 /// The honest answer for what is designed and not built: no feature can be enabled that does not exist.

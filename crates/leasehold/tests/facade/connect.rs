@@ -70,7 +70,6 @@ fn an_sqlite_file_is_a_store_for_clients_of_its_path() {
 #[test]
 fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     for (url, says) in [
-        ("memcached://m", "feature `memcached`"),
         ("zk://me:c4nary@a,b", "feature `zookeeper`"),
         ("etcd://me:c4nary@a", "feature `etcd`"),
         ("redlock://me:c4nary@a,b,c", "Client::with_store"),
@@ -84,6 +83,23 @@ fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     }
     assert_eq!(block_on(Client::connect("redsi://db")).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(block_on(Client::connect("memory:?tll=1s")).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[cfg(feature = "memcached")]
+#[test]
+fn a_memcached_that_is_not_there_is_named() {
+    // Nobody listens at port 1.
+    for (url, kind) in [
+        ("memcached://127.0.0.1:1?timeout=300ms", ErrorKind::Unreachable),
+        ("memcached://127.0.0.1:1?dialect=plain", ErrorKind::Unsupported),
+        ("memcached://127.0.0.1:1?resp=2", ErrorKind::Invalid),
+        ("memcached://127.0.0.1:1?strict=true&timeout=300ms", ErrorKind::Unreachable),
+    ] {
+        let error = block_on(Client::connect(url)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{url}: {error:?}");
+        let is_named = error.to_string().contains("127.0.0.1:1");
+        assert!(is_named || kind != ErrorKind::Unreachable, "{error}");
+    }
 }
 
 #[cfg(feature = "redis")]
