@@ -48,5 +48,9 @@ fn main() -> ExitCode {
         let fixture = Fixture::new(env.clone(), move || open(env.clone(), words.clone()));
         (label, fixture.taker(move || process::this_program(&taken)))
     });
-    leasehold_conformance::main(fixtures.collect())
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    // Most cases wait for the end of a lease, which takes two seconds at least.
+    arguments.test_threads.get_or_insert(8);
+    let trials = fixtures.flat_map(|(label, fixture)| leasehold_conformance::trials(label, &fixture));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

@@ -1,6 +1,8 @@
 //! [`StoreUrl`]: which store, where, and on what settings, in one line of text.
 
 mod display;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod known;
 mod open;
 mod parse;
@@ -31,11 +33,11 @@ pub(crate) use redis::options as redis_options;
 /// | `redlock://h1,h2,h3` | a majority of independent Redis servers |
 /// | `memcached://host` | one Memcached server |
 /// | `zookeeper://h1,h2[/chroot]` | a ZooKeeper ensemble |
-/// | `etcd://h1,h2` | an etcd cluster |
+/// | `etcd://h1,h2` | an etcd cluster; `etcds://` over TLS |
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
 /// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
-/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true`, `resp=2`, and over TLS `ca=PATH`. `file:` means `sqlite:`, `mem:` `memory:`, `zk:` `zookeeper:` and
+/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true`, `resp=2`; over TLS `ca=PATH`. `file:` means `sqlite:`, `mem:` `memory:`, `zk:` `zookeeper:` and
 /// `valkey:` `redis:`. Special characters are percent-encoded.
 ///
 /// `Debug` and `Display` never show a password; [`StoreUrl::reveal`] does.
@@ -132,6 +134,8 @@ pub enum Place {
     },
     /// An etcd cluster.
     Etcd {
+        /// Whether to speak TLS.
+        tls: bool,
         /// As whom.
         login: Login,
         /// Its members.

@@ -28,7 +28,7 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         | Place::RedisCluster { .. } => redis(url, env).await,
         Place::Memcached { .. } => Err(not_yet(url, "Memcached store", Some("memcached"))),
         Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", Some("zookeeper"))),
-        Place::Etcd { .. } => Err(not_yet(url, "etcd store", Some("etcd"))),
+        Place::Etcd { .. } => etcd(url, env).await,
         Place::Redlock { .. } | Place::Quorum { .. } => Err(not_yet(url, "quorum of stores", None)),
     }
 }
@@ -78,6 +78,19 @@ async fn redis(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
     Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Redis store")
         .store(url.to_string())
         .hint("enable the cargo feature `redis` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "etcd")]
+async fn etcd(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::etcd::options(url)?;
+    Ok(Arc::new(leasehold_etcd::EtcdStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "etcd"))]
+async fn etcd(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its etcd store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `etcd` of the crate `leasehold`"))
 }
 
 /// The honest answer for what is designed and not built: no feature can be enabled that does not exist.

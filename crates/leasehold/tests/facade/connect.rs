@@ -72,7 +72,6 @@ fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     for (url, says) in [
         ("memcached://m", "feature `memcached`"),
         ("zk://me:c4nary@a,b", "feature `zookeeper`"),
-        ("etcd://me:c4nary@a", "feature `etcd`"),
         ("redlock://me:c4nary@a,b,c", "Client::with_store"),
         ("quorum:redis://me:c4nary@a;redis://b;redis://c", "Client::with_store"),
     ] {
@@ -84,6 +83,21 @@ fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     }
     assert_eq!(block_on(Client::connect("redsi://db")).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(block_on(Client::connect("memory:?tll=1s")).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn an_etcd_that_is_not_built_in_or_not_there_is_named_without_the_password() {
+    // Nobody listens at ports 1 and 2.
+    let url = "etcd://me:c4nary@127.0.0.1:1,127.0.0.1:2?timeout=300ms";
+    let error = block_on(Client::connect(url)).unwrap_err();
+    let shown = format!("{error:?}");
+    assert!(!shown.contains("c4nary") && shown.contains("127.0.0.1:1"), "{shown}");
+    if cfg!(feature = "etcd") {
+        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{shown}");
+    } else {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{shown}");
+        assert!(error.hint_text().unwrap().contains("feature `etcd`"), "{shown}");
+    }
 }
 
 #[cfg(feature = "redis")]
