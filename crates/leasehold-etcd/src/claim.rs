@@ -5,7 +5,7 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, Error, ErrorKind, Grant, Intent, LostReason, Queueing, Result, Stance, Standing,
+    Claim, Error, ErrorKind, Grant, Intent, LostReason, Moment, Queueing, Result, Stance, Standing,
 };
 
 use crate::{
@@ -29,6 +29,7 @@ pub(super) struct Attempt<'a> {
     claim: &'a Claim,
     keys: Keys,
     slot: Arc<Slot>,
+    begin: Moment,
 }
 
 /// What a try came to.
@@ -43,7 +44,7 @@ enum Step {
 struct Means {
     place: Lease,
     delay: Option<Lease>,
-    /// They were granted just now, for this very claim.
+    /// They were granted or renewed just now.
     is_fresh: bool,
 }
 
@@ -55,8 +56,9 @@ pub(super) fn whole_seconds(span: Duration) -> u64 {
 pub(crate) async fn claim(session: &Arc<Session>, claim: &Claim, slot: Arc<Slot>) -> Result<Standing> {
     let _turn = slot.turn.lock().await;
     session.refuse_closed()?;
-    let attempt = Attempt { session, claim, keys: Keys::of(&claim.name), slot: slot.clone() };
-    let until = session.env.now() + session.options.timeout * 2;
+    let begin = session.env.now();
+    let attempt = Attempt { session, claim, keys: Keys::of(&claim.name), slot: slot.clone(), begin };
+    let until = begin + session.options.timeout * 2;
     for _ in 0..TRIES_MAX {
         let step = match claim.intent {
             Intent::Hold => attempt.hold().await?,
@@ -245,7 +247,8 @@ impl Attempt<'_> {
 
     fn granted(&self, queue: &Queue, at: usize, means: &Means) -> Result<Step> {
         let fence = queue.fence(&queue.entries[at])?;
-        let valid_for = Duration::from_secs(means.place.lives);
+        // No more than is certain, and counted from before anything was sent.
+        let valid_for = means.place.until.since(self.begin).min(Duration::from_secs(means.place.lives));
         Ok(Step::Done(Standing::Granted(Grant::lasting(Some(fence), valid_for))))
     }
 

@@ -50,6 +50,13 @@ pub(crate) struct Lease {
     pub(crate) until: Moment,
 }
 
+impl Lease {
+    /// How long ago it was granted or renewed.
+    pub(crate) fn age(&self, now: Moment) -> Duration {
+        Duration::from_secs(self.lives).saturating_sub(self.until.since(now))
+    }
+}
+
 /// All leases of a client.
 pub(crate) struct Leases {
     members: Arc<Members>,

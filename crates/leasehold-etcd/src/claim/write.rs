@@ -1,6 +1,6 @@
 //! What follows the entering transaction: leases, promotion, changes in place, and leaving again.
 
-use leasehold_core::{Mode, Queueing, Result, Stance, Standing};
+use leasehold_core::{Drift, Mode, Queueing, Result, Stance, Standing};
 
 use super::{Attempt, Means, Step, whole_seconds};
 use crate::{
@@ -27,7 +27,9 @@ impl Attempt<'_> {
         if let Some(place) = self.session.leases.spare(seconds)
             && self.claim.lock_delay.is_zero()
         {
-            return Ok(Means { place, delay: None, is_fresh: false });
+            // One that was renewed a moment ago is as good as new, within what the clocks may differ by.
+            let is_fresh = place.age(self.session.env.now()) <= Drift::TWO_CLOCKS.of(self.claim.ttl) / 2;
+            return Ok(Means { place, delay: None, is_fresh });
         }
         let place = self.session.leases.grant(seconds).await?;
         let delay =

@@ -1,4 +1,5 @@
 //! What the cases share: an engine on members, a runtime, and looking at keys.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{future::Future, process::Stdio, time::Duration};
 

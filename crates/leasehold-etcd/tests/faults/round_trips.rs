@@ -38,14 +38,14 @@ fn lock_and_unlock_are_one_round_trip_each() {
         let begin = env.now();
         take(&store, &mine).await;
         let locked = env.now();
-        // A transaction, and the renewal of a lease that was there, in the same moment. (Another lease may be granted
-        // for the next claim; nobody waits for it.)
+        // A transaction; and, unless that was just done, the renewal of a lease that was there, in the same moment.
+        // (Another lease may be granted for the next claim; nobody waits for it.)
         let [txn, range, _, renewed] = since(&member, before);
-        assert_eq!([txn, range, renewed], [1, 0, 1], "to lock");
+        assert!(txn == 1 && range == 0 && renewed <= 1, "to lock: {txn} {range} {renewed}");
         store.release(&mine).await.unwrap();
         let unlocked = env.now();
-        let [txn, range, _, renewed] = since(&member, before);
-        assert_eq!([txn, range, renewed], [2, 0, 1], "to unlock");
+        let [txn, range, _, again] = since(&member, before);
+        assert_eq!([txn, range, again], [2, 0, renewed], "to unlock");
         for took in [locked.since(begin), unlocked.since(locked)] {
             assert!(took >= HALF * 2 && took < HALF * 4, "{took:?} are not one round trip");
         }
@@ -67,7 +67,7 @@ fn a_busy_try_names_the_holder_in_one_round_trip() {
             panic!("another holds it")
         };
         let [txn, range, _, renewed] = since(&member, before);
-        assert_eq!([txn, range, renewed], [1, 0, 1]);
+        assert!(txn == 1 && range == 0 && renewed <= 1, "{txn} {range} {renewed}");
         let holder = busy.holder.unwrap();
         assert_eq!(holder.note.as_deref(), Some("here"));
         assert!(holder.expires_in.is_some_and(|left| left <= mine.ttl));
