@@ -45,7 +45,8 @@ fn no_name_is_within_another() {
         let mut listed: Vec<String> =
             two.list("", 100).await.unwrap().iter().map(|it| it.name.as_str().into()).collect();
         let mut wanted: Vec<String> = names.iter().map(ToString::to_string).collect();
-        (listed.sort(), wanted.sort());
+        listed.sort();
+        wanted.sort();
         assert_eq!(listed, wanted);
     });
     // The control: to Go, `n/m` is within `n`, and whoever holds the one keeps others out of the other.
