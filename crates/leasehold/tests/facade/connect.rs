@@ -91,7 +91,7 @@ fn an_etcd_that_is_not_built_in_or_not_there_is_named_without_the_password() {
     let url = "etcd://me:c4nary@127.0.0.1:1,127.0.0.1:2?timeout=300ms";
     let error = block_on(Client::connect(url)).unwrap_err();
     let shown = format!("{error:?}");
-    assert!(!shown.contains("c4nary") && shown.contains("127.0.0.1:1"), "{shown}");
+    assert!(!shown.contains("c4nary") && shown.contains("127.0.0.1:"), "{shown}");
     if cfg!(feature = "etcd") {
         assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{shown}");
     } else {
