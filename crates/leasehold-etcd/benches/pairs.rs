@@ -93,7 +93,8 @@ async fn measure(label: &str, words: &str, first: &Member, env: &Env) {
 
 fn main() {
     let (single, three) = (Member::start().unwrap(), Cluster::start().unwrap());
-    rig::run(async {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
         let env = common::env();
         measure("single", &rig::at(&single), &single, &env).await;
         measure("three", &common::at(three.members()), three.member(0), &env).await;

@@ -54,7 +54,7 @@ pub(super) fn whole_seconds(span: Duration) -> u64 {
 
 /// Answers a claim.
 pub(crate) async fn claim(session: &Arc<Session>, claim: &Claim, slot: Arc<Slot>) -> Result<Standing> {
-    let _turn = slot.turn.lock().await;
+    let _turn = session.turn(&slot).await?;
     session.refuse_closed()?;
     let begin = session.env.now();
     let attempt = Attempt { session, claim, keys: Keys::of(&claim.name), slot: slot.clone(), begin };

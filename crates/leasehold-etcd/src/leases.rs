@@ -63,7 +63,8 @@ pub(crate) struct Leases {
     env: Env,
     timeout: Duration,
     spares: Mutex<HashMap<u64, Spares>>,
-    keeper: Mutex<Option<Arc<Keeper>>>,
+    /// One for each connection.
+    keepers: Mutex<Vec<Arc<Keeper>>>,
     revoking: Semaphore,
 }
 
@@ -79,7 +80,7 @@ struct Spares {
 impl Leases {
     pub(crate) fn new(members: Arc<Members>, env: Env, timeout: Duration) -> Leases {
         let revoking = Semaphore::new(REVOKED_AT_ONCE);
-        Leases { members, env, timeout, spares: Mutex::default(), keeper: Mutex::default(), revoking }
+        Leases { members, env, timeout, spares: Mutex::default(), keepers: Mutex::default(), revoking }
     }
 
     /// A new lease.
@@ -204,12 +205,13 @@ impl Leases {
     }
 
     fn keeper(&self, link: &Arc<crate::link::Link>, token: crate::link::Token) -> Arc<Keeper> {
-        let mut keeper = locked(&self.keeper);
-        if let Some(keeper) = keeper.as_ref().filter(|keeper| keeper.is_on(link)) {
+        let mut keepers = locked(&self.keepers);
+        keepers.retain(|keeper| !keeper.has_ended());
+        if let Some(keeper) = keepers.iter().find(|keeper| keeper.is_on(link)) {
             return keeper.clone();
         }
         let new = Arc::new(Keeper::start(&self.env, self.members.clone(), link.clone(), token));
-        *keeper = Some(new.clone());
+        keepers.push(new.clone());
         new
     }
 

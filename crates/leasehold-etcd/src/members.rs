@@ -1,9 +1,12 @@
 //! [`Members`]: the cluster, through one member at a time.
 //!
-//! Everything runs on the environment's background thread, which drives the connection. A request is sent once: another
-//! member is asked only when this one certainly has not carried it out.
+//! A request is sent once: another member is asked only when this one certainly has not carried it out.
+//!
+//! A runtime that calls has a connection of its own, driven by itself: a caller's requests take no detour over another
+//! thread, and the watchdog, which lives on the background thread, goes on renewing while the caller's runtime is blocked.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -11,13 +14,16 @@ use std::{
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, decide::backoff};
 use prost::Message;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::{
+    runtime::{Handle, Id},
+    sync::Mutex as AsyncMutex,
+};
 use tonic::{Status, metadata::MetadataValue};
 
 use crate::{
     link::{Dial, Link, Procedure, Token},
     messages::{AuthenticateRequest, AuthenticateResponse},
-    options::EtcdOptions,
+    options::{Endpoint, EtcdOptions},
     refusal::{Failure, explain, failure},
     upset::Upsets,
 };
@@ -27,11 +33,17 @@ const AUTHENTICATE: Procedure = "/etcdserverpb.Auth/Authenticate";
 /// The members of one cluster.
 pub(crate) struct Members {
     options: Arc<EtcdOptions>,
-    dial: Dial,
+    dial: Arc<Dial>,
     env: Env,
     upsets: Upsets,
-    live: Mutex<Option<Arc<Link>>>,
+    lanes: Mutex<HashMap<Id, Arc<Lane>>>,
     token: Mutex<Token>,
+}
+
+/// The connection of one runtime.
+struct Lane {
+    handle: Handle,
+    live: Mutex<Option<Arc<Link>>>,
     dialling: AsyncMutex<Dialling>,
 }
 
@@ -71,9 +83,8 @@ impl Members {
     /// # Errors
     /// Those of [`Dial::new`].
     pub(crate) fn new(options: Arc<EtcdOptions>, env: Env, upsets: Upsets) -> Result<Members> {
-        let dial = Dial::new(&options)?;
-        let (live, token, dialling) = (Mutex::default(), Mutex::default(), AsyncMutex::default());
-        Ok(Members { options, dial, env, upsets, live, token, dialling })
+        let dial = Arc::new(Dial::new(&options)?);
+        Ok(Members { options, dial, env, upsets, lanes: Mutex::default(), token: Mutex::default() })
     }
 
     /// One request and its answer, from whichever member is there, within the time limit.
@@ -147,10 +158,11 @@ impl Members {
     /// # Errors
     /// No member can be reached in time. Nothing was sent.
     pub(crate) async fn link(&self, until: Moment) -> Result<Arc<Link>> {
-        if let Some(link) = self.current() {
+        let lane = self.lane()?;
+        if let Some(link) = lane.current() {
             return Ok(link);
         }
-        match self.env.until(until, Box::pin(self.connect(until))).await {
+        match self.env.until(until, Box::pin(self.connect(&lane, until))).await {
             Some(link) => link,
             None => {
                 let message = format!("no connection within {:?}", self.options.timeout);
@@ -161,30 +173,42 @@ impl Members {
         }
     }
 
-    fn current(&self) -> Option<Arc<Link>> {
-        locked(&self.live).clone().filter(|link| !link.is_retired())
+    fn lane(&self) -> Result<Arc<Lane>> {
+        let handle = Handle::try_current().map_err(|_| {
+            Error::new(ErrorKind::Invalid, "the etcd store is called outside of a tokio runtime")
+                .hint("use leasehold::blocking, or call it from a task")
+        })?;
+        let mut lanes = locked(&self.lanes);
+        let new = || {
+            Arc::new(Lane { handle: handle.clone(), live: Mutex::default(), dialling: AsyncMutex::default() })
+        };
+        Ok(lanes.entry(handle.id()).or_insert_with(new).clone())
     }
 
     /// Looks for another member before the next request.
     pub(crate) fn forget(&self, link: &Arc<Link>) {
         link.retire();
-        let mut live = locked(&self.live);
-        if live.as_ref().is_some_and(|live| Arc::ptr_eq(live, link)) {
-            *live = None;
+        for lane in locked(&self.lanes).values() {
+            let mut live = locked(&lane.live);
+            if live.as_ref().is_some_and(|live| Arc::ptr_eq(live, link)) {
+                *live = None;
+            }
         }
     }
 
-    /// Ends the connection.
+    /// Ends the connections.
     pub(crate) fn close(&self) {
-        if let Some(link) = locked(&self.live).take() {
-            link.retire();
+        for (_, lane) in locked(&self.lanes).drain() {
+            if let Some(link) = locked(&lane.live).take() {
+                link.retire();
+            }
         }
     }
 
     /// One caller dials, the others wait for it; members that were just found dead are not tried at once again.
-    async fn connect(&self, until: Moment) -> Result<Arc<Link>> {
-        let mut dialling = self.dialling.lock().await;
-        if let Some(link) = self.current() {
+    async fn connect(&self, lane: &Lane, until: Moment) -> Result<Arc<Link>> {
+        let mut dialling = lane.dialling.lock().await;
+        if let Some(link) = lane.current() {
             return Ok(link);
         }
         if let (Some(pause), Some((kind, message, hint))) = (dialling.until, &dialling.last)
@@ -200,8 +224,8 @@ impl Members {
             let now = self.env.now();
             // One that swallows everything does not use up the time of all.
             let share = (self.options.timeout / 2).min(until.since(now).max(Duration::from_millis(1)));
-            match self.env.until(now + share, self.dial.connect(endpoint, &self.env)).await {
-                Some(Ok(link)) => return Ok(self.connected(&mut dialling, link)),
+            match self.env.until(now + share, self.reach(lane, endpoint)).await {
+                Some(Ok(link)) => return Ok(self.connected(lane, &mut dialling, link)),
                 Some(Err(error)) => last = Some(error),
                 None => {
                     let message = format!("no connection within {share:?}");
@@ -220,9 +244,19 @@ impl Members {
         Err(error)
     }
 
-    fn connected(&self, dialling: &mut Dialling, link: Link) -> Arc<Link> {
+    /// Connects on the runtime that will drive the connection.
+    async fn reach(&self, lane: &Lane, endpoint: &Endpoint) -> Result<Link> {
+        let (dial, endpoint, env) = (self.dial.clone(), endpoint.clone(), self.env.clone());
+        let task = lane.handle.spawn(async move { dial.connect(&endpoint, &env).await });
+        task.await.map_err(|source| {
+            Error::new(ErrorKind::Unreachable, "the runtime cannot connect: is its I/O enabled?")
+                .source(source)
+        })?
+    }
+
+    fn connected(&self, lane: &Lane, dialling: &mut Dialling, link: Link) -> Arc<Link> {
         let link = Arc::new(link);
-        *locked(&self.live) = Some(link.clone());
+        *locked(&lane.live) = Some(link.clone());
         let was_live = std::mem::replace(&mut dialling.was_live, true);
         (dialling.failures, dialling.until, dialling.last) = (0, None, None);
         if was_live {
@@ -264,6 +298,12 @@ impl Members {
             .map_err(|_| named(Error::new(ErrorKind::Corrupt, "the login was answered with no token")))?;
         *locked(&self.token) = Some(token.clone());
         Ok(Some(token))
+    }
+}
+
+impl Lane {
+    fn current(&self) -> Option<Arc<Link>> {
+        locked(&self.live).clone().filter(|link| !link.is_retired())
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn release(
 ) -> Result<Release> {
     // After whatever is under way for this claim.
     let turn = match &slot {
-        Some(slot) => Some(slot.turn.lock().await),
+        Some(slot) => Some(session.turn(slot).await?),
         None => None,
     };
     session.refuse_closed()?;
@@ -107,7 +107,7 @@ pub(crate) async fn close(session: &Arc<Session>) -> Result<()> {
 }
 
 async fn end(session: &Session, id: ClaimId, slot: &Slot) -> Result<()> {
-    let _turn = slot.turn.lock().await;
+    let _turn = session.turn(slot).await?;
     let known = locked(&slot.known).clone();
     if known.is_detached {
         return Ok(());

@@ -3,15 +3,17 @@
 use std::{
     collections::HashMap,
     future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use leasehold_core::{BoxFuture, ClaimId, Env, Error, ErrorKind, Interest, LockName, Moment, Result, Wake};
-use tokio::sync::oneshot;
+use tokio::sync::MutexGuard;
 
 use crate::{
     keys::Keys,
@@ -38,6 +40,8 @@ const ALIVE_MAX: usize = 4096;
 const DECISION: Duration = Duration::from_secs(3);
 /// How often it is asked for meanwhile.
 const LOOK: Duration = Duration::from_millis(25);
+/// No verb takes longer than so many requests.
+const VERBS: u32 = 8;
 /// So many at a time.
 const LEASES_ASKED: usize = 64;
 
@@ -94,19 +98,25 @@ impl Session {
         !self.closed.swap(true, Ordering::AcqRel)
     }
 
-    /// Runs a verb on the background thread to its end, whatever becomes of the caller.
-    pub(crate) async fn carry<T: Send + 'static>(
+    /// Runs a verb to its end, whatever becomes of the caller: in the background from the moment at which it is dropped.
+    pub(crate) fn carry<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T> {
-        let (answer, heard) = oneshot::channel();
-        let work: BoxFuture<'static, T> = Box::pin(work);
-        self.env.spawn(async move {
-            // Who asked may have gone.
-            let _ = answer.send(work.await);
-        });
-        let gone = |_| Error::new(ErrorKind::Closed, "the background thread has ended").unknown();
-        heard.await.map_err(gone)
+    ) -> Carried<T> {
+        Carried { work: Some(Box::pin(work)), has_begun: false, env: self.env.clone() }
+    }
+
+    /// The right to do something for a claim, after whatever is under way for it.
+    ///
+    /// # Errors
+    /// It takes too long: what is under way belongs to a runtime that stands still. Nothing was done.
+    pub(crate) async fn turn<'a>(&self, slot: &'a Slot) -> Result<MutexGuard<'a, ()>> {
+        let until = self.env.now() + self.options.timeout * VERBS;
+        let turn = self.env.until(until, slot.turn.lock()).await;
+        turn.ok_or_else(|| {
+            Error::new(ErrorKind::TimedOut, "another verb of this claim is still under way")
+                .hint("is the runtime that it was called on blocked?")
+        })
     }
 
     /// What is known of a claim, from now on.
@@ -242,6 +252,36 @@ impl Session {
     pub(crate) fn lives(&self, lease: i64) -> Option<Duration> {
         let now = self.env.now();
         locked(&self.alive).get(&lease).map(|until| until.since(now)).filter(|left| !left.is_zero())
+    }
+}
+
+/// A verb that is carried to its end once it has begun.
+pub(crate) struct Carried<T: Send + 'static> {
+    work: Option<BoxFuture<'static, T>>,
+    has_begun: bool,
+    env: Env,
+}
+
+impl<T: Send + 'static> Future for Carried<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        self.has_begun = true;
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let output = std::task::ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<T: Send + 'static> Drop for Carried<T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take().filter(|_| self.has_begun) {
+            self.env.spawn(async move {
+                // Who asked has gone.
+                let _ = work.await;
+            });
+        }
     }
 }
 

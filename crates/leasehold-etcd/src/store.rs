@@ -50,7 +50,7 @@ impl EtcdStore {
         let store = EtcdStore::new(options, env)?;
         let session = store.session.clone();
         let checked = store.session.carry(async move { vitals::check(&session).await }).await;
-        checked.flatten().map_err(|error| store.named(error, "connect"))?;
+        checked.map_err(|error| store.named(error, "connect"))?;
         Ok(store)
     }
 
@@ -66,7 +66,7 @@ impl EtcdStore {
     pub async fn commit(&self, claim: &Claim, writes: Vec<Write>) -> Result<Committed> {
         let (session, theirs) = (self.session.clone(), claim.clone());
         let done = self.session.carry(async move { commit::commit(&session, &theirs, writes).await }).await;
-        self.explain(done.flatten(), "commit", &claim.name)
+        self.explain(done, "commit", &claim.name)
     }
 
     fn named(&self, error: Error, verb: &'static str) -> Error {
@@ -84,14 +84,14 @@ impl EtcdStore {
         // Whatever comes later for this claim waits for its turn.
         let slot = self.session.slot(claim.id);
         let (session, claim) = (self.session.clone(), claim.clone());
-        self.session.carry(async move { claim::claim(&session, &claim, slot).await }).await.flatten()
+        self.session.carry(async move { claim::claim(&session, &claim, slot).await }).await
     }
 
     async fn release_now(&self, claim: &Claim) -> Result<Release> {
         self.session.refuse_closed()?;
         let slot = self.session.known(claim.id);
         let (session, claim) = (self.session.clone(), claim.clone());
-        self.session.carry(async move { release::release(&session, &claim, slot).await }).await.flatten()
+        self.session.carry(async move { release::release(&session, &claim, slot).await }).await
     }
 }
 
@@ -127,7 +127,7 @@ impl Store for EtcdStore {
         Box::pin(async {
             let session = self.session.clone();
             let asked = self.session.carry(async move { vitals::vitals(&session).await }).await;
-            asked.flatten().map_err(|error| self.named(error, "vitals"))
+            asked.map_err(|error| self.named(error, "vitals"))
         })
     }
 
@@ -143,13 +143,8 @@ impl Store for EtcdStore {
         Box::pin(async move {
             let (session, theirs) = (self.session.clone(), claims.to_vec());
             let answers = self.session.carry(async move { renew::renew(&session, &theirs).await }).await;
-            let answers =
-                answers.unwrap_or_default().into_iter().map(Some).chain(std::iter::repeat_with(|| None));
-            let closed = || Err(Error::new(leasehold_core::ErrorKind::Closed, "no answer").unknown());
-            let named = claims.iter().zip(answers);
-            named
-                .map(|(claim, answer)| self.explain(answer.unwrap_or_else(closed), "renew", &claim.name))
-                .collect()
+            let named = answers.into_iter().zip(claims);
+            named.map(|(answer, claim)| self.explain(answer, "renew", &claim.name)).collect()
         })
     }
 
@@ -165,7 +160,7 @@ impl Store for EtcdStore {
         Box::pin(async move {
             let (session, theirs) = (self.session.clone(), name.clone());
             let seen = self.session.carry(async move { look::inspect(&session, &theirs).await }).await;
-            self.explain(seen.flatten(), "inspect", name)
+            self.explain(seen, "inspect", name)
         })
     }
 
@@ -173,7 +168,7 @@ impl Store for EtcdStore {
         Box::pin(async move {
             let (session, prefix) = (self.session.clone(), prefix.to_string());
             let listed = self.session.carry(async move { look::list(&session, &prefix, limit).await }).await;
-            listed.flatten().map_err(|error| self.named(error, "list"))
+            listed.map_err(|error| self.named(error, "list"))
         })
     }
 
@@ -181,7 +176,7 @@ impl Store for EtcdStore {
         Box::pin(async move {
             let (session, theirs) = (self.session.clone(), name.clone());
             let done = self.session.carry(async move { look::force_release(&session, &theirs).await }).await;
-            self.explain(done.flatten(), "force-release", name)
+            self.explain(done, "force-release", name)
         })
     }
 
@@ -189,7 +184,7 @@ impl Store for EtcdStore {
         Box::pin(async {
             let session = self.session.clone();
             let closed = self.session.carry(async move { release::close(&session).await }).await;
-            closed.flatten().map_err(|error| self.named(error, "close"))
+            closed.map_err(|error| self.named(error, "close"))
         })
     }
 }

@@ -65,7 +65,11 @@ impl Keeper {
 
     /// Whether it can be used on this link.
     pub(crate) fn is_on(&self, link: &Arc<Link>) -> bool {
-        Arc::ptr_eq(&self.link, link) && !self.shared.ended.load(Ordering::Acquire)
+        Arc::ptr_eq(&self.link, link) && !self.has_ended()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Acquire)
     }
 
     /// Asks for a renewal, at once; what is answered is how long the lease lives now, in seconds, or that it is gone.
