@@ -2,7 +2,13 @@
 
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use leasehold_core::{
     Claim, Error, ErrorKind, Grant, Intent, LostReason, Moment, Queueing, Result, Stance, Standing,
@@ -30,6 +36,8 @@ pub(super) struct Attempt<'a> {
     keys: Keys,
     slot: Arc<Slot>,
     begin: Moment,
+    /// The first transaction was answered.
+    has_entered: AtomicBool,
 }
 
 /// What a try came to.
@@ -57,14 +65,23 @@ pub(crate) async fn claim(session: &Arc<Session>, claim: &Claim, slot: Arc<Slot>
     let _turn = session.turn(&slot).await?;
     session.refuse_closed()?;
     let begin = session.env.now();
-    let attempt = Attempt { session, claim, keys: Keys::of(&claim.name), slot: slot.clone(), begin };
+    let attempt = Attempt {
+        session,
+        claim,
+        keys: Keys::of(&claim.name),
+        slot: slot.clone(),
+        begin,
+        has_entered: false.into(),
+    };
     let until = begin + session.options.timeout * 2;
     for _ in 0..TRIES_MAX {
         let step = match claim.intent {
-            Intent::Hold => attempt.hold().await?,
-            Intent::Amend => attempt.amend().await?,
+            Intent::Hold => attempt.hold().await,
+            Intent::Amend => attempt.amend().await,
         };
-        match step {
+        // Whatever fails after the first transaction fails where there may be a place already.
+        let has_entered = attempt.has_entered.load(Ordering::Relaxed);
+        match step.map_err(|error| if has_entered { error.unknown() } else { error })? {
             Step::Done(standing) => {
                 attempt.remember(&standing);
                 return Ok(standing);
@@ -88,13 +105,12 @@ impl Attempt<'_> {
             known.bind(self.claim.binding);
         }
         let entered = self.enter(&means);
-        let (done, means) = if means.is_fresh {
-            (entered.await, Some(means))
+        let (done, renewed) = if means.is_fresh {
+            (entered.await, Ok(Some(means)))
         } else {
-            let (done, renewed) = tokio::join!(entered, self.renew(means));
-            // A renewal that is not known leaves the answer unknown, too.
-            (done, renewed?)
+            tokio::join!(entered, self.renew(means))
         };
+        self.has_entered.fetch_or(done.is_ok(), Ordering::Relaxed);
         let done = match done {
             Ok(done) => done,
             Err(Refused::NoLease) => {
@@ -104,7 +120,7 @@ impl Attempt<'_> {
             Err(Refused::Error(error)) => return Err(error),
         };
         locked(&self.slot.known).in_doubt = false;
-        let Some(means) = means else {
+        let Some(means) = renewed? else {
             // What lived by it is gone with it.
             self.drop_leases();
             return Ok(Step::Again);
@@ -146,7 +162,9 @@ impl Attempt<'_> {
             self.return_leases(&means);
             return Ok(Step::Done(Standing::Gone(LostReason::Expired)));
         }
-        if let Some(limit) = done.queue.mismatch(self.claim) {
+        if done.queue.entries[at].stance == Stance::Waiting
+            && let Some(limit) = done.queue.mismatch(self.claim)
+        {
             self.leave().await?;
             return Ok(Step::Done(Standing::Mismatch { limit }));
         }

@@ -30,6 +30,9 @@ use crate::{
 
 const AUTHENTICATE: Procedure = "/etcdserverpb.Auth/Authenticate";
 
+/// So many runtimes have a connection.
+const LANES_MAX: usize = 64;
+
 /// The members of one cluster.
 pub(crate) struct Members {
     options: Arc<EtcdOptions>,
@@ -179,6 +182,10 @@ impl Members {
                 .hint("use leasehold::blocking, or call it from a task")
         })?;
         let mut lanes = locked(&self.lanes);
+        if lanes.len() >= LANES_MAX && !lanes.contains_key(&handle.id()) {
+            // Most of their runtimes have ended; the others connect again.
+            lanes.drain().filter_map(|(_, lane)| lane.current()).for_each(|link| link.retire());
+        }
         let new = || {
             Arc::new(Lane { handle: handle.clone(), live: Mutex::default(), dialling: AsyncMutex::default() })
         };

@@ -16,6 +16,9 @@ use crate::{
 /// Until when after the end of its lease a key may still be there: etcd looks twice a second.
 const REVOCATION: Duration = Duration::from_millis(700);
 
+/// Behind more waiters than these no hold is changed upwards: each of them has to be compared.
+const COMPARED_MAX: usize = 100;
+
 /// One who holds, waits or keeps the lock shut.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {
@@ -114,7 +117,7 @@ impl Queue {
             (Mode::Shared, Mode::Exclusive) => {
                 let others = self.entries.iter().enumerate().filter(|(other, _)| *other != at);
                 let alone = others.clone().all(|(_, entry)| entry.stance == Stance::Waiting);
-                alone && self.runnable().next().is_none()
+                alone && others.count() <= COMPARED_MAX && self.runnable().next().is_none()
             }
             (Mode::Permits { take: before, of }, Mode::Permits { take: after, of: same }) => {
                 after <= before && of == same

@@ -11,7 +11,7 @@ use crate::{
     messages::{TxnRequest, TxnResponse},
     session::Session,
     slot::{Known, Slot},
-    txn::{self, created, delete, get, present, put},
+    txn::{self, created, delete, get, present, put, unchanged},
     value::Value,
 };
 
@@ -112,39 +112,45 @@ async fn end(session: &Session, id: ClaimId, slot: &Slot) -> Result<()> {
     if known.is_detached {
         return Ok(());
     }
-    let mut delay = known.delay;
-    if let (Some(lease), true) = (known.delay, known.held)
-        && let Some(shortened) = shut_for_delay(session, id, &known, lease).await?
-    {
-        delay = shortened;
+    let mut ends = vec![known.lease];
+    match known.delay {
+        Some(delay) if known.held || known.in_doubt => {
+            if let Some(moved) = shut_for_delay(session, id, &known, delay).await? {
+                ends.push(Some(moved));
+            }
+        }
+        delay => ends.push(delay),
     }
-    for lease in [known.lease, delay].into_iter().flatten() {
+    for lease in ends.into_iter().flatten() {
         session.leases.revoke(lease.id).await?;
     }
     Ok(())
 }
 
 /// The hold ends now and without a release: the lock stays shut for the delay, and not for what was left of the hold as
-/// well. Answers the lease that is to be revoked.
+/// well. Answers the lease that nothing lives by any more; none when the delay runs already, as it is.
 async fn shut_for_delay(
     session: &Session,
     id: ClaimId,
     known: &Known,
     lease: Lease,
-) -> Result<Option<Option<Lease>>> {
-    let Some(keys) = known.keys.clone() else { return Ok(None) };
+) -> Result<Option<Lease>> {
+    let Some(keys) = &known.keys else { return Ok(None) };
     let read = TxnRequest { success: vec![get(keys.delay(id))], ..TxnRequest::default() };
     let answer: TxnResponse = session.txn(read).await?;
     let found = txn::reads(answer).into_iter().flatten().next();
     let Some((kv, value)) = found.and_then(|kv| Value::read(&kv.value).map(|value| (kv, value))) else {
-        return Ok(Some(Some(lease)));
+        return Ok(None);
     };
     let short = session.leases.grant(value.delay_s.max(1)).await?;
     let request = TxnRequest {
-        compare: vec![created(keys.place(id), known.create), present(keys.delay(id))],
+        compare: vec![present(keys.place(id)), unchanged(keys.delay(id), kv.mod_revision)],
         success: vec![delete(keys.place(id)), put(kv.key, kv.value, short.id)],
         failure: Vec::new(),
     };
-    session.txn(request).await?;
-    Ok(Some(Some(lease)))
+    let moved = session.txn(request).await?.succeeded;
+    if !moved {
+        session.leases.revoke(short.id).await?;
+    }
+    Ok(moved.then_some(lease))
 }

@@ -51,7 +51,6 @@ impl Attempt<'_> {
                 None => Ok(None),
             }
         };
-        // The delay first, so that it never ends before the place's lease and its own time.
         let (place, delay) = tokio::join!(leases.keep(means.place), delay);
         let (place, delay) = (place?, delay?);
         if means.delay.is_some() && delay.is_none() {
@@ -161,9 +160,11 @@ impl Attempt<'_> {
             unchanged(keys.place(id), entry.modified),
             unchanged(keys.fence(), queue.raised.1),
         ];
-        let is_upgrade = entry.mode() == Mode::Shared && self.claim.mode == Mode::Exclusive;
-        if is_upgrade {
+        if entry.mode() == Mode::Shared && self.claim.mode == Mode::Exclusive {
+            // Nobody has come, and nobody has left: a reader whose way was freed meanwhile may enter already.
             compare.push(none_since(keys.range(), queue.revision));
+            let others = queue.entries.iter().filter(|other| other.id != Some(id));
+            compare.extend(others.map(|other| created(other.key.clone(), other.create)));
         }
         let mut success = vec![put(keys.place(id), wanted.write(), means.place.id)];
         match means.delay {

@@ -14,6 +14,7 @@ mod leases;
 mod lost;
 mod names;
 mod quorum;
+mod races;
 mod rig;
 mod round_trips;
 mod watches;
