@@ -1,7 +1,7 @@
 //! What the tests share: a store on members of the kit.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use leasehold_core::{Env, Error, ErrorKind, Result};
 use leasehold_etcd::{Endpoint, EtcdOptions, EtcdStore};
@@ -14,6 +14,8 @@ pub(crate) fn env() -> Env {
 /// Options of one word each: `ports=PORT,PORT`, `tls=CA`, `login=USER`, whose password is `pw`.
 pub(crate) fn options(words: &str) -> Result<EtcdOptions> {
     let mut options = EtcdOptions::new(Vec::new());
+    // What a busy machine with a slow disk may take; what is about time says so itself.
+    options.timeout = Duration::from_secs(5);
     for word in words.split(' ') {
         let invalid = || Error::new(ErrorKind::Invalid, format!("`{word}`"));
         let (key, value) = word.split_once('=').ok_or_else(invalid)?;

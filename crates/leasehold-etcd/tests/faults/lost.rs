@@ -17,7 +17,7 @@ use crate::{
     rig::{SOON, about, at, claim, engine, eventually, keys, lock, port, run, store, store_with, take, ttl},
 };
 
-const IMPATIENT: Duration = Duration::from_millis(500);
+const IMPATIENT: Duration = Duration::from_millis(1_500);
 
 fn behind_a_proxy() -> (Member, Proxy) {
     let member = Member::start().unwrap();

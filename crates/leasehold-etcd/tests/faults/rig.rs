@@ -12,7 +12,7 @@ use leasehold_testkit::{etcd::Member, process::Process};
 use crate::common;
 
 /// How long anything may take that is not about time, on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(15);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Runs a case on two threads.
 pub(crate) fn run<F: Future>(case: F) -> F::Output {
