@@ -75,8 +75,10 @@ async fn renew_known(session: &Session, known: &Known) -> Renewed {
             None => Ok(None),
         }
     };
-    let (delay, place) = tokio::join!(keep(known.delay), keep(known.lease));
-    Ok((place?, delay?))
+    let place = keep(known.lease).await?;
+    // After it: where the place has gone, the delay runs, and is not to be prolonged.
+    let delay = if place.is_some() { keep(known.delay).await? } else { None };
+    Ok((place, delay))
 }
 
 /// One claim of a batch, and what was found of it.
@@ -125,11 +127,12 @@ impl One<'_> {
             let until = self.session.env.now();
             self.session.leases.keep(Lease { id, seconds, lives: seconds, until })
         };
+        let place = keep(place.lease, value.lease_s).await?;
         let delay = match &self.delay {
-            Some(delay) => keep(delay.lease, value.lease_s + value.delay_s).await?,
-            None => None,
+            Some(delay) if place.is_some() => keep(delay.lease, value.lease_s + value.delay_s).await?,
+            _ => None,
         };
-        Ok((keep(place.lease, value.lease_s).await?, delay))
+        Ok((place, delay))
     }
 
     /// The claim's time to live is longer than that of its leases: it gets others.

@@ -45,22 +45,18 @@ impl Attempt<'_> {
     /// Renews them; `None` when the place's is gone.
     pub(super) async fn renew(&self, means: Means) -> Result<Option<Means>> {
         let leases = &self.session.leases;
-        let delay = async {
-            match means.delay {
-                Some(delay) => leases.keep(delay).await,
-                None => Ok(None),
-            }
+        let Some(place) = leases.keep(means.place).await? else { return Ok(None) };
+        // After it: where the place has gone, the delay runs, and is not to be prolonged.
+        let delay = match means.delay {
+            Some(delay) => match leases.keep(delay).await? {
+                Some(delay) => Some(delay),
+                None => return Ok(None),
+            },
+            None => None,
         };
-        let (place, delay) = tokio::join!(leases.keep(means.place), delay);
-        let (place, delay) = (place?, delay?);
-        if means.delay.is_some() && delay.is_none() {
-            return Ok(None);
-        }
-        Ok(place.map(|place| {
-            let mut known = locked(&self.slot.known);
-            (known.lease, known.delay) = (Some(place), delay);
-            Means { place, delay, is_fresh: false }
-        }))
+        let mut known = locked(&self.slot.known);
+        (known.lease, known.delay) = (Some(place), delay);
+        Ok(Some(Means { place, delay, is_fresh: false }))
     }
 
     /// Takes over the leases that a place lives by already, and renews them; `None` when they are gone.

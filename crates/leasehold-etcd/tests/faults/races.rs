@@ -1,5 +1,7 @@
 //! Orders of requests that time alone would hardly bring about: each is held and let go in turn.
 
+use std::time::Duration;
+
 use leasehold_core::{Claim, Intent, Mode, Queueing, Stance, Standing, Store};
 use leasehold_testkit::{
     etcd::Member,
@@ -48,7 +50,7 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
             let before = member.calls("Txn").unwrap();
             upgrade.let_go();
             eventually(&env, "the upgrade", || async { member.calls("Txn").unwrap() > before }).await;
-            env.sleep(std::time::Duration::from_millis(300)).await;
+            env.sleep(Duration::from_millis(300)).await;
             enter.let_go();
         };
         let (upgraded, entered, ()) = tokio::join!(upgrading, entering, ordering);
@@ -86,7 +88,7 @@ fn closing_does_not_shorten_a_lock_delay_that_runs() {
     let member = Member::start().unwrap();
     run(async {
         let (env, one, two) = (common::env(), store(&at(&member)), store(&at(&member)));
-        let mine = Claim { lock_delay: std::time::Duration::from_secs(60), ..claim(&env, "x", 2) };
+        let mine = Claim { lock_delay: Duration::from_secs(60), ..claim(&env, "x", 2) };
         take(&one, &mine).await;
         let shut = || async {
             let holders = two.inspect(&mine.name).await.unwrap().holders;
@@ -95,5 +97,29 @@ fn closing_does_not_shorten_a_lock_delay_that_runs() {
         eventually(&env, "the lock-delay", shut).await;
         one.close().await.unwrap();
         assert!(shut().await, "its lock-delay goes on");
+    });
+}
+
+/// Whatever a holder does whose time is over, its lock-delay ends when it was to end.
+#[test]
+fn late_verbs_do_not_prolong_a_lock_delay() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), store(&at(&member)), store(&at(&member)));
+        let mine = Claim { lock_delay: Duration::from_secs(8), ..claim(&env, "x", 2) };
+        let sent = env.now();
+        take(&one, &mine).await;
+        env.sleep(Duration::from_secs(7)).await;
+        while env.now().since(sent) < Duration::from_millis(8_500) {
+            let _ = one.renew(std::slice::from_ref(&mine)).await;
+            let _ = one.claim(&mine).await;
+            let _ = one.release(&mine).await;
+            env.sleep(Duration::from_millis(200)).await;
+        }
+        let next = claim(&env, "x", 30);
+        eventually(&env, "the end", || async { matches!(two.claim(&next).await, Ok(Standing::Granted(_))) })
+            .await;
+        let opened = env.now().since(sent);
+        assert!(opened >= Duration::from_millis(9_800) && opened < Duration::from_secs(15), "{opened:?}");
     });
 }
