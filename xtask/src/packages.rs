@@ -81,6 +81,24 @@ const PACKAGES: &[Package] = &[
         programs: &["node"],
         check: &[],
     },
+    Package {
+        name: "etcd-server",
+        why: "the etcd store is tested with real members",
+        programs: &["etcd"],
+        check: &[],
+    },
+    Package {
+        name: "etcd-client",
+        why: "etcdctl(1) is a stranger that the etcd store is tested with, and changes what a test needs changed",
+        programs: &["etcdctl"],
+        check: &[],
+    },
+    Package {
+        name: "golang-go",
+        why: "Go's concurrency.Mutex is another, and go(1) builds it",
+        programs: &["go"],
+        check: &[],
+    },
     Package { name: "npm", why: "npm(1) installs it", programs: &["npm"], check: &[] },
 ];
 

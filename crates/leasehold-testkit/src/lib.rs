@@ -1,7 +1,7 @@
 //! Real servers for tests: started on free ports of the loopback device, in directories of their own, and gone with the
 //! value (or with the test process, however it ends).
 //!
-//! Nothing here is asynchronous, so that it can be used from any test. [`redis`] starts the servers, [`proxy`] stands
+//! Nothing here is asynchronous, so that it can be used from any test. [`redis`] and [`etcd`] start the servers, [`proxy`] stands
 //! between a client and a server and loses what it is told to, [`clock`] lets the wall clock of one process jump.
 //!
 //! Methods that act answer a [`Result`]. Methods that only look (`calls`, `info`, `master_of_slot`) panic when the
@@ -12,6 +12,7 @@ mod ports;
 mod scratch;
 
 pub mod clock;
+pub mod etcd;
 pub mod memcached;
 pub mod process;
 pub mod proxy;

@@ -1,6 +1,8 @@
 //! [`StoreUrl`]: which store, where, and on what settings, in one line of text.
 
 mod display;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod known;
 #[cfg(feature = "memcached")]
 mod memcached;
@@ -38,7 +40,7 @@ pub(crate) use redis::{members as redis_members, options as redis_options};
 /// | `redlock://h1,h2,h3` | a majority of independent Redis servers |
 /// | `memcached://host` | one Memcached server |
 /// | `zookeeper://h1,h2[/chroot]` | a ZooKeeper ensemble |
-/// | `etcd://h1,h2` | an etcd cluster |
+/// | `etcd://h1,h2` | an etcd cluster; `etcds://` over TLS |
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
 /// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
@@ -140,6 +142,8 @@ pub enum Place {
     },
     /// An etcd cluster.
     Etcd {
+        /// Whether to speak TLS.
+        tls: bool,
         /// As whom.
         login: Login,
         /// Its members.

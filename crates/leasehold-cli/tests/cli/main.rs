@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod elect;
 mod environment;
+mod etcd;
 mod golden;
 mod ladder;
 mod loss;

@@ -55,7 +55,7 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         | Place::RedisCluster { .. } => redis(url, env).await,
         Place::Memcached { .. } => memcached(url, env).await,
         Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", "zookeeper")),
-        Place::Etcd { .. } => Err(not_yet(url, "etcd store", "etcd")),
+        Place::Etcd { .. } => etcd(url, env).await,
         Place::Redlock { .. } | Place::Quorum { .. } => {
             Ok(Arc::new(Box::pin(super::quorum::open(url, env)).await?) as Arc<dyn Store>)
         }
@@ -120,6 +120,19 @@ async fn memcached(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
     Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Memcached store")
         .store(url.to_string())
         .hint("enable the cargo feature `memcached` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "etcd")]
+async fn etcd(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::etcd::options(url)?;
+    Ok(Arc::new(leasehold_etcd::EtcdStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "etcd"))]
+async fn etcd(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its etcd store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `etcd` of the crate `leasehold`"))
 }
 
 /// The honest answer for what is designed and not built: no feature can be enabled that does not exist.

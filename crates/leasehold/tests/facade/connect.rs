@@ -71,7 +71,6 @@ fn an_sqlite_file_is_a_store_for_clients_of_its_path() {
 fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     for (url, says) in [
         ("zk://me:c4nary@a,b", "feature `zookeeper`"),
-        ("etcd://me:c4nary@a", "feature `etcd`"),
         ("redlock://me:c4nary@a,b,c", "Client::with_store"),
         ("quorum:redis://me:c4nary@a;redis://b;redis://c", "Client::with_store"),
     ] {
@@ -99,6 +98,21 @@ fn a_memcached_that_is_not_there_is_named() {
         assert_eq!(error.kind(), kind, "{url}: {error:?}");
         let is_named = error.to_string().contains("127.0.0.1:1");
         assert!(is_named || kind != ErrorKind::Unreachable, "{error}");
+    }
+}
+
+#[test]
+fn an_etcd_that_is_not_built_in_or_not_there_is_named_without_the_password() {
+    // Nobody listens at ports 1 and 2.
+    let url = "etcd://me:c4nary@127.0.0.1:1,127.0.0.1:2?timeout=300ms";
+    let error = block_on(Client::connect(url)).unwrap_err();
+    let shown = format!("{error:?}");
+    assert!(!shown.contains("c4nary") && shown.contains("127.0.0.1:"), "{shown}");
+    if cfg!(feature = "etcd") {
+        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{shown}");
+    } else {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{shown}");
+        assert!(error.hint_text().unwrap().contains("feature `etcd`"), "{shown}");
     }
 }
 
