@@ -45,6 +45,12 @@ const PACKAGES: &[Package] = &[
         check: &[],
     },
     Package {
+        name: "zookeeper",
+        why: "the ZooKeeper store is tested with real servers, alone and in ensembles; no service is started",
+        programs: &["java"],
+        check: &["test", "-f", "/usr/share/java/zookeeper.jar"],
+    },
+    Package {
         name: "mount",
         why: "a test fills a disk, a small one of its own",
         programs: &["mount"],
