@@ -57,17 +57,20 @@ async fn write(asking: &Asking<'_>, turn: &mut Turn, node: &mut Node) -> Result<
     asking.was_set(turn, node, set)
 }
 
-/// Makes the node anew, under the same name and so in the same place for everybody, to live by its session or to outlive
-/// it; whether it was there. Its token stays.
+/// Makes the node anew, to live by its session or to outlive it; whether it was there. Its token stays.
 async fn bind(asking: &Asking<'_>, node: &mut Node) -> Result<bool, Refusal> {
-    let (shared, live) = (asking.shared, asking.live);
-    let mode = match asking.claim.binding {
-        Binding::Ttl => CreateMode::Persistent,
-        Binding::Client => CreateMode::Ephemeral,
+    node.slip.fence = node.fence;
+    remake(asking, node).await
+}
+
+/// Makes the node anew, under the same name and so in the same place for everybody; whether it was there.
+pub(crate) async fn remake(asking: &Asking<'_>, node: &mut Node) -> Result<bool, Refusal> {
+    let (shared, live, claim) = (asking.shared, asking.live, asking.claim);
+    let (mode, owner) = match claim.binding {
+        Binding::Ttl => (CreateMode::Persistent, 0),
+        Binding::Client => (CreateMode::Ephemeral, live.session),
     };
-    let owner = if asking.claim.binding == Binding::Ttl { 0 } else { live.session };
-    let expires = owner == 0 || asking.claim.ttl < live.lasts;
-    let slip = Slip { fence: node.fence, expires, ..node.slip.clone() };
+    let slip = Slip { expires: shared.expires(live, claim), ..node.slip.clone() };
     let fail = |foreign| Refusal::of(foreign, Effect::Writes);
     let mut writer = live.client.new_multi_writer();
     writer.add_delete(&node.path, None).map_err(fail)?;

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join3;
 use leasehold_core::{
-    Binding, Busy, Claim, Error, ErrorKind, Grant, Intent, LostReason, Mode, Moment, Queueing, Result, Standing,
+    Binding, Busy, Claim, Error, ErrorKind, Grant, Intent, LostReason, Mode, Moment, Queueing, Result,
+    Standing,
 };
 use zookeeper_client::{CreateMode, Error as Foreign, Stat};
 
@@ -15,7 +16,7 @@ use crate::{
     queue::Queue,
     refusal::{Effect, Refusal},
     registry::{Node, Place, Turn},
-    shared::Shared,
+    shared::{Shared, token_of},
     slip::{Slip, Stance},
     watching,
 };
@@ -113,7 +114,8 @@ impl Asking<'_> {
             Binding::Client => CreateMode::EphemeralSequential,
             Binding::Ttl => CreateMode::PersistentSequential,
         };
-        let (data, options, fence) = (slip.write(), mode.with_acls(shared.link.acls()), shared.paths.fence(&claim.name));
+        let (data, options, fence) =
+            (slip.write(), mode.with_acls(shared.link.acls()), shared.paths.fence(&claim.name));
         turn.place = Place::Doubt;
         let made = live.client.create(&stem, &data, &options);
         let all = join3(made, live.client.list_children(&directory), live.client.get_data(&fence));
@@ -133,7 +135,7 @@ impl Asking<'_> {
             shadow: None,
             number: number.parse().unwrap_or_default(),
             owner: stat.ephemeral_owner,
-            czxid: stat.czxid,
+            base: token_of(&stat),
             version: stat.version,
             slip,
             fence: None,
@@ -297,7 +299,9 @@ impl Asking<'_> {
     pub(crate) fn only_gives_back(held: Mode, wanted: Mode) -> bool {
         match (held, wanted) {
             (Mode::Exclusive, Mode::Shared) => true,
-            (Mode::Permits { take, of }, Mode::Permits { take: after, of: same }) => after <= take && of == same,
+            (Mode::Permits { take, of }, Mode::Permits { take: after, of: same }) => {
+                after <= take && of == same
+            }
             (held, wanted) => held == wanted,
         }
     }

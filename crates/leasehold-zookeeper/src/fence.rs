@@ -19,7 +19,9 @@ pub(crate) fn read(asked: Result<(Vec<u8>, Stat), Foreign>) -> Result<Option<(u6
     match asked.map_err(|foreign| Refusal::of(foreign, Effect::Reads)) {
         Ok((data, stat)) => {
             let text = std::str::from_utf8(&data).ok().and_then(|text| text.parse().ok());
-            let odd = || leasehold_core::Error::new(ErrorKind::Corrupt, "the node of the fencing counter is no number");
+            let odd = || {
+                leasehold_core::Error::new(ErrorKind::Corrupt, "the node of the fencing counter is no number")
+            };
             Ok(Some((text.ok_or_else(odd)?, stat.version)))
         }
         Err(Refusal::NoNode) => Ok(None),
@@ -28,17 +30,21 @@ pub(crate) fn read(asked: Result<(Vec<u8>, Stat), Foreign>) -> Result<Option<(u6
 }
 
 /// Gives the node its token: the one it has, or a new one above all that were granted, and not below the floor.
-pub(crate) async fn settle(asking: &Asking<'_>, node: &mut Node, raised: Option<(u64, i32)>) -> Result<(), Refusal> {
+pub(crate) async fn settle(
+    asking: &Asking<'_>,
+    node: &mut Node,
+    raised: Option<(u64, i32)>,
+) -> Result<(), Refusal> {
     let mut raised = raised;
     for _ in 0..ROUNDS_MAX {
         let floor = asking.claim.fence_floor.map_or(0, FencingToken::get);
         let own = match node.fence {
             Some(fence) => fence.get(),
-            None => u64::try_from(node.czxid).unwrap_or_default().max(raised.map_or(0, |(raised, _)| raised + 1)),
+            None => node.base.max(raised.map_or(0, |(raised, _)| raised + 1)),
         };
         let token = own.max(floor);
         let fence = FencingToken::new(token).map_err(too_large)?;
-        let is_natural = i64::try_from(token) == Ok(node.czxid) || node.fence == Some(fence);
+        let is_natural = token == node.base || node.fence == Some(fence);
         if is_natural || write(asking, node, fence, raised).await? {
             node.fence = Some(fence);
             return Ok(());

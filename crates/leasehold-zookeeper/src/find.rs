@@ -1,9 +1,7 @@
 //! The nodes of a claim, found by its id.
 
-use leasehold_core::{Claim, FencingToken, Moment};
-use zookeeper_client::Stat;
-
 use crate::{
+    amend,
     claim::Asking,
     link::Live,
     queue::{Member, Queue, read, stances},
@@ -11,8 +9,9 @@ use crate::{
     registry::Node,
     shared::{Shared, token_of},
     sibling::{Kind, Sibling},
-    slip::{Slip, Stance},
+    slip::Stance,
 };
+use leasehold_core::{Claim, FencingToken, Moment};
 
 /// The node of a claim that may have one, after a lost reply or by another client. What belongs to a session that is not
 /// ours is on its way out, and is nobody's.
@@ -40,7 +39,9 @@ pub(crate) async fn find(
             if holds && node.owner == 0 {
                 node.fence = token(member);
             }
-            let is_shadow = |it: &&Sibling| it.kind == Kind::Shadow && (it.id, it.number) == (Some(claim.id), node.number);
+            let is_shadow = |it: &&Sibling| {
+                it.kind == Kind::Shadow && (it.id, it.number) == (Some(claim.id), node.number)
+            };
             node.shadow = all.iter().find(is_shadow).map(|it| format!("{directory}/{}", it.name));
             return Ok(Some(node));
         }
@@ -55,23 +56,26 @@ fn token(member: &Member) -> Option<FencingToken> {
 
 /// A node of ours that this session may act for.
 fn adopt(live: &Live, member: &Member, sent: Moment) -> Option<Node> {
-    let (slip, stat): (Slip, Stat) = (member.slip.clone()?, member.stat);
-    let owner = stat.ephemeral_owner;
-    (owner == 0 || owner == live.session).then(|| Node {
+    let owner = member.stat.ephemeral_owner;
+    if owner == 0 || owner == live.session { node_of(member, owner, sent) } else { None }
+}
+
+fn node_of(member: &Member, owner: i64, sent: Moment) -> Option<Node> {
+    let slip = member.slip.clone()?;
+    Some(Node {
         path: member.path.clone(),
         shadow: None,
         number: member.sibling.number,
         owner,
-        czxid: stat.czxid,
-        version: stat.version,
+        base: slip.fence.map_or_else(|| token_of(&member.stat), FencingToken::get),
+        version: member.stat.version,
         expires: sent + slip.ttl,
         slip,
         fence: None,
     })
 }
 
-/// Another node of the same claim that counts in place of this one. Those of other sessions are taken away: only the
-/// claim's owner knows its id, and has come back with a new session.
+/// Another node of the same claim that is older than this one, and counts in its place.
 pub(crate) async fn twin(asking: &Asking<'_>, queue: &Queue, node: &Node) -> Result<Option<Node>, Refusal> {
     let (shared, live) = (asking.shared, asking.live);
     let is_twin = |it: &&Sibling| it.id == Some(asking.claim.id) && it.name != node.name();
@@ -82,19 +86,28 @@ pub(crate) async fn twin(asking: &Asking<'_>, queue: &Queue, node: &Node) -> Res
     }
     for member in read(shared, live, &shared.paths.lock(&asking.claim.name), &twins).await? {
         let is_older = member.sibling.number.wrapping_sub(node.number) < 0;
-        match adopt(live, &member, asking.sent) {
-            Some(mut older) if is_older => {
-                if older.slip.stance == Stance::Asking && older.owner == 0 {
-                    older.fence = token(&member);
-                }
-                return Ok(Some(older));
+        if !is_older || member.slip.is_none() {
+            shared.delete(live, &member.path, None).await?;
+        } else if let Some(mut older) = adopt(live, &member, asking.sent) {
+            if older.slip.stance == Stance::Asking && older.owner == 0 {
+                older.fence = token(&member);
             }
-            _ => {
-                shared.delete(live, &member.path, None).await?;
-            }
+            return Ok(Some(older));
+        } else if let Some(older) = take_over(asking, &member).await? {
+            return Ok(Some(older));
         }
     }
     Ok(None)
+}
+
+/// Makes the node of another session one of ours, under the same name and so in the same place; `None` when it is gone.
+///
+/// Only the owner of a claim knows its id: it has come back with a new session, or by another client. Nobody else can have
+/// held in between, because the place was never free; so the token stays too.
+async fn take_over(asking: &Asking<'_>, member: &Member) -> Result<Option<Node>, Refusal> {
+    let Some(mut node) = node_of(member, asking.live.session, asking.sent) else { return Ok(None) };
+    node.slip.fence = token(member);
+    Ok(amend::remake(asking, &mut node).await?.then_some(node))
 }
 
 /// Deletes a node, and its shadow with it; whether the node was there.

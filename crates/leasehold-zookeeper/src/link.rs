@@ -119,11 +119,7 @@ impl Link {
         }
         self.replace(None);
         let client = self.env.until(until, self.dial()).await.ok_or_else(|| self.silent())??;
-        let live = Arc::new(Live {
-            session: client.session_id().0,
-            lasts: client.session_timeout(),
-            client,
-        });
+        let live = Arc::new(Live { session: client.session_id().0, lasts: client.session_timeout(), client });
         let states = live.client.state_watcher();
         self.replace(Some(live.clone()));
         if self.closed.load(Ordering::Acquire) {
@@ -142,7 +138,8 @@ impl Link {
             .with_connection_timeout(SILENCE_MAX.min(options.session * 2 / 5))
             .with_server_version(3, 6, 0);
         if !options.user.is_empty() {
-            connector = connector.with_auth("digest", format!("{}:{}", options.user, options.password).as_bytes());
+            connector =
+                connector.with_auth("digest", format!("{}:{}", options.user, options.password).as_bytes());
         }
         let servers = options.servers.join(",");
         let (send, receive) = oneshot::channel();
@@ -169,7 +166,8 @@ impl Link {
         let until = self.env.now() + self.options.timeout;
         self.env.until(until, answer).await.ok_or_else(|| {
             let message = format!("no answer within {:?}", self.options.timeout);
-            let error = Error::new(ErrorKind::TimedOut, message).hint("is a majority of the members running?");
+            let error =
+                Error::new(ErrorKind::TimedOut, message).hint("is a majority of the members running?");
             effect.doubt(error)
         })
     }

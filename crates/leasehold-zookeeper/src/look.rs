@@ -33,7 +33,12 @@ async fn see(shared: &Shared, live: &Live, name: &LockName) -> Result<Snapshot, 
     Ok(snapshot)
 }
 
-async fn snapshot(shared: &Shared, live: &Live, name: &LockName, children: &[String]) -> Result<Snapshot, Refusal> {
+async fn snapshot(
+    shared: &Shared,
+    live: &Live,
+    name: &LockName,
+    children: &[String],
+) -> Result<Snapshot, Refusal> {
     let members = members(shared, live, name, children).await?;
     let (mut holders, mut waiters) = (Vec::new(), Vec::new());
     for (stance, member) in stances(&members).into_iter().zip(&members) {
@@ -66,7 +71,12 @@ pub(crate) async fn list(shared: &Shared, prefix: &str, limit: usize) -> Result<
     list_now(shared, &live, prefix, limit).await.map_err(Refusal::into_error)
 }
 
-async fn list_now(shared: &Shared, live: &Live, prefix: &str, limit: usize) -> Result<Vec<Snapshot>, Refusal> {
+async fn list_now(
+    shared: &Shared,
+    live: &Live,
+    prefix: &str,
+    limit: usize,
+) -> Result<Vec<Snapshot>, Refusal> {
     let root = shared.paths.root();
     let all = join(live.client.sync(root), live.client.list_children(root));
     let (_, nodes) = shared.link.in_time(Effect::Reads, all).await?;

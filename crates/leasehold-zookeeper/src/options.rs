@@ -52,7 +52,10 @@ impl ZooKeeperOptions {
             return invalid("no server is named", "name at least one");
         }
         if self.timeout.is_zero() || self.session.is_zero() {
-            return invalid("a timeout of nothing", "the usual ones are 5s for a request and 30s for a session");
+            return invalid(
+                "a timeout of nothing",
+                "the usual ones are 5s for a request and 30s for a session",
+            );
         }
         if !self.chroot.is_empty() && !self.chroot.starts_with('/') {
             return invalid("a chroot is an absolute path", "for example /apps/locks");

@@ -96,8 +96,26 @@ mod tests {
     #[test]
     fn every_name_is_one_node_and_comes_back() {
         let hostile = [
-            "/", "//", "a/b", "..", ".", "...", "%", "%2F", "%2f", "zookeeper", "%7Aookeeper", "\0", "a\r\n", "π", "🦀",
-            "\u{7f}", "\u{ffff}", "%leasehold", "a%", "a%4",
+            "/",
+            "//",
+            "a/b",
+            "..",
+            ".",
+            "...",
+            "%",
+            "%2F",
+            "%2f",
+            "zookeeper",
+            "%7Aookeeper",
+            "\0",
+            "a\r\n",
+            "π",
+            "🦀",
+            "\u{7f}",
+            "\u{ffff}",
+            "%leasehold",
+            "a%",
+            "a%4",
         ];
         let mut nodes = std::collections::HashSet::new();
         for text in hostile {

@@ -1,10 +1,6 @@
 //! [`Queue`]: those who hold and wait, in order; and what that means for one of them.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Contender, Error, ErrorKind, FencingToken, Mode, Queueing, Stance as Shown,
@@ -144,7 +140,11 @@ pub(crate) async fn read(
     Ok(members)
 }
 
-async fn read_all(shared: &Shared, live: &Live, paths: &[String]) -> Result<Vec<Option<(Vec<u8>, Stat)>>, Refusal> {
+async fn read_all(
+    shared: &Shared,
+    live: &Live,
+    paths: &[String],
+) -> Result<Vec<Option<(Vec<u8>, Stat)>>, Refusal> {
     let mut reader = live.client.new_multi_reader();
     for path in paths {
         reader.add_get_data(path).map_err(|foreign| Refusal::of(foreign, Effect::Reads))?;

@@ -45,7 +45,8 @@ impl Refusal {
     /// As an error of ours, where the node itself should not have been a problem.
     pub(crate) fn into_error(self) -> Error {
         let odd = |message: &str| {
-            Error::new(ErrorKind::Corrupt, message).hint("another program changes the nodes of this lock: see WIRE.md")
+            Error::new(ErrorKind::Corrupt, message)
+                .hint("another program changes the nodes of this lock: see WIRE.md")
         };
         match self {
             Refusal::NoNode => odd("a node went away that should be there"),
@@ -69,9 +70,13 @@ pub(crate) fn error(foreign: &Foreign, effect: Effect) -> Error {
     let (kind, is_refused, hint) = match foreign {
         Foreign::NoAuth => (Rejected, true, "grant the user what WIRE.md lists under access control"),
         Foreign::AuthFailed => (Rejected, true, "the servers do not accept this login"),
-        Foreign::InvalidAcl => (Rejected, true, "an access list needs a login: zookeeper://user:password@host"),
+        Foreign::InvalidAcl => {
+            (Rejected, true, "an access list needs a login: zookeeper://user:password@host")
+        }
         Foreign::QuotaExceeded => (Exhausted, true, "the quota of the path is used up"),
-        Foreign::Throttled => (Unreachable, true, "the server is overloaded: the same request will pass later"),
+        Foreign::Throttled => {
+            (Unreachable, true, "the server is overloaded: the same request will pass later")
+        }
         Foreign::NotReadOnly => (Unreachable, true, "this member has lost the majority: wait for it"),
         Foreign::Unimplemented => (Rejected, true, "ZooKeeper 3.6 or later is needed"),
         Foreign::BadArguments(_) | Foreign::MarshallingError => (Invalid, true, "see the message"),
@@ -100,9 +105,18 @@ mod tests {
             _ => None,
         };
         use Effect::{Reads, Writes};
-        assert_eq!(outcome(Foreign::ConnectionLoss, Writes), Some((ErrorKind::Unreachable, Outcome::Unknown)));
-        assert_eq!(outcome(Foreign::ConnectionLoss, Reads), Some((ErrorKind::Unreachable, Outcome::NotApplied)));
-        assert_eq!(outcome(Foreign::SessionExpired, Writes), Some((ErrorKind::Unreachable, Outcome::Unknown)));
+        assert_eq!(
+            outcome(Foreign::ConnectionLoss, Writes),
+            Some((ErrorKind::Unreachable, Outcome::Unknown))
+        );
+        assert_eq!(
+            outcome(Foreign::ConnectionLoss, Reads),
+            Some((ErrorKind::Unreachable, Outcome::NotApplied))
+        );
+        assert_eq!(
+            outcome(Foreign::SessionExpired, Writes),
+            Some((ErrorKind::Unreachable, Outcome::Unknown))
+        );
         assert_eq!(outcome(Foreign::NoAuth, Writes), Some((ErrorKind::Rejected, Outcome::NotApplied)));
         assert_eq!(outcome(Foreign::NoNode, Writes), None);
     }

@@ -21,8 +21,8 @@ pub(crate) struct Node {
     pub(crate) number: i32,
     /// The session that it ends with; 0 when it outlives every session.
     pub(crate) owner: i64,
-    /// The number of the transaction that made it.
-    pub(crate) czxid: i64,
+    /// The token that its place gives: the number of the transaction that made the place.
+    pub(crate) base: u64,
     /// The version of its content as we wrote it last.
     pub(crate) version: i32,
     /// Its content as we wrote it last.
@@ -87,7 +87,8 @@ impl Registry {
         loop {
             let stand = {
                 let mut stands = locked(&self.stands);
-                let fresh = || Stand { lock: lock.clone(), place: Place::Nowhere, is_forgotten: false, alarm: None };
+                let fresh =
+                    || Stand { lock: lock.clone(), place: Place::Nowhere, is_forgotten: false, alarm: None };
                 stands.entry(id).or_insert_with(|| Arc::new(AsyncMutex::new(fresh()))).clone()
             };
             let turn = stand.lock_owned().await;
@@ -141,7 +142,6 @@ impl Registry {
         }
         due
     }
-
 }
 
 #[cfg(test)]
@@ -152,7 +152,8 @@ mod tests {
     fn a_claim_has_one_alarm_and_none_when_it_is_forgotten() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let (registry, id, lock) = (Registry::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
+            let (registry, id, lock) =
+                (Registry::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
             let mut turn = registry.turn(id, &lock).await;
             for at in [30, 10, 20] {
                 registry.schedule(id, &mut turn, Moment::from_nanos(at));

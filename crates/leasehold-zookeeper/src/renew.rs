@@ -89,7 +89,8 @@ async fn prolong(
         turn.place = Place::Nowhere;
         return Ok(Renewal::Gone(LostReason::Expired));
     }
-    confirm(shared, live, claim, turn, Node { expires: node.expires.max(sent + claim.ttl), ..node }, sent).await
+    confirm(shared, live, claim, turn, Node { expires: node.expires.max(sent + claim.ttl), ..node }, sent)
+        .await
 }
 
 async fn confirm(

@@ -81,7 +81,12 @@ impl Shared {
     }
 
     /// Deletes a node, whoever made it; whether it was there.
-    pub(crate) async fn delete(&self, live: &Live, path: &str, version: Option<i32>) -> Result<bool, Refusal> {
+    pub(crate) async fn delete(
+        &self,
+        live: &Live,
+        path: &str,
+        version: Option<i32>,
+    ) -> Result<bool, Refusal> {
         self.sights.forget(path);
         match self.link.ask(Effect::Writes, live.client.delete(path, version)).await {
             Ok(()) => Ok(true),
@@ -107,7 +112,12 @@ impl Shared {
     }
 
     /// The nodes of a claim, as the servers have them.
-    pub(crate) async fn nodes_of(&self, live: &Live, lock: &LockName, id: ClaimId) -> Result<Vec<Sibling>, Refusal> {
+    pub(crate) async fn nodes_of(
+        &self,
+        live: &Live,
+        lock: &LockName,
+        id: ClaimId,
+    ) -> Result<Vec<Sibling>, Refusal> {
         let children = self.children(live, lock).await?;
         let siblings = children.iter().filter_map(|child| self.dialect.read(child));
         Ok(siblings.filter(|sibling| sibling.id == Some(id)).collect())

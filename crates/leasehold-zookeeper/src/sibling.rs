@@ -157,7 +157,9 @@ mod tests {
     fn the_queue_goes_on_over_the_wrap_around() {
         let mut queue: Vec<_> = [i32::MIN, i32::MAX - 1, i32::MIN + 1, i32::MAX]
             .iter()
-            .map(|number| Dialect::Curator.read(&format!("{}{number:010}", Dialect::Curator.stem(ID))).unwrap())
+            .map(|number| {
+                Dialect::Curator.read(&format!("{}{number:010}", Dialect::Curator.stem(ID))).unwrap()
+            })
             .collect();
         sort(&mut queue, i32::MIN);
         let numbers: Vec<_> = queue.iter().map(|sibling| sibling.number).collect();

@@ -147,14 +147,16 @@ mod tests {
         };
         assert_eq!(Slip::read(&slip.write()), Some(slip.clone()));
         for (mode, note) in [(Mode::Exclusive, None), (Mode::Shared, Some("".into()))] {
-            let slip = Slip { mode, note, fence: None, expires: false, lock_delay: Duration::ZERO, ..slip.clone() };
+            let slip =
+                Slip { mode, note, fence: None, expires: false, lock_delay: Duration::ZERO, ..slip.clone() };
             assert_eq!(Slip::read(&slip.write()), Some(slip));
         }
     }
 
     #[test]
     fn what_others_write_is_not_ours() {
-        for foreign in [&b"127.0.0.1"[..], b"", b"\xff\xfe", b"leasehold/2 asking", b"leasehold/1 expires=x"] {
+        for foreign in [&b"127.0.0.1"[..], b"", b"\xff\xfe", b"leasehold/2 asking", b"leasehold/1 expires=x"]
+        {
             assert_eq!(Slip::read(foreign), None);
         }
     }

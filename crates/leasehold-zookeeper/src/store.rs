@@ -87,7 +87,9 @@ impl Store for ZooKeeperStore {
     }
 
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(async move { self.explain(release::release(&self.shared, claim).await, "release", &claim.name) })
+        Box::pin(
+            async move { self.explain(release::release(&self.shared, claim).await, "release", &claim.name) },
+        )
     }
 
     fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
@@ -103,9 +105,9 @@ impl Store for ZooKeeperStore {
     }
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(async move {
-            self.explain(look::force_release(&self.shared, name).await, "force-release", name)
-        })
+        Box::pin(
+            async move { self.explain(look::force_release(&self.shared, name).await, "force-release", name) },
+        )
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -21,7 +21,12 @@ use crate::{
 /// Rings the bells when what is in sight changes; whether it is still as it was seen.
 ///
 /// A watch is set by the same session after the question was answered, so nothing can happen between the two unseen.
-pub(crate) async fn arm(shared: &Shared, live: &Arc<Live>, sight: &Sight, bells: &[Arc<Bell>]) -> Result<bool, Refusal> {
+pub(crate) async fn arm(
+    shared: &Shared,
+    live: &Arc<Live>,
+    sight: &Sight,
+    bells: &[Arc<Bell>],
+) -> Result<bool, Refusal> {
     let looks = join_all(bells.iter().map(|_| look(shared, live, sight))).await;
     for (bell, look) in bells.iter().zip(looks) {
         let Some(watcher) = look? else { return Ok(false) };

@@ -182,7 +182,11 @@ fn run(directory: &Path) -> Result<Process> {
     let errors = output.try_clone().context(|| "the log cannot be written".into())?;
     Process::start("java", |command: &mut Command| {
         command.args(["-Xms16m", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-        command.args(["-Djava.awt.headless=true", "-Dzookeeper.forceSync=no", "-Dzookeeper.jmx.log4j.disable=true"]);
+        command.args([
+            "-Djava.awt.headless=true",
+            "-Dzookeeper.forceSync=no",
+            "-Dzookeeper.jmx.log4j.disable=true",
+        ]);
         // Empty containers go after a second, not after a minute: whoever relies on one that was there is found out.
         command.args(["-Dznode.container.checkIntervalMs=1000", "-Dznode.container.maxPerMinute=60000"]);
         command.arg("-cp").arg(format!("{}:{CLASSES}", directory.display()));
