@@ -20,3 +20,4 @@ mod signals;
 mod stage;
 mod terminal;
 mod waiting;
+mod zookeeper;

@@ -27,7 +27,7 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         | Place::RedisSentinel { .. }
         | Place::RedisCluster { .. } => redis(url, env).await,
         Place::Memcached { .. } => Err(not_yet(url, "Memcached store", Some("memcached"))),
-        Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", Some("zookeeper"))),
+        Place::ZooKeeper { .. } => zookeeper(url, env).await,
         Place::Etcd { .. } => Err(not_yet(url, "etcd store", Some("etcd"))),
         Place::Redlock { .. } | Place::Quorum { .. } => Err(not_yet(url, "quorum of stores", None)),
     }
@@ -78,6 +78,19 @@ async fn redis(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
     Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Redis store")
         .store(url.to_string())
         .hint("enable the cargo feature `redis` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "zookeeper")]
+async fn zookeeper(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::zookeeper::options(url)?;
+    Ok(Arc::new(leasehold_zookeeper::ZooKeeperStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "zookeeper"))]
+async fn zookeeper(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its ZooKeeper store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `zookeeper` of the crate `leasehold`"))
 }
 
 /// The honest answer for what is designed and not built: no feature can be enabled that does not exist.

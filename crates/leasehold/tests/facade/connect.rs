@@ -71,7 +71,6 @@ fn an_sqlite_file_is_a_store_for_clients_of_its_path() {
 fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     for (url, says) in [
         ("memcached://m", "feature `memcached`"),
-        ("zk://me:c4nary@a,b", "feature `zookeeper`"),
         ("etcd://me:c4nary@a", "feature `etcd`"),
         ("redlock://me:c4nary@a,b,c", "Client::with_store"),
         ("quorum:redis://me:c4nary@a;redis://b;redis://c", "Client::with_store"),
@@ -84,6 +83,18 @@ fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
     }
     assert_eq!(block_on(Client::connect("redsi://db")).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(block_on(Client::connect("memory:?tll=1s")).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[cfg(feature = "zookeeper")]
+#[test]
+fn a_zookeeper_that_is_not_there_is_named_without_the_password() {
+    // Nobody listens at port 1.
+    let error = block_on(Client::connect("zk://me:c4nary@127.0.0.1:1/locks?timeout=300ms")).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{error:?}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    assert!(!format!("{error:?}").contains("c4nary"), "{error:?}");
+    let error = block_on(Client::connect("zk://127.0.0.1:1?dialect=redisson")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
 #[cfg(feature = "redis")]
