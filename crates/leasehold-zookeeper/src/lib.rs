@@ -9,6 +9,7 @@ mod capability;
 mod claim;
 mod fence;
 mod find;
+mod held;
 mod janitor;
 mod judge;
 mod link;
@@ -28,6 +29,7 @@ mod store;
 mod upset;
 mod watching;
 
+pub use held::Write;
 pub use options::ZooKeeperOptions;
 pub use sibling::Dialect;
 pub use store::ZooKeeperStore;

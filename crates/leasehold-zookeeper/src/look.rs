@@ -52,6 +52,15 @@ async fn snapshot(
     Ok(Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() })
 }
 
+/// Those that hold.
+pub(crate) async fn holding(shared: &Shared, live: &Live, name: &LockName) -> Result<Vec<Member>, Refusal> {
+    let children = shared.children(live, name).await?;
+    let members = members(shared, live, name, &children).await?;
+    let stances = stances(&members);
+    let holding = members.into_iter().zip(stances).filter(|(_, stance)| *stance == Some(Stance::Holding));
+    Ok(holding.map(|(member, _)| member).collect())
+}
+
 /// Those that stand in the queue and whose time is not over.
 async fn members(
     shared: &Shared,
