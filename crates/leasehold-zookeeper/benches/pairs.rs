@@ -85,7 +85,8 @@ async fn measure_theirs(row: &mut Row, peers: &mut [Peer; 2], round: usize) {
 
 fn main() {
     let server = Server::start().unwrap();
-    let programs: [(&'static str, Program); 2] = [("Curator", install::curator()), ("kazoo", install::kazoo())];
+    let programs: [(&'static str, Program); 2] =
+        [("Curator", install::curator()), ("kazoo", install::kazoo())];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let row = |label| Row { label, alone: Vec::new(), contended: Vec::new() };

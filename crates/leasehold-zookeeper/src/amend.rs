@@ -41,9 +41,7 @@ pub(crate) async fn amend(asking: &Asking<'_>, turn: &mut Turn, mut node: Node) 
     }
     let raised = match claim.fence_floor {
         Some(floor) if node.fence.is_none_or(|fence| fence < floor) => {
-            let path = asking.shared.paths.fence(&claim.name);
-            let asked = asking.live.client.get_data(&path);
-            fence::read(asking.shared.link.in_time(Effect::Reads, asked).await?)?
+            fence::ask(asking.shared, asking.live, &claim.name).await?
         }
         _ => None,
     };

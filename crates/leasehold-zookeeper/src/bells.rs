@@ -16,6 +16,8 @@ use tokio::sync::{Notify, oneshot};
 pub(crate) struct Bell {
     news: Notify,
     broken: AtomicBool,
+    /// Whether it has rung since it was last asked.
+    has_rung: AtomicBool,
     /// Ends the watch that rings it, when another one is set.
     armed: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -30,7 +32,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Bell {
     pub(crate) fn ring(&self) {
+        self.has_rung.store(true, Ordering::Release);
         self.news.notify_one();
+    }
+
+    /// Whether it has rung since this was last asked.
+    pub(crate) fn take_ring(&self) -> bool {
+        self.has_rung.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn break_off(&self) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use leasehold_core::{
     Binding, Busy, Claim, Error, ErrorKind, Grant, Intent, LostReason, Mode, Moment, Queueing, Result,
     Standing,
@@ -10,8 +10,10 @@ use leasehold_core::{
 use zookeeper_client::{CreateMode, Error as Foreign, Stat};
 
 use crate::{
-    amend, fence, find,
-    judge::{Block, Judgement, judge},
+    amend,
+    fence::{self, Raised},
+    find,
+    judge::{Block, Judgement, Sight, judge},
     link::Live,
     queue::Queue,
     refusal::{Effect, Refusal},
@@ -114,12 +116,11 @@ impl Asking<'_> {
             Binding::Client => CreateMode::EphemeralSequential,
             Binding::Ttl => CreateMode::PersistentSequential,
         };
-        let (data, options, fence) =
-            (slip.write(), mode.with_acls(shared.link.acls()), shared.paths.fence(&claim.name));
+        let (data, options) = (slip.write(), mode.with_acls(shared.link.acls()));
         turn.place = Place::Doubt;
         let made = live.client.create(&stem, &data, &options);
-        let all = join3(made, live.client.list_children(&directory), live.client.get_data(&fence));
-        let (made, children, fence) = shared.link.in_time(Effect::Writes, all).await?;
+        let both = join(made, live.client.list_children(&directory));
+        let (made, children) = shared.link.in_time(Effect::Writes, both).await?;
         let (stat, number) = match made.map_err(|foreign| Refusal::of(foreign, Effect::Writes)) {
             Ok(made) => made,
             Err(Refusal::NoNode) => {
@@ -142,22 +143,31 @@ impl Asking<'_> {
             expires: self.sent + claim.ttl,
         };
         shared.keep(claim.id, turn, node.clone());
-        self.decide(turn, node, children, fence).await
+        self.decide(turn, node, children).await
     }
 
-    /// Says again that it asks, and reads the queue, in one round trip.
+    /// Reads the queue again, and says that it asks or that it still waits, in one round trip.
     async fn ask_again(&self, turn: &mut Turn, mut node: Node) -> Result<Option<Standing>, Refusal> {
         let (shared, live, claim) = (self.shared, self.live, self.claim);
         let directory = shared.paths.lock(&claim.name);
-        self.renew_slip(&mut node, Stance::Asking);
-        let (data, fence) = (node.slip.write(), shared.paths.fence(&claim.name));
+        let bells = shared.link.bells.of(claim.id);
+        let rung = bells.iter().filter(|bell| bell.take_ring()).count();
+        // Whoever listens and was not rung for still waits, most likely.
+        let is_due = bells.is_empty() || rung > 0 || node.slip.stance == Stance::Asking;
+        self.renew_slip(&mut node, if is_due { Stance::Asking } else { Stance::Waiting });
+        if !is_due && !node.slip.expires {
+            shared.keep(claim.id, turn, node.clone());
+            let children = shared.link.in_time(Effect::Reads, live.client.list_children(&directory)).await?;
+            return self.decide(turn, node, children).await;
+        }
+        let data = node.slip.write();
         let set = live.client.set_data(&node.path, &data, None);
-        let all = join3(set, live.client.list_children(&directory), live.client.get_data(&fence));
-        let (set, children, fence) = shared.link.in_time(Effect::Writes, all).await?;
+        let both = join(set, live.client.list_children(&directory));
+        let (set, children) = shared.link.in_time(Effect::Writes, both).await?;
         if !self.was_set(turn, &mut node, set)? {
             return Ok(None);
         }
-        self.decide(turn, node, children, fence).await
+        self.decide(turn, node, children).await
     }
 
     /// What the claim says now, for at least as long as was promised before.
@@ -195,7 +205,6 @@ impl Asking<'_> {
         turn: &mut Turn,
         node: Node,
         children: Result<Vec<String>, Foreign>,
-        fence: Result<(Vec<u8>, Stat), Foreign>,
     ) -> Result<Option<Standing>, Refusal> {
         let children = match children.map_err(|foreign| Refusal::of(foreign, Effect::Reads)) {
             // Somebody deleted the whole lock.
@@ -205,7 +214,6 @@ impl Asking<'_> {
             }
             other => other?,
         };
-        let fence = fence::read(fence)?;
         let queue = Queue::of(self.shared.dialect, &children, Some(node.number));
         if let Err(unsafe_mix) = queue.refuse_blind() {
             self.give_up(turn, &node).await?;
@@ -217,15 +225,23 @@ impl Asking<'_> {
             self.shared.keep(self.claim.id, turn, twin);
             return Ok(None);
         }
+        if !children.iter().any(|child| child == node.name()) {
+            // It was taken away while it waited.
+            turn.place = Place::Nowhere;
+            return Ok(None);
+        }
+        if let Some(last) = self.surely_waits_for(&queue, &node) {
+            return self.wait_for(turn, node, &queue, last).await;
+        }
         match judge(self.shared, self.live, self.claim, &queue, node.number).await? {
-            Judgement::Granted => self.grant(turn, node, fence).await.map(Some),
+            Judgement::Granted => self.enter_now(turn, node, &children).await,
             Judgement::Changed => Ok(None),
             Judgement::Mismatch(limit) => {
                 self.give_up(turn, &node).await?;
                 Ok(Some(Standing::Mismatch { limit }))
             }
             Judgement::Blocked(block) if self.claim.queueing == Queueing::No => {
-                if !self.listen(&block).await? {
+                if !self.listen(&block.sight).await? {
                     return Ok(None);
                 }
                 self.give_up(turn, &node).await?;
@@ -235,13 +251,62 @@ impl Asking<'_> {
         }
     }
 
+    /// The one that a writer who waits has to see go, whatever is in the nodes.
+    fn surely_waits_for(&self, queue: &Queue, node: &Node) -> Option<String> {
+        let waits = self.claim.mode == Mode::Exclusive && self.claim.queueing != Queueing::No;
+        let last = queue.before(node.number).pop().filter(|_| waits)?;
+        Some(format!("{}/{}", self.shared.paths.lock(&self.claim.name), last.name))
+    }
+
+    /// Says that it waits, listens for its turn, and looks at who is in the way, in one round trip.
+    async fn wait_for(
+        &self,
+        turn: &mut Turn,
+        mut node: Node,
+        queue: &Queue,
+        last: String,
+    ) -> Result<Option<Standing>, Refusal> {
+        let (sight, number) = (Sight::Node { path: last, mode: None }, node.number);
+        let is_new = node.slip.stance != Stance::Waiting;
+        let (says, listens, judged) = join3(
+            async { if is_new { self.say(turn, &mut node, Stance::Waiting).await } else { Ok(true) } },
+            self.listen(&sight),
+            judge(self.shared, self.live, self.claim, queue, number),
+        )
+        .await;
+        let still_so = says? && listens?;
+        match judged? {
+            Judgement::Blocked(block) => Ok(still_so.then(|| Standing::Waiting(self.busy(block)))),
+            Judgement::Mismatch(limit) => {
+                self.give_up(turn, &node).await?;
+                Ok(Some(Standing::Mismatch { limit }))
+            }
+            // Somebody went meanwhile.
+            Judgement::Granted | Judgement::Changed => Ok(None),
+        }
+    }
+
+    /// Nobody is before it.
+    async fn enter_now(
+        &self,
+        turn: &mut Turn,
+        mut node: Node,
+        children: &[String],
+    ) -> Result<Option<Standing>, Refusal> {
+        if node.slip.stance == Stance::Waiting && !self.say(turn, &mut node, Stance::Asking).await? {
+            return Ok(None);
+        }
+        let raised = fence::among(self.shared, self.live, &self.claim.name, children).await?;
+        self.grant(turn, node, raised).await.map(Some)
+    }
+
     pub(crate) async fn grant(
         &self,
         turn: &mut Turn,
         mut node: Node,
-        fence: Option<(u64, i32)>,
+        raised: Raised,
     ) -> Result<Standing, Refusal> {
-        match fence::settle(self, &mut node, fence).await {
+        match fence::settle(self, &mut node, raised).await {
             Err(Refusal::NoNode) => {
                 turn.place = Place::Nowhere;
                 return Ok(Standing::Gone(LostReason::Gone));
@@ -257,25 +322,28 @@ impl Asking<'_> {
 
     /// Says that it waits, and listens for its turn.
     async fn wait(&self, turn: &mut Turn, mut node: Node, block: Block) -> Result<Option<Standing>, Refusal> {
-        if node.slip.stance != Stance::Waiting {
-            self.renew_slip(&mut node, Stance::Waiting);
-            let data = node.slip.write();
-            let set = self.live.client.set_data(&node.path, &data, None);
-            let set = self.shared.link.in_time(Effect::Writes, set).await?;
-            if !self.was_set(turn, &mut node, set)? {
-                return Ok(None);
-            }
-        }
-        if !self.listen(&block).await? {
-            return Ok(None);
-        }
-        Ok(Some(Standing::Waiting(self.busy(block))))
+        let is_new = node.slip.stance != Stance::Waiting;
+        let (says, listens) = join(
+            async { if is_new { self.say(turn, &mut node, Stance::Waiting).await } else { Ok(true) } },
+            self.listen(&block.sight),
+        )
+        .await;
+        Ok((says? && listens?).then(|| Standing::Waiting(self.busy(block))))
+    }
+
+    /// Writes what it does now into its node; whether that is still there.
+    async fn say(&self, turn: &mut Turn, node: &mut Node, stance: Stance) -> Result<bool, Refusal> {
+        self.renew_slip(node, stance);
+        let data = node.slip.write();
+        let set = self.live.client.set_data(&node.path, &data, None);
+        let set = self.shared.link.in_time(Effect::Writes, set).await?;
+        self.was_set(turn, node, set)
     }
 
     /// Has whoever listens for this claim rung for; whether what blocks it is still there.
-    async fn listen(&self, block: &Block) -> Result<bool, Refusal> {
+    async fn listen(&self, sight: &Sight) -> Result<bool, Refusal> {
         let bells = self.shared.link.bells.of(self.claim.id);
-        watching::arm(self.shared, self.live, &block.sight, &bells).await
+        watching::arm(self.shared, self.live, sight, &bells).await
     }
 
     pub(crate) fn busy(&self, block: Block) -> Busy {

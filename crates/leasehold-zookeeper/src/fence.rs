@@ -1,21 +1,42 @@
 //! Fencing tokens: the number of the transaction that gave a claim its place, or more where a floor asks for it.
 
-use leasehold_core::{ErrorKind, FencingToken, Result};
+use leasehold_core::{ErrorKind, FencingToken, LockName, Result};
 use zookeeper_client::{CreateMode, Error as Foreign, Stat};
 
 use crate::{
     claim::Asking,
+    link::Live,
     refusal::{Effect, Refusal},
     registry::Node,
+    shared::Shared,
     slip::Slip,
 };
 
 /// How often a raised token is written anew because somebody else wrote one meanwhile.
 const ROUNDS_MAX: usize = 16;
 
-/// The highest token that a floor has raised for this name, and the version of the node that says so; `None` where no
-/// floor ever did.
-pub(crate) fn read(asked: Result<(Vec<u8>, Stat), Foreign>) -> Result<Option<(u64, i32)>, Refusal> {
+/// The highest token that a floor has raised for a name, and the version of the node that says so.
+pub(crate) type Raised = Option<(u64, i32)>;
+
+/// Reads it, if it is among the children: where no floor ever raised a token, nothing is asked.
+pub(crate) async fn among(
+    shared: &Shared,
+    live: &Live,
+    lock: &LockName,
+    children: &[String],
+) -> Result<Raised, Refusal> {
+    if !children.iter().any(|child| child == shared.dialect.fence()) {
+        return Ok(None);
+    }
+    ask(shared, live, lock).await
+}
+
+pub(crate) async fn ask(shared: &Shared, live: &Live, lock: &LockName) -> Result<Raised, Refusal> {
+    let path = shared.fence(lock);
+    read(shared.link.in_time(Effect::Reads, live.client.get_data(&path)).await?)
+}
+
+fn read(asked: Result<(Vec<u8>, Stat), Foreign>) -> Result<Raised, Refusal> {
     match asked.map_err(|foreign| Refusal::of(foreign, Effect::Reads)) {
         Ok((data, stat)) => {
             let text = std::str::from_utf8(&data).ok().and_then(|text| text.parse().ok());
@@ -30,11 +51,7 @@ pub(crate) fn read(asked: Result<(Vec<u8>, Stat), Foreign>) -> Result<Option<(u6
 }
 
 /// Gives the node its token: the one it has, or a new one above all that were granted, and not below the floor.
-pub(crate) async fn settle(
-    asking: &Asking<'_>,
-    node: &mut Node,
-    raised: Option<(u64, i32)>,
-) -> Result<(), Refusal> {
+pub(crate) async fn settle(asking: &Asking<'_>, node: &mut Node, raised: Raised) -> Result<(), Refusal> {
     let mut raised = raised;
     for _ in 0..ROUNDS_MAX {
         let floor = asking.claim.fence_floor.map_or(0, FencingToken::get);
@@ -49,9 +66,7 @@ pub(crate) async fn settle(
             node.fence = Some(fence);
             return Ok(());
         }
-        let path = asking.shared.paths.fence(&asking.claim.name);
-        let asked = asking.live.client.get_data(&path);
-        raised = read(asking.shared.link.in_time(Effect::Reads, asked).await?)?;
+        raised = ask(asking.shared, asking.live, &asking.claim.name).await?;
     }
     Err(Refusal::BadVersion)
 }
@@ -68,10 +83,10 @@ async fn write(
     asking: &Asking<'_>,
     node: &mut Node,
     fence: FencingToken,
-    raised: Option<(u64, i32)>,
+    raised: Raised,
 ) -> Result<bool, Refusal> {
     let (shared, live) = (asking.shared, asking.live);
-    let path = shared.paths.fence(&asking.claim.name);
+    let path = shared.fence(&asking.claim.name);
     let slip = Slip { fence: Some(fence), ..node.slip.clone() };
     let highest = fence.get().max(raised.map_or(0, |(raised, _)| raised)).to_string();
     let fail = |foreign| Refusal::of(foreign, Effect::Writes);
@@ -80,8 +95,6 @@ async fn write(
     match raised {
         Some((_, version)) => writer.add_set_data(&path, highest.as_bytes(), Some(version)).map_err(fail)?,
         None => {
-            let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
-            shared.make(live, above).await?;
             let stays = CreateMode::Persistent.with_acls(shared.link.acls());
             writer.add_create(&path, highest.as_bytes(), &stays).map_err(fail)?;
         }

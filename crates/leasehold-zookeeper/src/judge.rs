@@ -41,8 +41,8 @@ pub(crate) struct Block {
 /// What to watch.
 #[derive(Clone, Debug)]
 pub(crate) enum Sight {
-    /// Nothing changes before this one goes, or takes on another mode.
-    Node { path: String, mode: Mode },
+    /// Nothing changes before this one goes, or takes on another mode than this, if the mode matters.
+    Node { path: String, mode: Option<Mode> },
     /// Any of these who goes may make room.
     Any { directory: String, names: HashSet<String> },
 }
@@ -112,7 +112,9 @@ fn sight(mode: Mode, directory: &str, members: &[Member]) -> Option<Sight> {
         directory: directory.to_string(),
         names: members.iter().map(|member| member.sibling.name.clone()).collect(),
     };
-    let node = |member: &Member| Sight::Node { path: member.path.clone(), mode: member.mode() };
+    // A writer waits for all, however they share.
+    let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.mode());
+    let node = |member: &Member| Sight::Node { path: member.path.clone(), mode: seen(member) };
     match (grant(&places, members.len()), mode) {
         (Verdict::Granted, _) => None,
         (Verdict::WaitFor(at), _) => Some(node(&members[at])),

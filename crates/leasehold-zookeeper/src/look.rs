@@ -24,12 +24,10 @@ pub(crate) async fn inspect(shared: &Shared, name: &LockName) -> Result<Snapshot
 }
 
 async fn see(shared: &Shared, live: &Live, name: &LockName) -> Result<Snapshot, Refusal> {
-    let path = shared.paths.fence(name);
-    let raised = shared.link.in_time(Effect::Reads, live.client.get_data(&path));
-    let (children, raised) = join(shared.children(live, name), raised).await;
-    let raised = fence::read(raised?)?.and_then(|(raised, _)| FencingToken::new(raised).ok());
-    let mut snapshot = snapshot(shared, live, name, &children?).await?;
-    snapshot.fence = snapshot.fence.max(raised);
+    let children = shared.children(live, name).await?;
+    let raised = fence::among(shared, live, name, &children).await?;
+    let mut snapshot = snapshot(shared, live, name, &children).await?;
+    snapshot.fence = snapshot.fence.max(raised.and_then(|(raised, _)| FencingToken::new(raised).ok()));
     Ok(snapshot)
 }
 

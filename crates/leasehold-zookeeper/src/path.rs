@@ -27,11 +27,6 @@ impl Paths {
         format!("{}/{}", self.base, encode(name))
     }
 
-    /// The node that remembers the highest token that was ever raised by a floor.
-    pub(crate) fn fence(&self, name: &LockName) -> String {
-        format!("{}/{OURS}/fence/{}", self.base, encode(name))
-    }
-
     /// The node whose content names this store.
     pub(crate) fn identity(&self) -> String {
         format!("{}/{OURS}/identity", self.base)

@@ -50,6 +50,11 @@ impl Shared {
         sent + ttl - self.capability.drift.of(ttl)
     }
 
+    /// The node that remembers the highest token that a floor has raised for a lock.
+    pub(crate) fn fence(&self, lock: &LockName) -> String {
+        format!("{}/{}", self.paths.lock(lock), self.dialect.fence())
+    }
+
     /// Has the claim looked after when its node ends.
     pub(crate) fn keep(&self, id: ClaimId, turn: &mut Turn, node: Node) {
         self.registry.schedule(id, turn, self.end(node.expires, Duration::ZERO));

@@ -52,8 +52,20 @@ impl Dialect {
         }
     }
 
+    /// How the node is called that remembers the highest token that a floor has raised. Those who take every child for a
+    /// contender find it behind all of them.
+    pub(crate) fn fence(self) -> &'static str {
+        match self {
+            Dialect::Curator => "_f_-lock-2147483647",
+            Dialect::Kazoo => "_f___lock__2147483647",
+        }
+    }
+
     /// Reads a child's name; `None` for one that stands in no queue.
     pub(crate) fn read(self, name: &str) -> Option<Sibling> {
+        if name == self.fence() {
+            return None;
+        }
         let sibling = |kind, number, id| Some(Sibling { name: name.to_string(), kind, number, id });
         let markers: &[&str] = match self {
             Dialect::Curator => &["lock-"],
@@ -141,6 +153,8 @@ mod tests {
             (Curator, "lock-0000000001".into(), Some(Blind)),
             (Curator, "x-72057594-0000000001".into(), Some(Blind)),
             (Curator, "leases".into(), Some(Blind)),
+            (Curator, Curator.fence().into(), None),
+            (Kazoo, Kazoo.fence().into(), None),
             (Curator, "orders".into(), None),
             (Curator, "é".into(), None),
             (Curator, "lock-1".into(), None),

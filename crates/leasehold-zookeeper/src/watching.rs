@@ -49,7 +49,7 @@ async fn watch(live: &Live, sight: &Sight) -> Result<Option<OneshotWatcher>, Ref
     let seen = match sight {
         Sight::Node { path, mode } => {
             let asked = live.client.get_and_watch_data(path).await;
-            asked.map(|(data, _, watcher)| (mode_of(&data) == *mode).then_some(watcher))
+            asked.map(|(data, _, watcher)| mode.is_none_or(|mode| mode_of(&data) == mode).then_some(watcher))
         }
         Sight::Any { directory, names } => {
             let asked = live.client.list_and_watch_children(directory).await;
