@@ -36,6 +36,11 @@ impl Bell {
         self.news.notify_one();
     }
 
+    /// Whether it has not rung since it was last asked, and still may.
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.has_rung.load(Ordering::Acquire) && !self.broken.load(Ordering::Acquire)
+    }
+
     /// Whether it has rung since this was last asked.
     pub(crate) fn take_ring(&self) -> bool {
         self.has_rung.swap(false, Ordering::AcqRel)
@@ -55,9 +60,13 @@ impl Bell {
 }
 
 impl Bells {
-    /// Hangs a bell up for a claim.
+    /// Hangs a new bell up for a claim.
     pub(crate) fn hang(self: &Arc<Self>, id: ClaimId) -> Hearing {
-        let bell = Arc::new(Bell::default());
+        self.hang_up(id, Arc::default())
+    }
+
+    /// Hangs up one that may have rung already.
+    pub(crate) fn hang_up(self: &Arc<Self>, id: ClaimId, bell: Arc<Bell>) -> Hearing {
         locked(&self.0).entry(id).or_default().push(Arc::downgrade(&bell));
         Hearing { bell, home: Some((self.clone(), id)) }
     }

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::{join, join3};
+use futures_util::future::join;
 use leasehold_core::{
-    Binding, Busy, Claim, Error, ErrorKind, Grant, Intent, LostReason, Mode, Moment, Queueing, Result,
-    Standing,
+    Binding, Claim, Error, ErrorKind, Grant, Intent, LostReason, Mode, Moment, Queueing, Result, Standing,
 };
 use zookeeper_client::{CreateMode, Error as Foreign, Stat};
 
@@ -13,21 +12,17 @@ use crate::{
     amend,
     fence::{self, Raised},
     find,
-    judge::{Block, Judgement, Sight, judge},
+    judge::{Judgement, judge},
     link::Live,
     queue::Queue,
     refusal::{Effect, Refusal},
     registry::{Node, Place, Turn},
     shared::{Shared, token_of},
     slip::{Slip, Stance},
-    watching,
 };
 
 /// How often a question is asked anew because somebody went meanwhile.
 const ROUNDS_MAX: usize = 32;
-/// A waiter comes back at least so often.
-const RECHECK_MIN: Duration = Duration::from_millis(1);
-
 /// One claim on its way.
 pub(crate) struct Asking<'a> {
     pub(crate) shared: &'a Shared,
@@ -151,6 +146,12 @@ impl Asking<'_> {
         let (shared, live, claim) = (self.shared, self.live, self.claim);
         let directory = shared.paths.lock(&claim.name);
         let bells = shared.link.bells.of(claim.id);
+        if let Some(busy) = self.is_still_so(turn, &node, &bells) {
+            node.expires = node.expires.max(self.sent + claim.ttl);
+            shared.keep(claim.id, turn, node);
+            return Ok(Some(Standing::Waiting(busy)));
+        }
+        turn.heard = None;
         let rung = bells.iter().filter(|bell| bell.take_ring()).count();
         // Whoever listens and was not rung for still waits, most likely.
         let is_due = bells.is_empty() || rung > 0 || node.slip.stance == Stance::Asking;
@@ -241,48 +242,13 @@ impl Asking<'_> {
                 Ok(Some(Standing::Mismatch { limit }))
             }
             Judgement::Blocked(block) if self.claim.queueing == Queueing::No => {
-                if !self.listen(&block.sight).await? {
+                if !self.listen(&block.sight, &self.shared.link.bells.of(self.claim.id)).await? {
                     return Ok(None);
                 }
                 self.give_up(turn, &node).await?;
                 Ok(Some(Standing::Held(self.busy(block))))
             }
             Judgement::Blocked(block) => self.wait(turn, node, block).await,
-        }
-    }
-
-    /// The one that a writer who waits has to see go, whatever is in the nodes.
-    fn surely_waits_for(&self, queue: &Queue, node: &Node) -> Option<String> {
-        let waits = self.claim.mode == Mode::Exclusive && self.claim.queueing != Queueing::No;
-        let last = queue.before(node.number).pop().filter(|_| waits)?;
-        Some(format!("{}/{}", self.shared.paths.lock(&self.claim.name), last.name))
-    }
-
-    /// Says that it waits, listens for its turn, and looks at who is in the way, in one round trip.
-    async fn wait_for(
-        &self,
-        turn: &mut Turn,
-        mut node: Node,
-        queue: &Queue,
-        last: String,
-    ) -> Result<Option<Standing>, Refusal> {
-        let (sight, number) = (Sight::Node { path: last, mode: None }, node.number);
-        let is_new = node.slip.stance != Stance::Waiting;
-        let (says, listens, judged) = join3(
-            async { if is_new { self.say(turn, &mut node, Stance::Waiting).await } else { Ok(true) } },
-            self.listen(&sight),
-            judge(self.shared, self.live, self.claim, queue, number),
-        )
-        .await;
-        let still_so = says? && listens?;
-        match judged? {
-            Judgement::Blocked(block) => Ok(still_so.then(|| Standing::Waiting(self.busy(block)))),
-            Judgement::Mismatch(limit) => {
-                self.give_up(turn, &node).await?;
-                Ok(Some(Standing::Mismatch { limit }))
-            }
-            // Somebody went meanwhile.
-            Judgement::Granted | Judgement::Changed => Ok(None),
         }
     }
 
@@ -320,19 +286,13 @@ impl Asking<'_> {
         Ok(Standing::Granted(Grant::lasting(node.fence, valid_for)))
     }
 
-    /// Says that it waits, and listens for its turn.
-    async fn wait(&self, turn: &mut Turn, mut node: Node, block: Block) -> Result<Option<Standing>, Refusal> {
-        let is_new = node.slip.stance != Stance::Waiting;
-        let (says, listens) = join(
-            async { if is_new { self.say(turn, &mut node, Stance::Waiting).await } else { Ok(true) } },
-            self.listen(&block.sight),
-        )
-        .await;
-        Ok((says? && listens?).then(|| Standing::Waiting(self.busy(block))))
-    }
-
     /// Writes what it does now into its node; whether that is still there.
-    async fn say(&self, turn: &mut Turn, node: &mut Node, stance: Stance) -> Result<bool, Refusal> {
+    pub(crate) async fn say(
+        &self,
+        turn: &mut Turn,
+        node: &mut Node,
+        stance: Stance,
+    ) -> Result<bool, Refusal> {
         self.renew_slip(node, stance);
         let data = node.slip.write();
         let set = self.live.client.set_data(&node.path, &data, None);
@@ -340,23 +300,8 @@ impl Asking<'_> {
         self.was_set(turn, node, set)
     }
 
-    /// Has whoever listens for this claim rung for; whether what blocks it is still there.
-    async fn listen(&self, sight: &Sight) -> Result<bool, Refusal> {
-        let bells = self.shared.link.bells.of(self.claim.id);
-        watching::arm(self.shared, self.live, sight, &bells).await
-    }
-
-    pub(crate) fn busy(&self, block: Block) -> Busy {
-        let ttl = self.claim.ttl / 3;
-        Busy {
-            holder: block.holder,
-            ahead: (self.claim.queueing != Queueing::No).then_some(block.ahead),
-            recheck_in: block.left.map_or(ttl, |left| left.min(ttl)).max(RECHECK_MIN),
-        }
-    }
-
     /// Leaves the queue.
-    async fn give_up(&self, turn: &mut Turn, node: &Node) -> Result<(), Refusal> {
+    pub(crate) async fn give_up(&self, turn: &mut Turn, node: &Node) -> Result<(), Refusal> {
         turn.place = Place::Doubt;
         find::remove(self.shared, self.live, node).await?;
         turn.place = Place::Nowhere;

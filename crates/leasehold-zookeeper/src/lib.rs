@@ -27,6 +27,7 @@ mod sights;
 mod slip;
 mod store;
 mod upset;
+mod waiting;
 mod watching;
 
 pub use held::Write;

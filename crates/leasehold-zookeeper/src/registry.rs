@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use leasehold_core::{ClaimId, FencingToken, LockName, Moment};
+use leasehold_core::{Busy, ClaimId, FencingToken, LockName, Moment};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
-use crate::slip::Slip;
+use crate::{bells::Bell, slip::Slip};
 
 /// The node of a claim.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,11 +55,22 @@ pub(crate) enum Place {
     At(Node),
 }
 
+/// What a claim was answered that waits, and the bell that rings when it changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) bell: Arc<Bell>,
+    /// Whether somebody listens to it.
+    pub(crate) is_hung: bool,
+    pub(crate) busy: Busy,
+    pub(crate) at: Moment,
+}
+
 /// One claim.
 #[derive(Debug)]
 pub(crate) struct Stand {
     pub(crate) lock: LockName,
     pub(crate) place: Place,
+    pub(crate) heard: Option<Heard>,
     /// Whether the registry has forgotten it: then it is to be looked up anew.
     is_forgotten: bool,
     /// When it is looked after.
@@ -87,8 +98,13 @@ impl Registry {
         loop {
             let stand = {
                 let mut stands = locked(&self.stands);
-                let fresh =
-                    || Stand { lock: lock.clone(), place: Place::Nowhere, is_forgotten: false, alarm: None };
+                let fresh = || Stand {
+                    lock: lock.clone(),
+                    place: Place::Nowhere,
+                    heard: None,
+                    is_forgotten: false,
+                    alarm: None,
+                };
                 stands.entry(id).or_insert_with(|| Arc::new(AsyncMutex::new(fresh()))).clone()
             };
             let turn = stand.lock_owned().await;
@@ -108,6 +124,7 @@ impl Registry {
     /// There is nothing to be known of it any more.
     pub(crate) fn forget(&self, id: ClaimId, turn: &mut Turn) {
         turn.place = Place::Nowhere;
+        turn.heard = None;
         turn.is_forgotten = true;
         if let Some(alarm) = turn.alarm.take() {
             locked(&self.alarms).remove(&(alarm, id));

@@ -6,6 +6,7 @@ use leasehold_core::{Capability, Claim, ClaimId, Env, LockName, Moment, Result};
 use zookeeper_client::{CreateMode, Stat};
 
 use crate::{
+    bells::Hearing,
     capability,
     link::{Link, Live},
     options::ZooKeeperOptions,
@@ -59,6 +60,19 @@ impl Shared {
     pub(crate) fn keep(&self, id: ClaimId, turn: &mut Turn, node: Node) {
         self.registry.schedule(id, turn, self.end(node.expires, Duration::ZERO));
         turn.place = Place::At(node);
+    }
+
+    /// Listens for a claim: to the bell that was set when it was told to wait, or to a new one.
+    pub(crate) async fn hear(&self, id: ClaimId) -> Hearing {
+        let mut known = self.registry.known(id).await;
+        let heard = known.as_mut().and_then(|turn| turn.heard.as_mut()).filter(|heard| !heard.is_hung);
+        match heard {
+            Some(heard) => {
+                heard.is_hung = true;
+                self.link.bells.hang_up(id, heard.bell.clone())
+            }
+            None => self.link.bells.hang(id),
+        }
     }
 
     /// Makes the node of a lock, and those above it.

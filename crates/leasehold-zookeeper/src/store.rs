@@ -39,7 +39,7 @@ impl ZooKeeperStore {
         shared.link.refuse_closed()?;
         match interest {
             // What there is to be watched is known when the claim is answered.
-            Interest::Turn(id) => Ok(Box::new(shared.link.bells.hang(id))),
+            Interest::Turn(id) => Ok(Box::new(shared.hear(id).await)),
             Interest::Changes => {
                 let live = shared.link.ready().await?;
                 Ok(Box::new(watching::changes(shared, &live, name).await?))
