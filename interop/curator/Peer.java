@@ -34,15 +34,31 @@ public class Peer {
         return "released";
     }
 
-    // Takes and gives back, so many times.
-    String pairs(String name, int times) throws Exception {
-        InterProcessMutex lock = new InterProcessMutex(client, "/locks/" + name);
+    // Takes and gives back, so many times, by so many threads; with several, each has a lock of its own.
+    String pairs(String name, int times, int threads) throws Exception {
+        Thread[] all = new Thread[threads];
         long begin = System.nanoTime();
-        for (int at = 0; at < times; at++) {
-            lock.acquire();
-            lock.release();
+        for (int thread = 0; thread < threads; thread++) {
+            String own = threads == 1 ? name : name + "-" + thread;
+            all[thread] = new Thread(() -> take(own, times));
+            all[thread].start();
+        }
+        for (Thread thread : all) {
+            thread.join();
         }
         return "took " + (System.nanoTime() - begin);
+    }
+
+    void take(String name, int times) {
+        try {
+            InterProcessMutex lock = new InterProcessMutex(client, "/locks/" + name);
+            for (int at = 0; at < times; at++) {
+                lock.acquire();
+                lock.release();
+            }
+        } catch (Exception error) {
+            throw new IllegalStateException(error);
+        }
     }
 
     String answer(String[] words) throws Exception {
@@ -54,7 +70,7 @@ public class Peer {
             case "unlock":
                 return unlock(words[1]);
             case "pairs":
-                return pairs(words[1], Integer.parseInt(words[2]));
+                return pairs(words[1], Integer.parseInt(words[2]), Integer.parseInt(words[3]));
             default:
                 return "error unknown";
         }

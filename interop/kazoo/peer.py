@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 
 import kazoo
@@ -34,13 +35,21 @@ class Peer:
     def unlock(self, name):
         return "released" if self.locks.pop(name).release() else "gone"
 
-    def pairs(self, name, times):
-        lock = self.client.Lock(f"/locks/{name}", "kazoo")
+    def pairs(self, name, times, threads):
+        names = [name] if threads == "1" else [f"{name}-{at}" for at in range(int(threads))]
         begin = time.monotonic_ns()
-        for _ in range(int(times)):
+        workers = [threading.Thread(target=self.take, args=(name, int(times))) for name in names]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return f"took {time.monotonic_ns() - begin}"
+
+    def take(self, name, times):
+        lock = self.client.Lock(f"/locks/{name}", "kazoo")
+        for _ in range(times):
             lock.acquire()
             lock.release()
-        return f"took {time.monotonic_ns() - begin}"
 
 
 def main():

@@ -1,5 +1,5 @@
-//! Lock and unlock on one server: ours, Curator's and kazoo's, in turns in one run; alone, and two clients that hand one
-//! lock to each other.
+//! Lock and unlock on one server: ours, Curator's and kazoo's, in turns in one run; one task, many tasks of one client with
+//! a lock each, two clients that hand one lock to each other, and one task whose server is 1 ms away in each direction.
 //!
 //! `cargo bench -p leasehold-zookeeper --bench pairs`
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark")]
@@ -25,14 +25,15 @@ use std::{
 
 use futures_util::future::join_all;
 use leasehold_core::{Engine, LockName, Mode, Terms, Wait};
-use leasehold_testkit::zookeeper::Server;
+use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
 use peer::{Peer, Program};
 
 const ROUNDS: usize = 5;
 const PAIRS: usize = 400;
+const TASKS: usize = 16;
 
-async fn ours(server: &Server) -> Engine {
-    let words = format!("servers={} chroot=/locks session=30000", server.address());
+async fn ours(address: &str) -> Engine {
+    let words = format!("servers={address} chroot=/locks session=30000");
     Engine::new(Arc::new(common::open(common::env(), words).await.unwrap()), common::env())
 }
 
@@ -44,8 +45,8 @@ async fn our_pairs(engine: &Engine, name: &str) {
     }
 }
 
-async fn their_pairs(peer: &mut Peer, name: &str) {
-    let said = peer.ask(&format!("pairs {name} {PAIRS}")).await;
+async fn their_pairs(peer: &mut Peer, name: &str, threads: usize) {
+    let said = peer.ask(&format!("pairs {name} {PAIRS} {threads}")).await;
     assert!(said.starts_with("took "), "{said}");
 }
 
@@ -58,44 +59,66 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What two clients reach, each alone on a lock of its own (the first of them), and both on one.
+/// What one client reaches with one task and with many, and two on one lock.
 struct Row {
     label: &'static str,
     alone: Vec<f64>,
+    tasks: Vec<f64>,
     contended: Vec<f64>,
+    far: Vec<f64>,
 }
 
-async fn measure_ours(row: &mut Row, engines: &[Engine; 2], round: usize) {
+async fn measure_ours(row: &mut Row, engines: &[Engine; 3], round: usize) {
     let begin = Instant::now();
     our_pairs(&engines[0], &format!("alone-ours-{round}")).await;
     row.alone.push(rate(PAIRS, begin.elapsed()));
+    let names: Vec<_> = (0..TASKS).map(|at| format!("tasks-ours-{round}-{at}")).collect();
+    let begin = Instant::now();
+    let tasks = names.into_iter().map(|name| {
+        let engine = engines[0].clone();
+        tokio::spawn(async move { our_pairs(&engine, &name).await })
+    });
+    join_all(tasks).await.into_iter().for_each(|task| task.unwrap());
+    row.tasks.push(rate(TASKS * PAIRS, begin.elapsed()));
     let (name, begin) = (format!("both-ours-{round}"), Instant::now());
-    join_all(engines.iter().map(|engine| our_pairs(engine, &name))).await;
+    join_all(engines[..2].iter().map(|engine| our_pairs(engine, &name))).await;
     row.contended.push(rate(2 * PAIRS, begin.elapsed()));
+    let begin = Instant::now();
+    our_pairs(&engines[2], &format!("far-ours-{round}")).await;
+    row.far.push(rate(PAIRS, begin.elapsed()));
 }
 
-async fn measure_theirs(row: &mut Row, peers: &mut [Peer; 2], round: usize) {
+async fn measure_theirs(row: &mut Row, peers: &mut [Peer; 3], round: usize) {
     let begin = Instant::now();
-    their_pairs(&mut peers[0], &format!("alone-{}-{round}", row.label)).await;
+    their_pairs(&mut peers[0], &format!("alone-{}-{round}", row.label), 1).await;
     row.alone.push(rate(PAIRS, begin.elapsed()));
+    let begin = Instant::now();
+    their_pairs(&mut peers[0], &format!("tasks-{}-{round}", row.label), TASKS).await;
+    row.tasks.push(rate(TASKS * PAIRS, begin.elapsed()));
     let (name, begin) = (format!("both-{}-{round}", row.label), Instant::now());
-    join_all(peers.iter_mut().map(|peer| their_pairs(peer, &name))).await;
+    join_all(peers[..2].iter_mut().map(|peer| their_pairs(peer, &name, 1))).await;
     row.contended.push(rate(2 * PAIRS, begin.elapsed()));
+    let begin = Instant::now();
+    their_pairs(&mut peers[2], &format!("far-{}-{round}", row.label), 1).await;
+    row.far.push(rate(PAIRS, begin.elapsed()));
 }
 
 fn main() {
     let server = Server::start().unwrap();
+    let proxy = Proxy::to(&server.address()).unwrap();
+    proxy.delay(Duration::from_millis(1));
     let programs: [(&'static str, Program); 2] =
         [("Curator", install::curator()), ("kazoo", install::kazoo())];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let row = |label| Row { label, alone: Vec::new(), contended: Vec::new() };
-        let engines = [ours(&server).await, ours(&server).await];
-        let (mut us, address) = (row("Leasehold"), server.address());
+        let row = |label| Row { label, alone: vec![], tasks: vec![], contended: vec![], far: vec![] };
+        let (near, far) = (server.address(), proxy.address());
+        let engines = [ours(&near).await, ours(&near).await, ours(&far).await];
+        let mut us = row("Leasehold");
         let mut strangers = Vec::new();
         for (label, program) in &programs {
-            let start = || Peer::start(program, &address, engines[0].env());
-            strangers.push((row(label), [start().await, start().await]));
+            let start = |address| Peer::start(program, address, engines[0].env());
+            strangers.push((row(label), [start(&near).await, start(&near).await, start(&far).await]));
         }
         // The first round warms the servers and the virtual machines.
         for round in 0..=ROUNDS {
@@ -104,10 +127,11 @@ fn main() {
                 measure_theirs(row, peers, round).await;
             }
         }
-        println!("| | pairs a second, alone | pairs a second, two clients on one lock |\n|---|---|---|");
+        println!("| | pairs/s, one task | {TASKS} tasks, a lock each | two clients on one lock | one task, 1 ms away |\n|---|---|---|---|---|");
         for row in std::iter::once(us).chain(strangers.into_iter().map(|(row, _)| row)) {
-            let (alone, contended) = (median(row.alone[1..].to_vec()), median(row.contended[1..].to_vec()));
-            println!("| {} | {alone:.0} | {contended:.0} |", row.label);
+            let [one, many, both, far] =
+                [row.alone, row.tasks, row.contended, row.far].map(|rates| median(rates[1..].to_vec()));
+            println!("| {} | {one:.0} | {many:.0} | {both:.0} | {far:.0} |", row.label);
         }
     });
 }

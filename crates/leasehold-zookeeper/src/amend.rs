@@ -12,6 +12,9 @@ use crate::{
     slip::{Slip, Stance},
 };
 
+/// By how many changes the version that somebody saw may be behind the last one of a node.
+const VERSIONS_APART: i32 = 8;
+
 /// Takes over what a repeated claim says. An upgrade to exclusive is granted only to one that is alone.
 pub(crate) async fn amend(asking: &Asking<'_>, turn: &mut Turn, mut node: Node) -> Result<Standing, Refusal> {
     let claim = asking.claim;
@@ -73,10 +76,16 @@ pub(crate) async fn remake(asking: &Asking<'_>, node: &mut Node) -> Result<bool,
     let mut writer = live.client.new_multi_writer();
     writer.add_delete(&node.path, None).map_err(fail)?;
     writer.add_create(&node.path, &slip.write(), &mode.with_acls(shared.link.acls())).map_err(fail)?;
+    // Versions begin again at 0. Whoever is about to delete what has expired does so in the version that he saw a moment
+    // ago: the new node must not have it.
+    let version = if node.version < VERSIONS_APART { 2 * VERSIONS_APART } else { 0 };
+    for _ in 0..version {
+        writer.add_set_data(&node.path, &slip.write(), None).map_err(fail)?;
+    }
     let done = shared.link.in_time(Effect::Writes, writer.commit()).await?;
     match done.map_err(|failure| fail(failure.into())) {
         Ok(_) => {
-            (node.slip, node.owner, node.version) = (slip, owner, 0);
+            (node.slip, node.owner, node.version) = (slip, owner, version);
             Ok(true)
         }
         Err(Refusal::NoNode) => Ok(false),
