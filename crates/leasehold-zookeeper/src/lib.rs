@@ -14,6 +14,7 @@ mod janitor;
 mod judge;
 mod link;
 mod look;
+mod nodelay;
 mod options;
 mod path;
 mod queue;

@@ -1,6 +1,7 @@
 //! [`Link`]: the one session of a client, and the next one when it has ended.
 
 use std::{
+    collections::BTreeSet,
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
@@ -15,6 +16,7 @@ use zookeeper_client::{Acls, Client, SessionState, StateWatcher};
 
 use crate::{
     bells::Bells,
+    nodelay,
     options::ZooKeeperOptions,
     refusal::{Effect, Refusal, error},
     upset::Upsets,
@@ -126,7 +128,9 @@ impl Link {
             self.replace(None);
             self.refuse_closed()?;
         }
-        self.env.spawn(mourn(states, self.upsets.clone(), self.bells.clone()));
+        let ports = nodelay::ports(&self.options.servers);
+        nodelay::set(&ports);
+        self.env.spawn(attend(states, ports, self.upsets.clone(), self.bells.clone()));
         Ok(live)
     }
 
@@ -191,10 +195,12 @@ impl Link {
     }
 }
 
-/// Says so when the session ends.
-async fn mourn(mut states: StateWatcher, upsets: Upsets, bells: Arc<Bells>) {
+/// Has each new connection send at once, and says so when the session ends.
+async fn attend(mut states: StateWatcher, ports: BTreeSet<u16>, upsets: Upsets, bells: Arc<Bells>) {
     while !states.peek_state().is_terminated() {
-        states.changed().await;
+        if states.changed().await == SessionState::SyncConnected {
+            nodelay::set(&ports);
+        }
     }
     upsets.raise();
     bells.break_all();
