@@ -40,14 +40,14 @@ pub(crate) fn set(ports: &BTreeSet<u16>) {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn set(_ports: &BTreeSet<u16>) {}
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
-
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn connections_to_these_ports_send_at_once_and_others_do_not() {
+        use std::net::{TcpListener, TcpStream};
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
         let [ours, other] = addresses.map(|address| TcpStream::connect(address).unwrap());

@@ -23,6 +23,8 @@ fn main() -> ExitCode {
     let ways = vec![
         ("single", format!("{alone} chroot=/apps/locks")),
         ("ensemble", format!("servers={}", ensemble.addresses())),
+        ("login", format!("{alone} chroot=/private login=app:s3cr3t")),
+        ("kazoo", format!("{alone} chroot=/kazoo kazoo")),
     ];
     let fixtures = ways.into_iter().map(|(label, words)| {
         let (taken, env) = (words.clone(), env.clone());
