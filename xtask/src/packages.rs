@@ -51,6 +51,19 @@ const PACKAGES: &[Package] = &[
         check: &[],
     },
     Package {
+        name: "zookeeper",
+        why: "the ZooKeeper store is tested with real servers, alone and in ensembles; no service is started",
+        programs: &["java"],
+        check: &["test", "-f", "/usr/share/java/zookeeper.jar"],
+    },
+    Package {
+        name: "default-jdk-headless",
+        why: "javac(1) compiles a program that locks with Curator, a stranger that the ZooKeeper store is tested with",
+        programs: &["javac"],
+        check: &[],
+    },
+    Package { name: "maven", why: "mvn(1) fetches Curator", programs: &["mvn"], check: &[] },
+    Package {
         name: "mount",
         why: "a test fills a disk, a small one of its own",
         programs: &["mount"],

@@ -14,6 +14,8 @@ mod redis;
 #[cfg(test)]
 mod tests;
 mod words;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 

@@ -23,3 +23,4 @@ mod signals;
 mod stage;
 mod terminal;
 mod waiting;
+mod zookeeper;
