@@ -175,6 +175,8 @@ fn limit(server: &Server, under_way: usize) -> f64 {
             "PUBLISH",
             "1",
             "leasehold:{1}:changes",
+            "0",
+            "",
         ],
         under_way,
         "1000000000",

@@ -80,6 +80,7 @@ struct Ballot<'a> {
 impl<'a> Ballot<'a> {
     fn cast(core: &'a Arc<Core>, pass: &'a Pass, claim: &'a Claim) -> Self {
         let members = core.seats.len();
+        pass.begin_round();
         let mut fan = Fan::new(&core.env);
         let asked = Claim {
             fence_proposal: claim.fence_proposal.max(pass.propose(core.proposal())),

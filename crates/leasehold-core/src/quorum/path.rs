@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -18,6 +18,7 @@ use crate::{ClaimId, FencingToken};
 pub(super) struct Path {
     turns: Vec<Turn<()>>,
     proposal: Mutex<Option<FencingToken>>,
+    round: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -25,6 +26,17 @@ impl Path {
     /// The right to ask a member; in the order of the first polls.
     pub(super) async fn turn(&self, member: usize) -> HeldTurn<'_, ()> {
         self.turns[member].lock().await
+    }
+
+    /// All members are about to be asked for the claim once more. What was to be given back of earlier rounds belongs to
+    /// this one from now on: a release that is tried again must not hit what this round is granted.
+    pub(super) fn begin_round(&self) -> u64 {
+        self.round.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The round that was begun last.
+    pub(super) fn round(&self) -> u64 {
+        self.round.load(Ordering::Acquire)
     }
 
     /// The claim is being released: nothing is made for it any more.
@@ -78,7 +90,12 @@ impl Paths {
         let mut open = self.open();
         let path = open.entry(id).or_insert_with(|| {
             let turns = (0..self.members).map(|_| Turn::new(())).collect();
-            Arc::new(Path { turns, proposal: Mutex::default(), ended: AtomicBool::new(false) })
+            Arc::new(Path {
+                turns,
+                proposal: Mutex::default(),
+                round: AtomicU64::new(0),
+                ended: AtomicBool::new(false),
+            })
         });
         Pass { paths: self.clone(), id, path: Some(path.clone()) }
     }

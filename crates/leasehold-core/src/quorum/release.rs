@@ -61,16 +61,18 @@ impl Core {
         })
     }
 
-    /// Releases on one member in the background, again and again until it answers or the hold has ended by itself.
+    /// Gives back on one member, in the background, what was asked of it up to now; again and again until it answers or
+    /// the hold has ended by itself.
     pub(super) fn release_later(self: &Arc<Self>, seat: &Arc<Seat>, pass: &Pass, claim: &Claim) {
         let until = self.env.now() + claim.ttl + claim.lock_delay;
-        let mut next = seat.release(pass, claim.clone());
+        let round = pass.round();
+        let mut next = seat.give_back(pass, claim.clone(), round);
         let (env, seat, pass, claim) = (self.env.clone(), seat.clone(), pass.clone(), claim.clone());
         let mut ended = self.ended.subscribe();
         self.env.spawn(async move {
             while next.await.is_err() && env.now() < until && !*ended.borrow_and_update() {
                 env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
-                next = seat.release(&pass, claim.clone());
+                next = seat.give_back(&pass, claim.clone(), round);
             }
         });
     }

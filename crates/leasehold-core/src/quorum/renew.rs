@@ -1,6 +1,6 @@
 //! Renewing on all members, and making again what a minority has lost.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Core,
@@ -8,7 +8,7 @@ use super::{
     path::Pass,
 };
 use crate::{
-    BoxFuture, Claim, Intent, Queueing, Renewal, Result, Standing,
+    BoxFuture, Claim, Intent, Moment, Queueing, Renewal, Result, Standing,
     decide::votes::{self, Pledge, Renewed},
 };
 
@@ -38,6 +38,8 @@ struct Renewals {
     pledges: Vec<Vec<Pledge>>,
     states: Vec<String>,
     fan: Fan<Vec<Result<Renewal>>>,
+    sent: Moment,
+    shortest: Duration,
     alarm: BoxFuture<'static, ()>,
 }
 
@@ -56,6 +58,8 @@ impl Renewals {
             states: core.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect(),
             claims,
             fan,
+            sent: core.env.now(),
+            shortest,
             alarm: core.env.sleep(core.round(shortest)),
         }
     }
@@ -125,11 +129,16 @@ impl Renewals {
         if lost.is_empty() && self.fan.is_empty() {
             return;
         }
-        let Renewals { core, claims, passes, fan, .. } = self;
+        let Renewals { core, claims, passes, fan, sent, shortest, .. } = self;
         for (at, member) in lost {
             core.repair_later(&claims[at], &passes[at], member);
         }
+        let until = sent + shortest / 2;
         core.env.clone().spawn(fan.rest(move |member, answers: Vec<Result<Renewal>>| {
+            if core.env.now() > until {
+                // What was decided then is no word on what is held now.
+                return;
+            }
             for (at, answer) in answers.iter().enumerate().take(claims.len()) {
                 if matches!(answer, Ok(Renewal::Gone(_))) && matches!(decided[at], Renewed::Kept(_)) {
                     core.repair_later(&claims[at], &passes[at], member);

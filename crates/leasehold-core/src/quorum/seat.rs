@@ -231,6 +231,25 @@ impl Seat {
         })
     }
 
+    /// Gives back what a round of asking left behind, unless another round has begun: then that is its own to keep or to
+    /// give back.
+    pub(super) fn give_back(
+        self: &Arc<Self>,
+        pass: &Pass,
+        claim: Claim,
+        round: u64,
+    ) -> BoxFuture<'static, Result<()>> {
+        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        Box::pin(async move {
+            let _under_way = entered?;
+            let _turn = pass.turn(seat.number).await;
+            match pass.round() == round {
+                true => seat.store.release(&claim).await.map(drop),
+                false => Ok(()),
+            }
+        })
+    }
+
     /// Prolongs. Nothing is made by it, so it needs no turn.
     pub(super) fn renew(self: &Arc<Self>, claims: Arc<[Claim]>) -> BoxFuture<'static, Vec<Result<Renewal>>> {
         let seat = self.clone();

@@ -1,1 +1,303 @@
+//! Quorums of memory stores in virtual time.
 
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::*;
+use crate::{
+    ClaimId, Engine, Mode, Terms, Wait,
+    env::Virtual,
+    layer::{Chaos, Fault, Verb},
+    memory::Memory,
+};
+
+const TTL: Duration = Duration::from_secs(10);
+
+struct Bench {
+    world: Virtual,
+    servers: Vec<Memory>,
+}
+
+impl Bench {
+    fn new(seed: u64, members: usize) -> Bench {
+        let world = Virtual::new(seed);
+        let servers = (0..members).map(|_| Memory::new(world.env())).collect();
+        Bench { world, servers }
+    }
+
+    /// A client whose members fail as `plan` has it.
+    fn client<P>(&self, plan: impl Fn(usize) -> P) -> Quorum
+    where
+        P: Fn(u64, Verb) -> Fault + Send + Sync + 'static,
+    {
+        let env = self.world.env();
+        let member = |(at, server): (usize, &Memory)| -> Arc<dyn Store> {
+            Arc::new(Chaos::new(Arc::new(server.client()), env.clone(), plan(at)))
+        };
+        let options = QuorumOptions { longest_lease: TTL, ..QuorumOptions::default() };
+        Quorum::new(self.servers.iter().enumerate().map(member).collect(), options, env.clone()).unwrap()
+    }
+
+    fn well(&self) -> Quorum {
+        self.client(|_| |_, _| Fault::None)
+    }
+
+    fn claim(&self) -> Claim {
+        Claim::new(name(), ClaimId::mint(&self.world.env()), TTL)
+    }
+
+    /// How many members have a holder.
+    fn held(&self) -> usize {
+        let holders =
+            |server: &&Memory| !self.world.block_on(server.inspect(&name())).unwrap().holders.is_empty();
+        self.servers.iter().filter(holders).count()
+    }
+}
+
+fn name() -> LockName {
+    LockName::new("x").unwrap()
+}
+
+fn hangs(members: &'static [usize]) -> impl Fn(usize) -> Box<dyn Fn(u64, Verb) -> Fault + Send + Sync> {
+    move |at| Box::new(move |_, _| if members.contains(&at) { Fault::Hang } else { Fault::None })
+}
+
+fn granted(standing: Result<Standing>) -> crate::Grant {
+    match standing {
+        Ok(Standing::Granted(grant)) => grant,
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+#[test]
+fn a_hung_minority_takes_no_time_at_all() {
+    let bench = Bench::new(1, 5);
+    let quorum = bench.client(hangs(&[0, 3]));
+    bench.world.block_on(async {
+        let claim = bench.claim();
+        let begin = bench.world.env().now();
+        granted(quorum.claim(&claim).await);
+        assert!(matches!(
+            quorum.renew(std::slice::from_ref(&claim)).await[..],
+            [Ok(Renewal::Renewed { .. })]
+        ));
+        assert_eq!(quorum.release(&claim).await.unwrap(), Release::Released);
+        assert_eq!(bench.world.env().now(), begin, "nobody was waited for");
+    });
+}
+
+#[test]
+fn a_hung_majority_is_told_after_the_time_of_one_member_and_gives_back_the_rest() {
+    let bench = Bench::new(2, 5);
+    let quorum = bench.client(hangs(&[0, 1, 2]));
+    bench.world.block_on(async {
+        let begin = bench.world.env().now();
+        let error = quorum.claim(&bench.claim()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoQuorum, "{error:?}");
+        assert_eq!(bench.world.env().now().since(begin), Duration::from_millis(500));
+    });
+    bench.world.settle();
+    // What hangs was applied there and is never answered: it ends by its ttl at the latest.
+    bench.world.advance(TTL);
+    assert_eq!(bench.held(), 0);
+}
+
+#[test]
+fn a_straggling_grant_is_followed_by_its_release() {
+    let bench = Bench::new(3, 3);
+    let late = |at: usize| {
+        move |_, verb| match (at, verb) {
+            (2, Verb::Claim) => Fault::Delay(Duration::from_secs(3)),
+            _ => Fault::None,
+        }
+    };
+    let quorum = bench.client(late);
+    let claim = bench.claim();
+    bench.world.block_on(async {
+        granted(quorum.claim(&claim).await);
+        quorum.release(&claim).await.unwrap();
+    });
+    assert_eq!(bench.held(), 0);
+    bench.world.advance(Duration::from_secs(4));
+    assert_eq!(bench.held(), 0, "the grant came, and behind it the release");
+    assert!(!quorum.core().paths.of(claim.id).is_ended(), "the path was forgotten with its last user");
+}
+
+/// The mechanism that Redlock leaves to the operator; without it, [`Decision`](votes) would be for both.
+#[test]
+fn a_member_that_forgot_has_no_vote_until_the_longest_lease_has_passed() {
+    let bench = Bench::new(4, 3);
+    let (one, two) = (bench.client(hangs(&[2])), bench.client(hangs(&[0])));
+    bench.world.block_on(async {
+        let first = bench.claim();
+        granted(one.claim(&first).await);
+        bench.servers[1].forget();
+        let error = two.claim(&bench.claim()).await.unwrap_err();
+        assert!(error.to_string().contains("may have forgotten who holds"), "{error:?}");
+        let members = two.inspect(&name()).await.unwrap().members;
+        assert!(!members[1].votes, "{members:?}");
+        bench.world.env().sleep(TTL).await;
+        let grant = granted(two.claim(&bench.claim()).await);
+        assert!(grant.fence.is_some());
+    });
+}
+
+/// A member that says that its calendar is another.
+#[derive(Debug)]
+struct Elsewhen(Memory, Arc<AtomicU64>);
+
+impl Store for Elsewhen {
+    fn capability(&self) -> &Capability {
+        self.0.capability()
+    }
+    fn url(&self) -> &str {
+        "elsewhen:"
+    }
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(async {
+            let vitals = self.0.vitals().await?;
+            let wall_us = vitals.wall_us + self.1.load(Ordering::Acquire);
+            Ok(Vitals { wall_us, ..vitals })
+        })
+    }
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.0.upset(seen)
+    }
+    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
+        self.0.claim(claim)
+    }
+    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
+        self.0.renew(claims)
+    }
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
+        self.0.release(claim)
+    }
+    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
+        self.0.watch(name, interest)
+    }
+    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
+        self.0.inspect(name)
+    }
+    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
+        self.0.list(prefix, limit)
+    }
+    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
+        self.0.force_release(name)
+    }
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.0.close()
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_forward_costs_the_vote_and_a_wrong_one_does_not_lead() {
+    let world = Virtual::new(5);
+    let ahead_us = Arc::new(AtomicU64::new(3_600_000_000));
+    let odd = Arc::new(Elsewhen(Memory::new(world.env()), ahead_us.clone()));
+    let members: Vec<Arc<dyn Store>> =
+        vec![Arc::new(Memory::new(world.env())), odd, Arc::new(Memory::new(world.env()))];
+    let quorum = Quorum::new(members, QuorumOptions::default(), world.env()).unwrap();
+    world.block_on(async {
+        let members = quorum.inspect(&name()).await.unwrap().members;
+        assert!(members.iter().all(|member| member.votes), "an hour apart from the start: {members:?}");
+        let claim = Claim::new(name(), ClaimId::mint(&world.env()), TTL);
+        let token = granted(quorum.claim(&claim).await).fence.unwrap();
+        assert!(token.get() < world.env().wall_us() + 1_000_000, "the median has the say, not the odd one");
+        ahead_us.fetch_add(20_000_000, Ordering::AcqRel);
+        let members = quorum.inspect(&name()).await.unwrap().members;
+        assert!(
+            !members[1].votes && members[1].state.contains("its clock jumped 20.0 s forward"),
+            "{members:?}"
+        );
+        world.env().sleep(Duration::from_secs(61)).await;
+        assert!(quorum.inspect(&name()).await.unwrap().members[1].votes, "for a while");
+    });
+}
+
+#[test]
+fn what_is_no_quorum_and_what_cannot_be_voted_on_is_refused() {
+    let bench = Bench::new(6, 5);
+    let member = |at: usize| Arc::new(bench.servers[at].client()) as Arc<dyn Store>;
+    let make =
+        |members: Vec<Arc<dyn Store>>| Quorum::new(members, QuorumOptions::default(), bench.world.env());
+    for count in [0, 1, 2, 4] {
+        assert_eq!(make((0..count).map(member).collect()).unwrap_err().kind(), ErrorKind::Unsafe, "{count}");
+    }
+    let inner = Arc::new(make((0..3).map(member).collect()).unwrap());
+    assert_eq!(make(vec![inner, member(3), member(4)]).unwrap_err().kind(), ErrorKind::Unsafe);
+    let twice = make(vec![member(0), member(1), member(0)]).unwrap();
+    let error = bench.world.block_on(twice.claim(&bench.claim())).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsafe && error.to_string().contains("the same server"), "{error:?}");
+    let engine = Engine::new(Arc::new(bench.well()), bench.world.env());
+    for mode in [Mode::Shared, Mode::Permits { take: 1, of: 2 }] {
+        let error = engine.admits(&name(), mode, &Terms::default().ttl(TTL)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}");
+    }
+}
+
+/// Who works under which token, and whether anybody else did in between.
+#[derive(Default)]
+struct Witness {
+    highest: AtomicU64,
+    entered: AtomicU32,
+}
+
+async fn visitor(engine: Engine, witness: Arc<Witness>, terms: Terms) {
+    for _ in 0..4 {
+        let name = name();
+        let entry = engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(TTL * 20), None).await;
+        let Ok(Some(hold)) = entry else { continue };
+        let token = hold.fencing_token().unwrap().get();
+        let steps = async {
+            for step in 0..5 {
+                let highest = witness.highest.fetch_max(token, Ordering::AcqRel);
+                if step == 0 {
+                    assert!(highest < token, "tokens grow in the order of entry");
+                    witness.entered.fetch_add(1, Ordering::AcqRel);
+                }
+                assert!(highest <= token, "somebody entered while this lease was valid");
+                engine.env().sleep(engine.env().jitter(TTL / 2)).await;
+            }
+        };
+        let _ = hold.run(steps).await;
+        if engine.env().random().is_multiple_of(2) {
+            let _ = hold.release().await;
+        }
+    }
+}
+
+/// Requests and replies are lost, late or never answered, and members forget everything now and then.
+#[test]
+fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
+    let mut entered = 0;
+    for seed in 0..200 {
+        let bench = Bench::new(seed, if seed % 2 == 0 { 3 } else { 5 });
+        let env = bench.world.env();
+        let witness = Arc::new(Witness::default());
+        for _ in 0..4 {
+            let weather = |_: usize| {
+                let env = env.clone();
+                move |_: u64, _: Verb| match env.random() % 80 {
+                    0 => Fault::LoseRequest,
+                    1 => Fault::LoseReply,
+                    2 => Fault::Delay(env.jitter(TTL * 2)),
+                    3 => Fault::DelayReply(env.jitter(TTL * 2)),
+                    4 => Fault::Hang,
+                    _ => Fault::None,
+                }
+            };
+            let engine = Engine::new(Arc::new(bench.client(weather)), env.clone());
+            env.spawn(visitor(engine, witness.clone(), Terms::default().ttl(TTL).patience(TTL * 3)));
+        }
+        let (forgetful, dice) = (bench.servers.clone(), env.clone());
+        env.spawn(async move {
+            for _ in 0..6 {
+                dice.sleep(dice.jitter(TTL * 6)).await;
+                forgetful[(dice.random() % forgetful.len() as u128) as usize].forget();
+            }
+        });
+        bench.world.advance(TTL * 1000);
+        assert_eq!(bench.held(), 0, "seed {seed}");
+        entered += witness.entered.load(Ordering::Acquire);
+    }
+    assert!(entered > 200 * 6, "only {entered} entries: the weather was too bad to show anything");
+}

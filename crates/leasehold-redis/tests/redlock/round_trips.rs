@@ -19,9 +19,14 @@ fn lock_and_unlock_are_one_call_to_each_member() {
         for count in [3, 5] {
             let (env, crew) = (common::env(), Crew::start(count, LONGEST).await);
             let engine = crew.engine();
-            // The last member connects while the others have answered already.
-            let warm = lock(&engine, "warm", &ttl(30_000)).await;
+            // The last member connects while the others have answered already; and so does the background, which carries
+            // stragglers to their end and renews.
+            let warm = lock(&engine, "warm", &ttl(600)).await;
+            let first = warm.lease().deadline();
             eventually(&env, "the last grant", || async { crew.keys("warm") == count }).await;
+            eventually(&env, "a renewal", || async { warm.lease().deadline() > first }).await;
+            let connected = || async { crew.servers.iter().all(|server| server.calls("hello") >= 3) };
+            eventually(&env, "the last connection", connected).await;
             warm.release().await.unwrap();
             eventually(&env, "the last release", || async { crew.keys("warm") == 0 }).await;
             crew.reset();
