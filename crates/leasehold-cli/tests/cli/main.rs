@@ -16,6 +16,7 @@ mod loss;
 mod memcached;
 mod names;
 mod operator;
+mod quorum;
 mod redis;
 mod redlock;
 mod sharing;
