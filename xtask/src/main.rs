@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod check;
+mod messages;
 mod packages;
 mod source;
 mod test;
@@ -18,6 +19,7 @@ pub(crate) const TASKS: &[(&str, &str)] = &[
     ),
     ("check", "formatting, lints and the rules of the tree"),
     ("wire", "compare the statements with WIRE.md; with --write, take their hashes over"),
+    ("etcd-messages", "make the messages of the etcd store of their definition; with --check, compare only"),
 ];
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         "test" => test::run(&rest),
         "check" => check::run(),
         "wire" => tidy::wire::run(&rest),
+        "etcd-messages" => messages::run(&rest),
         _ => Err(usage(&task)),
     };
     match outcome {

@@ -45,6 +45,25 @@ const PACKAGES: &[Package] = &[
         check: &[],
     },
     Package {
+        name: "memcached",
+        why: "the Memcached store is tested with real servers",
+        programs: &["memcached"],
+        check: &[],
+    },
+    Package {
+        name: "zookeeper",
+        why: "the ZooKeeper store is tested with real servers, alone and in ensembles; no service is started",
+        programs: &["java"],
+        check: &["test", "-f", "/usr/share/java/zookeeper.jar"],
+    },
+    Package {
+        name: "default-jdk-headless",
+        why: "javac(1) compiles a program that locks with Curator, a stranger that the ZooKeeper store is tested with",
+        programs: &["javac"],
+        check: &[],
+    },
+    Package { name: "maven", why: "mvn(1) fetches Curator", programs: &["mvn"], check: &[] },
+    Package {
         name: "mount",
         why: "a test fills a disk, a small one of its own",
         programs: &["mount"],
@@ -64,7 +83,7 @@ const PACKAGES: &[Package] = &[
     },
     Package {
         name: "python3-venv",
-        why: "redis-py is a stranger that the Redis store is tested with, in a virtual environment",
+        why: "redis-py and pymemcache are strangers that the stores are tested with, in virtual environments",
         programs: &["python3"],
         // Debian's python3 is without it, and then `python3 -m venv` makes environments without pip.
         check: &["python3", "-m", "ensurepip", "--version"],
@@ -73,6 +92,24 @@ const PACKAGES: &[Package] = &[
         name: "nodejs",
         why: "npm's redlock is another, and runs in Node.js",
         programs: &["node"],
+        check: &[],
+    },
+    Package {
+        name: "etcd-server",
+        why: "the etcd store is tested with real members",
+        programs: &["etcd"],
+        check: &[],
+    },
+    Package {
+        name: "etcd-client",
+        why: "etcdctl(1) is a stranger that the etcd store is tested with, and changes what a test needs changed",
+        programs: &["etcdctl"],
+        check: &[],
+    },
+    Package {
+        name: "golang-go",
+        why: "Go's concurrency.Mutex is another, and go(1) builds it",
+        programs: &["go"],
         check: &[],
     },
     Package { name: "npm", why: "npm(1) installs it", programs: &["npm"], check: &[] },

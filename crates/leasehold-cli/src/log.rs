@@ -11,7 +11,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
-    filter::LevelFilter,
+    filter::{LevelFilter, Targets},
     layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
 };
@@ -19,18 +19,20 @@ use tracing_subscriber::{
 use crate::message::Output;
 
 /// Where the library says that a server's configuration can lose locks.
-const SAFETY: &str = "leasehold_redis::safety";
+const SAFETY: [&str; 2] = ["leasehold_memcached::safety", "leasehold_redis::safety"];
+
+/// A client library that writes the password of its session into its own debugging lines.
+const TELLS_PASSWORDS: &str = "zookeeper_client";
 
 /// Starts it. Lines go to stderr.
 pub(crate) fn start(output: Output) {
     let level = std::env::var("LEASEHOLD_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
     match level {
         Some(level) => {
-            tracing_subscriber::fmt()
-                .with_max_level(level)
-                .with_writer(std::io::stderr)
-                .with_ansi(false)
-                .init();
+            let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+            let wanted =
+                Targets::new().with_default(level).with_target(TELLS_PASSWORDS, level.min(LevelFilter::INFO));
+            tracing_subscriber::registry().with(lines.with_filter(wanted)).init();
         }
         None => tracing_subscriber::registry().with(Warnings(output)).init(),
     }
@@ -41,7 +43,7 @@ struct Warnings(Output);
 
 impl<S: Subscriber> Layer<S> for Warnings {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let is_ours = metadata.target() == SAFETY && *metadata.level() == Level::WARN;
+        let is_ours = SAFETY.contains(&metadata.target()) && *metadata.level() == Level::WARN;
         if is_ours { Interest::always() } else { Interest::never() }
     }
 

@@ -4,6 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use leasehold_testkit::{
+    memcached,
     proxy::{Proxy, Trap},
     redis::{Cluster, Replicated, Sentinels, Server},
     wait,
@@ -136,4 +137,25 @@ fn a_cluster_sends_to_the_owner_and_a_slot_moves() {
     assert!(reply.error().is_some_and(|error| error.starts_with("ASK")), "{reply:?}");
     kit.finish_move(slot, owner, other).unwrap();
     assert_eq!(kit.node(other).command(&["GET", "k"]).unwrap().text(), Some("v"));
+}
+
+#[test]
+fn a_memcached_starts_sleeps_forgets_and_ends_with_its_value() {
+    let (one, two) = (memcached::Server::start().unwrap(), memcached::Server::with(&["-M"]).unwrap());
+    assert_ne!(one.port(), two.port());
+    assert_eq!(one.command("add k 0 60 1\r\nv").unwrap(), "STORED");
+    let mut connection = one.connect().unwrap();
+    assert_eq!(connection.get("k").unwrap().as_deref(), Some("v"));
+    assert_eq!(connection.get("other").unwrap(), None);
+    let (pid, port) = (one.pid(), one.port());
+    assert_eq!(connection.stats().unwrap()["pid"], pid.to_string());
+    one.pause().unwrap();
+    assert!(one.is_running());
+    one.resume().unwrap();
+    one.restart().unwrap();
+    assert!(one.port() == port && one.pid() != pid && connection.command("get k").is_err());
+    assert_eq!(one.connect().unwrap().get("k").unwrap(), None);
+    one.kill();
+    assert!(!one.is_running() && one.connect().is_err());
+    assert!(memcached::Server::with(&["--no-such-argument"]).is_err());
 }

@@ -10,8 +10,9 @@ use crate::{
 /// Looks at a store's configuration and state and says what matters for locks, the worst first. Nothing is written,
 /// but for the marker by which a member of a quorum is kept account of.
 ///
-/// For Redis, every master is looked at; what the user may not look at is a finding. Of stores that vote each is looked at,
-/// and then all together: who has a vote, and whose clock is off. In memory and in SQLite there is
+/// For Redis, every master is looked at; what the user may not look at is a finding. For Memcached, the server is asked
+/// how it was started and what it has forgotten. Of stores that vote each is looked at, and then all together: who has a
+/// vote, and whose clock is off. In memory and in SQLite there is
 /// nothing to be configured, which is one green finding, without I/O.
 ///
 /// # Errors
@@ -36,6 +37,14 @@ pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
             let store = leasehold_redis::RedisStore::new(crate::url::redis_options(url)?, env)?;
             let findings = store.examine().await;
             // It holds nothing; what it watches its servers with ends.
+            let _ = leasehold_core::Store::close(&store).await;
+            findings
+        }
+        #[cfg(feature = "memcached")]
+        Place::Memcached { .. } => {
+            let store = leasehold_memcached::MemcachedStore::new(crate::url::memcached_options(url)?, env)?;
+            let findings = store.examine().await;
+            // It holds nothing.
             let _ = leasehold_core::Store::close(&store).await;
             findings
         }
@@ -98,7 +107,9 @@ mod tests {
             assert!(findings.len() == 1 && findings[0].severity == Severity::Green, "{findings:?}");
             assert!(findings[0].what.contains(says), "{findings:?}");
         }
-        let error = doctor(&"etcd://db".parse().unwrap()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        // Nobody listens at port 1.
+        let error = doctor(&"etcd://127.0.0.1:1?timeout=300ms".parse().unwrap()).await.unwrap_err();
+        let kind = if cfg!(feature = "etcd") { ErrorKind::Unreachable } else { ErrorKind::Unsupported };
+        assert_eq!(error.kind(), kind);
     }
 }

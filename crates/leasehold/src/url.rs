@@ -1,7 +1,11 @@
 //! [`StoreUrl`]: which store, where, and on what settings, in one line of text.
 
 mod display;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod known;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod open;
 mod parse;
 mod quorum;
@@ -10,11 +14,15 @@ mod redis;
 #[cfg(test)]
 mod tests;
 mod words;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use leasehold_core::{Error, Result};
 
+#[cfg(feature = "memcached")]
+pub(crate) use memcached::options as memcached_options;
 pub(crate) use open::{open, open_member};
 pub use quorum::vouch;
 pub(crate) use quorum::{members as quorum_members, open as open_quorum};
@@ -34,13 +42,13 @@ pub(crate) use redis::{members as redis_members, options as redis_options};
 /// | `redlock://h1,h2,h3` | a majority of independent Redis servers |
 /// | `memcached://host` | one Memcached server |
 /// | `zookeeper://h1,h2[/chroot]` | a ZooKeeper ensemble |
-/// | `etcd://h1,h2` | an etcd cluster |
+/// | `etcd://h1,h2` | an etcd cluster; `etcds://` over TLS |
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
 /// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
-/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true`, `resp=2`, and over TLS `ca=PATH`; for stores
-/// that vote `longest_lease=` (`timeout=` is for each member there). `file:` means `sqlite:`, `mem:` `memory:`, `zk:`
-/// `zookeeper:` and `valkey:` `redis:`. Special characters are percent-encoded.
+/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true` (for Memcached too), `resp=2`, and over TLS
+/// `ca=PATH`; for stores that vote `longest_lease=` (`timeout=` is for each member there). `file:` means `sqlite:`, `mem:`
+/// `memory:`, `zk:` `zookeeper:` and `valkey:` `redis:`. Special characters are percent-encoded.
 ///
 /// `Debug` and `Display` never show a password; [`StoreUrl::reveal`] does.
 ///
@@ -136,6 +144,8 @@ pub enum Place {
     },
     /// An etcd cluster.
     Etcd {
+        /// Whether to speak TLS.
+        tls: bool,
         /// As whom.
         login: Login,
         /// Its members.

@@ -18,8 +18,11 @@ const NOT_STORES: &[&str] = &[CORE, FACADE, CONFORMANCE, TESTKIT, SIM, CLI, BENC
 
 /// Client libraries of stores, and who may use each outside of tests. SQLite is more than a store: the facade fences
 /// the user's own SQLite databases, and the demonstration's shop is one.
-const CLIENTS: &[(&str, &[&str])] =
-    &[("rusqlite", &["leasehold-sqlite", FACADE, CLI]), ("redis", &["leasehold-redis"])];
+const CLIENTS: &[(&str, &[&str])] = &[
+    ("rusqlite", &["leasehold-sqlite", FACADE, CLI]),
+    ("redis", &["leasehold-redis"]),
+    ("tonic", &["leasehold-etcd"]),
+];
 
 /// One edge: who imports what, and whether for tests only.
 #[derive(Clone, PartialEq, Eq, Debug)]

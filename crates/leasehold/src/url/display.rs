@@ -33,7 +33,7 @@ impl fmt::Display for Shown<'_> {
             }
             Place::RedisCluster { login, addresses, .. }
             | Place::Redlock { login, addresses }
-            | Place::Etcd { login, addresses } => self.authority(f, login, addresses)?,
+            | Place::Etcd { login, addresses, .. } => self.authority(f, login, addresses)?,
             Place::Memcached { address } => {
                 self.authority(f, &Login::default(), std::slice::from_ref(address))?;
             }

@@ -15,7 +15,7 @@ pub(super) enum Scheme {
     Redlock,
     Memcached,
     ZooKeeper,
-    Etcd,
+    Etcd { tls: bool },
     Quorum,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Key {
 }
 
 /// All spellings; the first of a scheme is the one that is printed.
-const SCHEMES: [(&str, Scheme); 20] = [
+const SCHEMES: [(&str, Scheme); 21] = [
     ("memory", Scheme::Memory),
     ("mem", Scheme::Memory),
     ("sqlite", Scheme::Sqlite),
@@ -54,7 +54,8 @@ const SCHEMES: [(&str, Scheme); 20] = [
     ("memcached", Scheme::Memcached),
     ("zookeeper", Scheme::ZooKeeper),
     ("zk", Scheme::ZooKeeper),
-    ("etcd", Scheme::Etcd),
+    ("etcd", Scheme::Etcd { tls: false }),
+    ("etcds", Scheme::Etcd { tls: true }),
     ("quorum", Scheme::Quorum),
 ];
 
@@ -78,7 +79,7 @@ impl Scheme {
         if let Some((_, scheme)) = SCHEMES.iter().find(|(known, _)| *known == lower) {
             return Ok(*scheme);
         }
-        let known = "memory, sqlite, redis, rediss, redis+unix, redis+sentinel, redis+cluster, redlock, memcached, zookeeper, etcd, quorum";
+        let known = "memory, sqlite, redis, rediss, redis+unix, redis+sentinel, redis+cluster, redlock, memcached, zookeeper, etcd, etcds, quorum";
         let message = match nearest(&lower, SCHEMES.iter().map(|(known, _)| *known)) {
             _ if !shown => "the store URL begins with no scheme that is known".to_string(),
             Some(near) => {
@@ -99,7 +100,7 @@ impl Scheme {
             Scheme::RedisSentinel { .. } => 26379,
             Scheme::Memcached => 11211,
             Scheme::ZooKeeper => 2181,
-            Scheme::Etcd => 2379,
+            Scheme::Etcd { .. } => 2379,
             _ => 6379,
         }
     }
@@ -116,16 +117,17 @@ impl Scheme {
         match key {
             Key::Prefix | Key::Ttl | Key::Timeout => true,
             Key::LongestLease => matches!(self, Scheme::Redlock | Scheme::Quorum),
-            Key::MinReplicas | Key::Strict | Key::Resp | Key::Template => is_redis,
+            Key::Strict => is_redis || self == Scheme::Memcached,
+            Key::MinReplicas | Key::Resp | Key::Template => is_redis,
             Key::Ca => matches!(
                 self,
                 Scheme::Redis { tls: true }
                     | Scheme::RedisSentinel { tls: true }
                     | Scheme::RedisCluster { tls: true }
+                    | Scheme::Etcd { tls: true }
             ),
             Key::Dialect => {
-                is_redis
-                    || matches!(self, Scheme::Redlock | Scheme::Memcached | Scheme::ZooKeeper | Scheme::Etcd)
+                is_redis || matches!(self, Scheme::Redlock | Scheme::Memcached | Scheme::ZooKeeper)
             }
         }
     }
@@ -161,7 +163,7 @@ impl Place {
             Place::Redlock { .. } => Scheme::Redlock,
             Place::Memcached { .. } => Scheme::Memcached,
             Place::ZooKeeper { .. } => Scheme::ZooKeeper,
-            Place::Etcd { .. } => Scheme::Etcd,
+            Place::Etcd { tls, .. } => Scheme::Etcd { tls },
             Place::Quorum { .. } => Scheme::Quorum,
         }
     }

@@ -53,9 +53,9 @@ async fn bare(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
         | Place::RedisUnix { .. }
         | Place::RedisSentinel { .. }
         | Place::RedisCluster { .. } => redis(url, env).await,
-        Place::Memcached { .. } => Err(not_yet(url, "Memcached store", "memcached")),
-        Place::ZooKeeper { .. } => Err(not_yet(url, "ZooKeeper store", "zookeeper")),
-        Place::Etcd { .. } => Err(not_yet(url, "etcd store", "etcd")),
+        Place::Memcached { .. } => memcached(url, env).await,
+        Place::ZooKeeper { .. } => zookeeper(url, env).await,
+        Place::Etcd { .. } => etcd(url, env).await,
         Place::Redlock { .. } | Place::Quorum { .. } => {
             Ok(Arc::new(Box::pin(super::quorum::open(url, env)).await?) as Arc<dyn Store>)
         }
@@ -109,9 +109,41 @@ async fn redis(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
         .hint("enable the cargo feature `redis` of the crate `leasehold`"))
 }
 
-/// The honest answer for what is designed and not built: no feature can be enabled that does not exist.
-fn not_yet(url: &StoreUrl, what: &str, feature: &str) -> Error {
-    let message = format!("there is no {what} in version {} of leasehold", env!("CARGO_PKG_VERSION"));
-    let hint = format!("it will come as the cargo feature `{feature}`; until then use `sqlite:`");
-    Error::new(ErrorKind::Unsupported, message).store(url.to_string()).hint(hint)
+#[cfg(feature = "memcached")]
+async fn memcached(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::memcached::options(url)?;
+    Ok(Arc::new(leasehold_memcached::MemcachedStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "memcached"))]
+async fn memcached(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its Memcached store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `memcached` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "zookeeper")]
+async fn zookeeper(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::zookeeper::options(url)?;
+    Ok(Arc::new(leasehold_zookeeper::ZooKeeperStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "zookeeper"))]
+async fn zookeeper(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its ZooKeeper store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `zookeeper` of the crate `leasehold`"))
+}
+
+#[cfg(feature = "etcd")]
+async fn etcd(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    let options = super::etcd::options(url)?;
+    Ok(Arc::new(leasehold_etcd::EtcdStore::open(options, env.clone()).await?))
+}
+
+#[cfg(not(feature = "etcd"))]
+async fn etcd(url: &StoreUrl, _env: &Env) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "leasehold was built without its etcd store")
+        .store(url.to_string())
+        .hint("enable the cargo feature `etcd` of the crate `leasehold`"))
 }

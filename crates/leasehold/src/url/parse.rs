@@ -126,10 +126,13 @@ fn network(parts: Parts<'_>) -> Result<Place> {
         Scheme::ZooKeeper => {
             Place::ZooKeeper { login, addresses: parts.addresses()?, chroot: parts.chroot()? }
         }
-        // The local ones and `quorum` have no authority and do not come here.
-        Scheme::Etcd | Scheme::Memory | Scheme::Sqlite | Scheme::Quorum => {
+        Scheme::Etcd { tls } => {
             parts.refuse_path()?;
-            Place::Etcd { login, addresses: parts.addresses()? }
+            Place::Etcd { tls, login, addresses: parts.addresses()? }
+        }
+        // The local ones and `quorum` have no authority and do not come here.
+        Scheme::Memory | Scheme::Sqlite | Scheme::Quorum => {
+            return Err(invalid("a store without hosts"));
         }
     })
 }

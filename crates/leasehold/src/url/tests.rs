@@ -30,6 +30,7 @@ fn every_form_reads_and_prints_in_its_one_spelling() {
         ("memcached://m", "memcached://m:11211"),
         ("zk://a,b/apps/locks/", "zookeeper://a:2181,b:2181/apps/locks"),
         ("etcd://a", "etcd://a:2379"),
+        ("etcds://me:pw@a,b:1?ca=/x", "etcds://me:***@a:2379,b:1?ca=/x"),
         (
             "quorum:redis://a;memcached://b;sqlite:c;?ttl=2m",
             "quorum:redis://a:6379;memcached://b:11211;sqlite:c;?ttl=120s",
@@ -71,6 +72,7 @@ fn mistakes_are_errors_that_say_what_was_meant() {
         ("redlock://a,b,a:6379", "named twice"),
         ("memcached://u:p@m", "no users"),
         ("etcd://a/b", "no path"),
+        ("etcd://a?ca=/x", "`etcd` has no use for the key `ca`"),
         ("zookeeper://a/x/../y", "relative"),
         ("sqlite:", "may not be empty"),
         ("sqlite::memory:", "this process alone"),

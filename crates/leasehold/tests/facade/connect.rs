@@ -69,21 +69,69 @@ fn an_sqlite_file_is_a_store_for_clients_of_its_path() {
 
 #[test]
 fn a_store_that_is_not_built_in_is_named_honestly_and_without_the_password() {
-    for (url, says) in [
-        ("memcached://m", "feature `memcached`"),
-        ("zk://me:c4nary@a,b", "feature `zookeeper`"),
-        ("etcd://me:c4nary@a", "feature `etcd`"),
-        ("redlock://me:c4nary@a,b,c", "Client::with_store"),
-        ("quorum:redis://me:c4nary@a;redis://b;redis://c", "Client::with_store"),
+    for (url, feature, is_built_in) in [
+        ("redis://me:c4nary@a", "redis", cfg!(feature = "redis")),
+        ("redlock://me:c4nary@a,b,c", "redis", cfg!(feature = "redis")),
+        ("quorum:redis://me:c4nary@a;redis://b;redis://c", "redis", cfg!(feature = "redis")),
+        ("memcached://m", "memcached", cfg!(feature = "memcached")),
+        ("zk://me:c4nary@a,b", "zookeeper", cfg!(feature = "zookeeper")),
+        ("etcd://me:c4nary@a", "etcd", cfg!(feature = "etcd")),
     ] {
+        if is_built_in {
+            continue;
+        }
         let error = block_on(Client::connect(url)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
-        assert!(error.hint_text().unwrap().contains(says), "{url}: {error:?}");
-        assert!(error.to_string().contains("in version"), "{url}: {error}");
+        assert!(error.hint_text().unwrap().contains(&format!("feature `{feature}`")), "{url}: {error:?}");
+        assert!(error.to_string().contains("was built without"), "{url}: {error}");
         assert!(!format!("{error:?}").contains("c4nary"), "{error:?}");
     }
     assert_eq!(block_on(Client::connect("redsi://db")).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(block_on(Client::connect("memory:?tll=1s")).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[cfg(feature = "memcached")]
+#[test]
+fn a_memcached_that_is_not_there_is_named() {
+    // Nobody listens at port 1.
+    for (url, kind) in [
+        ("memcached://127.0.0.1:1?timeout=300ms", ErrorKind::Unreachable),
+        ("memcached://127.0.0.1:1?dialect=plain", ErrorKind::Unsupported),
+        ("memcached://127.0.0.1:1?resp=2", ErrorKind::Invalid),
+        ("memcached://127.0.0.1:1?strict=true&timeout=300ms", ErrorKind::Unreachable),
+    ] {
+        let error = block_on(Client::connect(url)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{url}: {error:?}");
+        let is_named = error.to_string().contains("127.0.0.1:1");
+        assert!(is_named || kind != ErrorKind::Unreachable, "{error}");
+    }
+}
+
+#[cfg(feature = "zookeeper")]
+#[test]
+fn a_zookeeper_that_is_not_there_is_named_without_the_password() {
+    // Nobody listens at port 1.
+    let error = block_on(Client::connect("zk://me:c4nary@127.0.0.1:1/locks?timeout=300ms")).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{error:?}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    assert!(!format!("{error:?}").contains("c4nary"), "{error:?}");
+    let error = block_on(Client::connect("zk://127.0.0.1:1?dialect=redisson")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn an_etcd_that_is_not_built_in_or_not_there_is_named_without_the_password() {
+    // Nobody listens at ports 1 and 2.
+    let url = "etcd://me:c4nary@127.0.0.1:1,127.0.0.1:2?timeout=300ms";
+    let error = block_on(Client::connect(url)).unwrap_err();
+    let shown = format!("{error:?}");
+    assert!(!shown.contains("c4nary") && shown.contains("127.0.0.1:"), "{shown}");
+    if cfg!(feature = "etcd") {
+        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{shown}");
+    } else {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{shown}");
+        assert!(error.hint_text().unwrap().contains("feature `etcd`"), "{shown}");
+    }
 }
 
 #[cfg(feature = "redis")]

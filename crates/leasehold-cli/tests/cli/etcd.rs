@@ -1,0 +1,62 @@
+//! Commands under a lock that an etcd cluster keeps.
+
+use leasehold_testkit::etcd::Member;
+
+use crate::stage::{Stage, until_dead};
+
+fn member() -> Member {
+    Member::start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn a_command_runs_under_a_lock_in_etcd_and_the_next_is_told_who_has_it() {
+    let (stage, member) = (Stage::new(), member());
+    let url = format!("etcd://{}", member.address());
+    let script = "echo $$; echo $LEASEHOLD_FENCING_TOKEN; while :; do sleep 0.02; done";
+    let mut run = stage.start(&["--store", &url, "--ttl", "3s", "nightly"], script);
+    let child = run.pids()[0];
+    let token: u64 = run.line().trim().parse().unwrap();
+    let busy = stage.run(&["run", "--store", &url, "--no-wait", "nightly", "--", "true"]);
+    assert_eq!(busy.code, Some(75), "{}", busy.stderr);
+    assert!(busy.stderr.contains(&format!("pid {}", run.pid())), "{}", busy.stderr);
+    let listed = stage.run(&["list", "--store", &url, "night"]);
+    assert!(listed.stdout.contains("nightly"), "{}", listed.stdout);
+    let forced = stage.run(&["force-release", "--store", &url, "--yes", "nightly"]);
+    assert_eq!(forced.code, Some(0), "{}", forced.stderr);
+    let next =
+        stage.run(&["run", "--store", &url, "nightly", "--", "sh", "-c", "echo $LEASEHOLD_FENCING_TOKEN"]);
+    assert!(next.stdout.trim().parse::<u64>().unwrap() > token, "{}", next.stdout);
+    let finished = run.end();
+    assert_eq!(finished.code, Some(79), "thrown out: {}", finished.stderr);
+    until_dead(child);
+}
+
+/// etcdctl's own command would go on.
+#[test]
+fn a_revoked_lease_stops_its_command() {
+    let (stage, member) = (Stage::new(), member());
+    let url = format!("etcd://{}", member.address());
+    let mut run =
+        stage.start(&["--store", &url, "--ttl", "3s", "nightly"], "echo $$; while :; do sleep 0.02; done");
+    let child = run.pids()[0];
+    for lease in member.ctl(&["lease", "list"]).unwrap().lines().skip(1) {
+        member.ctl(&["lease", "revoke", lease]).unwrap();
+    }
+    let finished = run.end();
+    assert_eq!(finished.code, Some(79), "{}", finished.stderr);
+    until_dead(child);
+}
+
+#[test]
+fn nothing_is_left_in_etcd_by_a_command_that_ended() {
+    let (stage, member) = (Stage::new(), member());
+    let url = format!("etcd://{}", member.address());
+    let finished = stage.run(&["run", "--store", &url, "a/b", "--", "true"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(member.ctl(&["get", "", "--from-key", "--keys-only"]).unwrap().trim(), "");
+    assert_eq!(member.ctl(&["lease", "list"]).unwrap().trim(), "found 0 leases");
+    let nobody =
+        stage.run(&["run", "--store", "etcd://me:s3cr3t@127.0.0.1:1?timeout=300ms", "x", "--", "true"]);
+    assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
+    assert!(!nobody.stderr.contains("s3cr3t") && nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
+}

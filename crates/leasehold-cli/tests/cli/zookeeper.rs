@@ -1,0 +1,38 @@
+//! Commands under a lock that ZooKeeper keeps.
+
+use leasehold_testkit::zookeeper::Server;
+
+use crate::stage::{Stage, until_dead};
+
+#[test]
+fn a_command_runs_under_a_lock_and_is_stopped_when_it_is_taken_away() {
+    let (stage, server) = (Stage::new(), Server::start().unwrap_or_else(|error| panic!("{error}")));
+    let url = format!("zookeeper://{}/apps/locks", server.address());
+    let script = "echo $$; echo $LEASEHOLD_FENCING_TOKEN; while :; do sleep 0.02; done";
+    let mut run = stage.start(&["--store", &url, "--ttl", "3s", "nightly/orders"], script);
+    let child = run.pids()[0];
+    let token: u64 = run.line().trim().parse().unwrap();
+    let busy = stage.run(&["run", "--store", &url, "--no-wait", "nightly/orders", "--", "true"]);
+    assert_eq!(busy.code, Some(75), "{}", busy.stderr);
+    assert!(busy.stderr.contains(&format!("pid {}", run.pid())), "{}", busy.stderr);
+    let listed = stage.run(&["list", "--store", &url, "night"]);
+    assert!(listed.stdout.contains("nightly/orders"), "{}", listed.stdout);
+    let forced = stage.run(&["force-release", "--store", &url, "--yes", "nightly/orders"]);
+    assert_eq!(forced.code, Some(0), "{}", forced.stderr);
+    let command =
+        ["run", "--store", &url, "nightly/orders", "--", "sh", "-c", "echo $LEASEHOLD_FENCING_TOKEN"];
+    let next = stage.run(&command);
+    assert!(next.stdout.trim().parse::<u64>().unwrap() > token, "{}", next.stdout);
+    let finished = run.end();
+    assert_eq!(finished.code, Some(79), "thrown out: {}", finished.stderr);
+    until_dead(child);
+}
+
+#[test]
+fn an_ensemble_that_is_not_there_is_69() {
+    let stage = Stage::new();
+    let url = "zookeeper://me:s3cr3t@127.0.0.1:1,127.0.0.1:2?timeout=300ms";
+    let nobody = stage.run(&["run", "--store", url, "x", "--", "true"]);
+    assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
+    assert!(!nobody.stderr.contains("s3cr3t") && nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
+}

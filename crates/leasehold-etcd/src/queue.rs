@@ -1,0 +1,240 @@
+//! [`Queue`]: a lock as etcd has it, read in one transaction, and what follows from it. No I/O.
+
+use std::time::Duration;
+
+use leasehold_core::{
+    Busy, Claim, ClaimId, Contender, Error, FencingToken, Mode, Queueing, Result, Stance,
+    decide::grant::{Place, Verdict, grant, runnable},
+};
+
+use crate::{
+    keys::{Keys, Part},
+    messages::KeyValue,
+    value::{State, Value},
+};
+
+/// Until when after the end of its lease a key may still be there: etcd looks twice a second.
+const REVOCATION: Duration = Duration::from_millis(700);
+
+/// Behind more waiters than these no hold is changed upwards: each of them has to be compared.
+const COMPARED_MAX: usize = 100;
+
+/// One who holds, waits or keeps the lock shut.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    /// `None` for another library's.
+    pub(crate) id: Option<ClaimId>,
+    pub(crate) key: Vec<u8>,
+    /// The revision that made the key.
+    pub(crate) create: i64,
+    /// The revision that last wrote it.
+    pub(crate) modified: i64,
+    pub(crate) lease: i64,
+    pub(crate) stance: Stance,
+    pub(crate) value: Option<Value>,
+    /// The lease of its delay, if it has one beside its place.
+    pub(crate) delay: Option<i64>,
+}
+
+/// A lock as it was at one revision.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Queue {
+    /// In order of arrival.
+    pub(crate) entries: Vec<Entry>,
+    /// How much tokens are above revisions, and the revision that said so.
+    pub(crate) raised: (u64, i64),
+    pub(crate) revision: i64,
+}
+
+impl Queue {
+    /// Reads the keys of one lock, and its fence key.
+    pub(crate) fn read(keys: &Keys, kvs: Vec<KeyValue>, fence: Option<&KeyValue>, revision: i64) -> Queue {
+        let oldest = kvs.iter().map(|kv| kv.create_revision).min().unwrap_or_default();
+        let delays: Vec<(ClaimId, KeyValue)> = kvs
+            .iter()
+            .filter_map(|kv| match keys.part(&kv.key) {
+                Part::Delay(id) => Some((id, kv.clone())),
+                _ => None,
+            })
+            .collect();
+        let mut entries: Vec<Entry> = Vec::with_capacity(kvs.len());
+        for kv in kvs {
+            match keys.part(&kv.key) {
+                Part::Place(id) if Value::read(&kv.value).is_some() => {
+                    let delay = delays.iter().find(|(other, _)| *other == id).map(|(_, kv)| kv.lease);
+                    entries.push(Entry { delay, ..entry(Some(id), kv, Stance::Waiting) });
+                }
+                Part::Delay(_) => {}
+                // Go's rule: the oldest key holds.
+                Part::Place(_) | Part::Stranger => {
+                    let stance = if kv.create_revision == oldest { Stance::Holding } else { Stance::Waiting };
+                    entries.push(entry(None, kv, stance));
+                }
+            }
+        }
+        for (id, kv) in delays {
+            let alone = !entries.iter().any(|entry| entry.id == Some(id));
+            if alone && Value::read(&kv.value).is_some_and(|value| value.state == State::Armed) {
+                entries.push(entry(Some(id), kv, Stance::Delaying));
+            }
+        }
+        entries.sort_by(|one, two| (one.create, &one.key).cmp(&(two.create, &two.key)));
+        let raised = fence.map_or((0, 0), |kv| {
+            let text = std::str::from_utf8(&kv.value).unwrap_or_default();
+            (text.parse().unwrap_or_default(), kv.mod_revision)
+        });
+        Queue { entries, raised, revision }
+    }
+
+    /// Where a claim's entry is.
+    pub(crate) fn find(&self, id: ClaimId) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.id == Some(id))
+    }
+
+    /// The number of permits that the oldest other one agreed on, when `claim` speaks of another.
+    pub(crate) fn mismatch(&self, claim: &Claim) -> Option<Option<u32>> {
+        let first = self.entries.first().filter(|first| first.id != Some(claim.id))?;
+        let limit = first.mode().limit();
+        (limit != claim.mode.limit()).then_some(limit)
+    }
+
+    /// Whether the claim would be granted, in its place or, if it has none, behind all others.
+    pub(crate) fn grants(&self, claim: &Claim) -> bool {
+        let mut places = self.places();
+        let at = self.find(claim.id).unwrap_or_else(|| {
+            places.push(Place { mode: claim.mode, queueing: Queueing::Fifo, holds: false });
+            places.len() - 1
+        });
+        places[at].mode = claim.mode;
+        grant(&places, at) == Verdict::Granted
+    }
+
+    /// Whether a hold may be changed into this mode. Upwards only when nobody else holds or is just about to.
+    pub(crate) fn may_become(&self, at: usize, to: Mode) -> bool {
+        match (self.entries[at].mode(), to) {
+            (before, after) if before == after => true,
+            (Mode::Exclusive, Mode::Shared) => true,
+            (Mode::Shared, Mode::Exclusive) => {
+                let others = self.entries.iter().enumerate().filter(|(other, _)| *other != at);
+                let alone = others.clone().all(|(_, entry)| entry.stance == Stance::Waiting);
+                alone && others.count() <= COMPARED_MAX && self.runnable().next().is_none()
+            }
+            (Mode::Permits { take: before, of }, Mode::Permits { take: after, of: same }) => {
+                after <= before && of == same
+            }
+            _ => false,
+        }
+    }
+
+    /// Those who wait and would be granted now.
+    pub(crate) fn runnable(&self) -> impl Iterator<Item = ClaimId> + '_ {
+        runnable(&self.places()).into_iter().filter_map(|at| self.entries[at].id)
+    }
+
+    /// Those who keep a claim out: who holds, and who came before it.
+    pub(crate) fn blockers(&self, id: ClaimId) -> impl Iterator<Item = &Entry> {
+        let mine = self.find(id).unwrap_or(self.entries.len());
+        let all = self.entries.iter().enumerate();
+        all.filter(move |(at, entry)| entry.id != Some(id) && (*at < mine || entry.stance != Stance::Waiting))
+            .map(|(_, entry)| entry)
+    }
+
+    /// The answer to a claim that is kept out.
+    pub(crate) fn busy(&self, claim: &Claim, wall_us: u64) -> Busy {
+        let first = self.blockers(claim.id).find(|entry| entry.stance != Stance::Waiting);
+        let ahead = self.blockers(claim.id).count();
+        // A key whose lease was renewed may live for a whole one more.
+        let ends = self.blockers(claim.id).filter_map(|entry| {
+            let value = entry.value.as_ref()?;
+            Some(value.left(wall_us).unwrap_or(Duration::from_secs(value.lease_s)) + REVOCATION)
+        });
+        let recheck_in = ends.min().unwrap_or(claim.ttl).min(claim.ttl / 3).max(Duration::from_millis(50));
+        Busy {
+            holder: first.map(|entry| self.contender(entry, wall_us)),
+            ahead: (claim.queueing != Queueing::No).then(|| u32::try_from(ahead).unwrap_or(u32::MAX)),
+            recheck_in,
+        }
+    }
+
+    /// The number of an entry's token: said by its value, or the revision that made its key, above what was raised
+    /// before it was granted.
+    pub(crate) fn token(&self, entry: &Entry) -> u64 {
+        if let Some(fence) = entry.value.as_ref().and_then(|value| value.fence) {
+            return fence;
+        }
+        let create = u64::try_from(entry.create).unwrap_or_default();
+        let (raised, since) = self.raised;
+        if since < entry.modified { create.saturating_add(raised) } else { create }
+    }
+
+    /// The token of an entry.
+    ///
+    /// # Errors
+    /// When it would be 2^53 or above.
+    pub(crate) fn fence(&self, entry: &Entry) -> Result<FencingToken> {
+        FencingToken::after(self.token(entry).saturating_sub(1), 0).map_err(Error::unknown)
+    }
+
+    /// As `inspect` shows it.
+    pub(crate) fn contender(&self, entry: &Entry, wall_us: u64) -> Contender {
+        let value = entry.value.as_ref();
+        let holds = entry.stance != Stance::Waiting;
+        Contender {
+            tag: entry.id.map_or_else(|| stranger_tag(entry.lease), Contender::tag_of),
+            stance: entry.stance,
+            mode: value.map(|value| value.mode),
+            expires_in: value
+                .filter(|_| entry.stance != Stance::Delaying)
+                .and_then(|value| value.left(wall_us)),
+            age: value
+                .filter(|_| entry.stance != Stance::Delaying)
+                .map(|value| Duration::from_micros(wall_us.saturating_sub(value.since_us))),
+            fence: FencingToken::new(self.token(entry)).ok().filter(|_| holds),
+            note: value.and_then(|value| value.note.clone()),
+        }
+    }
+
+    fn places(&self) -> Vec<Place> {
+        let places = self.entries.iter().map(|entry| Place {
+            mode: entry.mode(),
+            // Nobody overtakes: the order of the keys is the order of the tokens.
+            queueing: Queueing::Fifo,
+            holds: entry.stance != Stance::Waiting,
+        });
+        places.collect()
+    }
+}
+
+impl Entry {
+    pub(crate) fn mode(&self) -> Mode {
+        self.value.as_ref().map_or(Mode::Exclusive, |value| value.mode)
+    }
+
+    /// Whether its lease may be over: it would be, if it was never renewed.
+    pub(crate) fn may_be_due(&self, wall_us: u64) -> bool {
+        self.lease != 0 && self.value.as_ref().is_some_and(|value| value.left(wall_us).is_none())
+    }
+}
+
+fn entry(id: Option<ClaimId>, kv: KeyValue, stance: Stance) -> Entry {
+    let value = id.and_then(|_| Value::read(&kv.value));
+    let held = value.as_ref().is_some_and(|value| value.state == State::Held);
+    let stance = if held { Stance::Holding } else { stance };
+    Entry {
+        id,
+        key: kv.key,
+        create: kv.create_revision,
+        modified: kv.mod_revision,
+        lease: kv.lease,
+        stance,
+        value,
+        delay: None,
+    }
+}
+
+fn stranger_tag(lease: i64) -> u32 {
+    ((lease as u64) >> 32) as u32 ^ lease as u32
+}
+
+#[cfg(test)]
+mod tests;

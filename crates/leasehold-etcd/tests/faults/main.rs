@@ -1,0 +1,20 @@
+//! Real failures of real members, each with a naive client that fails in the same place.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may panic, and have a runtime of their own"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod commit;
+mod errors;
+mod leases;
+mod lost;
+mod names;
+mod quorum;
+mod races;
+mod rig;
+mod round_trips;
+mod watches;

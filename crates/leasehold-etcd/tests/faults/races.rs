@@ -1,0 +1,125 @@
+//! Orders of requests that time alone would hardly bring about: each is held and let go in turn.
+
+use std::time::Duration;
+
+use leasehold_core::{Claim, Intent, Mode, Queueing, Stance, Standing, Store};
+use leasehold_testkit::{
+    etcd::Member,
+    proxy::{Proxy, Trap},
+};
+
+use crate::{
+    common,
+    rig::{SOON, at, claim, eventually, fifo, port, queue_up, run, store, store_with, take},
+};
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|it| it == text.as_bytes())
+}
+
+/// A reader holds, a writer waits, a reader waits behind it. While the first asks to become a writer, the writer leaves
+/// and the second reader may enter: only one of the two gets what it wants.
+#[test]
+fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
+    let member = Member::start().unwrap();
+    let (first, second) = (Proxy::to(&member.address()).unwrap(), Proxy::to(&member.address()).unwrap());
+    run(async {
+        let (env, direct) = (common::env(), store(&at(&member)));
+        let [one, two] =
+            [&first, &second].map(|proxy| store_with(&port(proxy.port()), |options| options.timeout = SOON));
+        let holder = Claim { mode: Mode::Shared, ..claim(&env, "x", 60) };
+        let writer = fifo(&env, "x", 60);
+        let reader = Claim { mode: Mode::Shared, ..fifo(&env, "x", 60) };
+        take(&one, &holder).await;
+        queue_up(&direct, &writer).await;
+        queue_up(&two, &reader).await;
+        let upgrade = first.on_request(|bytes| has(bytes, "leasehold1 held exclusive"), Trap::Hold);
+        let enter = |bytes: &[u8]| has(bytes, "leasehold1 held shared") && !has(bytes, "leasehold1 waiting");
+        let enter = second.on_request(enter, Trap::Hold);
+        let upgrading = async {
+            let wanted = Claim { mode: Mode::Exclusive, intent: Intent::Amend, ..holder.clone() };
+            one.claim(&wanted).await.unwrap()
+        };
+        let entering = async {
+            eventually(&env, "the upgrade", || async { upgrade.fired() }).await;
+            direct.release(&writer).await.unwrap();
+            two.claim(&reader).await.unwrap()
+        };
+        let ordering = async {
+            eventually(&env, "the reader", || async { enter.fired() }).await;
+            let before = member.calls("Txn").unwrap();
+            upgrade.let_go();
+            eventually(&env, "the upgrade", || async { member.calls("Txn").unwrap() > before }).await;
+            env.sleep(Duration::from_millis(300)).await;
+            enter.let_go();
+        };
+        let (upgraded, entered, ()) = tokio::join!(upgrading, entering, ordering);
+        assert!(matches!(upgraded, Standing::Held(_)), "the reader may enter: {upgraded:?}");
+        assert!(matches!(entered, Standing::Granted(_)), "nothing is before it: {entered:?}");
+        let holders = direct.inspect(&holder.name).await.unwrap().holders;
+        let shared = holders.iter().filter(|it| it.mode == Some(Mode::Shared)).count();
+        assert_eq!((holders.len(), shared), (2, 2), "{holders:?}");
+    });
+}
+
+/// Who asks again with another number of permits keeps what it holds.
+#[test]
+fn a_holder_that_asks_for_other_permits_loses_nothing() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&member)));
+        let permit = |of| Claim { mode: Mode::Permits { take: 1, of }, ..claim(&env, "x", 60) };
+        let (first, second) = (permit(3), permit(3));
+        take(&store, &first).await;
+        take(&store, &second).await;
+        for queueing in [Queueing::No, Queueing::Fifo] {
+            let other = Claim { mode: Mode::Permits { take: 1, of: 4 }, queueing, ..second.clone() };
+            let standing = store.claim(&other).await.unwrap();
+            assert!(matches!(standing, Standing::Held(_)), "{standing:?}");
+        }
+        assert_eq!(store.inspect(&first.name).await.unwrap().holders.len(), 2);
+        assert!(store.renew(std::slice::from_ref(&second)).await[0].is_ok());
+    });
+}
+
+/// A client that is closed when its hold has ended already leaves the lock-delay that runs as it is.
+#[test]
+fn closing_does_not_shorten_a_lock_delay_that_runs() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), store(&at(&member)), store(&at(&member)));
+        let mine = Claim { lock_delay: Duration::from_secs(60), ..claim(&env, "x", 2) };
+        take(&one, &mine).await;
+        let shut = || async {
+            let holders = two.inspect(&mine.name).await.unwrap().holders;
+            matches!(&holders[..], [holder] if holder.stance == Stance::Delaying)
+        };
+        eventually(&env, "the lock-delay", shut).await;
+        one.close().await.unwrap();
+        assert!(shut().await, "its lock-delay goes on");
+    });
+}
+
+/// Whatever a holder does whose time is over, its lock-delay ends when it was to end.
+#[test]
+fn late_verbs_do_not_prolong_a_lock_delay() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), store(&at(&member)), store(&at(&member)));
+        let mine = Claim { lock_delay: Duration::from_secs(8), ..claim(&env, "x", 2) };
+        let sent = env.now();
+        take(&one, &mine).await;
+        env.sleep(Duration::from_secs(7)).await;
+        while env.now().since(sent) < Duration::from_millis(8_500) {
+            let _ = one.renew(std::slice::from_ref(&mine)).await;
+            let _ = one.claim(&mine).await;
+            let _ = one.release(&mine).await;
+            env.sleep(Duration::from_millis(200)).await;
+        }
+        let next = claim(&env, "x", 30);
+        eventually(&env, "the end", || async { matches!(two.claim(&next).await, Ok(Standing::Granted(_))) })
+            .await;
+        let opened = env.now().since(sent);
+        assert!(opened >= Duration::from_millis(9_800) && opened < Duration::from_secs(15), "{opened:?}");
+    });
+}

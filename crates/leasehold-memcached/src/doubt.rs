@@ -1,0 +1,96 @@
+//! [`Doubts`]: claims that may still be delivered after they were given up.
+//!
+//! A request that was sent and not answered may arrive later, by a connection that is given up, and after the release that
+//! was to undo it: a hold that nobody has would keep everybody out for its time to live. The server cannot be told to
+//! refuse a claim, so whoever gave it up looks again for a while, and gives it back where it finds it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use leasehold_core::{Claim, ClaimId, Moment, Outcome, Release, Result};
+
+use crate::session::Session;
+
+/// The first look comes after this long, each of the next after twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// At least so often is looked.
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Nothing is delivered later than this.
+const LATEST: Duration = Duration::from_secs(60);
+/// More are not remembered.
+const DOUBTS_MAX: usize = 4096;
+
+/// The claims of a client that were sent and not answered, and until when they may be delivered.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts(Mutex<HashMap<ClaimId, Moment>>);
+
+impl Doubts {
+    fn all(&self) -> MutexGuard<'_, HashMap<ClaimId, Moment>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, id: ClaimId, now: Moment) {
+        let mut all = self.all();
+        if all.len() >= DOUBTS_MAX {
+            all.retain(|_, until| *until > now);
+        }
+        if all.len() < DOUBTS_MAX {
+            all.insert(id, now + LATEST);
+        }
+    }
+
+    fn take(&self, id: ClaimId, now: Moment) -> Option<Moment> {
+        self.all().remove(&id).filter(|until| *until > now)
+    }
+}
+
+impl Session {
+    /// Remembers a claim that may have been sent in vain.
+    pub(crate) fn note_doubt<T>(&self, claim: &Claim, result: &Result<T>) {
+        if result.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown) {
+            self.doubts.note(claim.id, self.env.now());
+        }
+    }
+
+    /// Releases, and sees to it that a claim in doubt stays released.
+    pub(crate) async fn release_for_good(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
+        let answer = self.release(claim).await?;
+        if let Some(until) = self.doubts.take(claim.id, self.env.now()) {
+            self.env.spawn(look_again(self.clone(), claim.clone(), until));
+        }
+        Ok(answer)
+    }
+}
+
+async fn look_again(session: Arc<Session>, claim: Claim, until: Moment) {
+    let mut pause = FIRST_LOOK;
+    // An error is not the end: the server may be away for a moment.
+    while session.env.now() < until && session.refuse_closed().is_ok() {
+        session.env.sleep(pause).await;
+        if let Ok(Release::Released) = session.release(&claim).await {
+            return;
+        }
+        pause = (pause * 2).min(LOOK_PAUSE_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubts_are_bounded_and_end() {
+        let doubts = Doubts::default();
+        let id = |number: usize| ClaimId::from_bits(number as u128);
+        for number in 0..2 * DOUBTS_MAX {
+            doubts.note(id(number), Moment::from_nanos(0));
+        }
+        assert_eq!(doubts.all().len(), DOUBTS_MAX);
+        assert!(doubts.take(id(1), Moment::from_nanos(1)).is_some());
+        assert!(doubts.take(id(1), Moment::from_nanos(1)).is_none(), "only once");
+        assert!(doubts.take(id(2), Moment::from_nanos(0) + LATEST).is_none(), "it is over");
+    }
+}

@@ -1,0 +1,205 @@
+//! [`Look`]: what is kept under the key of a lock, and what time it is there.
+
+use std::{sync::Arc, time::Duration};
+
+use leasehold_core::{
+    ClaimId, Contender, Error, ErrorKind, FencingToken, LockName, Moment, Result, Snapshot, Stance,
+    decide::document::{Document, Entry, State},
+};
+
+use crate::{
+    codec::{self, PENDING, moment},
+    keys::Keys,
+    reply::{Item, Reply},
+    server::{Server, THIRTY_DAYS},
+};
+
+/// A lock and its keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) name: LockName,
+    pub(crate) keys: Keys,
+}
+
+impl Place {
+    pub(crate) fn of(name: &LockName) -> Place {
+        Place { name: name.clone(), keys: Keys::of(name) }
+    }
+}
+
+/// What is kept under the key of a lock.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) found: Found,
+    /// By how much the tokens of this name are lifted.
+    pub(crate) offset: u64,
+    pub(crate) server: Arc<Server>,
+    /// The item that names the run of the server.
+    pub(crate) run: Option<Item>,
+    /// How much less than it says a hold lasts, because the server's clock stood still.
+    pub(crate) lag: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// Nothing.
+    Free,
+    /// What somebody else put there.
+    Foreign(Item),
+    /// Our document.
+    Ours(Ours),
+}
+
+/// A document, with its tokens filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Ours {
+    pub(crate) document: Document,
+    /// The server's time, on the scale of the document.
+    pub(crate) now: Moment,
+    /// When the item was to end when it was stored, in seconds.
+    pub(crate) end: u64,
+    pub(crate) cas: u64,
+    /// It was prolonged in place since then.
+    pub(crate) stale: bool,
+    /// Whether a token in it follows from the CAS unique of its item.
+    pub(crate) pending: bool,
+}
+
+impl Look {
+    /// Reads the replies to three looks: at the lock, at its offset, and at the run of the server. `known` are tokens that this client remembers.
+    pub(crate) fn read(
+        place: &Place,
+        replies: &mut impl Iterator<Item = Reply>,
+        server: Arc<Server>,
+        known: impl Fn(ClaimId) -> Option<FencingToken>,
+    ) -> Result<Look> {
+        let item = item(replies.next())?;
+        let offset = item_number(item_or_none(replies.next())?);
+        let found = match item {
+            None => Found::Free,
+            Some(item) => {
+                ours(place, &item, offset, &server, known)?.map_or(Found::Foreign(item), Found::Ours)
+            }
+        };
+        let run = item_or_none(replies.next())?;
+        Ok(Look { found, offset, server, run, lag: Duration::ZERO })
+    }
+
+    /// The document and the entry by which a claim holds the lock.
+    pub(crate) fn held_by(&self, id: ClaimId) -> Option<(&Ours, &Entry)> {
+        let Found::Ours(ours) = &self.found else { return None };
+        let held = |entry: &&Entry| entry.id == id && entry.state == State::Held && entry.expires > ours.now;
+        Some((ours, ours.document.entries().iter().find(held)?))
+    }
+
+    /// For how long a claim holds the lock.
+    pub(crate) fn valid_for(&self, ours: &Ours, entry: &Entry) -> Duration {
+        entry.expires.since(ours.now).saturating_sub(self.lag)
+    }
+
+    /// The highest token that an item with this CAS unique can give.
+    pub(crate) fn reach(&self, cas: u64) -> u64 {
+        self.server.token_base.saturating_add(cas).saturating_add(self.offset)
+    }
+
+    pub(crate) fn snapshot(&self, name: &LockName) -> Snapshot {
+        let (holders, waiters) = match &self.found {
+            Found::Free => Default::default(),
+            Found::Foreign(item) => (vec![foreign(item)], Vec::new()),
+            Found::Ours(ours) => ours.contenders(),
+        };
+        let fence = holders.iter().filter_map(|holder| holder.fence).max();
+        Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() }
+    }
+}
+
+impl Ours {
+    fn contenders(&self) -> (Vec<Contender>, Vec<Contender>) {
+        let (mut holders, waiters) = self.document.contenders(self.now);
+        if self.stale {
+            // Its times count from an end that has been moved.
+            holders.iter_mut().for_each(|holder| holder.age = None);
+        }
+        (holders, waiters)
+    }
+}
+
+fn item(reply: Option<Reply>) -> Result<Option<Item>> {
+    match reply {
+        Some(Reply::Refused(why)) => Err(refused(&why)),
+        reply => item_or_none(reply),
+    }
+}
+
+fn item_or_none(reply: Option<Reply>) -> Result<Option<Item>> {
+    match reply {
+        Some(Reply::Item(item)) => Ok(Some(item)),
+        Some(Reply::Nothing | Reply::Refused(_)) => Ok(None),
+        _ => Err(Error::new(ErrorKind::Corrupt, "the server does not answer what it was asked").unknown()),
+    }
+}
+
+/// A refusal in words of ours.
+pub(crate) fn refused(why: &str) -> Error {
+    let no_room = why.contains("out of memory") || why.contains("too large");
+    if no_room {
+        return Error::new(ErrorKind::Exhausted, format!("the server has no room: {why}"))
+            .hint("give it more memory (-m)");
+    }
+    Error::new(ErrorKind::Rejected, format!("the server refuses: {why}")).hint("see the server's log")
+}
+
+/// A number that is kept as text; nothing is zero.
+pub(crate) fn item_number(item: Option<Item>) -> u64 {
+    let text = item.and_then(|item| String::from_utf8(item.value).ok());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+fn ours(
+    place: &Place,
+    item: &Item,
+    offset: u64,
+    server: &Server,
+    known: impl Fn(ClaimId) -> Option<FencingToken>,
+) -> Result<Option<Ours>> {
+    // A document of another lock under this key is a collision of hashes, or a copy: it keeps out all the same.
+    let Some(sheet) = codec::decode(&item.value).filter(|sheet| sheet.name == place.name) else {
+        return Ok(None);
+    };
+    let mut entries = sheet.entries;
+    let mut pending = false;
+    for entry in entries.iter_mut().filter(|entry| entry.fence == Some(PENDING)) {
+        pending = true;
+        entry.fence = if item.stale {
+            known(entry.id)
+        } else {
+            Some(FencingToken::new(server.token_base.saturating_add(item.cas).saturating_add(offset))?)
+        };
+    }
+    // Somebody's `touch` may have made it stay for ever; nothing of ours is meant to.
+    let left = item.ttl.unwrap_or(THIRTY_DAYS);
+    Ok(Some(Ours {
+        document: Document::of(entries),
+        now: moment(sheet.end.saturating_sub(left)),
+        end: sheet.end,
+        cas: item.cas,
+        stale: item.stale,
+        pending,
+    }))
+}
+
+/// A stranger, as far as it can be seen.
+pub(crate) fn foreign(item: &Item) -> Contender {
+    let shown: String =
+        String::from_utf8_lossy(&item.value[..item.value.len().min(64)]).escape_debug().take(12).collect();
+    let more = if item.value.len() > shown.len() { "…" } else { "" };
+    Contender {
+        tag: 0,
+        stance: Stance::Holding,
+        mode: None,
+        expires_in: item.ttl.map(Duration::from_secs),
+        age: None,
+        fence: None,
+        note: Some(format!("held by another library: value {shown}{more}").into()),
+    }
+}

@@ -1,0 +1,175 @@
+//! [`Session`]: what the verbs of one client share.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result};
+
+use crate::{
+    codec::SPAN_END,
+    connection::{Heard, Node},
+    doubt::Doubts,
+    holds::{Hold, Holds},
+    keys::RUN,
+    look::{Look, Place},
+    options::MemcachedOptions,
+    packet::Packet,
+    reply::Reply,
+    server::{RUN_DATE, THIRTY_DAYS},
+    upset::Upsets,
+};
+
+/// How often a verb begins anew because others change the lock at the same time.
+pub(crate) const TRIES: u32 = 100;
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) env: Env,
+    pub(crate) options: Arc<MemcachedOptions>,
+    pub(crate) node: Node,
+    pub(crate) upsets: Upsets,
+    pub(crate) holds: Holds,
+    pub(crate) doubts: Doubts,
+    closed: AtomicBool,
+}
+
+impl Session {
+    pub(crate) fn new(options: MemcachedOptions, env: Env) -> Session {
+        let (options, upsets) = (Arc::new(options), Upsets::default());
+        let node = Node::new(options.clone(), env.clone(), upsets.clone());
+        Session {
+            env,
+            options,
+            node,
+            upsets,
+            holds: Holds::default(),
+            doubts: Doubts::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn refuse_closed(&self) -> Result<()> {
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(Error::new(ErrorKind::Closed, "this client is closed")),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.node.close();
+    }
+
+    /// One packet, answered in the time that the options allow.
+    pub(crate) async fn call(&self, packet: Packet) -> Result<(std::vec::IntoIter<Reply>, Heard)> {
+        let (replies, heard) = self.node.call(packet, self.options.timeout).await?;
+        Ok((replies.into_iter(), heard))
+    }
+
+    /// The commands whose replies [`Session::read`] reads.
+    pub(crate) fn look_at(place: &Place) -> Packet {
+        Packet::new().look(&place.keys.lock).look(&place.keys.offset).look(RUN)
+    }
+
+    pub(crate) fn read(
+        &self,
+        place: &Place,
+        replies: &mut impl Iterator<Item = Reply>,
+        heard: &Heard,
+    ) -> Result<Look> {
+        let (server, known) = (&heard.server, |id| self.holds.fence(id));
+        let mut look = Look::read(place, replies, server.clone(), known)?;
+        match look.run.take() {
+            Some(run) if run.value == server.mark.as_bytes() => {
+                let second = RUN_DATE.saturating_sub(run.ttl.unwrap_or(RUN_DATE));
+                look.lag = if second > 0 { self.node.lag(second, heard) } else { Duration::ZERO };
+            }
+            // It was flushed or evicted, and so may be what we hold. Without room for it there is nothing to see.
+            _ if !server.mark.is_empty() => self.node.doubt(server),
+            _ => {}
+        }
+        Ok(look)
+    }
+
+    /// What is there now.
+    pub(crate) async fn look(&self, place: &Place) -> Result<Look> {
+        let (mut replies, heard) = self.call(Session::look_at(place)).await?;
+        self.read(place, &mut replies, &heard)
+    }
+
+    /// Remembers a hold as it is now, or that it is none.
+    pub(crate) fn note(&self, id: ClaimId, look: &Look) {
+        let Some((ours, entry)) = look.held_by(id) else { return self.holds.forget(id) };
+        let sole = ours.document.entries().len() == 1;
+        let hold = Hold {
+            cas: ours.cas,
+            sole,
+            in_place: sole && ours.end == SPAN_END && !ours.pending,
+            delay: entry.lock_delay.as_secs(),
+            fence: entry.fence,
+            until: self.env.now() + entry.expires.since(ours.now),
+        };
+        self.holds.note(id, hold, self.env.now());
+    }
+
+    /// Lets others go first, for a moment that grows with the number of tries.
+    pub(crate) async fn give_way(&self, tries: u32) {
+        if tries > 2 {
+            let longest = Duration::from_millis(1).saturating_mul(tries).min(Duration::from_millis(50));
+            self.env.sleep(self.env.jitter(longest)).await;
+        }
+    }
+}
+
+/// Too many others change the lock at the same time.
+pub(crate) fn crowded() -> Error {
+    Error::new(ErrorKind::TimedOut, "others changed the lock at the same time, again and again")
+        .hint("ask again; a store that wakes its waiters suits a crowd better")
+}
+
+/// The claim in whole seconds, as the server counts.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] when hold and lock-delay together are a date to the server.
+pub(crate) fn whole(claim: &Claim) -> Result<Claim> {
+    let claim = Claim { ttl: ceil(claim.ttl), lock_delay: ceil(claim.lock_delay), ..claim.clone() };
+    if claim.ttl.saturating_add(claim.lock_delay) > Duration::from_secs(THIRTY_DAYS) {
+        let message = "a time to live and a lock-delay of more than 30 days together";
+        return Err(
+            Error::new(ErrorKind::Invalid, message).hint("Memcached takes more than 30 days for a date")
+        );
+    }
+    Ok(claim)
+}
+
+fn ceil(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::LockName;
+
+    use super::*;
+
+    #[test]
+    fn spans_are_whole_seconds_and_no_dates() {
+        let claim = |ttl: Duration, lock_delay: Duration| Claim {
+            lock_delay,
+            ..Claim::new(LockName::new("a").unwrap(), ClaimId::from_bits(1), ttl)
+        };
+        let second = Duration::from_secs;
+        let rounded = whole(&claim(Duration::from_millis(2001), Duration::from_millis(1))).unwrap();
+        assert_eq!((rounded.ttl, rounded.lock_delay), (second(3), second(1)));
+        assert!(whole(&claim(second(THIRTY_DAYS), second(0))).is_ok());
+        for delay in [second(1), Duration::MAX] {
+            assert_eq!(whole(&claim(second(THIRTY_DAYS), delay)).unwrap_err().kind(), ErrorKind::Invalid);
+        }
+    }
+}

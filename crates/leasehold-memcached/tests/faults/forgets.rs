@@ -1,0 +1,146 @@
+//! Servers that forget: eviction, `flush_all`, a restart.
+
+use leasehold_core::{LostReason, Store};
+use leasehold_testkit::memcached::Server;
+
+use crate::{
+    common,
+    rig::{Naive, at, claim, engine, eventually, lock, lost_in_time, run, store, take, ttl},
+};
+
+/// S18. The memory is full and the lock is thrown out: the holder is told at its next renewal, and the next holder's
+/// token is above. The lock is looked at by nobody meanwhile, for that would keep it.
+#[test]
+fn an_evicted_lock_is_noticed_and_fenced() {
+    let server = Server::with(&["-m", "2", "-o", "no_lru_maintainer"]).unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&at(&server)));
+        // Renewed so seldom that a slow machine fills the memory in between.
+        let hold = lock(&engine, "orders", &ttl(30)).await;
+        let mut naive = Naive::on(&server);
+        // As large as our document, so that it goes when that goes.
+        assert!(naive.lock("naive", &"m".repeat(100), 600));
+        fill_until_gone(&server, &["orders", "naive"]);
+        // The control: it believes to hold what another is given.
+        assert!(naive.lock("naive", "them", 600), "the control: two holders");
+        let before = hold.lease().fencing_token();
+        lost_in_time(&env, &hold).await;
+        let next = lock(&engine, "orders", &ttl(9)).await;
+        assert!(next.lease().fencing_token() > before, "the late writes of the first are refused");
+    });
+}
+
+/// Stores values of all sizes, for each size has a share of the memory of its own.
+fn fill_until_gone(server: &Server, keys: &[&str]) {
+    let mut connection = server.connect().unwrap();
+    for round in 0..2_000 {
+        for size in (0..40).map(|step| 20 + step * 16) {
+            let value = "x".repeat(size);
+            for at in 0..10 {
+                let key = format!("fill-{round}-{size}-{at}");
+                connection.send(format!("set {key} 0 600 {size} noreply\r\n{value}\r\n").as_bytes()).unwrap();
+            }
+        }
+        // `me` changes nothing and says whether it is there; `get` would keep it.
+        let gone = |key: &&&str| server.command(&format!("me {key}")).unwrap() == "EN";
+        if keys.iter().filter(gone).count() == keys.len() {
+            return;
+        }
+    }
+    panic!("800000 values do not fill 2 MB: {:?}", server.stats().unwrap().get("evictions"));
+}
+
+/// S18. Somebody empties the server.
+#[test]
+fn a_flush_is_noticed_and_fenced() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), engine(&at(&server)), engine(&at(&server)));
+        let hold = lock(&one, "orders", &ttl(9)).await;
+        let mut naive = Naive::on(&server);
+        assert!(naive.lock("naive", "me", 600));
+        server.command("flush_all").unwrap();
+        let second = lock(&two, "orders", &ttl(9)).await;
+        assert!(
+            second.lease().fencing_token() > hold.lease().fencing_token(),
+            "the late writes of the first are refused"
+        );
+        assert!(naive.lock("naive", "them", 600), "the control: two holders, and nobody is told");
+        lost_in_time(&env, &hold).await;
+        assert_eq!(hold.lease().lost().await.reason, LostReason::Gone);
+        hold.release().await.unwrap();
+        assert!(second.confirm().await.is_ok(), "who was flushed frees nothing of the next");
+    });
+}
+
+/// Whatever is asked for shows that the server was emptied: what was to be renewed much later is renewed at once.
+#[test]
+fn a_flush_is_noticed_by_the_next_request_of_any_kind() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&at(&server)));
+        let hold = lock(&engine, "orders", &ttl(600)).await;
+        // It empties what is older than a second.
+        env.sleep(std::time::Duration::from_millis(1_500)).await;
+        server.command("flush_all").unwrap();
+        lock(&engine, "other", &ttl(600)).await.release().await.unwrap();
+        let lost = env.until(env.now() + crate::rig::SOON, hold.lease().lost()).await;
+        assert!(
+            lost.is_some_and(|lost| lost.certain),
+            "told before the 200 s after which it would have asked"
+        );
+    });
+}
+
+/// S18. The server is killed and comes back empty: everybody renews at once, and is told long before the third of the
+/// time to live at which it would have asked. Tokens go on growing.
+#[test]
+fn a_restart_is_noticed_at_once_and_tokens_grow() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), engine(&at(&server)), engine(&at(&server)));
+        let before = two.store().vitals().await.unwrap();
+        let hold = lock(&one, "orders", &ttl(120)).await;
+        let mut naive = Naive::on(&server);
+        assert!(naive.lock("naive", "me", 600));
+        // The server's calendar counts whole seconds: a run of less than one has no number of its own.
+        env.sleep(std::time::Duration::from_millis(1_500)).await;
+        server.restart().unwrap();
+        let second = lock(&two, "orders", &ttl(120)).await;
+        assert!(
+            second.lease().fencing_token() > hold.lease().fencing_token(),
+            "the late writes of the first are refused"
+        );
+        let after = two.store().vitals().await.unwrap();
+        assert!(after.server != before.server && after.remembers_for < std::time::Duration::from_secs(60));
+        assert!(
+            Naive::on(&server).lock("naive", "them", 600),
+            "the control: two holders, and nobody is told"
+        );
+        let lost = env.until(env.now() + crate::rig::SOON, hold.lease().lost()).await;
+        assert!(
+            lost.is_some_and(|lost| lost.certain),
+            "told before the 40 s after which it would have asked"
+        );
+    });
+}
+
+/// The negative control of all of these: a server that forgets nothing keeps both.
+#[test]
+fn what_is_not_forgotten_stays() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&server)));
+        let mine = claim(&env, "orders", 60);
+        let grant = take(&store, &mine).await;
+        assert!(Naive::on(&server).lock("naive", "me", 600));
+        eventually(&env, "a second", || async {
+            store.vitals().await.unwrap().remembers_for > grant.remembers_for
+        })
+        .await;
+        assert!(
+            !Naive::on(&server).lock("naive", "them", 600) && !Naive::on(&server).lock("orders", "them", 600)
+        );
+        assert_eq!(take(&store, &mine).await.fence, grant.fence);
+    });
+}

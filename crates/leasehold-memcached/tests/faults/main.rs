@@ -1,0 +1,18 @@
+//! Real failures of real servers, each with a naive client that fails in the same place.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may panic, and have a runtime of their own"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod forgets;
+mod lost;
+mod memory;
+mod names;
+mod rig;
+mod round_trips;
+mod servers;
+mod tokens;

@@ -1,0 +1,188 @@
+//! Servers that sleep, are set up unsafely, are not there, or speak nonsense.
+
+use std::time::Duration;
+
+use leasehold_core::{ErrorKind, Outcome, Standing, Store, decide::validity};
+use leasehold_memcached::MemcachedStore;
+use leasehold_testkit::memcached::Server;
+
+use crate::{
+    common,
+    rig::{
+        Naive, at, claim, engine, eventually, holders, lock, lost_in_time, run, store, take, try_lock, ttl,
+    },
+};
+
+async fn refused(words: &str) -> leasehold_core::Error {
+    let error = MemcachedStore::open(common::options(words).unwrap(), common::env()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotApplied, "{error:?}");
+    assert!(error.to_string().starts_with("connect on memcached://127.0.0.1:"), "{error}");
+    error
+}
+
+/// `-C`: every CAS unique is 0, so that a release by another deletes anybody's lock.
+#[test]
+fn a_server_without_cas_is_refused() {
+    let server = Server::with(&["-C"]).unwrap();
+    run(async {
+        let error = refused(&at(&server)).await;
+        assert_eq!(error.kind(), ErrorKind::Unsafe);
+        assert!(error.to_string().contains("-C"), "{error}");
+        let late = store(&at(&server)).claim(&claim(&common::env(), "x", 60)).await.unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Unsafe, "also when it is found out later");
+    });
+    // The control: compare-and-delete compares nothing there.
+    assert!(Naive::on(&server).lock("x", "me", 60));
+    assert_eq!(server.command("md x C0").unwrap(), "HD");
+    assert!(Naive::on(&server).lock("x", "them", 60), "the control: two holders");
+}
+
+#[test]
+fn a_server_that_evicts_is_refused_when_strict() {
+    let (evicting, firm) = (Server::start().unwrap(), Server::with(&["-M"]).unwrap());
+    run(async {
+        let error = refused(&format!("{} strict", at(&evicting))).await;
+        assert_eq!(error.kind(), ErrorKind::Unsafe);
+        assert!(error.hint_text().unwrap().contains("-M"), "{error:?}");
+        for words in [at(&evicting), format!("{} strict", at(&firm))] {
+            take(&store(&words), &claim(&common::env(), "x", 60)).await;
+        }
+    });
+}
+
+/// 30 days are a span, a second more is a date in 1970: whoever asks for it has a lock that nobody holds.
+#[test]
+fn a_time_to_live_of_more_than_30_days_is_refused() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&server)));
+        let (longest, days) = (claim(&env, "x", 2_592_000), claim(&env, "y", 2_592_001));
+        take(&store, &longest).await;
+        assert_eq!(holders(&store, "x").await, 1);
+        assert_eq!(store.claim(&days).await.unwrap_err().kind(), ErrorKind::Invalid);
+        let mut delayed = claim(&env, "z", 2_592_000);
+        delayed.lock_delay = Duration::from_secs(1);
+        assert_eq!(store.claim(&delayed).await.unwrap_err().kind(), ErrorKind::Invalid);
+    });
+    let mut naive = Naive::on(&server);
+    assert!(
+        naive.lock("naive", "me", 2_592_001) && naive.lock("naive", "them", 2_592_001),
+        "the control: two holders"
+    );
+}
+
+/// The server sleeps past the time to live and wakes: the holder knew in time, nobody hangs, and what was queued in the
+/// meantime makes no hold that nobody has.
+#[test]
+fn a_server_that_sleeps_past_the_ttl() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&at(&server)));
+        let hold = lock(&engine, "orders", &ttl(4)).await;
+        server.pause().unwrap();
+        lost_in_time(&env, &hold).await;
+        let terms = ttl(4).patience(Duration::from_millis(300));
+        assert!(try_lock(&engine, "other", &terms).await.is_err(), "nobody answers");
+        server.resume().unwrap();
+        eventually(&env, "no ghost of the claim that was given up", || async {
+            try_lock(&engine, "other", &terms).await.is_ok_and(|hold| hold.is_some())
+        })
+        .await;
+    });
+}
+
+/// The server is stopped and goes on. Until its timer fires its clock stands where it was: what it stores then for four
+/// seconds ends at once. The store sees that no time has passed there, and does not call it a lease of four seconds.
+#[test]
+fn a_server_that_was_stopped_grants_no_lease_that_ends_early() {
+    let server = Server::start().unwrap();
+    let mut two_holders = false;
+    run(async {
+        let env = common::env();
+        let mut options = common::options(&at(&server)).unwrap();
+        options.timeout = Duration::from_secs(30);
+        let (store, mut naive) = (MemcachedStore::new(options, env.clone()).unwrap(), Naive::on(&server));
+        for round in 0..3 {
+            // So it knows the clock.
+            for _ in 0..12 {
+                holders(&store, "warm").await;
+                env.sleep(Duration::from_millis(100)).await;
+            }
+            let (text, other) = (format!("orders-{round}"), format!("naive-{round}"));
+            let mut late = server.connect().unwrap();
+            server.pause().unwrap();
+            env.sleep(Duration::from_secs(5)).await;
+            late.send(format!("add {other} 0 4 2\r\nme\r\n").as_bytes()).unwrap();
+            let (sent, mine) = (env.now(), claim(&env, &text, 4));
+            let (asking, asked) = (store.clone(), mine.clone());
+            let answer = tokio::spawn(async move { asking.claim(&asked).await });
+            env.sleep(Duration::from_millis(100)).await;
+            server.resume().unwrap();
+            let standing = answer.await.unwrap().unwrap();
+            let Standing::Granted(grant) = standing else { panic!("{standing:?}") };
+            let deadline = validity::deadline(sent, grant.valid_for, store.capability().drift);
+            assert_eq!(late.line().unwrap(), "STORED");
+            // The control: told that it has the lock for four seconds, and the next is told the same.
+            let told = env.now();
+            eventually(&env, "the next holder", || {
+                let entered = naive.lock(&other, "them", 4);
+                async move { entered }
+            })
+            .await;
+            two_holders |= env.now().since(told) < Duration::from_secs(2);
+            eventually(&env, "the next holder", || {
+                let entered = naive.lock(&text, "them", 4);
+                async move { entered }
+            })
+            .await;
+            assert!(
+                env.now() >= deadline,
+                "another entered {:?} before the deadline",
+                deadline.since(env.now())
+            );
+        }
+    });
+    assert!(two_holders, "the control: two holders");
+}
+
+/// Without its crawler or its dumps a server does not say what it has: that is an error, and no empty list.
+#[test]
+fn a_server_that_does_not_list_its_keys_says_so() {
+    let servers = [Server::with(&["-o", "no_lru_crawler"]).unwrap(), Server::with(&["-X"]).unwrap()];
+    run(async {
+        for server in &servers {
+            let store = store(&at(server));
+            take(&store, &claim(&common::env(), "x", 60)).await;
+            let error = store.list("", 9).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+            assert_eq!(holders(&store, "x").await, 1);
+        }
+    });
+}
+
+/// What answers is no Memcached, or answers out of order: an error, no panic and no hang.
+#[test]
+fn a_server_that_speaks_nonsense_is_an_error() {
+    use std::io::{Read, Write};
+    let nonsense: [&[u8]; 5] = [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\xff\xfe\r\n",
+        b"+OK\r\n",
+        b"END\r\nEND\r\nSTORED\r\nEN\r\n",
+        b"",
+    ];
+    for answer in nonsense {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::Builder::new().spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer);
+        });
+        run(async {
+            let error = refused(&port.to_string()).await;
+            assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Corrupt), "{error:?}");
+        });
+        server.unwrap().join().unwrap();
+    }
+}

@@ -1,0 +1,127 @@
+//! From a lock's name to its nodes, and back.
+
+use leasehold_core::LockName;
+
+/// The node under which our own records are. No lock's node is called so: `%l` begins no escape.
+const OURS: &str = "%leasehold";
+
+/// Where the nodes of all locks are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Paths {
+    /// `/chroot`, or nothing.
+    base: String,
+}
+
+impl Paths {
+    pub(crate) fn new(chroot: &str) -> Paths {
+        Paths { base: chroot.trim_end_matches('/').to_string() }
+    }
+
+    /// The node whose children are the locks.
+    pub(crate) fn root(&self) -> &str {
+        if self.base.is_empty() { "/" } else { &self.base }
+    }
+
+    /// The node of a lock, whose children are those who hold or wait.
+    pub(crate) fn lock(&self, name: &LockName) -> String {
+        format!("{}/{}", self.base, encode(name))
+    }
+
+    /// The node whose content names this store.
+    pub(crate) fn identity(&self) -> String {
+        format!("{}/{OURS}/identity", self.base)
+    }
+}
+
+/// The name as the name of one node. Injective; most names are themselves, so that other programs meet us there.
+fn encode(name: &LockName) -> String {
+    use std::fmt::Write;
+    let text = name.as_str();
+    // `.` and `..` are no nodes, and a node called `zookeeper` belongs to the server.
+    let is_reserved = matches!(text, "." | ".." | "zookeeper");
+    let mut node = String::with_capacity(text.len());
+    for (at, byte) in text.bytes().enumerate() {
+        let is_plain = (byte == b' ' || byte.is_ascii_graphic()) && byte != b'/' && byte != b'%';
+        if is_plain && !(is_reserved && at == 0) {
+            node.push(char::from(byte));
+        } else {
+            // Writing into a string does not fail.
+            let _ = write!(node, "%{byte:02X}");
+        }
+    }
+    node
+}
+
+/// The lock whose node is called so; `None` when no lock's is.
+pub(crate) fn decode(node: &str) -> Option<LockName> {
+    let mut bytes = Vec::with_capacity(node.len());
+    let mut rest = node.as_bytes();
+    while let [first, others @ ..] = rest {
+        let (byte, others) = match (*first, others) {
+            (b'%', [high, low, others @ ..]) => {
+                let digits = [*high, *low];
+                (u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?, others)
+            }
+            (byte, others) => (byte, others),
+        };
+        bytes.push(byte);
+        rest = others;
+    }
+    let name = LockName::new(String::from_utf8(bytes).ok()?).ok()?;
+    // One spelling only.
+    (encode(&name) == node).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> LockName {
+        LockName::new(text).unwrap()
+    }
+
+    #[test]
+    fn plain_names_are_themselves() {
+        let paths = Paths::new("/apps/locks");
+        assert_eq!(paths.lock(&name("orders 42:a.b")), "/apps/locks/orders 42:a.b");
+        assert_eq!(Paths::new("").lock(&name("orders")), "/orders");
+        assert_eq!(Paths::new("").root(), "/");
+    }
+
+    #[test]
+    fn every_name_is_one_node_and_comes_back() {
+        let hostile = [
+            "/",
+            "//",
+            "a/b",
+            "..",
+            ".",
+            "...",
+            "%",
+            "%2F",
+            "%2f",
+            "zookeeper",
+            "%7Aookeeper",
+            "\0",
+            "a\r\n",
+            "π",
+            "🦀",
+            "\u{7f}",
+            "\u{ffff}",
+            "%leasehold",
+            "a%",
+            "a%4",
+        ];
+        let mut nodes = std::collections::HashSet::new();
+        for text in hostile {
+            let node = encode(&name(text));
+            assert!(node.bytes().all(|byte| (b' '..0x7f).contains(&byte) && byte != b'/'), "{node}");
+            assert!(!matches!(&*node, "." | ".." | "zookeeper" | OURS), "{node}");
+            assert_eq!(decode(&node), Some(name(text)), "{node}");
+            assert!(nodes.insert(node));
+        }
+        for foreign in ["%2f", "%leasehold", "%", "%4", "%+1", "zookeeper", "..", "é", "%FF"] {
+            assert_eq!(decode(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! [`Registry`]: what this client knows of its own claims, and when each ends.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use leasehold_core::{Busy, ClaimId, FencingToken, LockName, Moment};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
+
+use crate::{bells::Bell, slip::Slip};
+
+/// The node of a claim.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Node {
+    /// Its whole path.
+    pub(crate) path: String,
+    /// The path of its shadow, if it has one.
+    pub(crate) shadow: Option<String>,
+    /// Its place in the queue.
+    pub(crate) number: i32,
+    /// The session that it ends with; 0 when it outlives every session.
+    pub(crate) owner: i64,
+    /// The token that its place gives: the number of the transaction that made the place.
+    pub(crate) base: u64,
+    /// The version of its content as we wrote it last.
+    pub(crate) version: i32,
+    /// Its content as we wrote it last.
+    pub(crate) slip: Slip,
+    /// The token, once it was granted.
+    pub(crate) fence: Option<FencingToken>,
+    /// When it ends, if it is not prolonged.
+    pub(crate) expires: Moment,
+}
+
+impl Node {
+    pub(crate) fn is_granted(&self) -> bool {
+        self.fence.is_some()
+    }
+
+    /// Its name, without the path.
+    pub(crate) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
+/// Where a claim stands, as far as we know.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Place {
+    /// It has no node.
+    Nowhere,
+    /// A request is under way, or was lost: it may have a node.
+    Doubt,
+    /// It has this node.
+    At(Node),
+}
+
+/// What a claim was answered that waits, and the bell that rings when it changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) bell: Arc<Bell>,
+    /// Whether somebody listens to it.
+    pub(crate) is_hung: bool,
+    pub(crate) busy: Busy,
+    pub(crate) at: Moment,
+}
+
+/// One claim.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    pub(crate) lock: LockName,
+    pub(crate) place: Place,
+    pub(crate) heard: Option<Heard>,
+    /// Whether the registry has forgotten it: then it is to be looked up anew.
+    is_forgotten: bool,
+    /// When it is looked after.
+    alarm: Option<Moment>,
+}
+
+/// The right to act for a claim; one at a time has it.
+pub(crate) type Turn = OwnedMutexGuard<Stand>;
+
+/// All claims of one client.
+#[derive(Default, Debug)]
+pub(crate) struct Registry {
+    stands: Mutex<HashMap<ClaimId, Arc<AsyncMutex<Stand>>>>,
+    alarms: Mutex<BTreeSet<(Moment, ClaimId)>>,
+    pub(crate) changed: Notify,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registry {
+    /// Waits for the right to act for a claim.
+    pub(crate) async fn turn(&self, id: ClaimId, lock: &LockName) -> Turn {
+        loop {
+            let stand = {
+                let mut stands = locked(&self.stands);
+                let fresh = || Stand {
+                    lock: lock.clone(),
+                    place: Place::Nowhere,
+                    heard: None,
+                    is_forgotten: false,
+                    alarm: None,
+                };
+                stands.entry(id).or_insert_with(|| Arc::new(AsyncMutex::new(fresh()))).clone()
+            };
+            let turn = stand.lock_owned().await;
+            if !turn.is_forgotten {
+                return turn;
+            }
+        }
+    }
+
+    /// The claim, if it is known.
+    pub(crate) async fn known(&self, id: ClaimId) -> Option<Turn> {
+        let stand = locked(&self.stands).get(&id).cloned()?;
+        let turn = stand.lock_owned().await;
+        (!turn.is_forgotten).then_some(turn)
+    }
+
+    /// There is nothing to be known of it any more.
+    pub(crate) fn forget(&self, id: ClaimId, turn: &mut Turn) {
+        turn.place = Place::Nowhere;
+        turn.heard = None;
+        turn.is_forgotten = true;
+        if let Some(alarm) = turn.alarm.take() {
+            locked(&self.alarms).remove(&(alarm, id));
+        }
+        locked(&self.stands).remove(&id);
+    }
+
+    /// Has the claim looked after at that moment, and not when it was said before.
+    pub(crate) fn schedule(&self, id: ClaimId, turn: &mut Turn, at: Moment) {
+        let mut alarms = locked(&self.alarms);
+        if let Some(before) = turn.alarm.replace(at) {
+            alarms.remove(&(before, id));
+        }
+        alarms.insert((at, id));
+        if alarms.first() == Some(&(at, id)) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The next moment at which somebody is to be looked after.
+    pub(crate) fn next(&self) -> Option<Moment> {
+        locked(&self.alarms).first().map(|(at, _)| *at)
+    }
+
+    /// Those whose moment has come.
+    pub(crate) fn due(&self, now: Moment) -> Vec<ClaimId> {
+        let mut alarms = locked(&self.alarms);
+        let mut due = Vec::new();
+        while let Some((at, id)) = alarms.first().copied().filter(|(at, _)| *at <= now) {
+            alarms.remove(&(at, id));
+            due.push(id);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_has_one_alarm_and_none_when_it_is_forgotten() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (registry, id, lock) =
+                (Registry::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
+            let mut turn = registry.turn(id, &lock).await;
+            for at in [30, 10, 20] {
+                registry.schedule(id, &mut turn, Moment::from_nanos(at));
+            }
+            assert_eq!(registry.due(Moment::from_nanos(19)), []);
+            assert_eq!(registry.next(), Some(Moment::from_nanos(20)));
+            registry.forget(id, &mut turn);
+            assert_eq!(registry.next(), None);
+            drop(turn);
+            assert!(registry.known(id).await.is_none());
+            assert!(locked(&registry.stands).is_empty());
+        });
+    }
+}

@@ -1,0 +1,41 @@
+//! What the tests share: a store on a server of the kit.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::time::Duration;
+
+use leasehold_core::{Env, Error, ErrorKind, Result};
+use leasehold_zookeeper::{Dialect, ZooKeeperOptions, ZooKeeperStore};
+
+pub(crate) fn env() -> Env {
+    Env::system().expect("this machine can start a thread")
+}
+
+/// Options of one word each: `servers=HOST:PORT,…`, `chroot=PATH`, `session=MILLISECONDS`, `login=USER:PASSWORD`, `kazoo`.
+pub(crate) fn options(words: &str) -> Result<ZooKeeperOptions> {
+    let mut options = ZooKeeperOptions::new(Vec::new());
+    // Longer than any case lasts: what is freed earlier is not freed by the end of a session.
+    options.session = Duration::from_secs(60);
+    options.timeout = Duration::from_secs(20);
+    for word in words.split(' ') {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let invalid = || Error::new(ErrorKind::Invalid, format!("`{word}`"));
+        let span = || value.parse().map(Duration::from_millis).map_err(|_| invalid());
+        match key {
+            "servers" => options.servers = value.split(',').map(str::to_string).collect(),
+            "chroot" => options.chroot = value.into(),
+            "session" => options.session = span()?,
+            "timeout" => options.timeout = span()?,
+            "login" => {
+                let (user, password) = value.split_once(':').ok_or_else(invalid)?;
+                (options.user, options.password) = (user.into(), password.into());
+            }
+            "kazoo" => options.dialect = Dialect::Kazoo,
+            _ => return Err(invalid()),
+        }
+    }
+    Ok(options)
+}
+
+pub(crate) async fn open(env: Env, words: String) -> Result<ZooKeeperStore> {
+    ZooKeeperStore::open(options(&words)?, env).await
+}

@@ -1,0 +1,143 @@
+//! The queue itself: containers that go, nodes of old sessions, strangers that do not see us, numbers that begin again.
+
+use std::time::Duration;
+
+use leasehold_core::{ErrorKind, Queueing, Standing, Store};
+use leasehold_testkit::zookeeper::Server;
+use zookeeper_client::{Acls, CreateMode};
+
+use crate::{
+    common,
+    rig::{Naive, claim, eventually, holders, run, store},
+};
+
+fn uuid(id: leasehold_core::ClaimId) -> String {
+    let digits = id.to_string();
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+fn token(standing: &Standing) -> u64 {
+    let Standing::Granted(grant) = standing else { panic!("not granted: {standing:?}") };
+    grant.fence.expect("a token").get()
+}
+
+/// S14. The servers delete the empty node of a lock, and its numbers begin again at 0: tokens do not.
+#[test]
+fn tokens_grow_when_the_parent_was_deleted_and_made_again() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, naive) = (common::env(), Naive::at(&server.address()).await);
+        let store = store(&format!("servers={}", server.address())).await;
+        let number = async |path: &str| {
+            let children = naive.client.list_children(path).await.unwrap();
+            children[0].rsplit('-').next().unwrap().parse::<i64>().unwrap()
+        };
+        let mut last = (0, 0);
+        for _ in 0..3 {
+            let mine = claim(&env, "orders", 30_000);
+            last.0 = token(&store.claim(&mine).await.unwrap());
+            last.1 = number("/orders").await;
+            store.release(&mine).await.unwrap();
+        }
+        // The reaper of empty containers has been by: nobody of us deleted it.
+        eventually(&env, "the empty container goes", || async {
+            naive.client.check_stat("/orders").await.unwrap().is_none()
+        })
+        .await;
+        let mine = claim(&env, "orders", 30_000);
+        assert!(token(&store.claim(&mine).await.unwrap()) > last.0, "a token that grows");
+        assert!(number("/orders").await < last.1, "the control: the number of the node is no token");
+    });
+}
+
+/// CURATOR-604. A node of the claim is still there, of a session that is on its way out. It is not taken for a hold: who
+/// does that holds nothing a moment later.
+#[test]
+fn the_node_of_an_old_session_is_no_hold() {
+    let server = Server::start().unwrap();
+    run(async {
+        let env = common::env();
+        let words = format!("servers={}", server.address());
+        let (mine, rival) = (claim(&env, "orders", 30_000), claim(&env, "orders", 30_000));
+        let (old, store, other) =
+            (Naive::at(&server.address()).await, store(&words).await, store(&words).await);
+        old.make("/orders").await;
+        // As the client of the old session wrote it, before it was cut off.
+        let path = format!("/orders/_c_{}-lock-", uuid(mine.id));
+        let data = b"leasehold/1 asking exclusive queue=no session=10000";
+        let options = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+        old.client.create(&path, data, &options).await.unwrap();
+        let naive = Naive::at(&server.address()).await;
+        let seen = naive.client.list_children("/orders").await.unwrap();
+        let believes = seen[0].contains(&uuid(mine.id));
+        assert!(matches!(store.claim(&mine).await.unwrap(), Standing::Granted(_)));
+        // The old session ends.
+        drop(old);
+        env.sleep(Duration::from_millis(500)).await;
+        assert_eq!(holders(&other, "orders").await, 1, "the hold is of the new session");
+        assert!(matches!(other.claim(&rival).await.unwrap(), Standing::Held(_)));
+        store.release(&mine).await.unwrap();
+
+        // The control: the same, with a client that looks for its name and not for the session.
+        let old = Naive::at(&server.address()).await;
+        old.client.create(&path, data, &options).await.unwrap();
+        let seen = naive.client.list_children("/orders").await.unwrap();
+        assert!(
+            believes && seen.iter().any(|child| child.contains(&uuid(mine.id))),
+            "it believes that it holds"
+        );
+        drop(old);
+        eventually(&env, "the old session ends", || async { holders(&other, "orders").await == 0 }).await;
+        assert!(matches!(other.claim(&rival).await.unwrap(), Standing::Granted(_)), "and so does another");
+    });
+}
+
+/// Layouts that would not see us are refused, and nothing of ours stays.
+#[test]
+fn strangers_that_do_not_see_us_are_refused() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, naive) = (common::env(), Naive::at(&server.address()).await);
+        let store = store(&format!("servers={}", server.address())).await;
+        let options = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+        for (at, stem) in
+            ["0123456789abcdef0123456789abcdef__lock__", "lock-", "_c_x-__WRIT__", "x-72-"].iter().enumerate()
+        {
+            let directory = format!("/orders {at}");
+            naive.make(&directory).await;
+            naive.client.create(&format!("{directory}/{stem}"), b"", &options).await.unwrap();
+            let error = store.claim(&claim(&env, &directory[1..], 30_000)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsafe, "{stem}: {error:?}");
+            assert_eq!(naive.client.list_children(&directory).await.unwrap().len(), 1, "{stem}");
+        }
+    });
+}
+
+/// After 2147483647 the servers go on with -2147483648: who came before is still before.
+#[test]
+fn the_queue_goes_on_over_the_wrap_around() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, naive) = (common::env(), Naive::at(&server.address()).await);
+        let store = store(&format!("servers={}", server.address())).await;
+        naive.make("/orders").await;
+        let mine = claim(&env, "orders", 30_000);
+        let queued = leasehold_core::Claim { queueing: Queueing::Fifo, ..mine };
+        // Our number will be about 0, and one before it is -1: it came first, though a text sorts it so by luck and a
+        // number of 32 bits without a sign does not.
+        let first = format!("/orders/_c_{}-lock-{:010}", uuid(leasehold_core::ClaimId::mint(&env)), -1);
+        let later =
+            format!("/orders/_c_{}-lock-{:010}", uuid(leasehold_core::ClaimId::mint(&env)), i32::MAX - 5);
+        let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
+        for path in [&first, &later] {
+            naive.client.create(path, b"", &options).await.unwrap();
+        }
+        let Standing::Waiting(busy) = store.claim(&queued).await.unwrap() else { panic!("one is before it") };
+        assert_eq!(busy.ahead, Some(1));
+        naive.client.delete(&first, None).await.unwrap();
+        assert!(
+            matches!(store.claim(&queued).await.unwrap(), Standing::Granted(_)),
+            "the other one came after it"
+        );
+    });
+}

@@ -1,0 +1,119 @@
+//! The end of a session under a holder, made by a second one of the same number and password.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use leasehold_core::{LostReason, Status};
+use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
+
+use crate::{
+    common,
+    rig::{SOON, engine, eventually, lock, run, ttl},
+};
+
+/// A request to continue a session: 44 bytes after the length, with a number of a session that is not 0.
+fn continues(request: &[u8]) -> bool {
+    request.len() >= 48 && request[3] >= 44 && request[4..8] == [0; 4] && request[20..28] != [0; 8]
+}
+
+/// Ends the session that this request continues, as a second client that has its password.
+fn end_session(server: &str, request: &[u8]) {
+    let length = 4 + usize::from(request[3]);
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(&request[..length]).unwrap();
+    let mut answer = [0; 8];
+    stream.read_exact(&mut answer).unwrap();
+    // Number 1, operation -11: close the session.
+    stream.write_all(&[0, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf5]).unwrap();
+    // The servers close the connection when it is done.
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+/// S12. The holder is told, at once and for certain, and not by its deadline; the next one enters; what the old holder
+/// does late touches nobody. The flag of a naive holder stays up.
+#[test]
+fn a_session_that_is_ended_under_its_holder_is_noticed_at_once() {
+    let server = Server::start().unwrap();
+    let proxy = Proxy::to(&server.address()).unwrap();
+    run(async {
+        let env = common::env();
+        let one = engine(&format!("servers={} session=60000", proxy.address())).await;
+        let two = engine(&format!("servers={}", server.address())).await;
+        let hold = lock(&one, "orders", &ttl(60_000)).await;
+        let waiting = tokio::spawn({
+            let two = two.clone();
+            async move { lock(&two, "invoices", &ttl(60_000)).await }
+        });
+        waiting.await.unwrap().release().await.unwrap();
+        // The classic: set when the lock is taken, cleared when it is released.
+        let naive_holds = AtomicBool::new(hold.lease().check().is_ok());
+        proxy.take_request_bytes();
+        proxy.reset_all();
+        let mut request = Vec::new();
+        eventually(&env, "the session is continued on a new connection", || {
+            request = proxy.take_request_bytes().into_iter().find(|it| continues(it)).unwrap_or_default();
+            let found = !request.is_empty();
+            async move { found }
+        })
+        .await;
+        // Else the client may take its session back before it is ended.
+        proxy.refuse();
+        end_session(&server.address(), &request);
+        proxy.pass();
+        let lost = env.until(env.now() + SOON, hold.lease().lost()).await.expect("long before the deadline");
+        assert!(
+            lost.certain && matches!(lost.reason, LostReason::SessionEnded | LostReason::Gone),
+            "{lost:?}"
+        );
+        assert!(matches!(hold.lease().status(), Status::Lost(_)));
+        let next = lock(&two, "orders", &ttl(60_000)).await;
+        assert!(naive_holds.load(Ordering::Relaxed), "the control: two believe that they hold");
+        drop(hold);
+        env.sleep(Duration::from_millis(300)).await;
+        next.confirm().await.expect("the late release of the old hold touches nobody");
+        // The client lives on, with another session.
+        lock(&one, "invoices", &ttl(60_000)).await.release().await.unwrap();
+    });
+}
+
+/// The same under a waiter: it takes another place, and is served.
+#[test]
+fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
+    let server = Server::start().unwrap();
+    let proxy = Proxy::to(&server.address()).unwrap();
+    run(async {
+        let env = common::env();
+        let one = engine(&format!("servers={}", server.address())).await;
+        let two = engine(&format!("servers={} session=60000", proxy.address())).await;
+        let hold = lock(&one, "orders", &ttl(60_000)).await;
+        let waiting = tokio::spawn({
+            let two = two.clone();
+            async move { lock(&two, "orders", &ttl(60_000).fair()).await }
+        });
+        eventually(&env, "it waits", || async {
+            one.store().inspect(&crate::rig::name("orders")).await.unwrap().waiters.len() == 1
+        })
+        .await;
+        proxy.take_request_bytes();
+        proxy.reset_all();
+        let mut request = Vec::new();
+        eventually(&env, "the session is continued on a new connection", || {
+            request = proxy.take_request_bytes().into_iter().find(|it| continues(it)).unwrap_or_default();
+            let found = !request.is_empty();
+            async move { found }
+        })
+        .await;
+        // Else the client may take its session back before it is ended.
+        proxy.refuse();
+        end_session(&server.address(), &request);
+        proxy.pass();
+        hold.release().await.unwrap();
+        let next = env.until(env.now() + SOON, waiting).await.expect("it is served").unwrap();
+        assert!(next.lease().check().is_ok());
+    });
+}

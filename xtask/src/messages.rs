@@ -1,0 +1,70 @@
+//! `cargo xtask etcd-messages`: makes the messages of the etcd store of their definition.
+//!
+//! The result is checked in, so that nobody who builds Leasehold needs a compiler of protocol buffers, nor even the crates
+//! that do it here: they are behind a feature of this program, which builds itself again with it.
+
+#[cfg(not(feature = "messages"))]
+use crate::tree;
+
+/// Writes `crates/leasehold-etcd/src/messages.rs`; with `--check`, compares only.
+///
+/// # Errors
+/// What is wrong with the definition, or that the file is not what it should be.
+#[cfg(not(feature = "messages"))]
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let mut words =
+        vec!["run", "--quiet", "--package", "xtask", "--features", "messages", "--", "etcd-messages"];
+    words.extend(args.iter().map(String::as_str));
+    let status = tree::cargo(&words).status();
+    if status.is_ok_and(|status| status.success()) {
+        Ok(())
+    } else {
+        Err("the messages were not made".into())
+    }
+}
+
+#[cfg(feature = "messages")]
+pub(crate) use make::run;
+
+#[cfg(feature = "messages")]
+mod make {
+    use std::{fs, path::Path};
+
+    use crate::tree;
+
+    const DEFINITION: &str = "crates/leasehold-etcd/proto/etcd.proto";
+    const MESSAGES: &str = "crates/leasehold-etcd/src/messages.rs";
+    const HEAD: &str = "//! etcd's messages. Made of `proto/etcd.proto` by `cargo xtask etcd-messages`: change that, not this.\n\
+        #![allow(missing_docs, unreachable_pub, clippy::all, reason = \"generated\")]\n\n";
+
+    /// Writes or compares the file.
+    ///
+    /// # Errors
+    /// What is wrong with the definition, or that the file is not what it should be.
+    pub(crate) fn run(args: &[String]) -> Result<(), String> {
+        let root = tree::root();
+        let made = make(&root)?;
+        let file = root.join(MESSAGES);
+        if args.iter().any(|arg| arg == "--check") {
+            let there = fs::read_to_string(&file).unwrap_or_default();
+            let same = there == made;
+            return same
+                .then_some(())
+                .ok_or_else(|| format!("{MESSAGES} is not what `cargo xtask etcd-messages` makes"));
+        }
+        fs::write(&file, made).map_err(|error| format!("{MESSAGES}: {error}"))
+    }
+
+    fn make(root: &Path) -> Result<String, String> {
+        let definition = root.join(DEFINITION);
+        let folder = definition.parent().unwrap_or(root);
+        let files = protox::compile([&definition], [folder]).map_err(|error| error.to_string())?;
+        let mut config = prost_build::Config::new();
+        config.format(true);
+        let module = prost_build::Module::from_protobuf_package_name("etcdserverpb");
+        let requests = files.file.into_iter().map(|file| (module.clone(), file)).collect();
+        let mut texts = config.generate(requests).map_err(|error| error.to_string())?;
+        let text = texts.remove(&module).ok_or("the definition has no messages")?;
+        Ok(format!("{HEAD}{text}"))
+    }
+}
