@@ -147,6 +147,7 @@ fn the_master_that_sentinel_names_is_looked_at() {
 fn who_may_not_look_is_told_so() {
     let server = start(Server::builder().user(common::LEAST_RIGHTS));
     let words = format!("single={} acl", server.port());
+    server.command(&["ACL", "SETUSER", "locks", "-info"]).unwrap().accepted().unwrap();
     let findings = examine(&words).unwrap();
     assert!(of(&findings, Severity::Red).is_empty(), "{findings:#?}");
     has(&findings, Severity::Amber, "INFO (NOPERM), CONFIG GET (NOPERM)");
