@@ -18,6 +18,7 @@ pub mod name;
 pub mod quorum;
 pub mod sequencer;
 pub mod store;
+pub mod upset;
 
 pub use capability::{Capability, Drift, Fencing, Liveness};
 pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};
@@ -35,3 +36,4 @@ pub use store::{
     BoxFuture, Busy, Contender, Grant, Interest, Member, Release, Renewal, Snapshot, Stance, Standing, Store,
     Vitals, Wake,
 };
+pub use upset::Upsets;

@@ -32,7 +32,7 @@ pub use options::QuorumOptions;
 
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
-    Result, Snapshot, Standing, Store, Vitals, Wake, decide::votes::majority,
+    Result, Snapshot, Standing, Store, Upsets, Vitals, Wake, decide::votes::majority,
 };
 use path::Paths;
 use seat::Seat;
@@ -66,7 +66,7 @@ struct Core {
     introduced: AtomicBool,
     /// How far the members' calendar is ahead of our clock.
     calendar_us: AtomicI64,
-    upsets: watch::Sender<u64>,
+    upsets: Upsets,
     ended: watch::Sender<bool>,
     closed: AtomicBool,
 }
@@ -91,7 +91,7 @@ impl Quorum {
             capability,
             introduced: AtomicBool::new(false),
             calendar_us: AtomicI64::new(i64::try_from(calendar_us).unwrap_or(0)),
-            upsets: watch::Sender::new(0),
+            upsets: Upsets::default(),
             ended: watch::Sender::new(false),
             closed: AtomicBool::new(false),
         });
@@ -180,13 +180,7 @@ impl Store for Quorum {
     }
 
     fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        let mut count = self.core().upsets.subscribe();
-        Box::pin(async move {
-            // The sender lives as long as `self`.
-            if let Ok(count) = count.wait_for(|count| count != seen).await {
-                *seen = *count;
-            }
-        })
+        Box::pin(self.core().upsets.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

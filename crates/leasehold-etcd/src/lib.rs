@@ -24,7 +24,6 @@ mod session;
 mod slot;
 mod store;
 mod txn;
-mod upset;
 mod value;
 mod vitals;
 mod wake;

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, decide::backoff};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets, decide::backoff};
 use prost::Message;
 use tokio::{
     runtime::{Handle, Id},
@@ -25,7 +25,6 @@ use crate::{
     messages::{AuthenticateRequest, AuthenticateResponse},
     options::{Endpoint, EtcdOptions},
     refusal::{Failure, explain, failure},
-    upset::Upsets,
 };
 
 const AUTHENTICATE: Procedure = "/etcdserverpb.Auth/Authenticate";
@@ -268,7 +267,7 @@ impl Members {
         (dialling.failures, dialling.until, dialling.last) = (0, None, None);
         if was_live {
             // Leases may have ended while nobody was there, and a cluster may have been restored from a snapshot.
-            self.upsets.raise(&self.env);
+            self.upsets.raise_sparingly(&self.env);
         }
         link
     }

@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{BoxFuture, ClaimId, Env, Error, ErrorKind, Interest, LockName, Moment, Result, Wake};
+use leasehold_core::{
+    BoxFuture, ClaimId, Env, Error, ErrorKind, Interest, LockName, Moment, Result, Upsets, Wake,
+};
 use tokio::sync::MutexGuard;
 
 use crate::{
@@ -26,7 +28,6 @@ use crate::{
     queue::{Entry, Queue},
     slot::Slot,
     txn::{self, get, range},
-    upset::Upsets,
     wake::Hearing,
 };
 

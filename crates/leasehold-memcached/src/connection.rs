@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, decide::backoff};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets, decide::backoff};
 use tokio::{
     net::TcpStream,
     sync::{Mutex as AsyncMutex, Semaphore, oneshot},
@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     clock::Clock, driver::Link, options::MemcachedOptions, packet::Packet, reply::Reply, safety::judge,
-    server::Server, upset::Upsets,
+    server::Server,
 };
 
 /// So many requests may be under way.
@@ -146,7 +146,7 @@ impl Node {
         let mut current = locked(&self.live);
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.server, server)) {
             *current = None;
-            self.upsets.raise(&self.env);
+            self.upsets.raise_sparingly(&self.env);
         }
     }
 
@@ -214,7 +214,7 @@ impl Node {
                 *locked(&self.live) = Some(live.clone());
                 if self.was_live.swap(true, Ordering::Relaxed) {
                     // It may have come back without its memory.
-                    self.upsets.raise(&self.env);
+                    self.upsets.raise_sparingly(&self.env);
                 }
                 Ok(live)
             }

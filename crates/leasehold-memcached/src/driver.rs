@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use leasehold_core::Env;
+use leasehold_core::{Env, Upsets};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -22,7 +22,6 @@ use tokio::{
 use crate::{
     packet::Packet,
     reply::{Malformed, Parser, Reply, Want},
-    upset::Upsets,
 };
 
 /// Requests that wait to be written; more make their callers wait.
@@ -86,7 +85,7 @@ impl Link {
                 }
             }
             // It may come back without its memory.
-            upsets.raise(&two.env);
+            upsets.raise_sparingly(&two.env);
         });
         Link { orders, state }
     }

@@ -30,7 +30,6 @@ mod safety;
 mod server;
 mod session;
 mod store;
-mod upset;
 mod wake;
 mod write;
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result};
+use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result, Upsets};
 
 use crate::{
     codec::SPAN_END,
@@ -21,7 +21,6 @@ use crate::{
     packet::Packet,
     reply::Reply,
     server::{RUN_DATE, THIRTY_DAYS},
-    upset::Upsets,
 };
 
 /// How often a verb begins anew because others change the lock at the same time.

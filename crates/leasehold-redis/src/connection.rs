@@ -14,14 +14,14 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, decide::backoff};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets, decide::backoff};
 use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime::{Handle, Id},
     sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit, watch},
 };
 
-use crate::{dial::Dial, options::Endpoint, refusal::Refusal, upset::Upsets};
+use crate::{dial::Dial, options::Endpoint, refusal::Refusal};
 
 /// What a server answered to one command.
 pub(crate) type Reply = std::result::Result<Value, Refusal>;
@@ -200,7 +200,7 @@ impl Node {
                 *locked(&lane.live) = Some(live.clone());
                 if lane.was_live.swap(true, Ordering::Relaxed) {
                     // It may have come back without its memory.
-                    self.upsets.raise(&self.env);
+                    self.upsets.raise_sparingly(&self.env);
                 }
                 Ok(live)
             }

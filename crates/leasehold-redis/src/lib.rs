@@ -21,7 +21,6 @@ mod session;
 mod slot;
 mod store;
 mod topology;
-mod upset;
 mod vitals;
 mod wake;
 

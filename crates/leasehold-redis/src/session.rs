@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Moment, Outcome, Result};
+use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Moment, Outcome, Result, Upsets};
 use redis::{Cmd, Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -22,7 +22,6 @@ use crate::{
     reply::number,
     route::Router,
     script::{Script, Scripts},
-    upset::Upsets,
 };
 
 /// More requests in doubt than these are not remembered: their ids are not refused when they come late.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, Interest, Liveness,
-    LockName, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
+    LockName, Release, Renewal, Result, Snapshot, Standing, Store, Upsets, Vitals, Wake,
 };
 
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
     route::Router,
     session::{Session, acknowledged, first, wait_for},
     topology::{Topology, cluster::Cluster, sentinel::Sentinel, single::Single},
-    upset::Upsets,
     vitals,
     wake::{Deaf, Hearing, Topic, Tracked},
 };

@@ -27,7 +27,6 @@ mod sibling;
 mod sights;
 mod slip;
 mod store;
-mod upset;
 mod waiting;
 mod watching;
 

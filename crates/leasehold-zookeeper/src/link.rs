@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use zookeeper_client::{Acls, Client, SessionState, StateWatcher};
 
@@ -19,7 +19,6 @@ use crate::{
     nodelay,
     options::ZooKeeperOptions,
     refusal::{Effect, Refusal, error},
-    upset::Upsets,
 };
 
 /// After how long without an answer a connection is given up for another one, at most.

@@ -136,6 +136,6 @@ pub(super) async fn follow_upsets(core: std::sync::Weak<Core>, member: usize) {
         }
         let Some(core) = core.upgrade() else { return };
         core.look_later(&core.seats[member]);
-        core.upsets.send_modify(|count| *count += 1);
+        core.upsets.raise();
     }
 }

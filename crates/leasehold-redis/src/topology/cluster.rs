@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Upsets};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::Topology;
-use crate::{connection::Node, dial::Dial, options::Endpoint, reply, slot::SLOTS, upset::Upsets};
+use crate::{connection::Node, dial::Dial, options::Endpoint, reply, slot::SLOTS};
 
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 /// The map is not asked for more often than this.
@@ -161,7 +161,7 @@ impl Map {
         };
         if changed {
             tracing::info!("slots of the Cluster have new owners: checking all leases");
-            self.upsets.raise(&self.env);
+            self.upsets.raise_sparingly(&self.env);
         }
     }
 }
@@ -236,7 +236,7 @@ impl Topology for Cluster {
                 *owner = Some(node);
             }
         }
-        self.0.upsets.raise(&self.0.env);
+        self.0.upsets.raise_sparingly(&self.0.env);
         self.0.look_now.notify_one();
     }
 

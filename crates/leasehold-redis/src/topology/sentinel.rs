@@ -14,12 +14,12 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::join_all};
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Upsets};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::Topology;
-use crate::{connection::Node, dial::Dial, options::Endpoint, reply, upset::Upsets};
+use crate::{connection::Node, dial::Dial, options::Endpoint, reply};
 
 /// How long a Sentinel may take to answer, and how often it is asked.
 const SENTINEL_TIMEOUT: Duration = Duration::from_millis(400);
@@ -168,7 +168,7 @@ impl Watch {
         };
         if !first {
             tracing::warn!(master = %node.endpoint(), epoch, "Sentinel has switched the master: checking all leases");
-            self.upsets.raise(&self.env);
+            self.upsets.raise_sparingly(&self.env);
         }
         Ok(node)
     }

@@ -1,0 +1,78 @@
+//! [`Upsets`]: how often holds may have been lost behind everybody's back.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::{Env, Moment};
+
+/// A shared count, and those who wait for it to grow: what a store needs for [`Store::upset`](crate::Store::upset).
+#[derive(Clone, Debug, Default)]
+pub struct Upsets(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    count: watch::Sender<u64>,
+    last: Mutex<Option<Moment>>,
+}
+
+/// A connection that flaps does not make everybody renew all the time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Upsets {
+    /// Counts one.
+    pub fn raise(&self) {
+        self.0.count.send_modify(|count| *count += 1);
+    }
+
+    /// Counts one, unless one was counted just now.
+    pub fn raise_sparingly(&self, env: &Env) {
+        let now = env.now();
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.since(last) < PAUSE) {
+            return;
+        }
+        *last = Some(now);
+        self.raise();
+    }
+
+    /// Completes when the count is not `seen`, and takes it over.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what happens between two calls is answered by the next.
+    pub async fn after(&self, seen: &mut u64) {
+        let mut receiver = self.0.count.subscribe();
+        // The sender lives as long as `self`.
+        if let Ok(count) = receiver.wait_for(|count| count != seen).await {
+            *seen = *count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Virtual;
+
+    #[test]
+    fn one_is_answered_once_and_several_at_a_time_are_one() {
+        let world = Virtual::new(1);
+        let (upsets, env) = (Upsets::default(), world.env());
+        world.block_on(async {
+            let mut seen = 0;
+            upsets.raise_sparingly(&env);
+            upsets.raise_sparingly(&env);
+            upsets.after(&mut seen).await;
+            assert_eq!(seen, 1);
+            let soon = env.now() + Duration::from_secs(1);
+            assert!(env.until(soon, upsets.after(&mut seen)).await.is_none());
+            upsets.raise_sparingly(&env);
+            upsets.raise();
+            upsets.after(&mut seen).await;
+            assert_eq!(seen, 3);
+        });
+    }
+}
