@@ -1,85 +1,25 @@
-//! Where the strangers come from: their packages are installed below the target directory, once.
+//! Where the strangers come from.
 
-use std::{
-    ffi::OsStr,
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use leasehold_testkit::stranger;
 
 use crate::peer::Program;
 
 /// kazoo, in a virtual environment of its own.
 pub(crate) fn kazoo() -> Program {
-    let place = installed("kazoo", "venv/bin/python", |place| {
-        run(place, "python3", &["-m", "venv", "venv"]);
-        let pip = place.join("venv/bin/python");
-        let args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        run(place, &pip, &[&args[..], &["requirements.txt"]].concat());
-    });
+    let place = stranger::python(env!("CARGO_TARGET_TMPDIR"), "kazoo");
     let args = vec!["-B".into(), place.join("peer.py").into()];
     Program { path: place.join("venv/bin/python"), args, role: String::new() }
 }
 
 /// Curator, with what it needs, and a program that uses it.
 pub(crate) fn curator() -> Program {
-    let place = installed("curator", "Peer.class", |place| {
-        run(place, "mvn", &["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]);
-        run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
+    let place = stranger::installed(env!("CARGO_TARGET_TMPDIR"), "curator", "Peer.class", |place| {
+        stranger::run(place, "mvn", &["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]);
+        stranger::run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
     });
     let classes = format!("{}:{}/lib/*", place.display(), place.display());
     let quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=off";
     let args =
         ["-Xms16m", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", quiet, "-cp", &classes, "Peer"];
     Program { path: "java".into(), args: args.map(Into::into).to_vec(), role: String::new() }
-}
-
-/// The directory of a peer, with `proof` in it: made anew when a file of the peer has changed, or when it was not
-/// finished. Other test programs, of this run or another, wait meanwhile.
-fn installed(peer: &str, proof: &str, install: impl FnOnce(&Path)) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop").join(peer);
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
-    fs::create_dir_all(&directory).expect("a directory below the target directory");
-    let lock = File::create(directory.join(format!("{peer}.lock"))).expect("a file to lock");
-    lock.lock().expect("the lock against installing twice");
-    let (place, stamp) = (directory.join(peer), directory.join(format!("{peer}.installed")));
-    let files = files(&source);
-    let wanted: Vec<u8> = files.iter().flat_map(|(_, text)| text.iter().copied()).collect();
-    if place.join(proof).exists() && fs::read(&stamp).is_ok_and(|found| found == wanted) {
-        return place;
-    }
-    // The one may be there without the other.
-    let _ = fs::remove_file(&stamp);
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir(&place).expect("a directory for the peer");
-    for (name, text) in &files {
-        fs::write(place.join(name), text).expect("a copy of the peer's file");
-    }
-    install(&place);
-    fs::write(&stamp, wanted).expect("a note that the peer is installed");
-    place
-}
-
-/// The names and texts of a peer's files, in order.
-fn files(source: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
-    let paths = entries.map(|entry| entry.expect("an entry of a directory").path());
-    let mut files: Vec<(String, Vec<u8>)> = paths
-        .filter(|path| path.is_file())
-        .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, fs::read(&path).expect("a file of the peer"))
-        })
-        .collect();
-    files.sort();
-    files
-}
-
-fn run(place: &Path, program: impl AsRef<OsStr>, args: &[&str]) {
-    let (program, stdin) = (program.as_ref(), Stdio::null());
-    let output = Command::new(program).args(args).current_dir(place).stdin(stdin).output();
-    let shown = format!("{} {}", program.display(), args.join(" "));
-    let output = output.unwrap_or_else(|error| panic!("`{shown}` (cargo xtask test installs it): {error}"));
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "`{shown}` failed ({}):\n{out}{err}", output.status);
 }
