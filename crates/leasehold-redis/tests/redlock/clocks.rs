@@ -97,5 +97,9 @@ fn a_jump_of_one_member_is_repaired() {
         eventually(&env, "it has it again", || async { crew.keys("x") == 3 }).await;
         hold.lease().check().unwrap();
         hold.release().await.unwrap();
+        // The control has one member less from now on, and would be without the lock after one more jump.
+        assert!(Textbook::at(&crew.addresses(), &[0, 1, 2]).lock("control", "one", 10_000));
+        crew.servers[0].jump_clock(20.0).unwrap();
+        assert_eq!(crew.keys("control"), 2, "the control: not repaired");
     });
 }

@@ -67,6 +67,12 @@ impl Crew {
         self.servers.iter().filter(has).count()
     }
 
+    /// Whether somebody waits for this lock at a member.
+    pub(crate) async fn waits(&self, at: usize, text: &str) -> bool {
+        let shown = self.member(at).inspect(&leasehold_core::LockName::new(text).unwrap()).await;
+        !shown.unwrap().waiters.is_empty()
+    }
+
     /// How often each server was asked to run a script since its counters were reset.
     pub(crate) fn calls(&self) -> Vec<u64> {
         self.servers.iter().map(|server| server.calls("evalsha")).collect()

@@ -74,5 +74,10 @@ fn a_hung_majority_is_a_clear_error_and_leaves_nothing() {
         eventually(&env, "nothing is left locked", || async { crew.keys("x") == 0 }).await;
         let other = crew.engine();
         lock(&other, "x", &ttl(30_000)).await.release().await.unwrap();
+        eventually(&env, "the last release", || async { crew.keys("x") == 0 }).await;
+        // The control gives up as well, and leaves what it got for its whole time to live.
+        let mut control = crate::textbook::Textbook::at(&crew.addresses(), &[3, 4]);
+        assert!(!control.lock("x", "one", 30_000), "two of five");
+        assert_eq!(crew.keys("x"), 2, "the control: left locked");
     });
 }

@@ -75,7 +75,11 @@ fn a_member_that_comes_back_empty_does_not_help_a_second_holder() {
         let votes: Vec<bool> = members.iter().map(|member| member.votes).collect();
         assert_eq!(votes, [true, false, false], "{members:?}");
     });
-    // The control, on servers of its own: both hold, and both believe it.
+    textbook_grants_twice();
+}
+
+/// The control, on servers of its own: both hold, and both believe it.
+fn textbook_grants_twice() {
     run(async {
         let crew = Crew::start(3, LONGEST).await;
         let mut first = Textbook::at(&crew.addresses(), &[0, 1]);
@@ -216,6 +220,7 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
         let counter = counter.lock().unwrap();
         assert_eq!(counter.value, counter.acknowledged, "no increment that was acknowledged is lost");
     });
+    textbook_grants_twice();
 }
 
 async fn eventually_in(env: &leasehold_core::Env, within: Duration, mut is_so: impl FnMut() -> bool) {

@@ -106,11 +106,20 @@ fn split_votes_end_and_the_rest_is_won_when_the_rival_goes() {
         let (terms, name) = (ttl(30_000), name("x"));
         let waiting = engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(SOON), None);
         let freed = async {
-            env.sleep(Duration::from_millis(100)).await;
+            eventually(&env, "it waits at the rival's member", || crew.waits(1, "x")).await;
             crew.servers[1].command(&["DEL", "x"]).unwrap();
         };
         let (won, ()) = tokio::join!(waiting, freed);
         assert!(won.unwrap().is_some());
+    });
+    // The control does not give back what it got, and is kept out by it when it tries again.
+    run(async {
+        let crew = Crew::start(3, LONGEST).await;
+        crew.servers[1].command(&["SET", "x", "rival", "PX", "60000"]).unwrap();
+        let mut control = crate::textbook::Textbook::at(&crew.addresses(), &[0, 1]);
+        assert!(!control.lock("x", "one", 30_000), "one for and one against");
+        crew.servers[1].command(&["DEL", "x"]).unwrap();
+        assert!(!control.lock("x", "one", 30_000), "the control: kept out by its own key");
     });
 }
 
@@ -124,7 +133,7 @@ fn a_waiter_is_woken_by_the_members() {
         let (terms, name) = (ttl(60_000), name("x"));
         let waiting = two.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None);
         let released = async {
-            env.sleep(Duration::from_millis(300)).await;
+            eventually(&env, "it waits at a member", || crew.waits(0, "x")).await;
             hold.release().await.unwrap();
         };
         // Without a wake-up it would ask again after twenty seconds.
