@@ -43,7 +43,7 @@ impl Stage {
     /// tests were started by something that ignores some, as `nohup` and shells in the background do: commands would
     /// inherit it.
     pub(crate) fn leasehold(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("env");
+        let mut command = Command::new("/usr/bin/env");
         command.args(["--default-signal=HUP,INT,QUIT,TERM", env!("CARGO_BIN_EXE_leasehold")]);
         command.args(arguments).env("LEASEHOLD_STORE", self.store()).env("HOME", self.directory.path());
         for name in ["XDG_STATE_HOME", "LEASEHOLD_LOG", "LEASEHOLD_NAME", "LEASEHOLD_FENCING_TOKEN"] {
