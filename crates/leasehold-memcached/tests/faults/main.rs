@@ -11,6 +11,7 @@ mod common;
 mod forgets;
 mod lost;
 mod memory;
+mod naive;
 mod names;
 mod rig;
 mod round_trips;
