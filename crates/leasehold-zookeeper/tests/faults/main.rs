@@ -12,6 +12,8 @@ mod common;
 mod access;
 mod ensemble;
 mod lost;
+mod naive;
+mod names;
 mod process;
 mod queue;
 mod rig;
