@@ -12,6 +12,7 @@ mod commit;
 mod errors;
 mod leases;
 mod lost;
+mod naive;
 mod names;
 mod quorum;
 mod races;
