@@ -9,6 +9,7 @@
 mod common;
 
 mod commit;
+mod doctor;
 mod errors;
 mod leases;
 mod lost;

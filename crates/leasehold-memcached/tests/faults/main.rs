@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod doctor;
 mod forgets;
 mod lost;
 mod memory;

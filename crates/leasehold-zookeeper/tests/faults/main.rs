@@ -10,6 +10,7 @@
 mod common;
 
 mod access;
+mod doctor;
 mod ensemble;
 mod lost;
 mod naive;

@@ -61,9 +61,12 @@ fn hostile_names_are_locks_of_their_own_and_stay_under_the_chroot() {
         (listed.sort(), wanted.sort());
         assert_eq!(listed, wanted);
         two.vitals().await.unwrap();
-        // Nothing but our own record is beside the locks, none is within another, and none is outside.
-        assert_eq!(naive.children("/apps/locks").await.len(), hostile().len() + 1);
+        // Nothing is beside the locks, none is within another, and nothing but our own record is outside.
+        assert_eq!(naive.children("/apps/locks").await.len(), hostile().len());
         assert_eq!(naive.children("/apps").await, ["locks"]);
+        let mut root = naive.children("/").await;
+        root.sort();
+        assert_eq!(root, ["%leasehold", "apps", "zookeeper"]);
         for mine in &claims {
             assert_eq!(one.release(mine).await.unwrap(), Release::Released);
             assert_eq!(holders(&two, mine.name.as_str()).await, 0);
