@@ -4,12 +4,12 @@ use std::{process::Stdio, time::Duration};
 
 use leasehold_core::{ErrorKind, Outcome, Store};
 use leasehold_etcd::{EtcdOptions, EtcdStore};
-use leasehold_testkit::{etcd::Member, process::Process};
+use leasehold_testkit::{etcd::Member, process::Process, wait};
 
 use crate::{
     common,
     naive::{self, Login, etcdctl},
-    rig::{at, claim, eventually, keys, run, store, store_with, take},
+    rig::{SOON, at, claim, eventually, keys, run, store, store_with, take},
 };
 
 #[test]
@@ -38,8 +38,8 @@ fn a_wrong_password_is_refused_and_not_shown() {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     });
     let naive = naive.unwrap();
-    let line = std::fs::read_to_string(format!("/proc/{}/cmdline", naive.id())).unwrap();
-    assert!(line.contains("locks:pw"), "the control: {line}");
+    let line = || std::fs::read_to_string(format!("/proc/{}/cmdline", naive.id())).unwrap_or_default();
+    assert!(wait::until(SOON, || line().contains("locks:pw")), "the control: everybody reads it");
 }
 
 /// Of a role that may not write there, with the ranges to grant in the hint; a token that the cluster has forgotten is

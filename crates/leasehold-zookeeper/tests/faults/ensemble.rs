@@ -72,9 +72,7 @@ fn without_a_majority_verbs_fail_in_time_and_nothing_hangs() {
         let late = Duration::from_secs(10);
         let begin = env.now();
         let states = naive.client.state_watcher();
-        let naive = Pending::on(async move {
-            let _ = naive.enqueue("/naive").await;
-        });
+        let naive = Pending::on(async move { naive.insist("/naive").await });
         let mine = claim(&env, "invoices", 6_000);
         let error = raw.claim(&mine).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{error:?}");
@@ -83,7 +81,7 @@ fn without_a_majority_verbs_fail_in_time_and_nothing_hangs() {
         assert!(raw.inspect(&mine.name).await.is_err() && raw.vitals().await.is_err());
         let lost = env.until(hold.lease().deadline() + late, hold.lease().lost()).await;
         assert!(lost.is_some() && hold.lease().check().is_err(), "by its own clock");
-        assert!(naive.hangs(), "the control: it is not told that nobody answers");
+        assert!(naive.hangs(), "the control: it asks for ever, and is not told to stop");
         assert!(!states.peek_state().is_terminated(), "the control: nor that it may hold nothing");
         stopped.iter().for_each(|member| member.resume().unwrap());
         eventually(&env, "the ensemble serves again", || async {

@@ -37,6 +37,13 @@ impl Naive {
         made.map(|(_, number)| number.into_i64())
     }
 
+    /// Stands in a queue as soon as that can be done.
+    pub(crate) async fn insist(&self, directory: &str) {
+        while self.enqueue(directory).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Whether a node of this number is the first of its queue: of all that end in digits, by the digits.
     pub(crate) async fn is_first(&self, directory: &str, number: i64) -> bool {
         self.smallest(directory).await == Some(number)
@@ -56,12 +63,6 @@ impl Naive {
 
     pub(crate) async fn children(&self, directory: &str) -> Vec<String> {
         self.client.list_children(directory).await.expect("a server that answers")
-    }
-
-    /// Ends the session of another client, as somebody who has its number and its password.
-    pub(crate) async fn end_session(address: &str, other: &Naive) {
-        let connector = Client::connector().with_session(other.client.session().clone());
-        drop(connector.connect(address).await.expect("a session that is taken over"));
     }
 }
 

@@ -96,7 +96,9 @@ fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
             let two = two.clone();
             async move { lock(&two, "orders", &ttl(60_000).fair()).await }
         });
-        let (holder, naive) = (Naive::at(&server.address()).await, Naive::at(&server.address()).await);
+        let way = Proxy::to(&server.address()).unwrap();
+        let holder = Naive::at(&server.address()).await;
+        let naive = Naive::with(&way.address(), Duration::from_secs(2)).await;
         holder.make("/naive").await;
         holder.enqueue("/naive").await.unwrap();
         let number = naive.enqueue("/naive").await.unwrap();
@@ -121,10 +123,11 @@ fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
         let next = env.until(env.now() + SOON, waiting).await.expect("it is served").unwrap();
         assert!(next.lease().check().is_ok());
         // The naive one waits until its number is the first, and its number is not there any more.
-        Naive::end_session(&server.address(), &naive).await;
+        way.blackhole();
         drop(holder);
         let other = Naive::at(&server.address()).await;
         eventually(&env, "both have gone", || async { other.children("/naive").await.is_empty() }).await;
+        way.pass();
         assert!(!other.is_first("/naive", number).await, "the control: a free lock, and it waits for ever");
     });
 }
