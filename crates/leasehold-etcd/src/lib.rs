@@ -7,6 +7,7 @@
 
 mod claim;
 mod commit;
+mod doctor;
 mod keys;
 mod leases;
 mod link;

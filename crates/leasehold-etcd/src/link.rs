@@ -101,6 +101,17 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 pub(crate) type Token = Option<MetadataValue<Ascii>>;
 
 impl Link {
+    /// One request and its answer, also from a member that knows no leader, and without a login.
+    pub(crate) async fn lenient<Q, R>(&self, procedure: Procedure, message: Q) -> Result<R, Status>
+    where
+        Q: Message + 'static,
+        R: Message + Default + 'static,
+    {
+        let mut grpc = self.grpc().await?;
+        let path = PathAndQuery::from_static(procedure);
+        Ok(grpc.unary(Request::new(message), path, ProstCodec::default()).await?.into_inner())
+    }
+
     /// One request and its answer.
     pub(crate) async fn unary<Q, R>(
         &self,

@@ -49,7 +49,7 @@ impl EtcdStore {
     pub async fn open(options: EtcdOptions, env: Env) -> Result<Self> {
         let store = EtcdStore::new(options, env)?;
         let session = store.session.clone();
-        let checked = store.session.carry(async move { vitals::check(&session).await }).await;
+        let checked = store.session.carry(async move { vitals::vitals(&session).await }).await;
         checked.map_err(|error| store.named(error, "connect"))?;
         Ok(store)
     }
@@ -67,6 +67,10 @@ impl EtcdStore {
         let (session, theirs) = (self.session.clone(), claim.clone());
         let done = self.session.carry(async move { commit::commit(&session, &theirs, writes).await }).await;
         self.explain(done, "commit", &claim.name)
+    }
+
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     fn named(&self, error: Error, verb: &'static str) -> Error {

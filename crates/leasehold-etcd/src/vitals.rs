@@ -10,12 +10,16 @@ use crate::{
     session::Session,
 };
 
-const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
+pub(crate) const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
 
 /// The cluster is one server, whichever member is asked; it has no clock that can be read.
+///
+/// # Errors
+/// [`ErrorKind::Unsafe`] when the member is too old to compare ranges, and would answer such a question wrongly.
 pub(crate) async fn vitals(session: &Arc<Session>) -> Result<Vitals> {
     session.refuse_closed()?;
-    let status = status(session).await?;
+    let status: StatusResponse = session.members.call(STATUS, StatusRequest {}).await?;
+    refuse_old(&status.version)?;
     let cluster = status.header.unwrap_or_default().cluster_id;
     Ok(Vitals {
         server: format!("{cluster:016x}").into(),
@@ -25,22 +29,15 @@ pub(crate) async fn vitals(session: &Arc<Session>) -> Result<Vitals> {
     })
 }
 
-async fn status(session: &Session) -> Result<StatusResponse> {
-    Ok(session.members.call(STATUS, StatusRequest {}).await?)
-}
-
-/// # Errors
-/// [`ErrorKind::Unsafe`] when the member is too old to compare ranges, and would answer such a question wrongly.
-pub(crate) async fn check(session: &Session) -> Result<()> {
-    let version = status(session).await?.version;
-    if knows_ranges(&version) {
+fn refuse_old(version: &str) -> Result<()> {
+    if knows_ranges(version) {
         return Ok(());
     }
     let message = format!("etcd {} cannot compare ranges of keys", version.escape_debug());
     Err(Error::new(ErrorKind::Unsafe, message).hint("etcd 3.4 or later is needed"))
 }
 
-fn knows_ranges(version: &str) -> bool {
+pub(crate) fn knows_ranges(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
     let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
     major > Some(3) || (major == Some(3) && minor >= Some(4))

@@ -136,6 +136,17 @@ impl Node {
         Ok(server)
     }
 
+    /// What it says of itself, on a connection of its own: also of a server that is refused. Nothing is written.
+    pub(crate) async fn survey(&self, limit: Duration) -> Result<Vec<Reply>> {
+        let looking = async {
+            // What becomes of this connection is no news of locks.
+            let link = Link::over(self.dial().await?, &self.env, &Upsets::default());
+            link.call(Packet::new().stats().settings()).await.ok_or_else(unsaid)
+        };
+        let looked = self.env.until(self.env.now() + limit, looking).await;
+        looked.unwrap_or_else(|| Err(timed_out("answer", limit)))
+    }
+
     /// How much less than it says a hold lasts that the server showed when its time was `second`.
     pub(crate) fn lag(&self, second: u64, heard: &Heard) -> Duration {
         self.clock.lag(&heard.server.name, second, heard.sent, heard.received)
@@ -235,8 +246,7 @@ impl Node {
         let link = Link::over(self.dial().await?, &self.env, &self.upsets);
         let asked = self.env.now();
         // A mark may have been written, and nothing of a lock.
-        let lost = || Error::new(ErrorKind::Unreachable, "the server does not say what it is");
-        let replies = link.call(Server::question(&self.env)).await.ok_or_else(lost)?;
+        let replies = link.call(Server::question(&self.env)).await.ok_or_else(unsaid)?;
         let server = Server::read(replies, asked, &self.options)?;
         judge(&server, &self.options, &self.warned)?;
         Ok(Live { link: Arc::new(link), server: Arc::new(server) })
@@ -246,6 +256,10 @@ impl Node {
 fn timed_out(what: &str, limit: Duration) -> Error {
     Error::new(ErrorKind::TimedOut, format!("no {what} within {limit:?}"))
         .hint("is the server overloaded, paused, or cut off?")
+}
+
+fn unsaid() -> Error {
+    Error::new(ErrorKind::Unreachable, "the server does not say what it is")
 }
 
 fn broken() -> Error {

@@ -1,90 +1,46 @@
-//! What an operator should know of the server before locks rely on it.
+//! What an operator should know of the server: facts are gathered here, and judged in [`judge`].
 
-use leasehold_core::{ErrorKind, Finding, Result, Store};
+mod facts;
+mod judge;
 
-use crate::{MemcachedStore, server::Server};
+use leasehold_core::{Finding, Result, Store};
+
+use self::facts::{Facts, Look};
+use crate::{MemcachedStore, reply::Reply, server::Stats};
 
 impl MemcachedStore {
     /// Looks at how the server was started and what it has forgotten, and says what matters for locks, the worst first.
-    /// Nothing of a lock is written.
+    /// Nothing is written. A server on which no lock is taken is looked at as well.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`] and the like when the server does not answer, [`ErrorKind::Rejected`] when it lets
-    /// nobody in.
+    /// [`ErrorKind::Unreachable`](leasehold_core::ErrorKind) and the like when the server does not answer,
+    /// [`ErrorKind::Rejected`](leasehold_core::ErrorKind) when it lets nobody in.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn examine(&self) -> Result<Vec<Finding>> {
-        let (node, session) = (self.address(), self.session());
-        let looked = match session.refuse_closed() {
-            Ok(()) => session.node.ask(session.options.timeout).await,
-            Err(error) => Err(error),
-        };
-        let mut findings = match looked {
-            Ok(server) => judge(&node, &server),
-            Err(error) if error.kind() == ErrorKind::Unsafe => vec![Finding::red(
-                node,
-                error.to_string(),
-                "no lock can be kept in it, and it is refused",
-                error.hint_text().unwrap_or_default(),
-            )],
-            Err(error) => return Err(error.verb("doctor").store(self.url())),
-        };
+        let looked = self.look().await.map_err(|error| error.verb("doctor").store(self.url()))?;
+        let mut findings = judge::judge(&looked);
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)
     }
-}
 
-fn judge(node: &str, server: &Server) -> Vec<Finding> {
-    vec![version(node, server), eviction(node, server), flushes(node, server), restart(node)]
-}
-
-fn version(node: &str, server: &Server) -> Finding {
-    let what = format!("memcached {}", server.version);
-    if server.compares {
-        return Finding::green(node, what, "it compares before it deletes and prolongs");
-    }
-    Finding::amber(
-        node,
-        what,
-        "before 1.6.13 it cannot compare before it deletes: a release and a renewal need memory",
-        "upgrade to 1.6.13 or later",
-    )
-}
-
-fn eviction(node: &str, server: &Server) -> Finding {
-    if !server.evicts {
-        return Finding::green(node, "it evicts nothing (-M)", "a lock stays until it ends");
-    }
-    let what = match server.forgotten.0 {
-        0 => "it may evict locks when its memory is full".to_string(),
-        count => format!("it evicts when its memory is full, and has evicted {count} items since it started"),
-    };
-    Finding::red(
-        node,
-        what,
-        "a lock that is evicted lets a second holder in while the first is at work",
-        "start it with -M, or give locks a server of their own",
-    )
-}
-
-fn flushes(node: &str, server: &Server) -> Finding {
-    match server.forgotten.1 {
-        0 => Finding::green(node, "it was never emptied since it started", "flush_all ends every lock"),
-        count => Finding::amber(
-            node,
-            format!("it was emptied {count} times since it started (flush_all)"),
-            "every lock that was held then was lost",
-            "start it with -F, or give locks a server of their own",
-        ),
+    async fn look(&self) -> Result<Facts> {
+        let session = self.session();
+        session.refuse_closed()?;
+        let options = &session.options;
+        let mut replies = session.node.survey(options.timeout).await?.into_iter();
+        let mut next = || look_at(replies.next());
+        Ok(Facts {
+            node: self.address(),
+            stats: next()?,
+            settings: next()?,
+            wall_us: session.env.wall_us(),
+            text_only: options.text_only,
+        })
     }
 }
 
-fn restart(node: &str) -> Finding {
-    Finding::amber(
-        node,
-        "it keeps nothing on disk: a restart forgets every lock",
-        "after a restart, a second holder gets in while the first is at work",
-        "let the resource check fencing tokens, or keep locks in another store",
-    )
+fn look_at(reply: Option<Reply>) -> Result<Look> {
+    Ok(Look(Stats::of(reply)?.into_fields()))
 }

@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// From here on compare-and-delete works (memcached#844).
-const COMPARE_AND_DELETE: (u32, u32, u32) = (1, 6, 13);
+pub(crate) const COMPARE_AND_DELETE: (u32, u32, u32) = (1, 6, 13);
 /// The first with meta commands.
-const OLDEST: (u32, u32, u32) = (1, 6, 0);
+pub(crate) const OLDEST: (u32, u32, u32) = (1, 6, 0);
 /// A document may have a name and a note, each of them escaped.
-const ITEM_MIN: usize = 32 << 10;
+pub(crate) const ITEM_MIN: usize = 32 << 10;
 /// The most that a document may need.
-const DOCUMENT_MAX: usize = 256 << 10;
+pub(crate) const DOCUMENT_MAX: usize = 256 << 10;
 /// The date of the item that names the run: the last that a server takes. What is left until then tells its time.
 pub(crate) const RUN_DATE: u64 = 0x7fff_ffff;
 /// A time to live above this is a date.
@@ -128,10 +128,10 @@ fn unsafe_because(what: &str) -> Error {
 }
 
 /// One answer to `stats`.
-struct Stats(HashMap<String, String>);
+pub(crate) struct Stats(HashMap<String, String>);
 
 impl Stats {
-    fn of(reply: Option<Reply>) -> Result<Stats> {
+    pub(crate) fn of(reply: Option<Reply>) -> Result<Stats> {
         match reply {
             Some(Reply::Stats(stats)) => Ok(Stats(stats.into_iter().collect())),
             Some(Reply::Refused(why)) => {
@@ -140,6 +140,11 @@ impl Stats {
             }
             _ => Err(Error::new(ErrorKind::Corrupt, "the server does not say what it is")),
         }
+    }
+
+    /// What it says, by its names.
+    pub(crate) fn into_fields(self) -> HashMap<String, String> {
+        self.0
     }
 
     fn text(&self, name: &str) -> Result<&str> {
@@ -158,7 +163,7 @@ pub(crate) fn second(reply: Option<Reply>) -> Result<u64> {
     Stats::of(reply)?.number("time")
 }
 
-fn numbers(version: &str) -> (u32, u32, u32) {
+pub(crate) fn numbers(version: &str) -> (u32, u32, u32) {
     let mut numbers = version.split(['.', '-', '_', ' ']).map(|part| part.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     (next(), next(), next())

@@ -51,6 +51,9 @@ impl SqliteStore {
         SqliteStore::open_with(path, env, SqliteOptions::default())
     }
 
+    /// What every store of this kind can do, known before one is opened.
+    pub const CAPABILITY: Capability = CAPABILITY;
+
     /// Opens the database with other options.
     ///
     /// # Errors

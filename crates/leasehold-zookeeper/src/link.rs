@@ -12,7 +12,7 @@ use std::{
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
-use zookeeper_client::{Acls, Client, SessionState, StateWatcher};
+use zookeeper_client::{Acl, Acls, Client, SessionState, StateWatcher};
 
 use crate::{
     bells::Bells,
@@ -37,7 +37,7 @@ pub(crate) struct Live {
 /// The session of a client.
 #[derive(Debug)]
 pub(crate) struct Link {
-    options: ZooKeeperOptions,
+    pub(crate) options: ZooKeeperOptions,
     env: Env,
     pub(crate) upsets: Upsets,
     pub(crate) bells: Arc<Bells>,
@@ -69,6 +69,13 @@ impl Link {
     /// Who may do what with the nodes that we make.
     pub(crate) fn acls(&self) -> Acls<'static> {
         if self.options.user.is_empty() { Acls::anyone_all() } else { Acls::creator_all() }
+    }
+
+    /// The same, and everybody may read.
+    pub(crate) fn acls_to_read(&self) -> Vec<Acl> {
+        let mut acls = self.acls().to_vec();
+        acls.extend_from_slice(&Acls::anyone_read());
+        acls
     }
 
     fn current(&self) -> Option<Arc<Live>> {

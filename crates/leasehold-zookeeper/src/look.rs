@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 use leasehold_core::{Contender, Error, ErrorKind, FencingToken, LockName, Result, Snapshot, Stance, Vitals};
-use zookeeper_client::{CreateMode, MultiReadResult};
+use zookeeper_client::{Acls, CreateMode, MultiReadResult};
 
 use crate::{
     fence,
@@ -156,31 +156,38 @@ async fn force(shared: &Shared, live: &Live, name: &LockName) -> Result<Vec<Cont
     Ok(evicted)
 }
 
-/// Which store this is: a number that the first client ever wrote, for all of them.
+/// Which store this is: a number that the first client ever wrote, for all of them, under whatever chroot.
 pub(crate) async fn vitals(shared: &Shared) -> Result<Vitals> {
     shared.link.refuse_closed()?;
     let live = shared.link.ready().await?;
-    let server = identity(shared, &live).await.map_err(Refusal::into_error)?;
+    let [ensemble, chroot] = shared.paths.identities();
+    let server = match identity(shared, &live, &ensemble).await.map_err(Refusal::into_error) {
+        // Who may not look there, nor make it, sees the same wherever its locks are.
+        Err(error) if error.kind() == ErrorKind::Rejected => identity(shared, &live, &chroot).await,
+        other => other.map_err(Refusal::from),
+    };
     Ok(Vitals {
-        server: server.into(),
+        server: server.map_err(Refusal::into_error)?.into(),
         lineage: None,
         remembers_for: std::time::Duration::MAX,
         wall_us: shared.env.wall_us(),
     })
 }
 
-async fn identity(shared: &Shared, live: &Live) -> Result<String, Refusal> {
-    let path = shared.paths.identity();
+async fn identity(shared: &Shared, live: &Live, path: &str) -> Result<String, Refusal> {
     for _ in 0..3 {
-        match shared.link.ask(Effect::Reads, live.client.get_data(&path)).await {
+        match shared.link.ask(Effect::Reads, live.client.get_data(path)).await {
             Ok((data, _)) => return Ok(String::from_utf8_lossy(&data).into_owned()),
             Err(Refusal::NoNode) => {}
             Err(other) => return Err(other),
         }
-        shared.make(live, path.rsplit_once('/').map_or("/", |(above, _)| above)).await?;
+        // Others may not change it, but everybody may read it: who is asked about is the same for all.
+        let acls = shared.link.acls_to_read();
+        let stays = CreateMode::Persistent.with_acls(Acls::new(&acls));
+        let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
+        shared.link.ask(Effect::Writes, live.client.mkdir(above, &stays)).await?;
         let number = format!("zookeeper {:032x}", shared.env.random());
-        let stays = CreateMode::Persistent.with_acls(shared.link.acls());
-        match shared.link.ask(Effect::Writes, live.client.create(&path, number.as_bytes(), &stays)).await {
+        match shared.link.ask(Effect::Writes, live.client.create(path, number.as_bytes(), &stays)).await {
             Ok(_) | Err(Refusal::NodeExists) => {}
             Err(other) => return Err(other),
         }

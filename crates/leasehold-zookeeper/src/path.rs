@@ -27,9 +27,10 @@ impl Paths {
         format!("{}/{}", self.base, encode(name))
     }
 
-    /// The node whose content names this store.
-    pub(crate) fn identity(&self) -> String {
-        format!("{}/{OURS}/identity", self.base)
+    /// The nodes whose content names this store: of the ensemble, which all chroots share, and of the chroot, for users
+    /// who may not look outside of it.
+    pub(crate) fn identities(&self) -> [String; 2] {
+        ["", &self.base].map(|base| format!("{base}/{OURS}/identity"))
     }
 }
 
@@ -86,6 +87,8 @@ mod tests {
         assert_eq!(paths.lock(&name("orders 42:a.b")), "/apps/locks/orders 42:a.b");
         assert_eq!(Paths::new("").lock(&name("orders")), "/orders");
         assert_eq!(Paths::new("").root(), "/");
+        let [ensemble, chroot] = paths.identities();
+        assert_eq!((&*ensemble, &*chroot), ("/%leasehold/identity", "/apps/locks/%leasehold/identity"));
     }
 
     #[test]

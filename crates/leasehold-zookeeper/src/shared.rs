@@ -30,20 +30,26 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Connects.
-    pub(crate) async fn open(options: &ZooKeeperOptions, env: Env) -> Result<Shared> {
+    /// Does not connect: what it can do is what it will ask the servers for.
+    pub(crate) fn new(options: &ZooKeeperOptions, env: Env) -> Result<Shared> {
         options.check()?;
-        let link = Link::new(options.clone(), env.clone());
-        let lasts = link.ready().await?.lasts;
         Ok(Shared {
-            link,
+            link: Link::new(options.clone(), env.clone()),
             paths: Paths::new(&options.chroot),
             dialect: options.dialect,
             registry: Arc::default(),
             sights: Sights::default(),
-            capability: capability::of(options.dialect, lasts),
+            capability: capability::of(options.dialect, options.session),
             env,
         })
+    }
+
+    /// Connects, and can do what the servers agreed to.
+    pub(crate) async fn open(options: &ZooKeeperOptions, env: Env) -> Result<Shared> {
+        let mut shared = Shared::new(options, env)?;
+        let lasts = shared.link.ready().await?.lasts;
+        shared.capability = capability::of(options.dialect, lasts);
+        Ok(shared)
     }
 
     /// When a hold that was asked for at `sent` ends: not before its holder's own deadline, and in time for others.

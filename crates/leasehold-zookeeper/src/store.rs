@@ -19,7 +19,18 @@ pub struct ZooKeeperStore {
 }
 
 impl ZooKeeperStore {
-    /// Connects, because how long locks may last is agreed on with the servers.
+    /// A client of this ensemble. No I/O: the first verb connects. Where the servers make shorter sessions than
+    /// [`ZooKeeperOptions::session`], they grant shorter leases than they are asked for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense.
+    pub fn new(options: ZooKeeperOptions, env: Env) -> Result<Self> {
+        let shared = Shared::new(&options, env.clone());
+        let shared = shared.map_err(|error| error.verb("connect").store(&*options.url))?;
+        Ok(ZooKeeperStore::over(shared, options, &env))
+    }
+
+    /// Connects, because how long locks may last is agreed on with the servers: [`Capability::ttl_max`] says it.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense, `Unreachable` when no member
@@ -29,9 +40,14 @@ impl ZooKeeperStore {
     /// Cancel safe: a session that is made too late is closed at once.
     pub async fn open(options: ZooKeeperOptions, env: Env) -> Result<Self> {
         let opened = Shared::open(&options, env.clone()).await;
-        let shared = Arc::new(opened.map_err(|error| error.verb("connect").store(&*options.url))?);
+        let shared = opened.map_err(|error| error.verb("connect").store(&*options.url))?;
+        Ok(ZooKeeperStore::over(shared, options, &env))
+    }
+
+    fn over(shared: Shared, options: ZooKeeperOptions, env: &Env) -> Self {
+        let shared = Arc::new(shared);
         env.spawn(janitor::run(Arc::downgrade(&shared), shared.registry.clone(), env.clone()));
-        Ok(ZooKeeperStore { shared, url: options.url })
+        ZooKeeperStore { shared, url: options.url }
     }
 
     async fn watch_now(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {

@@ -4,16 +4,17 @@ use leasehold_core::{Env, Finding, Result};
 
 use crate::{
     StoreUrl,
-    url::{Place, open, open_quorum},
+    url::{Place, open_quorum},
 };
 
 /// Looks at a store's configuration and state and says what matters for locks, the worst first. Nothing is written,
 /// but for the marker by which a member of a quorum is kept account of.
 ///
 /// For Redis, every master is looked at; what the user may not look at is a finding. For Memcached, the server is asked
-/// how it was started and what it has forgotten. Of stores that vote each is looked at, and then all together: who has a
-/// vote, and whose clock is off. In memory and in SQLite there is
-/// nothing to be configured, which is one green finding, without I/O.
+/// how it was started and what it has forgotten. For ZooKeeper and etcd, every member that is named is asked, and one of
+/// them for the whole: how many may fail, who is let in, what is near its limit. Of stores that vote each is looked at, and
+/// then all together: who has a vote, and whose clock is off. In memory and in SQLite there is nothing to be configured,
+/// which is one green finding, without I/O.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`](crate::ErrorKind) and the like when the servers do not answer,
@@ -48,8 +49,27 @@ pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
             let _ = leasehold_core::Store::close(&store).await;
             findings
         }
+        #[cfg(feature = "zookeeper")]
+        Place::ZooKeeper { .. } => {
+            let options = crate::url::zookeeper_options(url)?;
+            let store = leasehold_zookeeper::ZooKeeperStore::open(options, env).await?;
+            let findings = store.examine().await;
+            // It holds nothing; its session ends.
+            let _ = leasehold_core::Store::close(&store).await;
+            findings
+        }
+        #[cfg(feature = "etcd")]
+        Place::Etcd { .. } => {
+            let store = leasehold_etcd::EtcdStore::new(crate::url::etcd_options(url)?, env)?;
+            let findings = store.examine().await;
+            // It holds nothing.
+            let _ = leasehold_core::Store::close(&store).await;
+            findings
+        }
         Place::Redlock { .. } | Place::Quorum { .. } => quorum(url, &env).await,
-        _ => open(url, &env).await.map(|_| nothing(url, "it has no settings of its own")),
+        // What this build does not have is refused when it is opened.
+        #[cfg(not(all(feature = "redis", feature = "memcached", feature = "zookeeper", feature = "etcd")))]
+        _ => crate::url::open(url, &env).await.map(|_| Vec::new()),
     }
 }
 

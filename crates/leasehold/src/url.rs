@@ -1,5 +1,7 @@
 //! [`StoreUrl`]: which store, where, and on what settings, in one line of text.
 
+#[cfg(feature = "sqlite")]
+mod deferred;
 mod display;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -21,6 +23,8 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use leasehold_core::{Error, Result};
 
+#[cfg(feature = "etcd")]
+pub(crate) use etcd::options as etcd_options;
 #[cfg(feature = "memcached")]
 pub(crate) use memcached::options as memcached_options;
 pub(crate) use open::{open, open_member};
@@ -28,6 +32,8 @@ pub use quorum::vouch;
 pub(crate) use quorum::{members as quorum_members, open as open_quorum};
 #[cfg(feature = "redis")]
 pub(crate) use redis::{members as redis_members, options as redis_options};
+#[cfg(feature = "zookeeper")]
+pub(crate) use zookeeper::options as zookeeper_options;
 
 /// Which store, where, and on what settings.
 ///

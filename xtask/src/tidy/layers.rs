@@ -22,6 +22,9 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("rusqlite", &["leasehold-sqlite", FACADE, CLI]),
     ("redis", &["leasehold-redis"]),
     ("tonic", &["leasehold-etcd"]),
+    ("tonic-prost", &["leasehold-etcd"]),
+    ("prost", &["leasehold-etcd"]),
+    ("zookeeper-client", &["leasehold-zookeeper"]),
 ];
 
 /// One edge: who imports what, and whether for tests only.

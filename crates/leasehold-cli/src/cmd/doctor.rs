@@ -11,9 +11,9 @@ use crate::{args::Common, exit, holder::plain, message::Output, store::Location}
 
 /// Say whether a store can be relied on, and what to change.
 ///
-/// Looks at the configuration and the state of every Redis master, and writes nothing. Red: locks can be lost, or cannot
-/// be taken (exit code 78). Amber: locks hold only under an assumption that you should know of, or it could not be seen.
-/// Green: as it should be.
+/// Looks at the configuration and the state of the servers, and writes nothing. Red: locks can be lost, or cannot be taken
+/// (exit code 78). Amber: locks hold only under an assumption that you should know of, or it could not be seen. Green: as
+/// it should be.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]

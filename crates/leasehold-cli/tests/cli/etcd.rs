@@ -60,3 +60,22 @@ fn nothing_is_left_in_etcd_by_a_command_that_ended() {
     assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
     assert!(!nobody.stderr.contains("s3cr3t") && nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
 }
+
+#[test]
+fn doctor_says_what_a_member_alone_costs() {
+    let (stage, member) = (Stage::new(), member());
+    let address = member.address();
+    let found = stage.run(&["doctor", "--store", &format!("etcd://{address}")]);
+    assert_eq!((found.code, found.stderr.as_str()), (Some(0), ""), "{}", found.stdout);
+    assert!(found.stdout.contains("found    0 red, 2 amber, 2 green"), "{}", found.stdout);
+    assert!(found.stdout.contains("amber    etcd · it is one member\n"), "{}", found.stdout);
+    assert!(found.stdout.contains("  fix      add two members"), "{}", found.stdout);
+    // A learner that was never started is no member that fails, and no vote.
+    let learner = ["member", "add", "learner", "--learner", "--peer-urls=http://127.0.0.1:1"];
+    member.ctl(&learner).unwrap_or_else(|error| panic!("{error}"));
+    let found = stage.run(&["doctor", "--json", "--store", &format!("etcd://{address}")]);
+    assert!(found.code == Some(0) && found.stdout.contains("it is one member"), "{}", found.stdout);
+    member.kill();
+    let nobody = stage.run(&["doctor", "--store", &format!("etcd://{address}?timeout=500ms")]);
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (Some(69), ""), "{}", nobody.stderr);
+}

@@ -36,3 +36,22 @@ fn an_ensemble_that_is_not_there_is_69() {
     assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
     assert!(!nobody.stderr.contains("s3cr3t") && nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
 }
+
+#[test]
+fn doctor_says_what_a_server_alone_costs() {
+    let (stage, server) = (Stage::new(), Server::start().unwrap_or_else(|error| panic!("{error}")));
+    let address = server.address();
+    let found = stage.run(&["doctor", "--store", &format!("zookeeper://me:s3cr3t@{address}/apps")]);
+    assert_eq!((found.code, found.stderr.as_str()), (Some(0), ""), "{}", found.stdout);
+    assert!(found.stdout.contains("found    0 red, 1 amber, 2 green"), "{}", found.stdout);
+    assert!(
+        found.stdout.contains(&format!("amber    {address} · it is a server alone\n")),
+        "{}",
+        found.stdout
+    );
+    assert!(found.stdout.contains("  fix      make it an ensemble of three"), "{}", found.stdout);
+    assert!(!found.stdout.contains("s3cr3t"), "{}", found.stdout);
+    server.kill();
+    let nobody = stage.run(&["doctor", "--store", &format!("zookeeper://{address}?timeout=500ms")]);
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (Some(69), ""), "{}", nobody.stderr);
+}

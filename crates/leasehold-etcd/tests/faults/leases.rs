@@ -7,9 +7,10 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
+    naive::{self, etcdctl_lock},
     rig::{
-        SOON, at, claim, engine, etcdctl_lock, eventually, fifo, keys, lease_of, lock, queue_up, run, store,
-        take, try_lock, ttl,
+        SOON, at, claim, engine, eventually, fifo, keys, lease_of, lock, queue_up, run, store, take,
+        try_lock, ttl,
     },
 };
 
@@ -88,6 +89,13 @@ fn a_waiting_engine_queues_up_again() {
         let (hold, ()) = tokio::join!(waiting, upsetting);
         assert!(hold.lease().check().is_ok());
     });
+    // The naive one waits until its key is the first, and it has none any more.
+    member.ctl(&["put", "naive/1", ""]).unwrap();
+    let lease = naive::lease(&member, 600);
+    member.ctl(&["put", &format!("--lease={lease}"), "naive/2", ""]).unwrap();
+    member.ctl(&["lease", "revoke", &lease]).unwrap();
+    member.ctl(&["del", "naive/1"]).unwrap();
+    assert!(keys(&member, "naive").is_empty(), "the control: a free lock, and it waits for ever");
 }
 
 /// A lease that nobody needs is kept for the next claim, and counted from there: its hold lasts its whole time.
@@ -99,10 +107,21 @@ fn a_spare_lease_is_counted_from_the_claim() {
         let warm = claim(&env, "warm", 3);
         take(&one, &warm).await;
         one.release(&warm).await.unwrap();
+        let spare = naive::lease(&member, 3);
         env.sleep(Duration::from_millis(2_200)).await;
+        let naive = std::thread::scope(|scope| {
+            scope.spawn(|| member.ctl(&["put", &format!("--lease={spare}"), "naive/1", ""])).join().unwrap()
+        });
         let mine = claim(&env, "x", 3);
         let sent = env.now();
         take(&one, &mine).await;
+        // It counts from when it takes the lock, and its lease from when that was granted. (On a machine so slow that the
+        // lease had ended before, the lock was refused.)
+        eventually(&env, "the naive one's end", || async { keys(&member, "naive").is_empty() }).await;
+        assert!(
+            naive.is_err() || env.now().since(sent) < Duration::from_millis(2_950),
+            "the control: it ends early"
+        );
         eventually(&env, "its end", || async { keys(&member, "x").is_empty() }).await;
         assert!(env.now().since(sent) >= Duration::from_millis(2_950), "{:?}", env.now().since(sent));
         assert!(matches!(one.renew(&[mine]).await[..], [Ok(Renewal::Gone(_))]));

@@ -1,10 +1,6 @@
 //! Messages that are lost or late.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{io::Write, process::Stdio, time::Duration};
 
 use leasehold_core::{ErrorKind, Outcome, Release, Store};
 use leasehold_testkit::{
@@ -14,6 +10,7 @@ use leasehold_testkit::{
 
 use crate::{
     common,
+    naive::{etcdctl, insists},
     rig::{SOON, about, at, claim, engine, eventually, keys, lock, port, run, store, store_with, take, ttl},
 };
 
@@ -23,12 +20,6 @@ fn behind_a_proxy() -> (Member, Proxy) {
     let member = Member::start().unwrap();
     let proxy = Proxy::to(&member.address()).unwrap();
     (member, proxy)
-}
-
-fn etcdctl(address: &str, words: &[&str]) -> Command {
-    let mut command = Command::new("etcdctl");
-    command.env("ETCDCTL_API", "3").arg(format!("--endpoints={address}")).args(words);
-    command
 }
 
 /// N1. The engine asks by the id, and is answered the hold that it has.
@@ -86,6 +77,11 @@ fn the_store_never_sends_twice() {
         take(&store, &mine).await;
         assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
     });
+    // The naive client writes until it is told that it has written.
+    proxy.on_request(about("naive"), Trap::ForwardThenCut);
+    assert!(insists(&proxy.address(), "naive") > 1);
+    let shown = member.ctl(&["get", "--write-out=fields", "naive"]).unwrap();
+    assert!(!shown.contains("\"Version\" : 1\n"), "the control: done more than once: {shown}");
 }
 
 /// N2. Delivered after the caller has given up and released: it names a lease that was revoked meanwhile.
@@ -174,4 +170,11 @@ fn a_lost_reply_to_a_release_touches_no_successor() {
         assert_eq!(mine.release(&first).await.unwrap(), Release::NotHeld);
         assert_eq!(keys(&member, "orders"), [format!("orders/{}", second.id)]);
     });
+    // The naive client releases again what it believes to be its own.
+    for words in
+        [&["put", "naive", "me"][..], &["del", "naive"], &["put", "naive", "them"], &["del", "naive"]]
+    {
+        member.ctl(words).unwrap();
+    }
+    assert_eq!(keys_of(&member, "naive"), 0, "the control: the successor's lock is gone");
 }

@@ -9,9 +9,11 @@
 mod common;
 
 mod commit;
+mod doctor;
 mod errors;
 mod leases;
 mod lost;
+mod naive;
 mod names;
 mod quorum;
 mod races;

@@ -5,7 +5,8 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
-    rig::{at, claim, etcdctl_lock, eventually, keys, run, store, take},
+    naive::etcdctl_lock,
+    rig::{at, claim, eventually, keys, run, store, take},
 };
 
 #[test]

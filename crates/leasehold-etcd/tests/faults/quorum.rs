@@ -7,7 +7,8 @@ use leasehold_testkit::etcd::Cluster;
 
 use crate::{
     common,
-    rig::{SOON, at, claim, engine, eventually, lock, run, store, take, try_lock, ttl},
+    naive::lock_for,
+    rig::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
 };
 
 /// The hold lives on, under the same token; others are kept out meanwhile, and let in when it is released.
@@ -53,9 +54,12 @@ fn without_a_majority(stop: impl Fn(usize), back: impl Fn(usize), cluster: &Clus
         let (one, other) = (engine(&words), store(&words));
         let hold = lock(&one, "orders", &ttl(5)).await;
         take(&other, &claim(&env, "warm", 5)).await;
+        let mut naive = lock_for(cluster.member(2), "naive", 5);
+        eventually(&env, "etcdctl's lock", || async { keys(cluster.member(2), "naive").len() == 1 }).await;
         stop(0);
         stop(1);
         let begin = env.now();
+        let mut waiting = lock_for(cluster.member(2), "other", 5);
         let error = other.claim(&claim(&env, "x", 5)).await.unwrap_err();
         let took = env.now().since(begin);
         let kinds = [ErrorKind::NoQuorum, ErrorKind::TimedOut, ErrorKind::Unreachable];
@@ -65,6 +69,8 @@ fn without_a_majority(stop: impl Fn(usize), back: impl Fn(usize), cluster: &Clus
         assert!(env.until(env.now() + SOON, hold.lease().lost()).await.is_some(), "the loss is noticed");
         let lost = env.now().since(begin);
         assert!(lost < Duration::from_secs(5) + SOON, "{lost:?}");
+        assert!(naive.is_running(), "the control: it goes on with its work, though its time is over");
+        assert!(waiting.is_running(), "the control: it waits, and is not told that nobody answers");
         back(0);
         back(1);
         eventually(&env, "a cluster that serves", || async {
@@ -116,12 +122,15 @@ fn a_paused_member_costs_one_request() {
         take(&store, &mine).await;
         // The first that is named is the one that it is connected to.
         cluster.member(0).pause().unwrap();
+        let mut naive = lock_for(cluster.member(0), "naive", 20);
         let error = store.claim(&claim(&env, "x", 20)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
         eventually(&env, "another member", || async {
             store.renew(std::slice::from_ref(&mine)).await[0].is_ok()
         })
         .await;
+        assert!(keys(cluster.member(1), "naive").is_empty(), "the control: it knows of one member");
+        assert!(naive.is_running(), "the control: and waits for it");
         cluster.member(0).resume().unwrap();
     });
 }

@@ -9,7 +9,7 @@ use leasehold_testkit::{
 };
 
 use crate::{
-    common,
+    common, naive,
     rig::{SOON, at, claim, eventually, fifo, port, queue_up, run, store, store_with, take},
 };
 
@@ -60,6 +60,14 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
         let shared = holders.iter().filter(|it| it.mode == Some(Mode::Shared)).count();
         assert_eq!((holders.len(), shared), (2, 2), "{holders:?}");
     });
+    // The naive ones read, and then write what follows from that.
+    member.ctl(&["put", "naive/1", "shared"]).unwrap();
+    let values = || member.ctl(&["get", "--prefix", "--print-value-only", "naive/"]).unwrap();
+    let (is_alone, is_shared) = (values() == "shared\n", !values().contains("exclusive"));
+    assert!(is_alone && is_shared);
+    member.ctl(&["put", "naive/1", "exclusive"]).unwrap();
+    member.ctl(&["put", "naive/2", "shared"]).unwrap();
+    assert_eq!(values(), "exclusive\nshared\n", "the control: both got in");
 }
 
 /// Who asks again with another number of permits keeps what it holds.
@@ -80,6 +88,11 @@ fn a_holder_that_asks_for_other_permits_loses_nothing() {
         assert_eq!(store.inspect(&first.name).await.unwrap().holders.len(), 2);
         assert!(store.renew(std::slice::from_ref(&second)).await[0].is_ok());
     });
+    // The naive one gives back what it has and takes what it wants, and another comes in between.
+    assert!(naive::take(&member, "naive", "me"));
+    member.ctl(&["del", "naive/me"]).unwrap();
+    assert!(naive::take(&member, "naive", "them"));
+    assert!(!naive::take(&member, "naive", "me"), "the control: what it had is another's");
 }
 
 /// A client that is closed when its hold has ended already leaves the lock-delay that runs as it is.
@@ -98,6 +111,11 @@ fn closing_does_not_shorten_a_lock_delay_that_runs() {
         one.close().await.unwrap();
         assert!(shut().await, "its lock-delay goes on");
     });
+    // The naive one ends all that is its own, and the lock is open while its writes may still be on their way.
+    let lease = naive::lease(&member, 60);
+    member.ctl(&["put", &format!("--lease={lease}"), "naive/delay", ""]).unwrap();
+    member.ctl(&["lease", "revoke", &lease]).unwrap();
+    assert!(naive::take(&member, "naive", "them"), "the control: there is no delay");
 }
 
 /// Whatever a holder does whose time is over, its lock-delay ends when it was to end.
@@ -107,9 +125,12 @@ fn late_verbs_do_not_prolong_a_lock_delay() {
     run(async {
         let (env, one, two) = (common::env(), store(&at(&member)), store(&at(&member)));
         let mine = Claim { lock_delay: Duration::from_secs(8), ..claim(&env, "x", 2) };
+        let lease = naive::lease(&member, 10);
+        member.ctl(&["put", &format!("--lease={lease}"), "naive/delay", ""]).unwrap();
         let sent = env.now();
         take(&one, &mine).await;
         env.sleep(Duration::from_secs(7)).await;
+        member.ctl(&["lease", "keep-alive", "--once", &lease]).unwrap();
         while env.now().since(sent) < Duration::from_millis(8_500) {
             let _ = one.renew(std::slice::from_ref(&mine)).await;
             let _ = one.claim(&mine).await;
@@ -121,5 +142,9 @@ fn late_verbs_do_not_prolong_a_lock_delay() {
             .await;
         let opened = env.now().since(sent);
         assert!(opened >= Duration::from_millis(9_800) && opened < Duration::from_secs(15), "{opened:?}");
+        assert!(
+            !naive::take(&member, "naive", "them"),
+            "the control: who keeps its lease alive prolongs its delay"
+        );
     });
 }

@@ -1,13 +1,13 @@
 //! What the cases share: an engine on members, a runtime, and looking at keys.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::{future::Future, process::Stdio, time::Duration};
+use std::{future::Future, time::Duration};
 
 use leasehold_core::{
     Claim, ClaimId, Engine, Env, Hold, LockName, Mode, Queueing, Result, Standing, Store, Terms, Wait,
 };
 use leasehold_etcd::{EtcdOptions, EtcdStore};
-use leasehold_testkit::{etcd::Member, process::Process};
+use leasehold_testkit::etcd::Member;
 
 use crate::common;
 
@@ -100,17 +100,6 @@ pub(crate) fn lease_of(member: &Member, key: &str) -> String {
     let line = shown.lines().find_map(|line| line.strip_prefix("\"Lease\" : "));
     let lease: i64 = line.expect("a key with a lease").trim().parse().expect("a number");
     format!("{lease:x}")
-}
-
-/// `etcdctl lock NAME sleep 600`, which prints nothing.
-pub(crate) fn etcdctl_lock(member: &Member, text: &str) -> Process {
-    let address = member.address();
-    let started = Process::start("etcdctl", |command| {
-        command.env("ETCDCTL_API", "3").arg(format!("--endpoints={address}"));
-        command.args(["lock", text, "sleep", "600"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    });
-    started.expect("etcdctl")
 }
 
 /// Whether a request speaks of this text.

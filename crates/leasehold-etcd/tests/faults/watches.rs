@@ -8,13 +8,21 @@ use leasehold_testkit::{
 
 use crate::{
     common,
-    rig::{SOON, about, at, claim, eventually, fifo, port, queue_up, run, store, store_with, take},
+    naive::{self, Watcher},
+    rig::{SOON, about, at, claim, eventually, fifo, keys, port, queue_up, run, store, store_with, take},
 };
 
 fn waiting_behind_a_proxy() -> (Member, Proxy) {
     let member = Member::start().unwrap();
     let proxy = Proxy::to(&member.address()).unwrap();
     (member, proxy)
+}
+
+/// The newest revision.
+fn revision(member: &Member) -> u64 {
+    let shown = member.ctl(&["get", "--write-out=fields", "other"]).unwrap();
+    let line = shown.lines().find_map(|line| line.strip_prefix("\"Revision\" : "));
+    line.unwrap().trim().parse().unwrap()
 }
 
 /// The connection is cut while somebody waits: the watch is taken up again, and the release is heard.
@@ -38,6 +46,12 @@ fn a_watch_that_was_cut_is_taken_up_again() {
         assert!(env.until(env.now() + SOON, wake.wait()).await.expect("in time").is_ok());
         take(&two, &waiter).await;
     });
+    // The naive one takes the end of its watch for the news that it waits for.
+    assert!(naive::take(&member, "naive", "them"));
+    let mut naive = Watcher::of(&proxy.address(), "naive/them", None);
+    proxy.reset_all();
+    assert_eq!(naive.news(), None);
+    assert_eq!(keys(&member, "naive"), ["naive/them"], "the control: it enters, and another is there");
 }
 
 /// The revision from which it is to go on was compacted away before the member was asked for it.
@@ -59,13 +73,10 @@ fn a_compaction_while_waiting_is_survived() {
             let create = proxy.on_request(about("orders/"), Trap::Hold);
             read.let_go();
             eventually(&env, "the watch", || async { create.fired() }).await;
-            let mut revision = 0;
             for number in 0..20 {
-                let shown = member.ctl(&["put", "--write-out=fields", "other", &number.to_string()]).unwrap();
-                let line = shown.lines().find_map(|line| line.strip_prefix("\"Revision\" : "));
-                revision = line.unwrap().trim().parse().unwrap_or(revision);
+                member.ctl(&["put", "other", &number.to_string()]).unwrap();
             }
-            member.ctl(&["compaction", &revision.to_string()]).unwrap();
+            member.ctl(&["compaction", &revision(&member).to_string()]).unwrap();
             create.let_go();
         };
         let reads = member.calls("Range").unwrap();
@@ -79,9 +90,11 @@ fn a_compaction_while_waiting_is_survived() {
         assert!(env.until(env.now() + SOON, wake.wait()).await.expect("in time").is_ok());
         take(&two, &waiter).await;
     });
-    // The control: whoever asks for what was then is told that it is gone.
-    let gone = member.ctl(&["get", "--rev=2", "other"]).unwrap_err();
-    assert!(gone.to_string().contains("compacted"), "{gone}");
+    // The naive one takes whatever it hears for the news that it waits for.
+    assert!(naive::take(&member, "naive", "them"));
+    let news = Watcher::of(&member.address(), "naive/them", Some(2)).news().unwrap();
+    assert!(news.contains("\"canceled\":true"), "{news}");
+    assert_eq!(keys(&member, "naive"), ["naive/them"], "the control: it enters, and another is there");
 }
 
 /// Compacted again and again under many hand-overs: nobody waits longer than for its turn.
@@ -97,15 +110,22 @@ fn hand_overs_go_on_under_compaction() {
             let next = fifo(&env, "x", 600);
             let mut wake = to.watch(&next.name, Interest::Turn(next.id)).await.unwrap();
             queue_up(to, &next).await;
-            let shown = member.ctl(&["put", "--write-out=fields", "other", ""]).unwrap();
-            let line = shown.lines().find_map(|line| line.strip_prefix("\"Revision\" : "));
-            member.ctl(&["compaction", line.unwrap().trim()]).unwrap();
+            member.ctl(&["put", "other", ""]).unwrap();
+            member.ctl(&["compaction", &revision(&member).to_string()]).unwrap();
             from.release(&holder).await.unwrap();
             assert!(env.until(env.now() + SOON, wake.wait()).await.expect("in time").is_ok());
             take(to, &next).await;
             holder = next;
         }
     });
+    // The naive one watches from where it was told to wait, which is gone; it hears that, and of no hand-over.
+    let mut naive = Watcher::of(&member.address(), "x", Some(2));
+    assert!(naive.news().unwrap().contains("\"compact_revision\""));
+    member.ctl(&["put", "x", "free"]).unwrap();
+    member.ctl(&["put", "other", "free"]).unwrap();
+    let mut other = Watcher::of(&member.address(), "other", Some(revision(&member)));
+    assert!(other.news().unwrap().contains("\"events\""), "whoever watches hears of it");
+    assert!(naive.is_silent(), "the control: it waits for ever");
 }
 
 /// A member that is gone for good while somebody waits: heard again as soon as it is back.
@@ -118,7 +138,11 @@ fn a_restarted_member_is_watched_again() {
         take(&one, &holder).await;
         let mut wake = two.watch(&waiter.name, Interest::Turn(waiter.id)).await.unwrap();
         queue_up(&two, &waiter).await;
+        assert!(naive::take(&member, "naive", "them"));
+        let mut naive = Watcher::of(&member.address(), "naive/them", None);
         member.restart().unwrap();
+        assert_eq!(naive.news(), None);
+        assert_eq!(keys(&member, "naive"), ["naive/them"], "the control: it enters, and another is there");
         assert!(env.until(env.now() + SOON, wake.wait()).await.expect("in time").is_ok());
         eventually(&env, "the queue", || async { two.claim(&waiter).await.is_ok() }).await;
         eventually(&env, "the release", || async { one.release(&holder).await.is_ok() }).await;

@@ -5,7 +5,8 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
-    rig::{SOON, at, claim, engine, etcdctl_lock, eventually, keys, lock, run, store, take, try_lock, ttl},
+    naive::etcdctl_lock,
+    rig::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
 };
 
 /// It holds: we are kept out, and wait for it; it is killed: we enter.

@@ -10,6 +10,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../faults/naive.rs"]
+mod naive;
 #[path = "../faults/rig.rs"]
 mod rig;
 

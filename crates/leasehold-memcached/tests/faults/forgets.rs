@@ -5,7 +5,8 @@ use leasehold_testkit::memcached::Server;
 
 use crate::{
     common,
-    rig::{Naive, at, claim, engine, eventually, lock, lost_in_time, run, store, take, ttl},
+    naive::{Naive, Trusting},
+    rig::{at, claim, engine, eventually, lock, lost_in_time, run, store, take, ttl},
 };
 
 /// S18. The memory is full and the lock is thrown out: the holder is told at its next renewal, and the next holder's
@@ -81,6 +82,8 @@ fn a_flush_is_noticed_by_the_next_request_of_any_kind() {
         let (env, engine) = (common::env(), engine(&at(&server)));
         let hold = lock(&engine, "orders", &ttl(600)).await;
         // It empties what is older than a second.
+        let mut naive = Trusting::at(&server.address());
+        naive.lock("naive", 600);
         env.sleep(std::time::Duration::from_millis(1_500)).await;
         server.command("flush_all").unwrap();
         lock(&engine, "other", &ttl(600)).await.release().await.unwrap();
@@ -88,6 +91,13 @@ fn a_flush_is_noticed_by_the_next_request_of_any_kind() {
         assert!(
             lost.is_some_and(|lost| lost.certain),
             "told before the 200 s after which it would have asked"
+        );
+        // The naive client speaks to the server as well, and makes nothing of it.
+        naive.send("get other\r\n");
+        assert_eq!(naive.read().as_deref(), Some("END\r\n"));
+        assert!(
+            naive.believes() && Naive::on(&server).lock("naive", "them", 600),
+            "the control: two holders"
         );
     });
 }

@@ -11,7 +11,8 @@ use leasehold_testkit::{
 
 use crate::{
     common,
-    rig::{Naive, SOON, at, claim, engine, eventually, holders, lock, lost_in_time, run, store, take, ttl},
+    naive::{Naive, Trusting, insists},
+    rig::{SOON, at, claim, engine, eventually, holders, lock, lost_in_time, run, store, take, ttl},
 };
 
 /// Whether a request begins with this command for this key.
@@ -63,6 +64,11 @@ fn the_store_never_sends_twice() {
         take(&store, &mine).await;
         assert_eq!(holders(&store, "orders").await, 1);
     });
+    // The naive client asks until it is told, and what it asks for is done twice.
+    proxy.on_request(about("incr", "naive"), Trap::ForwardThenCut);
+    server.command("set naive 0 60 1\r\n0").unwrap();
+    assert_eq!(insists(&proxy.address(), "incr naive 1\r\n"), 2);
+    assert!(Naive::on(&server).holds("naive", "2"), "the control: counted twice");
 }
 
 /// The second release finds nothing of its own, and does not touch who came in between.
@@ -114,6 +120,16 @@ fn a_release_that_is_delivered_late_frees_nothing() {
         assert_eq!(holders(&other, "orders").await, 1, "it is the second's");
         assert_eq!(other.release(&second).await.unwrap(), Release::Released);
     });
+    // The naive client's delete names the key alone.
+    let mut naive = Naive::on(&server);
+    assert!(naive.lock("naive", "me", 600));
+    let trap = proxy.on_request(|bytes| bytes.starts_with(b"delete naive"), Trap::Hold);
+    let mut late = Trusting::at(&proxy.address());
+    late.send("delete naive\r\n");
+    assert!(trap.wait_fired(SOON) && naive.unlock("naive") && naive.lock("naive", "them", 600));
+    trap.let_go();
+    assert_eq!(late.read().as_deref(), Some("DELETED\r\n"));
+    assert!(!naive.holds("naive", "them"), "the control: the next one's lock is gone");
 }
 
 /// Delivered after the caller has given up and released: it is given back as soon as it is seen.
@@ -151,10 +167,21 @@ fn a_half_open_connection_is_noticed_by_the_deadline() {
     let (server, proxy, words) = behind_a_proxy();
     run(async {
         let (env, engine) = (common::env(), engine(&words));
+        let mut naive = Trusting::at(&proxy.address());
+        naive.lock("naive", 4);
         let hold = lock(&engine, "orders", &ttl(4)).await;
         proxy.blackhole();
+        assert!(naive.believes());
+        let naive = naive.asks("naive");
         lost_in_time(&env, &hold).await;
         assert!(hold.lease().check().is_err());
+        let mut next = Naive::on(&server);
+        eventually(&env, "the next holder", || {
+            let entered = next.lock("naive", "them", 600);
+            async move { entered }
+        })
+        .await;
+        assert!(naive.hangs(), "the control: another holds its lock, and it waits for an answer");
         proxy.pass();
         eventually(&env, "the way is open again", || async { engine.store().vitals().await.is_ok() }).await;
         let straight = store(&at(&server));
@@ -165,9 +192,11 @@ fn a_half_open_connection_is_noticed_by_the_deadline() {
 /// Jeopardy is announced before the loss, and taken back when the way is open again.
 #[test]
 fn jeopardy_comes_before_loss_and_goes_when_the_link_heals() {
-    let (_server, proxy, words) = behind_a_proxy();
+    let (server, proxy, words) = behind_a_proxy();
     run(async {
         let (env, engine) = (common::env(), engine(&words));
+        let mut naive = Trusting::at(&proxy.address());
+        naive.lock("naive", 2);
         let hold = lock(&engine, "orders", &ttl(12)).await;
         assert_eq!(hold.status(), Status::Safe);
         proxy.blackhole();
@@ -180,13 +209,16 @@ fn jeopardy_comes_before_loss_and_goes_when_the_link_heals() {
         proxy.blackhole();
         eventually(&env, "jeopardy", || async { hold.status() == Status::Jeopardy }).await;
         lost_in_time(&env, &hold).await;
+        let entered = Naive::on(&server).lock("naive", "them", 600);
+        assert!(entered && naive.believes(), "the control: two holders, and nothing was announced");
     });
 }
 
 /// Whatever the pieces in which answers come.
 #[test]
 fn answers_in_pieces_are_put_together() {
-    let (_server, proxy, words) = behind_a_proxy();
+    let (server, proxy, words) = behind_a_proxy();
+    assert!(Naive::on(&server).lock("naive", "me", 60));
     run(async {
         let (env, store) = (common::env(), store(&words));
         for size in [1, 2, 3, 7, 64] {
@@ -202,4 +234,9 @@ fn answers_in_pieces_are_put_together() {
             assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
         }
     });
+    // The control: who takes what one read brings for an answer believes that it has a lock that another holds.
+    proxy.split(2);
+    let mut naive = Trusting::at(&proxy.address());
+    naive.lock("naive", 60);
+    assert!(naive.believes() && Naive::on(&server).holds("naive", "me"), "the control: two holders");
 }

@@ -8,9 +8,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod doctor;
 mod forgets;
 mod lost;
 mod memory;
+mod naive;
 mod names;
 mod rig;
 mod round_trips;

@@ -7,7 +7,8 @@ use leasehold_testkit::memcached::{Connection, Server};
 
 use crate::{
     common,
-    rig::{Naive, at, claim, engine, holders, lock, run, store, take, ttl},
+    naive::Naive,
+    rig::{at, claim, engine, holders, lock, run, store, take, ttl},
 };
 
 /// Little memory, nothing evicted, and none of it moved from one size of items to another in the background.
@@ -89,7 +90,12 @@ fn a_lease_outlives_a_full_memory() {
     run(async {
         let (env, engine) = (common::env(), engine(&at(&server)));
         let hold = lock(&engine, "orders", &ttl(6)).await;
+        let mut naive = Naive::on(&server);
+        assert!(naive.lock("naive", "me", 600));
         fill(&mut server.connect().unwrap(), "first");
+        // It writes its lock anew, for which there is no room, and that ends it.
+        let renewed = naive.renew("naive", &"m".repeat(900), 600);
+        assert!(!renewed && !naive.holds("naive", "me"), "the control: a renewal that frees the lock");
         env.sleep(Duration::from_secs(14)).await;
         hold.lease().check().unwrap();
         assert_eq!(hold.release().await.unwrap(), Release::Released);
@@ -124,4 +130,8 @@ fn a_queue_that_is_too_long_refuses_the_next() {
         store.release(&mine).await.unwrap();
         take(&store, &waiters[0]).await;
     });
+    // The naive client writes its queue without a bound, and the server throws out what it cannot store.
+    let mut naive = Naive::on(&server);
+    assert!(naive.lock("naive", "me", 600));
+    assert!(!naive.renew("naive", &"x".repeat(2_000_000), 600) && !naive.holds("naive", "me"), "the control");
 }

@@ -1,11 +1,12 @@
 //! X1. No name ends a command and begins another, and no two names are one lock.
 
-use leasehold_core::Store;
+use leasehold_core::{Release, Store};
 use leasehold_testkit::{memcached::Server, proxy::Proxy};
 
 use crate::{
     common,
-    rig::{Naive, at, claim, holders, kept_out, run, store, take},
+    naive::Naive,
+    rig::{at, claim, holders, kept_out, run, store, take},
 };
 
 fn hostile() -> Vec<String> {
@@ -95,5 +96,9 @@ fn a_document_of_another_name_is_a_strangers() {
         kept_out(&store, &claim(&env, "two", 60)).await;
         assert_eq!(holders(&store, "two").await, 1);
         assert!(store.list("two", 9).await.unwrap().is_empty());
+        assert_eq!(store.release(&claim(&env, "two", 60)).await.unwrap(), Release::NotHeld);
+        assert_eq!(holders(&store, "two").await, 1);
+        assert!(Naive::on(&server).unlock("two"), "the control: who looks at the key alone frees it");
+        assert_eq!(holders(&store, "two").await, 0);
     });
 }

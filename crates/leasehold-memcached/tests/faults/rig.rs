@@ -6,7 +6,7 @@ use leasehold_core::{
     Claim, ClaimId, Engine, Env, Grant, Hold, LockName, Mode, Result, Standing, Store, Terms, Wait,
 };
 use leasehold_memcached::MemcachedStore;
-use leasehold_testkit::memcached::{Connection, Server};
+use leasehold_testkit::memcached::Server;
 
 use crate::common;
 
@@ -85,27 +85,4 @@ pub(crate) async fn lost_in_time(env: &Env, hold: &Hold) {
 
 pub(crate) async fn holders(store: &dyn Store, text: &str) -> usize {
     store.inspect(&name(text)).await.expect("a server that answers").holders.len()
-}
-
-/// A lock as it is written on the first day: `add`, and `delete`.
-pub(crate) struct Naive(Connection);
-
-impl Naive {
-    pub(crate) fn on(server: &Server) -> Naive {
-        Naive(server.connect().expect("a server"))
-    }
-
-    pub(crate) fn lock(&mut self, key: &str, value: &str, seconds: i64) -> bool {
-        let size = value.len();
-        let answer = self.0.command(&format!("add {key} 0 {seconds} {size}\r\n{value}"));
-        answer.expect("a reply") == "STORED"
-    }
-
-    pub(crate) fn unlock(&mut self, key: &str) -> bool {
-        self.0.command(&format!("delete {key}")).expect("a reply") == "DELETED"
-    }
-
-    pub(crate) fn holds(&mut self, key: &str, value: &str) -> bool {
-        self.0.get(key).expect("a reply").as_deref() == Some(value)
-    }
 }

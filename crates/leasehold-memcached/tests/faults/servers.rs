@@ -8,9 +8,8 @@ use leasehold_testkit::memcached::Server;
 
 use crate::{
     common,
-    rig::{
-        Naive, at, claim, engine, eventually, holders, lock, lost_in_time, run, store, take, try_lock, ttl,
-    },
+    naive::{Naive, Trusting, gives_up},
+    rig::{at, claim, engine, eventually, holders, lock, lost_in_time, run, store, take, try_lock, ttl},
 };
 
 async fn refused(words: &str) -> leasehold_core::Error {
@@ -48,6 +47,8 @@ fn a_server_that_evicts_is_refused_when_strict() {
             take(&store(&words), &claim(&common::env(), "x", 60)).await;
         }
     });
+    // The control: nobody tells the naive client that its lock may be thrown out.
+    assert!(Naive::on(&evicting).lock("naive", "me", 60));
 }
 
 /// 30 days are a span, a second more is a date in 1970: whoever asks for it has a lock that nobody holds.
@@ -83,9 +84,16 @@ fn a_server_that_sleeps_past_the_ttl() {
         lost_in_time(&env, &hold).await;
         let terms = ttl(4).patience(Duration::from_millis(300));
         assert!(try_lock(&engine, "other", &terms).await.is_err(), "nobody answers");
+        gives_up(&server.address(), "naive");
         server.resume().unwrap();
         eventually(&env, "no ghost of the claim that was given up", || async {
             try_lock(&engine, "other", &terms).await.is_ok_and(|hold| hold.is_some())
+        })
+        .await;
+        let mut naive = Naive::on(&server);
+        eventually(&env, "the control: a lock that nobody has", || {
+            let is_held = naive.holds("naive", "me");
+            async move { is_held }
         })
         .await;
     });
@@ -199,6 +207,7 @@ fn a_server_that_does_not_list_its_keys_says_so() {
             let error = store.list("", 9).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
             assert_eq!(holders(&store, "x").await, 1);
+            assert_eq!(Naive::on(server).list(), 0, "the control: one that is there is not listed");
         }
     });
 }
@@ -218,14 +227,19 @@ fn a_server_that_speaks_nonsense_is_an_error() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = std::thread::Builder::new().spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 1024]);
-            let _ = stream.write_all(answer);
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(answer);
+            }
         });
         run(async {
             let error = refused(&port.to_string()).await;
             assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Corrupt), "{error:?}");
         });
+        let mut naive = Trusting::at(&format!("127.0.0.1:{port}"));
+        naive.lock("naive", 60);
+        assert!(naive.believes(), "the control: whatever is not a refusal is a lock");
         server.unwrap().join().unwrap();
     }
 }

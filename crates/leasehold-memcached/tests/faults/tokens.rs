@@ -59,4 +59,13 @@ fn the_tokens_of_many_readers_differ_and_are_seen_by_all() {
             .collect();
         assert_eq!(seen, tokens);
     });
+    // The control: two who read a counter and write what is above it have the same token.
+    let (mut one, mut two) = (server.connect().unwrap(), server.connect().unwrap());
+    one.command("set counter 0 0 1\r\n7").unwrap();
+    let read = [&mut one, &mut two].map(|it| it.get("counter").unwrap().unwrap().parse::<u64>().unwrap());
+    let [mine, theirs] = read.map(|last| last + 1);
+    for (connection, token) in [(&mut one, mine), (&mut two, theirs)] {
+        assert_eq!(connection.command(&format!("set counter 0 0 1\r\n{token}")).unwrap(), "STORED");
+    }
+    assert_eq!(mine, theirs, "the control: one token for two");
 }

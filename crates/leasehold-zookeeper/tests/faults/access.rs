@@ -5,7 +5,8 @@ use leasehold_testkit::zookeeper::Server;
 
 use crate::{
     common,
-    rig::{Naive, claim, name, run, store},
+    naive::Naive,
+    rig::{claim, name, run, store},
 };
 
 #[test]
@@ -30,8 +31,17 @@ fn the_locks_of_a_user_are_the_users_alone() {
             );
             assert!(!format!("{error:?} {other:?}").contains("wrong"), "{error:?}");
         }
-        assert!(Naive::at(&server.address()).await.client.list_children("/private/orders").await.is_err());
+        let naive = Naive::at(&server.address()).await;
+        assert!(naive.client.list_children("/private/orders").await.is_err());
         let same = store(&format!("{at} login=app:s3cr3t")).await;
         assert!(matches!(same.claim(&claim(&env, "orders", 30_000)).await.unwrap(), Standing::Held(_)));
+        // What the naive client makes is open to anybody, who frees its lock.
+        naive.make("/naive").await;
+        let number = naive.enqueue("/naive").await.unwrap();
+        assert!(naive.is_first("/naive", number).await);
+        let other = Naive::at(&server.address()).await;
+        let node = format!("/naive/{}", other.children("/naive").await[0]);
+        other.client.delete(&node, None).await.unwrap();
+        assert!(!naive.is_first("/naive", number).await, "the control: another has freed it");
     });
 }

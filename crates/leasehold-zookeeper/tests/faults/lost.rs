@@ -1,6 +1,9 @@
 //! Messages that are lost or cut off.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use leasehold_core::{ErrorKind, Outcome, Standing, Status, Store};
 use leasehold_testkit::{
@@ -10,7 +13,8 @@ use leasehold_testkit::{
 
 use crate::{
     common,
-    rig::{Naive, SOON, claim, engine, holders, lock, run, store, try_lock, ttl},
+    naive::{Naive, becomes_first},
+    rig::{SOON, claim, engine, holders, lock, run, store, try_lock, ttl},
 };
 
 fn behind_a_proxy() -> (Server, Proxy, String) {
@@ -83,6 +87,12 @@ fn the_store_never_sends_twice() {
         let uuid = format!("{}-{}", &id[..8], &id[8..12]);
         assert!(sent.windows(uuid.len()).filter(|it| *it == uuid.as_bytes()).count() <= 2);
         assert!(matches!(store.claim(&mine).await.unwrap(), Standing::Granted(_) | Standing::Held(_)));
+        // The naive client sends again what was not answered, and stands there twice.
+        let naive = Naive::at(&proxy.address()).await;
+        naive.make("/naive").await;
+        proxy.on_request(|bytes| bytes.windows(11).any(|it| it == b"/naive/lock"), Trap::ForwardThenCut);
+        while naive.enqueue("/naive").await.is_err() {}
+        assert_eq!(naive.children("/naive").await.len(), 2, "the control: two places of one claim");
     });
 }
 
@@ -92,6 +102,11 @@ fn jeopardy_comes_before_loss_and_goes_when_the_link_heals() {
     let (server, proxy, words) = behind_a_proxy();
     run(async {
         let (env, engine) = (common::env(), engine(&format!("{words} session=12000 timeout=2000")).await);
+        let naive = Naive::with(&proxy.address(), Duration::from_secs(4)).await;
+        naive.make("/naive").await;
+        let number = naive.enqueue("/naive").await.unwrap();
+        // The classic: set when the lock is taken, cleared when it is released.
+        let naive_holds = AtomicBool::new(naive.is_first("/naive", number).await);
         let hold = lock(&engine, "orders", &ttl(12_000)).await;
         proxy.blackhole();
         let status = hold.lease().changed_from(Status::Safe).await;
@@ -106,6 +121,10 @@ fn jeopardy_comes_before_loss_and_goes_when_the_link_heals() {
         let other = crate::rig::engine(&format!("servers={}", server.address())).await;
         let next = lock(&other, "orders", &ttl(12_000)).await;
         assert!(hold.lease().check().is_err() && next.lease().check().is_ok());
+        let rival = Naive::at(&server.address()).await;
+        let theirs = rival.enqueue("/naive").await.unwrap();
+        becomes_first(&env, &rival, "/naive", theirs).await;
+        assert!(naive_holds.load(Ordering::Relaxed), "the control: two holders, and nothing was announced");
         proxy.pass();
     });
 }
@@ -125,5 +144,14 @@ fn a_lost_reply_to_a_release_leaves_nothing() {
         next.release().await.unwrap();
         assert!(try_lock(&other, "orders", &ttl(30_000)).await.unwrap().is_some());
         engine.close(Duration::from_secs(5)).await.unwrap();
+        // The naive client takes the lock for free when it has asked for that (CURATOR-486), and its session lives on.
+        let (naive, rival) = (Naive::at(&proxy.address()).await, Naive::at(&server.address()).await);
+        naive.make("/naive").await;
+        naive.enqueue("/naive").await.unwrap();
+        let node = format!("/naive/{}", naive.children("/naive").await[0]);
+        proxy.on_request(|bytes| bytes.windows(12).any(|it| it == b"/naive/lock-"), Trap::DropThenCut);
+        assert!(naive.client.delete(&node, None).await.is_err());
+        let number = rival.enqueue("/naive").await.unwrap();
+        assert!(!rival.is_first("/naive", number).await, "the control: a lock of nobody keeps others out");
     });
 }

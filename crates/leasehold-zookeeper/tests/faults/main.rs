@@ -10,8 +10,11 @@
 mod common;
 
 mod access;
+mod doctor;
 mod ensemble;
 mod lost;
+mod naive;
+mod names;
 mod process;
 mod queue;
 mod rig;

@@ -8,7 +8,8 @@ use zookeeper_client::{Acls, CreateMode};
 
 use crate::{
     common,
-    rig::{Naive, claim, eventually, holders, run, store},
+    naive::{Naive, place},
+    rig::{claim, eventually, holders, run, store},
 };
 
 fn uuid(id: leasehold_core::ClaimId) -> String {
@@ -99,17 +100,21 @@ fn strangers_that_do_not_see_us_are_refused() {
     run(async {
         let (env, naive) = (common::env(), Naive::at(&server.address()).await);
         let store = store(&format!("servers={}", server.address())).await;
-        let options = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
         for (at, stem) in
             ["0123456789abcdef0123456789abcdef__lock__", "lock-", "_c_x-__WRIT__", "x-72-"].iter().enumerate()
         {
             let directory = format!("/orders {at}");
             naive.make(&directory).await;
-            naive.client.create(&format!("{directory}/{stem}"), b"", &options).await.unwrap();
+            naive.client.create(&format!("{directory}/{stem}"), b"", &place()).await.unwrap();
             let error = store.claim(&claim(&env, &directory[1..], 30_000)).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsafe, "{stem}: {error:?}");
             assert_eq!(naive.client.list_children(&directory).await.unwrap().len(), 1, "{stem}");
         }
+        // The naive client counts those of its own layout, and the other one's those of its.
+        naive.make("/naive").await;
+        naive.client.create("/naive/0123456789abcdef0123456789abcdef__lock__", b"", &place()).await.unwrap();
+        let number = naive.enqueue("/naive").await.unwrap();
+        assert!(naive.leads_its_own("/naive", number).await, "the control: two holders");
     });
 }
 
@@ -123,21 +128,38 @@ fn the_queue_goes_on_over_the_wrap_around() {
         naive.make("/orders").await;
         let mine = claim(&env, "orders", 30_000);
         let queued = leasehold_core::Claim { queueing: Queueing::Fifo, ..mine };
-        // Our number will be about 0, and one before it is -1: it came first, though a text sorts it so by luck and a
-        // number of 32 bits without a sign does not.
-        let first = format!("/orders/_c_{}-lock-{:010}", uuid(leasehold_core::ClaimId::mint(&env)), -1);
+        // Our number will be about 0, and one before it is -9: it came first, as a number with a sign has it, and one
+        // without it has not. One of the smallest numbers came after us, which only counting round the circle tells.
+        let first = format!("/orders/_c_{}-lock-{:010}", uuid(leasehold_core::ClaimId::mint(&env)), -9);
+        let last =
+            format!("/orders/_c_{}-lock-{:010}", uuid(leasehold_core::ClaimId::mint(&env)), i32::MIN + 1);
         let later =
             format!("/orders/_c_{}-lock-{:010}", uuid(leasehold_core::ClaimId::mint(&env)), i32::MAX - 5);
         let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
-        for path in [&first, &later] {
+        for path in [&first, &later, &last] {
             naive.client.create(path, b"", &options).await.unwrap();
         }
         let Standing::Waiting(busy) = store.claim(&queued).await.unwrap() else { panic!("one is before it") };
         assert_eq!(busy.ahead, Some(1));
+        let ours = format!("-{}-lock-", &uuid(queued.id)[24..]);
+        let children = naive.children("/orders").await;
+        let mine = children.iter().find(|child| child.contains(&ours)).unwrap();
+        let mine: i64 = mine.rsplit('-').next().unwrap().parse().unwrap();
+        assert!(
+            naive.is_first("/orders", mine).await,
+            "the control: digits without their sign are two holders"
+        );
         naive.client.delete(&first, None).await.unwrap();
         assert!(
             matches!(store.claim(&queued).await.unwrap(), Standing::Granted(_)),
-            "the other one came after it"
+            "the others came after it"
+        );
+        let signed = |child: &String| child.rsplit_once("lock-")?.1.parse::<i32>().ok();
+        let smallest = naive.children("/orders").await.iter().filter_map(signed).min();
+        assert_eq!(
+            smallest,
+            Some(i32::MIN + 1),
+            "the control: by the number, one that came last is the first"
         );
     });
 }

@@ -1,10 +1,9 @@
-//! What the cases share: stores and engines on a server, a runtime, and the naive client.
+//! What the cases share: stores and engines on a server, and a runtime.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use leasehold_core::{Claim, ClaimId, Engine, Env, Hold, LockName, Mode, Result, Store, Terms, Wait};
 use leasehold_zookeeper::ZooKeeperStore;
-use zookeeper_client::{Acls, Client, CreateMode};
 
 use crate::common;
 
@@ -58,35 +57,4 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(env: &Env, what: &str, 
 
 pub(crate) async fn holders(store: &dyn Store, text: &str) -> usize {
     store.inspect(&name(text)).await.expect("a server that answers").holders.len()
-}
-
-/// The library below, as somebody uses it who writes a lock on the first day.
-pub(crate) struct Naive {
-    pub(crate) client: Client,
-}
-
-impl Naive {
-    pub(crate) async fn at(address: &str) -> Naive {
-        let connector =
-            Client::connector().with_session_timeout(Duration::from_secs(10)).with_server_version(3, 6, 0);
-        Naive { client: connector.connect(address).await.expect("a server") }
-    }
-
-    pub(crate) async fn make(&self, path: &str) {
-        self.client.mkdir(path, &CreateMode::Persistent.with_acls(Acls::anyone_all())).await.expect("a node");
-    }
-
-    /// Stands in a queue, without a name of its own, and answers the number of its node.
-    pub(crate) async fn enqueue(&self, directory: &str) -> Result<i64, zookeeper_client::Error> {
-        let options = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
-        let made = self.client.create(&format!("{directory}/lock-"), b"", &options).await;
-        made.map(|(_, number)| number.into_i64())
-    }
-
-    /// Whether a node of this number is the first of its queue.
-    pub(crate) async fn is_first(&self, directory: &str, number: i64) -> bool {
-        let children = self.client.list_children(directory).await.expect("a server that answers");
-        let numbers = children.iter().filter_map(|child| child.rsplit('-').next()?.parse::<i64>().ok());
-        numbers.min() == Some(number)
-    }
 }

@@ -12,6 +12,7 @@ use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
 
 use crate::{
     common,
+    naive::Naive,
     rig::{SOON, engine, eventually, lock, run, ttl},
 };
 
@@ -95,6 +96,12 @@ fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
             let two = two.clone();
             async move { lock(&two, "orders", &ttl(60_000).fair()).await }
         });
+        let way = Proxy::to(&server.address()).unwrap();
+        let holder = Naive::at(&server.address()).await;
+        let naive = Naive::with(&way.address(), Duration::from_secs(2)).await;
+        holder.make("/naive").await;
+        holder.enqueue("/naive").await.unwrap();
+        let number = naive.enqueue("/naive").await.unwrap();
         eventually(&env, "it waits", || async {
             one.store().inspect(&crate::rig::name("orders")).await.unwrap().waiters.len() == 1
         })
@@ -115,5 +122,12 @@ fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
         hold.release().await.unwrap();
         let next = env.until(env.now() + SOON, waiting).await.expect("it is served").unwrap();
         assert!(next.lease().check().is_ok());
+        // The naive one waits until its number is the first, and its number is not there any more.
+        way.blackhole();
+        drop(holder);
+        let other = Naive::at(&server.address()).await;
+        eventually(&env, "both have gone", || async { other.children("/naive").await.is_empty() }).await;
+        way.pass();
+        assert!(!other.is_first("/naive", number).await, "the control: a free lock, and it waits for ever");
     });
 }

@@ -6,7 +6,8 @@ use leasehold_zookeeper::Write;
 
 use crate::{
     common,
-    rig::{Naive, claim, name, run, store},
+    naive::Naive,
+    rig::{claim, name, run, store},
 };
 
 #[test]

@@ -19,8 +19,8 @@ pub(crate) async fn open(url: &StoreUrl, env: &Env) -> Result<Arc<dyn Store>> {
     })
 }
 
-/// Opens a store that is to vote in a quorum of `members`. One that is reached over a network is not asked yet: a quorum
-/// is of use while a minority of it is down.
+/// Opens a store that is to vote in a quorum of `members`. One that is reached over a network is not asked yet, and a file
+/// that cannot be reached is opened later: a quorum is of use while a minority of it is down.
 pub(crate) async fn open_member(
     url: &StoreUrl,
     members: usize,
@@ -34,6 +34,21 @@ pub(crate) async fn open_member(
             options.electorate = Some(leasehold_redis::Electorate { members: members as u32, longest_lease });
             Arc::new(leasehold_redis::RedisStore::new(options, env.clone())?) as Arc<dyn Store>
         }
+        #[cfg(feature = "zookeeper")]
+        Place::ZooKeeper { .. } => {
+            let options = super::zookeeper::options(url)?;
+            Arc::new(leasehold_zookeeper::ZooKeeperStore::new(options, env.clone())?)
+        }
+        #[cfg(feature = "etcd")]
+        Place::Etcd { .. } => {
+            let options = super::etcd::options(url)?;
+            Arc::new(leasehold_etcd::EtcdStore::new(options, env.clone())?)
+        }
+        #[cfg(feature = "sqlite")]
+        Place::Sqlite { .. } => match bare(url, env).await {
+            Err(error) if error.is_transient() => deferred(url, env),
+            opened => opened?,
+        },
         _ => {
             let _ = (members, longest_lease);
             bare(url, env).await?
@@ -86,6 +101,18 @@ async fn sqlite(url: &StoreUrl, path: &std::path::Path, env: &Env) -> Result<Arc
     std::thread::Builder::new().name("leasehold-open".into()).spawn(open).map_err(no_thread)?;
     let gone = |_| Error::new(ErrorKind::Closed, "the thread that opens the store has ended");
     Ok(Arc::new(opened.await.map_err(gone)??))
+}
+
+/// A file whose disk is not there yet.
+#[cfg(feature = "sqlite")]
+fn deferred(url: &StoreUrl, env: &Env) -> Arc<dyn Store> {
+    let (place, env) = (url.clone(), env.clone());
+    let open = move || {
+        let (place, env) = (place.clone(), env.clone());
+        Box::pin(async move { bare(&place, &env).await }) as leasehold_core::BoxFuture<'static, _>
+    };
+    let capability = leasehold_sqlite::SqliteStore::CAPABILITY;
+    Arc::new(super::deferred::Deferred::new(url.to_string(), capability, open))
 }
 
 #[cfg(not(feature = "sqlite"))]

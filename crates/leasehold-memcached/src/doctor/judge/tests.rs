@@ -1,0 +1,100 @@
+use leasehold_core::Severity::{self, Amber, Green, Red};
+
+use super::*;
+
+/// Facts in one line: `c:` counters, `s:` settings.
+fn facts(words: &[&str]) -> Facts {
+    let (stats, settings) = Default::default();
+    let mut facts = Facts {
+        node: "cache:11211".into(),
+        stats,
+        settings,
+        wall_us: 1_800_000_100_500_000,
+        text_only: false,
+    };
+    for word in words {
+        let (look, rest) = word.split_once(':').unwrap();
+        let (key, value) = rest.split_once('=').unwrap();
+        let look = if look == "c" { &mut facts.stats } else { &mut facts.settings };
+        look.0.insert(key.into(), value.into());
+    }
+    facts
+}
+
+/// What is said of these facts, but for what is said of every server.
+fn said(facts: &Facts) -> Vec<(Severity, String)> {
+    let findings = judge(facts);
+    for finding in &findings {
+        let is_complete =
+            !finding.what.is_empty() && !finding.why.is_empty() && finding.node == "cache:11211";
+        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Green), "{finding:?}");
+    }
+    let others = findings.into_iter().filter(|finding| !finding.what.contains("nothing on disk"));
+    others.map(|finding| (finding.severity, finding.what)).collect()
+}
+
+#[test]
+fn each_fact_has_its_colour() {
+    let table: &[(&[&str], Severity, &str)] = &[
+        (&["s:cas_enabled=no"], Red, "-C"),
+        (&["s:item_size_max=1024"], Red, "1024 bytes"),
+        (&["s:item_size_max=65536"], Amber, "65536 bytes"),
+        (&["c:version=1.5.22"], Red, "no meta commands"),
+        (&["c:version=1.6.12"], Amber, "1.6.12"),
+        (&["c:version=1.6.18"], Green, "1.6.18"),
+        (&["s:evictions=on"], Red, "may evict"),
+        (&["s:evictions=on", "c:evictions=7"], Red, "evicted 7 items"),
+        (&["s:evictions=off"], Green, "-M"),
+        (&["c:limit_maxbytes=100", "c:bytes=91"], Amber, "91 %"),
+        (&["c:limit_maxbytes=100", "c:bytes=90"], Green, "90 %"),
+        (&["c:store_no_memory=3"], Amber, "no room 3 times"),
+        (&["c:cmd_flush=0"], Green, "never emptied"),
+        (&["c:cmd_flush=0", "s:flush_enabled=no"], Green, "-F"),
+        (&["c:cmd_flush=2", "s:flush_enabled=yes"], Amber, "emptied 2 times"),
+        (&["c:uptime=599"], Amber, "599 s ago"),
+        (&["c:time=1800000097"], Amber, "3 s off"),
+        (&["c:time=1800000161"], Red, "61 s off"),
+        (&["c:accepting_conns=0"], Red, "accepts no connections"),
+        (&["c:max_connections=100", "c:curr_connections=81"], Amber, "81 of 100"),
+        (&["c:max_connections=100", "c:curr_connections=8", "c:listen_disabled_num=4"], Amber, "4 times"),
+        (&["s:idle_timeout=60"], Amber, "60 s"),
+        (&["s:udpport=11211"], Amber, "UDP"),
+        (&["s:inter=127.0.0.1"], Green, "own machine"),
+        (&["s:inter=127.0.0.1,[::1]"], Green, "own machine"),
+        (&["s:inter=NULL"], Amber, "all interfaces"),
+        (&["s:inter=127.0.0.1,10.0.0.7"], Amber, "10.0.0.7"),
+        (&["s:inter=NULL", "s:domain_socket=/run/m.sock"], Green, "own machine"),
+        (&["s:lru_crawler=no"], Amber, "no_lru_crawler"),
+        (&["s:dump_enabled=no"], Amber, "-X"),
+    ];
+    for (words, severity, what) in table {
+        let found = said(&facts(words));
+        let is_so = matches!(&found[..], [(colour, text)] if colour == severity && text.contains(what));
+        assert!(is_so, "{words:?}: {found:?}");
+    }
+}
+
+#[test]
+fn what_was_not_seen_is_not_judged() {
+    for words in [
+        &[][..],
+        &["c:uptime=600"],
+        &["c:time=1800000099"],
+        &["s:item_size_max=1048576"],
+        &["s:cas_enabled=yes"],
+        &["c:limit_maxbytes=0", "c:bytes=0"],
+        &["c:max_connections=100", "c:curr_connections=80"],
+        &["s:inter=NULL", "s:ssl_enabled=yes"],
+        &["s:udpport=0", "s:idle_timeout=0", "c:store_no_memory=0"],
+    ] {
+        let found = said(&facts(words));
+        assert!(found.is_empty(), "{words:?}: {found:?}");
+    }
+    assert_eq!(judge(&facts(&[])).len(), 1, "but that a restart forgets everything");
+}
+
+#[test]
+fn a_client_without_meta_commands_is_told_so() {
+    let found = said(&Facts { text_only: true, ..facts(&["c:version=1.6.40"]) });
+    assert!(matches!(&found[..], [(Amber, text)] if text.contains("1.6.40")), "{found:?}");
+}

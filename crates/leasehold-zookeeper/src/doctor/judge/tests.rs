@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use leasehold_core::Severity::{self, Amber, Green, Red};
+
+use super::*;
+
+const SRVR: &str = "Zookeeper version: 3.8.0-5a02a05, built on 2022-02-25 08:49 UTC\nLatency min/avg/max: 0/0.0/0\n\
+    Received: 2\nOutstanding: 0\nMode: follower\nNode count: 5\n";
+const CONF: &str = "clientPort=2181\ntickTime=2000\nminSessionTimeout=4000\nmaxSessionTimeout=40000\n";
+const CONFIG: &str = "server.1=10.0.0.1:2888:3888:participant;0.0.0.0:2181\nserver.2=10.0.0.2:2888:3888:participant\n\
+    server.3=10.0.0.3:2888:3888:participant\nserver.4=10.0.0.4:2888:3888:observer\nversion=0";
+
+/// An ensemble of three, all of them named, and an observer.
+fn facts() -> Facts {
+    let look = |at| Look {
+        node: format!("zk{at}:2181"),
+        is_remote: false,
+        srvr: Said::of("srvr", SRVR),
+        conf: Said::of("conf", CONF),
+    };
+    Facts {
+        looks: (1..=3).map(look).collect(),
+        session_asked: Duration::from_secs(30),
+        session_lasts: Duration::from_secs(30),
+        config: Some(CONFIG.into()),
+        is_open: Some(false),
+        has_login: true,
+        chroot: "/locks".into(),
+    }
+}
+
+fn other(change: impl FnOnce(&mut Facts)) -> Facts {
+    let mut facts = facts();
+    change(&mut facts);
+    facts
+}
+
+/// One whose first member says this.
+fn says(from: &str, to: &str) -> Facts {
+    assert!(SRVR.contains(from));
+    other(|it| it.looks[0].srvr = Said::of("srvr", &SRVR.replace(from, to)))
+}
+
+/// Everything that is said of these facts and is not well.
+fn said(facts: &Facts) -> Vec<(Severity, String, String)> {
+    let findings = judge(facts);
+    for finding in &findings {
+        let is_complete = !finding.what.is_empty() && !finding.why.is_empty() && !finding.node.is_empty();
+        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Green), "{finding:?}");
+    }
+    let bad = findings.into_iter().filter(|finding| finding.severity != Green);
+    bad.map(|finding| (finding.severity, finding.node, finding.what)).collect()
+}
+
+#[test]
+fn an_ensemble_that_is_well_is_green() {
+    let findings = judge(&facts());
+    assert!(findings.iter().all(|finding| finding.severity == Green), "{findings:#?}");
+    let whats: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
+    for what in [
+        "it is a follower",
+        "ZooKeeper 3.8.0",
+        "of its 3 members 1 may fail",
+        "a session lasts 30s, as it was asked to",
+    ] {
+        assert!(whats.contains(&what), "{what}: {whats:?}");
+    }
+}
+
+#[test]
+fn each_fact_has_its_colour() {
+    let refused = "srvr is not executed because it is not in the whitelist.\n";
+    let nobody = "This ZooKeeper instance is not currently serving requests\n";
+    let table: Vec<(Facts, Severity, &str, &str)> = vec![
+        (says("follower", "standalone"), Amber, "zk1:2181", "server alone"),
+        (says("follower", "read-only"), Red, "zk1:2181", "cut off from a majority"),
+        (says("3.8.0-5a02a05", "3.5.9-83df9301"), Red, "zk1:2181", "ZooKeeper 3.5.9"),
+        (says("Outstanding: 0", "Outstanding: 100"), Amber, "zk1:2181", "100 requests"),
+        (other(|it| it.looks[1].srvr = Said::of("srvr", nobody)), Red, "zk2:2181", "serves nobody"),
+        (other(|it| it.looks[1].srvr = Said::of("srvr", "")), Red, "zk2:2181", "does not answer"),
+        (
+            other(|it| it.looks[2].srvr = Said::of("srvr", refused)),
+            Amber,
+            "zookeeper",
+            "zk3:2181 answers not all",
+        ),
+        (
+            other(|it| it.looks[2].conf = Said::of("conf", refused)),
+            Amber,
+            "zookeeper",
+            "zk3:2181 answers not all",
+        ),
+        (
+            other(|it| it.config = Some(CONFIG.replace("observer", "participant"))),
+            Amber,
+            "zookeeper",
+            "even (4): 1 may fail",
+        ),
+        (
+            other(|it| it.session_lasts = Duration::from_secs(20)),
+            Amber,
+            "zookeeper",
+            "of 30s (it allows 4000 to 40000 ms)",
+        ),
+        (
+            other(|it| it.session_lasts = Duration::from_secs(60)),
+            Amber,
+            "zookeeper",
+            "a session of 60s of 30s",
+        ),
+        (other(|it| it.has_login = false), Amber, "zookeeper", "belongs to everybody"),
+        (other(|it| it.is_open = Some(true)), Amber, "zookeeper", "anybody may change what is under /locks"),
+        (other(|it| it.looks[0].is_remote = true), Amber, "zookeeper", "the password and all requests"),
+    ];
+    for (mut facts, severity, node, what) in table {
+        if what.contains("even") {
+            facts.looks.push(facts.looks[0].clone());
+        }
+        let found = said(&facts);
+        let is_so = matches!(&found[..], [(colour, on, text)] if *colour == severity && on == node && text.contains(what));
+        assert!(is_so, "{what}: {found:?}");
+    }
+}
+
+#[test]
+fn members_that_the_url_leaves_out_are_counted() {
+    let found = said(&other(|it| it.looks.truncate(2)));
+    assert!(matches!(&found[..], [(Amber, _, text)] if text == "the URL names 2 of 3 members"), "{found:?}");
+}
+
+#[test]
+fn what_was_not_seen_is_not_judged() {
+    let found = said(&other(|it| {
+        it.config = None;
+        it.is_open = None;
+        it.looks.iter_mut().for_each(|look| look.conf = Said::Silent(String::new()));
+    }));
+    assert!(found.is_empty(), "{found:?}");
+    let alone = other(|it| it.config = Some(String::new()));
+    assert_eq!(alone.participants(), None, "a server alone writes down nobody");
+}

@@ -1,0 +1,130 @@
+//! [`Deferred`]: a store that may be opened later.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use leasehold_core::{
+    BoxFuture, Capability, Claim, Contender, Error, ErrorKind, Interest, LockName, Release, Renewal, Result,
+    Snapshot, Standing, Store, Vitals, Wake,
+};
+use tokio::sync::{Notify, OnceCell};
+
+type Opening = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync;
+
+/// A store that cannot be opened now: each verb tries it again until it is open.
+pub(super) struct Deferred {
+    url: String,
+    capability: Capability,
+    open: Box<Opening>,
+    inner: OnceCell<Arc<dyn Store>>,
+    opened: Notify,
+    closed: AtomicBool,
+}
+
+impl Deferred {
+    /// `capability` is what the store will be able to do.
+    pub(super) fn new(
+        url: String,
+        capability: Capability,
+        open: impl Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync + 'static,
+    ) -> Self {
+        let (inner, opened, closed) = Default::default();
+        Deferred { url, capability, open: Box::new(open), inner, opened, closed }
+    }
+
+    async fn inner(&self) -> Result<&Arc<dyn Store>> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "this client is closed").store(&*self.url));
+        }
+        let inner = self.inner.get_or_try_init(|| (self.open)()).await?;
+        self.opened.notify_waiters();
+        Ok(inner)
+    }
+}
+
+impl Store for Deferred {
+    fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+        Box::pin(async { self.inner().await?.vitals().await })
+    }
+
+    /// Nothing is held in a store that was never open.
+    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            loop {
+                let opened = self.opened.notified();
+                if let Some(inner) = self.inner.get() {
+                    return inner.upset(seen).await;
+                }
+                opened.await;
+            }
+        })
+    }
+
+    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
+        Box::pin(async move { self.inner().await?.claim(claim).await })
+    }
+
+    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
+        Box::pin(async move {
+            match self.inner().await {
+                Ok(inner) => inner.renew(claims).await,
+                Err(error) => {
+                    let again = || Err(Error::new(error.kind(), error.to_string()));
+                    claims.iter().map(|_| again()).collect()
+                }
+            }
+        })
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
+        Box::pin(async move { self.inner().await?.release(claim).await })
+    }
+
+    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
+        Box::pin(async move { self.inner().await?.watch(name, interest).await })
+    }
+
+    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
+        Box::pin(async move { self.inner().await?.inspect(name).await })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
+        Box::pin(async move { self.inner().await?.list(prefix, limit).await })
+    }
+
+    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
+        Box::pin(async move { self.inner().await?.force_release(name).await })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            self.closed.store(true, Ordering::Release);
+            match self.inner.get() {
+                Some(inner) => inner.close().await,
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Deferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deferred")
+            .field("url", &self.url)
+            .field("inner", &self.inner.get())
+            .finish_non_exhaustive()
+    }
+}
