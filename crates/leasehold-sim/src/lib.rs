@@ -3,4 +3,10 @@
 //!
 //! A [`history`] is what a run leaves behind, in simulation and on real servers alike.
 
+pub mod clock;
+pub mod dice;
 pub mod history;
+pub mod node;
+pub mod remote;
+pub mod resource;
+pub mod world;

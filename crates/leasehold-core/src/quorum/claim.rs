@@ -8,8 +8,8 @@ use super::{
     path::Pass,
 };
 use crate::{
-    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, Outcome, Queueing,
-    Result, Standing,
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, Mechanism, Outcome,
+    Queueing, Result, Standing,
     decide::votes::{self, Decision, Vote, majority},
 };
 
@@ -106,10 +106,11 @@ impl<'a> Ballot<'a> {
         loop {
             match votes::claimed(&self.votes) {
                 Decision::Open => {}
-                Decision::Raise { to, members } => {
+                Decision::Raise { to, members } if self.core.env.keeps(Mechanism::WriteBack) => {
                     self.raise(to, &members);
                     continue;
                 }
+                Decision::Raise { .. } => return votes::unagreed(&self.votes),
                 decided => return decided,
             }
             match self.fan.next(&mut self.alarm).await {
@@ -137,7 +138,7 @@ impl<'a> Ballot<'a> {
         let seat = &self.core.seats[member];
         self.votes[member] = match answer {
             Ok(Standing::Granted(grant)) => {
-                let quarantine = self.core.options.quarantine();
+                let quarantine = self.core.quarantine();
                 // An amendment finds a hold that is there: that is a vote, whatever was forgotten before.
                 let counts = self.claim.intent == Intent::Amend
                     || seat.counts(grant.remembers_for, quarantine, self.core.env.now());
