@@ -1,6 +1,7 @@
 //! Leasehold's own code in a world of network delay, process pauses and clock drift, and the checker of what happened
 //! there.
 //!
-//! A [`history`] is what a run leaves behind, in simulation and on real servers alike.
+//! A [`history`] is what a run leaves behind, in simulation and on real servers alike, and [`check`] judges it.
 
+pub mod check;
 pub mod history;
