@@ -14,7 +14,9 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mechanism, Mode, Moment, Sequencer};
+use crate::{
+    Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mechanism, Mode, Moment, Sequencer,
+};
 
 /// How a lease stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -37,15 +37,13 @@ pub enum Mechanism {
     WriteBack,
     /// A member that may have forgotten who holds has no vote for as long as the longest lease.
     RestartDelay,
-    /// A member whose clock was moved forward has no vote for as long.
-    JumpWatch,
     /// A resource is shown the token before it is read, and refuses older ones from then on.
     ClaimStep,
 }
 
 impl Mechanism {
     /// All of them.
-    pub const ALL: [Mechanism; 17] = [
+    pub const ALL: [Mechanism; 16] = [
         Mechanism::OwnerCheck,
         Mechanism::DeadlineFromSendTime,
         Mechanism::LocalDeadline,
@@ -61,7 +59,6 @@ impl Mechanism {
         Mechanism::Floor,
         Mechanism::WriteBack,
         Mechanism::RestartDelay,
-        Mechanism::JumpWatch,
         Mechanism::ClaimStep,
     ];
 }

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use crate::{
     Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Fencing,
-    FencingToken, Grant, Interest, Liveness, LockName, Mechanism, Moment, Release, Renewal, Result, Snapshot, Standing,
-    Store, Vitals, Wake, decide::document::Document,
+    FencingToken, Grant, Interest, Liveness, LockName, Mechanism, Moment, Release, Renewal, Result, Snapshot,
+    Standing, Store, Vitals, Wake, decide::document::Document,
 };
 
 /// A client of a lock system that lives in this process's memory.

@@ -115,7 +115,13 @@ impl Node {
     }
 
     /// Tells a client of news, until it ends the subscription.
-    pub(crate) fn watch(&self, name: &LockName, interest: Interest, client: u32, bell: &Arc<Bell>) -> Result<()> {
+    pub(crate) fn watch(
+        &self,
+        name: &LockName,
+        interest: Interest,
+        client: u32,
+        bell: &Arc<Bell>,
+    ) -> Result<()> {
         let mut wake = at_once(self.0.memory.watch(name, interest))?;
         let (process, bell) = (self.0.process.clone(), bell.clone());
         let way = Way { from: process.number(), to: client };

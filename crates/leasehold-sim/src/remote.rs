@@ -133,7 +133,8 @@ impl Remote {
         });
         let moment = self.env.now() + self.timeout;
         // What was dropped on the way is never answered.
-        let heard = async { if let Ok(answered) = reply.await { answered } else { std::future::pending().await } };
+        let heard =
+            async { if let Ok(answered) = reply.await { answered } else { std::future::pending().await } };
         self.env.until(moment, heard).await.unwrap_or_else(|| {
             let message = format!("no answer within {:?}", self.timeout);
             Err(Error::new(ErrorKind::TimedOut, message).store(&*self.url).unknown())

@@ -1,6 +1,10 @@
 //! [`Resource`]: what the lock protects: a number that holders read, raise by one and write back.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex},
+};
 
 use leasehold_core::{Env, FencingToken};
 use tokio::sync::oneshot;
@@ -16,6 +20,27 @@ pub enum Fence {
     OnWrite,
     /// It is shown the token by whoever reads, and refuses older ones from then on.
     ByClaim,
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fence::None => "none",
+            Fence::OnWrite => "on-write",
+            Fence::ByClaim => "by-claim",
+        })
+    }
+}
+
+impl FromStr for Fence {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Fence::None, Fence::OnWrite, Fence::ByClaim];
+        all.into_iter()
+            .find(|fence| fence.to_string() == text)
+            .ok_or_else(|| format!("there is no fence `{text}`"))
+    }
 }
 
 /// A number behind the network.
@@ -74,7 +99,13 @@ impl Resource {
     }
 
     /// Writes it from another process, and answers whether it was accepted; `None` when no answer came in time.
-    pub async fn write(&self, from: &Process, env: &Env, token: Option<FencingToken>, value: u64) -> Option<bool> {
+    pub async fn write(
+        &self,
+        from: &Process,
+        env: &Env,
+        token: Option<FencingToken>,
+        value: u64,
+    ) -> Option<bool> {
         self.ask(from, env, move |resource| resource.put(token, value)).await
     }
 
@@ -98,7 +129,8 @@ impl Resource {
                 }
             });
         });
-        let heard = async { if let Ok(answered) = reply.await { answered } else { std::future::pending().await } };
-        env.until(env.now() + super::RESOURCE_TIMEOUT, heard).await
+        let heard =
+            async { if let Ok(answered) = reply.await { answered } else { std::future::pending().await } };
+        env.until(env.now() + crate::stage::PATIENCE, heard).await
     }
 }

@@ -24,8 +24,8 @@ use crate::{
     dice::Dice,
     history::{Event, What},
 };
-pub use network::{Weather, Way};
 use network::Network;
+pub use network::{Way, Weather};
 pub use process::Process;
 use process::{Member, Status};
 use task::Ready;

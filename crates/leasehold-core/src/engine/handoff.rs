@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::registry::{Counted, Registry};
-use crate::{BoxFuture, Claim, Env, Error, ErrorKind, Mechanism, Moment, Result, Standing, Store, decide::backoff};
+use crate::{
+    BoxFuture, Claim, Env, Error, ErrorKind, Mechanism, Moment, Result, Standing, Store, decide::backoff,
+};
 
 /// A claim on its way to the store.
 pub(super) type Request = BoxFuture<'static, Result<Standing>>;

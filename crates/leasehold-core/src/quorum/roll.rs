@@ -11,7 +11,7 @@ use super::{
     fan::{Fan, Next},
     seat::Seat,
 };
-use crate::{Error, ErrorKind, FencingToken, Mechanism, Member, Result};
+use crate::{Error, ErrorKind, FencingToken, Member, Result};
 
 /// A member is asked again who it is when that is as old as this.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -70,8 +70,7 @@ impl Core {
         Box::pin(async move {
             match seat.look(&core.env).await {
                 Ok(look) => {
-                    let watches_jumps = core.env.keeps(Mechanism::JumpWatch);
-                    seat.saw(look, core.options.quarantine(), watches_jumps);
+                    seat.saw(look, core.options.quarantine());
                     core.compare();
                     core.set_calendar();
                     true

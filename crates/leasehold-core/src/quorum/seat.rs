@@ -109,7 +109,7 @@ impl Seat {
 
     /// Takes over what a look showed. A calendar that was moved forward lets holds end early, so the member loses its
     /// vote for as long as one of them may have been forgotten.
-    pub(super) fn saw(&self, look: Look, quarantine: Duration, watches_jumps: bool) {
+    pub(super) fn saw(&self, look: Look, quarantine: Duration) {
         let way = look.received.since(look.sent);
         let middle_us = i128::from((look.sent + way / 2).nanos() / 1000);
         let ahead_us = i128::from(look.vitals.wall_us) - middle_us;
@@ -120,7 +120,7 @@ impl Seat {
             if before.server == look.vitals.server && is_jump {
                 let moved_ms = (moved_us / 1000) as i64;
                 tracing::warn!(node = %self.url, moved_ms, "the clock of a member has jumped: holds may end early there");
-                if moved_us > 0 && watches_jumps {
+                if moved_us > 0 {
                     record.jump = Some((look.received + quarantine, moved_us));
                 }
             }

@@ -20,6 +20,7 @@ pub(super) struct Task {
     process: u32,
     future: Mutex<Option<BoxFuture<'static, ()>>>,
     is_queued: AtomicBool,
+    is_over: AtomicBool,
     ready: Ready,
 }
 
@@ -49,19 +50,21 @@ impl Task {
         let Some(mut future) = lock(&self.future).take() else { return };
         let waker = Waker::from(self.clone());
         let is_over = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
-        if !is_over {
+        if is_over {
+            self.is_over.store(true, Ordering::Release);
+        } else {
             *lock(&self.future) = Some(future);
         }
     }
 
     /// Takes its future out: it never runs again.
     pub(super) fn kill(&self) -> Option<BoxFuture<'static, ()>> {
+        self.is_over.store(true, Ordering::Release);
         lock(&self.future).take()
     }
 
     pub(super) fn is_over(&self) -> bool {
-        // Between two polls a task without a future has ended.
-        lock(&self.future).is_none()
+        self.is_over.load(Ordering::Acquire)
     }
 }
 
@@ -73,6 +76,7 @@ impl Ready {
             process,
             future: Mutex::new(Some(future)),
             is_queued: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             ready: self.clone(),
         });
         Waker::from(task.clone()).wake();

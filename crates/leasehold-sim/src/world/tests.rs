@@ -5,8 +5,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn sleeper(process: &Process, span: Duration, log: &Arc<Mutex<Vec<(u32, u64)>>>) {
-    let (env, number, world, log) =
-        (process.env(), process.number(), process.world().clone(), log.clone());
+    let (env, number, world, log) = (process.env(), process.number(), process.world().clone(), log.clone());
     process.env().spawn(async move {
         env.sleep(span).await;
         lock(&log).push((number, world.age().as_millis() as u64));
