@@ -37,13 +37,15 @@ pub enum Mechanism {
     WriteBack,
     /// A member that may have forgotten who holds has no vote for as long as the longest lease.
     RestartDelay,
+    /// A claim of which a release may still arrive at a member is asked for by another id.
+    DoubtSpendsId,
     /// A resource is shown the token before it is read, and refuses older ones from then on.
     ClaimStep,
 }
 
 impl Mechanism {
     /// All of them.
-    pub const ALL: [Mechanism; 16] = [
+    pub const ALL: [Mechanism; 17] = [
         Mechanism::OwnerCheck,
         Mechanism::DeadlineFromSendTime,
         Mechanism::LocalDeadline,
@@ -59,6 +61,7 @@ impl Mechanism {
         Mechanism::Floor,
         Mechanism::WriteBack,
         Mechanism::RestartDelay,
+        Mechanism::DoubtSpendsId,
         Mechanism::ClaimStep,
     ];
 }

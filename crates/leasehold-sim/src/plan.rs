@@ -48,6 +48,9 @@ pub enum Kind {
     Duplicates(u8),
     /// So many of a hundred messages are held back for up to two hundred milliseconds, and overtaken.
     Overtaken(u8),
+    /// So many of a hundred messages are held back for up to eight tenths of a second, longer than anybody waits for an
+    /// answer, and overtaken.
+    Late(u8),
     /// What the client sends does not arrive.
     CutThere,
     /// What is sent to the client does not arrive.
@@ -71,6 +74,8 @@ pub enum Target {
 
 /// How long messages are held back at most that are overtaken.
 pub const HELD_BACK: Duration = Duration::from_millis(200);
+/// The same, for those that are late.
+pub const LATE: Duration = Duration::from_millis(800);
 
 impl Fault {
     /// When it is over for certain, if it begins at its time.

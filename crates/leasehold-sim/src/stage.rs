@@ -15,7 +15,7 @@ use crate::{
     dice::Dice,
     history::What,
     node::Node,
-    plan::{Fault, HELD_BACK, Kind, Target},
+    plan::{Fault, HELD_BACK, Kind, LATE, Target},
     resource::{Fence, Resource},
     scenario::Scenario,
     world::{Process, Way, Weather, World, lock},
@@ -316,6 +316,10 @@ fn change(weather: &mut Weather, kind: Kind, begins: bool) {
         Kind::Overtaken(percent) => {
             weather.overtaken = if begins { percent } else { 0 };
             weather.held_back = HELD_BACK;
+        }
+        Kind::Late(percent) => {
+            weather.overtaken = if begins { percent } else { 0 };
+            weather.held_back = LATE;
         }
         _ => {}
     }

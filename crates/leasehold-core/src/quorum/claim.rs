@@ -8,8 +8,8 @@ use super::{
     path::Pass,
 };
 use crate::{
-    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, Mechanism, Outcome,
-    Queueing, Result, Standing,
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mechanism,
+    Outcome, Queueing, Result, Standing,
     decide::votes::{self, Decision, Vote, majority},
 };
 
@@ -26,6 +26,10 @@ impl Core {
         let pass = self.paths.of(claim.id);
         let mut splits = 0;
         loop {
+            if claim.intent == Intent::Hold && pass.is_in_doubt() {
+                // The engine asks by another id, which that release does not touch.
+                return Ok(Standing::Gone(LostReason::Gone));
+            }
             let mut ballot = Ballot::cast(self, &pass, claim);
             let decision = ballot.count().await;
             if let Decision::Granted { fence, valid_for } = decision {

@@ -71,6 +71,11 @@ pub(super) fn disorder(faults: &mut Faults) -> Vec<Fault> {
     both.map(|kind| Faults::throughout(kind, Target::All, ms(3000))).to_vec()
 }
 
+pub(super) fn late(faults: &mut Faults) -> Vec<Fault> {
+    let percent = faults.dice.between(10, 50) as u8;
+    vec![Faults::throughout(Kind::Late(percent), Target::All, ms(3000))]
+}
+
 pub(super) fn one_way_cut(faults: &mut Faults) -> Vec<Fault> {
     let kind = if faults.dice.percent(50) { Kind::CutThere } else { Kind::CutBack };
     faults.on_clients(kind, (20, 250))

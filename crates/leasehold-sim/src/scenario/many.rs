@@ -65,6 +65,15 @@ pub(super) fn quorum_pause(faults: &mut Faults) -> Vec<Fault> {
     all
 }
 
+/// Messages that arrive when nobody waits for them any more, and members that hang.
+pub(super) fn late(faults: &mut Faults) -> Vec<Fault> {
+    let mut all = few::late(faults);
+    all.extend(faults.on_nodes(Kind::Pause, (5, 60)));
+    all.extend(faults.on_clients(Kind::Suspend, (20, 120)));
+    all.extend(cut_lines(faults));
+    all
+}
+
 /// Everything that leases survive, at once.
 pub(super) fn storm(faults: &mut Faults) -> Vec<Fault> {
     let mut all = few::pause(faults);
@@ -72,7 +81,9 @@ pub(super) fn storm(faults: &mut Faults) -> Vec<Fault> {
     all.extend(faults.on_clients(Kind::Suspend, (50, 200)));
     all.extend(faults.on_clients(Kind::Cut, (20, 200)));
     all.extend(faults.on_nodes(Kind::Pause, (10, 100)));
-    all.extend(few::disorder(faults));
+    // Of several servers each has a connection of its own, on which nothing comes twice.
+    let disorder = if faults.nodes > 1 { few::late(faults) } else { few::disorder(faults) };
+    all.extend(disorder);
     let percent = faults.dice.between(2, 15) as u8;
     all.push(faults.fault(Kind::Loss(percent), Target::All, (50, 300)));
     for fault in &mut all {

@@ -13,7 +13,7 @@ const QUORUM: Scenario =
     Scenario { nodes: 3, long_percent: 15, control: Some(Contestant::Redlock), wait_bound: None, ..CALM };
 
 /// All scenarios.
-pub static ALL: [Scenario; 26] = [
+pub static ALL: [Scenario; 27] = [
     CALM,
     Scenario {
         name: "delay",
@@ -213,6 +213,13 @@ pub static ALL: [Scenario; 26] = [
         name: "quorum-pause",
         about: "clients of three servers stand still for longer than the lease, and reach different majorities",
         faults: many::quorum_pause,
+        ..QUORUM
+    },
+    Scenario {
+        name: "quorum-late",
+        about: "messages to three servers arrive after nobody waits for them any more, and servers stand still",
+        rounds: 8,
+        faults: many::late,
         ..QUORUM
     },
     Scenario {
