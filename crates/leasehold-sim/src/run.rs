@@ -112,8 +112,9 @@ impl Cast {
     fn assumptions(&self) -> Assumptions {
         let fenced = match self.fence {
             Fence::None => Fenced::No,
-            Fence::OnWrite => Fenced::OnWrite,
-            Fence::ByClaim => Fenced::ByClaim,
+            // Less was promised than a claim: or a mechanism is missing, and what is missed is to show.
+            Fence::OnWrite if !self.without.contains(&Mechanism::ClaimStep) => Fenced::OnWrite,
+            Fence::OnWrite | Fence::ByClaim => Fenced::ByClaim,
         };
         Assumptions {
             clocks: self.scenario.clocks,

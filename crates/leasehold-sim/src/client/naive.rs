@@ -45,10 +45,11 @@ async fn round(client: &mut Client, store: &Arc<Remote>, release: Release, renew
     let (begin, attempt) = (client.process.world().age(), client.ask());
     let env = client.process.env();
     let end = env.now() + client.stage.cast.scenario.wait;
+    let gives_up = client.stage.cast.scenario.gives_up && client.dice.percent(50);
     let (claim, grant) = loop {
         let claim = claim(client);
         // Dropped in the middle, and forgotten.
-        let limit = match client.stage.cast.scenario.gives_up && client.dice.percent(50) {
+        let limit = match gives_up {
             true => client.dice.span(Duration::ZERO, ASK_TIMEOUT / 8),
             false => ASK_TIMEOUT * 2,
         };

@@ -154,15 +154,19 @@ pub(super) fn rate(faults: &mut Faults) -> Vec<Fault> {
 
 /// Answers are lost for a moment, time and again.
 pub(super) fn lost_replies(faults: &mut Faults) -> Vec<Fault> {
-    let gusts = |at: u64| {
+    let mut gust = |at: u64| {
         let length = faults.dice.span(ms(20), ms(120));
         let begin = ms(at * 400) + faults.dice.span(ms(0), ms(250));
-        Fault { kind: Kind::CutBack, target: Target::All, begin: whole(begin), length: whole(length) }
+        // Of one client, so that it alone misses its wake-up, or of all.
+        let target = if faults.dice.percent(70) { faults.client() } else { Target::All };
+        Fault { kind: Kind::CutBack, target, begin: whole(begin), length: whole(length) }
     };
-    (0..4).map(gusts).collect()
+    // And once more when all have done their work: who waits for a wake-up that was lost has waited for long then.
+    [0, 1, 2, 3, 27].into_iter().map(&mut gust).collect()
 }
 
 pub(super) fn overtaken(faults: &mut Faults) -> Vec<Fault> {
     let percent = faults.dice.between(20, 60) as u8;
-    vec![Faults::throughout(Kind::Overtaken(percent), Target::All, ms(3000))]
+    // For longer than it takes until holds are renewed.
+    vec![Faults::throughout(Kind::Overtaken(percent), Target::All, ms(15_000))]
 }
