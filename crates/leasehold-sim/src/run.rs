@@ -64,14 +64,26 @@ impl Cast {
 
     /// A scenario with other players.
     pub fn with(scenario: &'static Scenario, seed: u64, contestant: Contestant, fence: Fence) -> Cast {
+        Cast::on(scenario, seed, contestant, fence, scenario.nodes)
+    }
+
+    /// A scenario with other players, on other servers.
+    pub fn on(
+        scenario: &'static Scenario,
+        seed: u64,
+        contestant: Contestant,
+        fence: Fence,
+        nodes: u32,
+    ) -> Cast {
         Cast {
             scenario,
             seed,
             contestant,
             fence,
+            nodes,
             clients: scenario.clients,
             rounds: scenario.rounds,
-            faults: scenario.faults_of(seed, scenario.clients),
+            faults: scenario.faults_of(seed, nodes, scenario.clients),
             without: Vec::new(),
         }
     }
@@ -97,13 +109,16 @@ impl Cast {
         if self.fence != usual.fence && !self.without.contains(&Mechanism::ClaimStep) {
             command += &format!(" --fence {}", self.fence);
         }
+        if self.nodes != usual.nodes {
+            command += &format!(" --nodes {}", self.nodes);
+        }
         if self.clients != usual.clients {
             command += &format!(" --clients {}", self.clients);
         }
         if self.rounds != usual.rounds {
             command += &format!(" --rounds {}", self.rounds);
         }
-        if self.faults != usual.faults {
+        if self.faults != self.scenario.faults_of(seed, self.nodes, self.clients) {
             command += &format!(" --faults \"{}\"", plan::join(&self.faults));
         }
         command
@@ -121,7 +136,7 @@ impl Cast {
             memory: self.scenario.memory,
             tokens: self.contestant.is_ours(),
             fenced,
-            heal_bound: self.scenario.heals_within(),
+            heal_bound: self.scenario.heals_within(self.nodes),
         }
     }
 }

@@ -93,9 +93,9 @@ impl Scenario {
     }
 
     /// The faults of a seed.
-    pub fn faults_of(&self, seed: u64, clients: u32) -> Vec<Fault> {
+    pub fn faults_of(&self, seed: u64, nodes: u32, clients: u32) -> Vec<Fault> {
         let dice = Dice::new(seed).split(4);
-        (self.faults)(&mut Faults { dice, nodes: self.nodes, clients, ttl: self.ttl })
+        (self.faults)(&mut Faults { dice, nodes, clients, ttl: self.ttl })
     }
 
     /// Whether leases exclude in it.
@@ -104,9 +104,9 @@ impl Scenario {
     }
 
     /// After the last fault, everything is well so soon.
-    pub fn heals_within(&self) -> Duration {
+    pub fn heals_within(&self, nodes: u32) -> Duration {
         // A member that has forgotten gets its vote back after ten seconds; a store that fails is asked for a second.
-        let voting = if self.nodes > 1 { ms(12_000) } else { Duration::ZERO };
+        let voting = if nodes > 1 { ms(12_000) } else { Duration::ZERO };
         self.ttl * 2 + self.long.1 * self.clients * u32::from(self.long_percent > 0) + voting + ms(4000)
     }
 }
@@ -129,8 +129,8 @@ mod tests {
         use crate::plan::Target;
         for scenario in &ALL {
             for seed in 0..50 {
-                let faults = scenario.faults_of(seed, scenario.clients);
-                assert_eq!(faults, scenario.faults_of(seed, scenario.clients));
+                let faults = scenario.faults_of(seed, scenario.nodes, scenario.clients);
+                assert_eq!(faults, scenario.faults_of(seed, scenario.nodes, scenario.clients));
                 for fault in faults {
                     let exists = match fault.target {
                         Target::Client(client) => client <= scenario.clients,

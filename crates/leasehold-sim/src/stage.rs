@@ -41,6 +41,8 @@ pub struct Cast {
     pub contestant: Contestant,
     /// What the resource does with tokens.
     pub fence: Fence,
+    /// How many servers; of more than one, a majority decides.
+    pub nodes: u32,
     /// How many clients.
     pub clients: u32,
     /// How often each asks before the last fault is over; and once more after that.
@@ -96,7 +98,7 @@ impl Stage {
         let mut processes = |count: u32| -> Vec<Process> {
             (0..count).map(|_| world.process(dice.roll(), BOOTED_NS + dice.between(0, 1 << 36))).collect()
         };
-        let nodes = processes(cast.scenario.nodes).into_iter().map(Node::new).collect();
+        let nodes = processes(cast.nodes).into_iter().map(Node::new).collect();
         let clients = processes(cast.clients);
         let ends = cast
             .faults
