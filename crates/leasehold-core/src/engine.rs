@@ -9,6 +9,7 @@ mod hold;
 mod local_queue;
 mod registry;
 mod telemetry;
+mod term;
 mod watchdog;
 
 use std::{fmt, sync::Arc, time::Duration};

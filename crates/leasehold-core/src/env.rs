@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use crate::BoxFuture;
+use crate::{BoxFuture, Mechanism};
 
 pub use virtual_time::Virtual;
 
@@ -77,6 +77,12 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
 
     /// 128 bits nobody can guess.
     fn random(&self) -> u128;
+
+    /// Whether a mechanism is kept here: all of them, but for worlds made to show what each is for.
+    fn keeps(&self, mechanism: Mechanism) -> bool {
+        let _ = mechanism;
+        true
+    }
 }
 
 /// A shared handle to an [`Environment`].
@@ -127,6 +133,11 @@ impl Env {
     /// 128 bits nobody can guess.
     pub fn random(&self) -> u128 {
         self.0.random()
+    }
+
+    /// Whether a mechanism is kept here. Always, in [`Env::system`].
+    pub fn keeps(&self, mechanism: Mechanism) -> bool {
+        self.0.keeps(mechanism)
     }
 
     /// A random duration in `[0, span)`.

@@ -31,8 +31,8 @@ use tokio::sync::watch;
 pub use options::QuorumOptions;
 
 use crate::{
-    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
-    Result, Snapshot, Standing, Store, Upsets, Vitals, Wake, decide::votes::majority,
+    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Mechanism, Release,
+    Renewal, Result, Snapshot, Standing, Store, Upsets, Vitals, Wake, decide::votes::majority,
 };
 use path::Paths;
 use seat::Seat;
@@ -126,6 +126,12 @@ impl Core {
             true => Err(self.closed()),
             false => Ok(()),
         }
+    }
+
+    /// For how long a member that has forgotten has no vote here.
+    fn quarantine(&self) -> Duration {
+        let kept = self.env.keeps(Mechanism::RestartDelay);
+        if kept { self.options.quarantine() } else { Duration::ZERO }
     }
 
     fn closed(&self) -> Error {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Event {
     /// When, in microseconds on the clock of the run.
     pub at_us: u64,
-    /// The process that saw it; 0 is the nemesis.
+    /// The process that saw it; 0 is the nemesis. A process that begins again is another process.
     pub process: u32,
     /// What.
     #[serde(flatten)]
@@ -85,7 +85,8 @@ pub enum What {
         /// What it read; `None`: the resource refused the token.
         value: Option<u64>,
     },
-    /// A holder wrote to the resource.
+    /// A holder wrote to the resource. Said twice of one write: with `None` before it is sent, so that the write of a
+    /// process that is killed is known, and again with the answer, if there is one.
     Write {
         /// The attempt under which it wrote.
         attempt: u64,
@@ -103,6 +104,8 @@ pub enum What {
         /// Its value.
         value: u64,
     },
+    /// This process is no more; whoever ended it says so in its name.
+    Gone,
     /// The nemesis began or ended a fault.
     Fault {
         /// The fault's name, for people.

@@ -1,6 +1,21 @@
 //! Leasehold's own code in a world of network delay, process pauses and clock drift, and the checker of what happened
 //! there.
 //!
-//! A [`history`] is what a run leaves behind, in simulation and on real servers alike.
+//! A [`history`] is what a run leaves behind, in simulation and on real servers alike, and [`check`] judges it.
 
+pub mod check;
+pub mod client;
+pub mod clock;
+pub mod dice;
 pub mod history;
+pub mod matrix;
+pub mod node;
+pub mod picture;
+pub mod plan;
+pub mod remote;
+pub mod resource;
+pub mod run;
+pub mod scenario;
+pub mod stage;
+pub mod trace;
+pub mod world;

@@ -117,6 +117,19 @@ fn complete(votes: &[Vote], needed: usize, open: usize) -> Decision {
     }
 }
 
+/// What the votes amount to for a client that does not make a majority agree on one token: the largest that it was told.
+/// Not for locks; it shows what [`Mechanism::WriteBack`](crate::Mechanism) is for.
+pub(crate) fn unagreed(votes: &[Vote]) -> Decision {
+    let granted = |vote: &Vote| match vote {
+        Vote::For { fence, valid_for, .. } => Some((*fence, *valid_for)),
+        _ => None,
+    };
+    let fence = votes.iter().filter_map(granted).filter_map(|(fence, _)| fence).max();
+    let spans = votes.iter().filter_map(granted).map(|(_, valid_for)| valid_for).collect();
+    kept_by(spans, majority(votes.len()))
+        .map_or(Decision::NoQuorum, |valid_for| Decision::Granted { fence, valid_for })
+}
+
 /// Where a member stands with a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pledge {

@@ -8,10 +8,11 @@ use super::{
     hold::Granted,
     local_queue::Turn,
     telemetry::{self, Ending},
+    term,
 };
 use crate::{
-    Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mode, Moment, Result, Standing,
-    Wake,
+    Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mechanism, Mode, Moment, Result,
+    Standing, Wake,
     decide::{backoff, validity},
 };
 
@@ -159,6 +160,9 @@ impl Acquire<'_> {
                     if !self.pause().await {
                         return Ok(None);
                     }
+                    if !self.env().keeps(Mechanism::IdempotentClaim) {
+                        attempt.claim.id = ClaimId::mint(self.env());
+                    }
                 }
                 Round::Busy(busy) => {
                     if let Some(observer) = self.observer {
@@ -181,8 +185,9 @@ impl Acquire<'_> {
         match standing {
             // A reply that comes after the deadline is not a lock: ask again, by the same id.
             Standing::Granted(grant) => {
-                let deadline = validity::deadline(sent, grant.valid_for, self.core.store.capability().drift);
-                let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline;
+                let deadline = term::deadline(self.env(), &*self.core.store, sent, grant.valid_for);
+                let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline
+                    || !self.env().keeps(Mechanism::LateGrantRefused);
                 self.late_grants += u32::from(!in_time);
                 match in_time {
                     true => Round::Granted(grant, sent),
@@ -252,7 +257,12 @@ impl Acquire<'_> {
         let recheck = now
             + busy.recheck_in
             + self.core.env.jitter(busy.recheck_in.min(Duration::from_millis(100)) / 10);
-        let moment = self.end.map_or(recheck, |end| end.min(recheck));
+        let moment = match (self.end, self.core.env.keeps(Mechanism::Recheck)) {
+            (Some(end), true) => end.min(recheck),
+            (Some(end), false) => end,
+            (None, true) => recheck,
+            (None, false) => Moment::from_nanos(u64::MAX),
+        };
         if let Some(Err(error)) = self.core.env.until(moment, wake.wait()).await {
             tracing::debug!(lock = %claim.name, %error, "the subscription broke: subscribing again");
             self.wake = None;

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use super::{Core, handoff::Request, registry::Counted};
-use crate::{Claim, Error, ErrorKind, Moment, Outcome, Result, Standing};
+use crate::{Claim, Error, ErrorKind, Mechanism, Moment, Outcome, Result, Standing};
 
 /// Exists before the first byte is sent. Dropped before [`Attempt::settle`], it hands the claim to the watchdog,
 /// together with the request that is under way.
@@ -86,7 +86,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let request = self.request.take();
-        if self.trace != Trace::None || request.is_some() {
+        let is_kept = self.core.env.keeps(Mechanism::ReleaseAfterCancel);
+        if is_kept && (self.trace != Trace::None || request.is_some()) {
             self.core.registry.order(self.claim.clone(), request, self.alive.take());
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::registry::{Counted, Registry};
-use crate::{BoxFuture, Claim, Env, Error, ErrorKind, Moment, Result, Standing, Store, decide::backoff};
+use crate::{
+    BoxFuture, Claim, Env, Error, ErrorKind, Mechanism, Moment, Result, Standing, Store, decide::backoff,
+};
 
 /// A claim on its way to the store.
 pub(super) type Request = BoxFuture<'static, Result<Standing>>;
@@ -21,7 +23,7 @@ pub(super) struct Order {
 /// Carries out an order. Repeats the release until the store has answered, or the ttl has ended the claim anyway.
 pub(super) async fn carry_out(order: Order, store: Arc<dyn Store>, env: Env, registry: Arc<Registry>) {
     let Order { claim, under_way, alive, counted } = order;
-    if let Some(request) = under_way {
+    if let Some(request) = under_way.filter(|_| env.keeps(Mechanism::CarriedToItsEnd)) {
         // Stores bound their requests by a timeout; should one hang for ever, it is dropped after a ttl. Delivered
         // even later, it would hold for one ttl more and no longer.
         let _ = env.until(env.now() + claim.ttl, request).await;

@@ -5,11 +5,11 @@ use std::{fmt, ops::Deref, str::FromStr, sync::Arc, time::Duration};
 use super::{
     Core, Engine, Terms,
     registry::{Counted, Watched},
-    telemetry,
+    telemetry, term,
 };
 use crate::{
     Binding, Claim, ClaimId, Error, ErrorKind, FencingToken, Grant, Intent, Lease, LockName, Lost, Mode,
-    Moment, Release, Renewal, Result, Sequencer, Standing, decide::validity,
+    Moment, Release, Renewal, Result, Sequencer, Standing,
 };
 
 /// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
@@ -33,7 +33,7 @@ pub(super) struct Granted {
 impl Hold {
     pub(super) fn new(core: &Arc<Core>, granted: Granted, terms: &Terms) -> Self {
         let Granted { claim, grant, sent, alive } = granted;
-        let deadline = validity::deadline(sent, grant.valid_for, core.store.capability().drift);
+        let deadline = term::deadline(&core.env, &*core.store, sent, grant.valid_for);
         let lease = Lease::new(&core.env, &claim, grant.fence, deadline, terms.hold_max);
         core.registry.watch(Watched::new(lease.clone(), claim.clone(), sent, terms.renew));
         telemetry::holds(core, 1.0);
@@ -168,7 +168,7 @@ impl Hold {
     }
 
     fn confirmed(&self, sent: Moment, valid_for: Duration) -> Result<()> {
-        let deadline = validity::deadline(sent, valid_for, self.core.store.capability().drift);
+        let deadline = term::deadline(&self.core.env, &*self.core.store, sent, valid_for);
         if !self.lease.confirm(deadline) {
             self.lease.check()?;
         }

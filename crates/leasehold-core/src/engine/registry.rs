@@ -212,8 +212,10 @@ impl Registry {
         let mut book = self.book();
         book.state = book.state.max(Phase::Closed);
         book.agenda.clear();
-        let watched: Vec<Watched> = book.watched.drain().map(|(_, watched)| watched).collect();
+        let mut watched: Vec<Watched> = book.watched.drain().map(|(_, watched)| watched).collect();
         drop(book);
+        // One seed is one run: in an order that the map's own dice have no part in.
+        watched.sort_unstable_by_key(|watched| watched.claim.id);
         for Watched { lease, claim, .. } in watched {
             lease.lose(Lost { reason: LostReason::Closed, certain: true });
             self.order(claim, None, None);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 use super::{
     handoff,
     registry::{Book, Phase, Registry, Watched},
-    telemetry,
+    telemetry, term,
 };
 use crate::{
     Claim, ClaimId, Env, Error, ErrorKind, Lost, Moment, Outcome, Renewal, Result, Store, decide::validity,
@@ -56,6 +56,7 @@ impl Watchdog {
                 }
             };
             tokio::select! {
+                biased;
                 () = self.registry.news() => {}
                 () = alarm => {}
                 () = self.store.upset(&mut upsets) => self.registry.renew_all(self.env.now()),
@@ -137,8 +138,7 @@ impl Watchdog {
         let lost = match answer {
             Ok(Renewal::Renewed { valid_for }) => {
                 telemetry::renewed(self.store.capability().scheme, &watched.lease);
-                let drift = self.store.capability().drift;
-                if watched.lease.confirm(validity::deadline(sent, valid_for, drift)) {
+                if watched.lease.confirm(term::deadline(&self.env, &*self.store, sent, valid_for)) {
                     watched.renew_at = Some(validity::renew_at(sent, ttl).max(now));
                     watched.jeopardy_at = Some(validity::jeopardy_at(sent, ttl));
                     watched.plan();

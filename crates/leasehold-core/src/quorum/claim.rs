@@ -8,8 +8,8 @@ use super::{
     path::Pass,
 };
 use crate::{
-    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, Outcome, Queueing,
-    Result, Standing,
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mechanism,
+    Outcome, Queueing, Result, Standing,
     decide::votes::{self, Decision, Vote, majority},
 };
 
@@ -26,6 +26,10 @@ impl Core {
         let pass = self.paths.of(claim.id);
         let mut splits = 0;
         loop {
+            if claim.intent == Intent::Hold && pass.is_in_doubt() {
+                // The engine asks by another id, which that release does not touch.
+                return Ok(Standing::Gone(LostReason::Gone));
+            }
             let mut ballot = Ballot::cast(self, &pass, claim);
             let decision = ballot.count().await;
             if let Decision::Granted { fence, valid_for } = decision {
@@ -106,10 +110,11 @@ impl<'a> Ballot<'a> {
         loop {
             match votes::claimed(&self.votes) {
                 Decision::Open => {}
-                Decision::Raise { to, members } => {
+                Decision::Raise { to, members } if self.core.env.keeps(Mechanism::WriteBack) => {
                     self.raise(to, &members);
                     continue;
                 }
+                Decision::Raise { .. } => return votes::unagreed(&self.votes),
                 decided => return decided,
             }
             match self.fan.next(&mut self.alarm).await {
@@ -137,7 +142,7 @@ impl<'a> Ballot<'a> {
         let seat = &self.core.seats[member];
         self.votes[member] = match answer {
             Ok(Standing::Granted(grant)) => {
-                let quarantine = self.core.options.quarantine();
+                let quarantine = self.core.quarantine();
                 // An amendment finds a hold that is there: that is a vote, whatever was forgotten before.
                 let counts = self.claim.intent == Intent::Amend
                     || seat.counts(grant.remembers_for, quarantine, self.core.env.now());

@@ -20,6 +20,8 @@ pub(super) struct Path {
     proposal: Mutex<Option<FencingToken>>,
     round: AtomicU64,
     ended: AtomicBool,
+    /// Members at which a release of the claim was not answered, and may still arrive.
+    doubts: Vec<AtomicBool>,
 }
 
 impl Path {
@@ -54,6 +56,20 @@ impl Path {
     /// What was proposed has been used up by a try that failed.
     pub(super) fn propose_anew(&self) {
         *self.proposal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// A release was sent to a member and not answered: should it arrive after the claim was granted there once more, it
+    /// would end that hold.
+    pub(super) fn doubt(&self, member: usize) {
+        self.doubts[member].store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_in_doubt_at(&self, member: usize) -> bool {
+        self.doubts[member].load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_in_doubt(&self) -> bool {
+        (0..self.doubts.len()).any(|member| self.is_in_doubt_at(member))
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -95,6 +111,7 @@ impl Paths {
                 proposal: Mutex::default(),
                 round: AtomicU64::new(0),
                 ended: AtomicBool::new(false),
+                doubts: (0..self.members).map(|_| AtomicBool::new(false)).collect(),
             })
         });
         Pass { paths: self.clone(), id, path: Some(path.clone()) }

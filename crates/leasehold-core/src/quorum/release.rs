@@ -8,7 +8,7 @@ use super::{
     path::Pass,
     seat::Seat,
 };
-use crate::{Claim, Release, Result, decide::votes::majority};
+use crate::{Claim, Mechanism, Release, Result, decide::votes::majority};
 
 /// How long to wait before a member that failed is asked again to release.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -66,13 +66,18 @@ impl Core {
     pub(super) fn release_later(self: &Arc<Self>, seat: &Arc<Seat>, pass: &Pass, claim: &Claim) {
         let until = self.env.now() + claim.ttl + claim.lock_delay;
         let round = pass.round();
-        let mut next = seat.give_back(pass, claim.clone(), round);
+        let doubts = self.env.keeps(Mechanism::DoubtSpendsId);
+        let mut next = seat.give_back(pass, claim.clone(), round, doubts);
         let (env, seat, pass, claim) = (self.env.clone(), seat.clone(), pass.clone(), claim.clone());
         let mut ended = self.ended.subscribe();
         self.env.spawn(async move {
             while next.await.is_err() && env.now() < until && !*ended.borrow_and_update() {
                 env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
-                next = seat.give_back(&pass, claim.clone(), round);
+                next = seat.give_back(&pass, claim.clone(), round, doubts);
+            }
+            // The doubt outlives the try that was answered: the one that was not may still arrive.
+            if pass.is_in_doubt() {
+                let _ = env.until(until, ended.wait_for(|ended| *ended)).await;
             }
         });
     }

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use super::path::Pass;
 use crate::{
-    BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Release, Renewal, Result, Standing, Store,
-    Vitals,
+    BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Outcome, Release, Renewal, Result, Standing,
+    Store, Vitals,
 };
 
 /// So many requests may be under way to one member, those that nobody waits for any more included.
@@ -196,6 +196,10 @@ impl Seat {
         Box::pin(async move {
             let _under_way = entered?;
             let _turn = pass.turn(seat.number).await;
+            if pass.is_in_doubt_at(seat.number) {
+                let message = "an earlier release of this claim may still arrive";
+                return Err(Error::new(ErrorKind::TimedOut, message).store(&*seat.url));
+            }
             seat.store.claim(&claim).await
         })
     }
@@ -238,13 +242,21 @@ impl Seat {
         pass: &Pass,
         claim: Claim,
         round: u64,
+        doubts: bool,
     ) -> BoxFuture<'static, Result<()>> {
         let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
             let _turn = pass.turn(seat.number).await;
             match pass.round() == round {
-                true => seat.store.release(&claim).await.map(drop),
+                true => {
+                    let answer = seat.store.release(&claim).await;
+                    // Said before the turn ends: whoever is next knows it.
+                    if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) && doubts {
+                        pass.doubt(seat.number);
+                    }
+                    answer.map(drop)
+                }
                 false => Ok(()),
             }
         })

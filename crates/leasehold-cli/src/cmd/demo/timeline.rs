@@ -1,9 +1,8 @@
 //! The picture of a run: a panel for each lane, a row for each process, drawn from what they reported.
 
-pub(crate) mod canvas;
 mod panel;
 
-use canvas::{Anchor, Canvas};
+use leasehold_sim::picture::{Anchor, Canvas};
 use panel::Panel;
 
 use super::{director::Record, plan::Plan, verdict::LaneVerdict};

@@ -1,9 +1,8 @@
 //! [`Panel`]: one lane of the picture.
 
-use super::{
-    GAP, LEFT, MARGIN, RIGHT, Scale,
-    canvas::{Anchor, Canvas},
-};
+use leasehold_sim::picture::{Anchor, Canvas};
+
+use super::{GAP, LEFT, MARGIN, RIGHT, Scale};
 use crate::cmd::demo::{
     director::Record,
     history::{History, Hold, Outcome, Span},

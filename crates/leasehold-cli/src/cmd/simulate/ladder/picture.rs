@@ -3,8 +3,9 @@
 #[cfg(test)]
 pub(crate) mod sample;
 
+use leasehold_sim::picture::{Anchor, Canvas};
+
 use super::case::{Doing, Outcome, crowded};
-use crate::cmd::demo::timeline::canvas::{Anchor, Canvas};
 
 const WIDTH: f64 = 1000.0;
 const MARGIN: f64 = 24.0;

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 /// An SVG document in the making. Colours are classes, so that a style sheet can serve light and dark pages.
 #[derive(Default, Debug)]
-pub(crate) struct Canvas {
+pub struct Canvas {
     body: String,
 }
 
 /// Where a text stands to its point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Anchor {
+pub enum Anchor {
     /// It begins there.
     Start,
     /// Its middle is there.
@@ -21,21 +21,21 @@ pub(crate) enum Anchor {
 
 impl Canvas {
     /// A rectangle with corners rounded by `radius`.
-    pub(crate) fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4], radius: f64) {
+    pub fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4], radius: f64) {
         self.put(format_args!(
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{radius}\"/>"
         ));
     }
 
     /// A line from one point to another.
-    pub(crate) fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+    pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
         self.put(format_args!(
             "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
         ));
     }
 
     /// A line through points.
-    pub(crate) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+    pub fn path(&mut self, class: &str, points: &[(f64, f64)]) {
         let mut shape = String::new();
         for (index, (x, y)) in points.iter().enumerate() {
             let verb = if index == 0 { 'M' } else { 'L' };
@@ -46,7 +46,7 @@ impl Canvas {
     }
 
     /// A text.
-    pub(crate) fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
+    pub fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -59,14 +59,14 @@ impl Canvas {
     }
 
     /// The mark of a refused write.
-    pub(crate) fn cross(&mut self, (x, y): (f64, f64)) {
+    pub fn cross(&mut self, (x, y): (f64, f64)) {
         self.put(format_args!("<circle class=\"refused\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8.5\"/>"));
         self.line("cross", (x - 3.5, y - 3.5), (x + 3.5, y + 3.5));
         self.line("cross", (x - 3.5, y + 3.5), (x + 3.5, y - 3.5));
     }
 
     /// The whole document.
-    pub(crate) fn finish(self, width: f64, height: f64, title: &str, description: &str) -> String {
+    pub fn finish(self, width: f64, height: f64, title: &str, description: &str) -> String {
         let (title, description) = (escape(title), escape(description));
         let style = include_str!("style.css");
         let body = self.body;

@@ -1,0 +1,67 @@
+//! [`Mechanism`]: what keeps a lock safe and live, each by its name.
+//!
+//! A virtual world may be without one of them, to show that something breaks then; [`Env::system`](crate::Env::system)
+//! always keeps all. The code that is one asks [`Env::keeps`](crate::Env::keeps).
+
+/// One of the things that a lock cannot do without.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Mechanism {
+    /// A store releases and renews only the hold of the claim that asks.
+    OwnerCheck,
+    /// A lease is counted from before its request was sent.
+    DeadlineFromSendTime,
+    /// A lease ends at its deadline by the holder's own clock, without being told.
+    LocalDeadline,
+    /// The clock of a deadline counts the time for which the machine slept.
+    SuspendCounts,
+    /// Work under a lease is polled only while the lease is valid.
+    PollGuard,
+    /// A claim is repeated by the same id, and a repeated claim of a hold is answered by that hold.
+    IdempotentClaim,
+    /// A claim whose future is dropped is given up in the background.
+    ReleaseAfterCancel,
+    /// Before a dropped claim is released, the request that is under way is carried to its end.
+    CarriedToItsEnd,
+    /// A grant that arrives after its own deadline is none.
+    LateGrantRefused,
+    /// A renewal prolongs a hold and never makes one.
+    RenewalMakesNothing,
+    /// Who waits asks again after a while, although nothing has woken it.
+    Recheck,
+    /// The clocks of holder and store may differ in rate: so much is taken off a lease.
+    Drift,
+    /// A token is never below the store's calendar, so that a lost counter does not go back.
+    Floor,
+    /// Of tokens that differ, a majority takes over the largest before the grant counts.
+    WriteBack,
+    /// A member that may have forgotten who holds has no vote for as long as the longest lease.
+    RestartDelay,
+    /// A claim of which a release may still arrive at a member is asked for by another id.
+    DoubtSpendsId,
+    /// A resource is shown the token before it is read, and refuses older ones from then on.
+    ClaimStep,
+}
+
+impl Mechanism {
+    /// All of them.
+    pub const ALL: [Mechanism; 17] = [
+        Mechanism::OwnerCheck,
+        Mechanism::DeadlineFromSendTime,
+        Mechanism::LocalDeadline,
+        Mechanism::SuspendCounts,
+        Mechanism::PollGuard,
+        Mechanism::IdempotentClaim,
+        Mechanism::ReleaseAfterCancel,
+        Mechanism::CarriedToItsEnd,
+        Mechanism::LateGrantRefused,
+        Mechanism::RenewalMakesNothing,
+        Mechanism::Recheck,
+        Mechanism::Drift,
+        Mechanism::Floor,
+        Mechanism::WriteBack,
+        Mechanism::RestartDelay,
+        Mechanism::DoubtSpendsId,
+        Mechanism::ClaimStep,
+    ];
+}

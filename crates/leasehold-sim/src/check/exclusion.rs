@@ -1,0 +1,83 @@
+//! Rule 2: no two take themselves to hold at one instant.
+//!
+//! A holder takes itself to hold from the answer on, until it lets go, is told that it lost, or its deadline comes: that
+//! is what `Lease::check` answers it. That this is true needs clocks of about the same rate and a server that forgets
+//! nothing; without them an overlap is counted and is no violation.
+
+use super::{
+    Rule, Violation,
+    attempts::{Attempts, Hold},
+};
+
+/// A hold that began while another, which excludes it, was still taken to last.
+#[derive(Debug)]
+pub(super) struct Overlap {
+    /// The grant of each.
+    events: [usize; 2],
+    text: String,
+}
+
+/// All overlaps of a run.
+#[derive(Debug, Default)]
+pub(super) struct Overlaps {
+    pub(super) each: Vec<Overlap>,
+    /// How long locks were held more than once, altogether.
+    pub(super) total_us: u64,
+}
+
+pub(super) fn overlaps(attempts: &Attempts<'_>) -> Overlaps {
+    let mut overlaps = Overlaps::default();
+    for mut holds in attempts.holds().into_values() {
+        holds.retain(|hold| hold.granted.at_us < hold.until_us);
+        holds.sort_by_key(|hold| hold.granted.at_us);
+        overlaps.each.extend(pairs(&holds));
+        overlaps.total_us = overlaps.total_us.saturating_add(doubly_held_us(&holds));
+    }
+    overlaps
+}
+
+pub(super) fn violations(attempts: &Attempts<'_>, overlaps: &Overlaps) -> Vec<Violation> {
+    let each = overlaps.each.iter();
+    each.map(|overlap| attempts.violation(Rule::Exclusion, overlap.text.clone(), &overlap.events)).collect()
+}
+
+/// For each hold the one that lasts longest of those before it, if it lasts into it: one overlap a hold.
+fn pairs(holds: &[Hold<'_>]) -> Vec<Overlap> {
+    let (mut found, mut writer, mut anybody): (_, Option<&Hold<'_>>, Option<&Hold<'_>>) =
+        (Vec::new(), None, None);
+    for hold in holds {
+        let earlier = if hold.shared { writer } else { anybody };
+        if let Some(earlier) = earlier.filter(|earlier| earlier.overlaps(hold)) {
+            let text = format!(
+                "attempt {} held {} until {} us when attempt {} was granted it",
+                earlier.number, hold.lock, earlier.until_us, hold.number
+            );
+            found.push(Overlap { events: [earlier.granted.event, hold.granted.event], text });
+        }
+        let longer = |known: Option<&Hold<'_>>| known.is_none_or(|known| known.until_us < hold.until_us);
+        if longer(anybody) {
+            anybody = Some(hold);
+        }
+        if !hold.shared && longer(writer) {
+            writer = Some(hold);
+        }
+    }
+    found
+}
+
+/// A sweep over beginnings and ends.
+fn doubly_held_us(holds: &[Hold<'_>]) -> u64 {
+    let edges =
+        |hold: &Hold<'_>| [(hold.granted.at_us, 1_i64, hold.shared), (hold.until_us, -1, hold.shared)];
+    let mut edges: Vec<(u64, i64, bool)> = holds.iter().flat_map(edges).collect();
+    edges.sort_unstable();
+    let (mut readers, mut writers, mut before_us, mut total_us) = (0_i64, 0_i64, 0, 0_u64);
+    for (at_us, change, shared) in edges {
+        if writers > 1 || writers == 1 && readers > 0 {
+            total_us = total_us.saturating_add(at_us - before_us);
+        }
+        *(if shared { &mut readers } else { &mut writers }) += change;
+        before_us = at_us;
+    }
+    total_us
+}

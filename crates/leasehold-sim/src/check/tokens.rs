@@ -1,0 +1,63 @@
+//! Rule 3: tokens grow.
+//!
+//! Whoever asks after another was answered gets a higher token, by the clock of the run; nothing is said of those who
+//! asked at the same time. It needs no assumption about clocks or leases. That two have the same token is for rule 1.
+
+use super::{
+    Rule, Violation,
+    attempts::{Attempts, Hold},
+};
+
+/// Tokens stay below this, so that Lua, JavaScript and SQL keep them exact.
+const END: u64 = 1 << 53;
+
+pub(super) fn check(attempts: &Attempts<'_>) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for holds in attempts.holds().into_values() {
+        broken.extend(holds.iter().filter_map(|hold| shape(attempts, hold)));
+        broken.extend(falls(attempts, &holds));
+    }
+    broken
+}
+
+/// What is wrong with the token of one hold by itself.
+fn shape(attempts: &Attempts<'_>, hold: &Hold<'_>) -> Option<Violation> {
+    let granted = hold.granted;
+    let (text, events) = match (granted.contradicted, granted.token) {
+        (Some(other), _) => ("changed while it was held", vec![granted.event, other]),
+        (None, None) => ("is missing", vec![granted.event]),
+        (None, Some(END..)) => ("is 2^53 or more", vec![granted.event]),
+        _ => return None,
+    };
+    let text = format!("the token of attempt {} on {} {text}", hold.number, hold.lock);
+    Some(attempts.violation(Rule::Tokens, text, &events))
+}
+
+/// Goes through the questions in the order of the clock, with the highest token that was answered before each.
+fn falls(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
+    let mut asked: Vec<&Hold<'_>> = holds.iter().collect();
+    let mut answered = asked.clone();
+    asked.sort_by_key(|hold| hold.asked_us);
+    answered.sort_by_key(|hold| hold.granted.at_us);
+    let (mut broken, mut next, mut highest): (_, _, Option<&Hold<'_>>) = (Vec::new(), 0, None);
+    for hold in asked {
+        while let Some(earlier) = answered.get(next).filter(|it| it.granted.at_us < hold.asked_us) {
+            if highest.is_none_or(|highest| highest.granted.token < earlier.granted.token) {
+                highest = Some(earlier);
+            }
+            next += 1;
+        }
+        let Some(earlier) = highest else { continue };
+        if let (Some(before), Some(token)) = (earlier.granted.token, hold.granted.token)
+            && before > token
+        {
+            let text = format!(
+                "attempt {} asked for {} after attempt {} was granted token {before}, and got {token}",
+                hold.number, hold.lock, earlier.number
+            );
+            let events = [earlier.granted.event, hold.asked, hold.granted.event];
+            broken.push(attempts.violation(Rule::Tokens, text, &events));
+        }
+    }
+    broken
+}

@@ -1,0 +1,173 @@
+//! The fault matrix: what becomes of each way to lock under each fault.
+
+mod picture;
+
+use serde::Serialize;
+
+use crate::{client::Contestant, resource::Fence, run::play, scenario::Scenario, stage::Cast};
+
+pub use picture::draw;
+
+/// So many seeds a cell.
+pub const SEEDS: u64 = 40;
+
+/// The rows: scenarios of one fault each.
+const ROWS: [&str; 14] = [
+    "delay",
+    "loss",
+    "disorder",
+    "one-way-cut",
+    "partition",
+    "pause",
+    "pause-asking",
+    "suspend",
+    "crash",
+    "server-restart",
+    "server-forgets",
+    "server-clock-jumps",
+    "clock-rate",
+    "storm",
+];
+
+/// A column: who locks, on how many servers, and what the resource does with tokens.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    name: &'static str,
+    contestant: Option<Contestant>,
+    nodes: u32,
+    fence: Fence,
+}
+
+const fn rung(name: &'static str, contestant: Contestant, nodes: u32) -> Column {
+    Column { name, contestant: Some(contestant), nodes, fence: Fence::None }
+}
+
+/// Ours: half of the seeds run work under the lease, half look at it before they write.
+const fn ours(name: &'static str, nodes: u32, fence: Fence) -> Column {
+    Column { name, contestant: None, nodes, fence }
+}
+
+const COLUMNS: [Column; 8] = [
+    rung("bare DEL", Contestant::BareDelete, 1),
+    rung("owner-checked", Contestant::OwnerChecked, 1),
+    rung("with watchdog", Contestant::Watchdog, 1),
+    rung("Redlock ×3", Contestant::Redlock, 3),
+    ours("Leasehold", 1, Fence::None),
+    ours("Leasehold, fenced", 1, Fence::ByClaim),
+    ours("Leasehold ×3", 3, Fence::None),
+    ours("Leasehold ×3, fenced", 3, Fence::ByClaim),
+];
+
+/// What a cell says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Never did two hold at once, and no update was lost.
+    Safe,
+    /// Two held at once, or a late write was accepted: results are right with fencing alone.
+    OnlyFenced,
+    /// Updates were lost, and nothing here prevents it.
+    Unsafe,
+}
+
+/// What was counted in a cell, over all its seeds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// Who locked.
+    pub column: &'static str,
+    /// What that amounts to.
+    pub verdict: Verdict,
+    /// Grants.
+    pub grants: u64,
+    /// Grants while another took itself to hold.
+    pub double_holds: u64,
+    /// Acknowledged updates that are not in the result.
+    pub updates_lost: u64,
+    /// Late accesses that the resource refused.
+    pub refused: u64,
+    /// The first seed in which it went wrong.
+    pub seed: Option<u64>,
+    /// The command that plays it.
+    pub command: Option<String>,
+}
+
+/// One fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The scenario.
+    pub fault: &'static str,
+    /// What goes wrong in it.
+    pub about: &'static str,
+    /// The cells.
+    pub cells: Vec<Cell>,
+}
+
+/// Plays all of it: the same seeds always make the same matrix.
+pub fn compute(seeds: u64) -> Vec<Row> {
+    ROWS.iter().filter_map(|name| Scenario::named(name)).map(|scenario| row(scenario, seeds)).collect()
+}
+
+fn row(scenario: &'static Scenario, seeds: u64) -> Row {
+    let cells = COLUMNS.iter().map(|column| cell(scenario, column, seeds)).collect();
+    Row { fault: scenario.name, about: scenario.about, cells }
+}
+
+fn cell(scenario: &'static Scenario, column: &Column, seeds: u64) -> Cell {
+    let mut cell = Cell {
+        column: column.name,
+        verdict: Verdict::Safe,
+        grants: 0,
+        double_holds: 0,
+        updates_lost: 0,
+        refused: 0,
+        seed: None,
+        command: None,
+    };
+    for seed in 0..seeds {
+        let contestant = column.contestant.unwrap_or(Cast::of(scenario, seed).contestant);
+        let cast = Cast::on(scenario, seed, contestant, column.fence, column.nodes);
+        let figures = play(cast.clone()).figures;
+        cell.grants += figures.grants;
+        cell.double_holds += figures.double_holds;
+        cell.updates_lost += figures.updates_lost;
+        cell.refused += figures.writes_refused + figures.reads_refused;
+        if cell.seed.is_none() && figures.double_holds + figures.updates_lost > 0 {
+            cell.seed = Some(seed);
+            cell.command = Some(cast.command());
+        }
+    }
+    cell.verdict = verdict(column, &cell);
+    cell
+}
+
+fn verdict(column: &Column, cell: &Cell) -> Verdict {
+    let is_right = cell.updates_lost == 0;
+    match (column.contestant, column.fence) {
+        _ if is_right && cell.double_holds == 0 => Verdict::Safe,
+        // What counts with a fence is the result.
+        (None, Fence::ByClaim) if is_right => Verdict::Safe,
+        (None, Fence::None) => Verdict::OnlyFenced,
+        _ => Verdict::Unsafe,
+    }
+}
+
+/// The matrix as text.
+pub fn text(rows: &[Row]) -> String {
+    let mut text = format!("{:20}", "");
+    COLUMNS.iter().for_each(|column| text += &format!(" {:>20}", column.name));
+    text += "\n";
+    for row in rows {
+        text += &format!("{:20}", row.fault);
+        row.cells.iter().for_each(|cell| text += &format!(" {:>20}", in_words(cell)));
+        text += "\n";
+    }
+    text + "double holds / updates lost; `ok` where there was neither\n"
+}
+
+/// What stands in a cell.
+fn in_words(cell: &Cell) -> String {
+    match (cell.double_holds, cell.updates_lost) {
+        (0, 0) => "ok".to_string(),
+        (double, lost) => format!("{double} / {lost}"),
+    }
+}

@@ -1,0 +1,151 @@
+//! Faults as text: `pause:c1@120+800` pauses client 1 after 120 ms for 800 ms; `jump=-2000:n1@50+0` moves the clock of
+//! server 1 back by two seconds; `cut:c1>n2@10+500` cuts the line between them. Several are divided by commas.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use super::{Fault, Kind, Target};
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Pause => f.write_str("pause"),
+            Kind::PauseAsking => f.write_str("pause-asking"),
+            Kind::PauseWriting => f.write_str("pause-writing"),
+            Kind::Suspend => f.write_str("suspend"),
+            Kind::Crash => f.write_str("crash"),
+            Kind::Forget => f.write_str("forget"),
+            Kind::Jump(by_ms) => write!(f, "jump={by_ms}"),
+            Kind::Rate(per_mille) => write!(f, "rate={per_mille}"),
+            Kind::Delay(by_ms) => write!(f, "delay={by_ms}"),
+            Kind::Loss(percent) => write!(f, "loss={percent}"),
+            Kind::Duplicates(percent) => write!(f, "duplicates={percent}"),
+            Kind::Overtaken(percent) => write!(f, "overtaken={percent}"),
+            Kind::Late(percent) => write!(f, "late={percent}"),
+            Kind::CutThere => f.write_str("cut-there"),
+            Kind::CutBack => f.write_str("cut-back"),
+            Kind::Cut => f.write_str("cut"),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = BadFault;
+
+    fn from_str(text: &str) -> Result<Self, BadFault> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        fn number<T: FromStr>(value: &str) -> Result<T, BadFault> {
+            value.parse().map_err(|_| BadFault(format!("`{value}` is no number")))
+        }
+        Ok(match name {
+            "pause" => Kind::Pause,
+            "pause-asking" => Kind::PauseAsking,
+            "pause-writing" => Kind::PauseWriting,
+            "suspend" => Kind::Suspend,
+            "crash" => Kind::Crash,
+            "forget" => Kind::Forget,
+            "jump" => Kind::Jump(number(value)?),
+            "rate" => Kind::Rate(number(value)?),
+            "delay" => Kind::Delay(number(value)?),
+            "loss" => Kind::Loss(number(value)?),
+            "duplicates" => Kind::Duplicates(number(value)?),
+            "overtaken" => Kind::Overtaken(number(value)?),
+            "late" => Kind::Late(number(value)?),
+            "cut-there" => Kind::CutThere,
+            "cut-back" => Kind::CutBack,
+            "cut" => Kind::Cut,
+            _ => return Err(BadFault(format!("there is no fault `{name}`"))),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Client(client) => write!(f, "c{client}"),
+            Target::Node(node) => write!(f, "n{node}"),
+            Target::Line(client, node) => write!(f, "c{client}>n{node}"),
+            Target::All => f.write_str("all"),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = BadFault;
+
+    fn from_str(text: &str) -> Result<Self, BadFault> {
+        let bad = || BadFault(format!("`{text}` is no target: c1, n1, c1>n1 or all"));
+        let number = |text: &str, letter: char| {
+            text.strip_prefix(letter).and_then(|digits| digits.parse::<u32>().ok()).filter(|at| *at > 0)
+        };
+        if let Some((client, node)) = text.split_once('>') {
+            return Ok(Target::Line(
+                number(client, 'c').ok_or_else(bad)?,
+                number(node, 'n').ok_or_else(bad)?,
+            ));
+        }
+        match (text, number(text, 'c'), number(text, 'n')) {
+            ("all", ..) => Ok(Target::All),
+            (_, Some(client), _) => Ok(Target::Client(client)),
+            (_, _, Some(node)) => Ok(Target::Node(node)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (begin_ms, length_ms) = (self.begin.as_millis(), self.length.as_millis());
+        write!(f, "{}:{}@{begin_ms}+{length_ms}", self.kind, self.target)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = BadFault;
+
+    fn from_str(text: &str) -> Result<Self, BadFault> {
+        let bad = || BadFault(format!("`{text}` is no fault: KIND:TARGET@BEGIN+LENGTH, in milliseconds"));
+        let (what, when) = text.split_once('@').ok_or_else(bad)?;
+        let (kind, target) = what.split_once(':').ok_or_else(bad)?;
+        let (begin, length) = when.split_once('+').ok_or_else(bad)?;
+        let span = |text: &str| text.parse().map(Duration::from_millis).map_err(|_| bad());
+        Ok(Fault { kind: kind.parse()?, target: target.parse()?, begin: span(begin)?, length: span(length)? })
+    }
+}
+
+/// What is no fault.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadFault(String);
+
+/// Several faults as one text.
+pub fn join(faults: &[Fault]) -> String {
+    faults.iter().map(Fault::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Reads what [`join`] wrote; nothing for an empty text.
+///
+/// # Errors
+/// [`BadFault`] for the first that is none.
+pub fn parse(text: &str) -> Result<Vec<Fault>, BadFault> {
+    text.split(',').filter(|part| !part.is_empty()).map(str::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read_as_they_were_written() {
+        let text =
+            "pause:c1@120+800,jump=-2000:n1@50+0,cut-back:c1>n2@10+500,loss=30:all@0+900,rate=1500:n3@0+1";
+        assert_eq!(join(&parse(text).unwrap()), text);
+        assert_eq!(parse("").unwrap(), []);
+    }
+
+    #[test]
+    fn rubbish_is_named() {
+        for bad in ["pause", "pause:c1", "pause:c0@1+1", "sleep:c1@1+1", "jump=x:n1@1+1", "cut:x1>n1@1+1"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

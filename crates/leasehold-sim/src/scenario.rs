@@ -1,0 +1,146 @@
+//! [`Scenario`]: one kind of trouble, by name: what goes wrong, what holds all the same, and who must fail of it.
+
+mod few;
+mod many;
+mod table;
+
+use std::time::Duration;
+
+use crate::{client::Contestant, dice::Dice, plan::Fault};
+
+pub use table::ALL;
+
+/// One kind of trouble.
+#[derive(Debug)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: &'static str,
+    /// What happens in it, in one sentence.
+    pub about: &'static str,
+    /// How many servers; of more than one, a majority decides.
+    pub nodes: u32,
+    /// How many clients.
+    pub clients: u32,
+    /// How often each asks before the last fault is over.
+    pub rounds: u32,
+    /// The time to live of locks.
+    pub ttl: Duration,
+    /// How long clients work under the lock, from and to.
+    pub work: (Duration, Duration),
+    /// How long they work when they work long.
+    pub long: (Duration, Duration),
+    /// How often of a hundred that is.
+    pub long_percent: u8,
+    /// Whether clients drop their claims in the middle.
+    pub gives_up: bool,
+    /// How long they wait for the lock.
+    pub wait: Duration,
+    /// How long they wait at most, where that is promised.
+    pub wait_bound: Option<Duration>,
+    /// Whether clocks stay within the allowance, so that leases exclude.
+    pub clocks: bool,
+    /// Whether servers forget nothing that counts, so that leases exclude.
+    pub memory: bool,
+    /// Who must fail in it: two hold at once, updates are lost, or somebody waits for too long. Nobody, where what it is
+    /// about is shown by a mutation alone.
+    pub control: Option<Contestant>,
+    /// What goes wrong.
+    pub faults: fn(&mut Faults) -> Vec<Fault>,
+}
+
+/// What the faults of a scenario are chosen with.
+#[derive(Debug)]
+pub struct Faults {
+    /// The choices.
+    pub dice: Dice,
+    /// How many servers there are.
+    pub nodes: u32,
+    /// How many clients.
+    pub clients: u32,
+    /// The time to live of locks.
+    pub ttl: Duration,
+}
+
+/// Milliseconds.
+pub(crate) const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+impl Scenario {
+    /// A scenario on one server in which everything is fine; the others differ from it.
+    pub(crate) const CALM: Scenario = Scenario {
+        name: "calm",
+        about: "nothing goes wrong",
+        nodes: 1,
+        clients: 3,
+        rounds: 4,
+        ttl: ms(1000),
+        work: (ms(2), ms(40)),
+        long: (ms(700), ms(2600)),
+        long_percent: 0,
+        gives_up: false,
+        wait: ms(20_000),
+        wait_bound: Some(ms(1000)),
+        clocks: true,
+        memory: true,
+        control: None,
+        faults: |_| Vec::new(),
+    };
+
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<&'static Scenario> {
+        ALL.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// The faults of a seed.
+    pub fn faults_of(&self, seed: u64, nodes: u32, clients: u32) -> Vec<Fault> {
+        let dice = Dice::new(seed).split(4);
+        (self.faults)(&mut Faults { dice, nodes, clients, ttl: self.ttl })
+    }
+
+    /// Whether leases exclude in it.
+    pub fn excludes(&self) -> bool {
+        self.clocks && self.memory
+    }
+
+    /// After the last fault, everything is well so soon.
+    pub fn heals_within(&self, nodes: u32) -> Duration {
+        // A member that has forgotten gets its vote back after ten seconds; a store that fails is asked for a second.
+        let voting = if nodes > 1 { ms(12_000) } else { Duration::ZERO };
+        self.ttl * 2 + self.long.1 * self.clients * u32::from(self.long_percent > 0) + voting + ms(4000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_are_found() {
+        for (at, scenario) in ALL.iter().enumerate() {
+            assert!(ALL[..at].iter().all(|other| other.name != scenario.name), "{}", scenario.name);
+            assert!(std::ptr::eq(Scenario::named(scenario.name).unwrap(), scenario));
+        }
+        assert!(Scenario::named("none").is_none());
+    }
+
+    #[test]
+    fn one_seed_has_one_plan_and_its_targets_exist() {
+        use crate::plan::Target;
+        for scenario in &ALL {
+            for seed in 0..50 {
+                let faults = scenario.faults_of(seed, scenario.nodes, scenario.clients);
+                assert_eq!(faults, scenario.faults_of(seed, scenario.nodes, scenario.clients));
+                for fault in faults {
+                    let exists = match fault.target {
+                        Target::Client(client) => client <= scenario.clients,
+                        Target::Node(node) => node <= scenario.nodes,
+                        Target::Line(client, node) => client <= scenario.clients && node <= scenario.nodes,
+                        Target::All => true,
+                    };
+                    assert!(exists && fault.target != Target::Node(0), "{} {seed}: {fault}", scenario.name);
+                }
+            }
+        }
+    }
+}

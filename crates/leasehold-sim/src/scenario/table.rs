@@ -1,0 +1,243 @@
+//! All scenarios. Each differs from the calm one in what is said here.
+
+use super::{Scenario, few, many, ms};
+use crate::client::Contestant;
+
+const CALM: Scenario = Scenario::CALM;
+
+/// Leases of ten seconds: what is left behind is missed for so long, and nothing else takes as long.
+const LONG_LEASE: Scenario = Scenario { ttl: ms(10_000), wait_bound: Some(ms(7000)), ..CALM };
+
+/// Three servers that vote.
+const QUORUM: Scenario =
+    Scenario { nodes: 3, long_percent: 15, control: Some(Contestant::Redlock), wait_bound: None, ..CALM };
+
+/// All scenarios.
+pub static ALL: [Scenario; 27] = [
+    CALM,
+    Scenario {
+        name: "delay",
+        about: "every message takes up to 200 ms more",
+        wait_bound: None,
+        long_percent: 15,
+        control: Some(Contestant::BareDelete),
+        faults: few::delay,
+        ..CALM
+    },
+    Scenario {
+        name: "loss",
+        about: "up to 40 of 100 messages are lost",
+        wait_bound: None,
+        long_percent: 15,
+        control: Some(Contestant::BareDelete),
+        faults: few::loss,
+        ..CALM
+    },
+    Scenario {
+        name: "disorder",
+        about: "messages come twice and overtake each other",
+        wait_bound: None,
+        long_percent: 15,
+        control: Some(Contestant::BareDelete),
+        faults: few::disorder,
+        ..CALM
+    },
+    Scenario {
+        name: "one-way-cut",
+        about: "requests or replies of one client are lost for a while",
+        control: Some(Contestant::BareDelete),
+        long_percent: 30,
+        wait_bound: None,
+        faults: few::one_way_cut,
+        ..CALM
+    },
+    Scenario {
+        name: "partition",
+        about: "clients are cut off while they hold, for longer than the lease, and replies are slow",
+        long_percent: 60,
+        wait_bound: None,
+        control: Some(Contestant::OwnerChecked),
+        faults: few::partition,
+        ..CALM
+    },
+    Scenario {
+        name: "pause",
+        about: "clients stand still, also between reading and writing, for longer than the lease",
+        wait_bound: None,
+        control: Some(Contestant::OwnerChecked),
+        faults: few::pause,
+        ..CALM
+    },
+    Scenario {
+        name: "pause-asking",
+        about: "clients stand still while the answer to their claim is under way",
+        wait_bound: None,
+        control: Some(Contestant::OwnerChecked),
+        faults: few::pause_asking,
+        ..CALM
+    },
+    Scenario {
+        name: "suspend",
+        about: "the machines of clients sleep while they hold",
+        long_percent: 50,
+        wait_bound: None,
+        control: Some(Contestant::Watchdog),
+        faults: few::suspend,
+        ..CALM
+    },
+    Scenario {
+        name: "crash",
+        about: "clients are killed and started again",
+        wait_bound: None,
+        control: Some(Contestant::BareDelete),
+        long_percent: 20,
+        faults: few::crash,
+        ..CALM
+    },
+    Scenario {
+        name: "server-restart",
+        about: "the server is killed and started again with what it had",
+        long_percent: 20,
+        wait_bound: None,
+        control: Some(Contestant::OwnerChecked),
+        faults: few::restart,
+        ..CALM
+    },
+    Scenario {
+        name: "server-forgets",
+        about: "the server is killed and started again with nothing: two may hold, and the resource stays exact",
+        long_percent: 20,
+        wait_bound: None,
+        memory: false,
+        control: Some(Contestant::Watchdog),
+        faults: few::forget,
+        ..CALM
+    },
+    Scenario {
+        name: "server-clock-jumps",
+        about: "the server's clock is moved by up to 90 s, both ways: two may hold, and the resource stays exact",
+        // A hold may last for as long as the clock was set back.
+        wait_bound: None,
+        wait: ms(1000),
+        clocks: false,
+        long_percent: 20,
+        control: Some(Contestant::Watchdog),
+        faults: few::jump,
+        ..CALM
+    },
+    Scenario {
+        name: "clock-rate",
+        about: "a clock runs up to three times too fast or too slow: two may hold, and the resource stays exact",
+        long_percent: 60,
+        wait_bound: None,
+        clocks: false,
+        control: Some(Contestant::OwnerChecked),
+        faults: few::rate,
+        ..CALM
+    },
+    Scenario {
+        name: "clock-drift",
+        about: "the server's clock runs up to 1 % too fast, and holders are cut off to the end of their leases",
+        clients: 2,
+        rounds: 2,
+        ttl: ms(10_000),
+        long: (ms(12_000), ms(18_000)),
+        long_percent: 80,
+        wait: ms(60_000),
+        wait_bound: None,
+        control: Some(Contestant::OwnerChecked),
+        faults: few::drift,
+        ..CALM
+    },
+    Scenario {
+        name: "lost-replies",
+        about: "answers are lost for moments: nobody waits for a lease that nobody has",
+        control: Some(Contestant::OwnerChecked),
+        faults: few::lost_replies,
+        ..LONG_LEASE
+    },
+    Scenario {
+        name: "given-up",
+        about: "claims are dropped in the middle while messages overtake each other: none is left behind",
+        gives_up: true,
+        control: Some(Contestant::OwnerChecked),
+        rounds: 8,
+        faults: few::overtaken,
+        ..LONG_LEASE
+    },
+    Scenario {
+        name: "late-renewal",
+        about: "locks are given back while their renewal is under way and overtaken: none is left behind",
+        // Who comes back finds the lock free, or held by nobody.
+        clients: 1,
+        work: (ms(3250), ms(3450)),
+        faults: few::overtaken,
+        ..LONG_LEASE
+    },
+    Scenario {
+        name: "quorum-calm",
+        about: "three servers vote, and nothing goes wrong",
+        control: None,
+        long_percent: 0,
+        ..QUORUM
+    },
+    Scenario {
+        name: "quorum-minority-hangs",
+        about: "one of three servers stands still",
+        faults: many::minority_hangs,
+        ..QUORUM
+    },
+    Scenario {
+        name: "quorum-5-minority-dies",
+        about: "two of five servers are killed, and come back with what they had",
+        nodes: 5,
+        faults: many::minority_dies,
+        ..QUORUM
+    },
+    Scenario {
+        name: "quorum-forgets-in-turn",
+        about: "three servers forget everything one after the other, and clients reach different majorities",
+        long_percent: 50,
+        faults: many::forget_in_turn,
+        ..QUORUM
+    },
+    Scenario {
+        name: "quorum-calendars-apart",
+        about: "the calendars of three servers are far apart, and clients reach different majorities",
+        rounds: 6,
+        faults: many::calendars_apart,
+        ..QUORUM
+    },
+    Scenario {
+        name: "quorum-pause",
+        about: "clients of three servers stand still for longer than the lease, and reach different majorities",
+        faults: many::quorum_pause,
+        ..QUORUM
+    },
+    Scenario {
+        name: "quorum-late",
+        about: "messages to three servers arrive after nobody waits for them any more, and servers stand still",
+        rounds: 8,
+        faults: many::late,
+        ..QUORUM
+    },
+    Scenario {
+        name: "storm",
+        about: "pauses, crashes, sleep, cuts, loss, disorder and a server that hangs, all in one long run",
+        clients: 4,
+        rounds: 12,
+        long_percent: 10,
+        wait_bound: None,
+        control: Some(Contestant::Watchdog),
+        faults: many::storm,
+        ..CALM
+    },
+    Scenario {
+        name: "quorum-storm",
+        about: "the same with three servers that vote",
+        rounds: 8,
+        long_percent: 10,
+        faults: many::storm,
+        ..QUORUM
+    },
+];
