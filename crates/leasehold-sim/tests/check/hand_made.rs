@@ -77,6 +77,13 @@ fn a_hold_that_was_lost_or_ran_out_stands_in_nobodys_way() {
 }
 
 #[test]
+fn the_dead_hold_nothing() {
+    // A store may know that a process is dead, and need not wait for the deadline.
+    let figures = accepts(vec![ask(0, 1), grant(1, 1, 1, 900), gone(50, 1), ask(2, 2), grant(60, 2, 2, 900)]);
+    assert_eq!((figures.double_holds, figures.gone), (0, 1));
+}
+
+#[test]
 fn unknown_writes_may_count_or_not() {
     let unknown = |final_value| {
         let mut all = increment(0, 1, 0);
