@@ -29,7 +29,7 @@ pub(crate) struct RunArguments {
     /// On what, one or several; each by itself, one after the other
     #[arg(long, value_enum, value_delimiter = ',', default_value = "redis")]
     pub(crate) store: Vec<Kind>,
-    /// How long, faults and the time to heal together
+    /// How long, faults and the time to heal together; more until the controls have failed, but not twice as long
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
     /// Which faults, in which order, on whom, and for how long; time itself is real and never the same twice

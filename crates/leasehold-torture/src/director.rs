@@ -15,7 +15,7 @@ use crate::{
     nemesis::{Chronicle, Nemesis},
     pace::Pace,
     resource::Resource,
-    scene::{self, Kind, Scene},
+    scene::{self, Kind, Promise, Scene},
     verdict::{Ending, Verdict, judge},
 };
 
@@ -23,6 +23,8 @@ use crate::{
 const END_LIMIT: Duration = Duration::from_secs(20);
 /// How long one goes on after everybody must have been answered.
 const MARGIN: Duration = Duration::from_secs(2);
+/// How often one looks whether the controls have failed.
+const STEP: Duration = Duration::from_secs(1);
 /// A run with less time for faults shows nothing.
 const FAULTS_LEAST: Duration = Duration::from_secs(5);
 /// A run that proved nothing.
@@ -96,11 +98,11 @@ impl Stage<'_> {
             let first = scope.spawn(|| stopping(&pace, nemesis.strike_workers(0)));
             let second = scope.spawn(|| stopping(&pace, nemesis.strike_workers(1)));
             let world = scope.spawn(|| stopping(&pace, nemesis.strike_world()));
-            pace.wait(faults);
+            self.await_controls(&pace, faults);
             pace.end();
             let joined = [first, second, world].map(|hand| hand.join());
-            let ends = joined.into_iter();
-            ends.map(|end| end.unwrap_or_else(|_| Err(Failure("the nemesis panicked".into())))).collect()
+            let panicked = || Failure("the nemesis panicked".into());
+            joined.into_iter().try_for_each(|end| end.unwrap_or_else(|_| Err(panicked())))
         })?;
         self.scene.mend()?;
         self.chronicle.healed();
@@ -109,6 +111,26 @@ impl Stage<'_> {
         self.crew.await_end(END_LIMIT);
         Ok(())
     }
+}
+
+impl Stage<'_> {
+    /// Lets the faults last for that long, and up to twice as long, until every control has lost an update: whether one
+    /// does is chance, and on a busy machine less happens.
+    fn await_controls(&self, pace: &Pace, faults: Duration) {
+        let lanes = lanes(self.scene.promise());
+        let controls: Vec<Lane> = lanes.filter(|lane| lane.is_control()).collect();
+        pace.wait(faults);
+        let mut more = faults;
+        let all_lost = || controls.iter().all(|lane| self.resource.has_lost(*lane));
+        while !all_lost() && !more.is_zero() && pace.wait(STEP.min(more)) {
+            more = more.saturating_sub(STEP);
+        }
+    }
+}
+
+/// The lanes of a scene.
+fn lanes(promise: Promise) -> impl Iterator<Item = Lane> {
+    Lane::ALL.into_iter().filter(move |lane| promise.fencing || !lane.needs_tokens())
 }
 
 /// A hand that cannot go on ends the run.
@@ -121,17 +143,17 @@ fn stopping(pace: &Pace, outcome: Result<()>) -> Result<()> {
 
 fn conclude(store: Kind, arguments: &RunArguments, stage: &Stage<'_>, histories: TempDir) -> Result<Verdict> {
     let promise = stage.scene.promise();
-    let mut lanes = Vec::new();
-    for lane in Lane::ALL.into_iter().filter(|lane| promise.fencing || !lane.needs_tokens()) {
+    let mut judged = Vec::new();
+    for lane in lanes(promise) {
         let mut events = journal::gather(histories.path(), lane, &stage.chronicle.events())?;
         let value = stage.resource.value(lane);
         let last = Chronicle::new(&Env::system()?);
         last.say(0, What::Final { resource: lane.name().into(), value });
         events.extend(last.events());
         journal::keep(histories.path(), lane, &events)?;
-        lanes.push(judge(lane, promise, &events));
+        judged.push(judge(lane, promise, &events));
     }
-    let ending = Verdict::ending(&lanes);
+    let ending = Verdict::ending(&judged);
     let kept = match &arguments.keep {
         Some(place) => Some(moved(&histories, &place.join(format!("{store}-{}", arguments.seed)))?),
         None if ending == Ending::Broken => Some(histories.keep()),
@@ -141,7 +163,7 @@ fn conclude(store: Kind, arguments: &RunArguments, stage: &Stage<'_>, histories:
     let replay =
         format!("cargo xtask torture --store {store} --seed {seed} --seconds {seconds} --workers {workers}");
     let exclusive = promise.clocks && promise.memory;
-    Ok(Verdict { store, seed, seconds, workers, ending, exclusive, replay, histories: kept, lanes })
+    Ok(Verdict { store, seed, seconds, workers, ending, exclusive, replay, histories: kept, lanes: judged })
 }
 
 /// Copies the whole history of each lane.

@@ -43,6 +43,8 @@ struct Counter {
     /// Who has read last and has not written since, and which read it was.
     reader: Option<Reader>,
     reads: u64,
+    /// Writes that undid another.
+    lost: u64,
 }
 
 /// Somebody between a read and a write.
@@ -74,6 +76,7 @@ impl Counter {
             }
             self.mark = token;
         }
+        self.lost += u64::from(value != self.value + 1);
         self.value = value;
         true
     }
@@ -178,6 +181,11 @@ impl Resource {
         let counters = self.changed.wait_timeout_while(lock(&self.counters), limit, |now| !holds(now));
         let (counters, _) = counters.unwrap_or_else(PoisonError::into_inner);
         counters.get(&lane).copied().filter(&condition)
+    }
+
+    /// Whether a write of that lane has undone another.
+    pub(crate) fn has_lost(&self, lane: Lane) -> bool {
+        lock(&self.counters).get(&lane).is_some_and(|counter| counter.lost > 0)
     }
 
     /// What a lane's counter is at.

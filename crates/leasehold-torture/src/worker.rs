@@ -45,8 +45,8 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<()> {
             };
             lanes.push(std::thread::Builder::new().name(lane.name().into()).spawn_scoped(scope, work)?);
         }
-        let ends = lanes.into_iter().map(|lane| lane.join());
-        ends.map(|end| end.unwrap_or_else(|_| Err(Failure("a lane panicked".into())))).collect()
+        let panicked = || Failure("a lane panicked".into());
+        lanes.into_iter().try_for_each(|lane| lane.join().unwrap_or_else(|_| Err(panicked())))
     })
 }
 
@@ -57,6 +57,7 @@ struct Hand {
     door: Door,
     dice: Dice,
     pace: Pace,
+    env: Env,
     attempt: u64,
 }
 
@@ -76,6 +77,7 @@ impl Hand {
             door: Door::open(&arguments.resource, lane, process)?,
             dice: Dice::new(arguments.seed ^ u64::from(process) << 32, 100 + lane as u64),
             pace: Pace::default(),
+            env: env.clone(),
             attempt: u64::from(process) * ATTEMPTS_MAX,
         })
     }
@@ -144,9 +146,11 @@ impl Hand {
         self.journal.say(What::Write { attempt, resource, value, accepted })
     }
 
+    /// Takes its time by the clock: whoever was paused meanwhile writes the moment it goes on.
     fn think(&mut self, lock: &dyn Lock, tenure: &mut Tenure) -> Result<()> {
-        for _ in 0..self.dice.below(8) + 2 {
-            self.pace.wait(STRETCH);
+        let end = self.env.now() + self.dice.span_ms(100, 450);
+        while self.env.now() < end {
+            self.pace.wait(STRETCH.min(end.since(self.env.now())));
             self.look(lock, tenure)?;
         }
         Ok(())

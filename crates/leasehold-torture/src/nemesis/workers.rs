@@ -35,7 +35,7 @@ impl Nemesis<'_> {
 
     fn strike_worker(&self, lane: Lane, dice: &mut Dice) -> Result<()> {
         // Thrown in any case, so that what happens does not change what is chosen later.
-        let (kills, late, delay) = (dice.one_in(10), dice.one_in(3), dice.span_ms(50, 600));
+        let (kills, late, delay) = (dice.one_in(10), dice.one_in(4), dice.span_ms(50, 600));
         let Some(reader) = self.resource.await_reader(lane, AIM_LIMIT) else { return Ok(()) };
         let target = format!("process {}", reader.process);
         if kills {
