@@ -14,6 +14,7 @@ const STORES: &[&str] = &[
     "redlock-clock",
     "zookeeper",
     "etcd",
+    "etcd-revoked",
     "sqlite",
     "memcached",
 ];
@@ -88,7 +89,7 @@ mod tests {
         let whole = Amount { seeds: 1_000_000, seconds: 1800, seed: 1 };
         assert_eq!(parse(""), Ok(whole));
         assert_eq!(parse("--seeds 10 --seconds 660"), Ok(Amount { seeds: 10, seconds: 660, ..whole }));
-        assert_eq!(whole.share_seconds(), 163);
+        assert_eq!(whole.share_seconds(), 150);
         assert!(parse("--seeds").is_err() && parse("--minutes 3").is_err());
     }
 }

@@ -58,9 +58,6 @@ pub(crate) struct WorkArguments {
     /// The Redis servers for clients that speak to them themselves
     #[arg(long, value_delimiter = ',')]
     pub(crate) servers: Vec<String>,
-    /// Whether its grants carry tokens
-    #[arg(long)]
-    pub(crate) fencing: bool,
     /// Where the resource is
     #[arg(long)]
     pub(crate) resource: String,

@@ -72,7 +72,6 @@ impl<'r> Crew<'r> {
             if !servers.is_empty() {
                 command.args(["--servers", &servers.join(",")]);
             }
-            command.args(self.scene.promise().fencing.then_some("--fencing"));
             command.stdin(Stdio::null()).stdout(output).stderr(log);
         })?;
         Ok(Worker { number, process, stopped: false })

@@ -15,7 +15,7 @@ use crate::{
     nemesis::{Chronicle, Nemesis},
     pace::Pace,
     resource::Resource,
-    scene::{self, Kind, Promise, Scene},
+    scene::{self, Kind, Scene},
     verdict::{Ending, Verdict, judge},
 };
 
@@ -117,20 +117,14 @@ impl Stage<'_> {
     /// Lets the faults last for that long, and up to twice as long, until every control has lost an update: whether one
     /// does is chance, and on a busy machine less happens.
     fn await_controls(&self, pace: &Pace, faults: Duration) {
-        let lanes = lanes(self.scene.promise());
-        let controls: Vec<Lane> = lanes.filter(|lane| lane.is_control()).collect();
         pace.wait(faults);
         let mut more = faults;
-        let all_lost = || controls.iter().all(|lane| self.resource.has_lost(*lane));
+        let all_lost =
+            || Lane::ALL.into_iter().all(|lane| !lane.is_control() || self.resource.has_lost(lane));
         while !all_lost() && !more.is_zero() && pace.wait(STEP.min(more)) {
             more = more.saturating_sub(STEP);
         }
     }
-}
-
-/// The lanes of a scene.
-fn lanes(promise: Promise) -> impl Iterator<Item = Lane> {
-    Lane::ALL.into_iter().filter(move |lane| promise.fencing || !lane.needs_tokens())
 }
 
 /// A hand that cannot go on ends the run.
@@ -144,7 +138,7 @@ fn stopping(pace: &Pace, outcome: Result<()>) -> Result<()> {
 fn conclude(store: Kind, arguments: &RunArguments, stage: &Stage<'_>, histories: TempDir) -> Result<Verdict> {
     let promise = stage.scene.promise();
     let mut judged = Vec::new();
-    for lane in lanes(promise) {
+    for lane in Lane::ALL {
         let mut events = journal::gather(histories.path(), lane, &stage.chronicle.events())?;
         let value = stage.resource.value(lane);
         let last = Chronicle::new(&Env::system()?);

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Zookeeper,
     /// Three etcd members
     Etcd,
+    /// The same, and an operator revokes leases
+    EtcdRevoked,
     /// A file; there is no server that could fail
     Sqlite,
     /// One Memcached server: killed, flushed, filled until it evicts
@@ -59,8 +61,6 @@ pub(crate) struct Promise {
     pub(crate) clocks: bool,
     /// What was acknowledged is not lost, by as many as it takes.
     pub(crate) memory: bool,
-    /// Grants carry tokens.
-    pub(crate) fencing: bool,
     /// How long after the last fault all is well, at the latest.
     pub(crate) heal_bound: Duration,
 }
@@ -91,7 +91,8 @@ pub(crate) fn start(kind: Kind, places: usize) -> Result<Box<dyn Scene>> {
         Kind::Redlock => Box::new(redlock::Redlock::start(false, places)?),
         Kind::RedlockClock => Box::new(redlock::Redlock::start(true, places)?),
         Kind::Zookeeper => Box::new(zookeeper::ZooKeeper::start(places)?),
-        Kind::Etcd => Box::new(etcd::Etcd::start(places)?),
+        Kind::Etcd => Box::new(etcd::Etcd::start(false, places)?),
+        Kind::EtcdRevoked => Box::new(etcd::Etcd::start(true, places)?),
         Kind::Sqlite => Box::new(sqlite::Sqlite::start()?),
         Kind::Memcached => Box::new(memcached::Memcached::start(places)?),
     })

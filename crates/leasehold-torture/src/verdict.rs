@@ -59,7 +59,7 @@ fn assumptions(lane: Lane, promise: Promise) -> Assumptions {
     Assumptions {
         clocks: promise.clocks && lane.is_library(),
         memory: promise.memory,
-        tokens: promise.fencing && lane.is_library(),
+        tokens: lane.is_library(),
         fenced: lane.fenced(),
         heal_bound: promise.heal_bound,
     }
@@ -135,5 +135,80 @@ impl fmt::Display for Verdict {
             writeln!(f, "  again (time is real and will differ): {}", self.replay)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use leasehold_sim::history::What;
+
+    use super::*;
+
+    const PROMISE: Promise = Promise { clocks: true, memory: true, heal_bound: Duration::from_secs(1) };
+
+    fn event(at_us: u64, process: u32, what: What) -> Event {
+        Event { at_us, process, what }
+    }
+
+    /// Two holders of one lane, of whom the second has read when the first, which is late, writes.
+    fn stale_write(lane: Lane, accepted: bool) -> Vec<Event> {
+        let resource = || lane.name().to_string();
+        let lock = || lane.name().to_string();
+        let write = |attempt, accepted| What::Write {
+            attempt,
+            resource: resource(),
+            value: 1,
+            accepted: Some(accepted),
+        };
+        vec![
+            event(0, 1, What::Ask { attempt: 1, lock: lock(), shared: false }),
+            event(1, 1, What::Grant { attempt: 1, token: Some(1), deadline_us: Some(10) }),
+            event(2, 1, What::Read { attempt: 1, resource: resource(), value: Some(0) }),
+            event(11, 2, What::Ask { attempt: 2, lock: lock(), shared: false }),
+            event(12, 2, What::Grant { attempt: 2, token: Some(2), deadline_us: Some(30) }),
+            event(13, 2, What::Read { attempt: 2, resource: resource(), value: Some(0) }),
+            event(20, 1, What::Write { attempt: 1, resource: resource(), value: 1, accepted: None }),
+            event(21, 1, write(1, accepted)),
+            event(22, 2, write(2, true)),
+            event(23, 2, What::Release { attempt: 2 }),
+            event(40, 0, What::Final { resource: resource(), value: 1 }),
+        ]
+    }
+
+    fn all(lost_in: &[Lane]) -> Vec<LaneVerdict> {
+        let judged = |lane| judge(lane, PROMISE, &stale_write(lane, lost_in.contains(&lane)));
+        Lane::ALL.map(judged).into()
+    }
+
+    #[test]
+    fn a_run_is_good_when_the_controls_alone_lose() {
+        assert_eq!(Verdict::ending(&all(&[Lane::Written, Lane::Owner, Lane::Bare])), Ending::Kept);
+        assert_eq!(
+            Verdict::ending(&all(&[Lane::Written, Lane::Owner, Lane::Bare, Lane::Deadline])),
+            Ending::Kept,
+            "a lease alone may lose: nobody checks at the resource"
+        );
+    }
+
+    #[test]
+    fn a_run_whose_controls_lose_nothing_proves_nothing() {
+        for missing in [Lane::Written, Lane::Owner, Lane::Bare] {
+            let lost: Vec<Lane> =
+                Lane::ALL.into_iter().filter(|lane| lane.is_control() && *lane != missing).collect();
+            assert_eq!(Verdict::ending(&all(&lost)), Ending::ProvesNothing, "{}", missing.name());
+        }
+        let idle = judge(Lane::Deadline, PROMISE, &[]);
+        assert_eq!(Verdict::ending(&[idle]), Ending::ProvesNothing, "nothing was written");
+    }
+
+    #[test]
+    fn an_update_lost_with_the_claim_breaks_a_run() {
+        let lanes = all(&Lane::ALL);
+        assert_eq!(Verdict::ending(&lanes), Ending::Broken);
+        let broken: Vec<&str> =
+            lanes.iter().filter(|lane| !lane.broken.is_empty()).map(|it| it.lane.name()).collect();
+        assert_eq!(broken, ["claimed"]);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<()> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     scope(|scope| {
         let mut lanes = Vec::new();
-        for lane in Lane::ALL.into_iter().filter(|lane| arguments.fencing || !lane.needs_tokens()) {
+        for lane in Lane::ALL {
             let hand = Hand::new(lane, arguments, &env)?;
             let handle = runtime.handle().clone();
             let work = move || {

@@ -22,9 +22,7 @@ impl Nemesis<'_> {
     /// has stopped goes on then.
     pub(crate) fn strike_workers(&self, hand: usize) -> Result<()> {
         let mut dice = Dice::new(self.seed, 1 + hand as u64);
-        let fencing = self.scene.promise().fencing;
-        let lanes = AIMS.iter().cycle().skip(hand * AIMS.len() / 2);
-        for lane in lanes.filter(|lane| fencing || !lane.needs_tokens()) {
+        for lane in AIMS.iter().cycle().skip(hand * AIMS.len() / 2) {
             if !self.pace.wait(dice.span_ms(50, 400)) {
                 return Ok(());
             }

@@ -33,7 +33,7 @@ impl Scene for Cluster {
 
     /// Replication is asynchronous: a promoted replica may not know of the last grants.
     fn promise(&self) -> Promise {
-        Promise { clocks: true, memory: false, fencing: true, heal_bound: Duration::from_secs(15) }
+        Promise { clocks: true, memory: false, heal_bound: Duration::from_secs(15) }
     }
 
     fn strike(&self, dice: &mut Dice) -> Result<Option<Strike<'_>>> {

@@ -57,7 +57,6 @@ impl Scene for Redis {
         Promise {
             clocks: self.flavour != Flavour::Clock,
             memory: self.flavour != Flavour::Volatile,
-            fencing: true,
             heal_bound: Duration::from_secs(8),
         }
     }

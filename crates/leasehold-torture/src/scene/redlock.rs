@@ -72,7 +72,7 @@ impl Scene for Redlock {
 
     fn promise(&self) -> Promise {
         let heal_bound = QUARANTINE + TTL + Duration::from_secs(3);
-        Promise { clocks: !self.clocks_jump, memory: true, fencing: true, heal_bound }
+        Promise { clocks: !self.clocks_jump, memory: true, heal_bound }
     }
 
     fn strike(&self, dice: &mut Dice) -> Result<Option<Strike<'_>>> {

@@ -29,7 +29,7 @@ impl Scene for Sqlite {
     }
 
     fn promise(&self) -> Promise {
-        Promise { clocks: true, memory: true, fencing: true, heal_bound: Duration::from_secs(8) }
+        Promise { clocks: true, memory: true, heal_bound: Duration::from_secs(8) }
     }
 
     fn strike(&self, _: &mut Dice) -> Result<Option<Strike<'_>>> {

@@ -46,7 +46,7 @@ impl Scene for ZooKeeper {
     }
 
     fn promise(&self) -> Promise {
-        Promise { clocks: true, memory: true, fencing: true, heal_bound: Duration::from_secs(12) }
+        Promise { clocks: true, memory: true, heal_bound: Duration::from_secs(12) }
     }
 
     fn strike(&self, dice: &mut Dice) -> Result<Option<Strike<'_>>> {
