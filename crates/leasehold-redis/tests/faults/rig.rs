@@ -118,9 +118,14 @@ impl Naive {
         self.connection.call(&["DEL", key]).expect("a reply") == Reply::Int(1)
     }
 
+    /// How long it waits for answers from now on.
+    pub(crate) fn waits(&self, within: Duration) {
+        self.connection.set_read_timeout(within).expect("a timeout");
+    }
+
     /// What it would hear; an error when the connection is cut or silent.
     pub(crate) fn hears(&mut self, within: Duration) -> bool {
-        self.connection.set_read_timeout(within).expect("a timeout");
+        self.waits(within);
         self.connection.reply().is_ok()
     }
 }
