@@ -103,6 +103,11 @@ impl Naive {
         Naive { connection: Connection::open(address).expect("a server") }
     }
 
+    /// Whether a server answers there.
+    pub(crate) fn reaches(address: &str) -> bool {
+        Connection::open(address).is_ok_and(|mut connection| connection.call(&["PING"]).is_ok())
+    }
+
     /// Sends `SET key value NX PX ttl` and does not wait for the answer.
     pub(crate) fn ask(&mut self, key: &str, value: &str, ttl_ms: u64) {
         let command = ["SET", key, value, "NX", "PX", &ttl_ms.to_string()];
