@@ -1,5 +1,6 @@
 //! What locks are for: a number that several clients read, add to and write back. It is in Redis because all of them reach
 //! it there; the lock knows nothing of it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use leasehold_testkit::redis::Connection;
 

@@ -1,4 +1,5 @@
 //! A client in a process of its own, that can be stopped, killed, starved and told the wrong time.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{
     fs::File,
@@ -75,6 +76,10 @@ impl Desk {
                 other => format!("{other:?}"),
             },
             ["add", key, check, pause] => self.add(key, check, *pause == "unchecked").await,
+            ["wait", clients, names] => {
+                self.crowd(clients.parse().unwrap(), names.parse().unwrap());
+                "waiting".into()
+            }
             ["child"] => spawn_sleeper().to_string(),
             ["starve"] => self.starve().await,
             ["abort"] => {
@@ -116,6 +121,21 @@ impl Desk {
         if resource.write(token, value + 1) { "written".into() } else { "refused".into() }
     }
 
+    /// Each of so many clients queues up for each of so many locks.
+    fn crowd(&self, clients: usize, names: usize) {
+        for _ in 0..clients {
+            let engine = engine(&format!("single={}", self.port()));
+            for at in 0..names {
+                let (engine, terms) = (engine.clone(), ttl(600_000).fair());
+                tokio::spawn(async move { lock(&engine, &format!("crowded {at}"), &terms).await });
+            }
+        }
+    }
+
+    fn port(&self) -> &str {
+        self.address.rsplit_once(':').expect("an address").1
+    }
+
     /// Opens files until there is no descriptor left, and says what becomes of a new client and of the hold.
     async fn starve(&self) -> String {
         let env = crate::common::env();
@@ -125,8 +145,7 @@ impl Desk {
         crate::rig::eventually(&env, "a renewal", renewed).await;
         let age = self.hold().lease().age();
         let eaten: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        let port = self.address.rsplit_once(':').expect("an address").1;
-        let stranger = engine(&format!("single={port}"));
+        let stranger = engine(&format!("single={}", self.port()));
         let terms = ttl(1_000).patience(Duration::from_millis(300));
         let refused = crate::rig::try_lock(&stranger, "other", &terms).await;
         crate::rig::eventually(&env, "renewals without descriptors", || async {
