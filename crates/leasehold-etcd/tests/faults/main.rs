@@ -15,6 +15,7 @@ mod lost;
 mod names;
 mod quorum;
 mod races;
+mod restore;
 mod rig;
 mod round_trips;
 mod watches;

@@ -1,6 +1,9 @@
 //! Messages that are lost, late, torn or cut off.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use leasehold_core::{ErrorKind, Outcome, Release, Standing, Store};
 use leasehold_testkit::{
@@ -242,6 +245,11 @@ fn replies_in_pieces_are_read() {
         assert!(try_lock(&engine, "orders", &ttl(30_000)).await.unwrap().is_none());
         hold.release().await.unwrap();
     });
+    // The control takes what one read gives it for an answer.
+    let mut naive = std::net::TcpStream::connect(proxy.address()).unwrap();
+    let mut answer = [0; 64];
+    naive.write_all(b"*1\r\n$4\r\nPING\r\n").unwrap();
+    assert_eq!(naive.read(&mut answer).unwrap(), 1, "the control: one byte of +PONG");
 }
 
 /// N9. A slow network shortens the lease and breaks nothing.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::Moment;
+use leasehold_core::{Lease, Moment};
 use leasehold_testkit::{proxy::Proxy, redis::Server, wait};
 
 use crate::{
@@ -151,5 +151,61 @@ fn s8_an_answer_that_comes_after_the_deadline_is_no_lock() {
             "the control: OK, and another second to believe in, beside another holder"
         );
         assert_eq!(holder(&server, "late").as_deref(), Some("other"));
+    });
+}
+
+/// N9. Every packet takes between nothing and half a second, now this and now that, and connections break on top: two clients
+/// take turns, and no two leases are valid at once. Whoever counts from the answer holds longer than the server knows.
+#[test]
+fn n9_two_clients_on_a_network_that_trembles_never_hold_at_once() {
+    let server = Server::start().unwrap();
+    let proxies = [Proxy::to(&server.address()).unwrap(), Proxy::to(&server.address()).unwrap()];
+    run(async {
+        let env = common::env();
+        let leases = Arc::new(std::sync::Mutex::new(Vec::<Lease>::new()));
+        let until = env.now() + Duration::from_secs(8);
+        let tasks: Vec<_> = proxies
+            .iter()
+            .map(|proxy| {
+                let engine = engine(&format!("single={}", proxy.port()));
+                let (env, leases) = (env.clone(), leases.clone());
+                tokio::spawn(async move {
+                    while env.now() < until {
+                        // Nobody gives it back: it has to end by itself, while the other one waits for that.
+                        let hold =
+                            lock(&engine, "orders", &ttl(1_200).patience(SOON).without_renewal()).await;
+                        {
+                            let mut leases = leases.lock().unwrap();
+                            let valid = leases.iter().filter(|lease| lease.check().is_ok()).count();
+                            assert_eq!(valid, 0, "valid beside the {}th: {hold:?}", leases.len() + 1);
+                            leases.push(hold.lease().clone());
+                        }
+                        hold.lease().lost().await;
+                    }
+                })
+            })
+            .collect();
+        while env.now() < until {
+            for proxy in &proxies {
+                proxy.delay(env.jitter(Duration::from_millis(500)));
+            }
+            env.sleep(Duration::from_millis(70)).await;
+            if env.random() % 16 == 0 {
+                proxies[0].reset_all();
+            }
+        }
+        proxies.iter().for_each(Proxy::pass);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let tokens: Vec<_> = leases.lock().unwrap().iter().map(Lease::fencing_token).collect();
+        assert!(tokens.len() > 3 && tokens.is_sorted(), "they took turns: {tokens:?}");
+        proxies[0].delay(Duration::from_millis(400));
+        let mut naive = Naive::at(&proxies[0].address());
+        assert!(naive.lock("naive", "me", 1_200));
+        let believes_until = env.now() + Duration::from_millis(1_200);
+        eventually(&env, "the end of the control's lock", || async { holder(&server, "naive").is_none() })
+            .await;
+        assert!(env.now() < believes_until, "the control: free before its holder believes so");
     });
 }
