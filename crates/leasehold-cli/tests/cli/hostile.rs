@@ -51,7 +51,7 @@ fn x8_answers_without_bounds_are_errors_and_cost_no_memory() {
         ("zookeeper", "a negative length", vec![0xff, 0xff, 0xff, 0xf0, 0, 0, 0, 0], false),
         ("zookeeper", "a packet of 1 GiB of which little comes", vec![0x41; 1 << 24], false),
         ("etcd", "a frame of 16 MiB", vec![0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1], false),
-        ("etcd", "settings without end", vec![0, 0, 0, 4, 0, 0, 0, 0, 0].repeat(4096), true),
+        ("etcd", "settings without end", [0, 0, 0, 4, 0, 0, 0, 0, 0].repeat(4096), true),
         ("etcd", "nothing but bytes", vec![0x41; 65536], true),
     ];
     let (stage, mut wrong) = (Stage::new(), Vec::new());

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Lease, Moment};
+use leasehold_core::Lease;
 use leasehold_testkit::{proxy::Proxy, redis::Server, wait};
 
 use crate::{
@@ -48,22 +48,20 @@ fn k4_a_server_that_is_one_in_a_hundred_fast_meets_leases_that_allow_for_it() {
         run(async {
             let (env, one) = (common::env(), engine(&at(&server)));
             let hold = lock(&one, "orders", &ttl(9_000).without_renewal()).await;
-            let sent = env.now();
             server.command(&["SET", "naive", "me", "NX", "PX", "9000"]).unwrap();
-            let gone = |key: &'static str| {
-                let (server, env) = (server.clone(), env.clone());
-                std::thread::spawn(move || -> Moment {
-                    assert!(wait::until(SOON * 2, || holder(&server, key).is_none()));
-                    env.now()
-                })
-            };
-            let (orders, naive) = (gone("orders"), gone("naive"));
-            let (orders, naive) = (orders.join().unwrap(), naive.join().unwrap());
-            assert!(hold.lease().deadline() <= orders, "the lease ends before the lock is free");
-            assert!(
-                naive < sent + Duration::from_millis(9_000),
-                "the control: free before its holder's time is over"
-            );
+            let believes_until = env.now() + Duration::from_millis(9_000);
+            // Looked at again and again, since one answer may be slow on a busy machine.
+            let mut too_long = false;
+            while let Some(left_ms) = server.command(&["PTTL", "naive"]).unwrap().int().filter(|it| *it >= 0)
+            {
+                let left = Duration::from_millis(left_ms.unsigned_abs());
+                too_long |= believes_until.since(env.now()) > left + Duration::from_millis(20);
+                let valid = hold.lease().check().is_ok();
+                assert!(!valid || holder(&server, "orders").is_some() || hold.lease().check().is_err());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert!(hold.lease().check().is_err(), "the lease ends before the lock is free");
+            assert!(too_long, "the control: its lock is free before its time is over");
         });
     });
 }
