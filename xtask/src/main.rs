@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod check;
+mod faults;
 mod messages;
 mod packages;
 mod soak;
@@ -29,6 +30,10 @@ pub(crate) const TASKS: &[(&str, &str)] = &[
     ),
     ("check", "formatting, lints and the rules of the tree"),
     ("wire", "compare the statements with WIRE.md; with --write, take their hashes over"),
+    (
+        "faults",
+        "compare docs/faults.toml with the tests and with docs/faults.md; with --write, write the page",
+    ),
     ("etcd-messages", "make the messages of the etcd store of their definition; with --check, compare only"),
 ];
 
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
         "soak" => soak::run(&rest),
         "check" => check::run(),
         "wire" => tidy::wire::run(&rest),
+        "faults" => faults::run(&rest),
         "etcd-messages" => messages::run(&rest),
         _ => Err(usage(&task)),
     };

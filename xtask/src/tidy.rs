@@ -6,9 +6,18 @@ mod habits;
 mod layers;
 pub(crate) mod wire;
 
+use crate::faults;
+
 /// Everything that breaks a rule, one line each.
 pub(crate) fn all() -> Vec<String> {
-    let rules = [layers::findings, wire::findings, budget::findings, habits::findings, documents::findings];
+    let rules = [
+        layers::findings,
+        wire::findings,
+        budget::findings,
+        habits::findings,
+        documents::findings,
+        faults::findings,
+    ];
     rules.iter().flat_map(|rule| rule()).collect()
 }
 
@@ -39,6 +48,11 @@ mod tests {
     #[test]
     fn nothing_is_left_half_done() {
         nothing(&habits::findings());
+    }
+
+    #[test]
+    fn every_fault_of_the_catalogue_has_its_test() {
+        nothing(&faults::findings());
     }
 
     #[test]

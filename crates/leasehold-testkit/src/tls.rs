@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 
 use crate::{Result, error::Context};
 
@@ -21,7 +24,20 @@ impl Identity {
     /// # Errors
     /// A name is none, or the files cannot be written.
     pub fn create(directory: &Path, names: &[&str]) -> Result<Self> {
-        let (ca_pem, certificate, key) = sign(names).context(|| "no certificate could be made".into())?;
+        Self::until(directory, names, 4096)
+    }
+
+    /// The same, with a server certificate that ended long ago.
+    ///
+    /// # Errors
+    /// As [`Identity::create`].
+    pub fn create_expired(directory: &Path, names: &[&str]) -> Result<Self> {
+        Self::until(directory, names, 2001)
+    }
+
+    fn until(directory: &Path, names: &[&str], last_year: i32) -> Result<Self> {
+        let (ca_pem, certificate, key) =
+            sign(names, last_year).context(|| "no certificate could be made".into())?;
         let write = |name: &str, text: &str| -> Result<PathBuf> {
             let path = directory.join(name);
             std::fs::write(&path, text).context(|| format!("{name} cannot be written"))?;
@@ -56,7 +72,7 @@ impl Identity {
     }
 }
 
-fn sign(names: &[&str]) -> std::result::Result<(String, String, String), rcgen::Error> {
+fn sign(names: &[&str], last_year: i32) -> std::result::Result<(String, String, String), rcgen::Error> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -69,6 +85,7 @@ fn sign(names: &[&str]) -> std::result::Result<(String, String, String), rcgen::
     let key = KeyPair::generate()?;
     let mut server = CertificateParams::new(all)?;
     server.distinguished_name.push(DnType::CommonName, "localhost");
+    server.not_after = date_time_ymd(last_year, 1, 1);
     let certificate = server.signed_by(&key, &authority)?;
     Ok((authority.pem(), certificate.pem(), key.serialize_pem()))
 }

@@ -14,6 +14,8 @@ use crate::{
 };
 
 mod nagging;
+mod panics;
+mod suspend;
 mod upset;
 mod weather;
 

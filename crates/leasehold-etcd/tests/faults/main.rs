@@ -17,6 +17,7 @@ mod naive;
 mod names;
 mod quorum;
 mod races;
+mod restore;
 mod rig;
 mod round_trips;
 mod watches;

@@ -55,3 +55,39 @@ fn a_jump_back_keeps_nobody_out_for_longer_than_the_owner_holds() {
     let left = server.command(&["PTTL", "naive"]).unwrap().int().unwrap();
     assert!(left > 50_000 && holder(&server, "naive").is_some(), "the control: stuck for {left} ms");
 }
+
+/// S3, K6. The counter is lost, with its server or by FLUSHALL, or is kept while the clock goes back: tokens grow all the
+/// same, by the clock in the one case and by the counter in the other.
+#[test]
+fn s3_tokens_grow_when_the_counter_is_lost_and_when_the_clock_goes_back() {
+    let server = Server::builder().clock_shim().start().unwrap();
+    run(async {
+        let client = engine(&at(&server));
+        let mut last = None;
+        let mut grows = async |what: &str| {
+            let hold = lock(&client, "orders", &ttl(30_000).patience(crate::rig::SOON)).await;
+            let token = hold.lease().fencing_token();
+            hold.release().await.unwrap();
+            assert!(token > last, "{what}: {token:?} after {last:?}");
+            last = token;
+            server.command(&["INCR", "naive:counter"]).unwrap().int().unwrap()
+        };
+        for _ in 0..10 {
+            grows("as usual").await;
+        }
+        server.command(&["FLUSHALL"]).unwrap();
+        assert_eq!(grows("flushed").await, 1, "the control: a plain counter begins anew");
+        server.kill();
+        server.restart().unwrap();
+        assert_eq!(grows("restarted").await, 1, "the control: again");
+        server.jump_clock(-3_600.0).unwrap();
+        let clock = |server: &Server| {
+            let time = server.command(&["TIME"]).unwrap();
+            time.items()[0].text().unwrap().parse::<u64>().unwrap() * 1_000_000
+        };
+        for _ in 0..3 {
+            grows("an hour back").await;
+        }
+        assert!(last.unwrap().get() > clock(&server), "the control: the time alone would have gone back");
+    });
+}

@@ -1,6 +1,10 @@
 //! Messages that are lost, late, torn or cut off.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
 
 use leasehold_core::{ErrorKind, Outcome, Release, Standing, Store};
 use leasehold_testkit::{
@@ -242,6 +246,17 @@ fn replies_in_pieces_are_read() {
         assert!(try_lock(&engine, "orders", &ttl(30_000)).await.unwrap().is_none());
         hold.release().await.unwrap();
     });
+    // The control takes what one read gives it for an answer.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut naive = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut slow, _) = listener.accept().unwrap();
+    let mut answer = [0; 64];
+    slow.write_all(b"+").unwrap();
+    assert_eq!(
+        naive.read(&mut answer).unwrap(),
+        1,
+        "the control: one byte of an answer that has not come yet"
+    );
 }
 
 /// N9. A slow network shortens the lease and breaks nothing.

@@ -8,13 +8,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod address;
 mod clocks;
 mod cluster;
 mod errors;
+mod hostile;
 mod lost;
 mod memory;
+mod pauses;
+mod races;
+mod rates;
 mod replicas;
+mod resource;
 mod rig;
 mod round_trips;
 mod sentinel;
 mod servers;
+mod worker;

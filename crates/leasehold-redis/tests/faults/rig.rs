@@ -103,6 +103,11 @@ impl Naive {
         Naive { connection: Connection::open(address).expect("a server") }
     }
 
+    /// Whether a server answers there.
+    pub(crate) fn reaches(address: &str) -> bool {
+        Connection::open(address).is_ok_and(|mut connection| connection.call(&["PING"]).is_ok())
+    }
+
     /// Sends `SET key value NX PX ttl` and does not wait for the answer.
     pub(crate) fn ask(&mut self, key: &str, value: &str, ttl_ms: u64) {
         let command = ["SET", key, value, "NX", "PX", &ttl_ms.to_string()];
@@ -118,9 +123,14 @@ impl Naive {
         self.connection.call(&["DEL", key]).expect("a reply") == Reply::Int(1)
     }
 
+    /// How long it waits for answers from now on.
+    pub(crate) fn waits(&self, within: Duration) {
+        self.connection.set_read_timeout(within).expect("a timeout");
+    }
+
     /// What it would hear; an error when the connection is cut or silent.
     pub(crate) fn hears(&mut self, within: Duration) -> bool {
-        self.connection.set_read_timeout(within).expect("a timeout");
+        self.waits(within);
         self.connection.reply().is_ok()
     }
 }

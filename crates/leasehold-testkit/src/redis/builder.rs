@@ -11,6 +11,7 @@ pub struct Builder {
     pub(super) address: String,
     pub(super) password: Option<String>,
     pub(super) tls: bool,
+    pub(super) expired: bool,
     pub(super) unix_socket: bool,
     pub(super) clock_shim: bool,
     pub(super) cluster: bool,
@@ -40,6 +41,7 @@ impl Builder {
             address: "127.0.0.1".into(),
             password: None,
             tls: false,
+            expired: false,
             unix_socket: false,
             clock_shim: false,
             cluster: false,
@@ -72,6 +74,13 @@ impl Builder {
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// The same, with a certificate that has expired.
+    #[must_use]
+    pub fn expired_tls(mut self) -> Self {
+        (self.tls, self.expired) = (true, true);
         self
     }
 

@@ -75,7 +75,8 @@ impl Server {
     pub(super) fn launch(builder: Builder) -> Result<Self> {
         let directory = scratch::directory()?;
         let place = directory.path();
-        let identity = builder.tls.then(|| Identity::create(place, &[&builder.address])).transpose()?;
+        let create = if builder.expired { Identity::create_expired } else { Identity::create };
+        let identity = builder.tls.then(|| create(place, &[&builder.address])).transpose()?;
         let clock = builder.clock_shim.then(|| Clock::create(place)).transpose()?;
         for _ in 0..PORTS_TRIED {
             let ports = free_ports(&builder)?;

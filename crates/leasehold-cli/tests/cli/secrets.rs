@@ -1,0 +1,69 @@
+//! A password goes to its server and nowhere else.
+
+use leasehold_testkit::redis::Server;
+
+use crate::stage::{Finished, Running, Stage, children, finish, words};
+
+const CANARY: &str = "c4nary-p4ss-7f3a";
+
+#[track_caller]
+fn clean(what: &str, text: &str) {
+    assert!(!text.contains(CANARY), "{what}: {text}");
+}
+
+/// X6. Every verb, at every level of logging, in words and in JSON, when it works and when it fails; the list of processes,
+/// the environment that the command gets from us, what is kept in the store. The password is in none of them.
+#[test]
+fn x6_the_canary_is_found_nowhere() {
+    let stage = Stage::new();
+    let server = Server::builder().password(CANARY).start().unwrap();
+    let url = format!("redis://:{CANARY}@{}", server.address());
+    let wrong = format!("redis://:{CANARY}x@{}", server.address());
+    let closed = format!("redis://:{CANARY}@127.0.0.1:1?timeout=100ms");
+    let verbs: [&[&str]; 12] = [
+        &["run", "x", "--", "true"],
+        &["run", "--json", "x", "--", "true"],
+        &["run", "--no-wait", "--note", "a note", "x", "--", "false"],
+        &["inspect", "x"],
+        &["inspect", "--json", "x"],
+        &["list"],
+        &["list", "--json"],
+        &["hold", "held", "--for", "10m"],
+        &["force-release", "--yes", "held"],
+        &["check", "leasehold:x:1:x"],
+        &["doctor"],
+        &["doctor", "--json"],
+    ];
+    for level in ["off", "trace"] {
+        for (verb, store) in verbs.iter().flat_map(|verb| [&url, &wrong, &closed].map(|store| (verb, store)))
+        {
+            let mut command = stage.leasehold(verb);
+            let Finished { code, stdout, stderr } =
+                finish(command.env("LEASEHOLD_STORE", store).env("LEASEHOLD_LOG", level));
+            clean(&format!("{verb:?} {level} {code:?}"), &format!("{stdout}{stderr}"));
+            let works = !matches!(code, Some(64 | 69));
+            assert!(works || *store != url, "the password works: {verb:?} {code:?} {stderr}");
+        }
+    }
+    // From the variable the command has it already, as it has all variables of its user; from an option it gets it masked.
+    let mut named = stage.leasehold(&["run", "--store", &url, "x", "--", "env"]);
+    let environment = finish(named.env_remove("LEASEHOLD_STORE")).stdout;
+    clean("the environment of the command", &environment);
+    assert!(environment.contains("LEASEHOLD_STORE=redis://:***@"), "{environment}");
+    let mut run = Running::start(
+        stage
+            .leasehold(&["run", "x", "--", "sh", "-c", "echo $$; exec sleep 600"])
+            .env("LEASEHOLD_STORE", &url),
+    );
+    let command = run.pids()[0];
+    for pid in children(run.pid()).into_iter().chain([run.pid(), command]) {
+        clean("the list of processes", &words(pid));
+    }
+    let kept = "local all = '' for _, key in ipairs(redis.call('KEYS', '*')) do all = all .. key .. redis.call('DUMP', key) end return all";
+    let kept = server.command(&["EVAL", kept, "0"]).unwrap();
+    clean("the store", &format!("{kept:?}"));
+    // The control: where it has to be, it is found.
+    let seen = std::fs::read(format!("/proc/{}/environ", run.pid())).unwrap();
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(seen.contains(CANARY), "the control: the looking finds what is there");
+}
