@@ -42,6 +42,7 @@ pub mod barging;
 pub mod cancellation;
 pub mod chaos;
 pub mod concurrency;
+pub mod contention;
 pub mod detach;
 pub mod exclusion;
 pub mod expiry;
@@ -83,6 +84,7 @@ pub fn cases() -> Vec<Case> {
         queue::cases(),
         barging::cases(),
         wakeup::cases(),
+        contention::cases(),
         fencing::cases(),
         amend::cases(),
         detach::cases(),

@@ -62,6 +62,8 @@ pub struct Capability {
     pub fencing: Fencing,
     /// When the hold of a dead client is freed.
     pub liveness: Liveness,
+    /// Whether those who wait are seen, in [`Snapshot::waiters`](crate::Snapshot): then a holder can be told of them.
+    pub waiters: bool,
     /// Whether waiters are woken; without it they ask again after the time that the store names.
     pub wakes: bool,
     /// [`Binding::Ttl`](crate::Binding): holds that outlive their client.
@@ -132,7 +134,7 @@ impl Capability {
         }
     }
 
-    fn lacks(&self, what: &str) -> Error {
+    pub(crate) fn lacks(&self, what: &str) -> Error {
         Error::new(ErrorKind::Unsupported, format!("{} has no {what}", self.scheme))
     }
 }

@@ -78,6 +78,7 @@ impl Memory {
             fifo: true,
             fencing: Fencing::UntilRestart,
             liveness: Liveness::Process,
+            waiters: true,
             wakes: true,
             detach: true,
             notes: true,

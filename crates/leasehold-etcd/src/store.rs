@@ -104,6 +104,7 @@ fn capability(options: &EtcdOptions) -> Capability {
         fencing: Fencing::Durable,
         // A client that ends in order takes its leases with it; of one that dies, they end with the time to live.
         liveness: Liveness::Session,
+        waiters: true,
         wakes: true,
         detach: true,
         notes: true,

@@ -107,6 +107,7 @@ fn capability() -> Capability {
         // which nobody checks.
         fencing: Fencing::UntilRestart,
         liveness: Liveness::Ttl,
+        waiters: true,
         wakes: false,
         detach: true,
         notes: true,

@@ -315,6 +315,7 @@ fn capability(options: &RedisOptions) -> Capability {
         fifo: is_native,
         fencing: if is_native { Fencing::Durable } else { Fencing::None },
         liveness: Liveness::Ttl,
+        waiters: is_native,
         wakes: is_native || options.protocol == crate::options::Protocol::Newest,
         detach: true,
         notes: is_native,

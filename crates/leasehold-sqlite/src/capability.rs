@@ -13,6 +13,7 @@ pub(crate) const CAPABILITY: Capability = Capability {
     fifo: true,
     fencing: Fencing::Durable,
     liveness: Liveness::Process,
+    waiters: true,
     wakes: true,
     detach: true,
     notes: true,

@@ -16,6 +16,7 @@ pub(crate) fn of(dialect: Dialect, session: Duration) -> Capability {
         fifo: true,
         fencing: Fencing::Durable,
         liveness: Liveness::Session,
+        waiters: true,
         wakes: true,
         detach: is_ours,
         notes: true,

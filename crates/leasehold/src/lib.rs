@@ -19,7 +19,6 @@ mod client;
 mod doctor;
 mod election;
 pub mod fencing;
-mod follow;
 mod guard;
 mod latch;
 mod multi;
@@ -38,8 +37,8 @@ pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
 pub use latch::CountDownLatch;
 pub use leasehold_core::{
     Busy, Capability, ClaimId, Contender, Env, Error, ErrorKind, FencingToken, Finding, Lease, LockName,
-    Lost, LostReason, Member, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Severity, Snapshot,
-    Stance, Status, Store, Terms, Ticket, engine::Observer as BusyObserver,
+    Lost, LostReason, Member, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Session,
+    SessionState, Severity, Snapshot, Stance, Status, Store, Terms, Ticket, engine::Observer as BusyObserver,
 };
 pub use multi::{MultiGuard, MultiLock};
 pub use mutex::Mutex;

@@ -46,6 +46,7 @@ impl FileStore {
             fifo: true,
             fencing: Fencing::Durable,
             liveness: Liveness::Ttl,
+            waiters: true,
             wakes: false,
             detach: true,
             notes: true,

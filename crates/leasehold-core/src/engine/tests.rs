@@ -13,7 +13,9 @@ use crate::{
     memory::Memory,
 };
 
+mod contended;
 mod nagging;
+mod session;
 mod upset;
 mod weather;
 

@@ -83,6 +83,7 @@ impl QuorumOptions {
             fifo: false,
             fencing,
             liveness: Liveness::Ttl,
+            waiters: each().all(|its| its.waiters),
             wakes: each().all(|its| its.wakes),
             detach: each().all(|its| its.detach),
             notes: each().all(|its| its.notes),
