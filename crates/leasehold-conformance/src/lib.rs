@@ -61,6 +61,7 @@ pub mod process;
 pub mod queue;
 pub mod release;
 pub mod renewal;
+pub mod session;
 pub mod sharing;
 pub mod vitals;
 pub mod wakeup;
@@ -100,6 +101,7 @@ pub fn cases() -> Vec<Case> {
         cancellation::cases(),
         chaos::cases(),
         loss::cases(),
+        session::cases(),
         abandonment::cases(),
         process::cases(),
     ]

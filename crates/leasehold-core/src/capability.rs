@@ -26,6 +26,15 @@ pub enum Liveness {
     Process,
 }
 
+/// What it takes for two to hold at once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Exclusion {
+    /// Events that happen in ordinary operation, an eviction or a failover: locks save work, and keep nothing right.
+    Efficiency,
+    /// A breach of the assumptions that SAFETY.md lists for the store.
+    Lease,
+}
+
 /// How far a store's clock may differ in rate from the client's within one lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Drift {
@@ -52,6 +61,10 @@ impl Drift {
 pub struct Capability {
     /// The URL scheme of the store.
     pub scheme: &'static str,
+    /// What it takes for two to hold at once.
+    pub exclusion: Exclusion,
+    /// Whether the store writes data in the transaction that checks the lock.
+    pub commits: bool,
     /// [`Mode::Shared`].
     pub shared: bool,
     /// [`Mode::Permits`].
@@ -84,6 +97,17 @@ pub struct Capability {
 }
 
 impl Capability {
+    /// The levels of SAFETY.md that can be had: `E` efficiency only or `L` lease-exclusive, `F` when the resource checks
+    /// tokens, `T` for data in the store itself.
+    pub fn levels(&self) -> Vec<char> {
+        let exclusion = match self.exclusion {
+            Exclusion::Efficiency => 'E',
+            Exclusion::Lease => 'L',
+        };
+        let fenced = (self.fencing != Fencing::None).then_some('F');
+        [Some(exclusion), fenced, self.commits.then_some('T')].into_iter().flatten().collect()
+    }
+
     /// Checks that the store can do what `claim` asks for.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod redlock;
 mod sharing;
 mod signals;
 mod stage;
+mod stores;
 mod terminal;
 mod waiting;
 mod zookeeper;

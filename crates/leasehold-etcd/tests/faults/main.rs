@@ -10,6 +10,7 @@ mod common;
 
 mod commit;
 mod errors;
+mod jeopardy;
 mod leases;
 mod lost;
 mod names;

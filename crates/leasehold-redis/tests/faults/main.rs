@@ -11,6 +11,7 @@ mod common;
 mod clocks;
 mod cluster;
 mod errors;
+mod jeopardy;
 mod lost;
 mod memory;
 mod replicas;

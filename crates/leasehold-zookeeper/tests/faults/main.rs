@@ -11,6 +11,7 @@ mod common;
 
 mod access;
 mod ensemble;
+mod jeopardy;
 mod lost;
 mod process;
 mod queue;
