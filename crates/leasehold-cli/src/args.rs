@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Check(CheckArguments),
     Doctor(crate::cmd::doctor::Arguments),
     Vouch(crate::cmd::vouch::Arguments),
+    Stores(crate::cmd::stores::Arguments),
     /// See what a paused process does to a shop: without a lock, with a naive lock, with Leasehold.
     Demo(crate::cmd::demo::Arguments),
     Simulate(crate::cmd::simulate::Arguments),
@@ -66,6 +67,7 @@ impl Command {
             Command::Check(arguments) => arguments.common.json,
             Command::Doctor(arguments) => arguments.common.json,
             Command::Vouch(arguments) => arguments.common.json,
+            Command::Stores(arguments) => arguments.json,
             Command::Demo(arguments) => arguments.json,
             Command::Simulate(arguments) => arguments.json(),
             Command::Completions(arguments) => arguments.json,

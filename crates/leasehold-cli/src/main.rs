@@ -59,6 +59,7 @@ fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
     match command {
         Command::Completions(arguments) => cmd::completions::run(&arguments, output),
         Command::Man(_) => cmd::man::run(output),
+        Command::Stores(_) => cmd::stores::run(output),
         command => {
             // One thread: the child must be started by the one that lives as long as the process.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
@@ -82,6 +83,6 @@ async fn ask_store(command: Command, output: Output) -> Result<ExitCode> {
         Command::Vouch(arguments) => cmd::vouch::run(arguments, output).await,
         Command::Demo(arguments) => Box::pin(cmd::demo::run(arguments)).await,
         Command::Simulate(arguments) => Box::pin(cmd::simulate::run(arguments, output)).await,
-        Command::Completions(_) | Command::Man(_) => Ok(exit::success()),
+        Command::Completions(_) | Command::Man(_) | Command::Stores(_) => Ok(exit::success()),
     }
 }

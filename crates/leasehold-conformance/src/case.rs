@@ -26,6 +26,11 @@ impl Need {
     pub const FIFO: Need = Need { words: "a fair queue", met: |it| it.fifo };
     /// A store that has no fair queue.
     pub const NO_FIFO: Need = Need { words: "the absence of a fair queue", met: |it| !it.fifo };
+    /// Waiters that are seen.
+    pub const WAITERS: Need = Need { words: "waiters that are seen", met: |it| it.waiters };
+    /// A store that does not see who waits.
+    pub const NO_WAITERS: Need =
+        Need { words: "the absence of waiters that are seen", met: |it| !it.waiters };
     /// Wake-ups.
     pub const WAKES: Need = Need { words: "wake-ups", met: |it| it.wakes };
     /// A store that wakes nobody.

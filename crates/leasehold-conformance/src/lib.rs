@@ -42,6 +42,7 @@ pub mod barging;
 pub mod cancellation;
 pub mod chaos;
 pub mod concurrency;
+pub mod contention;
 pub mod detach;
 pub mod exclusion;
 pub mod expiry;
@@ -60,6 +61,7 @@ pub mod process;
 pub mod queue;
 pub mod release;
 pub mod renewal;
+pub mod session;
 pub mod sharing;
 pub mod vitals;
 pub mod wakeup;
@@ -83,6 +85,7 @@ pub fn cases() -> Vec<Case> {
         queue::cases(),
         barging::cases(),
         wakeup::cases(),
+        contention::cases(),
         fencing::cases(),
         amend::cases(),
         detach::cases(),
@@ -98,6 +101,7 @@ pub fn cases() -> Vec<Case> {
         cancellation::cases(),
         chaos::cases(),
         loss::cases(),
+        session::cases(),
         abandonment::cases(),
         process::cases(),
     ]

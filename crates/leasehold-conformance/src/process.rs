@@ -55,6 +55,7 @@ pub fn this_program(address: &str) -> Command {
 
 crate::case::cases![
     a_killed_holder_is_freed,
+    a_killed_holder_keeps_the_lock_shut_for_its_delay[LOCK_DELAY],
     a_detached_hold_outlives_a_killed_process[DETACH],
     a_paused_holder_keeps_its_time_and_no_more,
     a_holder_that_renews_until_it_is_paused_is_freed,
@@ -83,6 +84,40 @@ pub async fn a_killed_holder_is_freed(scene: &Scene) -> Verdict {
     taker.kill()?;
     let successor = scene.claim(&claim.name);
     scene.wins(&store, &successor, freed_within(scene, claim.ttl), "its holder was killed").await.map(drop)
+}
+
+/// kill -9 with a lock-delay: the next enters no earlier than the delay after the death. The controls are two other locks
+/// of the same process: what was released before is free at once, and what has no delay is free earlier.
+pub async fn a_killed_holder_keeps_the_lock_shut_for_its_delay(scene: &Scene) -> Verdict {
+    let [one, two] = scene.clients().await?;
+    let mut taker = Child::start(scene)?;
+    let delay = scene.ttl() * 3;
+    let [delayed, released] = [(); 2].map(|()| Claim { lock_delay: delay, ..mortal(scene, &scene.name()) });
+    let plain = mortal(scene, &scene.name());
+    for claim in [&delayed, &released, &plain] {
+        taker.expect(scene, "granted", &Child::claim(claim)).await?;
+    }
+    taker.expect(scene, "released", &Child::verb("release", &released)).await?;
+    take(&*one, &scene.claim(&released.name), "it was released").await?;
+    taker.kill()?;
+    let killed = scene.env().now();
+    let freed = freed_within(scene, delayed.ttl);
+    let enters = |store: Client, name: LockName, within: Duration| async move {
+        scene.wins(&store, &scene.claim(&name), within, "its holder was killed").await?;
+        Ok::<Duration, Failure>(scene.env().now().since(killed))
+    };
+    let (late, early) = tokio::join!(
+        enters(one.clone(), delayed.name.clone(), freed + delay),
+        enters(two, plain.name.clone(), freed)
+    );
+    let (late, early) = (late?, early?);
+    let earliest = delay - scene.capability().drift.of(delay);
+    ensure(
+        late >= earliest,
+        format!("shut for {delay:?} after the death"),
+        format!("entered after {late:?}"),
+    )?;
+    ensure(early < late, format!("earlier without a delay than {late:?}"), format!("entered after {early:?}"))
 }
 
 /// kill -9 of the process that made a ticket: whoever has the ticket can still use it.

@@ -26,6 +26,15 @@ pub enum Liveness {
     Process,
 }
 
+/// What it takes for two to hold at once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Exclusion {
+    /// Events that happen in ordinary operation, an eviction or a failover: locks save work, and keep nothing right.
+    Efficiency,
+    /// A breach of the assumptions that SAFETY.md lists for the store.
+    Lease,
+}
+
 /// How far a store's clock may differ in rate from the client's within one lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Drift {
@@ -52,6 +61,10 @@ impl Drift {
 pub struct Capability {
     /// The URL scheme of the store.
     pub scheme: &'static str,
+    /// What it takes for two to hold at once.
+    pub exclusion: Exclusion,
+    /// Whether the store writes data in the transaction that checks the lock.
+    pub commits: bool,
     /// [`Mode::Shared`].
     pub shared: bool,
     /// [`Mode::Permits`].
@@ -62,6 +75,8 @@ pub struct Capability {
     pub fencing: Fencing,
     /// When the hold of a dead client is freed.
     pub liveness: Liveness,
+    /// Whether those who wait are seen, in [`Snapshot::waiters`](crate::Snapshot): then a holder can be told of them.
+    pub waiters: bool,
     /// Whether waiters are woken; without it they ask again after the time that the store names.
     pub wakes: bool,
     /// [`Binding::Ttl`](crate::Binding): holds that outlive their client.
@@ -82,6 +97,17 @@ pub struct Capability {
 }
 
 impl Capability {
+    /// The levels of SAFETY.md that can be had: `E` efficiency only or `L` lease-exclusive, `F` when the resource checks
+    /// tokens, `T` for data in the store itself.
+    pub fn levels(&self) -> Vec<char> {
+        let exclusion = match self.exclusion {
+            Exclusion::Efficiency => 'E',
+            Exclusion::Lease => 'L',
+        };
+        let fenced = (self.fencing != Fencing::None).then_some('F');
+        [Some(exclusion), fenced, self.commits.then_some('T')].into_iter().flatten().collect()
+    }
+
     /// Checks that the store can do what `claim` asks for.
     ///
     /// # Errors
@@ -132,7 +158,7 @@ impl Capability {
         }
     }
 
-    fn lacks(&self, what: &str) -> Error {
+    pub(crate) fn lacks(&self, what: &str) -> Error {
         Error::new(ErrorKind::Unsupported, format!("{} has no {what}", self.scheme))
     }
 }

@@ -4,10 +4,14 @@
 
 mod acquire;
 mod attempt;
+mod contended;
+mod follow;
 mod handoff;
 mod hold;
 mod local_queue;
+mod pace;
 mod registry;
+mod session;
 mod telemetry;
 mod term;
 mod watchdog;
@@ -15,7 +19,9 @@ mod watchdog;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use acquire::{Observer, Wait};
+pub use follow::Follow;
 pub use hold::{Hold, Ticket};
+pub use session::{Session, SessionState};
 
 use crate::{
     Binding, BoxFuture, Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode,
@@ -263,6 +269,11 @@ impl Engine {
             .unknown());
         }
         closed
+    }
+
+    /// How this client stands with its store, as a value to watch. No I/O.
+    pub fn session(&self) -> Session {
+        Session::new(self.0.registry.clone(), self.0.env.clone())
     }
 
     /// How many claims this client holds, asks for or gives up at this moment.

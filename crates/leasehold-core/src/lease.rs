@@ -145,6 +145,11 @@ impl Lease {
         }
     }
 
+    /// The status that was last announced, whatever the time is.
+    pub(crate) fn last_status(&self) -> Status {
+        *self.0.status.borrow()
+    }
+
     /// Waits until the status is another than `seen`, and answers it.
     ///
     /// # Cancel safety

@@ -21,9 +21,9 @@ pub mod sequencer;
 pub mod store;
 pub mod upset;
 
-pub use capability::{Capability, Drift, Fencing, Liveness};
+pub use capability::{Capability, Drift, Exclusion, Fencing, Liveness};
 pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};
-pub use engine::{Engine, Hold, Require, Terms, Ticket, Wait};
+pub use engine::{Engine, Hold, Require, Session, SessionState, Terms, Ticket, Wait};
 pub use env::{Env, Moment};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use fencing::FencingToken;

@@ -11,9 +11,9 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Fencing,
-    FencingToken, Grant, Interest, Liveness, LockName, Mechanism, Moment, Release, Renewal, Result, Snapshot,
-    Standing, Store, Vitals, Wake, decide::document::Document,
+    Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Exclusion,
+    Fencing, FencingToken, Grant, Interest, Liveness, LockName, Mechanism, Moment, Release, Renewal, Result,
+    Snapshot, Standing, Store, Vitals, Wake, decide::document::Document,
 };
 
 /// A client of a lock system that lives in this process's memory.
@@ -69,26 +69,31 @@ struct Subscriber {
 }
 
 impl Memory {
+    /// What it can do.
+    pub const CAPABILITY: Capability = Capability {
+        scheme: "memory",
+        exclusion: Exclusion::Lease,
+        commits: false,
+        shared: true,
+        permits: true,
+        fifo: true,
+        fencing: Fencing::UntilRestart,
+        liveness: Liveness::Process,
+        waiters: true,
+        wakes: true,
+        detach: true,
+        notes: true,
+        lock_delay: true,
+        votes: true,
+        ttl_min: Duration::from_millis(10),
+        ttl_max: Duration::from_secs(3600 * 24 * 365),
+        drift: Drift::SAME_CLOCK,
+    };
+
     /// A new, empty lock system and its first client.
     pub fn new(env: Env) -> Self {
-        let capability = Capability {
-            scheme: "memory",
-            shared: true,
-            permits: true,
-            fifo: true,
-            fencing: Fencing::UntilRestart,
-            liveness: Liveness::Process,
-            wakes: true,
-            detach: true,
-            notes: true,
-            lock_delay: true,
-            votes: true,
-            ttl_min: Duration::from_millis(10),
-            ttl_max: Duration::from_secs(3600 * 24 * 365),
-            drift: Drift::SAME_CLOCK,
-        };
         let server = format!("{:032x}", env.random()).into();
-        Memory::on(Arc::new(Shared { env, capability, server, state: Mutex::default() }))
+        Memory::on(Arc::new(Shared { env, capability: Memory::CAPABILITY, server, state: Mutex::default() }))
     }
 
     /// Forgets all holds, queues and tokens, as a server without persistence does that is killed and started again.

@@ -79,7 +79,8 @@ impl Quorum {
     /// forgotten; [`ErrorKind::Invalid`] for options that make no sense.
     pub fn new(members: Vec<Arc<dyn Store>>, options: QuorumOptions, env: Env) -> Result<Self> {
         options.check(&members).map_err(|error| error.store(&*options.url))?;
-        let capability = options.capability(&members);
+        let each: Vec<Capability> = members.iter().map(|member| member.capability().clone()).collect();
+        let capability = options.capability(&each);
         let seats: Vec<Arc<Seat>> =
             members.into_iter().enumerate().map(|(at, store)| Seat::new(at, store)).collect();
         let calendar_us = i128::from(env.wall_us()) - i128::from(env.now().nanos() / 1000);

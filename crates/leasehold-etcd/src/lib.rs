@@ -5,6 +5,7 @@
 //!
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
+mod capability;
 mod claim;
 mod commit;
 mod doctor;

@@ -1,10 +1,10 @@
 //! [`EtcdStore`]: the store behind the trait.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, Fencing, Interest, Liveness, LockName,
-    Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Env, Error, Interest, LockName, Release, Renewal, Result,
+    Snapshot, Standing, Store, Vitals, Wake,
 };
 
 use crate::{
@@ -34,7 +34,7 @@ impl EtcdStore {
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense together.
     pub fn new(options: EtcdOptions, env: Env) -> Result<Self> {
         options.check()?;
-        let capability = Arc::new(capability(&options));
+        let capability = Arc::new(options.capability());
         Ok(EtcdStore { session: Arc::new(Session::new(options, env)?), capability })
     }
 
@@ -96,26 +96,6 @@ impl EtcdStore {
         let slot = self.session.known(claim.id);
         let (session, claim) = (self.session.clone(), claim.clone());
         self.session.carry(async move { release::release(&session, &claim, slot).await }).await
-    }
-}
-
-fn capability(options: &EtcdOptions) -> Capability {
-    Capability {
-        scheme: "etcd",
-        shared: true,
-        permits: true,
-        fifo: true,
-        fencing: Fencing::Durable,
-        // A client that ends in order takes its leases with it; of one that dies, they end with the time to live.
-        liveness: Liveness::Session,
-        wakes: true,
-        detach: true,
-        notes: true,
-        lock_delay: true,
-        votes: true,
-        ttl_min: options.ttl_min,
-        ttl_max: Duration::from_secs(3600 * 24 * 365),
-        drift: Drift::TWO_CLOCKS,
     }
 }
 

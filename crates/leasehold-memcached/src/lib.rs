@@ -7,6 +7,7 @@
 //!
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
+mod capability;
 mod claim;
 mod clock;
 mod codec;

@@ -1,13 +1,13 @@
 //! [`MemcachedStore`]: the store behind the trait.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Drift, Env, Fencing, Interest, Liveness, LockName, Release,
-    Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, Snapshot,
+    Standing, Store, Vitals, Wake,
 };
 
-use crate::{look::Place, options::MemcachedOptions, server::THIRTY_DAYS, session::Session, wake::Deaf};
+use crate::{look::Place, options::MemcachedOptions, session::Session, wake::Deaf};
 
 /// A client of one Memcached server.
 ///
@@ -26,7 +26,7 @@ impl MemcachedStore {
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense.
     pub fn new(options: MemcachedOptions, env: Env) -> Result<Self> {
         options.check()?;
-        let capability = Arc::new(capability());
+        let capability = Arc::new(options.capability());
         Ok(MemcachedStore { session: Arc::new(Session::new(options, env)), capability })
     }
 
@@ -94,29 +94,6 @@ impl MemcachedStore {
             remembers_for: server.remembers_for(self.session.env.now()),
             wall_us: server.second.saturating_mul(1_000_000),
         })
-    }
-}
-
-fn capability() -> Capability {
-    Capability {
-        scheme: "memcached",
-        shared: true,
-        permits: true,
-        fifo: true,
-        // They grow across eviction and flushes too. Across a restart they do if the server's calendar did not go back,
-        // which nobody checks.
-        fencing: Fencing::UntilRestart,
-        liveness: Liveness::Ttl,
-        wakes: false,
-        detach: true,
-        notes: true,
-        lock_delay: true,
-        // What is evicted leaves no trace in how long the server has been there.
-        votes: false,
-        ttl_min: Duration::from_secs(2),
-        ttl_max: Duration::from_secs(THIRTY_DAYS),
-        // Its clock ticks once a second: what is stored for T seconds lives for more than T − 1.
-        drift: Drift { fixed: Duration::from_secs(1), ..Drift::TWO_CLOCKS },
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
+mod capability;
 mod connection;
 mod dial;
 mod dialect;

@@ -1,10 +1,10 @@
 //! [`RedisStore`]: the store behind the trait.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, Interest, Liveness,
-    LockName, Release, Renewal, Result, Snapshot, Standing, Store, Upsets, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
+    Result, Snapshot, Standing, Store, Upsets, Vitals, Wake,
 };
 
 use crate::{
@@ -103,7 +103,7 @@ impl RedisStore {
             }
             Servers::Cluster(seeds) => Arc::new(Cluster::start(seeds, dial, env.clone(), upsets.clone())),
         };
-        let capability = Arc::new(capability(&options));
+        let capability = Arc::new(options.capability());
         let router = Router { topology, env: env.clone() };
         RedisStore { session: Arc::new(Session::new(options, router, env, upsets)), capability }
     }
@@ -298,31 +298,6 @@ impl RedisStore {
     /// Names verb, lock and store in an error.
     fn explain<T>(&self, result: Result<T>, verb: &'static str, name: &LockName) -> Result<T> {
         result.map_err(|error| error.verb(verb).lock(name).store(&*self.session.options.url))
-    }
-}
-
-fn capability(options: &RedisOptions) -> Capability {
-    let is_native = options.dialect == Dialect::Native;
-    let scheme = match options.servers {
-        Servers::Single(_) => "redis",
-        Servers::Sentinel { .. } => "redis+sentinel",
-        Servers::Cluster(_) => "redis+cluster",
-    };
-    Capability {
-        scheme,
-        shared: is_native,
-        permits: is_native,
-        fifo: is_native,
-        fencing: if is_native { Fencing::Durable } else { Fencing::None },
-        liveness: Liveness::Ttl,
-        wakes: is_native || options.protocol == crate::options::Protocol::Newest,
-        detach: true,
-        notes: is_native,
-        lock_delay: is_native,
-        votes: options.electorate.is_some(),
-        ttl_min: Duration::from_millis(50),
-        ttl_max: Duration::from_secs(3600 * 24 * 365),
-        drift: Drift::TWO_CLOCKS,
     }
 }
 

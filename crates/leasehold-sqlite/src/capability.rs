@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Capability, Drift, Fencing, Liveness};
+use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
+
+use crate::SqliteOptions;
 
 /// Everything. The bounds of the time to live are choices: below 50 ms an ordinary pause of the scheduler would end a
 /// lease, and a hold of more than 30 days outlives the reboots that updates need.
 pub(crate) const CAPABILITY: Capability = Capability {
     scheme: "sqlite",
+    exclusion: Exclusion::Lease,
+    commits: false,
     shared: true,
     permits: true,
     fifo: true,
     fencing: Fencing::Durable,
     liveness: Liveness::Process,
+    waiters: true,
     wakes: true,
     detach: true,
     notes: true,
@@ -22,6 +27,13 @@ pub(crate) const CAPABILITY: Capability = Capability {
     ttl_max: TTL_MAX,
     drift: Drift::SAME_CLOCK,
 };
+
+impl SqliteOptions {
+    /// What a store of these options can do. No I/O.
+    pub fn capability(&self) -> Capability {
+        CAPABILITY
+    }
+}
 
 /// The longest time to live.
 pub(crate) const TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);

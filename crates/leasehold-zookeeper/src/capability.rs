@@ -2,20 +2,30 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Capability, Drift, Fencing, Liveness};
+use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
-use crate::sibling::Dialect;
+use crate::{options::ZooKeeperOptions, sibling::Dialect};
+
+impl ZooKeeperOptions {
+    /// What a store of these options can do, if the servers agree to the session. No I/O.
+    pub fn capability(&self) -> Capability {
+        of(self.dialect, self.session)
+    }
+}
 
 /// What a client can do whose session lasts so long without news.
 pub(crate) fn of(dialect: Dialect, session: Duration) -> Capability {
     let is_ours = dialect == Dialect::Curator;
     Capability {
         scheme: "zookeeper",
+        exclusion: Exclusion::Lease,
+        commits: true,
         shared: is_ours,
         permits: is_ours,
         fifo: true,
         fencing: Fencing::Durable,
         liveness: Liveness::Session,
+        waiters: true,
         wakes: true,
         detach: is_ours,
         notes: true,

@@ -16,6 +16,7 @@
 mod client;
 mod guard;
 mod lock;
+mod session;
 mod wait;
 
 pub use client::Client;
@@ -23,6 +24,7 @@ pub use guard::{
     Leadership, MultiGuard, MutexGuard, Permit, ReadGuard, ReentrantGuard, UpgradeRefused, WriteGuard,
 };
 pub use lock::{CountDownLatch, Election, MultiLock, Mutex, Observer, OncePer, Reentrant, RwLock, Semaphore};
+pub use session::Session;
 use wait::block_on;
 
 use crate::{Contender, Leader, Release, Snapshot};

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Engine, Env, LockName, Mode, Result, Sequencer, Snapshot, Stance, Store, Terms, Ticket,
-    Wait, engine::Observer,
+    Claim, ClaimId, Engine, Env, LockName, Mode, Result, Sequencer, Session, Snapshot, Stance, Store, Terms,
+    Ticket, Wait,
+    engine::{Follow, Observer},
 };
 
 use crate::{
@@ -171,6 +172,28 @@ impl Client {
         OncePer::new(self, job.as_ref(), slot)
     }
 
+    /// How this client stands with its store: safe, in jeopardy before anything is lost, or expired. A value to watch,
+    /// for all leases together; each has a [`Status`](crate::Status) of its own. No I/O.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+    /// use leasehold::SessionState;
+    /// let locks = leasehold::Client::connect("memory:").await?;
+    /// let mut session = locks.session();
+    /// let guard = locks.mutex("session")?.lock().await?;
+    /// assert_eq!(session.state(), SessionState::Safe);
+    /// locks.force_release("session").await?;                       // what an operator may do
+    /// assert!(guard.confirm().await.is_err());
+    /// assert_eq!(session.changed().await, SessionState::Expired);  // stop what goes on under lost guards
+    /// drop(guard);
+    /// let guard = locks.mutex("session")?.lock().await?;
+    /// assert_eq!(session.changed().await, SessionState::Safe);
+    /// # guard.release().await?; Ok(()) }
+    /// ```
+    pub fn session(&self) -> Session {
+        self.engine.session()
+    }
+
     /// Takes over the hold that a ticket stands for.
     ///
     /// # Errors
@@ -303,6 +326,10 @@ impl Description {
                 "waiting for ever has ended",
             )),
         }
+    }
+
+    pub(crate) fn follow(&self) -> Follow {
+        Follow::new(&self.client.engine, &self.name, self.terms.patience)
     }
 
     pub(crate) async fn inspect(&self) -> Result<Snapshot> {

@@ -4,10 +4,10 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Busy, Claim, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Mode, Release, Result, Snapshot,
-    Stance, Terms, Wait,
+    Stance, Terms, Wait, engine::Follow,
 };
 
-use crate::{Note, client::Description, follow::Follow};
+use crate::{Note, client::Description};
 
 /// An election: a cheap description, `Clone`, no I/O. Who holds the lock leads, and says something to all others: its
 /// address, say.
@@ -107,7 +107,7 @@ impl Election {
 
     /// Follows who leads. No I/O until it is asked.
     pub fn observe(&self) -> Observer {
-        Observer { follow: Follow::new(&self.description), seen: None }
+        Observer { follow: self.description.follow(), seen: None }
     }
 
     /// Who leads, who held and who waits.

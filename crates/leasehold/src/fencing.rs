@@ -20,11 +20,17 @@
 //! gate.admit(new).unwrap();
 //! ```
 //!
+//! Whoever is handed a [`Sequencer`](crate::Sequencer) with each request, and knows no store, has [`Sequencers`]: what
+//! Chubby's servers do that hold no session.
+//!
 //! For resources in SQL databases see [`statements`]; for SQLite there is `SqlGate`, too.
 
+mod sequencers;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod statements;
+
+pub use sequencers::Sequencers;
 
 use std::{
     collections::HashMap,

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, time::Duration};
 
-use leasehold_core::{Error, Hold, Lease, Mode, Release, Result, Ticket};
+use leasehold_core::{Contender, Error, Hold, Lease, Mode, Release, Result, Ticket};
 
 /// A1: a release consumes its guard, so there is no second one to make.
 ///
@@ -55,6 +55,39 @@ macro_rules! guard {
             /// Cancel safe.
             pub async fn confirm(&self) -> Result<()> {
                 self.hold.confirm().await
+            }
+
+            /// Completes when somebody waits who is kept out by this lock's holders, and answers who: so a lock that nobody
+            /// else wants can be kept, and given back when somebody does.
+            ///
+            /// Whoever only tries, and does not wait, is not heard of. It completes at once for those who wait already.
+            /// Two round trips for those who ask, then none until something changes; where the store wakes nobody, one
+            /// a second.
+            ///
+            /// ```
+            /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+            /// let locks = leasehold::Client::connect("memory:").await?;
+            /// let guard = locks.mutex("cache/7")?.lock().await?;
+            /// let other = locks.rw_lock("cache/7")?;
+            /// let holder = async {
+            ///     let waiter = guard.contended().await?;          // until then it may go on
+            ///     assert!(waiter.note.is_some());
+            ///     guard.release().await
+            /// };
+            /// let (_, read) = tokio::try_join!(holder, other.read())?;
+            /// read.release().await?;
+            /// # Ok(()) }
+            /// ```
+            ///
+            /// # Errors
+            /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not see who waits
+            /// ([`Capability::waiters`](crate::Capability)); [`ErrorKind::Lost`](crate::ErrorKind) when the lease is
+            /// lost meanwhile; those of the store.
+            ///
+            /// # Cancel safety
+            /// Cancel safe.
+            pub async fn contended(&self) -> Result<Contender> {
+                self.hold.contended().await
             }
 
             /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, or for what is left of

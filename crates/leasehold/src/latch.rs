@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{Contender, Error, ErrorKind, LockName, Mode, Result, Snapshot, Stance, Terms, Wait};
 
-use crate::{client::Description, follow::Follow};
+use crate::client::Description;
 
 /// A latch that opens after `count` arrivals: a cheap description, `Clone`, no I/O.
 ///
@@ -101,7 +101,7 @@ impl CountDownLatch {
             Ok(_) => None,
             Err(error) => Some(Err(error)),
         };
-        Follow::new(&self.description).until(look).await?
+        self.description.follow().until(look).await?
     }
 
     /// Waits until all have arrived for at most `wait`; answers whether they have.

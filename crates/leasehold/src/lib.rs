@@ -19,7 +19,6 @@ mod client;
 mod doctor;
 mod election;
 pub mod fencing;
-mod follow;
 mod guard;
 mod latch;
 mod multi;
@@ -29,6 +28,7 @@ mod once;
 mod reentrant;
 mod rw_lock;
 mod semaphore;
+mod stores;
 mod url;
 
 pub use client::Client;
@@ -37,9 +37,10 @@ pub use election::{Election, Leader, Leadership, Observer};
 pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
 pub use latch::CountDownLatch;
 pub use leasehold_core::{
-    Busy, Capability, ClaimId, Contender, Env, Error, ErrorKind, FencingToken, Finding, Lease, LockName,
-    Lost, LostReason, Member, Mode, Moment, Outcome, Release, Require, Result, Sequencer, Severity, Snapshot,
-    Stance, Status, Store, Terms, Ticket, engine::Observer as BusyObserver,
+    Busy, Capability, ClaimId, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, FencingToken,
+    Finding, Lease, Liveness, LockName, Lost, LostReason, Member, Mode, Moment, Outcome, Release, Require,
+    Result, Sequencer, Session, SessionState, Severity, Snapshot, Stance, Status, Store, Terms, Ticket,
+    engine::Observer as BusyObserver,
 };
 pub use multi::{MultiGuard, MultiLock};
 pub use mutex::Mutex;
@@ -48,4 +49,5 @@ pub use once::{Once, OncePer, Slot};
 pub use reentrant::{Owner, Reentrant, ReentrantGuard};
 pub use rw_lock::RwLock;
 pub use semaphore::Semaphore;
+pub use stores::stores;
 pub use url::{Address, Login, Password, Place, Settings, StoreUrl, vouch};

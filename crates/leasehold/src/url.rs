@@ -1,5 +1,6 @@
 //! [`StoreUrl`]: which store, where, and on what settings, in one line of text.
 
+mod capability;
 #[cfg(feature = "sqlite")]
 mod deferred;
 mod display;
@@ -21,7 +22,7 @@ mod zookeeper;
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use leasehold_core::{Error, Result};
+use leasehold_core::{Capability, Error, Result};
 
 #[cfg(feature = "etcd")]
 pub(crate) use etcd::options as etcd_options;
@@ -234,6 +235,21 @@ impl StoreUrl {
     /// The scheme, such as `redis+sentinel`.
     pub fn scheme(&self) -> &'static str {
         self.place.scheme().label()
+    }
+
+    /// What the store can do; where its servers have a say in it, what it can do if they agree. No I/O.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")] {
+    /// let capability = leasehold::StoreUrl::parse("sqlite:locks.db").unwrap().capability().unwrap();
+    /// assert!(capability.fifo && capability.lock_delay);
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind) for a store that is not built in or a dialect that is not spoken.
+    pub fn capability(&self) -> Result<Capability> {
+        capability::of(self)
     }
 
     /// The whole URL **with** its passwords. Never print it.

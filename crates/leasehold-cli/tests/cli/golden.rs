@@ -19,6 +19,7 @@ fn help_reads_as_reviewed() {
         "check",
         "doctor",
         "vouch",
+        "stores",
         "simulate ladder",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -25,6 +25,7 @@ mod secrets;
 mod sharing;
 mod signals;
 mod stage;
+mod stores;
 mod terminal;
 mod waiting;
 mod zookeeper;

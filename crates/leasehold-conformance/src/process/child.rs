@@ -47,10 +47,14 @@ impl Child {
         Ok(child)
     }
 
-    /// `VERB ID TTL_MS NAME`, the name in hexadecimal.
+    /// `VERB ID TTL_MS NAME DELAY_MS`, the name in hexadecimal; without a lock-delay its time is left out.
     pub(super) fn verb(verb: &str, claim: &Claim) -> String {
         let name: String = claim.name.as_str().bytes().map(|byte| format!("{byte:02x}")).collect();
-        format!("{verb} {} {} {name}", claim.id, claim.ttl.as_millis())
+        let line = format!("{verb} {} {} {name}", claim.id, claim.ttl.as_millis());
+        match claim.lock_delay.as_millis() {
+            0 => line,
+            delay_ms => format!("{line} {delay_ms}"),
+        }
     }
 
     /// The line that makes it claim.

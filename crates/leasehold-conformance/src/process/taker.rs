@@ -53,6 +53,11 @@ where
                 let guarded = (verb == "work").then_some(template);
                 runtime.block_on(work(env, &store, guarded, rounds.parse()?, path))
             }
+            [verb, id, ttl_ms, name, delay_ms] => {
+                let lock_delay = Duration::from_millis(delay_ms.parse()?);
+                let claim = Claim { lock_delay, ..claim(id, ttl_ms, name)? };
+                runtime.block_on(obey(&store, verb, &claim))
+            }
             [verb, id, ttl_ms, name] => runtime.block_on(obey(&store, verb, &claim(id, ttl_ms, name)?)),
             _ => format!("error unknown: {line}"),
         };

@@ -10,8 +10,8 @@ use std::{
 };
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, FencingToken, Interest,
-    Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, FencingToken,
+    Interest, Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
     decide::document::Document,
 };
 use rustix::fs::{FlockOperation, flock};
@@ -41,11 +41,14 @@ impl FileStore {
     pub(crate) fn open(env: Env, path: &Path) -> Result<Self> {
         let capability = Capability {
             scheme: "file",
+            exclusion: Exclusion::Lease,
+            commits: false,
             shared: true,
             permits: true,
             fifo: true,
             fencing: Fencing::Durable,
             liveness: Liveness::Ttl,
+            waiters: true,
             wakes: false,
             detach: true,
             notes: true,

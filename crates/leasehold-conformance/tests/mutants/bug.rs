@@ -107,6 +107,10 @@ bugs! {
     RecheckZero => "exclusion::a_refusal_says_who_and_for_how_long",
     /// the refusal names the wrong holder
     WrongHolder => "exclusion::a_refusal_says_who_and_for_how_long",
+    /// nobody is told of those who come to wait
+    ArrivalsUnheard => "contention::a_holder_hears_of_a_waiter",
+    /// those who wait are not shown
+    WaitersHidden => "contention::a_holder_that_asks_late_hears_of_who_waits_already",
     /// an amendment makes a hold
     AmendCreates => "amend::an_amendment_never_creates",
     /// an upgrade is granted beside other readers

@@ -299,6 +299,7 @@ impl Mutant {
         let mut snapshot = self.inner.inspect(&distort(self.bug, name)).await?;
         snapshot.name = name.clone();
         match self.bug {
+            Bug::WaitersHidden => snapshot.waiters.clear(),
             Bug::QueueShownBackwards => snapshot.waiters.reverse(),
             Bug::NotesHidden => snapshot.holders.iter_mut().for_each(|holder| holder.note = None),
             _ => {}

@@ -16,8 +16,38 @@ pub(crate) async fn watch(mutant: &Mutant, name: &LockName, interest: Interest) 
         Bug::WakeNever => Box::new(Deaf),
         Bug::WakeSubscribesLate => Box::new(Late { inner: mutant.inner.clone(), name, interest, wake: None }),
         Bug::WakeForgetsOnDrop => Box::new(Forgetful { wake, inner: mutant.inner.clone(), name, interest }),
+        Bug::ArrivalsUnheard if interest == Interest::Changes => {
+            let tags = tags(&mutant.inner, &name).await?;
+            Box::new(Narrow { wake, inner: mutant.inner.clone(), name, tags })
+        }
         _ => wake,
     })
+}
+
+async fn tags(memory: &Memory, name: &LockName) -> Result<Vec<u32>> {
+    Ok(memory.inspect(name).await?.holders.iter().map(|holder| holder.tag).collect())
+}
+
+/// Wakes when others hold, and for nothing else.
+struct Narrow {
+    wake: Box<dyn Wake>,
+    inner: Memory,
+    name: LockName,
+    tags: Vec<u32>,
+}
+
+impl Wake for Narrow {
+    fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            loop {
+                self.wake.wait().await?;
+                let now = tags(&self.inner, &self.name).await?;
+                if std::mem::replace(&mut self.tags, now.clone()) != now {
+                    return Ok(());
+                }
+            }
+        })
+    }
 }
 
 /// Never wakes.

@@ -55,6 +55,12 @@ pub fn runnable(queue: &[Place]) -> Vec<usize> {
     chosen
 }
 
+/// Those who wait and are kept out, in order; those who are about to come in are not among them.
+pub fn kept_out(queue: &[Place]) -> Vec<usize> {
+    let runnable = runnable(queue);
+    (0..queue.len()).filter(|at| !queue[*at].holds && !runnable.contains(at)).collect()
+}
+
 fn counts_against(queue: &[Place], other: usize, me: usize) -> bool {
     let theirs = queue[other];
     let keeps_its_place = theirs.queueing == Queueing::Fifo
@@ -137,6 +143,18 @@ mod tests {
         assert_eq!(runnable(&[reader, reader, fifo(Mode::Exclusive), reader]), [0, 1]);
     }
 
+    #[test]
+    fn who_is_about_to_come_in_is_not_kept_out() {
+        let holder = place(Mode::Shared, Queueing::Fifo, true);
+        assert_eq!(kept_out(&[holder, fifo(Mode::Shared)]), [] as [usize; 0]);
+        assert_eq!(
+            kept_out(&[holder, fifo(Mode::Shared), fifo(Mode::Exclusive), fifo(Mode::Shared)]),
+            [2, 3]
+        );
+        let permits = |take, holds| place(Mode::Permits { take, of: 3 }, Queueing::Fifo, holds);
+        assert_eq!(kept_out(&[permits(2, true), permits(1, false), permits(1, false)]), [2]);
+    }
+
     fn places() -> impl Strategy<Value = Vec<Place>> {
         let mode = prop_oneof![Just(Mode::Exclusive), Just(Mode::Shared),];
         let limited = (1u32..=3).prop_map(|take| Mode::Permits { take, of: 3 });
@@ -157,6 +175,19 @@ mod tests {
     }
 
     proptest! {
+        /// What a holder is told does not depend on which of those who wait let themselves be overtaken.
+        #[test]
+        fn whether_somebody_is_kept_out_is_the_same_for_all_who_queue(queue in places(), held in 0usize..8) {
+            let mut queue = queue;
+            for at in runnable(&queue).into_iter().take(held) {
+                queue[at].holds = true;
+            }
+            queue.sort_by_key(|place| !place.holds);
+            let fair: Vec<_> = queue.iter().map(|it| Place { queueing: Queueing::Fifo, ..*it }).collect();
+            prop_assert_eq!(kept_out(&queue).is_empty(), kept_out(&fair).is_empty());
+            prop_assert_eq!(kept_out(&queue).into_iter().min(), kept_out(&fair).into_iter().min());
+        }
+
         #[test]
         fn whoever_runs_next_is_compatible_and_somebody_always_runs(queue in places()) {
             let chosen = runnable(&queue);

@@ -7,6 +7,7 @@ use super::{
     attempt::Attempt,
     hold::Granted,
     local_queue::Turn,
+    pace::Pace,
     telemetry::{self, Ending},
     term,
 };
@@ -34,10 +35,6 @@ pub type Observer = Arc<dyn Fn(&Busy) + Send + Sync>;
 const TRIES_WITHOUT_WAIT: u32 = 3;
 /// How often in a row a grant may come so late that it is none any more.
 const LATE_GRANTS_MAX: u32 = 3;
-/// A wait shorter than this was none: the store woke the claim by its own question, or named no time.
-const WAIT_MIN: Duration = Duration::from_millis(1);
-/// So many waits in a row may be that short; those after them are drawn out.
-const SHORT_WAITS_MAX: u32 = 3;
 
 impl Engine {
     /// Asks for a lock; `None` when it was taken for as long as `wait` allows.
@@ -76,7 +73,7 @@ impl Engine {
             failing_since: None,
             failures: 0,
             late_grants: 0,
-            short_waits: 0,
+            pace: Pace::default(),
             wake: None,
         };
         let result = acquire.run(claim).await;
@@ -95,7 +92,7 @@ struct Acquire<'a> {
     failing_since: Option<Moment>,
     failures: u32,
     late_grants: u32,
-    short_waits: u32,
+    pace: Pace,
     wake: Option<Box<dyn Wake>>,
 }
 
@@ -274,16 +271,10 @@ impl Acquire<'_> {
     /// Draws out waits that are none, so that a store that wakes for nothing is not asked in a loop; `false` when the
     /// time for waiting is over.
     async fn slow_down(&mut self, waited_since: Moment) -> bool {
-        let now = self.env().now();
-        let short = now.since(waited_since) < WAIT_MIN;
-        self.short_waits = if short { self.short_waits.saturating_add(1) } else { 0 };
-        if self.short_waits > SHORT_WAITS_MAX {
-            let dice = self.env().jitter(Duration::from_secs(1)).as_secs_f64();
-            let max = Duration::from_millis(100);
-            let pause = backoff::delay(self.short_waits - SHORT_WAITS_MAX, WAIT_MIN, max, dice);
+        if let Some(pause) = self.pace.pause(&self.core.env, waited_since) {
             return self.sleep(pause).await;
         }
-        self.end.is_none_or(|end| now < end)
+        self.end.is_none_or(|end| self.env().now() < end)
     }
 
     fn hold(&self, attempt: Attempt, grant: Grant, sent: Moment) -> Hold {

@@ -15,10 +15,10 @@ use crate::{
 /// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
 #[must_use = "dropping the hold releases the lock"]
 pub struct Hold {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     lease: Lease,
     claim: Claim,
-    patience: Duration,
+    pub(super) patience: Duration,
     alive: Option<Counted>,
 }
 
@@ -173,11 +173,12 @@ impl Hold {
             self.lease.check()?;
         }
         self.core.registry.update(self.claim.id, |_| {});
+        self.core.registry.confirm();
         Ok(())
     }
 
     fn lose(&self, lost: Lost) -> Error {
-        self.core.registry.unwatch(self.claim.id);
+        self.core.registry.lose(self.claim.id);
         Error::from(self.lease.lose(lost)).lock(&self.claim.name).store(self.core.store.url())
     }
 

@@ -2,19 +2,27 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 
-use super::handoff::{Order, Request};
-use crate::{Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, decide::validity};
+use super::{
+    handoff::{Order, Request},
+    session::{Seen, Toll},
+};
+use crate::{
+    Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Status, decide::validity,
+};
 
 #[derive(Default)]
 pub(super) struct Registry {
     book: Mutex<Book>,
     /// Rings when the watchdog has something to do before the moment that it sleeps until.
     news: Notify,
+    /// How the client stands, for those who watch it.
+    session: watch::Sender<Seen>,
     alive: Tally,
     orders: Tally,
     /// Orders that are carried out at once: a crowd of them does not keep the store from renewing.
@@ -42,6 +50,35 @@ pub(super) struct Book {
     /// so a client that locks and unlocks in a loop does not wake its watchdog each time.
     asleep_until: Option<Moment>,
     pub(super) state: Phase,
+    /// What has been lost, and what is about to be.
+    pub(super) toll: Toll,
+}
+
+/// The book while it is open. Closing it tells those who watch the session what has become of it.
+pub(super) struct Open<'r> {
+    book: MutexGuard<'r, Book>,
+    session: &'r watch::Sender<Seen>,
+}
+
+impl Deref for Open<'_> {
+    type Target = Book;
+
+    fn deref(&self) -> &Book {
+        &self.book
+    }
+}
+
+impl DerefMut for Open<'_> {
+    fn deref_mut(&mut self) -> &mut Book {
+        &mut self.book
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let now = self.seen();
+        self.session.send_if_modified(|seen| std::mem::replace(seen, now) != now);
+    }
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -64,6 +101,8 @@ pub(super) struct Watched {
     pub(super) jeopardy_at: Option<Moment>,
     /// Its entry in the agenda.
     pub(super) due: Moment,
+    /// Whether it is counted as being in jeopardy.
+    is_counted: bool,
 }
 
 impl Watched {
@@ -76,6 +115,7 @@ impl Watched {
             renew_at: renew.then_some(renew_at),
             jeopardy_at: renew.then_some(jeopardy_at),
             due: sent,
+            is_counted: false,
         };
         watched.plan();
         watched
@@ -126,8 +166,20 @@ impl Registry {
     /// More than these at once are refused: the queue of orders is bounded by it.
     const CLAIMS_MAX: usize = 1 << 20;
 
-    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn book(&self) -> Open<'_> {
+        Open { book: self.book.lock().unwrap_or_else(PoisonError::into_inner), session: &self.session }
+    }
+
+    /// Those who watch the session are told here that it may stand differently.
+    pub(super) fn session(&self) -> watch::Receiver<Seen> {
+        self.session.subscribe()
+    }
+
+    /// How the client stands at `now`, also when the watchdog has not run since.
+    pub(super) fn seen(&self, now: Moment) -> Seen {
+        let mut book = self.book();
+        book.catch_up(now);
+        book.seen()
     }
 
     /// Counts one more claim, for as long as it is asked for, held or given up.
@@ -164,6 +216,7 @@ impl Registry {
             return;
         }
         book.insert(watched);
+        book.toll.confirm();
         self.wake_if_earlier(book);
     }
 
@@ -196,8 +249,23 @@ impl Registry {
         }
     }
 
-    pub(super) fn unwatch(&self, id: ClaimId) -> Option<Watched> {
-        self.book().remove(id)
+    /// A hold is given up, lost or not.
+    pub(super) fn unwatch(&self, id: ClaimId) {
+        let mut book = self.book();
+        book.remove(id);
+        book.toll.forget(id);
+    }
+
+    /// A hold is lost; whoever has its guard has not given it up yet.
+    pub(super) fn lose(&self, id: ClaimId) {
+        let mut book = self.book();
+        book.remove(id);
+        book.toll.lose(id);
+    }
+
+    /// The store has confirmed a hold.
+    pub(super) fn confirm(&self) {
+        self.book().toll.confirm();
     }
 
     /// Hands a claim to the watchdog, to be given up.
@@ -213,6 +281,7 @@ impl Registry {
         book.state = book.state.max(Phase::Closed);
         book.agenda.clear();
         let mut watched: Vec<Watched> = book.watched.drain().map(|(_, watched)| watched).collect();
+        watched.iter().for_each(|watched| book.toll.lose(watched.claim.id));
         drop(book);
         // One seed is one run: in an order that the map's own dice have no part in.
         watched.sort_unstable_by_key(|watched| watched.claim.id);
@@ -236,7 +305,7 @@ impl Registry {
         self.news.notified().await;
     }
 
-    fn wake_if_earlier(&self, book: MutexGuard<'_, Book>) {
+    fn wake_if_earlier(&self, book: Open<'_>) {
         let first = book.agenda.first().map(|(moment, _)| *moment);
         let oversleeps = first.is_some_and(|first| book.asleep_until.is_none_or(|until| first < until));
         drop(book);
@@ -253,7 +322,28 @@ impl Book {
         self.asleep_until
     }
 
-    pub(super) fn insert(&mut self, watched: Watched) {
+    /// How the client stands.
+    fn seen(&self) -> Seen {
+        self.toll.seen(self.state == Phase::Open)
+    }
+
+    /// Takes into account what time has done while nobody looked. What is to be done about it stays on the agenda.
+    fn catch_up(&mut self, now: Moment) {
+        let overdue = self.agenda.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id);
+        for id in overdue.collect::<Vec<ClaimId>>() {
+            let Some(watched) = self.remove(id) else { continue };
+            if watched.lease.check().is_err() {
+                self.toll.lose(id);
+            } else if watched.jeopardy_at.is_some_and(|moment| moment <= now) {
+                watched.lease.jeopardize();
+            }
+            self.insert(watched);
+        }
+    }
+
+    pub(super) fn insert(&mut self, mut watched: Watched) {
+        watched.is_counted = watched.lease.last_status() == Status::Jeopardy;
+        self.toll.in_jeopardy += usize::from(watched.is_counted);
         self.agenda.insert((watched.due, watched.claim.id));
         self.watched.insert(watched.claim.id, watched);
     }
@@ -261,6 +351,7 @@ impl Book {
     pub(super) fn remove(&mut self, id: ClaimId) -> Option<Watched> {
         let watched = self.watched.remove(&id)?;
         self.agenda.remove(&(watched.due, id));
+        self.toll.in_jeopardy -= usize::from(watched.is_counted);
         Some(watched)
     }
 }

@@ -13,8 +13,10 @@ use crate::{
     memory::Memory,
 };
 
+mod contended;
 mod nagging;
 mod panics;
+mod session;
 mod suspend;
 mod upset;
 mod weather;

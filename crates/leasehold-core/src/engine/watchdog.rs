@@ -76,6 +76,7 @@ impl Watchdog {
             }
             let Some(mut watched) = book.remove(id) else { break };
             if let Some(lost) = self.loss(&watched, now) {
+                book.toll.lose(id);
                 telemetry::lost(
                     self.store.capability().scheme,
                     self.store.url(),
@@ -122,10 +123,16 @@ impl Watchdog {
         for claim in &claims {
             let silence = || Err(Error::new(ErrorKind::TimedOut, "no answer to a renewal").unknown());
             let answer = answers.remove(&claim.id).unwrap_or_else(silence);
-            if let Some(watched) = book.remove(claim.id)
-                && let Some(watched) = self.renewed(watched, sent, answer)
-            {
-                book.insert(watched);
+            let Some(watched) = book.remove(claim.id) else { continue };
+            let confirms = answer.is_ok();
+            match self.renewed(watched, sent, answer) {
+                Some(watched) => {
+                    book.insert(watched);
+                    if confirms {
+                        book.toll.confirm();
+                    }
+                }
+                None => book.toll.lose(claim.id),
             }
         }
         drop(book);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Capability, Drift, Error, ErrorKind, Fencing, FencingToken, Liveness, Result, Store};
+use crate::{Capability, Drift, Error, ErrorKind, Exclusion, Fencing, FencingToken, Liveness, Result, Store};
 
 /// On what terms stores vote. All clients of one quorum must agree on the members and on [`QuorumOptions::longest_lease`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,12 +69,15 @@ impl QuorumOptions {
         Ok(())
     }
 
-    /// What all members can do, less what does not survive voting.
-    pub(super) fn capability(&self, members: &[std::sync::Arc<dyn Store>]) -> Capability {
-        let each = || members.iter().map(|member| member.capability());
+    /// What a quorum of members that can do this can do: what all of them can, less what does not survive voting.
+    pub fn capability(&self, members: &[Capability]) -> Capability {
+        let each = || members.iter();
         let fencing = each().map(|its| its.fencing).min().unwrap_or(Fencing::None);
         Capability {
             scheme: self.scheme,
+            exclusion: Exclusion::Lease,
+            // There is no transaction across members.
+            commits: false,
             // Shared holds would have to agree on tokens while others come and go, and permits cannot be counted by
             // majorities at all: three clients can have two of three members each.
             shared: false,
@@ -83,6 +86,7 @@ impl QuorumOptions {
             fifo: false,
             fencing,
             liveness: Liveness::Ttl,
+            waiters: each().all(|its| its.waiters),
             wakes: each().all(|its| its.wakes),
             detach: each().all(|its| its.detach),
             notes: each().all(|its| its.notes),

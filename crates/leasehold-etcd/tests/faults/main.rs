@@ -11,6 +11,7 @@ mod common;
 mod commit;
 mod doctor;
 mod errors;
+mod jeopardy;
 mod leases;
 mod lost;
 mod naive;

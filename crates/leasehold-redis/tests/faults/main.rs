@@ -13,6 +13,7 @@ mod clocks;
 mod cluster;
 mod errors;
 mod hostile;
+mod jeopardy;
 mod lost;
 mod memory;
 mod pauses;

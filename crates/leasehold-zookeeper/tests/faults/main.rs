@@ -12,6 +12,7 @@ mod common;
 mod access;
 mod doctor;
 mod ensemble;
+mod jeopardy;
 mod lost;
 mod naive;
 mod names;

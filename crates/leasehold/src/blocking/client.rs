@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     CountDownLatch, Election, MultiLock, Mutex, MutexGuard, OncePer, Reentrant, Reflect, RwLock, Semaphore,
-    block_on,
+    Session, block_on,
 };
 use crate::{Contender, Release, Result, Sequencer, Slot, Snapshot, Store, Terms, Ticket};
 
@@ -54,6 +54,11 @@ impl Client {
     /// The async client that this one stands on.
     pub fn as_async(&self) -> &crate::Client {
         &self.inner
+    }
+
+    /// How this client stands with its store, as a value to watch. No I/O.
+    pub fn session(&self) -> Session {
+        Session { inner: self.inner.session() }
     }
 
     /// Takes over the hold that a ticket stands for.

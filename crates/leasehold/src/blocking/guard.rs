@@ -6,7 +6,7 @@ use super::{
     Reflect, block_on,
     wait::{park_on, refuse_async_context},
 };
-use crate::{Error, FencingToken, Lease, LockName, Lost, Release, Result, Ticket};
+use crate::{Contender, Error, FencingToken, Lease, LockName, Lost, Release, Result, Ticket};
 
 /// Defines a blocking guard around the async one, which derefs to the same lease.
 macro_rules! guard {
@@ -72,6 +72,14 @@ macro_rules! plain_guard {
                 /// [`ErrorKind::Lost`](crate::ErrorKind) when it is not; those of the store.
                 pub fn confirm(&self) -> Result<()> {
                     block_on(self.inner.confirm())
+                }
+
+                /// Waits until somebody waits who is kept out, and answers who. See [`crate::MutexGuard::contended`].
+                ///
+                /// # Errors
+                /// As there.
+                pub fn wait_contended(&self) -> Result<Contender> {
+                    block_on(self.inner.contended())
                 }
 
                 /// Lets go of the hold without releasing it, for `keep_for`; who has the ticket can adopt or release it.

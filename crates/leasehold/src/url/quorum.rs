@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_core::{Env, Error, ErrorKind, Quorum, QuorumOptions, Result, Store};
+use leasehold_core::{Capability, Env, Error, ErrorKind, Quorum, QuorumOptions, Result, Store};
 
 use super::{Place, StoreUrl, open_member};
 
@@ -31,6 +31,12 @@ fn options(url: &StoreUrl) -> QuorumOptions {
     options.node_timeout = url.settings.timeout.unwrap_or(options.node_timeout);
     options.longest_lease = url.settings.longest_lease.unwrap_or(options.longest_lease);
     options
+}
+
+/// What the quorum can do.
+pub(crate) fn capability(url: &StoreUrl) -> Result<Capability> {
+    let each: Result<Vec<Capability>> = members(url)?.iter().map(StoreUrl::capability).collect();
+    Ok(options(url).capability(&each?))
 }
 
 /// Opens the quorum. As many members may be down as it can do without.

@@ -66,4 +66,13 @@ fn a_store_that_wakes_for_nothing_is_not_asked_in_a_loop() {
     assert!(answer.unwrap().is_none());
     assert!(counted.operations() < 60, "{} operations in two seconds", counted.operations());
     drop(hold);
+    // The same for a holder that listens for those who wait.
+    let (before, env) = (counted.operations(), bench.world.env());
+    bench.world.block_on(async {
+        let hold = lock(&engine).await;
+        let listening = env.until(env.now() + Duration::from_secs(2), hold.contended()).await;
+        assert!(listening.is_none());
+    });
+    let asked = counted.operations() - before;
+    assert!(asked < 60, "{asked} operations in two seconds");
 }

@@ -1,0 +1,126 @@
+//! `leasehold stores`: what each store can do.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use leasehold::{Capability, Fencing, Liveness, stores};
+use serde_json::{Value, json};
+
+use crate::{duration::show, exit, message::Output};
+
+/// Show what each store can do. No server is asked.
+///
+/// Levels, as SAFETY.md has them: E two holders at once are possible, L one valid holder under the listed assumptions, F
+/// right whatever happens if the resource checks fencing tokens, T right for data in the store itself.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Prints a table, or an array of objects.
+pub(crate) fn run(output: Output) -> Result<ExitCode> {
+    let stores = stores()?;
+    output.data(
+        || stores.iter().map(|(url, capability)| to_json(url, capability)).collect(),
+        || format!("{}\n", table(&stores)),
+    );
+    Ok(exit::success())
+}
+
+fn to_json(url: &str, capability: &Capability) -> Value {
+    json!({
+        "store": url,
+        "levels": levels(capability),
+        "modes": modes(capability),
+        "fifo": capability.fifo,
+        "fencing": fencing(capability.fencing),
+        "freed_after_a_crash": freed(capability.liveness),
+        "waiters": capability.waiters,
+        "wakes": capability.wakes,
+        "detach": capability.detach,
+        "notes": capability.notes,
+        "lock_delay": capability.lock_delay,
+        "votes": capability.votes,
+        "ttl_min_ms": milliseconds(capability.ttl_min),
+        "ttl_max_ms": milliseconds(capability.ttl_max),
+        "drift_per_mille": capability.drift.per_mille,
+        "drift_fixed_ms": milliseconds(capability.drift.fixed),
+    })
+}
+
+/// One column a store would be too wide: one row each, with what is the same for most in few letters.
+fn table(stores: &[(&str, Capability)]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "STORE", "LEVELS", "MODES", "FAIR", "FENCING", "FREED BY", "WAITERS", "WAKES", "DETACH", "NOTES",
+        "DELAY", "VOTES", "TTL", "DRIFT",
+    ]);
+    for (url, capability) in stores {
+        let row = [(*url).to_string(), levels(capability).join(" "), modes(capability).join(" ")];
+        let more = [
+            yes(capability.fifo),
+            fencing(capability.fencing).to_string(),
+            freed(capability.liveness).to_string(),
+            yes(capability.waiters),
+            yes(capability.wakes),
+            yes(capability.detach),
+            yes(capability.notes),
+            yes(capability.lock_delay),
+            yes(capability.votes),
+            format!("{} to {}", show(capability.ttl_min), show(capability.ttl_max)),
+            drift(capability),
+        ];
+        table.add_row(row.into_iter().chain(more));
+    }
+    table
+}
+
+fn levels(capability: &Capability) -> Vec<String> {
+    capability.levels().into_iter().map(String::from).collect()
+}
+
+fn modes(capability: &Capability) -> Vec<&'static str> {
+    let modes = [(true, "exclusive"), (capability.shared, "shared"), (capability.permits, "permits")];
+    modes.into_iter().filter(|(has, _)| *has).map(|(_, mode)| mode).collect()
+}
+
+fn fencing(fencing: Fencing) -> &'static str {
+    match fencing {
+        Fencing::None => "none",
+        Fencing::UntilRestart => "until-restart",
+        Fencing::Durable => "durable",
+    }
+}
+
+/// What frees the hold of a client that died.
+fn freed(liveness: Liveness) -> &'static str {
+    match liveness {
+        Liveness::Ttl => "ttl",
+        Liveness::Session => "session",
+        Liveness::Process => "process",
+    }
+}
+
+fn drift(capability: &Capability) -> String {
+    let drift = capability.drift;
+    let part = f64::from(drift.per_mille) / 10.0;
+    match (drift.per_mille, drift.fixed.is_zero()) {
+        (0, true) => "none".to_string(),
+        (_, true) => format!("{part} %"),
+        (0, false) => show(drift.fixed),
+        (_, false) => format!("{part} % + {}", show(drift.fixed)),
+    }
+}
+
+fn yes(has: bool) -> String {
+    if has { "yes" } else { "-" }.to_string()
+}
+
+fn milliseconds(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,43 @@
+//! What Redis can do.
+
+use std::time::Duration;
+
+use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
+
+use crate::options::{Dialect, Protocol, RedisOptions, Servers};
+
+impl RedisOptions {
+    /// What a store of these options can do. No I/O.
+    pub fn capability(&self) -> Capability {
+        let is_native = self.dialect == Dialect::Native;
+        let scheme = match self.servers {
+            Servers::Single(_) => "redis",
+            Servers::Sentinel { .. } => "redis+sentinel",
+            Servers::Cluster(_) => "redis+cluster",
+        };
+        // Whoever counts on replicas lives through failovers, and a failover may lose what was answered.
+        let exclusion = match self.servers {
+            Servers::Single(_) if self.min_replicas == 0 => Exclusion::Lease,
+            _ => Exclusion::Efficiency,
+        };
+        Capability {
+            scheme,
+            exclusion,
+            commits: false,
+            shared: is_native,
+            permits: is_native,
+            fifo: is_native,
+            fencing: if is_native { Fencing::Durable } else { Fencing::None },
+            liveness: Liveness::Ttl,
+            waiters: is_native,
+            wakes: is_native || self.protocol == Protocol::Newest,
+            detach: true,
+            notes: is_native,
+            lock_delay: is_native,
+            votes: self.electorate.is_some(),
+            ttl_min: Duration::from_millis(50),
+            ttl_max: Duration::from_secs(3600 * 24 * 365),
+            drift: Drift::TWO_CLOCKS,
+        }
+    }
+}
