@@ -12,8 +12,8 @@ use std::{
 };
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, Interest, Liveness,
-    LockName, Release, Renewal, Result, Snapshot, Standing, Store, Upsets, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, Interest,
+    Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Upsets, Vitals, Wake,
 };
 use tokio::sync::oneshot;
 
@@ -82,11 +82,14 @@ impl Remote {
     fn capability() -> Capability {
         Capability {
             scheme: "sim",
+            exclusion: Exclusion::Lease,
+            commits: false,
             shared: true,
             permits: true,
             fifo: true,
             fencing: Fencing::Durable,
             liveness: Liveness::Ttl,
+            waiters: true,
             wakes: true,
             detach: true,
             notes: true,
