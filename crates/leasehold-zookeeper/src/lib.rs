@@ -7,6 +7,7 @@ mod amend;
 mod bells;
 mod capability;
 mod claim;
+mod driver;
 mod fence;
 mod find;
 mod held;
