@@ -11,13 +11,20 @@ import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.retry.ExponentialBackoffRetry;
 
 public class Peer {
+    private final String store;
     private final CuratorFramework client;
     private final Map<String, InterProcessMutex> locks = new HashMap<>();
 
     Peer(String store) throws Exception {
-        client = CuratorFrameworkFactory.newClient(store, 2000, 15000, new ExponentialBackoffRetry(50, 5));
-        client.start();
-        client.blockUntilConnected();
+        this.store = store;
+        client = connect();
+    }
+
+    CuratorFramework connect() throws Exception {
+        CuratorFramework made = CuratorFrameworkFactory.newClient(store, 2000, 15000, new ExponentialBackoffRetry(50, 5));
+        made.start();
+        made.blockUntilConnected();
+        return made;
     }
 
     String acquire(String name, long millis) throws Exception {
@@ -61,6 +68,39 @@ public class Peer {
         }
     }
 
+    // How long after this one begins to release does another client, which waits, hold the lock.
+    String handovers(String name, int times) throws Exception {
+        StringBuilder took = new StringBuilder("took");
+        try (CuratorFramework first = connect(); CuratorFramework second = connect()) {
+            InterProcessMutex one = new InterProcessMutex(first, "/locks/" + name);
+            InterProcessMutex two = new InterProcessMutex(second, "/locks/" + name);
+            for (int turn = 0; turn < times; turn++) {
+                long[] got = new long[1];
+                one.acquire();
+                Thread other = new Thread(() -> got[0] = takenAt(two));
+                other.start();
+                // Long enough to wait for sure, and no multiple of the interval of who polls.
+                Thread.sleep(120 + 37 * turn % 100);
+                long begin = System.nanoTime();
+                one.release();
+                other.join();
+                took.append(' ').append(got[0] - begin);
+            }
+        }
+        return took.toString();
+    }
+
+    long takenAt(InterProcessMutex lock) {
+        try {
+            lock.acquire();
+            long got = System.nanoTime();
+            lock.release();
+            return got;
+        } catch (Exception error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
     String answer(String[] words) throws Exception {
         switch (words[0]) {
             case "lock":
@@ -71,6 +111,8 @@ public class Peer {
                 return unlock(words[1]);
             case "pairs":
                 return pairs(words[1], Integer.parseInt(words[2]), Integer.parseInt(words[3]));
+            case "handovers":
+                return handovers(words[1], Integer.parseInt(words[2]));
             default:
                 return "error unknown";
         }

@@ -70,9 +70,13 @@ func (p *peer) unlock(name string) (string, error) {
 	return "released", lock.session.Close()
 }
 
-// pairs locks and unlocks a number of times and says how many milliseconds that took.
-func (p *peer) pairs(name, count string) (string, error) {
+// pairs locks and unlocks a number of times, by so many goroutines with a lock each, and says how many nanoseconds that took.
+func (p *peer) pairs(name, count, tasks string) (string, error) {
 	n, err := strconv.Atoi(count)
+	if err != nil {
+		return "", err
+	}
+	many, err := strconv.Atoi(tasks)
 	if err != nil {
 		return "", err
 	}
@@ -81,17 +85,90 @@ func (p *peer) pairs(name, count string) (string, error) {
 		return "", err
 	}
 	defer session.Close()
-	mutex := concurrency.NewMutex(session, name)
 	begin := time.Now()
-	for i := 0; i < n; i++ {
-		if err := mutex.Lock(context.Background()); err != nil {
-			return "", err
+	done := make(chan error, many)
+	for task := 0; task < many; task++ {
+		own := name
+		if many > 1 {
+			own = name + "-" + strconv.Itoa(task)
 		}
-		if err := mutex.Unlock(context.Background()); err != nil {
+		go func() { done <- take(concurrency.NewMutex(session, own), n) }()
+	}
+	for task := 0; task < many; task++ {
+		if err := <-done; err != nil {
 			return "", err
 		}
 	}
-	return strconv.FormatInt(time.Since(begin).Milliseconds(), 10), nil
+	return "took " + strconv.FormatInt(time.Since(begin).Nanoseconds(), 10), nil
+}
+
+func take(mutex *concurrency.Mutex, times int) error {
+	for i := 0; i < times; i++ {
+		if err := mutex.Lock(context.Background()); err != nil {
+			return err
+		}
+		if err := mutex.Unlock(context.Background()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handovers says how long after one client begins to release another one, which waits, holds the lock.
+func (p *peer) handovers(name, times string) (string, error) {
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return "", err
+	}
+	var mutexes [2]*concurrency.Mutex
+	for at := range mutexes {
+		client, err := clientv3.New(clientv3.Config{Endpoints: p.client.Endpoints(), DialTimeout: 10 * time.Second})
+		if err != nil {
+			return "", err
+		}
+		defer client.Close()
+		session, err := concurrency.NewSession(client)
+		if err != nil {
+			return "", err
+		}
+		defer session.Close()
+		mutexes[at] = concurrency.NewMutex(session, name)
+	}
+	took := "took"
+	for turn := 0; turn < n; turn++ {
+		waited, err := handOver(mutexes[0], mutexes[1], turn)
+		if err != nil {
+			return "", err
+		}
+		took += " " + strconv.FormatInt(waited.Nanoseconds(), 10)
+	}
+	return took, nil
+}
+
+func handOver(one, two *concurrency.Mutex, turn int) (time.Duration, error) {
+	if err := one.Lock(context.Background()); err != nil {
+		return 0, err
+	}
+	type answer struct {
+		at  time.Time
+		err error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		err := two.Lock(context.Background())
+		got <- answer{time.Now(), err}
+	}()
+	// Long enough to wait for sure, and no multiple of the interval of who polls.
+	time.Sleep(time.Duration(120+37*turn%100) * time.Millisecond)
+	begin := time.Now()
+	if err := one.Unlock(context.Background()); err != nil {
+		return 0, err
+	}
+	second := <-got
+	if second.err != nil {
+		return 0, second.err
+	}
+	return second.at.Sub(begin), two.Unlock(context.Background())
 }
 
 func (p *peer) answer(words []string) (string, error) {
@@ -106,8 +183,10 @@ func (p *peer) answer(words []string) (string, error) {
 		return p.lock(words[1], words[2], time.Duration(ms)*time.Millisecond)
 	case len(words) == 2 && words[0] == "unlock":
 		return p.unlock(words[1])
-	case len(words) == 3 && words[0] == "pairs":
-		return p.pairs(words[1], words[2])
+	case len(words) == 4 && words[0] == "pairs":
+		return p.pairs(words[1], words[2], words[3])
+	case len(words) == 3 && words[0] == "handovers":
+		return p.handovers(words[1], words[2])
 	}
 	return "", errors.New("unknown")
 }

@@ -12,9 +12,14 @@ from kazoo.exceptions import LockTimeout
 
 class Peer:
     def __init__(self, store):
-        self.client = KazooClient(hosts=store, timeout=2.0)
-        self.client.start()
+        self.store = store
+        self.client = self.connect()
         self.locks = {}
+
+    def connect(self):
+        client = KazooClient(hosts=self.store, timeout=2.0)
+        client.start()
+        return client
 
     def lock(self, name, ttl_ms):
         return self.acquire(name, blocking=False)
@@ -51,10 +56,38 @@ class Peer:
             lock.acquire()
             lock.release()
 
+    def handovers(self, name, times):
+        """How long after this one begins to release does another client, which waits, hold the lock."""
+        clients = [self.connect(), self.connect()]
+        one, two = [client.Lock(f"/locks/{name}", "kazoo") for client in clients]
+        took = []
+        for turn in range(int(times)):
+            one.acquire()
+            got = []
+            other = threading.Thread(target=lambda: (two.acquire(), got.append(time.monotonic_ns())))
+            other.start()
+            # Long enough to wait for sure, and no multiple of the interval of who polls.
+            time.sleep((120 + 37 * turn % 100) / 1000)
+            begin = time.monotonic_ns()
+            one.release()
+            other.join()
+            two.release()
+            took.append(str(got[0] - begin))
+        for client in clients:
+            client.stop()
+            client.close()
+        return " ".join(["took", *took])
+
 
 def main():
     peer = Peer(os.environ["PEER_STORE"])
-    verbs = {"lock": peer.lock, "wait": peer.wait, "unlock": peer.unlock, "pairs": peer.pairs}
+    verbs = {
+        "lock": peer.lock,
+        "wait": peer.wait,
+        "unlock": peer.unlock,
+        "pairs": peer.pairs,
+        "handovers": peer.handovers,
+    }
     print("ready kazoo", kazoo.__version__, flush=True)
     for line in sys.stdin:
         verb, *words = line.split()

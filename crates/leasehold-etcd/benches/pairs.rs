@@ -37,11 +37,12 @@ async fn pairs(engine: &Engine, env: &Env) -> f64 {
 }
 
 async fn go_pairs(peer: &mut peer::Peer) -> f64 {
-    peer.send("pairs go 10");
+    peer.send("pairs go 10 1");
     peer.answer().await;
-    peer.send(&format!("pairs go {PAIRS}"));
-    let took: f64 = peer.answer().await.parse().unwrap();
-    f64::from(PAIRS) / (took / 1000.0)
+    peer.send(&format!("pairs go {PAIRS} 1"));
+    let answer = peer.answer().await;
+    let nanos = answer.strip_prefix("took ").and_then(|nanos| nanos.parse().ok());
+    f64::from(PAIRS) / Duration::from_nanos(nanos.unwrap()).as_secs_f64()
 }
 
 async fn hand_overs(words: &str, env: &Env) -> Vec<Duration> {

@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(crate) async fn run(shared: Weak<Shared>, registry: Arc<Registry>, env: Env) {
     loop {
         let changed = registry.changed.notified();
-        match registry.next() {
+        match registry.sleep_until() {
             Some(next) => drop(env.until(next, changed).await),
             None => changed.await,
         }

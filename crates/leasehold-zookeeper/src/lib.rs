@@ -8,6 +8,7 @@ mod bells;
 mod capability;
 mod claim;
 mod doctor;
+mod driver;
 mod fence;
 mod find;
 mod held;

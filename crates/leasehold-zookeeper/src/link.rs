@@ -11,12 +11,12 @@ use std::{
 };
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets};
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::sync::Mutex as AsyncMutex;
 use zookeeper_client::{Acl, Acls, Client, SessionState, StateWatcher};
 
 use crate::{
     bells::Bells,
-    nodelay,
+    driver, nodelay,
     options::ZooKeeperOptions,
     refusal::{Effect, Refusal, error},
 };
@@ -140,7 +140,7 @@ impl Link {
         Ok(live)
     }
 
-    /// On the background thread: the session outlives the runtime of whoever asked first.
+    /// On a thread of its own: the session outlives the runtime of whoever asked first.
     async fn dial(&self) -> Result<Client> {
         let options = &self.options;
         let mut connector = Client::connector()
@@ -151,14 +151,12 @@ impl Link {
             connector =
                 connector.with_auth("digest", format!("{}:{}", options.user, options.password).as_bytes());
         }
-        let servers = options.servers.join(",");
-        let (send, receive) = oneshot::channel();
-        self.env.spawn(async move {
-            // Who asked may have given up: then the session is closed again by its drop.
-            let _ = send.send(connector.connect(&servers).await);
-        });
-        let gone = |_| Error::new(ErrorKind::Closed, "the background thread has ended");
-        receive.await.map_err(gone)?.map_err(|foreign| error(&foreign, Effect::Reads))
+        let answer = driver::dial(connector, options.servers.join(",")).map_err(|source| {
+            Error::new(ErrorKind::Exhausted, format!("no thread can be started for the session: {source}"))
+                .hint("raise the limit on threads (ulimit -u)")
+        })?;
+        let gone = |_| Error::new(ErrorKind::Closed, "the thread of the session has ended");
+        answer.await.map_err(gone)?.map_err(|foreign| error(&foreign, Effect::Reads))
     }
 
     /// Waits for an answer, as long as one is waited for.

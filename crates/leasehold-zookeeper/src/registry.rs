@@ -84,8 +84,17 @@ pub(crate) type Turn = OwnedMutexGuard<Stand>;
 #[derive(Default, Debug)]
 pub(crate) struct Registry {
     stands: Mutex<HashMap<ClaimId, Arc<AsyncMutex<Stand>>>>,
-    alarms: Mutex<BTreeSet<(Moment, ClaimId)>>,
+    alarms: Mutex<Alarms>,
     pub(crate) changed: Notify,
+}
+
+/// When which claim is looked after.
+#[derive(Default, Debug)]
+struct Alarms {
+    by_time: BTreeSet<(Moment, ClaimId)>,
+    /// The moment that the janitor sleeps until. It may lie before the first alarm, never after: so a client that locks and
+    /// unlocks in a loop does not wake its janitor each time.
+    asleep_until: Option<Moment>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -127,7 +136,7 @@ impl Registry {
         turn.heard = None;
         turn.is_forgotten = true;
         if let Some(alarm) = turn.alarm.take() {
-            locked(&self.alarms).remove(&(alarm, id));
+            locked(&self.alarms).by_time.remove(&(alarm, id));
         }
         locked(&self.stands).remove(&id);
     }
@@ -136,25 +145,27 @@ impl Registry {
     pub(crate) fn schedule(&self, id: ClaimId, turn: &mut Turn, at: Moment) {
         let mut alarms = locked(&self.alarms);
         if let Some(before) = turn.alarm.replace(at) {
-            alarms.remove(&(before, id));
+            alarms.by_time.remove(&(before, id));
         }
-        alarms.insert((at, id));
-        if alarms.first() == Some(&(at, id)) {
+        alarms.by_time.insert((at, id));
+        if alarms.asleep_until.is_none_or(|until| at < until) {
             self.changed.notify_one();
         }
     }
 
-    /// The next moment at which somebody is to be looked after.
-    pub(crate) fn next(&self) -> Option<Moment> {
-        locked(&self.alarms).first().map(|(at, _)| *at)
+    /// The next moment at which somebody is to be looked after. Remembered: whatever is scheduled for later wakes nobody.
+    pub(crate) fn sleep_until(&self) -> Option<Moment> {
+        let mut alarms = locked(&self.alarms);
+        alarms.asleep_until = alarms.by_time.first().map(|(at, _)| *at);
+        alarms.asleep_until
     }
 
     /// Those whose moment has come.
     pub(crate) fn due(&self, now: Moment) -> Vec<ClaimId> {
         let mut alarms = locked(&self.alarms);
         let mut due = Vec::new();
-        while let Some((at, id)) = alarms.first().copied().filter(|(at, _)| *at <= now) {
-            alarms.remove(&(at, id));
+        while let Some((at, id)) = alarms.by_time.first().copied().filter(|(at, _)| *at <= now) {
+            alarms.by_time.remove(&(at, id));
             due.push(id);
         }
         due
@@ -163,6 +174,8 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -176,12 +189,36 @@ mod tests {
                 registry.schedule(id, &mut turn, Moment::from_nanos(at));
             }
             assert_eq!(registry.due(Moment::from_nanos(19)), []);
-            assert_eq!(registry.next(), Some(Moment::from_nanos(20)));
+            assert_eq!(registry.sleep_until(), Some(Moment::from_nanos(20)));
             registry.forget(id, &mut turn);
-            assert_eq!(registry.next(), None);
+            assert_eq!(registry.sleep_until(), None);
             drop(turn);
             assert!(registry.known(id).await.is_none());
             assert!(locked(&registry.stands).is_empty());
+        });
+    }
+
+    #[test]
+    fn the_janitor_is_woken_for_what_comes_before_it_wakes_and_for_nothing_else() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (registry, id, lock) =
+                (Registry::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
+            let is_woken = || registry.changed.notified().now_or_never().is_some();
+            let mut turn = registry.turn(id, &lock).await;
+            registry.schedule(id, &mut turn, Moment::from_nanos(20));
+            assert!(is_woken(), "nobody was to be looked after before");
+            assert_eq!(registry.sleep_until(), Some(Moment::from_nanos(20)));
+            registry.schedule(id, &mut turn, Moment::from_nanos(30));
+            registry.schedule(id, &mut turn, Moment::from_nanos(25));
+            assert!(!is_woken(), "it wakes before that");
+            registry.schedule(id, &mut turn, Moment::from_nanos(10));
+            assert!(is_woken(), "it would oversleep");
+            registry.forget(id, &mut turn);
+            assert_eq!(registry.sleep_until(), None);
+            let mut turn = registry.turn(id, &lock).await;
+            registry.schedule(id, &mut turn, Moment::from_nanos(40));
+            assert!(is_woken(), "it slept without an end");
         });
     }
 }

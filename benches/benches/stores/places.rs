@@ -1,0 +1,88 @@
+//! [`all`]: the stores, and who contends there.
+
+use std::{any::Any, sync::Arc};
+
+use leasehold::Env;
+use leasehold_testkit::{etcd, memcached, redis, zookeeper};
+
+use crate::{contender::Contender, etcdctl::Etcdctl, ours::Ours, stranger::Stranger};
+
+/// A store, and how many pairs one task does a round.
+pub(crate) struct Place {
+    pub(crate) word: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) pairs: usize,
+    pub(crate) open: fn() -> Scene,
+}
+
+/// Everybody on one server. We are the first.
+pub(crate) struct Scene {
+    pub(crate) contenders: Vec<Box<dyn Contender>>,
+    /// What has to stay as long as they do; dropped after them.
+    _servers: Box<dyn Any>,
+}
+
+impl Scene {
+    fn of(url: &str, servers: impl Any, others: Vec<Box<dyn Contender>>) -> Scene {
+        let ours: Box<dyn Contender> = Box::new(Ours::open(url));
+        let contenders = std::iter::once(ours).chain(others).collect();
+        Scene { contenders, _servers: Box::new(servers) }
+    }
+}
+
+pub(crate) fn all() -> Vec<Place> {
+    let place = |word, label, pairs, open| Place { word, label, pairs, open };
+    vec![
+        place("memory", "memory", 20_000, memory),
+        place("sqlite", "SQLite", 4_000, sqlite),
+        place("redis", "Redis", 1_500, redis),
+        place("redlock", "Redlock × 3", 800, redlock),
+        place("memcached", "memcached", 1_500, memcached),
+        place("zookeeper", "ZooKeeper", 500, zookeeper),
+        place("etcd", "etcd", 300, etcd),
+    ]
+}
+
+fn memory() -> Scene {
+    Scene::of("memory:stores", (), Vec::new())
+}
+
+fn sqlite() -> Scene {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    Scene::of(&format!("sqlite:{}", directory.path().join("locks.db").display()), directory, Vec::new())
+}
+
+fn redis() -> Scene {
+    let server = redis::Server::start().expect("redis-server starts");
+    let (url, stranger) = (server.url(), Stranger::redis_py(&server.url()));
+    Scene::of(&url, server, vec![Box::new(stranger)])
+}
+
+fn redlock() -> Scene {
+    let servers = [(); 3].map(|()| redis::Server::start().expect("redis-server starts"));
+    let url = format!("redlock://{}", servers.each_ref().map(redis::Server::address).join(","));
+    Ours::vouch(&url);
+    Scene::of(&url, servers, Vec::new())
+}
+
+fn memcached() -> Scene {
+    let server = memcached::Server::start().expect("memcached starts");
+    let (url, stranger) = (server.url(), Stranger::pymemcache(&server.url()));
+    Scene::of(&url, server, vec![Box::new(stranger)])
+}
+
+fn zookeeper() -> Scene {
+    let server = zookeeper::Server::start().expect("ZooKeeper starts");
+    let address = server.address();
+    let strangers: Vec<Box<dyn Contender>> =
+        vec![Box::new(Stranger::curator(&address)), Box::new(Stranger::kazoo(&address))];
+    Scene::of(&format!("zookeeper://{address}/ours"), server, strangers)
+}
+
+fn etcd() -> Scene {
+    let member = Arc::new(etcd::Member::start().expect("etcd starts"));
+    let url = format!("etcd://{}", member.address());
+    let go = Stranger::etcd_go(&url);
+    let ctl = Etcdctl { member: member.clone(), env: Env::system().expect("threads start") };
+    Scene::of(&url, member, vec![Box::new(go), Box::new(ctl)])
+}

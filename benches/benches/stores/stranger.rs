@@ -1,0 +1,109 @@
+//! [`Stranger`]: another library in a process of its own; how to speak with it is in `interop/README.md`.
+
+use std::{
+    io::{BufRead, BufReader, PipeReader, PipeWriter, Write, pipe},
+    process::Stdio,
+    time::Duration,
+};
+
+use leasehold_testkit::{process::Process, stranger};
+
+use crate::contender::Contender;
+
+/// A program that does what it is told. Killed when dropped.
+pub(crate) struct Stranger {
+    _process: Process,
+    input: PipeWriter,
+    lines: BufReader<PipeReader>,
+    label: String,
+}
+
+impl Stranger {
+    fn start(program: &str, args: &[&str], store: &str) -> Stranger {
+        let (stdin, input) = pipe().expect("a pipe");
+        let (output, stdout) = pipe().expect("a pipe");
+        let process = Process::start(program, |command| {
+            command.args(args).env("PEER_STORE", store).stdin(stdin).stdout(stdout).stderr(Stdio::null());
+        });
+        let process = process.unwrap_or_else(|error| panic!("{error}"));
+        let lines = BufReader::new(output);
+        let mut stranger = Stranger { _process: process, input, lines, label: String::new() };
+        let said = stranger.answer();
+        let ready = said.strip_prefix("ready ");
+        stranger.label = ready.unwrap_or_else(|| panic!("{program} says `{said}`")).to_string();
+        stranger
+    }
+
+    fn python(peer: &str, store: &str) -> Stranger {
+        let place = stranger::python(env!("CARGO_TARGET_TMPDIR"), peer);
+        let place = place.to_str().expect("a path in UTF-8");
+        Stranger::start(&format!("{place}/venv/bin/python"), &["-B", &format!("{place}/peer.py")], store)
+    }
+
+    pub(crate) fn redis_py(store: &str) -> Stranger {
+        Stranger::python("redis-py", store)
+    }
+
+    pub(crate) fn pymemcache(store: &str) -> Stranger {
+        Stranger::python("pymemcache", store)
+    }
+
+    pub(crate) fn kazoo(store: &str) -> Stranger {
+        Stranger::python("kazoo", store)
+    }
+
+    /// With the virtual machine as it comes, but for its log.
+    pub(crate) fn curator(store: &str) -> Stranger {
+        let place = stranger::installed(env!("CARGO_TARGET_TMPDIR"), "curator", "Peer.class", |place| {
+            stranger::run(
+                place,
+                "mvn",
+                &["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
+            );
+            stranger::run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
+        });
+        let classes = format!("{}:{}/lib/*", place.display(), place.display());
+        let args = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", &classes, "Peer"];
+        Stranger::start("java", &args, store)
+    }
+
+    pub(crate) fn etcd_go(store: &str) -> Stranger {
+        let place = stranger::installed(env!("CARGO_TARGET_TMPDIR"), "etcd-go", "etcd-go", |place| {
+            stranger::run(place, "go", &["build", "-mod=readonly", "-o", "etcd-go", "."]);
+        });
+        Stranger::start(place.join("etcd-go").to_str().expect("a path in UTF-8"), &[], store)
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("a pipe can be read");
+        line.trim_end().to_string()
+    }
+
+    /// Tells it something, and answers the times that it took.
+    fn ask(&mut self, line: &str) -> Vec<Duration> {
+        writeln!(self.input, "{line}").expect("a stranger that listens");
+        let said = self.answer();
+        let words = said.strip_prefix("took ").unwrap_or_else(|| panic!("{} says `{said}`", self.label));
+        let nanos = words.split(' ').map(|word| word.parse().expect("nanoseconds"));
+        nanos.map(Duration::from_nanos).collect()
+    }
+}
+
+impl Contender for Stranger {
+    fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    fn word(&self) -> &'static str {
+        "theirs"
+    }
+
+    fn pairs(&mut self, name: &str, times: usize, tasks: usize) -> Option<Duration> {
+        self.ask(&format!("pairs {name}-{} {times} {tasks}", self.label.replace(' ', "-"))).pop()
+    }
+
+    fn hand_overs(&mut self, name: &str, times: usize) -> Vec<Duration> {
+        self.ask(&format!("handovers {name}-{} {times}", self.label.replace(' ', "-")))
+    }
+}
