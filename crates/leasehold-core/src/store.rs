@@ -160,7 +160,7 @@ pub struct Snapshot {
 pub enum Interest {
     /// The standing of this waiting claim may have changed.
     Turn(ClaimId),
-    /// Anything about the lock may have changed: holders, notes, or that it is free.
+    /// Anything about the lock may have changed: holders, who waits, notes, or that it is free.
     Changes,
 }
 

@@ -14,6 +14,11 @@
 //! # let _ = token; Ok(()) }
 //! ```
 
+/// The code of the page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/chubby.md")]
+struct ChubbyPage;
+
 pub mod blocking;
 mod client;
 mod doctor;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{duration::show, exit, message::Output};
 
-/// Show what each store can do. No server is asked.
+/// Show what each store can do, without asking a server.
 ///
 /// Levels, as SAFETY.md has them: E two holders at once are possible, L one valid holder under the listed assumptions, F
 /// right whatever happens if the resource checks fencing tokens, T right for data in the store itself.
