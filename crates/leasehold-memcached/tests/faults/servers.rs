@@ -110,7 +110,7 @@ fn a_server_that_was_stopped_grants_no_lease_that_ends_early() {
         let mut options = common::options(&at(&server)).unwrap();
         options.timeout = Duration::from_secs(30);
         let (store, mut naive) = (MemcachedStore::new(options, env.clone()).unwrap(), Naive::on(&server));
-        for round in 0..3 {
+        for round in 0..9 {
             // So it knows the clock.
             for _ in 0..12 {
                 holders(&store, "warm").await;
@@ -138,6 +138,7 @@ fn a_server_that_was_stopped_grants_no_lease_that_ends_early() {
             })
             .await;
             two_holders |= env.now().since(told) < Duration::from_secs(2);
+            let is_shown = two_holders && round >= 2;
             eventually(&env, "the next holder", || {
                 let entered = naive.lock(&text, "them", 4);
                 async move { entered }
@@ -148,6 +149,10 @@ fn a_server_that_was_stopped_grants_no_lease_that_ends_early() {
                 "another entered {:?} before the deadline",
                 deadline.since(env.now())
             );
+            // On a machine that is too slow to see it, it is looked for again.
+            if is_shown {
+                break;
+            }
         }
     });
     assert!(two_holders, "the control: two holders");
