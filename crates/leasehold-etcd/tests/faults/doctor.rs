@@ -70,7 +70,11 @@ fn a_cluster_is_looked_at_member_by_member() {
         assert_eq!(bad(&findings)[0], (Severity::Red, "the addresses belong to 2 clusters"), "{findings:#?}");
         // Never started; it is listed, and has no vote.
         let learner = ["member", "add", "m3", "--learner", "--peer-urls=http://127.0.0.1:1"];
-        cluster.member(0).ctl(&learner).unwrap();
+        // A cluster takes one when its members have known each other for a while.
+        crate::rig::eventually(&common::env(), "a learner", || async {
+            cluster.member(0).ctl(&learner).is_ok()
+        })
+        .await;
         let findings = found(&whole).await;
         assert_eq!(bad(&findings), [open], "{findings:#?}");
         cluster.member(2).kill();

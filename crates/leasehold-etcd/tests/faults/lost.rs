@@ -78,7 +78,7 @@ fn the_store_never_sends_twice() {
         assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
     });
     // The naive client writes until it is told that it has written.
-    proxy.on_request(about("naive"), Trap::ForwardThenCut);
+    proxy.on_request(about("naive"), Trap::ForwardAndDropReply);
     assert!(insists(&proxy.address(), "naive") > 1);
     let shown = member.ctl(&["get", "--write-out=fields", "naive"]).unwrap();
     assert!(!shown.contains("\"Version\" : 1\n"), "the control: done more than once: {shown}");

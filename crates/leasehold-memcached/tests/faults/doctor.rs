@@ -31,7 +31,7 @@ fn a_server_is_looked_at_as_it_was_started() {
         let table: [(&[&str], Severity, &str); 6] = [
             (&[], Severity::Red, "may evict"),
             (&["-M", "-C"], Severity::Red, "-C"),
-            (&["-M", "-I", "16k"], Severity::Red, "16384 bytes"),
+            (&["-M", "-I", "16k", "-o", "slab_chunk_max=8"], Severity::Red, "16384 bytes"),
             (&["-M", "-X"], Severity::Amber, "(-X)"),
             (&["-M", "-o", "idle_timeout=60"], Severity::Amber, "60 s"),
             (&["-M", "-l", "0.0.0.0"], Severity::Amber, "lets in whoever reaches it"),

@@ -58,7 +58,8 @@ fn hostile_names_are_locks_of_their_own_and_stay_under_the_chroot() {
         let mut listed: Vec<String> =
             two.list("", 1_000).await.unwrap().iter().map(|it| it.name.as_str().to_string()).collect();
         let mut wanted = hostile();
-        (listed.sort(), wanted.sort());
+        listed.sort();
+        wanted.sort();
         assert_eq!(listed, wanted);
         two.vitals().await.unwrap();
         // Nothing is beside the locks, none is within another, and nothing but our own record is outside.
