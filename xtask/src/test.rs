@@ -1,47 +1,71 @@
 //! `cargo xtask test`: all tests, and one line that says how they went.
 
+mod binary;
+mod lane;
+mod tally;
+
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufReader},
     process::Stdio,
 };
 
 use crate::{packages, tree};
+use tally::Tally;
 
-/// How many tests passed and failed, over all runners.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Count {
-    runners: u64,
-    passed: u64,
-    failed: u64,
-}
+/// What nobody in the workspace enables, and is tested all the same.
+const FEATURES: [&str; 2] = ["--features", "leasehold-redis/redis-1"];
 
-/// Runs the tests of the workspace; `args` go to `cargo test`.
+/// How many lines of a failed runner are told again at the end.
+const AGAIN_LINES: usize = 150;
+
+/// Runs the tests of the workspace. With `args`, `cargo test` gets them and has its way.
 ///
 /// # Errors
 /// Any failure; empty when the counts have said so already.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     packages::provide()?;
+    let tally = if args.is_empty() { everything()? } else { some(args)? };
+    for failure in &tally.failures {
+        println!("\n==== failed: {}", failure.runner);
+        for line in &failure.lines[failure.lines.len().saturating_sub(AGAIN_LINES)..] {
+            println!("{line}");
+        }
+    }
+    for failure in &tally.failures {
+        println!("failed: {}: {}", failure.runner, failure.tests.join(", "));
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed == 0 { Ok(()) } else { Err(String::new()) }
+}
+
+/// All test programs, some at once, and then the examples in the documentation.
+fn everything() -> Result<Tally, String> {
+    let mut tally = lane::run(binary::build(&FEATURES)?);
+    let mut documentation = tree::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]);
+    documentation.args(FEATURES);
+    tally.add(watch(documentation, "the examples in the documentation")?);
+    Ok(tally)
+}
+
+fn some(args: &[String]) -> Result<Tally, String> {
     let mut command = tree::cargo(&["test", "--no-fail-fast"]);
     if !chooses_packages(args) {
-        command.arg("--workspace");
-        // What nobody in the workspace enables, and is tested all the same.
-        command.args(["--features", "leasehold-redis/redis-1"]);
+        command.arg("--workspace").args(FEATURES);
     }
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
-    let cannot = |error: io::Error| format!("cargo test could not be run: {error}");
-    let mut child = command.spawn().map_err(cannot)?;
-    let mut count = match child.stdout.take() {
-        Some(output) => tally(BufReader::new(output), io::stdout()).map_err(cannot)?,
-        None => Count::default(),
-    };
-    let status = child.wait().map_err(cannot)?;
-    if count.failed == 0 && (!status.success() || count.runners == 0) {
-        // A crash or a compiler error has no line of its own in the counts.
-        eprintln!("cargo test ended with {status} and no failed test: this counts as one failure");
-        count.failed = 1;
+    command.args(args);
+    watch(command, "cargo test")
+}
+
+/// Runs cargo and passes on what it says as it comes.
+fn watch(mut command: std::process::Command, name: &str) -> Result<Tally, String> {
+    let cannot = |error: io::Error| format!("{name} could not be run: {error}");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
+    let mut tally = Tally::new(name);
+    if let Some(output) = child.stdout.take() {
+        tally.read(BufReader::new(output), io::stdout()).map_err(cannot)?;
     }
-    println!("{} passed, {} failed", count.passed, count.failed);
-    if count.failed == 0 { Ok(()) } else { Err(String::new()) }
+    tally.end(child.wait().map_err(cannot)?.success());
+    Ok(tally)
 }
 
 fn chooses_packages(args: &[String]) -> bool {
@@ -49,47 +73,9 @@ fn chooses_packages(args: &[String]) -> bool {
     own.into_iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package") || arg == "--workspace")
 }
 
-/// Passes every line on as it comes, and adds up what the runners say at their ends.
-fn tally(mut from: impl BufRead, mut to: impl Write) -> io::Result<Count> {
-    let mut count = Count::default();
-    let mut line = Vec::new();
-    while from.read_until(b'\n', &mut line)? > 0 {
-        to.write_all(&line)?;
-        to.flush()?;
-        if let Some((passed, failed)) = result_of(&String::from_utf8_lossy(&line)) {
-            count.runners += 1;
-            count.passed += passed;
-            count.failed += failed;
-        }
-        line.clear();
-    }
-    Ok(count)
-}
-
-/// Reads `test result: ok. 12 passed; 0 failed; …`, with which every runner ends.
-fn result_of(line: &str) -> Option<(u64, u64)> {
-    let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
-    let mut parts = counts.split("; ");
-    let passed = parts.next()?.strip_suffix(" passed")?.parse().ok()?;
-    let failed = parts.next()?.strip_suffix(" failed")?.parse().ok()?;
-    Some((passed, failed))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn results_of_all_runners_are_added_and_all_lines_passed_on() {
-        let output = "running 3 tests\ntest a ... ok\n\
-            test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
-            test result: FAILED. 40 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.20s\n\
-            a test that prints test result: ok. 9 passed; 9 failed\nlast line without an end";
-        let mut passed_on = Vec::new();
-        let count = tally(output.as_bytes(), &mut passed_on).unwrap();
-        assert_eq!(count, Count { runners: 2, passed: 43, failed: 2 });
-        assert_eq!(passed_on, output.as_bytes());
-    }
 
     #[test]
     fn naming_a_package_leaves_out_the_others() {

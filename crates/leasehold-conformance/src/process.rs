@@ -195,6 +195,9 @@ pub async fn a_killed_head_of_the_queue_is_no_obstacle(scene: &Scene) -> Verdict
 const WORKERS: usize = 3;
 const ROUNDS: usize = 15;
 
+/// How often the processes work without the lock until they have met.
+const NAIVE_TRIES: u32 = 20;
+
 /// Several processes read a file, wait a little and write one more: under the lock no increment is lost. Without it,
 /// the same processes lose some, which proves that they meet.
 pub async fn no_increment_of_several_processes_is_lost(scene: &Scene) -> Verdict {
@@ -205,11 +208,16 @@ pub async fn no_increment_of_several_processes_is_lost(scene: &Scene) -> Verdict
     }
     let with_lock = increments(scene, &mut takers, "work", &name).await?;
     same(with_lock, WORKERS * ROUNDS, "the counter after all increments under the lock")?;
-    let without = increments(scene, &mut takers, "work-naively", &name).await?;
-    // Mostly fewer; more when two writes of different length are torn.
-    let expected =
-        format!("not just {} increments without the lock: else this case proves nothing", WORKERS * ROUNDS);
-    ensure(without != WORKERS * ROUNDS, expected, without)
+    // On a machine that is busy enough the processes come one after another, and lose nothing.
+    for _ in 0..NAIVE_TRIES {
+        let without = increments(scene, &mut takers, "work-naively", &name).await?;
+        // Mostly fewer; more when two writes of different length are torn.
+        if without != WORKERS * ROUNDS {
+            return Ok(());
+        }
+    }
+    let expected = format!("not just {} increments without the lock", WORKERS * ROUNDS);
+    ensure(false, expected, format!("just that, {NAIVE_TRIES} times: this case proves nothing"))
 }
 
 async fn increments(

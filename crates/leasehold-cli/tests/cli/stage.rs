@@ -39,9 +39,12 @@ impl Stage {
         format!("sqlite:{}", self.path("locks.db").display())
     }
 
-    /// The binary, in an environment that knows of nothing but this store.
+    /// The binary, in an environment that knows of nothing but this store. Signals have their defaults, also when these
+    /// tests were started by something that ignores some, as `nohup` and shells in the background do: commands would
+    /// inherit it.
     pub(crate) fn leasehold(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["--default-signal=HUP,INT,QUIT,TERM", env!("CARGO_BIN_EXE_leasehold")]);
         command.args(arguments).env("LEASEHOLD_STORE", self.store()).env("HOME", self.directory.path());
         for name in ["XDG_STATE_HOME", "LEASEHOLD_LOG", "LEASEHOLD_NAME", "LEASEHOLD_FENCING_TOKEN"] {
             command.env_remove(name);

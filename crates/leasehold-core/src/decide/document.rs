@@ -284,6 +284,8 @@ impl Document {
         let entry = &mut self.entries[at];
         entry.state = State::Held;
         entry.since = now;
+        // Counted from the grant: the place that it had may have been kept for longer.
+        entry.expires = now + claim.ttl;
         entry.fence = token;
         self.changes.push(Change::Put(entry.seq));
         Ok(Standing::Granted(Grant::lasting(token, entry.expires.since(now))))

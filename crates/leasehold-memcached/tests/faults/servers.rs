@@ -91,6 +91,44 @@ fn a_server_that_sleeps_past_the_ttl() {
     });
 }
 
+/// Which of a server's threads comes first after a pause, the one that keeps the clock or one that answers, is chance; and
+/// so would be the control. All are put on one processor that has other things to do, and the clock's has no priority.
+struct AnswersFirst {
+    processor: String,
+}
+
+/// Keeps the processor busy until it is dropped.
+struct Busy(std::process::Child);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl AnswersFirst {
+    fn on(server: &Server) -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+        let processor = allowed.trim().split([',', '-']).next().unwrap().to_string();
+        let pid = server.pid().to_string();
+        // Of a process with threads the number names the first one, and that keeps the clock.
+        for command in
+            [["taskset", "-a", "-c", "-p", &processor, &pid].as_slice(), &["chrt", "-i", "-p", "0", &pid]]
+        {
+            let done = std::process::Command::new(command[0]).args(&command[1..]).output().unwrap();
+            assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        AnswersFirst { processor }
+    }
+
+    fn busy(&self) -> Busy {
+        let forever = ["-c", &self.processor, "sh", "-c", "while :; do :; done"];
+        Busy(std::process::Command::new("taskset").args(forever).spawn().unwrap())
+    }
+}
+
 /// The server is stopped and goes on. Until its timer fires its clock stands where it was: what it stores then for four
 /// seconds ends at once. The store sees that no time has passed there, and does not call it a lease of four seconds.
 #[test]
@@ -102,6 +140,7 @@ fn a_server_that_was_stopped_grants_no_lease_that_ends_early() {
         let mut options = common::options(&at(&server)).unwrap();
         options.timeout = Duration::from_secs(30);
         let (store, mut naive) = (MemcachedStore::new(options, env.clone()).unwrap(), Naive::on(&server));
+        let answers_first = AnswersFirst::on(&server);
         for round in 0..3 {
             // So it knows the clock.
             for _ in 0..12 {
@@ -110,18 +149,22 @@ fn a_server_that_was_stopped_grants_no_lease_that_ends_early() {
             }
             let (text, other) = (format!("orders-{round}"), format!("naive-{round}"));
             let mut late = server.connect().unwrap();
+            // It is the clock's thread that accepts.
+            assert!(late.command("version").unwrap().starts_with("VERSION "));
             server.pause().unwrap();
             env.sleep(Duration::from_secs(5)).await;
             late.send(format!("add {other} 0 4 2\r\nme\r\n").as_bytes()).unwrap();
             let (sent, mine) = (env.now(), claim(&env, &text, 4));
             let (asking, asked) = (store.clone(), mine.clone());
             let answer = tokio::spawn(async move { asking.claim(&asked).await });
+            let busy = answers_first.busy();
             env.sleep(Duration::from_millis(100)).await;
             server.resume().unwrap();
             let standing = answer.await.unwrap().unwrap();
             let Standing::Granted(grant) = standing else { panic!("{standing:?}") };
             let deadline = validity::deadline(sent, grant.valid_for, store.capability().drift);
             assert_eq!(late.line().unwrap(), "STORED");
+            drop(busy);
             // The control: told that it has the lock for four seconds, and the next is told the same.
             let told = env.now();
             eventually(&env, "the next holder", || {
