@@ -4,9 +4,11 @@
 mod check;
 mod messages;
 mod packages;
+mod soak;
 mod source;
 mod test;
 mod tidy;
+mod torture;
 mod tree;
 
 use std::process::ExitCode;
@@ -16,6 +18,14 @@ pub(crate) const TASKS: &[(&str, &str)] = &[
     (
         "test",
         "make sure that what the tests need is installed, run them all, and end with one line of counts",
+    ),
+    (
+        "torture",
+        "real processes and servers under faults; --store, --seconds, --seed, --workers, --json, --keep",
+    ),
+    (
+        "soak",
+        "a million seeds of the simulation and half an hour of torture; --seeds and --seconds shorten it",
     ),
     ("check", "formatting, lints and the rules of the tree"),
     ("wire", "compare the statements with WIRE.md; with --write, take their hashes over"),
@@ -28,6 +38,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match task.as_str() {
         "test" => test::run(&rest),
+        "torture" => torture::run(&rest),
+        "soak" => soak::run(&rest),
         "check" => check::run(),
         "wire" => tidy::wire::run(&rest),
         "etcd-messages" => messages::run(&rest),

@@ -104,7 +104,7 @@ pub enum What {
         /// Its value.
         value: u64,
     },
-    /// This process is no more; whoever ended it says so in its name.
+    /// This process is being ended, and does nothing from about here on; whoever ends it says so in its name, before.
     Gone,
     /// The nemesis began or ended a fault.
     Fault {

@@ -12,9 +12,10 @@ const FACADE: &str = "leasehold";
 const CONFORMANCE: &str = "leasehold-conformance";
 const TESTKIT: &str = "leasehold-testkit";
 const SIM: &str = "leasehold-sim";
+const TORTURE: &str = "leasehold-torture";
 const CLI: &str = "leasehold-cli";
 const BENCHES: &str = "leasehold-benches";
-const NOT_STORES: &[&str] = &[CORE, FACADE, CONFORMANCE, TESTKIT, SIM, CLI, BENCHES, "xtask"];
+const NOT_STORES: &[&str] = &[CORE, FACADE, CONFORMANCE, TESTKIT, SIM, TORTURE, CLI, BENCHES, "xtask"];
 
 /// Client libraries of stores, and who may use each outside of tests. SQLite is more than a store: the facade fences
 /// the user's own SQLite databases, and the demonstration's shop is one.
@@ -95,6 +96,8 @@ fn may_import(from: &str, to: &str) -> bool {
         CLI => matches!(to, FACADE | TESTKIT),
         BENCHES => to == FACADE,
         SIM => matches!(to, CORE | CONFORMANCE | FACADE),
+        // It is a test of everything, and nobody imports it.
+        TORTURE => to != CLI && to != BENCHES,
         CONFORMANCE | TESTKIT => to == CORE,
         _ => is_store(from) && to == CORE,
     }
@@ -110,8 +113,9 @@ mod tests {
     use super::*;
 
     fn breaks(from: &str, to: &str, for_tests: bool) -> bool {
-        let crates = ["leasehold-sqlite", "leasehold-redis", CORE, FACADE, CLI, CONFORMANCE, TESTKIT]
-            .map(String::from);
+        let crates =
+            ["leasehold-sqlite", "leasehold-redis", CORE, FACADE, CLI, CONFORMANCE, TESTKIT, SIM, TORTURE]
+                .map(String::from);
         let edge = Edge { from: from.into(), to: to.into(), for_tests };
         !violations(&crates, &[edge]).is_empty()
     }
@@ -130,6 +134,10 @@ mod tests {
             (CONFORMANCE, FACADE),
             (CORE, "rusqlite"),
             ("leasehold-redis", "rusqlite"),
+            (SIM, TESTKIT),
+            (SIM, TORTURE),
+            (CLI, TORTURE),
+            (TORTURE, CLI),
         ] {
             assert!(breaks(from, to, false), "{from} -> {to}");
         }
@@ -139,6 +147,11 @@ mod tests {
             (CLI, FACADE),
             (CLI, TESTKIT),
             (CORE, "tokio"),
+            (SIM, CORE),
+            (SIM, FACADE),
+            (TORTURE, FACADE),
+            (TORTURE, SIM),
+            (TORTURE, TESTKIT),
         ] {
             assert!(!breaks(from, to, false), "{from} -> {to}");
         }

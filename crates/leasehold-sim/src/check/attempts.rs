@@ -103,19 +103,19 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// As its holder sees it: until the deadline, the release or the loss, whichever is first. Who knows no deadline
-    /// holds until it is gone, or until the last that was heard of it.
+    /// As its holder sees it: until the deadline, the release, the loss or its own end, whichever is first: a store may
+    /// know that a process is dead, and need not wait. Who knows no deadline holds until it is gone, or until the last
+    /// that was heard of it.
     pub(super) fn hold(&self) -> Option<Hold<'a>> {
         let granted = self.granted?;
-        let open_us = || self.gone_us.unwrap_or(self.last_us).max(self.last_us);
-        let deadline_us = granted.deadline_us.unwrap_or_else(open_us);
+        let ends_us = [granted.deadline_us, self.ended_us, self.gone_us].into_iter().flatten();
         Some(Hold {
             number: self.number,
             shared: self.shared,
             asked: self.asked,
             asked_us: self.asked_us,
             granted,
-            until_us: self.ended_us.map_or(deadline_us, |ended_us| ended_us.min(deadline_us)),
+            until_us: ends_us.min().unwrap_or(self.last_us),
             lock: self.lock,
         })
     }
