@@ -3,6 +3,8 @@
 //! `LEASEHOLD_SEEDS=1000000` plays more seeds a scenario, `LEASEHOLD_SEED=7` this one alone. A seed that fails prints the
 //! command that plays it again.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test that prints its table")]
+
 use std::{
     collections::BTreeMap,
     process::ExitCode,

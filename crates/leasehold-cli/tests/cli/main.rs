@@ -21,6 +21,7 @@ mod redis;
 mod redlock;
 mod sharing;
 mod signals;
+mod simulate;
 mod stage;
 mod terminal;
 mod waiting;
