@@ -65,6 +65,11 @@ impl Resource {
         Resource(Arc::new(Shared { process, fence, cell: Mutex::default() }))
     }
 
+    /// The process that it is.
+    pub fn process(&self) -> &Process {
+        &self.0.process
+    }
+
     /// Its value.
     pub fn value(&self) -> u64 {
         lock(&self.0.cell).value
