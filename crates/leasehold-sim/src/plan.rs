@@ -72,6 +72,18 @@ pub enum Target {
     All,
 }
 
+impl Target {
+    /// Whether there is such a one among so many servers and clients.
+    pub const fn exists(self, nodes: u32, clients: u32) -> bool {
+        match self {
+            Target::Client(client) => client >= 1 && client <= clients,
+            Target::Node(node) => node >= 1 && node <= nodes,
+            Target::Line(client, node) => client >= 1 && client <= clients && node >= 1 && node <= nodes,
+            Target::All => true,
+        }
+    }
+}
+
 /// How long messages are held back at most that are overtaken.
 pub const HELD_BACK: Duration = Duration::from_millis(200);
 /// The same, for those that are late.

@@ -65,6 +65,11 @@ impl Resource {
         Resource(Arc::new(Shared { process, fence, cell: Mutex::default() }))
     }
 
+    /// The process that it is.
+    pub fn process(&self) -> &Process {
+        &self.0.process
+    }
+
     /// Its value.
     pub fn value(&self) -> u64 {
         lock(&self.0.cell).value
@@ -94,11 +99,17 @@ impl Resource {
     }
 
     /// Reads it from another process; `None` when no answer came in time, `Some(None)` when the token was refused.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; the token may have been shown.
     pub async fn read(&self, from: &Process, env: &Env, token: Option<FencingToken>) -> Option<Option<u64>> {
         self.ask(from, env, move |resource| resource.look(token)).await
     }
 
     /// Writes it from another process, and answers whether it was accepted; `None` when no answer came in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it written or not.
     pub async fn write(
         &self,
         from: &Process,

@@ -8,7 +8,7 @@ use crate::{
     check::{Assumptions, Fenced, Figures, Violation, check},
     client::{Contestant, RESOURCE},
     history::{Event, What},
-    plan,
+    plan::{self, Fault},
     resource::Fence,
     scenario::Scenario,
     stage::{Breach, Cast, Stage},
@@ -139,6 +139,28 @@ impl Cast {
             heal_bound: self.scenario.heals_within(self.nodes),
         }
     }
+}
+
+/// The smallest cast that still fails as this one does: fewer and shorter faults, fewer rounds. Clients stay: who they are
+/// decides what they do. The cast itself, if it does not fail.
+pub fn smallest(cast: &Cast) -> Cast {
+    let fails = |cast: &Cast| !play(cast.clone()).is_good();
+    let mut small = cast.clone();
+    if !fails(&small) {
+        return small;
+    }
+    let with = |faults: &[Fault], cast: &Cast| Cast { faults: faults.to_vec(), ..cast.clone() };
+    small.faults = plan::shrink(&small.faults, |faults| fails(&with(faults, cast)));
+    while small.rounds > 0 {
+        let less = Cast { rounds: small.rounds - 1, ..small.clone() };
+        if !fails(&less) {
+            break;
+        }
+        small = less;
+    }
+    let last = small.clone();
+    small.faults = plan::shrink(&small.faults, |faults| fails(&with(faults, &last)));
+    small
 }
 
 /// Plays a cast to its end, and judges it.

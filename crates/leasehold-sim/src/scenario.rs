@@ -126,19 +126,13 @@ mod tests {
 
     #[test]
     fn one_seed_has_one_plan_and_its_targets_exist() {
-        use crate::plan::Target;
         for scenario in &ALL {
             for seed in 0..50 {
                 let faults = scenario.faults_of(seed, scenario.nodes, scenario.clients);
                 assert_eq!(faults, scenario.faults_of(seed, scenario.nodes, scenario.clients));
                 for fault in faults {
-                    let exists = match fault.target {
-                        Target::Client(client) => client <= scenario.clients,
-                        Target::Node(node) => node <= scenario.nodes,
-                        Target::Line(client, node) => client <= scenario.clients && node <= scenario.nodes,
-                        Target::All => true,
-                    };
-                    assert!(exists && fault.target != Target::Node(0), "{} {seed}: {fault}", scenario.name);
+                    let exists = fault.target.exists(scenario.nodes, scenario.clients);
+                    assert!(exists, "{} {seed}: {fault}", scenario.name);
                 }
             }
         }

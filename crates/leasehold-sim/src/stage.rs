@@ -265,7 +265,11 @@ impl Stage {
 
     /// Makes lines bad, or good again.
     fn disturb(&self, fault: Fault, begins: bool) {
-        for (there, back) in self.lines(fault.target) {
+        let mut lines = self.lines(fault.target);
+        if matches!((fault.kind, fault.target), (Kind::Delay(_), Target::All)) {
+            lines.extend(self.clients.iter().map(|client| both(client, self.resource.process())));
+        }
+        for (there, back) in lines {
             match fault.kind {
                 Kind::CutThere => self.world.set_cut(there, begins),
                 Kind::CutBack => self.world.set_cut(back, begins),
@@ -277,7 +281,8 @@ impl Stage {
         }
     }
 
-    /// The lines that a fault is about. Those to the resource stay good: what becomes of a write is to be known.
+    /// The lines that a fault is about. Those to the resource may be slow, and lose nothing: what becomes of a write is to be
+    /// known.
     fn lines(&self, target: Target) -> Vec<(Way, Way)> {
         let mut lines = Vec::new();
         for (client, process) in self.clients.iter().enumerate() {
@@ -290,8 +295,7 @@ impl Stage {
                     Target::All => true,
                 };
                 if is_meant {
-                    let (from, to) = (process.number(), server.process().number());
-                    lines.push((Way { from, to }, Way { from: to, to: from }));
+                    lines.push(both(process, server.process()));
                 }
             }
         }
@@ -301,6 +305,12 @@ impl Stage {
 
 /// How long a pause waits for its step.
 const TRAP: Duration = Duration::from_millis(400);
+
+/// There and back.
+fn both(client: &Process, server: &Process) -> (Way, Way) {
+    let (from, to) = (client.number(), server.number());
+    (Way { from, to }, Way { from: to, to: from })
+}
 
 fn is_trap(kind: Kind) -> bool {
     matches!(kind, Kind::PauseAsking | Kind::PauseWriting)

@@ -218,6 +218,7 @@ impl World {
         }
         let actions = std::mem::take(&mut self.state().actions);
         drop(actions);
+        self.0.ready.clear();
     }
 }
 

@@ -3,6 +3,8 @@
 //! `LEASEHOLD_SEEDS=1000000` plays more seeds a scenario, `LEASEHOLD_SEED=7` this one alone. A seed that fails prints the
 //! command that plays it again.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test that prints its table")]
+
 use std::{
     collections::BTreeMap,
     process::ExitCode,
@@ -14,10 +16,12 @@ use std::{
 
 use leasehold_sim::{
     check::Figures,
+    picture,
     resource::Fence,
-    run::play,
+    run::{play, smallest},
     scenario::{ALL, Scenario},
     stage::Cast,
+    trace,
 };
 
 /// How many seeds a scenario.
@@ -32,7 +36,7 @@ const BATCH: u64 = 50;
 struct Tally {
     seeds: u64,
     figures: Figures,
-    failures: Vec<String>,
+    failures: Vec<(u64, String)>,
     /// What became of the control.
     control: Figures,
     control_seeds: u64,
@@ -47,7 +51,7 @@ fn number(name: &str) -> Option<u64> {
 fn one(scenario: &'static Scenario, seed: u64, with_control: bool) -> Tally {
     let cast = Cast::of(scenario, seed);
     let run = play(cast.clone());
-    let failures = run.complaint().map(|complaint| format!("{complaint}\n    {}", cast.command()));
+    let failures = run.complaint().map(|complaint| (seed, format!("{complaint}\n    {}", cast.command())));
     let mut tally = Tally {
         seeds: 1,
         figures: run.figures,
@@ -94,9 +98,20 @@ fn play_all(chosen: &[&'static Scenario], seeds: std::ops::Range<u64>) -> BTreeM
     tallies.into_inner().unwrap()
 }
 
-fn judge(scenario: &Scenario, tally: &Tally) -> Result<(), String> {
-    if let Some(failure) = tally.failures.first() {
-        return Err(format!("{} of {} seeds fail; the first: {failure}", tally.failures.len(), tally.seeds));
+/// The smallest plan that still does it, as text, and as a picture beside the test.
+fn explain(scenario: &'static Scenario, seed: u64) -> String {
+    let small = smallest(&Cast::of(scenario, seed));
+    let run = play(small.clone());
+    let path = format!("{}/{}-{seed}.svg", env!("CARGO_TARGET_TMPDIR"), scenario.name);
+    let drawn = std::fs::write(&path, picture::draw(&small, &run));
+    let seen = drawn.map_or_else(|error| error.to_string(), |()| format!("drawn in {path}"));
+    format!("{}{seen}", trace::text(&small, &run))
+}
+
+fn judge(scenario: &'static Scenario, tally: &Tally) -> Result<(), String> {
+    if let Some((seed, failure)) = tally.failures.iter().min() {
+        let (count, all, shown) = (tally.failures.len(), tally.seeds, explain(scenario, *seed));
+        return Err(format!("{count} of {all} seeds fail; the first: {failure}\n{shown}"));
     }
     let failed = tally.control.double_holds + tally.control.updates_lost + tally.control_waits;
     if let Some(control) = scenario.control.filter(|_| failed == 0 && tally.control_seeds > 1) {

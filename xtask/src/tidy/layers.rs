@@ -96,7 +96,7 @@ fn may_import(from: &str, to: &str) -> bool {
     match from {
         FACADE => to == CORE || is_store(to),
         // The simulations are played on the very servers, proxies and clocks that the tests use.
-        CLI => matches!(to, FACADE | TESTKIT),
+        CLI => matches!(to, FACADE | SIM | TESTKIT),
         BENCHES => to == FACADE,
         SIM => matches!(to, CORE | CONFORMANCE | FACADE),
         // It is a test of everything, and nobody imports it.

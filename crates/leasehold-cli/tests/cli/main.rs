@@ -24,6 +24,7 @@ mod redlock;
 mod secrets;
 mod sharing;
 mod signals;
+mod simulate;
 mod stage;
 mod stores;
 mod terminal;

@@ -64,7 +64,11 @@ pub(super) fn loss(faults: &mut Faults) -> Vec<Fault> {
     vec![Faults::throughout(Kind::Loss(percent), Target::All, ms(3000))]
 }
 
+/// Of several servers each has a connection of its own, on which nothing comes twice: there, messages are late instead.
 pub(super) fn disorder(faults: &mut Faults) -> Vec<Fault> {
+    if faults.nodes > 1 {
+        return late(faults);
+    }
     let percent = faults.dice.between(10, 50) as u8;
     let (twice, overtaken) = (Kind::Duplicates(percent), Kind::Overtaken(percent));
     let both = [twice, overtaken];

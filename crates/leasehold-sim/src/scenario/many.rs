@@ -81,9 +81,7 @@ pub(super) fn storm(faults: &mut Faults) -> Vec<Fault> {
     all.extend(faults.on_clients(Kind::Suspend, (50, 200)));
     all.extend(faults.on_clients(Kind::Cut, (20, 200)));
     all.extend(faults.on_nodes(Kind::Pause, (10, 100)));
-    // Of several servers each has a connection of its own, on which nothing comes twice.
-    let disorder = if faults.nodes > 1 { few::late(faults) } else { few::disorder(faults) };
-    all.extend(disorder);
+    all.extend(few::disorder(faults));
     let percent = faults.dice.between(2, 15) as u8;
     all.push(faults.fault(Kind::Loss(percent), Target::All, (50, 300)));
     for fault in &mut all {

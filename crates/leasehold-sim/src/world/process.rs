@@ -142,10 +142,10 @@ impl Process {
         self.with(|member| member.status = Status::Running);
     }
 
-    /// Moves its clock, calendar and all.
-    pub fn jump(&self, by: i64) {
+    /// Moves its clock, calendar and all, by so many milliseconds.
+    pub fn jump(&self, by_ms: i64) {
         let now_ns = self.world.now_ns();
-        self.with(|member| member.clock.jump(now_ns, by.saturating_mul(1_000_000)));
+        self.with(|member| member.clock.jump(now_ns, by_ms.saturating_mul(1_000_000)));
     }
 
     /// Lets its clock run so fast.
@@ -155,6 +155,9 @@ impl Process {
     }
 
     /// Gives way once: whatever else is ready may run first, and a pause may begin.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
     pub async fn give_way(&self) {
         let mut has_waited = false;
         std::future::poll_fn(|context| {

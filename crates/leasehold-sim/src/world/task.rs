@@ -83,6 +83,12 @@ impl Ready {
         task
     }
 
+    /// Forgets all: each of them knows the queue that it is in.
+    pub(super) fn clear(&self) {
+        let tasks = std::mem::take(&mut *lock(&self.0.tasks));
+        drop(tasks);
+    }
+
     /// One of those that are ready and whose process runs. In which order they became ready has no influence: some of
     /// what wakes them is shared between threads, and wakes in no certain order.
     pub(super) fn take(&self, dice: &mut Dice, runs: impl Fn(u32) -> bool) -> Option<Arc<Task>> {
