@@ -188,7 +188,7 @@ fn n9_two_clients_on_a_network_that_trembles_never_hold_at_once() {
                 proxy.delay(env.jitter(Duration::from_millis(500)));
             }
             env.sleep(Duration::from_millis(70)).await;
-            if env.random() % 16 == 0 {
+            if env.random().is_multiple_of(16) {
                 proxies[0].reset_all();
             }
         }
