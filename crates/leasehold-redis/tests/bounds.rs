@@ -25,7 +25,7 @@ mod rig;
 #[path = "faults/worker.rs"]
 mod worker;
 
-use rig::{LATE, SOON, at, claim, engine, engine_with, eventually, lock, name, run, store, try_lock, ttl};
+use rig::{LATE, SOON, at, claim, engine, eventually, lock, name, run, store, try_lock, ttl};
 use worker::Worker;
 
 /// One case at a time.
@@ -115,26 +115,25 @@ fn r4_many_clients_do_not_storm_a_server_that_comes_back() {
     });
 }
 
-/// R5. The server takes nothing any more, and five thousand want locks: no more requests are under way than there may be, each
+/// R5. The server takes nothing any more, and four thousand want locks: no more requests are under way than there may be, each
 /// ends with an error in time, and what was sent all the same leaves no lock when it arrives in the end.
 #[test]
 fn r5_a_server_that_stalls_gathers_no_crowd_of_requests() {
     let _turn = my_turn();
-    const WANTED: usize = 5_000;
+    const WANTED: usize = 4_000;
     let server = Server::start().unwrap();
     let proxy = Proxy::to(&server.address()).unwrap();
     run(async {
         let env = common::env();
-        let engine = engine_with(&format!("single={}", proxy.port()), |options| {
-            options.timeout = Duration::from_millis(500);
-        });
+        let engine = engine(&format!("single={}", proxy.port()));
         lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
         proxy.hold_requests();
         proxy.reset_counters();
         let tasks: Vec<_> = (0..WANTED)
             .map(|at| {
                 let engine = engine.clone();
-                let terms = ttl(600_000).patience(Duration::from_millis(400));
+                // Releases that fail are repeated after a hundredth to a tenth of it; it is longer than the test waits.
+                let terms = ttl(100_000).patience(Duration::from_millis(400));
                 tokio::spawn(async move { try_lock(&engine, &format!("stalled {at}"), &terms).await })
             })
             .collect();
@@ -145,8 +144,9 @@ fn r5_a_server_that_stalls_gathers_no_crowd_of_requests() {
         let sent = proxy.take_request_bytes();
         let sent: usize =
             sent.iter().map(|bytes| bytes.windows(7).filter(|it| *it == b"EVALSHA").count()).sum();
-        // What is under way on a connection, and on the next one once that is given up.
-        assert!(sent <= 4 * 1_024, "{sent} requests of {WANTED} were sent");
+        // What may be under way on a connection, and on the next one once that is given up.
+        eprintln!("{sent} requests of {WANTED} were sent");
+        assert!(sent <= 2 * 1_024 + 64, "{sent} requests of {WANTED} were sent");
         // The control sends what it is told to.
         let mut naive = Connection::open(&proxy.address()).unwrap();
         for at in 0..WANTED {
@@ -155,10 +155,9 @@ fn r5_a_server_that_stalls_gathers_no_crowd_of_requests() {
         proxy.pass();
         let left = |pattern: &str| number(&server, &format!("return #redis.call('KEYS', '{pattern}')"));
         in_a_minute(&env, "the control's requests", async || left("naive *") == WANTED as i64).await;
-        in_a_minute(&env, "nothing of ours", || async {
-            left("stalled *") == 0 && engine.claims_alive() == 0
-        })
-        .await;
+        in_a_minute(&env, "nothing of ours", async || left("stalled *") == 0 && engine.claims_alive() == 0)
+            .await;
+        eprintln!("{} connections, {} open", proxy.connections(), proxy.open_connections());
         assert_eq!(left("naive *"), WANTED as i64, "the control: locks of a client that gave up long ago");
     });
 }

@@ -156,8 +156,12 @@ impl Desk {
         let count = eaten.len();
         drop(eaten);
         let later = crate::rig::try_lock(&stranger, "other", &ttl(1_000)).await;
-        let kind = refused.map(|_| ()).map_err(|error| error.kind());
-        format!("{} {kind:?} {valid} {}", count > 0, later.is_ok_and(|hold| hold.is_some()))
+        let refused = refused.is_err_and(|error| error.is_transient());
+        format!(
+            "starved {} refused {refused} held {valid} later {}",
+            count > 0,
+            later.is_ok_and(|hold| hold.is_some())
+        )
     }
 
     fn hold(&self) -> &Hold {
