@@ -51,7 +51,7 @@ impl Sequencers {
         let shares = match sequencer.mode() {
             Mode::Exclusive | Mode::Permits { of: 1, .. } => false,
             Mode::Shared => true,
-            Mode::Permits { .. } => return Err(unordered(sequencer)),
+            _ => return Err(unordered(sequencer)),
         };
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let marks = seen.entry(sequencer.name().clone()).or_default();
