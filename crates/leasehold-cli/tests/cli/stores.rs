@@ -31,7 +31,8 @@ fn text(value: &Value) -> String {
 fn span(ms: &Value) -> String {
     let ms = ms.as_u64().unwrap();
     let units = [(86_400_000, "d"), (60_000, "min"), (1_000, "s"), (1, "ms")];
-    let (size, unit) = units.into_iter().find(|(size, _)| ms > 0 && ms % size == 0).unwrap_or((1, "ms"));
+    let (size, unit) =
+        units.into_iter().find(|(size, _)| ms > 0 && ms.is_multiple_of(*size)).unwrap_or((1, "ms"));
     format!("{} {unit}", ms / size)
 }
 
