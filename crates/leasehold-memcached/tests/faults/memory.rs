@@ -38,7 +38,8 @@ fn a_full_server_harms_no_hold_and_the_contender_is_told() {
     let server = Server::with(FULL).unwrap();
     run(async {
         let (env, one, two) = (common::env(), store(&at(&server)), store(&at(&server)));
-        let mine = claim(&env, "orders", 6);
+        // Longer than it takes to fill the memory.
+        let mine = claim(&env, "orders", 15);
         let grant = take(&one, &mine).await;
         assert!(Naive::on(&server).lock("naive", "me", 600));
         let mut connection = server.connect().unwrap();
@@ -58,8 +59,8 @@ fn a_full_server_harms_no_hold_and_the_contender_is_told() {
         let error = two.claim(&claim(&env, "free", 6)).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Exhausted, Outcome::NotApplied), "{error:?}");
         // It lives on over twice its time to live.
-        for _ in 0..6 {
-            env.sleep(Duration::from_secs(2)).await;
+        for _ in 0..10 {
+            env.sleep(Duration::from_secs(3)).await;
             let renewals = one.renew(std::slice::from_ref(&mine)).await;
             assert!(matches!(renewals[..], [Ok(Renewal::Renewed { .. })]), "{renewals:?}");
             assert_eq!(holders(&two, "orders").await, 1);
