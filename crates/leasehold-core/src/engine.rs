@@ -7,6 +7,7 @@ mod attempt;
 mod handoff;
 mod hold;
 mod local_queue;
+mod meeting;
 mod registry;
 mod telemetry;
 mod watchdog;

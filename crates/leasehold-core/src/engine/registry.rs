@@ -2,19 +2,22 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
 };
 
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use super::handoff::{Order, Request};
+use super::{
+    handoff::{Order, Request},
+    meeting::{Bell, Guarded},
+};
 use crate::{Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, decide::validity};
 
 #[derive(Default)]
 pub(super) struct Registry {
-    book: Mutex<Book>,
+    book: Guarded<Book>,
     /// Rings when the watchdog has something to do before the moment that it sleeps until.
-    news: Notify,
+    news: Bell,
     alive: Tally,
     orders: Tally,
     /// Orders that are carried out at once: a crowd of them does not keep the store from renewing.
@@ -127,7 +130,7 @@ impl Registry {
     const CLAIMS_MAX: usize = 1 << 20;
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 
     /// Counts one more claim, for as long as it is asked for, held or given up.
@@ -204,7 +207,7 @@ impl Registry {
     pub(super) fn order(&self, claim: Claim, under_way: Option<Request>, alive: Option<Counted>) {
         let order = Order { claim, under_way, alive, counted: self.orders.one_more() };
         self.book().orders.push(order);
-        self.news.notify_one();
+        self.news.ring();
     }
 
     /// All leases are lost from now on and their claims given up, and no new ones are made.
@@ -222,7 +225,7 @@ impl Registry {
 
     pub(super) fn finish(&self) {
         self.book().state = Phase::Finished;
-        self.news.notify_one();
+        self.news.ring();
     }
 
     /// Lets the watchdog look at its agenda again.
@@ -231,7 +234,7 @@ impl Registry {
     }
 
     pub(super) async fn news(&self) {
-        self.news.notified().await;
+        self.news.rung().await;
     }
 
     fn wake_if_earlier(&self, book: MutexGuard<'_, Book>) {
@@ -239,7 +242,7 @@ impl Registry {
         let oversleeps = first.is_some_and(|first| book.asleep_until.is_none_or(|until| first < until));
         drop(book);
         if oversleeps {
-            self.news.notify_one();
+            self.news.ring();
         }
     }
 }

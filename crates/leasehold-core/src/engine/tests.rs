@@ -13,6 +13,8 @@ use crate::{
     memory::Memory,
 };
 
+mod doubt;
+pub(super) mod handover;
 mod nagging;
 mod upset;
 mod weather;
