@@ -7,6 +7,9 @@
 
 mod claim;
 mod commit;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod keys;
 mod leases;
 mod link;

@@ -3,4 +3,7 @@
 //!
 //! A [`history`] is what a run leaves behind, in simulation and on real servers alike.
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod history;

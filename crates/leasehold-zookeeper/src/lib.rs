@@ -9,6 +9,9 @@ mod capability;
 mod claim;
 mod fence;
 mod find;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod held;
 mod janitor;
 mod judge;

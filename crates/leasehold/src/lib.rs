@@ -20,6 +20,9 @@ mod doctor;
 mod election;
 pub mod fencing;
 mod follow;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod latch;
 mod multi;
