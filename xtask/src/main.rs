@@ -3,6 +3,7 @@
 
 mod check;
 mod messages;
+mod mutations;
 mod packages;
 mod source;
 mod test;
@@ -19,6 +20,10 @@ pub(crate) const TASKS: &[(&str, &str)] = &[
     ),
     ("check", "formatting, lints and the rules of the tree"),
     ("wire", "compare the statements with WIRE.md; with --write, take their hashes over"),
+    (
+        "mutations",
+        "switch every mechanism off, one at a time, and see to it that a test fails; or those that are named",
+    ),
     ("etcd-messages", "make the messages of the etcd store of their definition; with --check, compare only"),
 ];
 
@@ -30,6 +35,7 @@ fn main() -> ExitCode {
         "test" => test::run(&rest),
         "check" => check::run(),
         "wire" => tidy::wire::run(&rest),
+        "mutations" => mutations::run(&rest),
         "etcd-messages" => messages::run(&rest),
         _ => Err(usage(&task)),
     };
