@@ -4,6 +4,7 @@
 mod check;
 mod faults;
 mod messages;
+mod mutations;
 mod packages;
 mod soak;
 mod source;
@@ -34,6 +35,10 @@ pub(crate) const TASKS: &[(&str, &str)] = &[
         "faults",
         "compare docs/faults.toml with the tests and with docs/faults.md; with --write, write the page",
     ),
+    (
+        "mutations",
+        "switch every mechanism off, one at a time, and see to it that a test fails; or those that are named",
+    ),
     ("etcd-messages", "make the messages of the etcd store of their definition; with --check, compare only"),
 ];
 
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         "check" => check::run(),
         "wire" => tidy::wire::run(&rest),
         "faults" => faults::run(&rest),
+        "mutations" => mutations::run(&rest),
         "etcd-messages" => messages::run(&rest),
         _ => Err(usage(&task)),
     };

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: all tests, and one line that says how they went.
 
-mod binary;
+pub(crate) mod binary;
 mod lane;
-mod tally;
+pub(crate) mod tally;
 
 use std::{
     io::{self, BufReader},
@@ -13,7 +13,7 @@ use crate::{packages, tree};
 use tally::Tally;
 
 /// What nobody in the workspace enables, and is tested all the same.
-const FEATURES: [&str; 2] = ["--features", "leasehold-redis/redis-1"];
+pub(crate) const FEATURES: [&str; 2] = ["--features", "leasehold-redis/redis-1"];
 
 /// How many lines of a failed runner are told again at the end.
 const AGAIN_LINES: usize = 150;
@@ -38,12 +38,16 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     if tally.failed == 0 { Ok(()) } else { Err(String::new()) }
 }
 
-/// All test programs, some at once, and then the examples in the documentation.
+/// All test programs, some at once, then the examples in the documentation, and then each mechanism of the stores switched
+/// off once, which a test has to notice.
 fn everything() -> Result<Tally, String> {
     let mut tally = lane::run(binary::build(&FEATURES)?);
     let mut documentation = tree::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]);
     documentation.args(FEATURES);
     tally.add(watch(documentation, "the examples in the documentation")?);
+    let mut mutations = tree::cargo(&["run", "--quiet", "--package", "xtask", "--"]);
+    mutations.arg("mutations");
+    tally.add(watch(mutations, "cargo xtask mutations")?);
     Ok(tally)
 }
 

@@ -7,6 +7,8 @@ mod duty;
 mod entry;
 mod environment;
 mod exit;
+#[cfg(test)]
+mod fuzz;
 mod holder;
 mod lock;
 mod log;

@@ -9,6 +9,7 @@ mod follow;
 mod handoff;
 mod hold;
 mod local_queue;
+mod meeting;
 mod pace;
 mod registry;
 mod session;

@@ -10,6 +10,9 @@ pub mod env;
 pub mod error;
 pub mod fencing;
 pub mod finding;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod layer;
 pub mod lease;
 pub mod lost;

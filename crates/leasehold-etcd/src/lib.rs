@@ -9,6 +9,9 @@ mod capability;
 mod claim;
 mod commit;
 mod doctor;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod keys;
 mod leases;
 mod link;

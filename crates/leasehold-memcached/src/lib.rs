@@ -17,6 +17,9 @@ mod doubt;
 mod driver;
 mod dump;
 mod escape;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod holds;
 mod keys;
 mod list;

@@ -51,6 +51,18 @@ impl RedisStore {
     }
 }
 
+/// For the fuzzers: what is judged of a server that says this in answer to whatever it is asked.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judged(text: &str) -> Vec<Finding> {
+    let look = Look::of_lines(text);
+    let judged = |kind| {
+        let skew = look.number("skew_us").map(|server_us| Skew::new(server_us, 1_000_000, 1_000_500));
+        let (info, config, cluster) = (look.clone(), look.clone(), look.clone());
+        judge::judge(&Facts { info, config, cluster, skew, ..Facts::new("db:6379".to_string(), kind, 1) })
+    };
+    [Kind::Single, Kind::Sentinel, Kind::Cluster].into_iter().flat_map(judged).collect()
+}
+
 async fn examine(session: &Session) -> Result<Vec<Finding>> {
     session.refuse_closed()?;
     let (mut findings, mut failure, mut answered) = (Vec::new(), None, false);

@@ -98,7 +98,7 @@ impl Enrolment {
 impl Run {
     fn of(info: &str, stats: Option<&str>, fsync: Option<&str>, now_ms: u64) -> Run {
         let number = |name: &str| field(info, name).and_then(|value| value.parse::<u64>().ok());
-        let up_ms = number("uptime_in_seconds").unwrap_or(0) * 1000;
+        let up_ms = number("uptime_in_seconds").unwrap_or(0).saturating_mul(1000);
         let emptied = |stats: &str| {
             ["cmdstat_flushall:", "cmdstat_flushdb:", "cmdstat_swapdb:"]
                 .iter()
@@ -112,6 +112,14 @@ impl Run {
             is_durable: field(info, "aof_enabled") == Some("1") && fsync == Some("always"),
         }
     }
+}
+
+/// For the fuzzers: whatever INFO says is read.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read(info: &str) {
+    let run = Run::of(info, Some(info), field(info, "appendfsync"), 1_700_000_000_000);
+    assert!(!run.id.is_empty());
+    let _ = refuse_dependent(info);
 }
 
 /// Servers that lose together what they lose cannot vote apart.

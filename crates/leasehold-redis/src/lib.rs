@@ -8,6 +8,9 @@ mod dial;
 mod dialect;
 mod doctor;
 mod enrol;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod keys;
 mod list;
 mod listener;

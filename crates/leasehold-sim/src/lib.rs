@@ -7,6 +7,9 @@ pub mod check;
 pub mod client;
 pub mod clock;
 pub mod dice;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod history;
 pub mod matrix;
 pub mod node;

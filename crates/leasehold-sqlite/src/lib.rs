@@ -40,6 +40,9 @@ mod bells;
 mod boot;
 mod capability;
 mod desk;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod header;
 mod listener;

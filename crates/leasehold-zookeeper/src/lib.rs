@@ -11,6 +11,9 @@ mod doctor;
 mod driver;
 mod fence;
 mod find;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod held;
 mod janitor;
 mod judge;

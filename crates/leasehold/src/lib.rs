@@ -24,6 +24,9 @@ mod client;
 mod doctor;
 mod election;
 pub mod fencing;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod latch;
 mod multi;

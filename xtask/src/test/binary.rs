@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
@@ -12,13 +12,13 @@ use crate::tree;
 
 /// One test program.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Binary {
+pub(crate) struct Binary {
     /// Package and target, for people.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The program.
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Where it expects to be run: the directory of its package, as with `cargo test`.
-    pub(super) directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 /// Builds all of them.
@@ -26,9 +26,17 @@ pub(super) struct Binary {
 /// # Errors
 /// When cargo cannot be run or something does not compile; cargo has said what.
 pub(super) fn build(features: &[&str]) -> Result<Vec<Binary>, String> {
-    let mut command =
-        tree::cargo(&["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]);
-    command.args(features).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut command = tree::cargo(&["test", "--workspace", "--no-run"]);
+    command.args(features);
+    built_by(command)
+}
+
+/// What a `cargo test --no-run` builds.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn built_by(mut command: Command) -> Result<Vec<Binary>, String> {
+    command.args(["--message-format", "json-render-diagnostics"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let cannot = |error| format!("cargo could not be run: {error}");
     let mut child = command.spawn().map_err(cannot)?;
     let mut found = Vec::new();

@@ -95,7 +95,7 @@ impl Tally {
 }
 
 /// Reads `test result: ok. 12 passed; 0 failed; …`, with which every runner ends.
-fn result_of(line: &str) -> Option<(u64, u64)> {
+pub(crate) fn result_of(line: &str) -> Option<(u64, u64)> {
     let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
     let mut parts = counts.split("; ");
     let passed = parts.next()?.strip_suffix(" passed")?.parse().ok()?;

@@ -103,8 +103,13 @@ fn check_knows_the_stale_from_the_valid() {
     assert!(valid.stdout.starts_with("valid: it still holds `x` with fencing token "), "{}", valid.stdout);
     holder.send(rustix::process::Signal::TERM);
     holder.end();
+    // Somebody holds it again, by another token: whoever looked at the name alone would call it valid.
+    let mut next = stage.start(&["x"], "echo $LEASEHOLD_SEQUENCER; exec sleep 1000");
+    assert_ne!(next.line(), sequencer);
     let stale = stage.run(&["check", "--json", &sequencer]);
     assert_eq!(stale.code, Some(1));
+    next.send(rustix::process::Signal::TERM);
+    next.end();
     assert!(stale.stdout.contains("\"valid\":false"), "{}", stale.stdout);
     assert_eq!(stage.run(&["check", "rubbish"]).code, Some(64));
 }

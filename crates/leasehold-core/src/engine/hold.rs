@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Binding, Claim, ClaimId, Error, ErrorKind, FencingToken, Grant, Intent, Lease, LockName, Lost, Mode,
-    Moment, Release, Renewal, Result, Sequencer, Standing,
+    Moment, Outcome, Release, Renewal, Result, Sequencer, Standing,
 };
 
 /// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
@@ -96,24 +96,35 @@ impl Hold {
     /// from being granted; those of the store.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the change made or not made; the hold stays.
+    /// Dropping the future leaves the change made or not made; the hold stays. What a change gives back (exclusiveness, or
+    /// permits) is not believed in any more as soon as it may have been made: see [`Lease::mode`].
     pub async fn amend(&mut self, change: impl FnOnce(&mut Claim)) -> Result<()> {
         self.lease.check()?;
         let mut claim = Claim { intent: Intent::Amend, ..self.claim.clone() };
         change(&mut claim);
         self.core.store.capability().admits(&claim).map_err(|error| error.lock(&claim.name))?;
         let sent = self.core.env.now();
-        let answer = self.core.ask(self.patience, self.core.store.claim(&claim)).await;
-        match answer.map_err(|error| self.core.explain(error, "amend", &claim.name))? {
-            Standing::Granted(grant) => self.amended(claim, grant, sent),
-            Standing::Gone(reason) => Err(self.lose(Lost { reason, certain: true })),
-            Standing::Waiting(_) | Standing::Held(_) | Standing::Mismatch { .. } => {
-                let message = format!("the change to {} waits for other holders", claim.mode);
-                Err(Error::new(ErrorKind::WouldDeadlock, message)
-                    .lock(&claim.name)
-                    .hint("release first, then lock in the new mode"))
-            }
+        let before = self.lease.mode();
+        if gives_back(before, claim.mode) {
+            // Others may rely on it as soon as the store has the request, whatever we hear of it.
+            self.lease.amended(claim.mode, self.lease.fencing_token());
         }
+        let answer = self.core.ask(self.patience, self.core.store.claim(&claim)).await;
+        let refused = match answer {
+            Ok(Standing::Granted(grant)) => return self.amended(claim, grant, sent),
+            Ok(Standing::Gone(reason)) => return Err(self.lose(Lost { reason, certain: true })),
+            Ok(Standing::Waiting(_) | Standing::Held(_) | Standing::Mismatch { .. }) => {
+                let message = format!("the change to {} waits for other holders", claim.mode);
+                Error::new(ErrorKind::WouldDeadlock, message)
+                    .lock(&claim.name)
+                    .hint("release first, then lock in the new mode")
+            }
+            Err(error) => self.core.explain(error, "amend", &claim.name),
+        };
+        if refused.outcome() == Outcome::NotApplied {
+            self.lease.amended(before, self.lease.fencing_token());
+        }
+        Err(refused)
     }
 
     /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, or for what it had left if
@@ -187,6 +198,14 @@ impl Hold {
         if self.alive.take().is_some() {
             telemetry::held(&self.core, &self.lease, end);
         }
+    }
+}
+
+/// Whether others may do more beside `after` than beside `before`.
+fn gives_back(before: Mode, after: Mode) -> bool {
+    match (before, after) {
+        (Mode::Permits { take: before, .. }, Mode::Permits { take: after, .. }) => after < before,
+        (before, after) => before == Mode::Exclusive && after != Mode::Exclusive,
     }
 }
 

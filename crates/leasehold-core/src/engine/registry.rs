@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
 };
 
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{
     handoff::{Order, Request},
+    meeting::{Bell, Guarded},
     session::{Seen, Toll},
 };
 use crate::{
@@ -18,9 +19,9 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct Registry {
-    book: Mutex<Book>,
+    book: Guarded<Book>,
     /// Rings when the watchdog has something to do before the moment that it sleeps until.
-    news: Notify,
+    news: Bell,
     /// How the client stands, for those who watch it.
     session: watch::Sender<Seen>,
     alive: Tally,
@@ -167,7 +168,7 @@ impl Registry {
     const CLAIMS_MAX: usize = 1 << 20;
 
     pub(super) fn book(&self) -> Open<'_> {
-        Open { book: self.book.lock().unwrap_or_else(PoisonError::into_inner), session: &self.session }
+        Open { book: self.book.lock(), session: &self.session }
     }
 
     /// Those who watch the session are told here that it may stand differently.
@@ -272,7 +273,7 @@ impl Registry {
     pub(super) fn order(&self, claim: Claim, under_way: Option<Request>, alive: Option<Counted>) {
         let order = Order { claim, under_way, alive, counted: self.orders.one_more() };
         self.book().orders.push(order);
-        self.news.notify_one();
+        self.news.ring();
     }
 
     /// All leases are lost from now on and their claims given up, and no new ones are made.
@@ -293,7 +294,7 @@ impl Registry {
 
     pub(super) fn finish(&self) {
         self.book().state = Phase::Finished;
-        self.news.notify_one();
+        self.news.ring();
     }
 
     /// Lets the watchdog look at its agenda again.
@@ -302,7 +303,7 @@ impl Registry {
     }
 
     pub(super) async fn news(&self) {
-        self.news.notified().await;
+        self.news.rung().await;
     }
 
     fn wake_if_earlier(&self, book: Open<'_>) {
@@ -310,7 +311,7 @@ impl Registry {
         let oversleeps = first.is_some_and(|first| book.asleep_until.is_none_or(|until| first < until));
         drop(book);
         if oversleeps {
-            self.news.notify_one();
+            self.news.ring();
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::{
 };
 
 mod contended;
+mod doubt;
+pub(super) mod handover;
 mod nagging;
 mod panics;
 mod session;

@@ -11,7 +11,10 @@ use leasehold_testkit::{
 use crate::{
     common,
     naive::{etcdctl, insists},
-    rig::{SOON, about, at, claim, engine, eventually, keys, lock, port, run, store, store_with, take, ttl},
+    rig::{
+        SOON, about, at, claim, engine, eventually, keys, lease_of, lock, port, run, store, store_with, take,
+        ttl,
+    },
 };
 
 const IMPATIENT: Duration = Duration::from_millis(1_500);
@@ -153,6 +156,42 @@ fn a_late_release_of_an_old_hold_does_not_end_a_new_one() {
     trap.let_go();
     late.wait().unwrap();
     assert_eq!(keys_of(&member, "naive/1"), 0, "the control: the new hold is gone");
+}
+
+/// What a late release of an old hold asks for, without the luck that it takes to be delivered late: the key of the
+/// revision that it knows.
+#[test]
+fn a_release_is_for_the_hold_that_it_knows() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), store(&at(&member)), store(&at(&member)));
+        let mine = claim(&env, "orders", 60);
+        take(&one, &mine).await;
+        assert_eq!(two.release(&mine).await.unwrap(), Release::Released);
+        take(&two, &mine).await;
+        assert_eq!(one.release(&mine).await.unwrap(), Release::NotHeld, "the hold of `one` is no more");
+        assert_eq!(keys(&member, "orders").len(), 1);
+        assert_eq!(two.release(&mine).await.unwrap(), Release::Released);
+    });
+}
+
+/// A claim that may still be on its way names leases that its release has revoked.
+#[test]
+fn the_leases_of_a_claim_in_doubt_end_with_its_release() {
+    let (member, proxy) = behind_a_proxy();
+    run(async {
+        let (env, store) = (common::env(), store(&port(proxy.port())));
+        proxy.on_request(about("orders"), Trap::ForwardThenCut);
+        let mine = claim(&env, "orders", 600);
+        assert_eq!(store.claim(&mine).await.unwrap_err().outcome(), Outcome::Unknown);
+        let key = format!("orders/{}", mine.id);
+        eventually(&env, "its key", || async { keys_of(&member, &key) == 1 }).await;
+        let lease = lease_of(&member, &key);
+        let is_there = || member.ctl(&["lease", "list"]).unwrap().contains(&lease);
+        assert!(is_there());
+        assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
+        assert!(!is_there(), "a claim that comes later finds no lease to live by");
+    });
 }
 
 /// N3. The second release finds nothing of its own, and does not touch who came in between.

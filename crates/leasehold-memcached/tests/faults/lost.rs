@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{ErrorKind, Outcome, Release, Status, Store};
+use leasehold_core::{Claim, ErrorKind, Mode, Outcome, Release, Status, Store};
 use leasehold_memcached::MemcachedStore;
 use leasehold_testkit::{
     memcached::Server,
@@ -130,6 +130,33 @@ fn a_release_that_is_delivered_late_frees_nothing() {
     trap.let_go();
     assert_eq!(late.read().as_deref(), Some("DELETED\r\n"));
     assert!(!naive.holds("naive", "them"), "the control: the next one's lock is gone");
+}
+
+/// What was read is changed only while it is still so: of two that join at once, none writes over the other.
+#[test]
+fn a_change_of_what_has_changed_meanwhile_is_made_anew() {
+    let (server, proxy, words) = behind_a_proxy();
+    run(async {
+        let (env, slow, other) = (common::env(), store(&words), store(&at(&server)));
+        let reader = || Claim { mode: Mode::Shared, ..claim(&env, "page", 60) };
+        take(&other, &reader()).await;
+        // It begins by trying to add, which fails: what holds two entries is the change.
+        let joins = |bytes: &[u8]| bytes.windows(3).filter(|it| *it == b"\ts\t").count() == 2;
+        let trap = proxy.on_request(joins, Trap::Hold);
+        let mine = reader();
+        let joining = async { take(&slow, &mine).await };
+        let meanwhile = async {
+            eventually(&env, "a change on its way", || async { trap.fired() }).await;
+            take(&other, &reader()).await;
+            trap.let_go();
+        };
+        tokio::join!(joining, meanwhile);
+        assert_eq!(holders(&other, "page").await, 3, "all of them are there");
+    });
+    // The control: `set` writes over what another has written since.
+    assert!(Naive::on(&server).lock("naive", "me", 60));
+    assert_eq!(server.command("set naive 0 60 5\r\nother").unwrap(), "STORED");
+    assert!(!Naive::on(&server).holds("naive", "me"), "the control: nothing is left of the first");
 }
 
 /// Delivered after the caller has given up and released: it is given back as soon as it is seen.

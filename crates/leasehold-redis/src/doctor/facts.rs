@@ -51,7 +51,8 @@ impl Skew {
     pub(super) fn new(server_us: u64, before_us: u64, after_us: u64) -> Skew {
         let give_us = after_us.saturating_sub(before_us) / 2;
         let here = before_us.saturating_add(give_us);
-        Skew { ahead_us: server_us as i64 - here as i64, give_us }
+        let signed = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
+        Skew { ahead_us: signed(server_us).saturating_sub(signed(here)), give_us }
     }
 
     /// The least by which the clocks are apart.

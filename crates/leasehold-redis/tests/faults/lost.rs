@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{ErrorKind, Outcome, Release, Standing, Store};
+use leasehold_core::{ErrorKind, Outcome, Release, Renewal, Standing, Store};
 use leasehold_testkit::{
     proxy::{Proxy, Trap},
     redis::Server,
@@ -111,6 +111,29 @@ fn a_lost_reply_to_a_release_touches_no_successor() {
     });
     // The naive client deletes again what it believes to be its own.
     assert!(Naive::at(&server.address()).unlock("orders"), "the control: it frees the successor's lock");
+}
+
+/// The same in the dialect of one key, and for renewals: the lock is another's by then.
+#[test]
+fn late_plain_verbs_touch_no_successor() {
+    let server = Server::start().unwrap();
+    run(async {
+        let env = common::env();
+        let words = format!("{} plain", at(&server));
+        let (mine, other) = (store(&words), store(&words));
+        let (first, second) = (claim(&env, "orders", 30_000), claim(&env, "orders", 30_000));
+        assert!(matches!(mine.claim(&first).await.unwrap(), Standing::Granted(_)));
+        // As when its time to live is over.
+        server.command(&["DEL", "plain:orders"]).unwrap();
+        assert!(matches!(other.claim(&second).await.unwrap(), Standing::Granted(_)));
+        let renewal = mine.renew(std::slice::from_ref(&first)).await.pop().unwrap();
+        assert!(matches!(renewal, Ok(Renewal::Gone(_))), "{renewal:?}");
+        assert_eq!(mine.release(&first).await.unwrap(), Release::NotHeld);
+        assert_eq!(holders(&other, "orders").await, 1);
+        assert_eq!(other.release(&second).await.unwrap(), Release::Released);
+        assert!(matches!(other.claim(&second).await.unwrap(), Standing::Granted(_)));
+    });
+    assert!(Naive::at(&server.address()).unlock("plain:orders"), "the control: DEL asks nobody");
 }
 
 /// N2. Delivered after the caller has given up and released: the id is spent, and nobody holds the lock.

@@ -1,0 +1,117 @@
+//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
+//! fuzzers alone.
+
+use std::time::Duration;
+
+use leasehold_core::{Claim, ClaimId, Intent, LockName, Queueing};
+use redis::{Value, parse_redis_value};
+
+use crate::{
+    dialect::{foreign, native, plain},
+    doctor, enrol,
+    keys::{Keys, SIDES, escape},
+    refusal::Refusal,
+    reply, slot,
+};
+
+/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets of this crate.
+pub const TARGETS: &[Target] = &[
+    ("redis_native", native_reply),
+    ("redis_plain", plain_reply),
+    ("redis_key", key),
+    ("redis_info", info),
+    ("redis_foreign", foreign_value),
+];
+
+fn orders() -> LockName {
+    LockName::new("orders").expect("a short name")
+}
+
+/// Whatever a server answers to the scripts is understood or an error.
+fn native_reply(bytes: &[u8]) {
+    let Ok(value) = parse_redis_value(bytes) else { return };
+    let _ = native::read_claim(value.clone());
+    let _ = native::read_release(value.clone());
+    let _ = native::read_renew_entry(value.clone());
+    let _ = native::read_force_release(value.clone());
+    let _ = native::read_snapshot(&orders(), value.clone());
+    let _ = crate::vitals::clock_us(value.clone());
+    let _ = plain::read_compare_and_delete(&value);
+    let _ = (reply::text(Some(&value)), reply::number(Some(&value)), reply::list(value, "anything"));
+}
+
+/// The same for the plain dialect, where several answers are one.
+fn plain_reply(bytes: &[u8]) {
+    let Ok(Value::Array(values)) = parse_redis_value(bytes) else { return };
+    let _ = plain::read_renewal(values.first());
+    let replies = || {
+        let answer = |value: &Value| match value {
+            Value::ServerError(error) => Err(Refusal::of_server(error)),
+            value => Ok(value.clone()),
+        };
+        values.iter().map(answer).collect::<Vec<_>>()
+    };
+    for refusal in replies().into_iter().filter_map(Result::err) {
+        let _ = (refusal.redirect(), refusal.means_not_master());
+        let _ = refusal.into_error();
+    }
+    for (intent, tracked) in [(Intent::Hold, false), (Intent::Hold, true), (Intent::Amend, false)] {
+        let id = ClaimId::from_bits(7);
+        let claim =
+            Claim { intent, queueing: Queueing::No, ..Claim::new(orders(), id, Duration::from_secs(30)) };
+        let _ = plain::read_claim(&claim, replies(), tracked);
+    }
+    let _ = plain::read_snapshot(&orders(), replies());
+}
+
+/// Two names have no key in common; all keys of a name are in its slot, and the one that is listed leads back to it.
+fn key(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = Keys::name_of_meta(&text);
+    let _ = (escape(&text), Keys::meta_patterns(&text));
+    let (one, two) = text.split_once('\n').unwrap_or((&text, "other"));
+    let [Ok(one), Ok(two)] = [one, two].map(LockName::new) else { return };
+    let all = [&one, &two].map(|name| {
+        let keys = Keys::of(name);
+        let sides = SIDES.iter().map(|side| keys.side(side)).chain([keys.changes()]);
+        sides.chain([keys.hold.clone()]).collect::<Vec<_>>()
+    });
+    assert_eq!(one == two, all[0].iter().any(|key| all[1].contains(key)));
+    for (name, keys) in [one, two].into_iter().zip(all) {
+        let slots = keys.iter().map(|key| slot::slot(key.as_bytes()));
+        assert!(slots.into_iter().all(|slot| slot == Keys::of(&name).slot()), "{keys:?}");
+        assert_eq!(Keys::name_of_meta(&keys[0]), Some(name));
+    }
+}
+
+/// Whatever a server says of itself, it is judged.
+fn info(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    assert!(doctor::judged(&text).iter().all(|finding| !finding.what.is_empty()));
+    enrol::read(&text);
+}
+
+/// Whatever others write into a key: it is told of on one line, and not whole.
+fn foreign_value(bytes: &[u8]) {
+    let told = foreign::describe(bytes);
+    assert!(!told.contains(char::is_control) && told.chars().count() < 150, "{told}");
+    let fields: Vec<Value> =
+        bytes.split(|byte| *byte == b'\n').map(|field| Value::BulkString(field.to_vec())).collect();
+    let holds = foreign::redisson(&fields);
+    assert!(holds.len() <= fields.len() / 2);
+}
+
+#[cfg(test)]
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_corpus_and_its_mutations_break_nothing() {
+        super::corpus::run(super::TARGETS);
+    }
+}

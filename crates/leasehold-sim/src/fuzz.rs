@@ -1,0 +1,30 @@
+//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
+//! fuzzers alone.
+
+use crate::history;
+
+/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets of this crate.
+pub const TARGETS: &[Target] = &[("sim_history", history)];
+
+/// A history that was read is written as one that reads the same.
+fn history(bytes: &[u8]) {
+    let Ok(events) = history::read(bytes) else { return };
+    let mut written = Vec::new();
+    history::write(&events, &mut written).expect("memory takes it");
+    assert_eq!(history::read(&written[..]).expect("what was written can be read"), events);
+}
+
+#[cfg(test)]
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_corpus_and_its_mutations_break_nothing() {
+        super::corpus::run(super::TARGETS);
+    }
+}

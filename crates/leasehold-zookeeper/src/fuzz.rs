@@ -1,0 +1,69 @@
+//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
+//! fuzzers alone.
+
+use leasehold_core::{ClaimId, LockName};
+
+use crate::{
+    path::{self, Paths},
+    sibling::{Dialect, Kind, sort},
+    slip::Slip,
+};
+
+/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets of this crate.
+pub const TARGETS: &[Target] =
+    &[("zookeeper_slip", slip), ("zookeeper_sibling", sibling), ("zookeeper_path", path)];
+
+/// What was read is written as what reads the same.
+fn slip(bytes: &[u8]) {
+    let Some(slip) = Slip::read(bytes) else { return };
+    assert_eq!(Slip::read(&slip.write()), Some(slip));
+}
+
+/// Whatever children there are, they can be read and sorted, and our own names come back.
+fn sibling(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for dialect in [Dialect::Curator, Dialect::Kazoo] {
+        let mut siblings: Vec<_> = text.lines().filter_map(|line| dialect.read(line)).collect();
+        for pivot in [0, i32::MAX, i32::MIN] {
+            sort(&mut siblings, pivot);
+        }
+        for sibling in siblings {
+            let id = sibling.id.unwrap_or(ClaimId::from_bits(7));
+            let ours = format!("{}{:010}", dialect.stem(id), sibling.number);
+            let read = dialect.read(&ours).expect("a name of ours can be read");
+            assert_eq!((read.kind, read.number, read.id), (Kind::Contender, sibling.number, Some(id)));
+        }
+    }
+}
+
+/// Two names have two nodes, which are one level below the root, and lead back to their names.
+fn path(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = path::decode(&text);
+    let (one, two) = text.split_once('\n').unwrap_or((&text, "other"));
+    let [Ok(one), Ok(two)] = [one, two].map(LockName::new) else { return };
+    let paths = Paths::new("/locks");
+    let nodes = [&one, &two].map(|name| paths.lock(name));
+    assert_eq!(one == two, nodes[0] == nodes[1]);
+    for (name, node) in [one, two].into_iter().zip(nodes) {
+        let node = node.strip_prefix("/locks/").expect("it is below the root");
+        assert!(!node.contains('/') && !matches!(node, "." | ".."), "{node}");
+        assert!(node.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{node}");
+        assert_eq!(path::decode(node), Some(name));
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_corpus_and_its_mutations_break_nothing() {
+        super::corpus::run(super::TARGETS);
+    }
+}
