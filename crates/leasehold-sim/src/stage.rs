@@ -145,6 +145,11 @@ impl Stage {
         lock(&self.done)[number as usize - 1] = true;
     }
 
+    /// Whether it was killed before it had done its work, and no other was started in its place.
+    fn is_missed(&self, number: u32) -> bool {
+        !self.has_done(number) && self.clients[number as usize - 1].is_dead()
+    }
+
     fn has_done(&self, number: u32) -> bool {
         lock(&self.done)[number as usize - 1]
     }
@@ -215,7 +220,7 @@ impl Stage {
             (Kind::Suspend, _) => {
                 self.processes(fault.target).for_each(|process| process.suspend(fault.length));
             }
-            (Kind::Crash, Target::Client(number)) if !self.has_done(number) => self.crash(number),
+            (Kind::Crash, Target::Client(number)) => self.crash(number),
             (Kind::Crash | Kind::Forget, Target::Node(number)) => self.nodes[number as usize - 1].crash(),
             (Kind::Jump(by_ms), _) => self.processes(fault.target).for_each(|process| process.jump(by_ms)),
             (Kind::Rate(rate), _) => self.processes(fault.target).for_each(|process| process.set_rate(rate)),
@@ -225,9 +230,13 @@ impl Stage {
 
     fn end(&self, fault: Fault) {
         match (fault.kind, fault.target) {
-            (Kind::Crash, Target::Client(number)) if !self.has_done(number) => self.start(number),
+            (Kind::Crash, Target::Client(number)) if self.is_missed(number) => self.start(number),
             (Kind::Crash | Kind::Forget, Target::Node(number)) => {
-                self.nodes[number as usize - 1].restart(fault.kind == Kind::Forget);
+                // Another crash may have begun before this one, and ended: it runs already.
+                let node = &self.nodes[number as usize - 1];
+                if node.process().is_dead() {
+                    node.restart(fault.kind == Kind::Forget);
+                }
             }
             (Kind::Rate(_), _) => self.processes(fault.target).for_each(|process| process.set_rate(1000)),
             _ => self.disturb(fault, false),
@@ -235,9 +244,12 @@ impl Stage {
         self.note(fault, true);
     }
 
-    /// It ends, and is written down as gone.
+    /// It ends, and is written down as gone; unless it is gone, or has done its work and is not missed.
     fn crash(&self, number: u32) {
         let at = number as usize - 1;
+        if self.has_done(number) || self.clients[at].is_dead() {
+            return;
+        }
         let life = self.lives[at].load(Ordering::Acquire).saturating_sub(1);
         self.clients[at].kill();
         self.world.record(number + 100 * life, What::Gone);

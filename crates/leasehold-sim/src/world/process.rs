@@ -275,6 +275,8 @@ impl Environment for Process {
         if self.is_dead() {
             return;
         }
+        // A world may be played within a task of tokio's, whose budget is not that of the tasks in it.
+        let task = Box::pin(tokio::task::unconstrained(task));
         let task = self.world.0.ready.spawn(self.number, task);
         self.with(|member| {
             member.tasks.retain(|task| !task.is_over());

@@ -21,6 +21,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// The scenario: `leasehold simulate list` names them.
     #[arg(long, value_name = "NAME")]
