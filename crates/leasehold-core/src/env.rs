@@ -19,6 +19,7 @@ use std::{
 
 use crate::{BoxFuture, Mechanism};
 
+pub use system::background;
 pub use virtual_time::Virtual;
 
 /// A moment of `CLOCK_BOOTTIME`: nanoseconds since the machine started, suspend counted.
@@ -97,7 +98,7 @@ impl Env {
     /// # Errors
     /// [`ErrorKind::Exhausted`](crate::ErrorKind) when the thread cannot be started.
     pub fn system() -> crate::Result<Env> {
-        system::System::shared()
+        system::System::shared().map(|(env, _)| env)
     }
 
     /// Wraps another world.

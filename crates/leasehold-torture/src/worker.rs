@@ -4,7 +4,6 @@ use std::{thread::scope, time::Duration};
 
 use leasehold::Env;
 use leasehold_sim::history::What;
-use tokio::runtime::Builder;
 
 use crate::{
     args::WorkArguments,
@@ -32,17 +31,11 @@ const ATTEMPTS_MAX: u64 = 1_000_000;
 /// The resource or a file is not there.
 pub(crate) fn run(arguments: &WorkArguments) -> Result<()> {
     let env = Env::system()?;
-    // The library's blocking side does its I/O on the runtime that its caller has entered.
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     scope(|scope| {
         let mut lanes = Vec::new();
         for lane in Lane::ALL {
             let hand = Hand::new(lane, arguments, &env)?;
-            let handle = runtime.handle().clone();
-            let work = move || {
-                let _entered = handle.enter();
-                hand.work(arguments)
-            };
+            let work = move || hand.work(arguments);
             lanes.push(std::thread::Builder::new().name(lane.name().into()).spawn_scoped(scope, work)?);
         }
         let panicked = || Failure("a lane panicked".into());

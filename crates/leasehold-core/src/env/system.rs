@@ -36,17 +36,28 @@ pub(super) fn now() -> Moment {
     Moment::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
+/// The runtime of the background thread of [`Env::system`]. A thread that has no runtime of its own may enter it, and use
+/// tokio's sockets and tasks while it waits for a future.
+///
+/// # Errors
+/// As [`Env::system`].
+pub fn background() -> Result<Handle> {
+    System::shared().map(|(_, handle)| handle)
+}
+
 impl System {
-    /// One for the whole process, started at first use.
-    pub(super) fn shared() -> Result<Env> {
-        static SHARED: OnceLock<Result<Env, String>> = OnceLock::new();
-        SHARED
-            .get_or_init(|| System::start().map(Env::new).map_err(|source| source.to_string()))
-            .clone()
-            .map_err(|source| {
-                Error::new(ErrorKind::Exhausted, format!("the background thread cannot be started: {source}"))
-                    .hint("raise the limit on threads (ulimit -u)")
-            })
+    /// One for the whole process, started at first use, and its runtime.
+    pub(super) fn shared() -> Result<(Env, Handle)> {
+        static SHARED: OnceLock<Result<(Env, Handle), String>> = OnceLock::new();
+        let start = || {
+            let system = System::start().map_err(|source| source.to_string())?;
+            let handle = system.handle.clone();
+            Ok((Env::new(system), handle))
+        };
+        SHARED.get_or_init(start).clone().map_err(|source| {
+            Error::new(ErrorKind::Exhausted, format!("the background thread cannot be started: {source}"))
+                .hint("raise the limit on threads (ulimit -u)")
+        })
     }
 
     fn start() -> std::io::Result<System> {

@@ -11,7 +11,7 @@ use std::{
     thread::Thread,
 };
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{Error, ErrorKind, Result, env::background};
 
 struct Parked {
     thread: Thread,
@@ -33,6 +33,13 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
 
 /// Waits for `future`, wherever it is called: [`refuse_async_context`] comes first.
 pub(super) fn park_on<T>(future: impl Future<Output = T>) -> T {
+    // Stores use the sockets of the runtime that they are called in, and this thread may have none. Without a background
+    // thread there is no client that could be called.
+    let background = match tokio::runtime::Handle::try_current() {
+        Ok(_) => None,
+        Err(_) => background().ok(),
+    };
+    let _entered = background.as_ref().map(|handle| handle.enter());
     let parked = Arc::new(Parked { thread: std::thread::current(), woken: AtomicBool::new(false) });
     let waker = Waker::from(parked.clone());
     let mut context = Context::from_waker(&waker);
