@@ -1,11 +1,17 @@
 //! What happens to a claim whose owner has gone: carried to the end of its request, then released.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::registry::{Counted, Registry};
 use crate::{
     BoxFuture, Claim, Env, Error, ErrorKind, Mechanism, Moment, Result, Standing, Store, decide::backoff,
 };
+
+/// The longest first pause before a release is tried again.
+const SOONEST: Duration = Duration::from_millis(50);
+
+/// The longest pause between two tries.
+const LATEST: Duration = Duration::from_secs(2);
 
 /// A claim on its way to the store.
 pub(super) type Request = BoxFuture<'static, Result<Standing>>;
@@ -35,7 +41,8 @@ pub(super) async fn carry_out(order: Order, store: Arc<dyn Store>, env: Env, reg
 }
 
 async fn release_until(claim: &Claim, end: Moment, store: &Arc<dyn Store>, env: &Env) {
-    let (base, max) = (claim.ttl / 100, claim.ttl / 10);
+    // Somebody may wait for a lock of ten minutes whose holder is done with it.
+    let (base, max) = ((claim.ttl / 100).min(SOONEST), (claim.ttl / 10).min(LATEST));
     for attempt in 0.. {
         let error = match env.until(env.now() + claim.ttl / 4, store.release(claim)).await {
             Some(Ok(_)) => return,
@@ -45,8 +52,7 @@ async fn release_until(claim: &Claim, end: Moment, store: &Arc<dyn Store>, env: 
         if error.kind() == ErrorKind::Closed {
             return;
         }
-        let pause =
-            backoff::delay(attempt, base, max, env.jitter(std::time::Duration::from_secs(1)).as_secs_f64());
+        let pause = backoff::delay(attempt, base, max, env.jitter(Duration::from_secs(1)).as_secs_f64());
         let wake_at = env.now() + pause;
         if !error.is_transient() || wake_at >= end {
             tracing::warn!(lock = %claim.name, store = store.url(), %error, "a release failed: the lock ends by its ttl");

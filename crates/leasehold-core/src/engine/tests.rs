@@ -18,6 +18,7 @@ mod doubt;
 pub(super) mod handover;
 mod nagging;
 mod panics;
+mod release;
 mod session;
 mod suspend;
 mod upset;
