@@ -37,8 +37,8 @@ pub enum Mechanism {
     WriteBack,
     /// A member that may have forgotten who holds has no vote for as long as the longest lease.
     RestartDelay,
-    /// A claim of which a release may still arrive at a member is asked for by another id.
-    DoubtSpendsId,
+    /// A member at which a release of a claim may still arrive has no vote on it.
+    DoubtHasNoVote,
     /// A resource is shown the token before it is read, and refuses older ones from then on.
     ClaimStep,
 }
@@ -61,7 +61,7 @@ impl Mechanism {
         Mechanism::Floor,
         Mechanism::WriteBack,
         Mechanism::RestartDelay,
-        Mechanism::DoubtSpendsId,
+        Mechanism::DoubtHasNoVote,
         Mechanism::ClaimStep,
     ];
 }

@@ -27,7 +27,7 @@ const TABLE: [(Mechanism, &str); 17] = [
     (Mechanism::Floor, "server-forgets"),
     (Mechanism::WriteBack, "quorum-calendars-apart"),
     (Mechanism::RestartDelay, "quorum-forgets-in-turn"),
-    (Mechanism::DoubtSpendsId, "quorum-late"),
+    (Mechanism::DoubtHasNoVote, "quorum-late"),
     (Mechanism::ClaimStep, "pause"),
 ];
 

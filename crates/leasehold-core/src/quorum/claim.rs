@@ -26,8 +26,8 @@ impl Core {
         let pass = self.paths.of(claim.id);
         let mut splits = 0;
         loop {
-            if claim.intent == Intent::Hold && pass.is_in_doubt() {
-                // The engine asks by another id, which that release does not touch.
+            if claim.intent == Intent::Hold && self.seats.len() - pass.doubts() < majority(self.seats.len()) {
+                // The engine asks by another id, which those releases do not touch.
                 return Ok(Standing::Gone(LostReason::Gone));
             }
             let mut ballot = Ballot::cast(self, &pass, claim);

@@ -59,7 +59,7 @@ impl Path {
     }
 
     /// A release was sent to a member and not answered: should it arrive after the claim was granted there once more, it
-    /// would end that hold.
+    /// would end that hold. What the member says of the claim counts no more.
     pub(super) fn doubt(&self, member: usize) {
         self.doubts[member].store(true, Ordering::Release);
     }
@@ -68,8 +68,9 @@ impl Path {
         self.doubts[member].load(Ordering::Acquire)
     }
 
-    pub(super) fn is_in_doubt(&self) -> bool {
-        (0..self.doubts.len()).any(|member| self.is_in_doubt_at(member))
+    /// At how many members.
+    pub(super) fn doubts(&self) -> usize {
+        (0..self.doubts.len()).filter(|&member| self.is_in_doubt_at(member)).count()
     }
 
     pub(super) fn is_ended(&self) -> bool {

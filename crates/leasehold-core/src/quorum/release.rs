@@ -66,7 +66,7 @@ impl Core {
     pub(super) fn release_later(self: &Arc<Self>, seat: &Arc<Seat>, pass: &Pass, claim: &Claim) {
         let until = self.env.now() + claim.ttl + claim.lock_delay;
         let round = pass.round();
-        let doubts = self.env.keeps(Mechanism::DoubtSpendsId);
+        let doubts = self.env.keeps(Mechanism::DoubtHasNoVote);
         let mut next = seat.give_back(pass, claim.clone(), round, doubts);
         let (env, seat, pass, claim) = (self.env.clone(), seat.clone(), pass.clone(), claim.clone());
         let mut ended = self.ended.subscribe();
@@ -76,7 +76,7 @@ impl Core {
                 next = seat.give_back(&pass, claim.clone(), round, doubts);
             }
             // The doubt outlives the try that was answered: the one that was not may still arrive.
-            if pass.is_in_doubt() {
+            if pass.doubts() > 0 {
                 let _ = env.until(until, ended.wait_for(|ended| *ended)).await;
             }
         });

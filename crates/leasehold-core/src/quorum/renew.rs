@@ -84,8 +84,10 @@ impl Renewals {
     fn note(&mut self, member: usize, answers: Vec<Result<Renewal>>) {
         let seat = &self.core.seats[member];
         let mut failure = None;
-        for (pledges, answer) in self.pledges.iter_mut().zip(answers) {
+        for ((pledges, pass), answer) in self.pledges.iter_mut().zip(&self.passes).zip(answers) {
             pledges[member] = match answer {
+                // A release that is on its way there may end it at any time.
+                Ok(_) if pass.is_in_doubt_at(member) => Pledge::Silent,
                 Ok(Renewal::Renewed { valid_for }) => Pledge::Kept(valid_for),
                 Ok(Renewal::Gone(reason)) => Pledge::Gone(reason),
                 Err(error) => {

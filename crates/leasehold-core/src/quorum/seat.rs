@@ -214,7 +214,7 @@ impl Seat {
         Box::pin(async move {
             let _under_way = entered?;
             let _turn = pass.turn(seat.number).await;
-            if pass.is_ended() {
+            if pass.is_ended() || pass.is_in_doubt_at(seat.number) {
                 return Ok(None);
             }
             seat.store.claim(&claim).await.map(Some)

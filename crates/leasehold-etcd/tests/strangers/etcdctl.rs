@@ -5,7 +5,7 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
-    naive::etcdctl_lock,
+    naive::{etcdctl_lock, lock_for},
     rig::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 #[test]
 fn its_lock_keeps_us_out() {
     let member = Member::start().unwrap();
-    let mut naive = etcdctl_lock(&member, "x");
+    let mut naive = lock_for(&member, "x", 10);
     run(async {
         let (env, engine, store) = (common::env(), engine(&at(&member)), store(&at(&member)));
         eventually(&env, "its key", || async { keys(&member, "x").len() == 1 }).await;
@@ -56,7 +56,7 @@ fn our_lock_keeps_it_out() {
 #[test]
 fn force_throws_it_out() {
     let member = Member::start().unwrap();
-    let mut naive = etcdctl_lock(&member, "x");
+    let mut naive = lock_for(&member, "x", 10);
     run(async {
         let (env, store) = (common::env(), store(&at(&member)));
         eventually(&env, "its key", || async { keys(&member, "x").len() == 1 }).await;

@@ -31,7 +31,7 @@ fn whose(value: &[u8]) -> Option<&'static str> {
     match text.len() {
         32 if is_hex(text) => Some("redis-py or node-redlock (32 hexadecimal digits)"),
         24 if is_base64(text) => Some("redsync (16 bytes in base64)"),
-        22.. if is_base64(&text[..22]) && text.is_char_boundary(22) => Some("bsm/redislock"),
+        22.. if text.get(..22).is_some_and(is_base64) => Some("bsm/redislock"),
         20 => Some("rslock or redlock-rs (20 random bytes)"),
         _ => None,
     }
