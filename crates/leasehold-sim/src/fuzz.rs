@@ -1,7 +1,12 @@
 //! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
 //! fuzzers alone.
 
-use crate::history;
+use std::time::Duration;
+
+use crate::{
+    check::{self, Assumptions, Fenced},
+    history,
+};
 
 /// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -9,12 +14,17 @@ pub type Target = (&'static str, fn(&[u8]));
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &[("sim_history", history)];
 
-/// A history that was read is written as one that reads the same.
+/// A history that was read is written as one that reads the same, and the checker has a verdict on it, whatever it says.
 fn history(bytes: &[u8]) {
     let Ok(events) = history::read(bytes) else { return };
     let mut written = Vec::new();
     history::write(&events, &mut written).expect("memory takes it");
     assert_eq!(history::read(&written[..]).expect("what was written can be read"), events);
+    for fenced in [Fenced::No, Fenced::OnWrite, Fenced::ByClaim] {
+        let heal_bound = Duration::from_secs(10);
+        let assumptions = Assumptions { clocks: true, memory: true, tokens: true, fenced, heal_bound };
+        check::check(&events, &assumptions);
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
-    naive::{etcdctl_lock, lock_for},
+    naive::lock_for,
     rig::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
 };
 
