@@ -123,6 +123,45 @@ fn a_straggling_grant_is_followed_by_its_release() {
 }
 
 /// The mechanism that Redlock leaves to the operator; without it, [`Decision`](votes) would be for both.
+/// A release of the claim was not answered by one member, and may arrive there at any time: the claim is repeated all the
+/// same, and what that member has counts neither for the grant nor for a renewal.
+#[test]
+fn a_member_with_a_release_in_doubt_has_no_vote_and_the_others_decide() {
+    let bench = Bench::new(6, 3);
+    let doubtful = |at: usize| {
+        move |number, verb| match (at, verb, number) {
+            (2, Verb::Release, _) => Fault::LoseRequest,
+            (2, Verb::Claim, 0) => Fault::LoseReply,
+            _ => Fault::None,
+        }
+    };
+    let quorum = bench.client(doubtful);
+    let (claim, rival) = (bench.claim(), bench.claim());
+    bench.world.block_on(async {
+        for server in &bench.servers[..2] {
+            granted(server.claim(&rival).await);
+        }
+        assert!(matches!(quorum.claim(&claim).await, Ok(Standing::Held(_))));
+        for server in &bench.servers[..2] {
+            server.release(&rival).await.unwrap();
+        }
+    });
+    bench.world.settle();
+    bench.world.block_on(async {
+        assert_eq!(
+            bench.servers[2].inspect(&name()).await.unwrap().holders.len(),
+            1,
+            "it was not given back"
+        );
+        granted(quorum.claim(&claim).await);
+        let renewed = quorum.renew(std::slice::from_ref(&claim)).await;
+        assert!(matches!(renewed[..], [Ok(Renewal::Renewed { .. })]), "two without a doubt: {renewed:?}");
+        bench.servers[0].forget();
+        let renewed = quorum.renew(std::slice::from_ref(&claim)).await;
+        assert!(!matches!(renewed[..], [Ok(Renewal::Renewed { .. })]), "one without a doubt: {renewed:?}");
+    });
+}
+
 #[test]
 fn a_member_that_forgot_has_no_vote_until_the_longest_lease_has_passed() {
     let bench = Bench::new(4, 3);
