@@ -13,7 +13,7 @@ use std::{
 /// # Panics
 /// As [`installed`].
 pub fn python(target: &str, peer: &str) -> PathBuf {
-    installed(target, peer, "venv/bin/python", |place| {
+    copied(target, &[peer, "python"], "venv/bin/python", |place| {
         run(place, "python3", &["-m", "venv", "venv"]);
         let pip = place.join("venv/bin/python");
         let args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
@@ -27,13 +27,19 @@ pub fn python(target: &str, peer: &str) -> PathBuf {
 /// # Panics
 /// When it cannot be installed: a test has nothing better to do.
 pub fn installed(target: &str, peer: &str, proof: &str, install: impl FnOnce(&Path)) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop").join(peer);
+    copied(target, &[peer], proof, install)
+}
+
+/// As [`installed`], from several directories of `interop`: the peer's own, and what it shares with others.
+fn copied(target: &str, sources: &[&str], proof: &str, install: impl FnOnce(&Path)) -> PathBuf {
+    let interop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop");
+    let peer = sources[0];
     let directory = Path::new(target).join("interop");
     fs::create_dir_all(&directory).expect("a directory below the target directory");
     let lock = File::create(directory.join(format!("{peer}.lock"))).expect("a file to lock");
     lock.lock().expect("the lock against installing twice");
     let (place, stamp) = (directory.join(peer), directory.join(format!("{peer}.installed")));
-    let files = files(&source);
+    let files: Vec<_> = sources.iter().flat_map(|source| files(&interop.join(source))).collect();
     let wanted: Vec<u8> = files.iter().flat_map(|(_, text)| text.iter().copied()).collect();
     if place.join(proof).exists() && fs::read(&stamp).is_ok_and(|found| found == wanted) {
         return place;
