@@ -108,7 +108,7 @@ fn leasehold(directory: &Path) -> Leasehold {
     let url = format!("sqlite:{}", directory.join("locks.db").display());
     let client = runtime.block_on(Client::connect(&url)).expect("the store opens");
     let mutex = client.mutex("turn").expect("the name is valid");
-    let mutex = mutex.with_terms(leasehold::Terms::fair).expect("SQLite keeps a queue");
+    let mutex = mutex.with_terms(leasehold::LockOptions::fair).expect("SQLite keeps a queue");
     Leasehold { runtime, mutex, guard: None }
 }
 

@@ -26,10 +26,10 @@ impl Ours {
 
     /// Says of the members of a quorum, which have just come up, that nobody holds anything there: else they would have no
     /// vote for a minute.
-    pub(crate) fn vouch(url: &str) {
+    pub(crate) fn promote(url: &str) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let url = url.parse().expect("the URL is valid");
-        let vouched = runtime.expect("a runtime of one thread starts").block_on(leasehold::vouch(&url));
+        let vouched = runtime.expect("a runtime of one thread starts").block_on(leasehold::promote(&url));
         vouched.expect("the members answer");
     }
 

@@ -61,7 +61,7 @@ fn redis() -> Scene {
 fn redlock() -> Scene {
     let servers = [(); 3].map(|()| redis::Server::start().expect("redis-server starts"));
     let url = format!("redlock://{}", servers.each_ref().map(redis::Server::address).join(","));
-    Ours::vouch(&url);
+    Ours::promote(&url);
     Scene::of(&url, servers, Vec::new())
 }
 

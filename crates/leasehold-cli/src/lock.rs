@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use leasehold::{
-    Busy, Client, Election, Error, ErrorKind, Leadership, Lease, LockName, Mutex, MutexGuard, Permit,
-    ReadGuard, Release, RwLock, Semaphore, Terms, Ticket,
+    Busy, Client, Election, Error, ErrorKind, Leadership, Lease, LockName, LockOptions, Mutex, MutexGuard,
+    Permit, ReadGuard, Release, RwLock, Semaphore, Ticket,
 };
 
 use crate::args::{Sharing, Waiting};
@@ -30,7 +30,7 @@ pub(crate) enum Hold {
 impl Lock {
     /// Describes the lock. No I/O.
     pub(crate) fn new(client: &Client, name: &LockName, sharing: &Sharing) -> Result<Self> {
-        let fair = |terms: Terms| if sharing.fair { terms.fair() } else { terms };
+        let fair = |terms: LockOptions| if sharing.fair { terms.fair() } else { terms };
         Ok(match sharing.permits {
             Some(permits) => Lock::Permits(client.semaphore(name, permits.get())?.with_terms(fair)?),
             None if sharing.shared => Lock::Shared(client.rw_lock(name)?.with_terms(fair)?),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use leasehold::{Client, StoreUrl, Terms};
+use leasehold::{Client, LockOptions, StoreUrl};
 
 use crate::exit::{self, Refusal};
 
@@ -71,7 +71,7 @@ impl Location {
     }
 
     /// Connects.
-    pub(crate) async fn connect(&self, change: impl FnOnce(Terms) -> Terms) -> Result<Client> {
+    pub(crate) async fn connect(&self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Client> {
         if self.is_default() {
             make_private_directories(&default_path()?)?;
         }

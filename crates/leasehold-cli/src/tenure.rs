@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use leasehold::Terms;
+use leasehold::LockOptions;
 
 use crate::{
     args::{LossArguments, Tenure},
@@ -44,7 +44,7 @@ impl Plan {
     }
 
     /// The terms for the store.
-    pub(crate) fn terms(&self, terms: Terms, note: String) -> Terms {
+    pub(crate) fn terms(&self, terms: LockOptions, note: String) -> LockOptions {
         let terms = terms.ttl(self.ttl).note(note);
         match self.hold_max {
             Some(hold_max) => terms.hold_max(hold_max),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
     Mode, Standing,
-    engine::{Engine, Terms, Wait},
+    engine::{Engine, LockOptions, Wait},
     layer::{Chaos, Fault},
 };
 
@@ -161,7 +161,7 @@ pub async fn a_ticket_passes_from_client_to_client(scene: &Scene) -> Verdict {
     let ticket = hold.detach(scene.long()).await?;
     first.close(scene.slack()).await?;
     kept_out(&*three, &scene.claim(&ticket.name), "a ticket holds it").await?;
-    let adopted = second.adopt(&ticket, &Terms::default()).await?;
+    let adopted = second.adopt(&ticket, &LockOptions::default()).await?;
     crate::verdict::same(adopted.fencing_token(), fence, "the token of the adopted hold")?;
     adopted.release().await?;
     given_up(scene, &second, &three, &ticket.name, "after the adopted hold was released").await

@@ -77,7 +77,7 @@ pub async fn a_closed_client_says_so(scene: &Scene) -> Verdict {
     )?;
     closed("release", one.release(&claim).await)?;
     closed("watch", one.watch(&claim.name, Interest::Changes).await.map(|_| "a subscription"))?;
-    closed("vitals", one.vitals().await)?;
+    closed("vitals", one.server_info().await)?;
     closed("inspect", one.inspect(&claim.name).await)?;
     closed("list", one.list(claim.name.as_str(), 1).await)?;
     closed("force_release", one.force_release(&claim.name).await)?;

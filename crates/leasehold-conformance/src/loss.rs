@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
     LostReason, Mode, Status,
-    engine::{Engine, Hold, Terms, Wait},
+    engine::{Engine, Hold, LockOptions, Wait},
     layer::{Chaos, Fault, Verb},
 };
 
@@ -20,8 +20,8 @@ crate::case::cases![
     a_lost_lease_is_never_taken_up_again,
 ];
 
-pub(crate) fn terms(ttl: Duration) -> Terms {
-    let mut terms = Terms::default();
+pub(crate) fn terms(ttl: Duration) -> LockOptions {
+    let mut terms = LockOptions::default();
     terms.ttl = ttl;
     terms
 }

@@ -4,25 +4,25 @@
 
 mod acquire;
 mod attempt;
-mod contended;
-mod follow;
-mod handoff;
+mod cleanup;
+mod contention;
+mod deadline;
+mod health;
 mod hold;
 mod local_queue;
-mod meeting;
-mod pace;
 mod registry;
-mod session;
+mod sync;
 mod telemetry;
-mod term;
+mod throttle;
 mod watchdog;
+mod watcher;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use acquire::{Observer, Wait};
-pub use follow::Follow;
+pub use health::{Session, SessionState};
 pub use hold::{Hold, Ticket};
-pub use session::{Session, SessionState};
+pub use watcher::LockWatcher;
 
 use crate::{
     Binding, BoxFuture, Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode,
@@ -44,7 +44,7 @@ pub enum Require {
 /// On what terms a lock is held.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Terms {
+pub struct LockOptions {
     /// How long the store keeps the hold without news of us.
     pub ttl: Duration,
     /// Whether the watchdog renews the hold until it is given up.
@@ -65,10 +65,10 @@ pub struct Terms {
     pub note: Option<Arc<str>>,
 }
 
-impl Default for Terms {
+impl Default for LockOptions {
     /// 30 s, renewed until given up, barging, five seconds of patience.
     fn default() -> Self {
-        Terms {
+        LockOptions {
             ttl: Duration::from_secs(30),
             renew: true,
             hold_max: None,
@@ -82,7 +82,7 @@ impl Default for Terms {
     }
 }
 
-impl Terms {
+impl LockOptions {
     /// Sets how long the store keeps the hold without news of us.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
@@ -180,7 +180,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] and [`ErrorKind::Unsupported`].
-    pub fn admits(&self, name: &LockName, mode: Mode, terms: &Terms) -> Result<()> {
+    pub fn admits(&self, name: &LockName, mode: Mode, terms: &LockOptions) -> Result<()> {
         let capability = self.0.store.capability();
         if terms.fencing == Require::Durable && capability.fencing != Fencing::Durable {
             let message = format!("{} has no fencing tokens that survive its restart", capability.scheme);
@@ -282,7 +282,7 @@ impl Engine {
         self.0.registry.claims_alive()
     }
 
-    fn template(&self, name: &LockName, mode: Mode, terms: &Terms, wait: Wait, id: ClaimId) -> Claim {
+    fn template(&self, name: &LockName, mode: Mode, terms: &LockOptions, wait: Wait, id: ClaimId) -> Claim {
         let queueing = match wait {
             Wait::No => Queueing::No,
             _ if terms.fair => Queueing::Fifo,

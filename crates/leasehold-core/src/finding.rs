@@ -6,19 +6,19 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Severity {
     /// Locks can be lost, or cannot be taken: do not rely on the store as it is.
-    Red,
+    Critical,
     /// Locks hold only under an assumption that somebody should know of, or it could not be seen whether they do.
-    Amber,
+    Warning,
     /// As it should be.
-    Green,
+    Ok,
 }
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Severity::Red => "red",
-            Severity::Amber => "amber",
-            Severity::Green => "green",
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+            Severity::Ok => "ok",
         })
     }
 }
@@ -41,14 +41,14 @@ pub struct Finding {
 
 impl Finding {
     /// Something that has to change.
-    pub fn red(
+    pub fn critical(
         node: impl Into<String>,
         what: impl Into<String>,
         why: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
         Finding {
-            severity: Severity::Red,
+            severity: Severity::Critical,
             node: node.into(),
             what: what.into(),
             why: why.into(),
@@ -57,17 +57,17 @@ impl Finding {
     }
 
     /// Something that should be known.
-    pub fn amber(
+    pub fn warning(
         node: impl Into<String>,
         what: impl Into<String>,
         why: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Finding { severity: Severity::Amber, ..Finding::red(node, what, why, fix) }
+        Finding { severity: Severity::Warning, ..Finding::critical(node, what, why, fix) }
     }
 
     /// Something that is as it should be.
-    pub fn green(node: impl Into<String>, what: impl Into<String>, why: impl Into<String>) -> Self {
-        Finding { severity: Severity::Green, ..Finding::red(node, what, why, "") }
+    pub fn ok(node: impl Into<String>, what: impl Into<String>, why: impl Into<String>) -> Self {
+        Finding { severity: Severity::Ok, ..Finding::critical(node, what, why, "") }
     }
 }

@@ -20,13 +20,13 @@ pub mod mechanism;
 pub mod memory;
 pub mod name;
 pub mod quorum;
+pub mod revalidation;
 pub mod sequencer;
 pub mod store;
-pub mod upset;
 
 pub use capability::{Capability, Drift, Exclusion, Fencing, Liveness};
 pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};
-pub use engine::{Engine, Hold, Require, Session, SessionState, Terms, Ticket, Wait};
+pub use engine::{Engine, Hold, LockOptions, Require, Session, SessionState, Ticket, Wait};
 pub use env::{Env, Moment};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use fencing::FencingToken;
@@ -36,9 +36,9 @@ pub use lost::{Lost, LostReason};
 pub use mechanism::Mechanism;
 pub use name::LockName;
 pub use quorum::{Quorum, QuorumOptions};
+pub use revalidation::Revalidations;
 pub use sequencer::Sequencer;
 pub use store::{
-    BoxFuture, Busy, Contender, Grant, Interest, Member, Release, Renewal, Snapshot, Stance, Standing, Store,
-    Vitals, Wake,
+    BoxFuture, Busy, Contender, Grant, Interest, Member, Release, Renewal, ServerInfo, Snapshot, Stance,
+    Standing, Store, Wake,
 };
-pub use upset::Upsets;

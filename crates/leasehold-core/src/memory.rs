@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Exclusion,
     Fencing, FencingToken, Grant, Interest, Liveness, LockName, Mechanism, Moment, Release, Renewal, Result,
-    Snapshot, Standing, Store, Vitals, Wake, decide::document::Document,
+    ServerInfo, Snapshot, Standing, Store, Wake, decide::lock_state::LockState,
 };
 
 /// A client of a lock system that lives in this process's memory.
@@ -58,7 +58,7 @@ struct Locks {
     fence: u64,
     /// When everything was forgotten, if it was.
     forgot: Option<Moment>,
-    documents: BTreeMap<LockName, Document>,
+    documents: BTreeMap<LockName, LockState>,
     subscribers: BTreeMap<LockName, Vec<Subscriber>>,
 }
 
@@ -159,13 +159,13 @@ impl Memory {
     }
 
     /// Whose hold a verb is about.
-    fn owner(&self, document: &Document, claim: &Claim) -> ClaimId {
+    fn owner(&self, document: &LockState, claim: &Claim) -> ClaimId {
         let any = || document.entries().iter().find(|entry| entry.holds()).map(|entry| entry.id);
         let kept = self.shared().env.keeps(Mechanism::OwnerCheck);
         if kept { claim.id } else { any().unwrap_or(claim.id) }
     }
 
-    fn renew_in(&self, document: &mut Document, claim: &Claim, now: Moment) -> Renewal {
+    fn renew_in(&self, document: &mut LockState, claim: &Claim, now: Moment) -> Renewal {
         let of_whom = Claim { id: self.owner(document, claim), ..claim.clone() };
         let renewal = document.renew(&of_whom, now);
         let makes = !self.shared().env.keeps(Mechanism::RenewalMakesNothing);
@@ -178,7 +178,7 @@ impl Memory {
         renewal
     }
 
-    fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut Document) -> T) -> Result<T> {
+    fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut LockState) -> T) -> Result<T> {
         let mut locks = self.shared().lock();
         locks.refuse_closed(self.session.number)?;
         let answer = verb(locks.documents.entry(name.clone()).or_default());
@@ -263,9 +263,9 @@ impl Locks {
     }
 }
 
-struct Bell(Arc<Notify>);
+struct Notifier(Arc<Notify>);
 
-impl Wake for Bell {
+impl Wake for Notifier {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.0.notified().await;
@@ -283,12 +283,12 @@ impl Store for Memory {
         "memory:"
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async move {
             let shared = self.shared();
             let locks = shared.lock();
             locks.refuse_closed(self.session.number)?;
-            Ok(Vitals {
+            Ok(ServerInfo {
                 server: shared.server.clone(),
                 lineage: None,
                 remembers_for: locks.remembers_for(shared.env.now()),
@@ -297,7 +297,7 @@ impl Store for Memory {
         })
     }
 
-    fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
+    fn revalidation<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }
 
@@ -331,7 +331,7 @@ impl Store for Memory {
             let subscribers = locks.subscribers.entry(name.clone()).or_default();
             subscribers.retain(|other| other.bell.strong_count() > 0);
             subscribers.push(subscriber);
-            Ok(Box::new(Bell(bell)) as Box<dyn Wake>)
+            Ok(Box::new(Notifier(bell)) as Box<dyn Wake>)
         })
     }
 

@@ -7,15 +7,15 @@
 
 mod claim;
 mod doctor;
-mod fan;
+mod fan_out;
 mod inspect;
+mod member;
+mod membership;
 mod options;
-mod path;
+mod ordering;
 mod release;
 mod renew;
-mod roll;
-mod seat;
-mod wake;
+mod watch;
 
 use std::{
     fmt,
@@ -26,16 +26,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::sync::watch::Sender;
 
 pub use options::QuorumOptions;
 
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Mechanism, Release,
-    Renewal, Result, Snapshot, Standing, Store, Upsets, Vitals, Wake, decide::votes::majority,
+    Renewal, Result, Revalidations, ServerInfo, Snapshot, Standing, Store, Wake, decide::votes::majority,
 };
-use path::Paths;
-use seat::Seat;
+use member::MemberState;
+use ordering::ClaimOrders;
 
 /// A majority of independent stores. Clones are the same client.
 ///
@@ -58,16 +58,16 @@ pub struct Quorum(Arc<Handle>);
 struct Handle(Arc<Core>);
 
 struct Core {
-    seats: Vec<Arc<Seat>>,
+    members: Vec<Arc<MemberState>>,
     env: Env,
     options: QuorumOptions,
     capability: Capability,
-    paths: Arc<Paths>,
-    introduced: AtomicBool,
+    orders: Arc<ClaimOrders>,
+    identified: AtomicBool,
     /// How far the members' calendar is ahead of our clock.
-    calendar_us: AtomicI64,
-    upsets: Upsets,
-    ended: watch::Sender<bool>,
+    clock_offset_us: AtomicI64,
+    revalidations: Revalidations,
+    ended: Sender<bool>,
     closed: AtomicBool,
 }
 
@@ -81,23 +81,23 @@ impl Quorum {
         options.check(&members).map_err(|error| error.store(&*options.url))?;
         let each: Vec<Capability> = members.iter().map(|member| member.capability().clone()).collect();
         let capability = options.capability(&each);
-        let seats: Vec<Arc<Seat>> =
-            members.into_iter().enumerate().map(|(at, store)| Seat::new(at, store)).collect();
-        let calendar_us = i128::from(env.wall_us()) - i128::from(env.now().nanos() / 1000);
+        let members: Vec<Arc<MemberState>> =
+            members.into_iter().enumerate().map(|(at, store)| MemberState::new(at, store)).collect();
+        let clock_offset_us = i128::from(env.wall_us()) - i128::from(env.now().nanos() / 1000);
         let core = Arc::new(Core {
-            paths: Paths::new(seats.len()),
-            seats,
+            orders: ClaimOrders::new(members.len()),
+            members,
             env,
             options,
             capability,
-            introduced: AtomicBool::new(false),
-            calendar_us: AtomicI64::new(i64::try_from(calendar_us).unwrap_or(0)),
-            upsets: Upsets::default(),
-            ended: watch::Sender::new(false),
+            identified: AtomicBool::new(false),
+            clock_offset_us: AtomicI64::new(i64::try_from(clock_offset_us).unwrap_or(0)),
+            revalidations: Revalidations::default(),
+            ended: Sender::new(false),
             closed: AtomicBool::new(false),
         });
-        for seat in &core.seats {
-            core.env.spawn(wake::follow_upsets(Arc::downgrade(&core), seat.number));
+        for member in &core.members {
+            core.env.spawn(watch::forward_revalidations(Arc::downgrade(&core), member.number));
         }
         Ok(Quorum(Arc::new(Handle(core))))
     }
@@ -112,7 +112,7 @@ impl Quorum {
     /// Cancel safe.
     pub async fn open(members: Vec<Arc<dyn Store>>, options: QuorumOptions, env: Env) -> Result<Self> {
         let quorum = Quorum::new(members, options, env)?;
-        quorum.core().introduced().await.map_err(|error| error.verb("connect"))?;
+        quorum.core().identified().await.map_err(|error| error.verb("connect"))?;
         Ok(quorum)
     }
 
@@ -141,7 +141,7 @@ impl Core {
 
     /// The failure that names what each member said.
     fn no_quorum(&self, states: &[String]) -> Error {
-        let (needed, all) = (majority(self.seats.len()), self.seats.len());
+        let (needed, all) = (majority(self.members.len()), self.members.len());
         let message = format!("{needed} of {all} members are needed; {}", states.join("; "));
         Error::new(ErrorKind::NoQuorum, message)
             .store(&*self.options.url)
@@ -164,11 +164,11 @@ impl Store for Quorum {
         &self.core().options.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async move {
             let core = self.core();
-            let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Vitals>> {
-                Box::pin(async move { seat.store.vitals().await })
+            let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<ServerInfo>> {
+                Box::pin(async move { member.store.server_info().await })
             };
             let all = core.gather(ask, |_| true).await?;
             let mut servers: Vec<&str> = all.iter().map(|vitals| &*vitals.server).collect();
@@ -177,17 +177,17 @@ impl Store for Quorum {
             calendars.sort_unstable();
             let mut memories: Vec<Duration> = all.iter().map(|vitals| vitals.remembers_for).collect();
             memories.sort_unstable();
-            Ok(Vitals {
+            Ok(ServerInfo {
                 server: servers.join("+").into(),
                 lineage: None,
-                remembers_for: memories[memories.len() - majority(core.seats.len())],
+                remembers_for: memories[memories.len() - majority(core.members.len())],
                 wall_us: calendars[calendars.len() / 2],
             })
         })
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.core().upsets.after(seen))
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.core().revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
@@ -227,14 +227,14 @@ impl Store for Quorum {
                 return Ok(());
             }
             let until = core.env.now() + core.options.node_timeout;
-            for seat in &core.seats {
+            for member in &core.members {
                 // A member that hangs has its ttl.
-                let _ = core.env.until(until, seat.idle()).await;
+                let _ = core.env.until(until, member.idle()).await;
             }
             core.ended.send_replace(true);
             let mut first = Ok(());
-            for seat in &core.seats {
-                let closed = seat.store.close().await;
+            for member in &core.members {
+                let closed = member.store.close().await;
                 first = first.and(closed);
             }
             first

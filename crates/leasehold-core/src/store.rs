@@ -117,7 +117,7 @@ impl Contender {
 
 /// Who the server is that answers, and what it remembers.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Vitals {
+pub struct ServerInfo {
     /// Names this run of the server, however it is reached: two addresses with the same are one server.
     pub server: Arc<str>,
     /// Names the data of which this server has one copy, where there may be others: two with the same are replicas of
@@ -192,7 +192,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing of a lock is changed.
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>>;
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>>;
 
     /// Completes when holds may have been lost behind everybody's back (a failover, a node that came back empty) for
     /// the `seen`-th time, and counts it in `seen`. Whoever holds something then renews it at once, to find out. Pending
@@ -200,7 +200,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Cancel safe: what happens between two calls is answered by the next.
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()>;
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()>;
 
     /// "This id wants this mode." Repeating it answers the same standing, and refreshes a place in the queue. A
     /// repeated claim of a hold answers its token unchanged, takes over mode (shared from exclusive; the other way

@@ -15,7 +15,7 @@ mod rig;
 
 use std::time::Duration;
 
-use leasehold_core::{Engine, Env, LockName, Mode, Moment, Terms, Wait};
+use leasehold_core::{Engine, Env, LockName, LockOptions, Mode, Moment, Wait};
 use leasehold_testkit::etcd::{Cluster, Member};
 use tokio::sync::oneshot;
 
@@ -23,7 +23,7 @@ const PAIRS: u32 = 300;
 const HAND_OVERS: usize = 100;
 
 async fn pairs(engine: &Engine, env: &Env) -> f64 {
-    let (name, terms) = (LockName::new("pairs").unwrap(), Terms::default());
+    let (name, terms) = (LockName::new("pairs").unwrap(), LockOptions::default());
     let pair = || async {
         let hold = engine.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None).await;
         hold.unwrap().unwrap().release().await.unwrap();
@@ -47,7 +47,7 @@ async fn go_pairs(peer: &mut peer::Peer) -> f64 {
 
 async fn hand_overs(words: &str, env: &Env) -> Vec<Duration> {
     let (one, two) = (rig::engine(words), rig::engine(words));
-    let (name, terms) = (LockName::new("hand-over").unwrap(), Terms::default());
+    let (name, terms) = (LockName::new("hand-over").unwrap(), LockOptions::default());
     let mut waits = Vec::new();
     for _ in 0..HAND_OVERS {
         let hold = one.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None).await.unwrap().unwrap();

@@ -38,7 +38,7 @@ impl EtcdStore {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn examine(&self) -> Result<Vec<Finding>> {
+    pub async fn diagnose(&self) -> Result<Vec<Finding>> {
         let session = self.session();
         let looked = look(session).await;
         let facts = looked.map_err(|error| error.verb("doctor").store(&*session.options.url))?;

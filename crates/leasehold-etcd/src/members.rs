@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets, decide::backoff};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Revalidations, decide::backoff};
 use prost::Message;
 use tokio::{
     runtime::{Handle, Id},
@@ -37,7 +37,7 @@ pub(crate) struct Members {
     options: Arc<EtcdOptions>,
     dial: Arc<Dial>,
     env: Env,
-    upsets: Upsets,
+    revalidations: Revalidations,
     lanes: Mutex<HashMap<Id, Arc<Lane>>>,
     token: Mutex<Token>,
 }
@@ -84,9 +84,9 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Members {
     /// # Errors
     /// Those of [`Dial::new`].
-    pub(crate) fn new(options: Arc<EtcdOptions>, env: Env, upsets: Upsets) -> Result<Members> {
+    pub(crate) fn new(options: Arc<EtcdOptions>, env: Env, revalidations: Revalidations) -> Result<Members> {
         let dial = Arc::new(Dial::new(&options)?);
-        Ok(Members { options, dial, env, upsets, lanes: Mutex::default(), token: Mutex::default() })
+        Ok(Members { options, dial, env, revalidations, lanes: Mutex::default(), token: Mutex::default() })
     }
 
     /// One request and its answer, from whichever member is there, within the time limit.
@@ -267,7 +267,7 @@ impl Members {
         (dialling.failures, dialling.until, dialling.last) = (0, None, None);
         if was_live {
             // Leases may have ended while nobody was there, and a cluster may have been restored from a snapshot.
-            self.upsets.raise_sparingly(&self.env);
+            self.revalidations.raise_sparingly(&self.env);
         }
         link
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use leasehold_core::{
-    BoxFuture, ClaimId, Env, Error, ErrorKind, Interest, LockName, Moment, Result, Upsets, Wake,
+    BoxFuture, ClaimId, Env, Error, ErrorKind, Interest, LockName, Moment, Result, Revalidations, Wake,
 };
 use tokio::sync::MutexGuard;
 
@@ -52,7 +52,7 @@ pub(crate) struct Session {
     pub(crate) env: Env,
     pub(crate) members: Arc<Members>,
     pub(crate) leases: Arc<Leases>,
-    pub(crate) upsets: Upsets,
+    pub(crate) revalidations: Revalidations,
     slots: Mutex<HashMap<ClaimId, Arc<Slot>>>,
     mirrors: Mutex<HashMap<LockName, Weak<Mirror>>>,
     /// Leases of which it was asked, and until when they will live.
@@ -71,15 +71,15 @@ pub(crate) struct Done {
 
 impl Session {
     pub(crate) fn new(options: EtcdOptions, env: Env) -> Result<Session> {
-        let (options, upsets) = (Arc::new(options), Upsets::default());
-        let members = Arc::new(Members::new(options.clone(), env.clone(), upsets.clone())?);
+        let (options, revalidations) = (Arc::new(options), Revalidations::default());
+        let members = Arc::new(Members::new(options.clone(), env.clone(), revalidations.clone())?);
         let leases = Arc::new(Leases::new(members.clone(), env.clone(), options.timeout));
         Ok(Session {
             options,
             env,
             members,
             leases,
-            upsets,
+            revalidations,
             slots: Mutex::default(),
             mirrors: Mutex::default(),
             alive: Mutex::default(),

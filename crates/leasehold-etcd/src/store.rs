@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Env, Error, Interest, LockName, Release, Renewal, Result,
-    Snapshot, Standing, Store, Vitals, Wake,
+    ServerInfo, Snapshot, Standing, Store, Wake,
 };
 
 use crate::{
@@ -49,7 +49,7 @@ impl EtcdStore {
     pub async fn open(options: EtcdOptions, env: Env) -> Result<Self> {
         let store = EtcdStore::new(options, env)?;
         let session = store.session.clone();
-        let checked = store.session.carry(async move { vitals::vitals(&session).await }).await;
+        let checked = store.session.carry(async move { vitals::server_info(&session).await }).await;
         checked.map_err(|error| store.named(error, "connect"))?;
         Ok(store)
     }
@@ -108,16 +108,16 @@ impl Store for EtcdStore {
         &self.session.options.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
             let session = self.session.clone();
-            let asked = self.session.carry(async move { vitals::vitals(&session).await }).await;
+            let asked = self.session.carry(async move { vitals::server_info(&session).await }).await;
             asked.map_err(|error| self.named(error, "vitals"))
         })
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.session.upsets.after(seen))
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.session.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Error, ErrorKind, Result, Vitals};
+use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
 
 use crate::{
     link::Procedure,
@@ -16,12 +16,12 @@ pub(crate) const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
 ///
 /// # Errors
 /// [`ErrorKind::Unsafe`] when the member is too old to compare ranges, and would answer such a question wrongly.
-pub(crate) async fn vitals(session: &Arc<Session>) -> Result<Vitals> {
+pub(crate) async fn server_info(session: &Arc<Session>) -> Result<ServerInfo> {
     session.refuse_closed()?;
     let status: StatusResponse = session.members.call(STATUS, StatusRequest {}).await?;
     refuse_old(&status.version)?;
     let cluster = status.header.unwrap_or_default().cluster_id;
-    Ok(Vitals {
+    Ok(ServerInfo {
         server: format!("{cluster:016x}").into(),
         lineage: None,
         remembers_for: Duration::MAX,

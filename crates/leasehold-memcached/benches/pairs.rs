@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_core::{BoxFuture, Engine, Env, LockName, Mode, Terms, Wait};
+use leasehold_core::{BoxFuture, Engine, Env, LockName, LockOptions, Mode, Wait};
 use leasehold_memcached::{MemcachedOptions, MemcachedStore};
 use leasehold_testkit::memcached::Server;
 use tokio::{
@@ -43,7 +43,8 @@ fn ours(port: u16) -> Pair {
     Arc::new(move |at| {
         let engine = engine.clone();
         Box::pin(async move {
-            let hold = engine.acquire(&name(at), Mode::Exclusive, &Terms::default(), Wait::No, None).await;
+            let hold =
+                engine.acquire(&name(at), Mode::Exclusive, &LockOptions::default(), Wait::No, None).await;
             hold.unwrap().unwrap().release().await.unwrap();
         })
     })
@@ -108,12 +109,12 @@ async fn hand_overs(port: u16) -> Vec<Duration> {
     let (one, two) = (engine(port), engine(port));
     let mut spans = Vec::new();
     for _ in 0..HAND_OVERS {
-        let hold = one.acquire(&name(0), Mode::Exclusive, &Terms::default(), Wait::No, None).await;
+        let hold = one.acquire(&name(0), Mode::Exclusive, &LockOptions::default(), Wait::No, None).await;
         let hold = hold.unwrap().unwrap();
         let waiter = two.clone();
         let waiting = tokio::spawn(async move {
             let wait = Wait::For(Duration::from_secs(30));
-            let hold = waiter.acquire(&name(0), Mode::Exclusive, &Terms::default(), wait, None).await;
+            let hold = waiter.acquire(&name(0), Mode::Exclusive, &LockOptions::default(), wait, None).await;
             (Instant::now(), hold.unwrap().unwrap())
         });
         tokio::time::sleep(Duration::from_millis(60)).await;

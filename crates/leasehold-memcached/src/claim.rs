@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{
     Busy, Claim, FencingToken, Grant, Intent, LostReason, Queueing, Result, Standing,
-    decide::document::{Document, Entry, State},
+    decide::lock_state::{Entry, LockState, State},
 };
 
 use crate::{
@@ -67,7 +67,7 @@ impl Session {
     async fn add(&self, place: &Place, claim: &Claim, new: &mut bool) -> Result<Step> {
         let lives = (claim.ttl + claim.lock_delay).as_secs();
         let now = moment(SPAN_END - lives);
-        let mut document = Document::default();
+        let mut document = LockState::default();
         document.claim(claim, None, now, |_| Ok(Some(PENDING)))?;
         let entries = document.entries().to_vec();
         let value = codec::encode(&Sheet { name: place.name.clone(), end: SPAN_END, entries });
@@ -174,7 +174,7 @@ fn with_fence(entries: &[Entry], claim: &Claim, fence: FencingToken) -> Vec<Entr
 }
 
 /// Whether a waiter stands in the document as it is, and for long enough that it need not be written again.
-fn has_its_place(before: &Document, claim: &Claim, ours: &Ours) -> bool {
+fn has_its_place(before: &LockState, claim: &Claim, ours: &Ours) -> bool {
     let same = |entry: &&Entry| {
         entry.id == claim.id
             && entry.mode == claim.mode

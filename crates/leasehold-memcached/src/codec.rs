@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
     ClaimId, FencingToken, LockName, Mode, Moment, Queueing,
-    decide::document::{Entry, State},
+    decide::lock_state::{Entry, State},
 };
 
 use crate::escape::{escape, unescape_text};

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets, decide::backoff};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Revalidations, decide::backoff};
 use tokio::{
     net::TcpStream,
     sync::{Mutex as AsyncMutex, Semaphore, oneshot},
@@ -27,7 +27,7 @@ const UNDER_WAY_MAX: usize = 1024;
 pub(crate) struct Node {
     options: Arc<MemcachedOptions>,
     env: Env,
-    upsets: Upsets,
+    revalidations: Revalidations,
     live: Mutex<Option<Live>>,
     dialling: AsyncMutex<Failures>,
     was_live: AtomicBool,
@@ -66,11 +66,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Node {
-    pub(crate) fn new(options: Arc<MemcachedOptions>, env: Env, upsets: Upsets) -> Node {
+    pub(crate) fn new(options: Arc<MemcachedOptions>, env: Env, revalidations: Revalidations) -> Node {
         Node {
             options,
             env,
-            upsets,
+            revalidations,
             live: Mutex::default(),
             dialling: AsyncMutex::default(),
             was_live: AtomicBool::new(false),
@@ -140,7 +140,7 @@ impl Node {
     pub(crate) async fn survey(&self, limit: Duration) -> Result<Vec<Reply>> {
         let looking = async {
             // What becomes of this connection is no news of locks.
-            let link = Link::over(self.dial().await?, &self.env, &Upsets::default());
+            let link = Link::over(self.dial().await?, &self.env, &Revalidations::default());
             link.call(Packet::new().stats().settings()).await.ok_or_else(unsaid)
         };
         let looked = self.env.until(self.env.now() + limit, looking).await;
@@ -157,7 +157,7 @@ impl Node {
         let mut current = locked(&self.live);
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.server, server)) {
             *current = None;
-            self.upsets.raise_sparingly(&self.env);
+            self.revalidations.raise_sparingly(&self.env);
         }
     }
 
@@ -225,7 +225,7 @@ impl Node {
                 *locked(&self.live) = Some(live.clone());
                 if self.was_live.swap(true, Ordering::Relaxed) {
                     // It may have come back without its memory.
-                    self.upsets.raise_sparingly(&self.env);
+                    self.revalidations.raise_sparingly(&self.env);
                 }
                 Ok(live)
             }
@@ -243,7 +243,7 @@ impl Node {
     }
 
     async fn reach(&self) -> Result<Live> {
-        let link = Link::over(self.dial().await?, &self.env, &self.upsets);
+        let link = Link::over(self.dial().await?, &self.env, &self.revalidations);
         let asked = self.env.now();
         // A mark may have been written, and nothing of a lock.
         let replies = link.call(Server::question(&self.env)).await.ok_or_else(unsaid)?;

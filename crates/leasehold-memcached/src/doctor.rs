@@ -18,7 +18,7 @@ impl MemcachedStore {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn examine(&self) -> Result<Vec<Finding>> {
+    pub async fn diagnose(&self) -> Result<Vec<Finding>> {
         let looked = self.look().await.map_err(|error| error.verb("doctor").store(self.url()))?;
         let mut findings = judge::judge(&looked);
         findings.sort_by_key(|finding| finding.severity);

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use leasehold_core::{Env, Upsets};
+use leasehold_core::{Env, Revalidations};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -58,7 +58,7 @@ struct Pending {
 
 impl Link {
     /// Drives a connection.
-    pub(crate) fn over(stream: TcpStream, env: &Env, upsets: &Upsets) -> Link {
+    pub(crate) fn over(stream: TcpStream, env: &Env, revalidations: &Revalidations) -> Link {
         let (read, write) = stream.into_split();
         let state = Arc::new(State {
             env: env.clone(),
@@ -67,7 +67,7 @@ impl Link {
         });
         let (orders, inbox) = mpsc::channel(QUEUE);
         let (written, pending) = mpsc::channel(4 * QUEUE);
-        let (one, two, upsets) = (state.clone(), state.clone(), upsets.clone());
+        let (one, two, revalidations) = (state.clone(), state.clone(), revalidations.clone());
         env.spawn(async move {
             send(write, inbox, written).await;
             one.ended.store(true, Ordering::Release);
@@ -85,7 +85,7 @@ impl Link {
                 }
             }
             // It may come back without its memory.
-            upsets.raise_sparingly(&two.env);
+            revalidations.raise_sparingly(&two.env);
         });
         Link { orders, state }
     }

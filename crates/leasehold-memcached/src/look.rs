@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
     ClaimId, Contender, Error, ErrorKind, FencingToken, LockName, Moment, Result, Snapshot, Stance,
-    decide::document::{Document, Entry, State},
+    decide::lock_state::{Entry, LockState, State},
 };
 
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) enum Found {
 /// A document, with its tokens filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct Ours {
-    pub(crate) document: Document,
+    pub(crate) document: LockState,
     /// The server's time, on the scale of the document.
     pub(crate) now: Moment,
     /// When the item was to end when it was stored, in seconds.
@@ -179,7 +179,7 @@ fn ours(
     // Somebody's `touch` may have made it stay for ever; nothing of ours is meant to.
     let left = item.ttl.unwrap_or(THIRTY_DAYS);
     Ok(Some(Ours {
-        document: Document::of(entries),
+        document: LockState::of(entries),
         now: moment(sheet.end.saturating_sub(left)),
         end: sheet.end,
         cas: item.cas,

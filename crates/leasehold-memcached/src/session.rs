@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result, Upsets};
+use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations};
 
 use crate::{
     codec::SPAN_END,
@@ -32,7 +32,7 @@ pub(crate) struct Session {
     pub(crate) env: Env,
     pub(crate) options: Arc<MemcachedOptions>,
     pub(crate) node: Node,
-    pub(crate) upsets: Upsets,
+    pub(crate) revalidations: Revalidations,
     pub(crate) holds: Holds,
     pub(crate) doubts: Doubts,
     closed: AtomicBool,
@@ -40,13 +40,13 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(options: MemcachedOptions, env: Env) -> Session {
-        let (options, upsets) = (Arc::new(options), Upsets::default());
-        let node = Node::new(options.clone(), env.clone(), upsets.clone());
+        let (options, revalidations) = (Arc::new(options), Revalidations::default());
+        let node = Node::new(options.clone(), env.clone(), revalidations.clone());
         Session {
             env,
             options,
             node,
-            upsets,
+            revalidations,
             holds: Holds::default(),
             doubts: Doubts::default(),
             closed: AtomicBool::new(false),

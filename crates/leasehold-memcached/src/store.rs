@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, Snapshot,
-    Standing, Store, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake,
 };
 
 use crate::{look::Place, options::MemcachedOptions, session::Session, wake::Deaf};
@@ -85,10 +85,10 @@ impl MemcachedStore {
         Ok(self.session.look(&Place::of(name)).await?.snapshot(name))
     }
 
-    async fn vitals_now(&self) -> Result<Vitals> {
+    async fn vitals_now(&self) -> Result<ServerInfo> {
         self.session.refuse_closed()?;
         let server = self.session.node.ask(self.session.options.timeout).await?;
-        Ok(Vitals {
+        Ok(ServerInfo {
             server: server.name.clone(),
             lineage: None,
             remembers_for: server.remembers_for(self.session.env.now()),
@@ -106,12 +106,12 @@ impl Store for MemcachedStore {
         &self.session.options.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async { self.vitals_now().await.map_err(|error| error.verb("vitals").store(self.url())) })
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.session.upsets.after(seen))
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.session.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

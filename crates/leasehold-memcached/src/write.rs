@@ -2,7 +2,7 @@
 
 use leasehold_core::{
     ClaimId, Moment, Result,
-    decide::document::{Entry, State},
+    decide::lock_state::{Entry, State},
 };
 
 use crate::{

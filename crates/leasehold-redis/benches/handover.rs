@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Engine, Env, LockName, Mode, Moment, Terms, Wait};
+use leasehold_core::{Engine, Env, LockName, LockOptions, Mode, Moment, Wait};
 use leasehold_redis::{Endpoint, RedisOptions, RedisStore, Servers};
 use leasehold_testkit::redis::Server;
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ fn engine(port: u16, env: &Env) -> Engine {
 
 async fn pushed(server: &Server, env: &Env) -> Vec<Duration> {
     let (one, two) = (engine(server.port(), env), engine(server.port(), env));
-    let (name, terms) = (LockName::new("x").unwrap(), Terms::default());
+    let (name, terms) = (LockName::new("x").unwrap(), LockOptions::default());
     let mut waits = Vec::new();
     for _ in 0..ROUNDS {
         let hold = one.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None).await.unwrap().unwrap();

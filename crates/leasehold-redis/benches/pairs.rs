@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_core::{BoxFuture, Engine, Env, LockName, Mode, Terms, Wait};
+use leasehold_core::{BoxFuture, Engine, Env, LockName, LockOptions, Mode, Wait};
 use leasehold_redis::{Dialect, Endpoint, RedisOptions, RedisStore, Servers};
 use leasehold_testkit::redis::Server;
 use redis::aio::MultiplexedConnection;
@@ -38,7 +38,7 @@ fn ours(port: u16, dialect: Dialect) -> Pair {
     Arc::new(move |at| {
         let (engine, names) = (engine.clone(), names.clone());
         Box::pin(async move {
-            let terms = Terms::default();
+            let terms = LockOptions::default();
             let hold = engine.acquire(&names[at], Mode::Exclusive, &terms, Wait::No, None).await;
             hold.unwrap().unwrap().release().await.unwrap();
         })

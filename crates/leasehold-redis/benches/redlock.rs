@@ -15,8 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_core::{BoxFuture, Engine, Env, LockName, Mode, Quorum, QuorumOptions, Store, Terms, Wait};
-use leasehold_redis::{Electorate, Endpoint, RedisOptions, RedisStore, Servers};
+use leasehold_core::{
+    BoxFuture, Engine, Env, LockName, LockOptions, Mode, Quorum, QuorumOptions, Store, Wait,
+};
+use leasehold_redis::{Endpoint, QuorumMembership, RedisOptions, RedisStore, Servers};
 use leasehold_testkit::redis::Server;
 
 const ROUNDS: usize = 5;
@@ -40,7 +42,7 @@ fn ours(store: Arc<dyn Store>) -> Pair {
     Arc::new(move |at| {
         let (engine, names) = (engine.clone(), names.clone());
         Box::pin(async move {
-            let terms = Terms::default();
+            let terms = LockOptions::default();
             let hold = engine.acquire(&names[at], Mode::Exclusive, &terms, Wait::No, None).await;
             hold.unwrap().unwrap().release().await.unwrap();
         })
@@ -56,9 +58,9 @@ async fn quorum(servers: &[Server]) -> Pair {
     let mut members: Vec<Arc<dyn Store>> = Vec::new();
     for server in servers {
         let mut options = options(server);
-        options.electorate = Some(Electorate { members: servers.len() as u32, longest_lease: LONGEST });
+        options.membership = Some(QuorumMembership { members: servers.len() as u32, longest_lease: LONGEST });
         let member = RedisStore::new(options, env.clone()).unwrap();
-        member.vouch().await.unwrap();
+        member.promote().await.unwrap();
         members.push(Arc::new(member));
     }
     ours(Arc::new(Quorum::open(members, QuorumOptions::default(), env).await.unwrap()))

@@ -34,7 +34,7 @@ impl RedisOptions {
             detach: true,
             notes: is_native,
             lock_delay: is_native,
-            votes: self.electorate.is_some(),
+            votes: self.membership.is_some(),
             ttl_min: Duration::from_millis(50),
             ttl_max: Duration::from_secs(3600 * 24 * 365),
             drift: Drift::TWO_CLOCKS,

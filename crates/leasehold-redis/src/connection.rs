@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets, decide::backoff};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Revalidations, decide::backoff};
 use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime::{Handle, Id},
@@ -31,7 +31,7 @@ pub(crate) struct Node {
     endpoint: Endpoint,
     dial: Arc<Dial>,
     env: Env,
-    upsets: Upsets,
+    revalidations: Revalidations,
     lanes: Mutex<HashMap<Id, Arc<Lane>>>,
     retired: watch::Sender<bool>,
 }
@@ -71,9 +71,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Node {
-    pub(crate) fn new(endpoint: Endpoint, dial: Arc<Dial>, env: Env, upsets: Upsets) -> Arc<Node> {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        dial: Arc<Dial>,
+        env: Env,
+        revalidations: Revalidations,
+    ) -> Arc<Node> {
         let (lanes, retired) = (Mutex::default(), watch::Sender::new(false));
-        Arc::new(Node { endpoint, dial, env, upsets, lanes, retired })
+        Arc::new(Node { endpoint, dial, env, revalidations, lanes, retired })
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -200,7 +205,7 @@ impl Node {
                 *locked(&lane.live) = Some(live.clone());
                 if lane.was_live.swap(true, Ordering::Relaxed) {
                     // It may have come back without its memory.
-                    self.upsets.raise_sparingly(&self.env);
+                    self.revalidations.raise_sparingly(&self.env);
                 }
                 Ok(live)
             }

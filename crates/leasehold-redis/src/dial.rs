@@ -58,7 +58,7 @@ impl Dial {
             tls: options.tls,
             ca: ca.transpose()?,
             timeout: options.timeout,
-            enrolment: options.electorate.map(Enrolment::new),
+            enrolment: options.membership.map(Enrolment::new),
             resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
             #[cfg(feature = "redis-1")]
             given: None,
@@ -74,7 +74,7 @@ impl Dial {
             tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
             ca: None,
             timeout: options.timeout,
-            enrolment: options.electorate.map(Enrolment::new),
+            enrolment: options.membership.map(Enrolment::new),
             resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
             given: Some(info.clone()),
         }

@@ -44,9 +44,9 @@ impl RedisStore {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn examine(&self) -> Result<Vec<Finding>> {
+    pub async fn diagnose(&self) -> Result<Vec<Finding>> {
         let session = self.session();
-        let found = examine(session).await;
+        let found = diagnose(session).await;
         found.map_err(|error| error.verb("doctor").store(&*session.options.url))
     }
 }
@@ -63,7 +63,7 @@ pub(crate) fn judged(text: &str) -> Vec<Finding> {
     [Kind::Single, Kind::Sentinel, Kind::Cluster].into_iter().flat_map(judged).collect()
 }
 
-async fn examine(session: &Session) -> Result<Vec<Finding>> {
+async fn diagnose(session: &Session) -> Result<Vec<Finding>> {
     session.refuse_closed()?;
     let (mut findings, mut failure, mut answered) = (Vec::new(), None, false);
     for node in masters(session).await? {

@@ -8,7 +8,7 @@ use leasehold_core::{Error, ErrorKind, Result};
 use redis::{Cmd, Value, aio::MultiplexedConnection, cmd};
 
 use crate::{
-    options::Electorate,
+    options::QuorumMembership,
     refusal::Refusal,
     reply::{list, number, text},
     script::Script,
@@ -19,14 +19,14 @@ use crate::{
 pub(crate) const MARKER: &str = "leasehold:member";
 
 /// A marker without its time, for a member that has lost its own while it ran: nobody knows which run it is.
-pub(crate) fn unknown_run(electorate: Electorate) -> String {
-    format!("? {} {} 0", electorate.members, electorate.longest_lease.as_millis())
+pub(crate) fn unknown_run(membership: QuorumMembership) -> String {
+    format!("? {} {} 0", membership.members, membership.longest_lease.as_millis())
 }
 
 /// What a member is told on every new connection.
 #[derive(Debug)]
 pub(crate) struct Enrolment {
-    electorate: Electorate,
+    membership: QuorumMembership,
     script: Script,
 }
 
@@ -40,8 +40,8 @@ struct Run {
 }
 
 impl Enrolment {
-    pub(crate) fn new(electorate: Electorate) -> Enrolment {
-        Enrolment { electorate, script: Script::new(include_str!("../scripts/member/enrol.lua")) }
+    pub(crate) fn new(membership: QuorumMembership) -> Enrolment {
+        Enrolment { membership, script: Script::new(include_str!("../scripts/member/enrol.lua")) }
     }
 
     /// Tells the server behind a new connection.
@@ -76,13 +76,13 @@ impl Enrolment {
     fn call(&self, run: &Run) -> Cmd {
         let mut call = self.script.call([MARKER].into_iter());
         call.arg(&run.id).arg(run.started_ms).arg(u8::from(run.is_untouched));
-        call.arg(self.electorate.members).arg(self.electorate.longest_lease.as_millis() as u64);
+        call.arg(self.membership.members).arg(self.membership.longest_lease.as_millis() as u64);
         call.arg(u8::from(run.is_durable));
         call
     }
 
     fn another_quorum(&self, members: i64, longest_ms: i64) -> Error {
-        let Electorate { members: ours, longest_lease } = self.electorate;
+        let QuorumMembership { members: ours, longest_lease } = self.membership;
         let message = format!(
             "it is a member of a quorum of {members} with a longest lease of {longest_ms} ms, and here it is one of {ours} \
              with {} ms",

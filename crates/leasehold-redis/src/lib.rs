@@ -29,5 +29,5 @@ mod vitals;
 mod wake;
 
 pub use leasehold_core::{Finding, Severity};
-pub use options::{Dialect, Electorate, Endpoint, Protocol, RedisOptions, Servers};
+pub use options::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOptions, Servers};
 pub use store::RedisStore;

@@ -74,7 +74,7 @@ pub enum Protocol {
 
 /// That the server is one of several that vote: a member of a [`Quorum`](leasehold_core::Quorum).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Electorate {
+pub struct QuorumMembership {
     /// How many members there are. A server that was told another number is refused.
     pub members: u32,
     /// The longest time to live of a hold. A server that was told another one is refused.
@@ -106,7 +106,7 @@ pub struct RedisOptions {
     /// How many replicas must have confirmed a grant or a renewal before it counts.
     pub min_replicas: u32,
     /// Keep account of what the server may have forgotten, so that it can vote.
-    pub electorate: Option<Electorate>,
+    pub membership: Option<QuorumMembership>,
     /// Refuse a server whose configuration can lose locks, instead of warning.
     pub strict: bool,
     /// What errors and `inspect` call the store: a URL without secrets.
@@ -135,7 +135,7 @@ impl RedisOptions {
             protocol: Protocol::Newest,
             timeout: Duration::from_secs(2),
             min_replicas: 0,
-            electorate: None,
+            membership: None,
             strict: false,
             url,
         }
@@ -160,7 +160,7 @@ impl RedisOptions {
         if matches!(&self.servers, Servers::Cluster(_)) && self.database != 0 {
             return invalid("a Cluster has database 0 and no other", "leave the number out");
         }
-        if self.electorate.is_some()
+        if self.membership.is_some()
             && (self.dialect != Dialect::Native || matches!(&self.servers, Servers::Cluster(_)))
         {
             return invalid(

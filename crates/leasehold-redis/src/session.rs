@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Moment, Outcome, Result, Upsets};
+use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Moment, Outcome, Result, Revalidations};
 use redis::{Cmd, Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -36,7 +36,7 @@ pub(crate) struct Session {
     pub(crate) env: Env,
     pub(crate) router: Router,
     pub(crate) scripts: Scripts,
-    pub(crate) upsets: Upsets,
+    pub(crate) revalidations: Revalidations,
     client: u64,
     listeners: Mutex<Vec<Arc<Listener>>>,
     starting: AsyncMutex<()>,
@@ -55,14 +55,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    pub(crate) fn new(options: RedisOptions, router: Router, env: Env, upsets: Upsets) -> Session {
+    pub(crate) fn new(
+        options: RedisOptions,
+        router: Router,
+        env: Env,
+        revalidations: Revalidations,
+    ) -> Session {
         Session {
             options,
             client: (env.random() >> 64) as u64,
             env,
             router,
             scripts: Scripts::new(),
-            upsets,
+            revalidations,
             listeners: Mutex::default(),
             starting: AsyncMutex::default(),
             doubts: Mutex::default(),

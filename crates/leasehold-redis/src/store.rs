@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
-    Result, Snapshot, Standing, Store, Upsets, Vitals, Wake,
+    Result, Revalidations, ServerInfo, Snapshot, Standing, Store, Wake,
 };
 
 use crate::{
@@ -87,25 +87,27 @@ impl RedisStore {
     ///
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
-    pub async fn vouch(&self) -> Result<()> {
-        let vouched = vitals::vouch(&self.session).await;
+    pub async fn promote(&self) -> Result<()> {
+        let vouched = vitals::promote(&self.session).await;
         vouched.map_err(|error| error.verb("vouch").store(&*self.session.options.url))
     }
 
     fn over(options: RedisOptions, dial: Arc<Dial>, env: Env) -> Self {
-        let upsets = Upsets::default();
+        let revalidations = Revalidations::default();
         let topology: Arc<dyn Topology> = match &options.servers {
             Servers::Single(endpoint) => {
-                Arc::new(Single(Node::new(endpoint.clone(), dial, env.clone(), upsets.clone())))
+                Arc::new(Single(Node::new(endpoint.clone(), dial, env.clone(), revalidations.clone())))
             }
             Servers::Sentinel { sentinels, master } => {
-                Arc::new(Sentinel::start(sentinels, master, dial, env.clone(), upsets.clone()))
+                Arc::new(Sentinel::start(sentinels, master, dial, env.clone(), revalidations.clone()))
             }
-            Servers::Cluster(seeds) => Arc::new(Cluster::start(seeds, dial, env.clone(), upsets.clone())),
+            Servers::Cluster(seeds) => {
+                Arc::new(Cluster::start(seeds, dial, env.clone(), revalidations.clone()))
+            }
         };
         let capability = Arc::new(options.capability());
         let router = Router { topology, env: env.clone() };
-        RedisStore { session: Arc::new(Session::new(options, router, env, upsets)), capability }
+        RedisStore { session: Arc::new(Session::new(options, router, env, revalidations)), capability }
     }
 
     pub(crate) fn session(&self) -> &Arc<Session> {
@@ -141,7 +143,7 @@ impl RedisStore {
     async fn claim_native(&self, claim: &Claim, keys: &Keys) -> Result<(Standing, bool)> {
         let session = &self.session;
         let inbox = session.inbox(keys.slot());
-        let marker = session.options.electorate.map(enrol::unknown_run);
+        let marker = session.options.membership.map(enrol::unknown_run);
         let call =
             native::claim(&session.scripts.claim, keys, claim, &inbox, &session.voice(), marker.as_deref());
         let timeout = session.options.timeout;
@@ -310,15 +312,15 @@ impl Store for RedisStore {
         &self.session.options.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
-            let asked = vitals::vitals(&self.session).await;
+            let asked = vitals::server_info(&self.session).await;
             asked.map_err(|error| error.verb("vitals").store(&*self.session.options.url))
         })
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.session.upsets.after(seen))
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.session.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Error, ErrorKind, Result, Vitals};
+use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
 use redis::{Value, cmd};
 
 use crate::{connection::Node, enrol::MARKER, reply, safety::masters, script::Script, session::Session};
 
 /// Asks the server; of a Cluster, the first master.
-pub(crate) async fn vitals(session: &Session) -> Result<Vitals> {
+pub(crate) async fn server_info(session: &Session) -> Result<ServerInfo> {
     session.refuse_closed()?;
-    ask(&*first_master(session).await?, session.options.electorate.is_some(), session.options.timeout).await
+    ask(&*first_master(session).await?, session.options.membership.is_some(), session.options.timeout).await
 }
 
 /// Gives a member its vote at once.
-pub(crate) async fn vouch(session: &Session) -> Result<()> {
+pub(crate) async fn promote(session: &Session) -> Result<()> {
     session.refuse_closed()?;
     let script = Script::new(include_str!("../scripts/member/vouch.lua"));
     let calls = [script.load(), script.call([MARKER].into_iter())];
@@ -31,7 +31,7 @@ async fn first_master(session: &Session) -> Result<Arc<Node>> {
     masters(session).await?.into_iter().next().ok_or_else(none)
 }
 
-async fn ask(node: &Node, is_member: bool, limit: Duration) -> Result<Vitals> {
+async fn ask(node: &Node, is_member: bool, limit: Duration) -> Result<ServerInfo> {
     let (mut server, mut replication, mut marker) = (cmd("INFO"), cmd("INFO"), cmd("GET"));
     server.arg("server");
     replication.arg("replication");
@@ -47,7 +47,7 @@ async fn ask(node: &Node, is_member: bool, limit: Duration) -> Result<Vitals> {
         true => remembered(&lines(&next()?)?, wall_us),
         false => Duration::MAX,
     };
-    Ok(Vitals {
+    Ok(ServerInfo {
         server: field(&server, "run_id").unwrap_or_default().into(),
         lineage: field(&replication, "master_replid").map(Arc::from),
         remembers_for,

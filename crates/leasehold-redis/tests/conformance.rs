@@ -68,10 +68,10 @@ fn ports<'a>(servers: impl Iterator<Item = &'a Server>) -> String {
 }
 
 /// They have just been started for us.
-fn vouch(env: &Env, servers: &Servers) {
+fn promote(env: &Env, servers: &Servers) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for members in [&servers.three, &servers.five] {
-        let vouched = runtime.block_on(common::vouch(env, &ports(members.iter()), common::LONGEST));
+        let vouched = runtime.block_on(common::promote(env, &ports(members.iter()), common::LONGEST));
         vouched.unwrap_or_else(|error| panic!("{error:?}"));
     }
 }
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         return process::taker(&env, open(env.clone(), words));
     }
     let servers = Servers::start().unwrap_or_else(|error| panic!("{error}"));
-    vouch(&env, &servers);
+    promote(&env, &servers);
     let fixtures = servers.ways().into_iter().map(|(label, words)| {
         let (taken, env) = (words.clone(), env.clone());
         let fixture = Fixture::new(env.clone(), move || open(env.clone(), words.clone()));

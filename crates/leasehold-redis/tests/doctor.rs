@@ -1,4 +1,4 @@
-//! `RedisStore::examine` on real servers.
+//! `RedisStore::diagnose` on real servers.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use leasehold_testkit::redis::{Builder, Cluster, Replicated, Sentinels, Server};
 mod common;
 
 /// What is found, and the store is gone again.
-fn examine(words: &str) -> Result<Vec<Finding>> {
+fn diagnose(words: &str) -> Result<Vec<Finding>> {
     examine_in(common::env(), words)
 }
 
@@ -17,7 +17,7 @@ fn examine_in(env: Env, words: &str) -> Result<Vec<Finding>> {
     let options = common::options(words)?;
     run(async {
         let store = RedisStore::new(options, env)?;
-        store.examine().await
+        store.diagnose().await
     })
 }
 
@@ -42,11 +42,11 @@ fn has(findings: &[Finding], severity: Severity, says: &str) {
 #[test]
 fn a_durable_server_that_evicts_nothing_is_green() {
     let server = start(Server::builder().aof());
-    let findings = examine(&format!("single={}", server.port())).unwrap();
-    assert!(of(&findings, Severity::Red).is_empty(), "{findings:#?}");
-    assert!(of(&findings, Severity::Amber).is_empty(), "{findings:#?}");
+    let findings = diagnose(&format!("single={}", server.port())).unwrap();
+    assert!(of(&findings, Severity::Critical).is_empty(), "{findings:#?}");
+    assert!(of(&findings, Severity::Warning).is_empty(), "{findings:#?}");
     for says in ["evicts nothing", "master", "every write", "clock agrees", "clients", "Redis "] {
-        has(&findings, Severity::Green, says);
+        has(&findings, Severity::Ok, says);
     }
     assert!(findings.iter().all(|it| it.node == server.address() && it.fix.is_empty()), "{findings:#?}");
 }
@@ -54,11 +54,11 @@ fn a_durable_server_that_evicts_nothing_is_green() {
 #[test]
 fn what_loses_locks_is_red_and_stands_first() {
     let server = start(Server::builder().arg("maxmemory-policy", "allkeys-lru").arg("timeout", "300"));
-    let findings = examine(&format!("single={} resp2", server.port())).unwrap();
-    has(&findings, Severity::Red, "allkeys-lru");
-    has(&findings, Severity::Amber, "nothing on disk");
-    has(&findings, Severity::Amber, "300 s");
-    assert_eq!(findings[0].severity, Severity::Red);
+    let findings = diagnose(&format!("single={} resp2", server.port())).unwrap();
+    has(&findings, Severity::Critical, "allkeys-lru");
+    has(&findings, Severity::Warning, "nothing on disk");
+    has(&findings, Severity::Warning, "300 s");
+    assert_eq!(findings[0].severity, Severity::Critical);
     assert!(findings.is_sorted_by_key(|finding| finding.severity), "{findings:#?}");
     assert!(findings[0].fix.contains("noeviction") && !findings[0].why.is_empty());
 }
@@ -67,10 +67,10 @@ fn what_loses_locks_is_red_and_stands_first() {
 fn a_clock_that_is_wrong_is_told_by_how_much() {
     let server = start(Server::builder());
     let table = [
-        (5, Severity::Amber, "behind"),
-        (-5, Severity::Amber, "ahead of"),
-        (60, Severity::Red, "behind"),
-        (-60, Severity::Red, "ahead of"),
+        (5, Severity::Warning, "behind"),
+        (-5, Severity::Warning, "ahead of"),
+        (60, Severity::Critical, "behind"),
+        (-60, Severity::Critical, "ahead of"),
     ];
     for (ahead, severity, word) in table {
         let env = Env::new(Shifted { env: common::env(), ahead_us: ahead * 1_000_000 });
@@ -112,22 +112,22 @@ impl Environment for Shifted {
 fn replicas_are_counted_and_a_replica_is_no_master() {
     let servers = Replicated::start(1).unwrap_or_else(|error| panic!("{error}"));
     let master = format!("single={}", servers.master().port());
-    has(&examine(&master).unwrap(), Severity::Amber, "grants do not wait");
-    has(&examine(&master).unwrap(), Severity::Amber, "min-replicas-to-write 0");
-    has(&examine(&format!("{master} replicas=1")).unwrap(), Severity::Green, "all 1 replicas");
-    has(&examine(&format!("{master} replicas=2")).unwrap(), Severity::Red, "min_replicas is 2");
-    let findings = examine(&format!("single={}", servers.replica(0).port())).unwrap();
-    has(&findings, Severity::Red, "it is a replica");
+    has(&diagnose(&master).unwrap(), Severity::Warning, "grants do not wait");
+    has(&diagnose(&master).unwrap(), Severity::Warning, "min-replicas-to-write 0");
+    has(&diagnose(&format!("{master} replicas=1")).unwrap(), Severity::Ok, "all 1 replicas");
+    has(&diagnose(&format!("{master} replicas=2")).unwrap(), Severity::Critical, "min_replicas is 2");
+    let findings = diagnose(&format!("single={}", servers.replica(0).port())).unwrap();
+    has(&findings, Severity::Critical, "it is a replica");
     assert!(findings[0].fix.contains("name the master"), "{findings:#?}");
 }
 
 #[test]
 fn a_cluster_is_no_single_server() {
     let cluster = Cluster::start().unwrap_or_else(|error| panic!("{error}"));
-    let findings = examine(&format!("single={}", cluster.node(0).port())).unwrap();
-    has(&findings, Severity::Red, "node of a Cluster");
-    let findings = examine(&format!("cluster={}", cluster.node(4).port())).unwrap();
-    assert!(of(&findings, Severity::Red).is_empty(), "{findings:#?}");
+    let findings = diagnose(&format!("single={}", cluster.node(0).port())).unwrap();
+    has(&findings, Severity::Critical, "node of a Cluster");
+    let findings = diagnose(&format!("cluster={}", cluster.node(4).port())).unwrap();
+    assert!(of(&findings, Severity::Critical).is_empty(), "{findings:#?}");
     for at in 0..3 {
         let here = cluster.node(at).address();
         let well = |it: &Finding| it.node == here && it.what.contains("cluster_state ok");
@@ -138,9 +138,9 @@ fn a_cluster_is_no_single_server() {
 #[test]
 fn the_master_that_sentinel_names_is_looked_at() {
     let kit = Sentinels::start().unwrap_or_else(|error| panic!("{error}"));
-    let findings = examine(&format!("sentinel={}", kit.sentinel(0).port())).unwrap();
-    has(&findings, Severity::Green, "master");
-    has(&findings, Severity::Amber, "grants do not wait");
+    let findings = diagnose(&format!("sentinel={}", kit.sentinel(0).port())).unwrap();
+    has(&findings, Severity::Ok, "master");
+    has(&findings, Severity::Warning, "grants do not wait");
 }
 
 #[test]
@@ -148,24 +148,24 @@ fn who_may_not_look_is_told_so() {
     let server = start(Server::builder().user(common::LEAST_RIGHTS));
     let words = format!("single={} acl", server.port());
     server.command(&["ACL", "SETUSER", "locks", "-info"]).unwrap().accepted().unwrap();
-    let findings = examine(&words).unwrap();
-    assert!(of(&findings, Severity::Red).is_empty(), "{findings:#?}");
-    has(&findings, Severity::Amber, "INFO (NOPERM), CONFIG GET (NOPERM)");
-    has(&findings, Severity::Green, "clock agrees");
+    let findings = diagnose(&words).unwrap();
+    assert!(of(&findings, Severity::Critical).is_empty(), "{findings:#?}");
+    has(&findings, Severity::Warning, "INFO (NOPERM), CONFIG GET (NOPERM)");
+    has(&findings, Severity::Ok, "clock agrees");
     server.command(&["ACL", "SETUSER", "locks", "+info", "-time"]).unwrap().accepted().unwrap();
-    let findings = examine(&words).unwrap();
-    has(&findings, Severity::Amber, "CONFIG GET (NOPERM), TIME (NOPERM)");
-    has(&findings, Severity::Green, "evicts nothing");
+    let findings = diagnose(&words).unwrap();
+    has(&findings, Severity::Warning, "CONFIG GET (NOPERM), TIME (NOPERM)");
+    has(&findings, Severity::Ok, "evicts nothing");
     assert!(!format!("{findings:?}").contains("pw"), "{findings:#?}");
 }
 
 #[test]
 fn who_is_not_let_in_or_meets_nobody_gets_an_error() {
     let server = start(Server::builder().password("s3cret"));
-    let error = examine(&format!("single={}", server.port())).unwrap_err();
+    let error = diagnose(&format!("single={}", server.port())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
     server.kill();
-    let error = examine(&format!("single={}", server.port())).unwrap_err();
+    let error = diagnose(&format!("single={}", server.port())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert!(error.to_string().contains("doctor"), "{error}");
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use leasehold_core::{
-    Claim, Contender, Error, ErrorKind, Interest, LockName, Release, Renewal, Result, Snapshot, Standing,
-    Store, Vitals, memory::Memory,
+    Claim, Contender, Error, ErrorKind, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
+    Standing, Store, memory::Memory,
 };
 use tokio::sync::Notify;
 
@@ -73,7 +73,7 @@ impl Node {
         if forgets {
             self.0.memory.forget();
         }
-        self.tell_all(Connection::upset);
+        self.tell_all(Connection::revalidation);
     }
 
     fn tell_all(&self, tell: fn(&Connection)) {
@@ -84,10 +84,10 @@ impl Node {
         }
     }
 
-    pub(crate) fn vitals(&self) -> Result<Vitals> {
+    pub(crate) fn server_info(&self) -> Result<ServerInfo> {
         let starts = self.0.starts.load(Ordering::Acquire);
-        let vitals = at_once(self.0.memory.vitals())?;
-        Ok(Vitals { server: format!("{}-{starts}", vitals.server).into(), ..vitals })
+        let vitals = at_once(self.0.memory.server_info())?;
+        Ok(ServerInfo { server: format!("{}-{starts}", vitals.server).into(), ..vitals })
     }
 
     pub(crate) fn claim(&self, claim: &Claim) -> Result<Standing> {

@@ -13,7 +13,7 @@ use std::{
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, Interest,
-    Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Upsets, Vitals, Wake,
+    Liveness, LockName, Release, Renewal, Result, Revalidations, ServerInfo, Snapshot, Standing, Store, Wake,
 };
 use tokio::sync::oneshot;
 
@@ -36,7 +36,7 @@ pub struct Remote {
 /// What the server can tell without being asked.
 pub(crate) struct Connection {
     pub(crate) client: u32,
-    upsets: Upsets,
+    revalidations: Revalidations,
     /// How often it broke.
     breaks: AtomicU64,
     bells: Mutex<Vec<std::sync::Weak<Bell>>>,
@@ -51,8 +51,8 @@ impl Connection {
     }
 
     /// The server is there again, and may have forgotten.
-    pub(crate) fn upset(&self) {
-        self.upsets.raise();
+    pub(crate) fn revalidation(&self) {
+        self.revalidations.raise();
     }
 }
 
@@ -62,7 +62,7 @@ impl Remote {
         let client = process.number();
         let connection = Arc::new(Connection {
             client,
-            upsets: Upsets::default(),
+            revalidations: Revalidations::default(),
             breaks: AtomicU64::new(0),
             bells: Mutex::default(),
         });
@@ -160,12 +160,12 @@ impl Store for Remote {
         &self.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
-        Box::pin(self.ask(Node::vitals))
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        Box::pin(self.ask(Node::server_info))
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.connection.upsets.after(seen))
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.connection.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

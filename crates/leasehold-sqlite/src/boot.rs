@@ -4,7 +4,7 @@ use std::fs;
 
 use leasehold_core::{
     Env, Error, ErrorKind, LockName, Result,
-    decide::document::{Document, Entry, State},
+    decide::lock_state::{Entry, LockState, State},
 };
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -99,7 +99,7 @@ fn carry_over_one(desk: &Desk<'_>, name: &LockName) -> Result<()> {
         })
         .collect();
     let sessions: Vec<_> = entries.iter().filter_map(|entry| entry.session).collect();
-    let mut document = Document::of(entries);
+    let mut document = LockState::of(entries);
     for session in sessions {
         document.end_session(session, desk.now);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leasehold_core::{
     ClaimId, Error, ErrorKind, FencingToken, Mode, Moment, Queueing, Result,
-    decide::document::{Entry, State},
+    decide::lock_state::{Entry, State},
 };
 use rusqlite::{CachedStatement, params};
 

@@ -2,7 +2,7 @@
 
 use leasehold_core::{
     ClaimId, LockName, Mode, Moment, Result,
-    decide::document::{Change, Document, Entry, State},
+    decide::lock_state::{Change, Entry, LockState, State},
 };
 use rusqlite::params;
 
@@ -20,7 +20,7 @@ pub(crate) struct Sheet {
     wakers: Vec<(u64, u64)>,
     watchers: Vec<Watcher>,
     /// The state machine.
-    pub(crate) document: Document,
+    pub(crate) document: LockState,
 }
 
 /// Who is to be told, apart from the sessions themselves: the rows that say why they are woken.
@@ -45,7 +45,7 @@ impl Sheet {
     }
 
     /// A lock that has no rows yet.
-    pub(crate) fn anew(name: LockName, document: Document) -> Sheet {
+    pub(crate) fn anew(name: LockName, document: LockState) -> Sheet {
         Sheet { name, before: Vec::new(), wakers: Vec::new(), watchers: Vec::new(), document }
     }
 
@@ -61,7 +61,7 @@ impl Sheet {
                 Row::Watcher(watcher) => watchers.push(watcher),
             }
         }
-        Sheet { name, before: entries.clone(), wakers, watchers, document: Document::of(entries) }
+        Sheet { name, before: entries.clone(), wakers, watchers, document: LockState::of(entries) }
     }
 
     /// Ends what lives by a session whose process has ended: its holds, and its places whatever they are bound to,

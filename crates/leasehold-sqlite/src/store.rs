@@ -4,7 +4,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Env, Error, Interest, LockName, LostReason, Release, Renewal,
-    Result, Snapshot, Standing, Store, Vitals, Wake,
+    Result, ServerInfo, Snapshot, Standing, Store, Wake,
 };
 
 use rusqlite::Connection;
@@ -166,12 +166,12 @@ impl Store for SqliteStore {
         &self.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
             if self.shared.is_closed() {
                 return Err(refusal::closed().verb("vitals").store(&self.url));
             }
-            Ok(Vitals {
+            Ok(ServerInfo {
                 server: self.shared.place.database.to_string_lossy().into(),
                 lineage: None,
                 // What a restart of the machine may take from the end of the file is void anyway: see `boot`.
@@ -181,7 +181,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
+    fn revalidation<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }
 

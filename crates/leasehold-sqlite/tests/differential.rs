@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Binding, Claim, ClaimId, Contender, FencingToken, Intent, LockName, Mode, Queueing, Release, Renewal,
-    Standing, Store, decide::document::Document, env::Virtual,
+    Standing, Store, decide::lock_state::LockState, env::Virtual,
 };
 use leasehold_sqlite::SqliteStore;
 use proptest::{prelude::*, sample::select};
@@ -74,7 +74,7 @@ fn steps() -> impl Strategy<Value = Step> {
 /// The state machine, with one counter.
 #[derive(Default)]
 struct Model {
-    locks: BTreeMap<LockName, Document>,
+    locks: BTreeMap<LockName, LockState>,
     fence: u64,
 }
 

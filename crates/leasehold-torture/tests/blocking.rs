@@ -9,7 +9,7 @@ use leasehold_testkit::{etcd, memcached, redis, zookeeper};
 
 /// Locks, is in another's way, hands over to a thread that waits, and is renewed meanwhile.
 fn locks_without_a_runtime(url: &str) {
-    let terms = |terms: leasehold::Terms| terms.ttl(Duration::from_secs(4));
+    let terms = |terms: leasehold::LockOptions| terms.ttl(Duration::from_secs(4));
     let (one, two) = (Client::connect_with(url, terms).unwrap(), Client::connect_with(url, terms).unwrap());
     let guard = one.mutex("orders").unwrap().lock().unwrap();
     guard.check().unwrap();

@@ -24,7 +24,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use leasehold_core::{Engine, LockName, Mode, Terms, Wait};
+use leasehold_core::{Engine, LockName, LockOptions, Mode, Wait};
 use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
 use peer::{Peer, Program};
 
@@ -38,7 +38,7 @@ async fn ours(address: &str) -> Engine {
 }
 
 async fn our_pairs(engine: &Engine, name: &str) {
-    let (name, terms) = (LockName::new(name).unwrap(), Terms::default().fair());
+    let (name, terms) = (LockName::new(name).unwrap(), LockOptions::default().fair());
     for _ in 0..PAIRS {
         let hold = engine.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None).await;
         hold.unwrap().unwrap().release().await.unwrap();

@@ -35,7 +35,7 @@ impl ZooKeeperStore {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn examine(&self) -> Result<Vec<Finding>> {
+    pub async fn diagnose(&self) -> Result<Vec<Finding>> {
         let looked = look(&self.shared).await;
         let facts = looked.map_err(|error| self.named(error, "doctor"))?;
         let mut findings = judge::judge(&facts);

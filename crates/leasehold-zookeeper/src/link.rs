@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Upsets};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Revalidations};
 use tokio::sync::Mutex as AsyncMutex;
 use zookeeper_client::{Acl, Acls, Client, SessionState, StateWatcher};
 
@@ -39,7 +39,7 @@ pub(crate) struct Live {
 pub(crate) struct Link {
     pub(crate) options: ZooKeeperOptions,
     env: Env,
-    pub(crate) upsets: Upsets,
+    pub(crate) revalidations: Revalidations,
     pub(crate) bells: Arc<Bells>,
     live: Mutex<Option<Arc<Live>>>,
     connecting: AsyncMutex<()>,
@@ -51,7 +51,7 @@ impl Link {
         Link {
             options,
             env,
-            upsets: Upsets::default(),
+            revalidations: Revalidations::default(),
             bells: Arc::default(),
             live: Mutex::default(),
             connecting: AsyncMutex::default(),
@@ -136,7 +136,7 @@ impl Link {
         }
         let ports = nodelay::ports(&self.options.servers);
         nodelay::set(&ports);
-        self.env.spawn(attend(states, ports, self.upsets.clone(), self.bells.clone()));
+        self.env.spawn(attend(states, ports, self.revalidations.clone(), self.bells.clone()));
         Ok(live)
     }
 
@@ -200,12 +200,17 @@ impl Link {
 }
 
 /// Has each new connection send at once, and says so when the session ends.
-async fn attend(mut states: StateWatcher, ports: BTreeSet<u16>, upsets: Upsets, bells: Arc<Bells>) {
+async fn attend(
+    mut states: StateWatcher,
+    ports: BTreeSet<u16>,
+    revalidations: Revalidations,
+    bells: Arc<Bells>,
+) {
     while !states.peek_state().is_terminated() {
         if states.changed().await == SessionState::SyncConnected {
             nodelay::set(&ports);
         }
     }
-    upsets.raise();
+    revalidations.raise();
     bells.break_all();
 }

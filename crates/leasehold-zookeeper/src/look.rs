@@ -1,7 +1,9 @@
 //! The verbs that look at locks, and the one that forces them.
 
 use futures_util::future::join;
-use leasehold_core::{Contender, Error, ErrorKind, FencingToken, LockName, Result, Snapshot, Stance, Vitals};
+use leasehold_core::{
+    Contender, Error, ErrorKind, FencingToken, LockName, Result, ServerInfo, Snapshot, Stance,
+};
 use zookeeper_client::{Acls, CreateMode, MultiReadResult};
 
 use crate::{
@@ -157,7 +159,7 @@ async fn force(shared: &Shared, live: &Live, name: &LockName) -> Result<Vec<Cont
 }
 
 /// Which store this is: a number that the first client ever wrote, for all of them, under whatever chroot.
-pub(crate) async fn vitals(shared: &Shared) -> Result<Vitals> {
+pub(crate) async fn server_info(shared: &Shared) -> Result<ServerInfo> {
     shared.link.refuse_closed()?;
     let live = shared.link.ready().await?;
     let [ensemble, chroot] = shared.paths.identities();
@@ -166,7 +168,7 @@ pub(crate) async fn vitals(shared: &Shared) -> Result<Vitals> {
         Err(error) if error.kind() == ErrorKind::Rejected => identity(shared, &live, &chroot).await,
         other => other.map_err(Refusal::from),
     };
-    Ok(Vitals {
+    Ok(ServerInfo {
         server: server.map_err(Refusal::into_error)?.into(),
         lineage: None,
         remembers_for: std::time::Duration::MAX,

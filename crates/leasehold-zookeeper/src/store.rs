@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, Snapshot,
-    Standing, Store, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake,
 };
 
 use crate::{claim, janitor, look, options::ZooKeeperOptions, release, renew, shared::Shared, watching};
@@ -82,12 +82,12 @@ impl Store for ZooKeeperStore {
         &self.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
-        Box::pin(async { self.explain_all(look::vitals(&self.shared).await, "vitals") })
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        Box::pin(async { self.explain_all(look::server_info(&self.shared).await, "vitals") })
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.shared.link.upsets.after(seen))
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.shared.link.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

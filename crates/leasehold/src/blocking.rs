@@ -13,19 +13,21 @@
 //! # Ok(()) }
 //! ```
 
+mod block_on;
 mod client;
 mod guard;
 mod lock;
 mod session;
-mod wait;
 
+use block_on::block_on;
 pub use client::Client;
 pub use guard::{
     Leadership, MultiGuard, MutexGuard, Permit, ReadGuard, ReentrantGuard, UpgradeRefused, WriteGuard,
 };
-pub use lock::{CountDownLatch, Election, MultiLock, Mutex, Observer, OncePer, Reentrant, RwLock, Semaphore};
+pub use lock::{
+    CountDownLatch, Election, MultiLock, Mutex, Observer, OncePer, ReentrantMutex, RwLock, Semaphore,
+};
 pub use session::Session;
-use wait::block_on;
 
 use crate::{Contender, Leader, Release, Snapshot};
 
@@ -33,23 +35,23 @@ use crate::{Contender, Leader, Release, Snapshot};
 use crate::ErrorKind;
 
 /// What an answer of the async facade is called here.
-trait Reflect {
+trait ToBlocking {
     type Blocking;
 
     fn reflect(self) -> Self::Blocking;
 }
 
-impl<T: Reflect> Reflect for Option<T> {
+impl<T: ToBlocking> ToBlocking for Option<T> {
     type Blocking = Option<T::Blocking>;
 
     fn reflect(self) -> Self::Blocking {
-        self.map(Reflect::reflect)
+        self.map(ToBlocking::reflect)
     }
 }
 
 macro_rules! same {
     ($($type:ty),*) => {
-        $(impl Reflect for $type {
+        $(impl ToBlocking for $type {
             type Blocking = $type;
 
             fn reflect(self) -> $type {

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Engine, Env, LockName, Mode, Result, Sequencer, Session, Snapshot, Stance, Store, Terms,
-    Ticket, Wait,
-    engine::{Follow, Observer},
+    Claim, ClaimId, Engine, Env, LockName, LockOptions, Mode, Result, Sequencer, Session, Snapshot, Stance,
+    Store, Ticket, Wait,
+    engine::{LockWatcher, Observer},
 };
 
 use crate::{
-    Contender, CountDownLatch, Election, MultiLock, Mutex, MutexGuard, Note, OncePer, Reentrant, Release,
-    RwLock, Semaphore, Slot, StoreUrl, reentrant::Visits, url,
+    Contender, CountDownLatch, Election, MultiLock, Mutex, MutexGuard, Note, OncePer, ReentrantMutex,
+    Release, RwLock, Semaphore, Slot, StoreUrl, reentrant_mutex::OwnerTable, url,
 };
 
 /// A client of one store. Clones are the same client: one session, one watchdog.
@@ -19,8 +19,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Client {
     engine: Engine,
-    terms: Terms,
-    pub(crate) visits: Visits,
+    terms: LockOptions,
+    pub(crate) visits: OwnerTable,
 }
 
 impl Client {
@@ -50,7 +50,7 @@ impl Client {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn connect_with(url: &str, change: impl FnOnce(Terms) -> Terms) -> Result<Client> {
+    pub async fn connect_with(url: &str, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Client> {
         Client::connect_to(&StoreUrl::parse(url)?, change).await
     }
 
@@ -61,7 +61,10 @@ impl Client {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn connect_to(url: &StoreUrl, change: impl FnOnce(Terms) -> Terms) -> Result<Client> {
+    pub async fn connect_to(
+        url: &StoreUrl,
+        change: impl FnOnce(LockOptions) -> LockOptions,
+    ) -> Result<Client> {
         let env = Env::system()?;
         let store = url::open(url, &env).await?;
         let client = Client::with_env(store, env).with_terms(|terms| {
@@ -90,20 +93,20 @@ impl Client {
         let note = Note::of_this_process().to_string();
         Client {
             engine: Engine::new(store, env),
-            terms: Terms::default().note(note),
-            visits: Visits::default(),
+            terms: LockOptions::default().note(note),
+            visits: OwnerTable::default(),
         }
     }
 
     /// The same client with other terms for the locks that it makes from now on.
     #[must_use]
-    pub fn with_terms(mut self, change: impl FnOnce(Terms) -> Terms) -> Client {
+    pub fn with_terms(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Client {
         self.terms = change(self.terms);
         self
     }
 
     /// The terms of the locks that it makes.
-    pub fn terms(&self) -> &Terms {
+    pub fn terms(&self) -> &LockOptions {
         &self.terms
     }
 
@@ -136,15 +139,15 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::mutex`].
-    pub fn reentrant_mutex(&self, name: impl AsRef<str>) -> Result<Reentrant> {
-        self.describe(name, Mode::Exclusive).map(Reentrant::new)
+    pub fn reentrant_mutex(&self, name: impl AsRef<str>) -> Result<ReentrantMutex> {
+        self.describe(name, Mode::Exclusive).map(ReentrantMutex::new)
     }
 
     /// Describes several locks that are held together. Names may come in any order and more than once.
     ///
     /// # Errors
     /// As [`Client::mutex`]; also for no names, and for more than [`MultiLock::NAMES_MAX`].
-    pub fn multi<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<MultiLock> {
+    pub fn multi_lock<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<MultiLock> {
         MultiLock::new(self, names)
     }
 
@@ -160,7 +163,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::mutex`]; also for a count of 0.
-    pub fn latch(&self, name: impl AsRef<str>, count: u32) -> Result<CountDownLatch> {
+    pub fn count_down_latch(&self, name: impl AsRef<str>, count: u32) -> Result<CountDownLatch> {
         CountDownLatch::new(self.describe(name, Mode::Permits { take: 1, of: count })?, count)
     }
 
@@ -281,8 +284,8 @@ impl Client {
         &self.engine
     }
 
-    pub(crate) fn describe(&self, name: impl AsRef<str>, mode: Mode) -> Result<Description> {
-        let description = Description {
+    pub(crate) fn describe(&self, name: impl AsRef<str>, mode: Mode) -> Result<LockSpec> {
+        let description = LockSpec {
             client: self.clone(),
             name: LockName::new(name)?,
             mode,
@@ -295,16 +298,16 @@ impl Client {
 
 /// What every lock is made of: a name, a mode and terms, on a client.
 #[derive(Clone)]
-pub(crate) struct Description {
+pub(crate) struct LockSpec {
     pub(crate) client: Client,
     pub(crate) name: LockName,
     pub(crate) mode: Mode,
-    pub(crate) terms: Terms,
+    pub(crate) terms: LockOptions,
     pub(crate) observer: Option<Observer>,
 }
 
-impl Description {
-    pub(crate) fn with_terms(mut self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+impl LockSpec {
+    pub(crate) fn with_terms(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
         self.terms = change(self.terms);
         self.admitted()
     }
@@ -328,8 +331,8 @@ impl Description {
         }
     }
 
-    pub(crate) fn follow(&self) -> Follow {
-        Follow::new(&self.client.engine, &self.name, self.terms.patience)
+    pub(crate) fn follow(&self) -> LockWatcher {
+        LockWatcher::new(&self.client.engine, &self.name, self.terms.patience)
     }
 
     pub(crate) async fn inspect(&self) -> Result<Snapshot> {
@@ -343,9 +346,9 @@ impl std::fmt::Debug for Client {
     }
 }
 
-impl std::fmt::Debug for Description {
+impl std::fmt::Debug for LockSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Description")
+        f.debug_struct("LockSpec")
             .field("name", &self.name)
             .field("mode", &self.mode)
             .field("terms", &self.terms)

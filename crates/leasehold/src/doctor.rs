@@ -36,7 +36,7 @@ pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
         | Place::RedisSentinel { .. }
         | Place::RedisCluster { .. } => {
             let store = leasehold_redis::RedisStore::new(crate::url::redis_options(url)?, env)?;
-            let findings = store.examine().await;
+            let findings = store.diagnose().await;
             // It holds nothing; what it watches its servers with ends.
             let _ = leasehold_core::Store::close(&store).await;
             findings
@@ -44,7 +44,7 @@ pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
         #[cfg(feature = "memcached")]
         Place::Memcached { .. } => {
             let store = leasehold_memcached::MemcachedStore::new(crate::url::memcached_options(url)?, env)?;
-            let findings = store.examine().await;
+            let findings = store.diagnose().await;
             // It holds nothing.
             let _ = leasehold_core::Store::close(&store).await;
             findings
@@ -53,7 +53,7 @@ pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
         Place::ZooKeeper { .. } => {
             let options = crate::url::zookeeper_options(url)?;
             let store = leasehold_zookeeper::ZooKeeperStore::open(options, env).await?;
-            let findings = store.examine().await;
+            let findings = store.diagnose().await;
             // It holds nothing; its session ends.
             let _ = leasehold_core::Store::close(&store).await;
             findings
@@ -61,7 +61,7 @@ pub async fn doctor(url: &StoreUrl) -> Result<Vec<Finding>> {
         #[cfg(feature = "etcd")]
         Place::Etcd { .. } => {
             let store = leasehold_etcd::EtcdStore::new(crate::url::etcd_options(url)?, env)?;
-            let findings = store.examine().await;
+            let findings = store.diagnose().await;
             // It holds nothing.
             let _ = leasehold_core::Store::close(&store).await;
             findings
@@ -79,7 +79,7 @@ async fn quorum(url: &StoreUrl, env: &Env) -> Result<Vec<Finding>> {
     for member in crate::url::quorum_members(url)? {
         match Box::pin(doctor(&member)).await {
             Ok(found) => findings.extend(found),
-            Err(error) => findings.push(Finding::red(
+            Err(error) => findings.push(Finding::critical(
                 member.to_string(),
                 format!("it does not answer: {error}"),
                 "while it is down, one less of the others may fail",
@@ -90,7 +90,7 @@ async fn quorum(url: &StoreUrl, env: &Env) -> Result<Vec<Finding>> {
     let quorum = match open_quorum(url, env).await {
         Ok(quorum) => quorum,
         Err(error) => {
-            findings.push(Finding::red(
+            findings.push(Finding::critical(
                 url.scheme(),
                 error.to_string(),
                 "locks on it are refused",
@@ -100,7 +100,7 @@ async fn quorum(url: &StoreUrl, env: &Env) -> Result<Vec<Finding>> {
             return Ok(findings);
         }
     };
-    findings.extend(quorum.examine().await);
+    findings.extend(quorum.diagnose().await);
     // It holds nothing.
     let _ = leasehold_core::Store::close(&quorum).await;
     findings.sort_by_key(|finding| finding.severity);
@@ -109,7 +109,7 @@ async fn quorum(url: &StoreUrl, env: &Env) -> Result<Vec<Finding>> {
 
 fn nothing(url: &StoreUrl, why: &str) -> Vec<Finding> {
     let scheme = url.scheme();
-    vec![Finding::green(scheme, format!("there is nothing to check for {scheme}:"), why)]
+    vec![Finding::ok(scheme, format!("there is nothing to check for {scheme}:"), why)]
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
             ("sqlite:no/such/directory/x.db", "nothing to check for sqlite:"),
         ] {
             let findings = doctor(&url.parse().unwrap()).await.unwrap();
-            assert!(findings.len() == 1 && findings[0].severity == Severity::Green, "{findings:?}");
+            assert!(findings.len() == 1 && findings[0].severity == Severity::Ok, "{findings:?}");
             assert!(findings[0].what.contains(says), "{findings:?}");
         }
         // Nobody listens at port 1.

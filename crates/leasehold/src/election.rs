@@ -3,11 +3,11 @@
 use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Busy, Claim, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Mode, Release, Result, Snapshot,
-    Stance, Terms, Wait, engine::Follow,
+    Busy, Claim, Error, ErrorKind, FencingToken, Hold, Lease, LockName, LockOptions, Mode, Release, Result,
+    Snapshot, Stance, Wait, engine::LockWatcher,
 };
 
-use crate::{Note, client::Description};
+use crate::{Note, client::LockSpec};
 
 /// An election: a cheap description, `Clone`, no I/O. Who holds the lock leads, and says something to all others: its
 /// address, say.
@@ -27,11 +27,11 @@ use crate::{Note, client::Description};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Election {
-    description: Description,
+    description: LockSpec,
 }
 
 impl Election {
-    pub(crate) fn new(description: Description) -> Self {
+    pub(crate) fn new(description: LockSpec) -> Self {
         Election { description }
     }
 
@@ -39,7 +39,7 @@ impl Election {
     ///
     /// # Errors
     /// As [`Mutex::with_terms`](crate::Mutex::with_terms).
-    pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
         Ok(Election::new(self.description.with_terms(change)?))
     }
 
@@ -130,7 +130,7 @@ impl Election {
         self.description.terms.note.as_deref().map(Note::read).unwrap_or_default()
     }
 
-    fn saying(&self, value: &str) -> Result<Description> {
+    fn saying(&self, value: &str) -> Result<LockSpec> {
         let note = written(&self.note(), value, &self.description.name)?;
         self.description.clone().with_terms(|terms| terms.note(note))
     }
@@ -253,7 +253,7 @@ impl Leader {
 /// Follows who leads an [`Election`]. Made by [`Election::observe`].
 #[derive(Debug)]
 pub struct Observer {
-    follow: Follow,
+    follow: LockWatcher,
     /// What was answered last; `None` before the first answer.
     seen: Option<Option<Leader>>,
 }

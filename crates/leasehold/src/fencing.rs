@@ -11,8 +11,8 @@
 //! written, and nobody has told the resource of the new one yet.
 //!
 //! ```
-//! use leasehold::{FencingToken, fencing::Gate};
-//! let gate = Gate::new();
+//! use leasehold::{FencingToken, fencing::HighWaterMark};
+//! let gate = HighWaterMark::new();
 //! let (old, new) = (FencingToken::new(41).unwrap(), FencingToken::new(42).unwrap());
 //! gate.claim(old).unwrap();
 //! gate.claim(new).unwrap();                           // from here on `old` is too late, before `new` has written
@@ -23,7 +23,7 @@
 //! Whoever is handed a [`Sequencer`](crate::Sequencer) with each request, and knows no store, has [`Sequencers`]: what
 //! Chubby's servers do that hold no session.
 //!
-//! For resources in SQL databases see [`statements`]; for SQLite there is `SqlGate`, too.
+//! For resources in SQL databases see [`statements`]; for SQLite there is `SqlHighWaterMark`, too.
 
 mod sequencers;
 #[cfg(feature = "sqlite")]
@@ -68,19 +68,19 @@ impl From<Stale> for Error {
 
 /// The high-water mark of one resource, in memory.
 #[derive(Default, Debug)]
-pub struct Gate {
+pub struct HighWaterMark {
     highest: Mutex<Option<FencingToken>>,
 }
 
-impl Gate {
+impl HighWaterMark {
     /// A gate that has seen nobody.
     pub fn new() -> Self {
-        Gate::default()
+        HighWaterMark::default()
     }
 
     /// Takes over a mark that was kept elsewhere.
     pub fn from_highest(highest: FencingToken) -> Self {
-        Gate { highest: Mutex::new(Some(highest)) }
+        HighWaterMark { highest: Mutex::new(Some(highest)) }
     }
 
     /// Step 1, before the first read: raises the mark, so that all holders before are too late.
@@ -92,7 +92,7 @@ impl Gate {
     }
 
     /// Steps 2 and 3: whether a write with this token may happen. Where the write can overlap with another thread's
-    /// claim, use [`Gate::write`] instead.
+    /// claim, use [`HighWaterMark::write`] instead.
     ///
     /// # Errors
     /// [`Stale`] when a later holder was here.
@@ -132,23 +132,23 @@ fn raise(mark: &mut Option<FencingToken>, token: FencingToken) -> Result<(), Sta
 
 /// The high-water marks of many resources, in memory. A mark is kept for ever: forgetting one would let the stale in.
 #[derive(Debug)]
-pub struct Gates<K> {
+pub struct HighWaterMarks<K> {
     marks: Mutex<HashMap<K, FencingToken>>,
 }
 
-impl<K> Default for Gates<K> {
+impl<K> Default for HighWaterMarks<K> {
     fn default() -> Self {
-        Gates { marks: Mutex::default() }
+        HighWaterMarks { marks: Mutex::default() }
     }
 }
 
-impl<K: Eq + Hash> Gates<K> {
-    /// Gates that have seen nobody.
+impl<K: Eq + Hash> HighWaterMarks<K> {
+    /// HighWaterMarks that have seen nobody.
     pub fn new() -> Self {
-        Gates::default()
+        HighWaterMarks::default()
     }
 
-    /// As [`Gate::claim`], for one of the resources.
+    /// As [`HighWaterMark::claim`], for one of the resources.
     ///
     /// # Errors
     /// [`Stale`] when a later holder was there.
@@ -160,7 +160,7 @@ impl<K: Eq + Hash> Gates<K> {
         Ok(())
     }
 
-    /// As [`Gate::admit`], for one of the resources.
+    /// As [`HighWaterMark::admit`], for one of the resources.
     ///
     /// # Errors
     /// [`Stale`] when a later holder was there.

@@ -19,8 +19,10 @@
 #[doc = include_str!("../../../docs/book/chubby.md")]
 struct ChubbyPage;
 
+mod backends;
 pub mod blocking;
 mod client;
+mod count_down_latch;
 mod doctor;
 mod election;
 pub mod fencing;
@@ -28,34 +30,32 @@ pub mod fencing;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
-mod latch;
-mod multi;
+mod multi_lock;
 mod mutex;
 mod note;
-mod once;
-mod reentrant;
+mod once_per;
+mod reentrant_mutex;
 mod rw_lock;
 mod semaphore;
-mod stores;
 mod url;
 
+pub use backends::stores;
 pub use client::Client;
+pub use count_down_latch::CountDownLatch;
 pub use doctor::doctor;
 pub use election::{Election, Leader, Leadership, Observer};
 pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
-pub use latch::CountDownLatch;
 pub use leasehold_core::{
     Busy, Capability, ClaimId, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, FencingToken,
-    Finding, Lease, Liveness, LockName, Lost, LostReason, Member, Mode, Moment, Outcome, Release, Require,
-    Result, Sequencer, Session, SessionState, Severity, Snapshot, Stance, Status, Store, Terms, Ticket,
-    engine::Observer as BusyObserver,
+    Finding, Lease, Liveness, LockName, LockOptions, Lost, LostReason, Member, Mode, Moment, Outcome,
+    Release, Require, Result, Sequencer, Session, SessionState, Severity, Snapshot, Stance, Status, Store,
+    Ticket, engine::Observer as BusyObserver,
 };
-pub use multi::{MultiGuard, MultiLock};
+pub use multi_lock::{MultiGuard, MultiLock};
 pub use mutex::Mutex;
 pub use note::Note;
-pub use once::{Once, OncePer, Slot};
-pub use reentrant::{Owner, Reentrant, ReentrantGuard};
+pub use once_per::{OncePer, RunOutcome, Slot};
+pub use reentrant_mutex::{Owner, ReentrantGuard, ReentrantMutex};
 pub use rw_lock::RwLock;
 pub use semaphore::Semaphore;
-pub use stores::stores;
-pub use url::{Address, Login, Password, Place, Settings, StoreUrl, vouch};
+pub use url::{Address, Login, Password, Place, Settings, StoreUrl, promote};

@@ -2,13 +2,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use leasehold_core::{Busy, Contender, Lease, LockName, Mode, Result, Snapshot, Terms, Wait};
+use leasehold_core::{Busy, Contender, Lease, LockName, LockOptions, Mode, Result, Snapshot, Wait};
 
-use crate::{MutexGuard, client::Description};
+use crate::{MutexGuard, client::LockSpec};
 
 /// A mutual exclusion lock: a cheap description, `Clone`, no I/O.
 ///
-/// It is not reentrant: a task that locks it twice waits for itself. See [`Reentrant`](crate::Reentrant).
+/// It is not reentrant: a task that locks it twice waits for itself. See [`ReentrantMutex`](crate::ReentrantMutex).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
@@ -21,11 +21,11 @@ use crate::{MutexGuard, client::Description};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Mutex {
-    pub(crate) description: Description,
+    pub(crate) description: LockSpec,
 }
 
 impl Mutex {
-    pub(crate) fn new(description: Description) -> Result<Self> {
+    pub(crate) fn new(description: LockSpec) -> Result<Self> {
         Ok(Mutex { description })
     }
 
@@ -34,7 +34,7 @@ impl Mutex {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind) and [`ErrorKind::Unsupported`](crate::ErrorKind) for terms that the
     /// store cannot keep.
-    pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
         Mutex::new(self.description.with_terms(change)?)
     }
 
@@ -46,8 +46,8 @@ impl Mutex {
     }
 
     /// The same lock, for owners that lock it again while they hold it.
-    pub fn reentrant(&self) -> crate::Reentrant {
-        crate::Reentrant::new(self.description.clone())
+    pub fn reentrant(&self) -> crate::ReentrantMutex {
+        crate::ReentrantMutex::new(self.description.clone())
     }
 
     /// The name.

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Busy, LockName, Mode, Result, Snapshot, Terms, Wait};
+use leasehold_core::{Busy, LockName, LockOptions, Mode, Result, Snapshot, Wait};
 
-use crate::{ReadGuard, WriteGuard, client::Description};
+use crate::{ReadGuard, WriteGuard, client::LockSpec};
 
 /// A readers-writer lock: a cheap description, `Clone`, no I/O. A reader never overtakes a writer that waits.
 ///
@@ -20,11 +20,11 @@ use crate::{ReadGuard, WriteGuard, client::Description};
 /// ```
 #[derive(Clone, Debug)]
 pub struct RwLock {
-    description: Description,
+    description: LockSpec,
 }
 
 impl RwLock {
-    pub(crate) fn new(description: Description) -> Result<Self> {
+    pub(crate) fn new(description: LockSpec) -> Result<Self> {
         Ok(RwLock { description })
     }
 
@@ -32,7 +32,7 @@ impl RwLock {
     ///
     /// # Errors
     /// As [`Mutex::with_terms`](crate::Mutex::with_terms).
-    pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
         RwLock::new(self.description.with_terms(change)?)
     }
 

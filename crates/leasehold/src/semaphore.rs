@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Busy, LockName, Mode, Result, Snapshot, Stance, Terms, Wait};
+use leasehold_core::{Busy, LockName, LockOptions, Mode, Result, Snapshot, Stance, Wait};
 
-use crate::{Permit, client::Description};
+use crate::{Permit, client::LockSpec};
 
 /// A semaphore: a cheap description, `Clone`, no I/O.
 ///
@@ -23,12 +23,12 @@ use crate::{Permit, client::Description};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Semaphore {
-    description: Description,
+    description: LockSpec,
     permits: u32,
 }
 
 impl Semaphore {
-    pub(crate) fn new(description: Description, permits: u32) -> Result<Self> {
+    pub(crate) fn new(description: LockSpec, permits: u32) -> Result<Self> {
         Ok(Semaphore { description, permits })
     }
 
@@ -36,7 +36,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// As [`Mutex::with_terms`](crate::Mutex::with_terms).
-    pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
         Semaphore::new(self.description.with_terms(change)?, self.permits)
     }
 

@@ -1,22 +1,22 @@
 //! [`StoreUrl`]: which store, where, and on what settings, in one line of text.
 
 mod capability;
-#[cfg(feature = "sqlite")]
-mod deferred;
 mod display;
 #[cfg(feature = "etcd")]
 mod etcd;
-mod known;
+#[cfg(feature = "sqlite")]
+mod lazy;
 #[cfg(feature = "memcached")]
 mod memcached;
 mod open;
 mod parse;
+mod percent;
 mod quorum;
 #[cfg(feature = "redis")]
 mod redis;
+mod scheme;
 #[cfg(test)]
 mod tests;
-mod words;
 #[cfg(feature = "zookeeper")]
 mod zookeeper;
 
@@ -29,7 +29,7 @@ pub(crate) use etcd::options as etcd_options;
 #[cfg(feature = "memcached")]
 pub(crate) use memcached::options as memcached_options;
 pub(crate) use open::{open, open_member};
-pub use quorum::vouch;
+pub use quorum::promote;
 pub(crate) use quorum::{members as quorum_members, open as open_quorum};
 #[cfg(feature = "redis")]
 pub(crate) use redis::{members as redis_members, options as redis_options};
@@ -254,7 +254,7 @@ impl StoreUrl {
 
     /// The whole URL **with** its passwords. Never print it.
     pub fn reveal(&self) -> String {
-        display::Shown { url: self, secrets: true }.to_string()
+        display::Redacted { url: self, secrets: true }.to_string()
     }
 }
 
@@ -292,7 +292,7 @@ impl FromStr for StoreUrl {
 /// Without passwords.
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&display::Shown { url: self, secrets: false }, f)
+        fmt::Display::fmt(&display::Redacted { url: self, secrets: false }, f)
     }
 }
 

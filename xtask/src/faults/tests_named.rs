@@ -46,14 +46,14 @@ mod tests {
             file("crates/a/tests/faults/lost.rs", "fn one() {}\n    two: |client| {}\n"),
             file("crates/a/tests/whole.rs", "fn three() {}"),
             file("crates/a/src/engine.rs", "mod tests { fn four() {} }"),
-            file("crates/a/src/engine/tests/upset.rs", "fn five() {}"),
+            file("crates/a/src/engine/tests/revalidation.rs", "fn five() {}"),
         ];
         for test in [
             "a::faults::lost::one",
             "a::faults::lost::two",
             "a::whole::three",
             "a::engine::tests::four",
-            "a::engine::tests::upset::five",
+            "a::engine::tests::revalidation::five",
         ] {
             assert!(exists(test, &sources), "{test}");
         }

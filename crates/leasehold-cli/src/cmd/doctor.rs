@@ -28,7 +28,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
         || Value::Array(findings.iter().map(to_json).collect()),
         || page(&findings, &location).unwrap_or_default(),
     );
-    Ok(match count(&findings, Severity::Red) {
+    Ok(match count(&findings, Severity::Critical) {
         0 => exit::success(),
         _ => exit::UNSAFE.into(),
     })
@@ -52,11 +52,11 @@ fn page(findings: &[Finding], location: &Location) -> Result<String, std::fmt::E
     let mut page = String::new();
     writeln!(page, "store    {}", location.shown())?;
     let of = |severity| format!("{} {severity}", count(findings, severity));
-    let counts = [Severity::Red, Severity::Amber, Severity::Green].map(of);
+    let counts = [Severity::Critical, Severity::Warning, Severity::Ok].map(of);
     writeln!(page, "found    {}", counts.join(", "))?;
     let mut was_green = false;
     for finding in findings {
-        let is_green = finding.severity == Severity::Green;
+        let is_green = finding.severity == Severity::Ok;
         // What is well takes a line, what is not a paragraph.
         if !(is_green && was_green) {
             writeln!(page)?;

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leasehold_core::{
     ClaimId, Error, ErrorKind, FencingToken, LockName, Mode, Moment, Queueing, Result,
-    decide::document::{Document, Entry, State},
+    decide::lock_state::{Entry, LockState, State},
 };
 
 /// All locks, and the counter of fencing tokens.
 #[derive(Default)]
 pub(crate) struct Contents {
     pub(crate) fence: u64,
-    pub(crate) documents: BTreeMap<LockName, Document>,
+    pub(crate) documents: BTreeMap<LockName, LockState>,
 }
 
 fn hex(text: &str) -> String {
@@ -115,6 +115,6 @@ fn parse(text: &str) -> Option<Contents> {
         let name = LockName::new(unhex(fields[0])?).ok()?;
         entries.entry(name).or_default().push(entry(&fields[1..])?);
     }
-    let documents = entries.into_iter().map(|(name, entries)| (name, Document::of(entries))).collect();
+    let documents = entries.into_iter().map(|(name, entries)| (name, LockState::of(entries))).collect();
     Some(Contents { fence, documents })
 }

@@ -11,8 +11,8 @@ use std::{
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, FencingToken,
-    Interest, Liveness, LockName, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake,
-    decide::document::Document,
+    Interest, Liveness, LockName, Release, Renewal, Result, ServerInfo, Snapshot, Standing, Store, Wake,
+    decide::lock_state::LockState,
 };
 use rustix::fs::{FlockOperation, flock};
 
@@ -95,7 +95,7 @@ impl FileStore {
         }
     }
 
-    fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut Document) -> T) -> Result<T> {
+    fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut LockState) -> T) -> Result<T> {
         self.transact(name, |contents| Ok(verb(contents.documents.entry(name.clone()).or_default())))
     }
 
@@ -163,10 +163,10 @@ impl Store for FileStore {
         "file:"
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
             self.refuse_closed()?;
-            Ok(Vitals {
+            Ok(ServerInfo {
                 server: self.path.to_string_lossy().into(),
                 lineage: None,
                 remembers_for: Duration::MAX,
@@ -175,7 +175,7 @@ impl Store for FileStore {
         })
     }
 
-    fn upset<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
+    fn revalidation<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }
 

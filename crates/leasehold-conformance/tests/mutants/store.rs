@@ -8,7 +8,7 @@ use std::{
 
 use leasehold_core::{
     Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Env, FencingToken, Intent, Interest, LockName,
-    Mode, Queueing, Release, Renewal, Result, Snapshot, Standing, Store, Vitals, Wake, memory::Memory,
+    Mode, Queueing, Release, Renewal, Result, ServerInfo, Snapshot, Standing, Store, Wake, memory::Memory,
 };
 
 use super::{bug::Bug, names::distort};
@@ -309,8 +309,8 @@ impl Mutant {
 }
 
 impl Mutant {
-    async fn vitals_badly(&self) -> Result<Vitals> {
-        let mut vitals = self.inner.vitals().await?;
+    async fn vitals_badly(&self) -> Result<ServerInfo> {
+        let mut vitals = self.inner.server_info().await?;
         match self.bug {
             Bug::ServerNamedAnew => vitals.server = format!("{:x}", self.env.random()).into(),
             Bug::CalendarStandsStill => vitals.wall_us = 1_700_000_000_000_000,
@@ -329,12 +329,12 @@ impl Store for Mutant {
         self.inner.url()
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(self.vitals_badly())
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.inner.upset(seen)
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.revalidation(seen)
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

@@ -77,7 +77,7 @@ fn last_of(blockers: impl Iterator<Item = usize>) -> Verdict {
     }
 }
 
-/// A lock's claim on a semaphore's name fills it; different limits never mix (see `Document`).
+/// A lock's claim on a semaphore's name fills it; different limits never mix (see `LockState`).
 fn weight(mode: Mode, of: u32) -> u64 {
     match mode {
         Mode::Permits { take, .. } => u64::from(take),

@@ -132,7 +132,7 @@ pub(crate) fn unagreed(votes: &[Vote]) -> Decision {
 
 /// Where a member stands with a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pledge {
+pub enum RenewalVote {
     /// It has not answered yet.
     Open,
     /// It keeps the hold for this long.
@@ -157,21 +157,22 @@ pub enum Renewed {
 }
 
 /// What the answers to a renewal amount to.
-pub fn renewed(pledges: &[Pledge]) -> Renewed {
+pub fn renewed(pledges: &[RenewalVote]) -> Renewed {
     let needed = majority(pledges.len());
-    let kept =
-        pledges.iter().filter_map(|pledge| if let Pledge::Kept(span) = pledge { Some(*span) } else { None });
+    let kept = pledges
+        .iter()
+        .filter_map(|pledge| if let RenewalVote::Kept(span) = pledge { Some(*span) } else { None });
     if let Some(valid_for) = kept_by(kept.collect(), needed) {
         return Renewed::Kept(valid_for);
     }
     let gone: Vec<LostReason> = pledges
         .iter()
-        .filter_map(|pledge| if let Pledge::Gone(reason) = pledge { Some(*reason) } else { None })
+        .filter_map(|pledge| if let RenewalVote::Gone(reason) = pledge { Some(*reason) } else { None })
         .collect();
     if gone.len() > pledges.len() - needed {
         return Renewed::Gone(gravest(gone));
     }
-    if pledges.contains(&Pledge::Open) { Renewed::Open } else { Renewed::NoQuorum }
+    if pledges.contains(&RenewalVote::Open) { Renewed::Open } else { Renewed::NoQuorum }
 }
 
 /// How long at least `needed` of these keep it.

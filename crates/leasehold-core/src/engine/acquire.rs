@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Core, Engine, Hold, Terms,
+    Core, Engine, Hold, LockOptions,
     attempt::Attempt,
+    deadline,
     hold::Granted,
     local_queue::Turn,
-    pace::Pace,
     telemetry::{self, Ending},
-    term,
+    throttle::WakeThrottle,
 };
 use crate::{
     Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mechanism, Mode, Moment, Result,
@@ -52,7 +52,7 @@ impl Engine {
         &self,
         name: &LockName,
         mode: Mode,
-        terms: &Terms,
+        terms: &LockOptions,
         wait: Wait,
         observer: Option<&Observer>,
     ) -> Result<Option<Hold>> {
@@ -73,7 +73,7 @@ impl Engine {
             failing_since: None,
             failures: 0,
             late_grants: 0,
-            pace: Pace::default(),
+            pace: WakeThrottle::default(),
             wake: None,
         };
         let result = acquire.run(claim).await;
@@ -84,7 +84,7 @@ impl Engine {
 
 struct Acquire<'a> {
     core: &'a Arc<Core>,
-    terms: &'a Terms,
+    terms: &'a LockOptions,
     observer: Option<&'a Observer>,
     begin: Moment,
     end: Option<Moment>,
@@ -92,7 +92,7 @@ struct Acquire<'a> {
     failing_since: Option<Moment>,
     failures: u32,
     late_grants: u32,
-    pace: Pace,
+    pace: WakeThrottle,
     wake: Option<Box<dyn Wake>>,
 }
 
@@ -182,7 +182,7 @@ impl Acquire<'_> {
         match standing {
             // A reply that comes after the deadline is not a lock: ask again, by the same id.
             Standing::Granted(grant) => {
-                let deadline = term::deadline(self.env(), &*self.core.store, sent, grant.valid_for);
+                let deadline = deadline::deadline(self.env(), &*self.core.store, sent, grant.valid_for);
                 let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline
                     || !self.env().keeps(Mechanism::LateGrantRefused);
                 self.late_grants += u32::from(!in_time);

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use super::{Core, handoff::Request, registry::Counted};
+use super::{Core, cleanup::Request, registry::CountGuard};
 use crate::{Claim, Error, ErrorKind, Mechanism, Moment, Outcome, Result, Standing};
 
 /// Exists before the first byte is sent. Dropped before [`Attempt::settle`], it hands the claim to the watchdog,
@@ -11,7 +11,7 @@ pub(super) struct Attempt {
     core: Arc<Core>,
     pub(super) claim: Claim,
     request: Option<Request>,
-    alive: Option<Counted>,
+    alive: Option<CountGuard>,
     trace: Trace,
 }
 
@@ -65,7 +65,7 @@ impl Attempt {
     }
 
     /// Somebody else cares for the claim from now on.
-    pub(super) fn settle(mut self) -> Option<Counted> {
+    pub(super) fn settle(mut self) -> Option<CountGuard> {
         self.trace = Trace::None;
         self.alive.take()
     }

@@ -3,9 +3,9 @@
 use std::{fmt, ops::Deref, str::FromStr, sync::Arc, time::Duration};
 
 use super::{
-    Core, Engine, Terms,
-    registry::{Counted, Watched},
-    telemetry, term,
+    Core, Engine, LockOptions, deadline,
+    registry::{CountGuard, ManagedLease},
+    telemetry,
 };
 use crate::{
     Binding, Claim, ClaimId, Error, ErrorKind, FencingToken, Grant, Intent, Lease, LockName, Lost, Mode,
@@ -19,7 +19,7 @@ pub struct Hold {
     lease: Lease,
     claim: Claim,
     pub(super) patience: Duration,
-    alive: Option<Counted>,
+    alive: Option<CountGuard>,
 }
 
 /// A claim that the store has just granted.
@@ -27,15 +27,15 @@ pub(super) struct Granted {
     pub(super) claim: Claim,
     pub(super) grant: Grant,
     pub(super) sent: Moment,
-    pub(super) alive: Option<Counted>,
+    pub(super) alive: Option<CountGuard>,
 }
 
 impl Hold {
-    pub(super) fn new(core: &Arc<Core>, granted: Granted, terms: &Terms) -> Self {
+    pub(super) fn new(core: &Arc<Core>, granted: Granted, terms: &LockOptions) -> Self {
         let Granted { claim, grant, sent, alive } = granted;
-        let deadline = term::deadline(&core.env, &*core.store, sent, grant.valid_for);
+        let deadline = deadline::deadline(&core.env, &*core.store, sent, grant.valid_for);
         let lease = Lease::new(&core.env, &claim, grant.fence, deadline, terms.hold_max);
-        core.registry.watch(Watched::new(lease.clone(), claim.clone(), sent, terms.renew));
+        core.registry.watch(ManagedLease::new(lease.clone(), claim.clone(), sent, terms.renew));
         telemetry::holds(core, 1.0);
         Hold { core: core.clone(), lease, claim, patience: terms.patience, alive }
     }
@@ -149,7 +149,7 @@ impl Hold {
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a hold that is bound to its client, [`ErrorKind::Lost`] for one that has ended;
     /// the lock is released then.
-    pub fn leave(mut self) -> Result<Ticket> {
+    pub fn into_ticket(mut self) -> Result<Ticket> {
         if self.claim.binding != Binding::Ttl {
             let message = "only a hold that outlives its client can be left as it stands";
             return Err(Error::new(ErrorKind::Unsupported, message).lock(&self.claim.name).hint("detach it"));
@@ -179,7 +179,7 @@ impl Hold {
     }
 
     fn confirmed(&self, sent: Moment, valid_for: Duration) -> Result<()> {
-        let deadline = term::deadline(&self.core.env, &*self.core.store, sent, valid_for);
+        let deadline = deadline::deadline(&self.core.env, &*self.core.store, sent, valid_for);
         if !self.lease.confirm(deadline) {
             self.lease.check()?;
         }
@@ -242,7 +242,7 @@ impl Engine {
     /// # Cancel safety
     /// Dropping the future leaves the hold as it was or bound to this client without a guard; then it ends by its
     /// ttl, or with this client.
-    pub async fn adopt(&self, ticket: &Ticket, terms: &Terms) -> Result<Hold> {
+    pub async fn adopt(&self, ticket: &Ticket, terms: &LockOptions) -> Result<Hold> {
         self.admits(&ticket.name, ticket.mode, terms)?;
         let alive = Some(self.0.registry.enlist()?);
         let claim = Claim {

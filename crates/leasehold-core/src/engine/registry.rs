@@ -9,9 +9,9 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{
-    handoff::{Order, Request},
-    meeting::{Bell, Guarded},
-    session::{Seen, Toll},
+    cleanup::{PendingRelease, Request},
+    health::{HealthSnapshot, LeaseTotals},
+    sync::{Locked, Notifier},
 };
 use crate::{
     Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Status, decide::validity,
@@ -19,58 +19,58 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct Registry {
-    book: Guarded<Book>,
+    book: Locked<State>,
     /// Rings when the watchdog has something to do before the moment that it sleeps until.
-    news: Bell,
+    news: Notifier,
     /// How the client stands, for those who watch it.
-    session: watch::Sender<Seen>,
-    alive: Tally,
-    orders: Tally,
+    session: watch::Sender<HealthSnapshot>,
+    alive: Counter,
+    orders: Counter,
     /// Orders that are carried out at once: a crowd of them does not keep the store from renewing.
-    turns: Turns,
+    turns: ReleaseLimit,
 }
 
 /// How many releases may be under way.
 const RELEASES_MAX: usize = 256;
 
-struct Turns(Semaphore);
+struct ReleaseLimit(Semaphore);
 
-impl Default for Turns {
+impl Default for ReleaseLimit {
     fn default() -> Self {
-        Turns(Semaphore::new(RELEASES_MAX))
+        ReleaseLimit(Semaphore::new(RELEASES_MAX))
     }
 }
 
 #[derive(Default)]
-pub(super) struct Book {
-    pub(super) watched: HashMap<ClaimId, Watched>,
+pub(super) struct State {
+    pub(super) watched: HashMap<ClaimId, ManagedLease>,
     /// What is to be done when, one entry a watched lease.
     pub(super) agenda: BTreeSet<(Moment, ClaimId)>,
-    pub(super) orders: Vec<Order>,
+    pub(super) orders: Vec<PendingRelease>,
     /// The moment that the watchdog sleeps until. It may lie before the first entry of the agenda, never after:
     /// so a client that locks and unlocks in a loop does not wake its watchdog each time.
     asleep_until: Option<Moment>,
     pub(super) state: Phase,
     /// What has been lost, and what is about to be.
-    pub(super) toll: Toll,
+    pub(super) toll: LeaseTotals,
 }
 
 /// The book while it is open. Closing it tells those who watch the session what has become of it.
 pub(super) struct Open<'r> {
-    book: MutexGuard<'r, Book>,
-    session: &'r watch::Sender<Seen>,
+    book: MutexGuard<'r, State>,
+    session: &'r watch::Sender<HealthSnapshot>,
 }
 
 impl Deref for Open<'_> {
-    type Target = Book;
+    type Target = State;
 
-    fn deref(&self) -> &Book {
+    fn deref(&self) -> &State {
         &self.book
     }
 }
 
 impl DerefMut for Open<'_> {
-    fn deref_mut(&mut self) -> &mut Book {
+    fn deref_mut(&mut self) -> &mut State {
         &mut self.book
     }
 }
@@ -93,7 +93,7 @@ pub(super) enum Phase {
 }
 
 /// A lease under the watchdog's eyes.
-pub(super) struct Watched {
+pub(super) struct ManagedLease {
     pub(super) lease: Lease,
     pub(super) claim: Claim,
     /// When to send the next renewal; `None` while one is under way, and for leases that are not renewed.
@@ -106,11 +106,11 @@ pub(super) struct Watched {
     is_counted: bool,
 }
 
-impl Watched {
+impl ManagedLease {
     pub(super) fn new(lease: Lease, claim: Claim, sent: Moment, renew: bool) -> Self {
         let (renew_at, jeopardy_at) =
             (validity::renew_at(sent, claim.ttl), validity::jeopardy_at(sent, claim.ttl));
-        let mut watched = Watched {
+        let mut watched = ManagedLease {
             lease,
             claim,
             renew_at: renew.then_some(renew_at),
@@ -136,19 +136,19 @@ impl Watched {
 
 /// How many of something there are.
 #[derive(Default, Clone)]
-struct Tally(Arc<watch::Sender<usize>>);
+struct Counter(Arc<watch::Sender<usize>>);
 
 /// One of those that a tally counts, for as long as it lives.
-pub(super) struct Counted(Tally);
+pub(super) struct CountGuard(Counter);
 
-impl Tally {
+impl Counter {
     fn count(&self) -> usize {
         *self.0.borrow()
     }
 
-    fn one_more(&self) -> Counted {
+    fn one_more(&self) -> CountGuard {
         self.0.send_modify(|count| *count += 1);
-        Counted(self.clone())
+        CountGuard(self.clone())
     }
 
     async fn none_left(&self) {
@@ -157,7 +157,7 @@ impl Tally {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
     }
@@ -172,19 +172,19 @@ impl Registry {
     }
 
     /// Those who watch the session are told here that it may stand differently.
-    pub(super) fn session(&self) -> watch::Receiver<Seen> {
+    pub(super) fn session(&self) -> watch::Receiver<HealthSnapshot> {
         self.session.subscribe()
     }
 
     /// How the client stands at `now`, also when the watchdog has not run since.
-    pub(super) fn seen(&self, now: Moment) -> Seen {
+    pub(super) fn seen(&self, now: Moment) -> HealthSnapshot {
         let mut book = self.book();
         book.catch_up(now);
         book.seen()
     }
 
     /// Counts one more claim, for as long as it is asked for, held or given up.
-    pub(super) fn enlist(&self) -> Result<Counted> {
+    pub(super) fn enlist(&self) -> Result<CountGuard> {
         if self.book().state != Phase::Open {
             return Err(Error::new(ErrorKind::Closed, "the client is closed"));
         }
@@ -209,7 +209,7 @@ impl Registry {
         self.orders.none_left().await;
     }
 
-    pub(super) fn watch(&self, watched: Watched) {
+    pub(super) fn watch(&self, watched: ManagedLease) {
         let mut book = self.book();
         if book.state != Phase::Open {
             drop(book);
@@ -222,7 +222,7 @@ impl Registry {
     }
 
     /// Changes a watched lease, if it is still watched.
-    pub(super) fn update(&self, id: ClaimId, change: impl FnOnce(&mut Watched)) {
+    pub(super) fn update(&self, id: ClaimId, change: impl FnOnce(&mut ManagedLease)) {
         let mut book = self.book();
         if let Some(mut watched) = book.remove(id) {
             change(&mut watched);
@@ -270,8 +270,8 @@ impl Registry {
     }
 
     /// Hands a claim to the watchdog, to be given up.
-    pub(super) fn order(&self, claim: Claim, under_way: Option<Request>, alive: Option<Counted>) {
-        let order = Order { claim, under_way, alive, counted: self.orders.one_more() };
+    pub(super) fn order(&self, claim: Claim, under_way: Option<Request>, alive: Option<CountGuard>) {
+        let order = PendingRelease { claim, under_way, alive, counted: self.orders.one_more() };
         self.book().orders.push(order);
         self.news.ring();
     }
@@ -281,12 +281,12 @@ impl Registry {
         let mut book = self.book();
         book.state = book.state.max(Phase::Closed);
         book.agenda.clear();
-        let mut watched: Vec<Watched> = book.watched.drain().map(|(_, watched)| watched).collect();
+        let mut watched: Vec<ManagedLease> = book.watched.drain().map(|(_, watched)| watched).collect();
         watched.iter().for_each(|watched| book.toll.lose(watched.claim.id));
         drop(book);
         // One seed is one run: in an order that the map's own dice have no part in.
         watched.sort_unstable_by_key(|watched| watched.claim.id);
-        for Watched { lease, claim, .. } in watched {
+        for ManagedLease { lease, claim, .. } in watched {
             lease.lose(Lost { reason: LostReason::Closed, certain: true });
             self.order(claim, None, None);
         }
@@ -316,7 +316,7 @@ impl Registry {
     }
 }
 
-impl Book {
+impl State {
     /// Until when there is nothing to do; remembered, so that later entries wake the watchdog only when needed.
     pub(super) fn sleep_until(&mut self) -> Option<Moment> {
         self.asleep_until = self.agenda.first().map(|(moment, _)| *moment);
@@ -324,7 +324,7 @@ impl Book {
     }
 
     /// How the client stands.
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> HealthSnapshot {
         self.toll.seen(self.state == Phase::Open)
     }
 
@@ -342,14 +342,14 @@ impl Book {
         }
     }
 
-    pub(super) fn insert(&mut self, mut watched: Watched) {
+    pub(super) fn insert(&mut self, mut watched: ManagedLease) {
         watched.is_counted = watched.lease.last_status() == Status::Jeopardy;
         self.toll.in_jeopardy += usize::from(watched.is_counted);
         self.agenda.insert((watched.due, watched.claim.id));
         self.watched.insert(watched.claim.id, watched);
     }
 
-    pub(super) fn remove(&mut self, id: ClaimId) -> Option<Watched> {
+    pub(super) fn remove(&mut self, id: ClaimId) -> Option<ManagedLease> {
         let watched = self.watched.remove(&id)?;
         self.agenda.remove(&(watched.due, id));
         self.toll.in_jeopardy -= usize::from(watched.is_counted);

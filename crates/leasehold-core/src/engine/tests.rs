@@ -13,16 +13,16 @@ use crate::{
     memory::Memory,
 };
 
-mod contended;
-mod doubt;
+mod contention;
 pub(super) mod handover;
-mod nagging;
+mod health;
+mod in_doubt;
 mod panics;
+mod random_faults;
 mod release;
-mod session;
+mod revalidation;
+mod spurious_wakes;
 mod suspend;
-mod upset;
-mod weather;
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -63,8 +63,8 @@ fn name() -> LockName {
     LockName::new("x").unwrap()
 }
 
-fn terms() -> Terms {
-    Terms { ttl: TTL, ..Terms::default() }
+fn terms() -> LockOptions {
+    LockOptions { ttl: TTL, ..LockOptions::default() }
 }
 
 async fn lock(engine: &Engine) -> Hold {
@@ -80,7 +80,7 @@ fn promise_1_contention_is_none_and_names_the_holder() {
     let bench = bench(1);
     let (a, b) = (bench.engine(), bench.engine());
     bench.world.block_on(async {
-        let noted = Terms { note: Some("a".into()), ..terms() };
+        let noted = LockOptions { note: Some("a".into()), ..terms() };
         let hold = a.acquire(&name(), Mode::Exclusive, &noted, Wait::No, None).await.unwrap().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = seen.clone();
@@ -126,7 +126,7 @@ fn promise_2_a_grant_whose_reply_comes_after_the_deadline_is_no_lock() {
         Verb::Claim => Fault::DelayReply(TTL),
         _ => Fault::None,
     });
-    let patient = Terms { patience: TTL * 10, ..terms() };
+    let patient = LockOptions { patience: TTL * 10, ..terms() };
     let answer = bench.world.block_on(slow.acquire(&name(), Mode::Exclusive, &patient, Wait::Forever, None));
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(bench.is_clean(1));
@@ -177,7 +177,7 @@ fn a_lease_is_renewed_as_long_as_it_is_held_and_no_longer() {
 fn a_lease_without_renewal_ends_at_its_deadline() {
     let bench = bench(1);
     let engine = bench.engine();
-    let once = Terms { renew: false, ..terms() };
+    let once = LockOptions { renew: false, ..terms() };
     let hold = bench
         .world
         .block_on(engine.acquire(&name(), Mode::Exclusive, &once, Wait::No, None))
@@ -190,7 +190,7 @@ fn a_lease_without_renewal_ends_at_its_deadline() {
 fn hold_max_ends_the_lease_of_a_holder_that_hangs() {
     let bench = bench(1);
     let engine = bench.engine();
-    let bounded = Terms { hold_max: Some(TTL * 3), ..terms() };
+    let bounded = LockOptions { hold_max: Some(TTL * 3), ..terms() };
     let begin = bench.world.env().now();
     let hold = bench
         .world
@@ -325,7 +325,7 @@ fn promise_6_a_stale_holder_cannot_end_its_successor() {
 fn promise_7_a_store_without_durable_tokens_is_refused_when_they_are_required() {
     let bench = bench(1);
     let engine = bench.engine();
-    let strict = Terms { fencing: Require::Durable, ..terms() };
+    let strict = LockOptions { fencing: Require::Durable, ..terms() };
     let error = engine.admits(&name(), Mode::Exclusive, &strict).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
@@ -471,14 +471,14 @@ fn a_hold_that_outlives_its_client_can_be_left_without_io_and_another_is_release
     let counted = Arc::new(Chaos::new(Arc::new(bench.memory.client()), env.clone(), |_, _| Fault::None));
     let engine = Engine::new(counted.clone(), env);
     bench.world.block_on(async {
-        let lasting = Terms { binding: Binding::Ttl, ..terms() };
+        let lasting = LockOptions { binding: Binding::Ttl, ..terms() };
         let hold = engine.acquire(&name(), Mode::Exclusive, &lasting, Wait::No, None).await.unwrap().unwrap();
-        let ticket = hold.leave().unwrap();
+        let ticket = hold.into_ticket().unwrap();
         assert_eq!((counted.operations(), engine.claims_alive()), (1, 0));
         engine.env().sleep(TTL / 2).await;
         assert!(try_lock(&engine).await.unwrap().is_none());
         assert_eq!(engine.release_ticket(&ticket).await.unwrap(), Release::Released);
-        let error = lock(&engine).await.leave().unwrap_err();
+        let error = lock(&engine).await.into_ticket().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     });
     assert!(bench.is_clean(1));

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 
 use super::{
-    handoff,
-    registry::{Book, Phase, Registry, Watched},
-    telemetry, term,
+    cleanup, deadline,
+    registry::{ManagedLease, Phase, Registry, State},
+    telemetry,
 };
 use crate::{
     Claim, ClaimId, Env, Error, ErrorKind, Lost, Moment, Outcome, Renewal, Result, Store, decide::validity,
@@ -31,7 +31,7 @@ struct Watchdog {
 
 impl Watchdog {
     async fn run(self) {
-        let mut upsets = 0;
+        let mut revalidations = 0;
         loop {
             let (orders, due, sleep_until, phase) = {
                 let mut book = self.registry.book();
@@ -41,7 +41,7 @@ impl Watchdog {
             };
             for order in orders {
                 let (store, env) = (self.store.clone(), self.env.clone());
-                self.env.spawn(handoff::carry_out(order, store, env, self.registry.clone()));
+                self.env.spawn(cleanup::carry_out(order, store, env, self.registry.clone()));
             }
             for batch in due.chunks(BATCH_MAX) {
                 self.env.spawn(self.clone().renew(batch.to_vec()));
@@ -59,13 +59,13 @@ impl Watchdog {
                 biased;
                 () = self.registry.news() => {}
                 () = alarm => {}
-                () = self.store.upset(&mut upsets) => self.registry.renew_all(self.env.now()),
+                () = self.store.revalidation(&mut revalidations) => self.registry.renew_all(self.env.now()),
             }
         }
     }
 
     /// Does what is due and answers the claims to renew.
-    fn due(&self, book: &mut Book) -> Vec<Claim> {
+    fn due(&self, book: &mut State) -> Vec<Claim> {
         let now = self.env.now();
         let mut renewals = Vec::new();
         let mut kept = Vec::new();
@@ -103,7 +103,7 @@ impl Watchdog {
     }
 
     /// Whether the lease is over at `now`. A deadline that came while nothing could run is found here as well.
-    fn loss(&self, watched: &Watched, now: Moment) -> Option<Lost> {
+    fn loss(&self, watched: &ManagedLease, now: Moment) -> Option<Lost> {
         match watched.lease.check() {
             Err(lost) => Some(lost),
             Ok(()) => (watched.signal_at() <= now).then(|| watched.lease.lost_by_time()),
@@ -140,12 +140,17 @@ impl Watchdog {
     }
 
     /// Takes over the answer to a renewal; `None` when the lease is over.
-    fn renewed(&self, mut watched: Watched, sent: Moment, answer: Result<Renewal>) -> Option<Watched> {
+    fn renewed(
+        &self,
+        mut watched: ManagedLease,
+        sent: Moment,
+        answer: Result<Renewal>,
+    ) -> Option<ManagedLease> {
         let (now, ttl) = (self.env.now(), watched.claim.ttl);
         let lost = match answer {
             Ok(Renewal::Renewed { valid_for }) => {
                 telemetry::renewed(self.store.capability().scheme, &watched.lease);
-                if watched.lease.confirm(term::deadline(&self.env, &*self.store, sent, valid_for)) {
+                if watched.lease.confirm(deadline::deadline(&self.env, &*self.store, sent, valid_for)) {
                     watched.renew_at = Some(validity::renew_at(sent, ttl).max(now));
                     watched.jeopardy_at = Some(validity::jeopardy_at(sent, ttl));
                     watched.plan();

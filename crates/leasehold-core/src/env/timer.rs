@@ -177,16 +177,16 @@ pub(super) mod machine {
     const SLICE: Duration = Duration::from_millis(250);
 
     #[derive(Default)]
-    struct Bell {
+    struct Notifier {
         due: Mutex<Option<Moment>>,
         earlier: Condvar,
     }
 
-    pub(in super::super) struct MachineAlarm(Arc<Bell>);
+    pub(in super::super) struct MachineAlarm(Arc<Notifier>);
 
     /// An alarm, and a function that returns whenever it rings, or a little later.
     pub(in super::super) fn alarm() -> io::Result<(MachineAlarm, impl Fn() -> io::Result<()> + Send)> {
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(Notifier::default());
         let alarm = MachineAlarm(bell.clone());
         let wait = move || {
             let due = bell.due.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    Engine, Env, Hold, LockName, Mode, Store, Terms, Ticket, Wait,
+    Engine, Env, Hold, LockName, LockOptions, Mode, Store, Ticket, Wait,
     env::Virtual,
     layer::{Chaos, Fault},
     memory::Memory,
@@ -97,11 +97,11 @@ impl Game {
     fn lock(&mut self, client: usize, detail: u8, span: Duration) {
         let Some(engine) = self.clients[client].clone() else { return };
         let mode = if detail.is_multiple_of(3) { Mode::Shared } else { Mode::Exclusive };
-        let terms = Terms {
+        let terms = LockOptions {
             ttl: TTL,
             renew: !detail.is_multiple_of(5),
             fair: detail.is_multiple_of(7),
-            ..Terms::default()
+            ..LockOptions::default()
         };
         let wait = if detail.is_multiple_of(2) { Wait::No } else { Wait::Forever };
         let taken = self.within(span, engine.acquire(&self.name, mode, &terms, wait, None));
@@ -135,7 +135,7 @@ impl Game {
 
     fn adopt(&mut self, client: usize, span: Duration) {
         let (Some(engine), Some(ticket)) = (self.clients[client].clone(), self.tickets.pop()) else { return };
-        let terms = Terms { ttl: TTL, ..Terms::default() };
+        let terms = LockOptions { ttl: TTL, ..LockOptions::default() };
         if let Some(Ok(hold)) = self.within(span, engine.adopt(&ticket, &terms)) {
             self.holds.push((client, hold));
         }

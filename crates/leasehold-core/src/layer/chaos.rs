@@ -12,7 +12,7 @@ use std::{
 use super::Verb;
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
-    Result, Snapshot, Standing, Store, Vitals, Wake,
+    Result, ServerInfo, Snapshot, Standing, Store, Wake,
 };
 
 /// What happens to one operation.
@@ -107,12 +107,12 @@ impl Store for Chaos {
         self.inner.url()
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
-        self.inner.vitals()
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        self.inner.server_info()
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.inner.upset(seen)
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.revalidation(seen)
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

@@ -7,7 +7,7 @@ use metrics::histogram;
 use super::Verb;
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Moment, Release, Renewal, Result,
-    Snapshot, Standing, Store, Vitals, Wake,
+    ServerInfo, Snapshot, Standing, Store, Wake,
 };
 
 /// Records `lock.store.duration`, in seconds, with the labels `lock.backend`, `verb` and `outcome` (`ok` or `error`).
@@ -47,12 +47,12 @@ impl Store for Meter {
         self.inner.url()
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
-        self.inner.vitals()
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        self.inner.server_info()
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.inner.upset(seen)
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.revalidation(seen)
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, Snapshot,
-    Standing, Store, Vitals, Wake,
+    BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake,
 };
 
 /// Puts a prefix before every name, so that tenants of one store do not meet.
@@ -43,12 +43,12 @@ impl Store for Prefix {
         self.inner.url()
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
-        self.inner.vitals()
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        self.inner.server_info()
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.inner.upset(seen)
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.revalidation(seen)
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::Verb;
 use crate::{
     BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Moment, Release, Renewal, Result,
-    Snapshot, Standing, Store, Vitals, Wake,
+    ServerInfo, Snapshot, Standing, Store, Wake,
 };
 
 /// Writes what is asked of a store and what it answers, at level `TRACE`, with the time it took.
@@ -43,12 +43,12 @@ impl Store for Trace {
         self.inner.url()
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
-        self.inner.vitals()
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        self.inner.server_info()
     }
 
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.inner.upset(seen)
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.inner.revalidation(seen)
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {

@@ -48,7 +48,7 @@ fn what_is_forgotten_is_admitted() {
     world.block_on(async {
         let holder = claim(&world, Queueing::No);
         store.claim(&holder).await.unwrap();
-        let before = store.vitals().await.unwrap();
+        let before = store.server_info().await.unwrap();
         assert_eq!(before.remembers_for, Duration::MAX);
         store.forget();
         world.env().sleep(Duration::from_secs(3)).await;
@@ -56,7 +56,7 @@ fn what_is_forgotten_is_admitted() {
             panic!("it has forgotten who held the lock")
         };
         assert_eq!(grant.remembers_for, Duration::from_secs(3));
-        assert_eq!(store.vitals().await.unwrap().server, before.server);
+        assert_eq!(store.server_info().await.unwrap().server, before.server);
     });
 }
 

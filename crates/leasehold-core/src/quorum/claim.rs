@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Core,
-    fan::{Fan, Next},
-    path::Pass,
+    fan_out::{FanOut, Next},
+    ordering::Pass,
 };
 use crate::{
     BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mechanism,
@@ -22,15 +22,17 @@ impl Core {
     pub(super) async fn claim(self: &Arc<Self>, claim: &Claim) -> Result<Standing> {
         self.refuse_closed()?;
         self.capability.admits(claim)?;
-        self.introduced().await?;
-        let pass = self.paths.of(claim.id);
+        self.identified().await?;
+        let pass = self.orders.of(claim.id);
         let mut splits = 0;
         loop {
-            if claim.intent == Intent::Hold && self.seats.len() - pass.doubts() < majority(self.seats.len()) {
+            if claim.intent == Intent::Hold
+                && self.members.len() - pass.doubts() < majority(self.members.len())
+            {
                 // The engine asks by another id, which those releases do not touch.
                 return Ok(Standing::Gone(LostReason::Gone));
             }
-            let mut ballot = Ballot::cast(self, &pass, claim);
+            let mut ballot = Round::cast(self, &pass, claim);
             let decision = ballot.count().await;
             if let Decision::Granted { fence, valid_for } = decision {
                 return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
@@ -68,7 +70,7 @@ impl Core {
 }
 
 /// One round of asking all members.
-struct Ballot<'a> {
+struct Round<'a> {
     core: &'a Arc<Core>,
     pass: &'a Pass,
     claim: &'a Claim,
@@ -77,23 +79,23 @@ struct Ballot<'a> {
     rivals: Vec<Option<Busy>>,
     /// What went wrong at a member.
     failures: Vec<Option<Error>>,
-    fan: Fan<Result<Standing>>,
+    fan: FanOut<Result<Standing>>,
     alarm: BoxFuture<'static, ()>,
 }
 
-impl<'a> Ballot<'a> {
+impl<'a> Round<'a> {
     fn cast(core: &'a Arc<Core>, pass: &'a Pass, claim: &'a Claim) -> Self {
-        let members = core.seats.len();
+        let members = core.members.len();
         pass.begin_round();
-        let mut fan = Fan::new(&core.env);
+        let mut fan = FanOut::new(&core.env);
         let asked = Claim {
             fence_proposal: claim.fence_proposal.max(pass.propose(core.proposal())),
             ..claim.clone()
         };
-        for seat in &core.seats {
-            fan.add(seat.number, seat.claim(pass, asked.clone()));
+        for voter in &core.members {
+            fan.add(voter.number, voter.claim(pass, asked.clone()));
         }
-        Ballot {
+        Round {
             core,
             pass,
             claim,
@@ -133,21 +135,21 @@ impl<'a> Ballot<'a> {
         };
         for &member in members {
             self.votes[member] = Vote::Open;
-            self.fan.add(member, self.core.seats[member].claim(self.pass, raised.clone()));
+            self.fan.add(member, self.core.members[member].claim(self.pass, raised.clone()));
         }
         self.alarm = self.core.env.sleep(self.core.round(self.claim.ttl));
     }
 
     fn note(&mut self, member: usize, answer: Result<Standing>) {
-        let seat = &self.core.seats[member];
+        let voter = &self.core.members[member];
         self.votes[member] = match answer {
             Ok(Standing::Granted(grant)) => {
                 let quarantine = self.core.quarantine();
                 // An amendment finds a hold that is there: that is a vote, whatever was forgotten before.
                 let counts = self.claim.intent == Intent::Amend
-                    || seat.counts(grant.remembers_for, quarantine, self.core.env.now());
+                    || voter.counts(grant.remembers_for, quarantine, self.core.env.now());
                 if !counts {
-                    self.core.look_later(seat);
+                    self.core.look_later(voter);
                 }
                 Vote::For { counts, fence: grant.fence, valid_for: grant.valid_for }
             }
@@ -162,7 +164,7 @@ impl<'a> Ballot<'a> {
                 Vote::Silent
             }
             Err(error) => {
-                seat.failed(&error);
+                voter.failed(&error);
                 self.failures[member] = Some(error);
                 Vote::Silent
             }
@@ -183,14 +185,14 @@ impl<'a> Ballot<'a> {
     /// Gives back what members have granted or may have granted; in the background, for a member that hangs has to
     /// answer first. A place in the queue of a member that somebody else holds stays: it is what wakes us.
     fn give_back(&self) {
-        for seat in &self.core.seats {
-            let may_hold = match (&self.votes[seat.number], &self.failures[seat.number]) {
+        for voter in &self.core.members {
+            let may_hold = match (&self.votes[voter.number], &self.failures[voter.number]) {
                 (Vote::For { .. } | Vote::Open, _) => true,
                 (Vote::Silent, Some(error)) => error.outcome() == Outcome::Unknown,
                 _ => false,
             };
             if may_hold {
-                self.core.release_later(seat, self.pass, self.claim);
+                self.core.release_later(voter, self.pass, self.claim);
             }
         }
     }
@@ -240,7 +242,7 @@ impl<'a> Ballot<'a> {
 
     /// Names the state of every member.
     fn no_quorum(&self) -> Error {
-        let states: Vec<String> = self.core.seats.iter().map(|seat| self.state_of(seat.number)).collect();
+        let states: Vec<String> = self.core.members.iter().map(|voter| self.state_of(voter.number)).collect();
         let known: Vec<&Error> = self.failures.iter().flatten().collect();
         let error = self.core.no_quorum(&states);
         let in_doubt = known.iter().any(|error| error.outcome() == Outcome::Unknown);
@@ -249,15 +251,15 @@ impl<'a> Ballot<'a> {
     }
 
     fn state_of(&self, member: usize) -> String {
-        let (seat, now) = (&self.core.seats[member], self.core.env.now());
+        let (voter, now) = (&self.core.members[member], self.core.env.now());
         let says = match (&self.votes[member], &self.failures[member]) {
             (Vote::For { counts: true, .. }, _) => "granted".to_string(),
-            (Vote::For { counts: false, .. }, _) => seat.member(self.core.options.quarantine(), now).state,
+            (Vote::For { counts: false, .. }, _) => voter.member(self.core.options.quarantine(), now).state,
             (Vote::Against, _) => "held by somebody else".to_string(),
             (Vote::Gone(reason), _) => reason.to_string(),
             (_, Some(error)) => error.to_string(),
             (_, None) => "not asked to the end".to_string(),
         };
-        format!("{}: {says}", seat.url)
+        format!("{}: {says}", voter.url)
     }
 }

@@ -14,7 +14,7 @@ impl Quorum {
     ///
     /// # Cancel safety
     /// Cancel safe; nothing is changed.
-    pub async fn examine(&self) -> Vec<Finding> {
+    pub async fn diagnose(&self) -> Vec<Finding> {
         let core = self.core();
         core.look_at_all().await;
         let mut findings = core.judge_votes();
@@ -31,12 +31,12 @@ impl Core {
         let mut findings: Vec<Finding> = members
             .iter()
             .map(|member| match member.votes {
-                true => Finding::green(
+                true => Finding::ok(
                     &*member.url,
                     "it has a vote",
                     "it has forgotten nothing that anybody may hold",
                 ),
-                false => Finding::amber(
+                false => Finding::warning(
                     &*member.url,
                     member.state.clone(),
                     "a member that may have forgotten who holds must not help a second one to the lock",
@@ -46,19 +46,19 @@ impl Core {
             .collect();
         let spare = voting.checked_sub(needed);
         findings.push(match spare {
-            None => Finding::red(
+            None => Finding::critical(
                 self.options.scheme,
                 format!("{voting} of {} members have a vote, and {needed} are needed", members.len()),
                 "nobody can take a lock",
                 "bring members back, or wait until they have their votes",
             ),
-            Some(0) => Finding::amber(
+            Some(0) => Finding::warning(
                 self.options.scheme,
                 format!("{voting} of {} members have a vote: all of them are needed", members.len()),
                 "the loss of one more stops everybody",
                 "bring members back, or wait until they have their votes",
             ),
-            Some(spare) => Finding::green(
+            Some(spare) => Finding::ok(
                 self.options.scheme,
                 format!("{voting} of {} members have a vote", members.len()),
                 format!("{spare} may fail"),
@@ -68,20 +68,20 @@ impl Core {
     }
 
     fn judge_clocks(&self) -> Option<Finding> {
-        let ahead_us: Vec<i128> = self.seats.iter().filter_map(|seat| seat.ahead_us()).collect();
+        let ahead_us: Vec<i128> = self.members.iter().filter_map(|member| member.ahead_us()).collect();
         let apart_us = (ahead_us.iter().max()? - ahead_us.iter().min()?).unsigned_abs();
         if apart_us <= APART_MAX_US {
             return None;
         }
         let slack_us = u128::from(FencingToken::SLACK_US);
-        let finding = Finding::amber(
+        let finding = Finding::warning(
             self.options.scheme,
             format!("the clocks of the members are {:.1} s apart", apart_us as f64 / 1e6),
             "a member that has lost its counter floors tokens by its clock; and one whose clock jumps ends holds early",
             "synchronise the clocks of the members, slewing, not stepping",
         );
         Some(match apart_us > slack_us {
-            true => Finding { severity: Severity::Red, ..finding },
+            true => Finding { severity: Severity::Critical, ..finding },
             false => finding,
         })
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     Core,
-    fan::{Fan, Next},
-    seat::Seat,
+    fan_out::{FanOut, Next},
+    member::MemberState,
 };
 use crate::{
     BoxFuture, Contender, Error, FencingToken, LockName, Result, Snapshot, Stance,
@@ -20,20 +20,20 @@ impl Core {
     /// others have as much time again, and more if what they say matters.
     pub(super) async fn gather<T: Send + 'static>(
         self: &Arc<Self>,
-        ask: impl Fn(Arc<Seat>) -> BoxFuture<'static, Result<T>>,
+        ask: impl Fn(Arc<MemberState>) -> BoxFuture<'static, Result<T>>,
         is_clear: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>> {
         self.refuse_closed()?;
-        let mut fan = Fan::new(&self.env);
-        for seat in &self.seats {
-            fan.add(seat.number, ask(seat.clone()));
+        let mut fan = FanOut::new(&self.env);
+        for member in &self.members {
+            fan.add(member.number, ask(member.clone()));
         }
         let begin = self.env.now();
         let mut alarm = self.env.sleep(self.options.node_timeout);
-        let needed = majority(self.seats.len());
+        let needed = majority(self.members.len());
         let (mut answers, mut is_grace) = (Vec::new(), false);
         let mut states: Vec<String> =
-            self.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect();
+            self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         loop {
             match fan.next(&mut alarm).await {
                 Next::Answer(_, Ok(answer)) => {
@@ -44,7 +44,7 @@ impl Core {
                     }
                 }
                 Next::Answer(member, Err(error)) => {
-                    states[member] = format!("{}: {error}", self.seats[member].url);
+                    states[member] = format!("{}: {error}", self.members[member].url);
                 }
                 Next::Late if is_grace && !is_clear(&answers) => {
                     is_grace = false;
@@ -60,13 +60,13 @@ impl Core {
     }
 
     pub(super) async fn inspect(self: &Arc<Self>, name: &LockName) -> Result<Snapshot> {
-        self.introduced().await?;
+        self.identified().await?;
         // Who looks wants to know how the members are now.
-        let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Snapshot>> {
+        let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<Snapshot>> {
             let (core, name) = (self.clone(), name.clone());
             Box::pin(async move {
-                core.look(&seat).await;
-                seat.store.inspect(&name).await
+                core.look(&member).await;
+                member.store.inspect(&name).await
             })
         };
         let shown = self.gather(ask, |shown| self.is_clear(shown)).await?;
@@ -75,14 +75,14 @@ impl Core {
     }
 
     pub(super) async fn list(self: &Arc<Self>, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Vec<Snapshot>>> {
+        let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<Vec<Snapshot>>> {
             let prefix = prefix.to_string();
-            Box::pin(async move { seat.store.list(&prefix, limit).await })
+            Box::pin(async move { member.store.list(&prefix, limit).await })
         };
         let is_clear = |lists: &[Vec<Snapshot>]| {
             let by_name = by_name(lists.to_vec(), limit);
             by_name.into_values().all(|shown| {
-                let strict = self.of_majority(&shown, self.seats.len());
+                let strict = self.of_majority(&shown, self.members.len());
                 tags(&strict) == tags(&self.of_majority(&shown, lists.len()))
             })
         };
@@ -94,10 +94,10 @@ impl Core {
     }
 
     pub(super) async fn force_release(self: &Arc<Self>, name: &LockName) -> Result<Vec<Contender>> {
-        let ask = |seat: Arc<Seat>| -> BoxFuture<'static, Result<Snapshot>> {
+        let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<Snapshot>> {
             let name = name.clone();
             Box::pin(async move {
-                let holders = seat.store.force_release(&name).await?;
+                let holders = member.store.force_release(&name).await?;
                 Ok(Snapshot { name, holders, waiters: Vec::new(), fence: None, members: Vec::new() })
             })
         };
@@ -107,7 +107,7 @@ impl Core {
 
     /// Whether those that have not answered cannot change who holds and waits.
     fn is_clear(&self, shown: &[Snapshot]) -> bool {
-        tags(&self.of_majority(shown, self.seats.len())) == tags(&self.of_majority(shown, shown.len()))
+        tags(&self.of_majority(shown, self.members.len())) == tags(&self.of_majority(shown, shown.len()))
     }
 
     /// What a majority shows. Whoever has a minority holds nothing.
@@ -115,14 +115,15 @@ impl Core {
         let (holders, waiters) = self.of_majority(&shown, answered);
         let mut counters: Vec<Option<FencingToken>> = shown.iter().map(|snapshot| snapshot.fence).collect();
         counters.resize(answered, None);
-        let fence = completed(counters, self.seats.len()).max(holders.iter().filter_map(|it| it.fence).max());
+        let fence =
+            completed(counters, self.members.len()).max(holders.iter().filter_map(|it| it.fence).max());
         Snapshot { name: name.clone(), holders, waiters, fence, members: self.members() }
     }
 
     /// Those that did not answer may be among those that show somebody.
-    fn of_majority(&self, shown: &[Snapshot], answered: usize) -> Seen {
-        let missing = self.seats.len().saturating_sub(answered);
-        let needed = majority(self.seats.len()).saturating_sub(missing).max(1);
+    fn of_majority(&self, shown: &[Snapshot], answered: usize) -> HealthSnapshot {
+        let missing = self.members.len().saturating_sub(answered);
+        let needed = majority(self.members.len()).saturating_sub(missing).max(1);
         let agreed =
             |part: fn(&Snapshot) -> &Vec<Contender>| agreed(shown.iter().flat_map(part).cloned(), needed);
         (agreed(|snapshot| &snapshot.holders), agreed(|snapshot| &snapshot.waiters))
@@ -130,9 +131,9 @@ impl Core {
 }
 
 /// Those who hold, and those who wait.
-type Seen = (Vec<Contender>, Vec<Contender>);
+type HealthSnapshot = (Vec<Contender>, Vec<Contender>);
 
-fn tags(seen: &Seen) -> Vec<u32> {
+fn tags(seen: &HealthSnapshot) -> Vec<u32> {
     seen.0.iter().chain(&seen.1).map(|contender| contender.tag).collect()
 }
 

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Core,
-    fan::{Fan, Next},
-    path::Pass,
-    seat::Seat,
+    fan_out::{FanOut, Next},
+    member::MemberState,
+    ordering::Pass,
 };
 use crate::{Claim, Mechanism, Release, Result, decide::votes::majority};
 
@@ -17,23 +17,23 @@ impl Core {
     /// Releases on all members and answers once a majority has. Those that hang go on in the background.
     pub(super) async fn release(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
         self.refuse_closed()?;
-        let pass = self.paths.of(claim.id);
+        let pass = self.orders.of(claim.id);
         pass.end();
-        let mut fan = Fan::new(&self.env);
-        for seat in &self.seats {
-            fan.add(seat.number, self.release_surely(seat, &pass, claim));
+        let mut fan = FanOut::new(&self.env);
+        for member in &self.members {
+            fan.add(member.number, self.release_surely(member, &pass, claim));
         }
         let mut alarm = self.env.sleep(self.options.node_timeout);
-        let needed = majority(self.seats.len());
+        let needed = majority(self.members.len());
         let (mut released, mut nothing) = (0, 0);
         let mut states: Vec<String> =
-            self.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect();
+            self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         while released < needed && nothing < needed {
             let Next::Answer(member, answer) = fan.next(&mut alarm).await else { break };
             match answer {
                 Ok(Release::Released) => released += 1,
                 Ok(Release::NotHeld) => nothing += 1,
-                Err(error) => states[member] = format!("{}: {error}", self.seats[member].url),
+                Err(error) => states[member] = format!("{}: {error}", self.members[member].url),
             }
         }
         match released + nothing >= needed {
@@ -46,16 +46,16 @@ impl Core {
     /// Releases on one member; when that fails, again in the background until the hold would have ended by itself.
     fn release_surely(
         self: &Arc<Self>,
-        seat: &Arc<Seat>,
+        member: &Arc<MemberState>,
         pass: &Pass,
         claim: &Claim,
     ) -> crate::BoxFuture<'static, Result<Release>> {
-        let first = seat.release(pass, claim.clone());
-        let (core, seat, pass, claim) = (self.clone(), seat.clone(), pass.clone(), claim.clone());
+        let first = member.release(pass, claim.clone());
+        let (core, member, pass, claim) = (self.clone(), member.clone(), pass.clone(), claim.clone());
         Box::pin(async move {
             let answer = first.await;
             if answer.is_err() {
-                core.release_later(&seat, &pass, &claim);
+                core.release_later(&member, &pass, &claim);
             }
             answer
         })
@@ -63,17 +63,17 @@ impl Core {
 
     /// Gives back on one member, in the background, what was asked of it up to now; again and again until it answers or
     /// the hold has ended by itself.
-    pub(super) fn release_later(self: &Arc<Self>, seat: &Arc<Seat>, pass: &Pass, claim: &Claim) {
+    pub(super) fn release_later(self: &Arc<Self>, member: &Arc<MemberState>, pass: &Pass, claim: &Claim) {
         let until = self.env.now() + claim.ttl + claim.lock_delay;
         let round = pass.round();
         let doubts = self.env.keeps(Mechanism::DoubtHasNoVote);
-        let mut next = seat.give_back(pass, claim.clone(), round, doubts);
-        let (env, seat, pass, claim) = (self.env.clone(), seat.clone(), pass.clone(), claim.clone());
+        let mut next = member.give_back(pass, claim.clone(), round, doubts);
+        let (env, member, pass, claim) = (self.env.clone(), member.clone(), pass.clone(), claim.clone());
         let mut ended = self.ended.subscribe();
         self.env.spawn(async move {
             while next.await.is_err() && env.now() < until && !*ended.borrow_and_update() {
                 env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
-                next = seat.give_back(&pass, claim.clone(), round, doubts);
+                next = member.give_back(&pass, claim.clone(), round, doubts);
             }
             // The doubt outlives the try that was answered: the one that was not may still arrive.
             if pass.doubts() > 0 {

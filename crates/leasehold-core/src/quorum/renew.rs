@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Core,
-    fan::{Fan, Next},
-    path::Pass,
+    fan_out::{FanOut, Next},
+    ordering::Pass,
 };
 use crate::{
     BoxFuture, Claim, Intent, Moment, Queueing, Renewal, Result, Standing,
-    decide::votes::{self, Pledge, Renewed},
+    decide::votes::{self, RenewalVote, Renewed},
 };
 
 impl Core {
@@ -35,9 +35,9 @@ struct Renewals {
     claims: Arc<[Claim]>,
     /// Taken before anything is asked: a release that comes later finds them, and nothing is made again after it.
     passes: Vec<Pass>,
-    pledges: Vec<Vec<Pledge>>,
+    pledges: Vec<Vec<RenewalVote>>,
     states: Vec<String>,
-    fan: Fan<Vec<Result<Renewal>>>,
+    fan: FanOut<Vec<Result<Renewal>>>,
     sent: Moment,
     shortest: Duration,
     alarm: BoxFuture<'static, ()>,
@@ -46,16 +46,16 @@ struct Renewals {
 impl Renewals {
     fn begin(core: &Arc<Core>, claims: &[Claim]) -> Self {
         let claims: Arc<[Claim]> = claims.into();
-        let mut fan = Fan::new(&core.env);
-        for seat in &core.seats {
-            fan.add(seat.number, seat.renew(claims.clone()));
+        let mut fan = FanOut::new(&core.env);
+        for voter in &core.members {
+            fan.add(voter.number, voter.renew(claims.clone()));
         }
         let shortest = claims.iter().map(|claim| claim.ttl).min().unwrap_or_default();
         Renewals {
             core: core.clone(),
-            passes: claims.iter().map(|claim| core.paths.of(claim.id)).collect(),
-            pledges: vec![vec![Pledge::Open; core.seats.len()]; claims.len()],
-            states: core.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect(),
+            passes: claims.iter().map(|claim| core.orders.of(claim.id)).collect(),
+            pledges: vec![vec![RenewalVote::Open; core.members.len()]; claims.len()],
+            states: core.members.iter().map(|voter| format!("{}: no answer", voter.url)).collect(),
             claims,
             fan,
             sent: core.env.now(),
@@ -82,31 +82,31 @@ impl Renewals {
     }
 
     fn note(&mut self, member: usize, answers: Vec<Result<Renewal>>) {
-        let seat = &self.core.seats[member];
+        let voter = &self.core.members[member];
         let mut failure = None;
         for ((pledges, pass), answer) in self.pledges.iter_mut().zip(&self.passes).zip(answers) {
             pledges[member] = match answer {
                 // A release that is on its way there may end it at any time.
-                Ok(_) if pass.is_in_doubt_at(member) => Pledge::Silent,
-                Ok(Renewal::Renewed { valid_for }) => Pledge::Kept(valid_for),
-                Ok(Renewal::Gone(reason)) => Pledge::Gone(reason),
+                Ok(_) if pass.is_in_doubt_at(member) => RenewalVote::Silent,
+                Ok(Renewal::Renewed { valid_for }) => RenewalVote::Kept(valid_for),
+                Ok(Renewal::Gone(reason)) => RenewalVote::Gone(reason),
                 Err(error) => {
                     failure = Some(error);
-                    Pledge::Silent
+                    RenewalVote::Silent
                 }
             };
         }
         self.states[member] = match &failure {
             Some(error) => {
-                seat.failed(error);
-                format!("{}: {error}", seat.url)
+                voter.failed(error);
+                format!("{}: {error}", voter.url)
             }
-            None => format!("{}: answered", seat.url),
+            None => format!("{}: answered", voter.url),
         };
         // Whoever answered too little has not answered.
         for pledges in &mut self.pledges {
-            if pledges[member] == Pledge::Open {
-                pledges[member] = Pledge::Silent;
+            if pledges[member] == RenewalVote::Open {
+                pledges[member] = RenewalVote::Silent;
             }
         }
     }
@@ -125,8 +125,8 @@ impl Renewals {
         let is_kept = |at: usize| matches!(decided[at], Renewed::Kept(_));
         let lost: Vec<(usize, usize)> = (0..self.claims.len())
             .filter(|&at| is_kept(at))
-            .flat_map(|at| (0..self.core.seats.len()).map(move |member| (at, member)))
-            .filter(|&(at, member)| matches!(self.pledges[at][member], Pledge::Gone(_)))
+            .flat_map(|at| (0..self.core.members.len()).map(move |member| (at, member)))
+            .filter(|&(at, member)| matches!(self.pledges[at][member], RenewalVote::Gone(_)))
             .collect();
         if lost.is_empty() && self.fan.is_empty() {
             return;
@@ -152,26 +152,26 @@ impl Renewals {
 
 impl Core {
     fn repair_later(self: &Arc<Self>, claim: &Claim, pass: &Pass, member: usize) {
-        let seat = self.seats[member].clone();
+        let voter = self.members[member].clone();
         // It lost a hold that others keep: it may have been restarted, or its clock moved.
-        self.look_later(&seat);
+        self.look_later(&voter);
         let claim = Claim {
             intent: Intent::Hold,
             queueing: Queueing::No,
             fence_proposal: claim.fence_proposal.max(self.proposal()),
             ..claim.clone()
         };
-        let repair = seat.repair(pass, claim.clone());
+        let repair = voter.repair(pass, claim.clone());
         self.env.spawn(async move {
             match repair.await {
                 Ok(None) => {}
                 Ok(Some(Standing::Granted(_))) => {
-                    tracing::info!(lock = %claim.name, node = %seat.url, "a member had lost the lock and has it again");
+                    tracing::info!(lock = %claim.name, node = %voter.url, "a member had lost the lock and has it again");
                 }
                 Ok(Some(_)) => {
-                    tracing::warn!(lock = %claim.name, node = %seat.url, "a member has given the lock to somebody else");
+                    tracing::warn!(lock = %claim.name, node = %voter.url, "a member has given the lock to somebody else");
                 }
-                Err(error) => tracing::debug!(lock = %claim.name, node = %seat.url, %error, "no repair"),
+                Err(error) => tracing::debug!(lock = %claim.name, node = %voter.url, %error, "no repair"),
             }
         });
     }

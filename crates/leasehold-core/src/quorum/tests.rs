@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::*;
 use crate::{
-    ClaimId, Engine, Mode, Terms, Wait,
+    ClaimId, Engine, LockOptions, Mode, Wait,
     env::Virtual,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
@@ -119,7 +119,7 @@ fn a_straggling_grant_is_followed_by_its_release() {
     assert_eq!(bench.held(), 0);
     bench.world.advance(Duration::from_secs(4));
     assert_eq!(bench.held(), 0, "the grant came, and behind it the release");
-    assert!(!quorum.core().paths.of(claim.id).is_ended(), "the path was forgotten with its last user");
+    assert!(!quorum.core().orders.of(claim.id).is_ended(), "the path was forgotten with its last user");
 }
 
 /// The mechanism that Redlock leaves to the operator; without it, [`Decision`](votes) would be for both.
@@ -191,15 +191,15 @@ impl Store for Elsewhen {
     fn url(&self) -> &str {
         "elsewhen:"
     }
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
-            let vitals = self.0.vitals().await?;
+            let vitals = self.0.server_info().await?;
             let wall_us = vitals.wall_us + self.1.load(Ordering::Acquire);
-            Ok(Vitals { wall_us, ..vitals })
+            Ok(ServerInfo { wall_us, ..vitals })
         })
     }
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.0.upset(seen)
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.0.revalidation(seen)
     }
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
         self.0.claim(claim)
@@ -268,7 +268,7 @@ fn what_is_no_quorum_and_what_cannot_be_voted_on_is_refused() {
     assert!(error.kind() == ErrorKind::Unsafe && error.to_string().contains("the same server"), "{error:?}");
     let engine = Engine::new(Arc::new(bench.well()), bench.world.env());
     for mode in [Mode::Shared, Mode::Permits { take: 1, of: 2 }] {
-        let error = engine.admits(&name(), mode, &Terms::default().ttl(TTL)).unwrap_err();
+        let error = engine.admits(&name(), mode, &LockOptions::default().ttl(TTL)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}");
     }
 }
@@ -280,7 +280,7 @@ struct Witness {
     entered: AtomicU32,
 }
 
-async fn visitor(engine: Engine, witness: Arc<Witness>, terms: Terms) {
+async fn visitor(engine: Engine, witness: Arc<Witness>, terms: LockOptions) {
     for _ in 0..4 {
         let name = name();
         let entry = engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(TTL * 20), None).await;
@@ -325,7 +325,7 @@ fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
                 }
             };
             let engine = Engine::new(Arc::new(bench.client(weather)), env.clone());
-            env.spawn(visitor(engine, witness.clone(), Terms::default().ttl(TTL).patience(TTL * 3)));
+            env.spawn(visitor(engine, witness.clone(), LockOptions::default().ttl(TTL).patience(TTL * 3)));
         }
         let (forgetful, dice) = (bench.servers.clone(), env.clone());
         env.spawn(async move {

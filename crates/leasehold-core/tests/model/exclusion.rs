@@ -60,7 +60,7 @@ struct Member {
 struct Attempt {
     sent: Option<u8>,
     wires: [Wire; MEMBERS],
-    votes: [Seen; MEMBERS],
+    votes: [HealthSnapshot; MEMBERS],
     /// Until when it holds, once it does.
     lease: Option<u8>,
     is_over: bool,
@@ -74,7 +74,7 @@ enum Wire {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Seen {
+enum HealthSnapshot {
     Open,
     For { counts: bool },
     Against,
@@ -88,7 +88,7 @@ impl Search for Model {
         let attempt = Attempt {
             sent: None,
             wires: [Wire::Nothing; MEMBERS],
-            votes: [Seen::Open; MEMBERS],
+            votes: [HealthSnapshot::Open; MEMBERS],
             lease: None,
             is_over: false,
         };
@@ -125,7 +125,7 @@ impl Search for Model {
                     Wire::Nothing => {}
                     Wire::Claim => next.push(self.arrives(state, who, member)),
                     Wire::Granted { counts } => {
-                        next.push(self.is_heard(state, who, member, Seen::For { counts }));
+                        next.push(self.is_heard(state, who, member, HealthSnapshot::For { counts }));
                     }
                 }
             }
@@ -158,18 +158,24 @@ impl Model {
             let remembers = node.forgot.is_none_or(|forgot| state.now - forgot >= TTL);
             Wire::Granted { counts: remembers || self.mutation == Mutation::NoRestartDelay }
         } else {
-            return self.is_heard(state, who, member, Seen::Against);
+            return self.is_heard(state, who, member, HealthSnapshot::Against);
         };
         Ok(next)
     }
 
-    fn is_heard(&self, state: &State, who: usize, member: usize, seen: Seen) -> Result<State, String> {
+    fn is_heard(
+        &self,
+        state: &State,
+        who: usize,
+        member: usize,
+        seen: HealthSnapshot,
+    ) -> Result<State, String> {
         let mut next = state.clone();
         let attempt = &mut next.attempts[who];
         attempt.wires[member] = Wire::Nothing;
         attempt.votes[member] = seen;
         if attempt.is_over {
-            attempt.votes = [Seen::Open; MEMBERS];
+            attempt.votes = [HealthSnapshot::Open; MEMBERS];
             return Ok(next);
         }
         let votes: Vec<Vote> = attempt.votes.iter().filter(|seen| self.is_counted(seen)).map(vote).collect();
@@ -194,8 +200,8 @@ impl Model {
         }
     }
 
-    fn is_counted(&self, seen: &Seen) -> bool {
-        self.mutation != Mutation::MajorityOfTheReachable || *seen != Seen::Open
+    fn is_counted(&self, seen: &HealthSnapshot) -> bool {
+        self.mutation != Mutation::MajorityOfTheReachable || *seen != HealthSnapshot::Open
     }
 }
 
@@ -203,16 +209,18 @@ impl Attempt {
     /// It is decided: nobody listens any more.
     fn close(&mut self) {
         self.is_over = true;
-        self.votes = [Seen::Open; MEMBERS];
+        self.votes = [HealthSnapshot::Open; MEMBERS];
         let granted = |wire: &&mut Wire| matches!(wire, Wire::Granted { .. });
         self.wires.iter_mut().filter(granted).for_each(|wire| *wire = Wire::Nothing);
     }
 }
 
-fn vote(seen: &Seen) -> Vote {
+fn vote(seen: &HealthSnapshot) -> Vote {
     match seen {
-        Seen::Open => Vote::Open,
-        Seen::For { counts } => Vote::For { counts: *counts, fence: None, valid_for: Duration::from_secs(1) },
-        Seen::Against => Vote::Against,
+        HealthSnapshot::Open => Vote::Open,
+        HealthSnapshot::For { counts } => {
+            Vote::For { counts: *counts, fence: None, valid_for: Duration::from_secs(1) }
+        }
+        HealthSnapshot::Against => Vote::Against,
     }
 }

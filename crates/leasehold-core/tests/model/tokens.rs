@@ -59,7 +59,7 @@ struct Attempt {
     /// The highest token that was completed before it began.
     before: u8,
     wires: Vec<Wire>,
-    votes: Vec<Seen>,
+    votes: Vec<HealthSnapshot>,
     /// The token that was decided on first.
     decided: Option<u8>,
 }
@@ -83,24 +83,24 @@ enum Wire {
 
 /// A vote, as the client has seen it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Seen {
+enum HealthSnapshot {
     Open,
     For(u8),
     Against,
     Gone,
 }
 
-impl Seen {
+impl HealthSnapshot {
     fn vote(self) -> Vote {
         match self {
-            Seen::Open => Vote::Open,
-            Seen::For(token) => Vote::For {
+            HealthSnapshot::Open => Vote::Open,
+            HealthSnapshot::For(token) => Vote::For {
                 counts: true,
                 fence: FencingToken::new(u64::from(token)).ok(),
                 valid_for: Duration::from_secs(1),
             },
-            Seen::Against => Vote::Against,
-            Seen::Gone => Vote::Gone(LostReason::Gone),
+            HealthSnapshot::Against => Vote::Against,
+            HealthSnapshot::Gone => Vote::Gone(LostReason::Gone),
         }
     }
 }
@@ -114,7 +114,7 @@ impl Search for Model {
             phase: Phase::Idle,
             before: 0,
             wires: vec![Wire::Nothing; self.members],
-            votes: vec![Seen::Open; self.members],
+            votes: vec![HealthSnapshot::Open; self.members],
             decided: None,
         };
         State {
@@ -141,7 +141,7 @@ impl Search for Model {
                     Wire::Nothing => {}
                     Wire::Claim | Wire::Raise(_) => next.push(self.arrives(state, who, member)),
                     Wire::Granted(token) => {
-                        next.push(self.is_answered(state, who, member, Seen::For(token)));
+                        next.push(self.is_answered(state, who, member, HealthSnapshot::For(token)));
                     }
                 }
             }
@@ -193,8 +193,8 @@ impl Model {
                 node.counter = node.counter.max(to);
                 node.counter
             }
-            Wire::Claim => return self.is_answered(state, who, member, Seen::Against),
-            _ => return self.is_answered(state, who, member, Seen::Gone),
+            Wire::Claim => return self.is_answered(state, who, member, HealthSnapshot::Against),
+            _ => return self.is_answered(state, who, member, HealthSnapshot::Gone),
         };
         next.highest = next.highest.max(granted);
         let is_asking = state.attempts[who].phase == Phase::Asking;
@@ -203,7 +203,13 @@ impl Model {
     }
 
     /// A reply reaches its client.
-    fn is_answered(&self, state: &State, who: usize, member: usize, seen: Seen) -> Result<State, String> {
+    fn is_answered(
+        &self,
+        state: &State,
+        who: usize,
+        member: usize,
+        seen: HealthSnapshot,
+    ) -> Result<State, String> {
         let mut next = state.clone();
         let attempt = &mut next.attempts[who];
         attempt.wires[member] = Wire::Nothing;
@@ -213,7 +219,7 @@ impl Model {
             let attempt = &mut next.attempts[who];
             if attempt.phase != Phase::Asking {
                 // Nobody listens any more.
-                attempt.votes.fill(Seen::Open);
+                attempt.votes.fill(HealthSnapshot::Open);
                 let granted = |wire: &&mut Wire| matches!(wire, Wire::Granted(_));
                 attempt.wires.iter_mut().filter(granted).for_each(|wire| *wire = Wire::Nothing);
             }
@@ -224,9 +230,9 @@ impl Model {
     fn decide(&self, next: &mut State, who: usize) -> Result<(), String> {
         let attempt = &mut next.attempts[who];
         let fixed = attempt.decided.filter(|_| self.mutation == Mutation::NoAdoption);
-        let seen = |seen: &Seen| match (seen, fixed) {
+        let seen = |seen: &HealthSnapshot| match (seen, fixed) {
             // Whatever is above the token that was decided on is taken for it.
-            (Seen::For(token), Some(fixed)) => Seen::For((*token).min(fixed)).vote(),
+            (HealthSnapshot::For(token), Some(fixed)) => HealthSnapshot::For((*token).min(fixed)).vote(),
             (seen, _) => seen.vote(),
         };
         let votes: Vec<Vote> = attempt.votes.iter().map(seen).collect();
@@ -240,7 +246,7 @@ impl Model {
                 let to = to.get() as u8;
                 attempt.decided = attempt.decided.or(Some(to));
                 for member in members {
-                    attempt.votes[member] = Seen::Open;
+                    attempt.votes[member] = HealthSnapshot::Open;
                     attempt.wires[member] = Wire::Raise(to);
                 }
             }

@@ -35,7 +35,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 fn look(look: &Look) -> Vec<Finding> {
     let node = &look.node;
     match &look.seen {
-        Err(why) => vec![Finding::red(
+        Err(why) => vec![Finding::critical(
             node,
             format!("it does not answer: {why}"),
             "while it is down, one less of the others may fail",
@@ -50,7 +50,7 @@ fn look(look: &Look) -> Vec<Finding> {
 
 fn leader(node: &str, status: &StatusResponse) -> Option<Finding> {
     (status.leader == 0).then(|| {
-        Finding::red(
+        Finding::critical(
             node,
             "it knows no leader",
             "it is cut off from a majority of the members: no lock can be taken or renewed through it",
@@ -64,7 +64,7 @@ fn version(node: &str, status: &StatusResponse) -> Option<Finding> {
     let what = format!("etcd {version}");
     let fix = "upgrade it, one member after the other";
     if !knows_ranges(version) {
-        return Some(Finding::red(
+        return Some(Finding::critical(
             node,
             what,
             "before 3.4 it cannot compare ranges of keys, and answers such a question wrongly: no lock is taken there",
@@ -72,7 +72,7 @@ fn version(node: &str, status: &StatusResponse) -> Option<Finding> {
         ));
     }
     if INCONSISTENT.contains(&version.as_str()) {
-        return Some(Finding::red(
+        return Some(Finding::critical(
             node,
             what,
             "after it was killed, it may have other data than the others: a lock that is held may look free \
@@ -80,12 +80,12 @@ fn version(node: &str, status: &StatusResponse) -> Option<Finding> {
             fix,
         ));
     }
-    Some(Finding::green(node, what, "it has everything that locks need"))
+    Some(Finding::ok(node, what, "it has everything that locks need"))
 }
 
 fn learner(node: &str, status: &StatusResponse) -> Option<Finding> {
     status.is_learner.then(|| {
-        Finding::amber(
+        Finding::warning(
             node,
             "it is a learner",
             "it has no vote, and refuses requests, which then go to another member",
@@ -100,7 +100,7 @@ fn size(node: &str, status: &StatusResponse) -> Option<Finding> {
     let percent = status.db_size.max(0).saturating_mul(100) / quota;
     let what = format!("its database has {percent} % of {whose} quota of {} MB", quota >> 20);
     if percent >= SIZE_PERCENT {
-        return Some(Finding::amber(
+        return Some(Finding::warning(
             node,
             what,
             "a cluster whose database is full takes no locks; those that are held are renewed and released",
@@ -108,7 +108,7 @@ fn size(node: &str, status: &StatusResponse) -> Option<Finding> {
              (--auto-compaction-retention), or raise --quota-backend-bytes",
         ));
     }
-    Some(Finding::green(node, what, "there is room for locks"))
+    Some(Finding::ok(node, what, "there is room for locks"))
 }
 
 fn alarms(facts: &Facts) -> Vec<Finding> {
@@ -116,13 +116,13 @@ fn alarms(facts: &Facts) -> Vec<Finding> {
     let finding = |alarm: &crate::messages::AlarmMember| {
         let node = facts.name_of(alarm.member_id);
         match alarm.alarm() {
-            AlarmType::Nospace => Some(Finding::red(
+            AlarmType::Nospace => Some(Finding::critical(
                 node,
                 "its database is full (alarm NOSPACE)",
                 "the cluster takes no locks until somebody makes room; those that are held are renewed and released",
                 "compact and defragment it (etcdctl compact, defrag), then etcdctl alarm disarm",
             )),
-            AlarmType::Corrupt => Some(Finding::red(
+            AlarmType::Corrupt => Some(Finding::critical(
                 node,
                 "its data differ from the others' (alarm CORRUPT)",
                 "the cluster takes no locks, and what it shows may be wrong",
@@ -137,7 +137,7 @@ fn alarms(facts: &Facts) -> Vec<Finding> {
 fn strangers(facts: &Facts) -> Option<Finding> {
     let count = facts.clusters().len();
     (count > 1).then(|| {
-        Finding::red(
+        Finding::critical(
             CLUSTER,
             format!("the addresses belong to {count} clusters"),
             "whoever is answered by another one than the holder enters while it is at work",
@@ -151,19 +151,19 @@ fn size_of_cluster(facts: &Facts) -> Option<Finding> {
     let may_fail = voters.saturating_sub(1) / 2;
     match voters {
         0 => None,
-        1 => Some(Finding::amber(
+        1 => Some(Finding::warning(
             CLUSTER,
             "it is one member",
             "while it is down no lock can be taken or renewed, and with its disk all locks and tokens are lost",
             "add two members (etcdctl member add)",
         )),
-        _ if voters.is_multiple_of(2) => Some(Finding::amber(
+        _ if voters.is_multiple_of(2) => Some(Finding::warning(
             CLUSTER,
             format!("its members are even ({voters}): {may_fail} may fail"),
             "as many may fail as with one member less, and one more can",
             "add one member, or take one away",
         )),
-        _ => Some(Finding::green(
+        _ => Some(Finding::ok(
             CLUSTER,
             format!("of its {voters} members {may_fail} may fail"),
             "locks survive their loss",
@@ -176,7 +176,7 @@ fn unnamed(facts: &Facts) -> Option<Finding> {
     if others.is_empty() {
         return None;
     }
-    Some(Finding::amber(
+    Some(Finding::warning(
         CLUSTER,
         format!("the URL leaves out {}", others.join(", ")),
         "when those that it names are down, nobody can be asked, though the cluster serves",
@@ -186,9 +186,9 @@ fn unnamed(facts: &Facts) -> Option<Finding> {
 
 fn access(facts: &Facts) -> Option<Finding> {
     if facts.has_login {
-        return Some(Finding::green(CLUSTER, "it wants a login", "no stranger ends its locks"));
+        return Some(Finding::ok(CLUSTER, "it wants a login", "no stranger ends its locks"));
     }
-    Some(Finding::amber(
+    Some(Finding::warning(
         CLUSTER,
         "it lets in everybody, without a login",
         "whoever reaches it can end every lock, and whatever else is in it",
@@ -201,7 +201,7 @@ fn privacy(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let what = if facts.has_login { "the password and all requests" } else { "all requests" };
-    Some(Finding::amber(
+    Some(Finding::warning(
         CLUSTER,
         format!("{what} go over the network in the clear"),
         "whoever is on the way can read them, and change them",
@@ -217,7 +217,7 @@ fn blind(facts: &Facts) -> Option<Finding> {
     if refused.is_empty() {
         return None;
     }
-    Some(Finding::amber(
+    Some(Finding::warning(
         CLUSTER,
         format!("could not look: the cluster does not show {}", refused.join(", ")),
         "what they would have shown is not judged here",

@@ -9,13 +9,13 @@ use crate::{
 };
 
 async fn found(words: &str) -> Vec<Finding> {
-    let findings = store(words).examine().await.unwrap();
+    let findings = store(words).diagnose().await.unwrap();
     assert!(findings.is_sorted_by_key(|finding| finding.severity), "the worst first: {findings:#?}");
     findings
 }
 
 fn bad(findings: &[Finding]) -> Vec<(Severity, &str)> {
-    let bad = findings.iter().filter(|finding| finding.severity != Severity::Green);
+    let bad = findings.iter().filter(|finding| finding.severity != Severity::Ok);
     bad.map(|finding| (finding.severity, finding.what.as_str())).collect()
 }
 
@@ -25,8 +25,8 @@ fn a_member_alone_that_lets_in_everybody_is_amber() {
     run(async {
         let findings = found(&at(&member)).await;
         let alone = [
-            (Severity::Amber, "it is one member"),
-            (Severity::Amber, "it lets in everybody, without a login"),
+            (Severity::Warning, "it is one member"),
+            (Severity::Warning, "it lets in everybody, without a login"),
         ];
         assert_eq!(bad(&findings), alone, "{findings:#?}");
         assert!(findings.iter().any(|it| it.what.starts_with("etcd 3.") && it.node == member.address()));
@@ -35,7 +35,7 @@ fn a_member_alone_that_lets_in_everybody_is_amber() {
         let findings = found(&format!("{} login=locks", at(&member))).await;
         assert_eq!(bad(&findings)[..1], alone[..1], "{findings:#?}");
         assert!(findings.iter().any(|finding| finding.what == "it wants a login"), "{findings:#?}");
-        let error = store(&at(&member)).examine().await.unwrap_err();
+        let error = store(&at(&member)).diagnose().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
     });
 }
@@ -48,7 +48,7 @@ fn a_database_that_is_full_is_red() {
     run(async {
         let findings = found(&at(&member)).await;
         let (severity, what) = bad(&findings)[0];
-        assert!(severity == Severity::Red && what.contains("NOSPACE"), "{findings:#?}");
+        assert!(severity == Severity::Critical && what.contains("NOSPACE"), "{findings:#?}");
         assert_eq!(findings[0].node, member.address());
     });
 }
@@ -58,16 +58,20 @@ fn a_database_that_is_full_is_red() {
 #[test]
 fn a_cluster_is_looked_at_member_by_member() {
     let (cluster, other) = (Cluster::start().unwrap(), Member::start().unwrap());
-    let open = (Severity::Amber, "it lets in everybody, without a login");
+    let open = (Severity::Warning, "it lets in everybody, without a login");
     run(async {
         let whole = common::at(cluster.members());
         let findings = found(&whole).await;
         assert_eq!(bad(&findings), [open], "{findings:#?}");
         assert!(findings.iter().any(|finding| finding.what == "of its 3 members 1 may fail"));
         let findings = found(&at(cluster.member(0))).await;
-        assert!(bad(&findings).contains(&(Severity::Amber, "the URL leaves out m1, m2")), "{findings:#?}");
+        assert!(bad(&findings).contains(&(Severity::Warning, "the URL leaves out m1, m2")), "{findings:#?}");
         let findings = found(&common::at(cluster.members().chain([&other]))).await;
-        assert_eq!(bad(&findings)[0], (Severity::Red, "the addresses belong to 2 clusters"), "{findings:#?}");
+        assert_eq!(
+            bad(&findings)[0],
+            (Severity::Critical, "the addresses belong to 2 clusters"),
+            "{findings:#?}"
+        );
         // Never started; it is listed, and has no vote.
         let learner = ["member", "add", "m3", "--learner", "--peer-urls=http://127.0.0.1:1"];
         // A cluster takes one when its members have known each other for a while.
@@ -79,13 +83,13 @@ fn a_cluster_is_looked_at_member_by_member() {
         assert_eq!(bad(&findings), [open], "{findings:#?}");
         cluster.member(2).kill();
         let findings = found(&whole).await;
-        assert!(findings[0].severity == Severity::Red && findings[0].what.contains("does not answer"));
+        assert!(findings[0].severity == Severity::Critical && findings[0].what.contains("does not answer"));
         assert_eq!(findings[0].node, cluster.member(2).address());
         // Without a majority those that are left answer, and know no leader.
         cluster.member(1).kill();
         let last = store_with(&whole, |options| options.timeout = crate::rig::SOON);
         crate::rig::eventually(&common::env(), "no leader", || async {
-            let findings = last.examine().await.unwrap();
+            let findings = last.diagnose().await.unwrap();
             findings
                 .iter()
                 .any(|it| it.what == "it knows no leader" && it.node == cluster.member(0).address())

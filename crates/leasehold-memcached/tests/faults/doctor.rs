@@ -9,7 +9,7 @@ use crate::{
 };
 
 async fn found(server: &Server) -> Vec<Finding> {
-    let findings = store(&at(server)).examine().await.unwrap();
+    let findings = store(&at(server)).diagnose().await.unwrap();
     assert!(findings.is_sorted_by_key(|finding| finding.severity), "the worst first: {findings:#?}");
     findings
 }
@@ -17,7 +17,7 @@ async fn found(server: &Server) -> Vec<Finding> {
 /// What is not as it should be, in the order of the rules, without what is said of every server that a test starts.
 fn bad(findings: &[Finding]) -> Vec<(Severity, &str)> {
     let is_usual = |what: &str| what.starts_with("it keeps nothing on disk") || what.ends_with(" s ago");
-    let bad = findings.iter().filter(|finding| finding.severity != Severity::Green);
+    let bad = findings.iter().filter(|finding| finding.severity != Severity::Ok);
     let mine = bad.filter(|finding| !is_usual(&finding.what));
     mine.map(|finding| (finding.severity, finding.what.as_str())).collect()
 }
@@ -27,13 +27,13 @@ fn a_server_is_looked_at_as_it_was_started() {
     run(async {
         let well = found(&Server::with(&["-M"]).unwrap()).await;
         assert!(bad(&well).is_empty(), "{well:#?}");
-        assert_eq!(well.iter().filter(|it| it.severity == Severity::Green).count(), 5, "{well:#?}");
+        assert_eq!(well.iter().filter(|it| it.severity == Severity::Ok).count(), 5, "{well:#?}");
         let table: [(&[&str], Severity, &str); 5] = [
-            (&[], Severity::Red, "may evict"),
-            (&["-M", "-C"], Severity::Red, "-C"),
-            (&["-M", "-I", "16k", "-o", "slab_chunk_max=8"], Severity::Red, "16384 bytes"),
-            (&["-M", "-X"], Severity::Amber, "(-X)"),
-            (&["-M", "-o", "idle_timeout=60"], Severity::Amber, "60 s"),
+            (&[], Severity::Critical, "may evict"),
+            (&["-M", "-C"], Severity::Critical, "-C"),
+            (&["-M", "-I", "16k", "-o", "slab_chunk_max=8"], Severity::Critical, "16384 bytes"),
+            (&["-M", "-X"], Severity::Warning, "(-X)"),
+            (&["-M", "-o", "idle_timeout=60"], Severity::Warning, "60 s"),
         ];
         for (args, severity, what) in table {
             let findings = found(&Server::with(args).unwrap()).await;
@@ -55,7 +55,7 @@ fn a_server_that_was_emptied_shows_it() {
     run(async {
         let findings = found(&server).await;
         let is_so =
-            matches!(&bad(&findings)[..], [(Severity::Amber, text)] if text.contains("emptied 1 times"));
+            matches!(&bad(&findings)[..], [(Severity::Warning, text)] if text.contains("emptied 1 times"));
         assert!(is_so, "{findings:#?}");
     });
 }

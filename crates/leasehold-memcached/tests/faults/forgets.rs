@@ -109,7 +109,7 @@ fn a_restart_is_noticed_at_once_and_tokens_grow() {
     let server = Server::start().unwrap();
     run(async {
         let (env, one, two) = (common::env(), engine(&at(&server)), engine(&at(&server)));
-        let before = two.store().vitals().await.unwrap();
+        let before = two.store().server_info().await.unwrap();
         let hold = lock(&one, "orders", &ttl(120)).await;
         let mut naive = Naive::on(&server);
         assert!(naive.lock("naive", "me", 600));
@@ -121,7 +121,7 @@ fn a_restart_is_noticed_at_once_and_tokens_grow() {
             second.lease().fencing_token() > hold.lease().fencing_token(),
             "the late writes of the first are refused"
         );
-        let after = two.store().vitals().await.unwrap();
+        let after = two.store().server_info().await.unwrap();
         assert!(after.server != before.server && after.remembers_for < std::time::Duration::from_secs(60));
         assert!(
             Naive::on(&server).lock("naive", "them", 600),
@@ -145,7 +145,7 @@ fn what_is_not_forgotten_stays() {
         let grant = take(&store, &mine).await;
         assert!(Naive::on(&server).lock("naive", "me", 600));
         eventually(&env, "a second", || async {
-            store.vitals().await.unwrap().remembers_for > grant.remembers_for
+            store.server_info().await.unwrap().remembers_for > grant.remembers_for
         })
         .await;
         assert!(

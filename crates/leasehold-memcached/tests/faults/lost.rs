@@ -210,7 +210,8 @@ fn a_half_open_connection_is_noticed_by_the_deadline() {
         .await;
         assert!(naive.hangs(), "the control: another holds its lock, and it waits for an answer");
         proxy.pass();
-        eventually(&env, "the way is open again", || async { engine.store().vitals().await.is_ok() }).await;
+        eventually(&env, "the way is open again", || async { engine.store().server_info().await.is_ok() })
+            .await;
         let straight = store(&at(&server));
         eventually(&env, "the server lets it go", || async { holders(&straight, "orders").await == 0 }).await;
     });

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Engine, Env, Grant, Hold, LockName, Mode, Result, Standing, Store, Terms, Wait,
+    Claim, ClaimId, Engine, Env, Grant, Hold, LockName, LockOptions, Mode, Result, Standing, Store, Wait,
 };
 use leasehold_memcached::MemcachedStore;
 use leasehold_testkit::memcached::Server;
@@ -36,16 +36,16 @@ pub(crate) fn name(text: &str) -> LockName {
     LockName::new(text).expect("a name")
 }
 
-pub(crate) fn ttl(seconds: u64) -> Terms {
-    Terms::default().ttl(Duration::from_secs(seconds)).patience(SOON)
+pub(crate) fn ttl(seconds: u64) -> LockOptions {
+    LockOptions::default().ttl(Duration::from_secs(seconds)).patience(SOON)
 }
 
-pub(crate) async fn lock(engine: &Engine, text: &str, terms: &Terms) -> Hold {
+pub(crate) async fn lock(engine: &Engine, text: &str, terms: &LockOptions) -> Hold {
     let hold = engine.acquire(&name(text), Mode::Exclusive, terms, Wait::For(SOON), None).await;
     hold.expect("no error").expect("in time")
 }
 
-pub(crate) async fn try_lock(engine: &Engine, text: &str, terms: &Terms) -> Result<Option<Hold>> {
+pub(crate) async fn try_lock(engine: &Engine, text: &str, terms: &LockOptions) -> Result<Option<Hold>> {
     engine.acquire(&name(text), Mode::Exclusive, terms, Wait::No, None).await
 }
 

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Contender, Engine, Env, Hold, LockName, Mode, Moment, Release, Standing, Store, Terms,
-    Wait,
+    Claim, ClaimId, Contender, Engine, Env, Hold, LockName, LockOptions, Mode, Moment, Release, Standing,
+    Store, Wait,
 };
 use leasehold_memcached::{MemcachedOptions, MemcachedStore};
 use leasehold_testkit::memcached::Server;
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     async fn acquired(&self, engine: &Engine, label: &str, name: &LockName, wait: Wait) -> Hold {
-        let terms = Terms::default().ttl(LONG);
+        let terms = LockOptions::default().ttl(LONG);
         let hold = engine.acquire(name, mode(label), &terms, wait, None).await;
         hold.expect("an answer of the store").unwrap_or_else(|| panic!("{label}: {name} is free"))
     }
@@ -115,7 +115,7 @@ pub(crate) async fn its_lock_keeps_us_out(scene: &Scene) {
         let (store, engine, name) = (scene.store(), scene.engine(), scene.name());
         peer.expect(&lock(&name, LONG), "granted").await;
         scene.is_kept_out(&store, label, &name).await;
-        let terms = Terms::default().ttl(LONG);
+        let terms = LockOptions::default().ttl(LONG);
         let tried = engine.acquire(&name, mode(label), &terms, Wait::No, None).await;
         assert!(tried.expect("an answer of the store").is_none(), "{label}");
         // Control: who locks another key has the lock.

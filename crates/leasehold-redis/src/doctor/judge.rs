@@ -49,7 +49,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 
 /// A server that did not answer.
 pub(super) fn silent(node: &str, error: &str) -> Finding {
-    Finding::red(
+    Finding::critical(
         node,
         format!("cannot be looked at: {error}"),
         "the locks in its slots can be neither taken nor renewed",
@@ -59,15 +59,15 @@ pub(super) fn silent(node: &str, error: &str) -> Finding {
 
 impl Facts {
     fn red(&self, what: impl Into<String>, why: &str, fix: impl Into<String>) -> Option<Finding> {
-        Some(Finding::red(&self.node, what, why, fix))
+        Some(Finding::critical(&self.node, what, why, fix))
     }
 
     fn amber(&self, what: impl Into<String>, why: &str, fix: impl Into<String>) -> Option<Finding> {
-        Some(Finding::amber(&self.node, what, why, fix))
+        Some(Finding::warning(&self.node, what, why, fix))
     }
 
     fn green(&self, what: impl Into<String>, why: &str) -> Option<Finding> {
-        Some(Finding::green(&self.node, what, why))
+        Some(Finding::ok(&self.node, what, why))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Upsets};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Revalidations};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -29,7 +29,7 @@ struct Map {
     seeds: Vec<Endpoint>,
     dial: Arc<Dial>,
     env: Env,
-    upsets: Upsets,
+    revalidations: Revalidations,
     state: RwLock<State>,
     looking: AsyncMutex<()>,
     look_now: Notify,
@@ -48,12 +48,12 @@ struct State {
 type Ranges = Vec<(u16, u16, Endpoint)>;
 
 impl Cluster {
-    pub(crate) fn start(seeds: &[Endpoint], dial: Arc<Dial>, env: Env, upsets: Upsets) -> Self {
+    pub(crate) fn start(seeds: &[Endpoint], dial: Arc<Dial>, env: Env, revalidations: Revalidations) -> Self {
         let map = Arc::new(Map {
             seeds: seeds.to_vec(),
             dial,
             env: env.clone(),
-            upsets,
+            revalidations,
             state: RwLock::default(),
             looking: AsyncMutex::default(),
             look_now: Notify::new(),
@@ -75,7 +75,8 @@ impl Map {
             return node.clone();
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Node::new(endpoint.clone(), self.dial.clone(), self.env.clone(), self.upsets.clone());
+        let new =
+            || Node::new(endpoint.clone(), self.dial.clone(), self.env.clone(), self.revalidations.clone());
         state.nodes.entry(endpoint.clone()).or_insert_with(new).clone()
     }
 
@@ -161,7 +162,7 @@ impl Map {
         };
         if changed {
             tracing::info!("slots of the Cluster have new owners: checking all leases");
-            self.upsets.raise_sparingly(&self.env);
+            self.revalidations.raise_sparingly(&self.env);
         }
     }
 }
@@ -236,7 +237,7 @@ impl Topology for Cluster {
                 *owner = Some(node);
             }
         }
-        self.0.upsets.raise_sparingly(&self.0.env);
+        self.0.revalidations.raise_sparingly(&self.0.env);
         self.0.look_now.notify_one();
     }
 

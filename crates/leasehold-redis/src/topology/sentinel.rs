@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::join_all};
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Upsets};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Revalidations};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -35,7 +35,7 @@ struct Watch {
     sentinels: Vec<Arc<Node>>,
     dial: Arc<Dial>,
     env: Env,
-    upsets: Upsets,
+    revalidations: Revalidations,
     state: Mutex<State>,
     looking: AsyncMutex<()>,
     look_now: Notify,
@@ -55,17 +55,18 @@ impl Sentinel {
         name: &str,
         dial: Arc<Dial>,
         env: Env,
-        upsets: Upsets,
+        revalidations: Revalidations,
     ) -> Self {
         let way = Arc::new(dial.without_login());
-        let node =
-            |endpoint: &Endpoint| Node::new(endpoint.clone(), way.clone(), env.clone(), Upsets::default());
+        let node = |endpoint: &Endpoint| {
+            Node::new(endpoint.clone(), way.clone(), env.clone(), Revalidations::default())
+        };
         let watch = Arc::new(Watch {
             name: name.to_string(),
             sentinels: sentinels.iter().map(node).collect(),
             dial,
             env: env.clone(),
-            upsets,
+            revalidations,
             state: Mutex::default(),
             looking: AsyncMutex::default(),
             look_now: Notify::new(),
@@ -155,7 +156,7 @@ impl Watch {
             }
         }
         self.retire_master();
-        let node = Node::new(endpoint, self.dial.clone(), self.env.clone(), self.upsets.clone());
+        let node = Node::new(endpoint, self.dial.clone(), self.env.clone(), self.revalidations.clone());
         if !is_master(&node, self.dial.timeout()).await? {
             let message = format!("{} is named as master and does not say that it is one", node.endpoint());
             return Err(Error::new(ErrorKind::Unreachable, message).hint("wait for the failover to end"));
@@ -168,7 +169,7 @@ impl Watch {
         };
         if !first {
             tracing::warn!(master = %node.endpoint(), epoch, "Sentinel has switched the master: checking all leases");
-            self.upsets.raise_sparingly(&self.env);
+            self.revalidations.raise_sparingly(&self.env);
         }
         Ok(node)
     }

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use leasehold_core::{Env, Error, ErrorKind, Quorum, QuorumOptions, Result, Store};
-use leasehold_redis::{Dialect, Electorate, Endpoint, Protocol, RedisOptions, RedisStore, Servers};
+use leasehold_redis::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOptions, RedisStore, Servers};
 
 /// The least rights that a user of a single server needs: those that WIRE.md lists.
 pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +set +del \
@@ -57,7 +57,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// A client of one member of a quorum.
 pub(crate) fn member(env: &Env, port: &str, members: u32, longest_lease: Duration) -> Result<RedisStore> {
     let mut options = options(&format!("single={port}"))?;
-    options.electorate = Some(Electorate { members, longest_lease });
+    options.membership = Some(QuorumMembership { members, longest_lease });
     options.url = format!("redis://127.0.0.1:{port}");
     RedisStore::new(options, env.clone())
 }
@@ -79,11 +79,11 @@ pub(crate) fn redlock(env: &Env, ports: &str, longest_lease: Duration) -> Result
 }
 
 /// The servers are new: nobody can hold anything on them.
-pub(crate) async fn vouch(env: &Env, ports: &str, longest_lease: Duration) -> Result<()> {
+pub(crate) async fn promote(env: &Env, ports: &str, longest_lease: Duration) -> Result<()> {
     let ports: Vec<&str> = ports.split(',').collect();
     for port in &ports {
         let member = member(env, port, ports.len() as u32, longest_lease)?;
-        member.vouch().await?;
+        member.promote().await?;
         member.close().await?;
     }
     Ok(())

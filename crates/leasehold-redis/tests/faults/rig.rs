@@ -3,7 +3,9 @@
 
 use std::{future::Future, time::Duration};
 
-use leasehold_core::{Claim, ClaimId, Engine, Env, Error, Hold, LockName, Mode, Result, Store, Terms, Wait};
+use leasehold_core::{
+    Claim, ClaimId, Engine, Env, Error, Hold, LockName, LockOptions, Mode, Result, Store, Wait,
+};
 use leasehold_redis::{RedisOptions, RedisStore};
 use leasehold_testkit::redis::{Connection, Reply, Server};
 
@@ -50,16 +52,16 @@ pub(crate) fn name(text: &str) -> LockName {
     LockName::new(text).expect("a name")
 }
 
-pub(crate) fn ttl(ms: u64) -> Terms {
-    Terms::default().ttl(Duration::from_millis(ms)).patience(SOON)
+pub(crate) fn ttl(ms: u64) -> LockOptions {
+    LockOptions::default().ttl(Duration::from_millis(ms)).patience(SOON)
 }
 
-pub(crate) async fn lock(engine: &Engine, text: &str, terms: &Terms) -> Hold {
+pub(crate) async fn lock(engine: &Engine, text: &str, terms: &LockOptions) -> Hold {
     let hold = engine.acquire(&name(text), Mode::Exclusive, terms, Wait::For(SOON), None).await;
     hold.expect("no error").expect("in time")
 }
 
-pub(crate) async fn try_lock(engine: &Engine, text: &str, terms: &Terms) -> Result<Option<Hold>> {
+pub(crate) async fn try_lock(engine: &Engine, text: &str, terms: &LockOptions) -> Result<Option<Hold>> {
     engine.acquire(&name(text), Mode::Exclusive, terms, Wait::No, None).await
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use leasehold_core::{Engine, Hold, Release, Terms, Wait};
+use leasehold_core::{Engine, Hold, LockOptions, Release, Wait};
 use leasehold_redis::{Endpoint, Servers};
 
 use crate::{
@@ -97,7 +97,7 @@ impl Desk {
         token.to_string()
     }
 
-    async fn try_lock(&mut self, text: &str, terms: &Terms) -> String {
+    async fn try_lock(&mut self, text: &str, terms: &LockOptions) -> String {
         let mode = leasehold_core::Mode::Exclusive;
         match self.engine.acquire(&name(text), mode, &terms.clone().without_renewal(), Wait::No, None).await {
             Ok(Some(hold)) => self.taken(hold),

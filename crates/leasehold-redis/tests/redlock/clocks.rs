@@ -54,7 +54,7 @@ fn a_jump_makes_two_holders_and_the_resource_refuses_the_first() {
         assert!(ledger.claim(early));
         // The one that A does not reach is new, and somebody vouches for it; that is a way to have two of three.
         crew.servers[2].restart().unwrap();
-        crew.member(2).vouch().await.unwrap();
+        crew.member(2).promote().await.unwrap();
         crew.servers[1].jump_clock(20.0).unwrap();
         let second = lock(&two, "x", &ttl(15_000)).await;
         assert!(first.lease().check().is_ok(), "two valid guards: the violation that SAFETY.md lists");

@@ -29,7 +29,7 @@ impl Crew {
         let servers: Vec<Server> = (0..count).map(|_| how(Server::builder()).start().unwrap()).collect();
         let crew = Crew { servers, longest_lease, node_timeout: Duration::from_secs(2) };
         for at in 0..count {
-            crew.member(at).vouch().await.unwrap();
+            crew.member(at).promote().await.unwrap();
         }
         crew
     }

@@ -197,7 +197,8 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
             progress(20).await;
             // Until it votes again, so that the next may be killed.
             let member = crew.member(at);
-            let votes = || async { member.vitals().await.is_ok_and(|vitals| vitals.remembers_for > LONGEST) };
+            let votes =
+                || async { member.server_info().await.is_ok_and(|vitals| vitals.remembers_for > LONGEST) };
             let until = env.now() + Duration::from_secs(30);
             while !votes().await {
                 assert!(env.now() < until, "it has its vote again");

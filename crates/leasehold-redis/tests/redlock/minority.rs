@@ -150,7 +150,7 @@ fn nobody_there_is_a_typed_error() {
         let mut lost = leasehold_redis::RedisOptions::new(leasehold_redis::Servers::Single(
             leasehold_redis::Endpoint::tcp("no-such-host.invalid", 6379),
         ));
-        lost.electorate = Some(leasehold_redis::Electorate { members: 3, longest_lease: LONGEST });
+        lost.membership = Some(leasehold_redis::QuorumMembership { members: 3, longest_lease: LONGEST });
         let lost = Arc::new(leasehold_redis::RedisStore::new(lost, env.clone()).unwrap());
         let members: Vec<Arc<dyn Store>> = vec![Arc::new(crew.member(0)), Arc::new(crew.member(1)), lost];
         let engine = Engine::new(Arc::new(crew.quorum_of(members)), env.clone());

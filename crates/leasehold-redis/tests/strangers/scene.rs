@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Contender, Engine, Env, Hold, LockName, Mode, Moment, Standing, Store, Terms, Wait,
+    Claim, ClaimId, Contender, Engine, Env, Hold, LockName, LockOptions, Mode, Moment, Standing, Store, Wait,
 };
 use leasehold_redis::{Dialect, Endpoint, RedisOptions, RedisStore, Servers};
 use leasehold_testkit::redis::Server;
@@ -90,8 +90,8 @@ pub(crate) fn engine(way: Way, port: u16, env: &Env) -> Engine {
     Engine::new(Arc::new(store(way, port, env)), env.clone())
 }
 
-pub(crate) fn terms(ttl: Duration) -> Terms {
-    Terms::default().ttl(ttl)
+pub(crate) fn terms(ttl: Duration) -> LockOptions {
+    LockOptions::default().ttl(ttl)
 }
 
 pub(crate) struct Scene {

@@ -29,7 +29,7 @@ impl Redlock {
         let servers = (0..MEMBERS).map(|_| server()).collect::<leasehold_testkit::Result<Vec<_>>>()?;
         let addresses: Vec<String> = servers.iter().map(Server::address).collect();
         let env = Env::system()?;
-        vouch(&redlock_url(&addresses))?;
+        promote(&redlock_url(&addresses))?;
         let network = Network::to(&addresses, places)?;
         let all_vote = Mutex::new(env.now());
         Ok(Self { network, servers, clocks_jump, env, all_vote })
@@ -47,9 +47,9 @@ impl Redlock {
 }
 
 /// The members are new: nobody holds anything there.
-fn vouch(url: &str) -> Result<()> {
+fn promote(url: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(leasehold::vouch(&StoreUrl::parse(url)?))?;
+    runtime.block_on(leasehold::promote(&StoreUrl::parse(url)?))?;
     Ok(())
 }
 

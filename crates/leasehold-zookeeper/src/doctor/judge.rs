@@ -27,13 +27,13 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 fn look(look: &Look) -> Vec<Finding> {
     let node = look.node.as_str();
     match &look.srvr {
-        Said::Silent(why) => vec![Finding::red(
+        Said::Silent(why) => vec![Finding::critical(
             node,
             format!("it does not answer: {why}"),
             "while it is down, one less of the others may fail",
             "bring it back, or find out why it cannot be reached",
         )],
-        Said::ServesNobody => vec![Finding::red(
+        Said::ServesNobody => vec![Finding::critical(
             node,
             "it serves nobody",
             "it is cut off from a majority of the members, or they have not elected a leader yet",
@@ -49,20 +49,20 @@ fn look(look: &Look) -> Vec<Finding> {
 
 fn mode(node: &str, said: &Said) -> Option<Finding> {
     match said.get("Mode")? {
-        "standalone" => Some(Finding::amber(
+        "standalone" => Some(Finding::warning(
             node,
             "it is a server alone",
             "while it is down no lock can be taken or renewed, and with its disk all locks and tokens are lost",
             "make it an ensemble of three (server.N= in zoo.cfg)",
         )),
-        "read-only" => Some(Finding::red(
+        "read-only" => Some(Finding::critical(
             node,
             "it is cut off from a majority, and shows what it last knew",
             "no lock can be taken or renewed through it",
             "bring the others back, or find out why it cannot reach them",
         )),
         other => {
-            Some(Finding::green(node, format!("it is {}", with_article(other)), "it belongs to a majority"))
+            Some(Finding::ok(node, format!("it is {}", with_article(other)), "it belongs to a majority"))
         }
     }
 }
@@ -79,14 +79,14 @@ fn version(node: &str, said: &Said) -> Option<Finding> {
     let numbers = (numbers.next().flatten()?, numbers.next().flatten()?);
     let what = format!("ZooKeeper {version}");
     if numbers < VERSION_MIN {
-        return Some(Finding::red(
+        return Some(Finding::critical(
             node,
             what,
             "before 3.6 it cannot read several nodes at once: locks do not work there",
             "upgrade it, one member after the other",
         ));
     }
-    Some(Finding::green(
+    Some(Finding::ok(
         node,
         what,
         "it has everything that locks need, and takes away their nodes when they are empty",
@@ -95,7 +95,7 @@ fn version(node: &str, said: &Said) -> Option<Finding> {
 
 fn outstanding(node: &str, said: &Said) -> Option<Finding> {
     let count = said.number("Outstanding").filter(|count| *count >= OUTSTANDING)?;
-    Some(Finding::amber(
+    Some(Finding::warning(
         node,
         format!("{count} requests wait to be carried out"),
         "when a renewal waits for longer than its session, the locks of that client are lost",
@@ -109,13 +109,13 @@ fn members(facts: &Facts) -> Option<Finding> {
     match count {
         // A server alone says so itself.
         1 => None,
-        _ if count.is_multiple_of(2) => Some(Finding::amber(
+        _ if count.is_multiple_of(2) => Some(Finding::warning(
             ENSEMBLE,
             format!("its members are even ({count}): {may_fail} may fail"),
             "as many may fail as with one member less, and one more can",
             "add one member, or take one away, or make one an observer",
         )),
-        _ => Some(Finding::green(
+        _ => Some(Finding::ok(
             ENSEMBLE,
             format!("of its {count} members {may_fail} may fail"),
             "locks survive their loss",
@@ -126,7 +126,7 @@ fn members(facts: &Facts) -> Option<Finding> {
 fn unnamed(facts: &Facts) -> Option<Finding> {
     let (all, named) = (facts.participants()?, facts.looks.len());
     (named < all).then(|| {
-        Finding::amber(
+        Finding::warning(
             ENSEMBLE,
             format!("the URL names {named} of {all} members"),
             "when those that it names are down, nobody can be asked, though the ensemble serves",
@@ -146,7 +146,7 @@ fn session(facts: &Facts) -> Option<Finding> {
         None => format!("it makes a session of {lasts:?} of {asked:?}"),
     };
     if lasts < asked {
-        return Some(Finding::amber(
+        return Some(Finding::warning(
             ENSEMBLE,
             what,
             "no lock has a longer time to live than the session of its client",
@@ -157,7 +157,7 @@ fn session(facts: &Facts) -> Option<Finding> {
         ));
     }
     if lasts > asked {
-        return Some(Finding::amber(
+        return Some(Finding::warning(
             ENSEMBLE,
             what,
             "a lock of a client that dies stays for as long as its session, and not as long as it was asked for",
@@ -167,12 +167,12 @@ fn session(facts: &Facts) -> Option<Finding> {
             ),
         ));
     }
-    Some(Finding::green(ENSEMBLE, format!("a session lasts {lasts:?}, as it was asked to"), "so may locks"))
+    Some(Finding::ok(ENSEMBLE, format!("a session lasts {lasts:?}, as it was asked to"), "so may locks"))
 }
 
 fn access(facts: &Facts) -> Option<Finding> {
     if !facts.has_login {
-        return Some(Finding::amber(
+        return Some(Finding::warning(
             ENSEMBLE,
             "what is made belongs to everybody (world:anyone)",
             "whoever reaches it can end every lock",
@@ -181,14 +181,14 @@ fn access(facts: &Facts) -> Option<Finding> {
     }
     let chroot = &facts.chroot;
     if facts.is_open? {
-        return Some(Finding::amber(
+        return Some(Finding::warning(
             ENSEMBLE,
             format!("anybody may change what is under {chroot} (world:anyone)"),
             "a stranger can make the node of a lock before its user does, and keep that out",
             format!("give {chroot} to the user alone (setAcl), or use a chroot that the user makes"),
         ));
     }
-    Some(Finding::green(ENSEMBLE, "what is made belongs to its user alone", "no stranger ends its locks"))
+    Some(Finding::ok(ENSEMBLE, "what is made belongs to its user alone", "no stranger ends its locks"))
 }
 
 fn privacy(facts: &Facts) -> Option<Finding> {
@@ -196,7 +196,7 @@ fn privacy(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let what = if facts.has_login { "the password and all requests" } else { "all requests" };
-    Some(Finding::amber(
+    Some(Finding::warning(
         ENSEMBLE,
         format!("{what} go over the network in the clear"),
         "whoever is on the way can read them, and change them",
@@ -210,7 +210,7 @@ fn blind(facts: &Facts) -> Option<Finding> {
     if nodes.is_empty() {
         return None;
     }
-    Some(Finding::amber(
+    Some(Finding::warning(
         ENSEMBLE,
         format!("could not look: {} not all of srvr and conf", show(&nodes)),
         "what they would have shown is not judged here",

@@ -8,16 +8,16 @@ use crate::{
     rig::{claim, eventually, run, store},
 };
 
-const OPEN: (Severity, &str) = (Severity::Amber, "what is made belongs to everybody (world:anyone)");
+const OPEN: (Severity, &str) = (Severity::Warning, "what is made belongs to everybody (world:anyone)");
 
 async fn found(words: &str) -> Vec<Finding> {
-    let findings = store(words).await.examine().await.unwrap();
+    let findings = store(words).await.diagnose().await.unwrap();
     assert!(findings.is_sorted_by_key(|finding| finding.severity), "the worst first: {findings:#?}");
     findings
 }
 
 fn bad(findings: &[Finding]) -> Vec<(Severity, &str)> {
-    let bad = findings.iter().filter(|finding| finding.severity != Severity::Green);
+    let bad = findings.iter().filter(|finding| finding.severity != Severity::Ok);
     bad.map(|finding| (finding.severity, finding.what.as_str())).collect()
 }
 
@@ -27,9 +27,9 @@ fn a_server_alone_is_looked_at_with_and_without_a_login() {
     run(async {
         let at = format!("servers={}", server.address());
         let findings = found(&at).await;
-        assert_eq!(bad(&findings), [(Severity::Amber, "it is a server alone"), OPEN], "{findings:#?}");
+        assert_eq!(bad(&findings), [(Severity::Warning, "it is a server alone"), OPEN], "{findings:#?}");
         assert!(findings.iter().any(|it| it.what.starts_with("ZooKeeper 3.") && it.node == server.address()));
-        let greens = findings.iter().filter(|finding| finding.severity == Severity::Green);
+        let greens = findings.iter().filter(|finding| finding.severity == Severity::Ok);
         assert!(
             greens.into_iter().any(|it| it.what == "a session lasts 60s, as it was asked to"),
             "{findings:#?}"
@@ -71,14 +71,17 @@ fn an_ensemble_is_looked_at_member_by_member() {
         );
         let leader = ensemble.leader().unwrap();
         let findings = found(&format!("servers={}", leader.address())).await;
-        assert!(bad(&findings).contains(&(Severity::Amber, "the URL names 1 of 3 members")), "{findings:#?}");
+        assert!(
+            bad(&findings).contains(&(Severity::Warning, "the URL names 1 of 3 members")),
+            "{findings:#?}"
+        );
         let one = store(&whole).await;
         let followers = ensemble.followers();
         followers[0].kill();
         eventually(&common::env(), "one of three is gone", || async {
-            let Ok(findings) = one.examine().await else { return false };
+            let Ok(findings) = one.diagnose().await else { return false };
             let gone = &findings[0];
-            let is_so = gone.severity == Severity::Red && gone.what.contains("does not answer");
+            let is_so = gone.severity == Severity::Critical && gone.what.contains("does not answer");
             is_so && gone.node == followers[0].address()
         })
         .await;

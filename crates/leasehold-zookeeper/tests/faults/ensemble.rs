@@ -78,7 +78,7 @@ fn without_a_majority_verbs_fail_in_time_and_nothing_hangs() {
         assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut), "{error:?}");
         assert!(error.hint_text().is_some() && error.to_string().contains("invoices"), "{error:?}");
         assert!(env.now().since(begin) < timeout * 2 + late, "{:?}", env.now().since(begin));
-        assert!(raw.inspect(&mine.name).await.is_err() && raw.vitals().await.is_err());
+        assert!(raw.inspect(&mine.name).await.is_err() && raw.server_info().await.is_err());
         let lost = env.until(hold.lease().deadline() + late, hold.lease().lost()).await;
         assert!(lost.is_some() && hold.lease().check().is_err(), "by its own clock");
         assert!(naive.hangs(), "the control: it asks for ever, and is not told to stop");

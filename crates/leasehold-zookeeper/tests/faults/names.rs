@@ -61,7 +61,7 @@ fn hostile_names_are_locks_of_their_own_and_stay_under_the_chroot() {
         listed.sort();
         wanted.sort();
         assert_eq!(listed, wanted);
-        two.vitals().await.unwrap();
+        two.server_info().await.unwrap();
         // Nothing is beside the locks, none is within another, and nothing but our own record is outside.
         assert_eq!(naive.children("/apps/locks").await.len(), hostile().len());
         assert_eq!(naive.children("/apps").await, ["locks"]);

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use leasehold_core::{Claim, ClaimId, Engine, Env, Hold, LockName, Mode, Result, Store, Terms, Wait};
+use leasehold_core::{Claim, ClaimId, Engine, Env, Hold, LockName, LockOptions, Mode, Result, Store, Wait};
 use leasehold_zookeeper::ZooKeeperStore;
 
 use crate::common;
@@ -28,16 +28,16 @@ pub(crate) fn name(text: &str) -> LockName {
     LockName::new(text).expect("a name")
 }
 
-pub(crate) fn ttl(ms: u64) -> Terms {
-    Terms::default().ttl(Duration::from_millis(ms)).patience(SOON)
+pub(crate) fn ttl(ms: u64) -> LockOptions {
+    LockOptions::default().ttl(Duration::from_millis(ms)).patience(SOON)
 }
 
-pub(crate) async fn lock(engine: &Engine, text: &str, terms: &Terms) -> Hold {
+pub(crate) async fn lock(engine: &Engine, text: &str, terms: &LockOptions) -> Hold {
     let hold = engine.acquire(&name(text), Mode::Exclusive, terms, Wait::For(SOON * 2), None).await;
     hold.expect("no error").expect("in time")
 }
 
-pub(crate) async fn try_lock(engine: &Engine, text: &str, terms: &Terms) -> Result<Option<Hold>> {
+pub(crate) async fn try_lock(engine: &Engine, text: &str, terms: &LockOptions) -> Result<Option<Hold>> {
     engine.acquire(&name(text), Mode::Exclusive, terms, Wait::No, None).await
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Engine, Env, ErrorKind, Hold, LockName, Mode, Terms, Wait, engine::Observer};
+use leasehold_core::{Engine, Env, ErrorKind, Hold, LockName, LockOptions, Mode, Wait, engine::Observer};
 use leasehold_testkit::zookeeper::Server;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -62,12 +62,12 @@ impl Scene {
 }
 
 async fn tried(engine: &Engine, name: &LockName, mode: Mode) -> Option<Hold> {
-    let terms = Terms::default().ttl(LONG);
+    let terms = LockOptions::default().ttl(LONG);
     engine.acquire(name, mode, &terms, Wait::No, None).await.expect("an answer of the store")
 }
 
 async fn won(engine: &Engine, name: &LockName, mode: Mode) -> Hold {
-    let terms = Terms::default().ttl(LONG);
+    let terms = LockOptions::default().ttl(LONG);
     let hold = engine.acquire(name, mode, &terms, Wait::For(PATIENCE), None).await;
     hold.expect("an answer of the store").expect("it is free in the end")
 }
@@ -97,7 +97,7 @@ pub(crate) async fn its_lock_keeps_us_out(scene: &Scene) {
             assert_eq!(holder.mode, None, "nobody knows how a stranger shares: {holder:?}");
         } else {
             // What it holds is a lock, and no places of a semaphore.
-            let terms = Terms::default().ttl(LONG);
+            let terms = LockOptions::default().ttl(LONG);
             let error = engine.acquire(&name, *mode, &terms, Wait::No, None).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Mismatch, "{error:?}");
         }
@@ -115,7 +115,7 @@ pub(crate) async fn its_release_wakes_us(scene: &Scene) {
     let (seen, mut answers) = unbounded_channel();
     let observer: Observer = Arc::new(move |busy| seen.send(busy.recheck_in).unwrap_or_default());
     let waiting = async {
-        let (terms, observer) = (Terms::default().ttl(LONG), observer);
+        let (terms, observer) = (LockOptions::default().ttl(LONG), observer);
         engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(PATIENCE), Some(&observer)).await
     };
     let releasing = async {
@@ -221,7 +221,8 @@ pub(crate) async fn in_a_crowd_one_is_inside(scene: &Scene) {
 pub(crate) async fn its_layout_is_refused(scene: &Scene) {
     let (mut peer, engine, name) = (scene.peer().await, scene.engine().await, scene.name());
     peer.expect(&lock(&name), "granted").await;
-    let error = engine.acquire(&name, Mode::Exclusive, &Terms::default(), Wait::No, None).await.unwrap_err();
+    let error =
+        engine.acquire(&name, Mode::Exclusive, &LockOptions::default(), Wait::No, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsafe, "{error:?}");
     assert!(error.hint_text().unwrap().contains("dialect=kazoo"), "{error:?}");
     peer.expect(&unlock(&name), "released").await;
@@ -245,7 +246,7 @@ pub(crate) fn play(_role: &str) -> ExitCode {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             let name = line.split(' ').nth(1).expect("a name");
             let name = LockName::new(name).expect("a short name");
-            let terms = Terms::default().ttl(Duration::from_secs(3));
+            let terms = LockOptions::default().ttl(Duration::from_secs(3));
             let hold =
                 engine.acquire(&name, Mode::Exclusive, &terms, Wait::No, None).await.expect("an answer");
             say(if hold.is_some() { "granted" } else { "busy" });

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    CountDownLatch, Election, MultiLock, Mutex, MutexGuard, OncePer, Reentrant, Reflect, RwLock, Semaphore,
-    Session, block_on,
+    CountDownLatch, Election, MultiLock, Mutex, MutexGuard, OncePer, ReentrantMutex, RwLock, Semaphore,
+    Session, ToBlocking, block_on,
 };
-use crate::{Contender, Release, Result, Sequencer, Slot, Snapshot, Store, Terms, Ticket};
+use crate::{Contender, LockOptions, Release, Result, Sequencer, Slot, Snapshot, Store, Ticket};
 
 /// A client of one store. Clones are the same client. See [`crate::Client`].
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::connect`].
-    pub fn connect_with(url: &str, change: impl FnOnce(Terms) -> Terms) -> Result<Client> {
+    pub fn connect_with(url: &str, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Client> {
         block_on(crate::Client::connect_with(url, change)).map(Client::from)
     }
 
@@ -47,7 +47,7 @@ impl Client {
 
     /// The same client with other terms for the locks that it makes from now on.
     #[must_use]
-    pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Client {
+    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Client {
         Client { inner: self.inner.with_terms(change) }
     }
 
@@ -66,7 +66,7 @@ impl Client {
     /// # Errors
     /// As [`crate::Client::adopt`].
     pub fn adopt(&self, ticket: &Ticket) -> Result<MutexGuard> {
-        block_on(self.inner.adopt(ticket)).map(Reflect::reflect)
+        block_on(self.inner.adopt(ticket)).map(ToBlocking::reflect)
     }
 
     /// Ends the hold that a ticket stands for.
@@ -136,8 +136,8 @@ macro_rules! describe {
             ///
             /// # Errors
             /// As [`crate::Client::multi`].
-            pub fn multi<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<MultiLock> {
-                self.inner.multi(names).map(MultiLock::from)
+            pub fn multi_lock<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<MultiLock> {
+                self.inner.multi_lock(names).map(MultiLock::from)
             }
         }
     };
@@ -151,11 +151,11 @@ describe! {
     /// Describes a semaphore of `permits` places.
     fn semaphore(name: impl AsRef<str>, permits: u32) -> Semaphore;
     /// Describes a mutex that its owner may lock again.
-    fn reentrant_mutex(name: impl AsRef<str>) -> Reentrant;
+    fn reentrant_mutex(name: impl AsRef<str>) -> ReentrantMutex;
     /// Describes an election.
     fn election(name: impl AsRef<str>) -> Election;
     /// Describes a latch that opens after `count` arrivals.
-    fn latch(name: impl AsRef<str>, count: u32) -> CountDownLatch;
+    fn count_down_latch(name: impl AsRef<str>, count: u32) -> CountDownLatch;
     /// Describes a job that runs once per slot on the whole fleet.
     fn once_per(job: impl AsRef<str>, slot: Slot) -> OncePer;
 }

@@ -3,8 +3,8 @@
 use std::{fmt, ops::Deref, time::Duration};
 
 use super::{
-    Reflect, block_on,
-    wait::{park_on, refuse_async_context},
+    ToBlocking, block_on,
+    block_on::{park_on, refuse_async_context},
 };
 use crate::{Contender, Error, FencingToken, Lease, LockName, Lost, Release, Result, Ticket};
 
@@ -43,7 +43,7 @@ macro_rules! guard {
             }
         }
 
-        impl Reflect for crate::$name {
+        impl ToBlocking for crate::$name {
             type Blocking = $name;
 
             fn reflect(self) -> $name {
@@ -131,7 +131,7 @@ plain_guard! {
         /// # Errors
         /// [`ErrorKind::Lost`](crate::ErrorKind), those of the store; the lock is released then.
         pub fn downgrade(self) -> Result<ReadGuard> {
-            block_on(self.inner.downgrade()).map(Reflect::reflect)
+            block_on(self.inner.downgrade()).map(ToBlocking::reflect)
         }
     }
 }
@@ -142,7 +142,7 @@ plain_guard! {
 }
 
 guard! {
-    /// A held [`Reentrant`](super::Reentrant) mutex; released with the last guard of its owner.
+    /// A held [`ReentrantMutex`](super::ReentrantMutex) mutex; released with the last guard of its owner.
     ReentrantGuard {
         /// Another guard of the same lease, without asking anybody.
         pub fn again(&self) -> ReentrantGuard {
@@ -236,7 +236,7 @@ impl MultiGuard {
     }
 }
 
-impl Reflect for crate::MultiGuard {
+impl ToBlocking for crate::MultiGuard {
     type Blocking = MultiGuard;
 
     fn reflect(self) -> MultiGuard {

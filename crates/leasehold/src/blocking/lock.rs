@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    Reflect, block_on,
+    ToBlocking, block_on,
     guard::{Leadership, MultiGuard, MutexGuard, Permit, ReadGuard, ReentrantGuard, WriteGuard},
 };
-use crate::{Busy, Contender, Leader, Lease, LockName, Once, Owner, Result, Snapshot, Terms};
+use crate::{Busy, Contender, Leader, Lease, LockName, LockOptions, Owner, Result, RunOutcome, Snapshot};
 
 /// Defines a blocking lock around the async one.
 macro_rules! mirror {
@@ -27,7 +27,7 @@ macro_rules! mirror {
                 /// # Errors
                 /// As the async method of this name; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) inside of an async task.
                 pub fn $method(&self $(, $argument: $type)*) -> Result<$answer> {
-                    block_on(self.inner.$method($($argument),*)).map(Reflect::reflect)
+                    block_on(self.inner.$method($($argument),*)).map(ToBlocking::reflect)
                 }
             )*
         }
@@ -49,7 +49,7 @@ macro_rules! described {
             /// # Errors
             /// [`ErrorKind::Invalid`](crate::ErrorKind) and [`ErrorKind::Unsupported`](crate::ErrorKind) for terms that
             /// the store cannot keep.
-            pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+            pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
                 self.inner.with_terms(change).map(Self::from)
             }
 
@@ -73,7 +73,7 @@ macro_rules! observed {
     };
 }
 
-described!(Mutex, RwLock, Semaphore, Reentrant, Election);
+described!(Mutex, RwLock, Semaphore, ReentrantMutex, Election);
 observed!(Mutex, RwLock, Semaphore, Election);
 
 mirror! {
@@ -116,7 +116,7 @@ impl Mutex {
     }
 
     /// The same lock, for owners that lock it again while they hold it.
-    pub fn reentrant(&self) -> Reentrant {
+    pub fn reentrant(&self) -> ReentrantMutex {
         self.inner.reentrant().into()
     }
 }
@@ -169,8 +169,8 @@ impl Semaphore {
 }
 
 mirror! {
-    /// A mutex that its owner may lock again. See [`crate::Reentrant`].
-    Reentrant {
+    /// A mutex that its owner may lock again. See [`crate::ReentrantMutex`].
+    ReentrantMutex {
         /// Waits until `owner` has the lock; at once if it has it already.
         fn lock_as(owner: &Owner) -> ReentrantGuard;
         /// Takes the lock for `owner` if it is free, or the owner's already.
@@ -274,7 +274,7 @@ impl OncePer {
     ///
     /// # Errors
     /// As [`crate::OncePer::run`]; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) inside of an async task.
-    pub fn run<T>(&self, work: impl FnOnce(&Lease) -> T) -> Result<Once<T>> {
+    pub fn run<T>(&self, work: impl FnOnce(&Lease) -> T) -> Result<RunOutcome<T>> {
         block_on(self.inner.run(|lease| async move { work(&lease) }))
     }
 }

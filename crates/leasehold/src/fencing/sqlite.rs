@@ -1,4 +1,4 @@
-//! [`SqlGate`]: fencing in your own SQLite database, in your own transaction.
+//! [`SqlHighWaterMark`]: fencing in your own SQLite database, in your own transaction.
 
 use leasehold_core::{Error, ErrorKind, FencingToken, Result};
 use rusqlite::{Connection, OptionalExtension, named_params};
@@ -11,25 +11,25 @@ use super::{Stale, statements::SQLITE};
 /// the write that it admits. On an error, drop the transaction: it rolls back.
 ///
 /// ```
-/// use leasehold::{FencingToken, fencing::sqlite::SqlGate};
+/// use leasehold::{FencingToken, fencing::sqlite::SqlHighWaterMark};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut ledger = rusqlite::Connection::open_in_memory()?;
-/// SqlGate::create(&ledger)?;
+/// SqlHighWaterMark::create(&ledger)?;
 /// let token = FencingToken::new(42)?;                   // of the guard
 /// let transaction = ledger.transaction()?;
-/// SqlGate::claim(&transaction, "account/7", token)?;    // first the claim …
+/// SqlHighWaterMark::claim(&transaction, "account/7", token)?;    // first the claim …
 /// let balance = 100;                                    // … then read
 /// transaction.commit()?;
 /// let transaction = ledger.transaction()?;
-/// SqlGate::admit(&transaction, "account/7", token)?;    // check and write commit together
+/// SqlHighWaterMark::admit(&transaction, "account/7", token)?;    // check and write commit together
 /// transaction.execute("CREATE TABLE account AS SELECT ?1 AS balance", [balance - 30])?;
 /// transaction.commit()?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct SqlGate;
+pub struct SqlHighWaterMark;
 
-impl SqlGate {
+impl SqlHighWaterMark {
     /// Makes the table. Repeating it does nothing.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl SqlGate {
     /// Steps 2 and 3, in the transaction of the write and before it.
     ///
     /// # Errors
-    /// As [`SqlGate::claim`]; [`ErrorKind::Invalid`] when nobody has ever claimed the resource.
+    /// As [`SqlHighWaterMark::claim`]; [`ErrorKind::Invalid`] when nobody has ever claimed the resource.
     pub fn admit(transaction: &Connection, resource: &str, token: FencingToken) -> Result<()> {
         if change(transaction, SQLITE.write_guard, resource, token)? {
             return Ok(());
@@ -64,7 +64,7 @@ impl SqlGate {
         match highest(transaction, resource)? {
             Some(highest) => Err(Stale { presented: token, highest }.into()),
             None => Err(Error::new(ErrorKind::Invalid, "nobody has claimed this resource")
-                .hint("call SqlGate::claim before the first read")),
+                .hint("call SqlHighWaterMark::claim before the first read")),
         }
     }
 }

@@ -8,8 +8,8 @@ fn token(number: u64) -> FencingToken {
 
 /// Two holders add to one counter. The old one is paused between its read and its write; the new one reads before
 /// the old one wakes, and writes after it. `claim` is what the new one does before it reads.
-fn read_modify_write(claim: impl FnOnce(&Gate, FencingToken)) -> (i64, i64) {
-    let (gate, counter) = (Gate::new(), AtomicI64::new(0));
+fn read_modify_write(claim: impl FnOnce(&HighWaterMark, FencingToken)) -> (i64, i64) {
+    let (gate, counter) = (HighWaterMark::new(), AtomicI64::new(0));
     let (old, new) = (token(41), token(42));
     let mut acknowledged = 0;
     let mut write = |token, value| {
@@ -45,7 +45,7 @@ fn c3_a_token_that_is_claimed_before_the_read_loses_none() {
 
 #[test]
 fn a_gate_refuses_lower_tokens_and_says_which_was_there() {
-    let gate = Gate::from_highest(token(7));
+    let gate = HighWaterMark::from_highest(token(7));
     assert_eq!(gate.admit(token(6)), Err(Stale { presented: token(6), highest: token(7) }));
     gate.admit(token(7)).unwrap();
     gate.claim(token(9)).unwrap();
@@ -57,7 +57,7 @@ fn a_gate_refuses_lower_tokens_and_says_which_was_there() {
 
 #[test]
 fn gates_keep_resources_apart() {
-    let gates = Gates::new();
+    let gates = HighWaterMarks::new();
     gates.claim("a", token(9)).unwrap();
     gates.claim("b", token(3)).unwrap();
     assert!(gates.admit("a", token(8)).is_err());
@@ -66,7 +66,7 @@ fn gates_keep_resources_apart() {
 
 #[test]
 fn a_panic_inside_of_a_write_leaves_the_gate_in_order() {
-    let gate = Gate::new();
+    let gate = HighWaterMark::new();
     let panic = std::panic::AssertUnwindSafe(|| gate.write(token(2), || panic!("on purpose")));
     std::panic::catch_unwind(panic).unwrap_err();
     assert!(gate.claim(token(1)).is_err());
@@ -77,12 +77,12 @@ mod sql {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::fencing::sqlite::SqlGate;
+    use crate::fencing::sqlite::SqlHighWaterMark;
 
     fn ledger() -> Connection {
         let ledger = Connection::open_in_memory().unwrap();
-        SqlGate::create(&ledger).unwrap();
-        SqlGate::create(&ledger).unwrap();
+        SqlHighWaterMark::create(&ledger).unwrap();
+        SqlHighWaterMark::create(&ledger).unwrap();
         ledger.execute_batch("CREATE TABLE counter (value INTEGER); INSERT INTO counter VALUES (0)").unwrap();
         ledger
     }
@@ -93,7 +93,7 @@ mod sql {
 
     fn write(ledger: &mut Connection, token: FencingToken, value: i64) -> leasehold_core::Result<()> {
         let transaction = ledger.transaction().unwrap();
-        SqlGate::admit(&transaction, "counter", token)?;
+        SqlHighWaterMark::admit(&transaction, "counter", token)?;
         transaction.execute("UPDATE counter SET value = ?1", [value]).unwrap();
         transaction.commit().unwrap();
         Ok(())
@@ -104,7 +104,7 @@ mod sql {
         let (old, new) = (token(41), token(42));
         let claim = |ledger: &mut Connection, token| {
             let transaction = ledger.transaction().unwrap();
-            SqlGate::claim(&transaction, "counter", token).unwrap();
+            SqlHighWaterMark::claim(&transaction, "counter", token).unwrap();
             let value = read(&transaction);
             transaction.commit().unwrap();
             value
@@ -126,7 +126,7 @@ mod sql {
     fn a_refused_write_names_both_tokens_and_changes_nothing() {
         let mut ledger = ledger();
         let transaction = ledger.transaction().unwrap();
-        SqlGate::claim(&transaction, "counter", token(42)).unwrap();
+        SqlHighWaterMark::claim(&transaction, "counter", token(42)).unwrap();
         transaction.commit().unwrap();
         let error = write(&mut ledger, token(41), 9).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stale);
@@ -138,7 +138,7 @@ mod sql {
     fn a_claim_that_is_rolled_back_has_not_happened() {
         let mut ledger = ledger();
         let transaction = ledger.transaction().unwrap();
-        SqlGate::claim(&transaction, "counter", token(42)).unwrap();
+        SqlHighWaterMark::claim(&transaction, "counter", token(42)).unwrap();
         drop(transaction);
         assert_eq!(write(&mut ledger, token(41), 1).unwrap_err().kind(), ErrorKind::Invalid);
     }
@@ -146,7 +146,7 @@ mod sql {
     #[test]
     fn a_check_that_would_not_commit_with_the_write_is_refused() {
         let ledger = ledger();
-        let error = SqlGate::claim(&ledger, "counter", token(1)).unwrap_err();
+        let error = SqlHighWaterMark::claim(&ledger, "counter", token(1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsafe);
     }
 }

@@ -4,15 +4,15 @@ use std::{fmt, path::Path, time::Duration};
 
 use super::{
     Address, Login, Place, Settings, StoreUrl,
-    words::{encode, encode_path},
+    percent::{encode, encode_path},
 };
 
-pub(super) struct Shown<'a> {
+pub(super) struct Redacted<'a> {
     pub(super) url: &'a StoreUrl,
     pub(super) secrets: bool,
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.url.scheme())?;
         match &self.url.place {
@@ -47,7 +47,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-impl Shown<'_> {
+impl Redacted<'_> {
     fn authority(&self, f: &mut fmt::Formatter<'_>, login: &Login, addresses: &[Address]) -> fmt::Result {
         f.write_str("//")?;
         write!(f, "{}", encode(&login.user))?;
@@ -68,7 +68,7 @@ impl Shown<'_> {
 
     fn quorum(&self, f: &mut fmt::Formatter<'_>, members: &[StoreUrl]) -> fmt::Result {
         for (index, url) in members.iter().enumerate() {
-            write!(f, "{}{}", if index == 0 { "" } else { ";" }, Shown { url, secrets: self.secrets })?;
+            write!(f, "{}{}", if index == 0 { "" } else { ";" }, Redacted { url, secrets: self.secrets })?;
         }
         if self.url.settings == Settings::default() {
             return Ok(());

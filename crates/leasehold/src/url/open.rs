@@ -31,7 +31,8 @@ pub(crate) async fn open_member(
         #[cfg(feature = "redis")]
         Place::Redis { .. } | Place::RedisUnix { .. } | Place::RedisSentinel { .. } => {
             let mut options = super::redis::options(url)?;
-            options.electorate = Some(leasehold_redis::Electorate { members: members as u32, longest_lease });
+            options.membership =
+                Some(leasehold_redis::QuorumMembership { members: members as u32, longest_lease });
             Arc::new(leasehold_redis::RedisStore::new(options, env.clone())?) as Arc<dyn Store>
         }
         #[cfg(feature = "zookeeper")]
@@ -112,7 +113,7 @@ fn deferred(url: &StoreUrl, env: &Env) -> Arc<dyn Store> {
         Box::pin(async move { bare(&place, &env).await }) as leasehold_core::BoxFuture<'static, _>
     };
     let capability = leasehold_sqlite::SqliteStore::CAPABILITY;
-    Arc::new(super::deferred::Deferred::new(url.to_string(), capability, open))
+    Arc::new(super::lazy::LazyStore::new(url.to_string(), capability, open))
 }
 
 #[cfg(not(feature = "sqlite"))]

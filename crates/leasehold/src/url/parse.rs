@@ -6,8 +6,8 @@ use leasehold_core::{Error, ErrorKind, LockName, Result};
 
 use super::{
     Address, Login, Password, Place, Settings, StoreUrl,
-    known::{Key, Scheme},
-    words::{decode, decode_path},
+    percent::{decode, decode_path},
+    scheme::{Key, Scheme},
 };
 
 const ADDRESSES_MAX: usize = 64;

@@ -59,7 +59,7 @@ pub(crate) async fn open(url: &StoreUrl, env: &Env) -> Result<Quorum> {
 ///
 /// # Cancel safety
 /// Dropping it leaves some done.
-pub async fn vouch(url: &StoreUrl) -> Result<usize> {
+pub async fn promote(url: &StoreUrl) -> Result<usize> {
     let env = Env::system()?;
     let (members, longest_lease) = (members(url)?, options(url).longest_lease);
     let mut vouched = 0;
@@ -80,9 +80,9 @@ async fn vouch_for(
         return Ok(false);
     }
     let mut options = super::redis_options(member)?;
-    options.electorate = Some(leasehold_redis::Electorate { members: members as u32, longest_lease });
+    options.membership = Some(leasehold_redis::QuorumMembership { members: members as u32, longest_lease });
     let store = leasehold_redis::RedisStore::new(options, env.clone())?;
-    let vouched = store.vouch().await;
+    let vouched = store.promote().await;
     // It holds nothing; what it watches its servers with ends.
     let _ = store.close().await;
     vouched.map(|()| true)

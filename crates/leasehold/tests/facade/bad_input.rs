@@ -20,9 +20,9 @@ const CASES: [Case; 17] = [
     ("empty name", |it| it.mutex("").map(drop), ErrorKind::Invalid, "may not be empty"),
     ("long name", |it| it.rw_lock("x".repeat(513)).map(drop), ErrorKind::Invalid, "513"),
     ("0 permits", |it| it.semaphore("x", 0).map(drop), ErrorKind::Invalid, "permits"),
-    ("latch of 0", |it| it.latch("x", 0).map(drop), ErrorKind::Invalid, "permits"),
-    ("no names", |it| it.multi([""; 0]).map(drop), ErrorKind::Invalid, "at least one name"),
-    ("a bad name of many", |it| it.multi(["a", ""]).map(drop), ErrorKind::Invalid, "may not be empty"),
+    ("latch of 0", |it| it.count_down_latch("x", 0).map(drop), ErrorKind::Invalid, "permits"),
+    ("no names", |it| it.multi_lock([""; 0]).map(drop), ErrorKind::Invalid, "at least one name"),
+    ("a bad name of many", |it| it.multi_lock(["a", ""]).map(drop), ErrorKind::Invalid, "may not be empty"),
     (
         "hold_max below ttl",
         |it| it.mutex("x")?.with_terms(|terms| terms.hold_max(Duration::from_secs(1))).map(drop),
@@ -55,7 +55,7 @@ const CASES: [Case; 17] = [
     ),
     (
         "remembered for nothing",
-        |it| it.latch("x", 1)?.remember_for(Duration::ZERO).map(drop),
+        |it| it.count_down_latch("x", 1)?.remember_for(Duration::ZERO).map(drop),
         ErrorKind::Invalid,
         "outside",
     ),

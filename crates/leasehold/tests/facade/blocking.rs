@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold::{Once, Owner, Slot, blocking::Client};
+use leasehold::{Owner, RunOutcome, Slot, blocking::Client};
 
 fn client(name: &str) -> Client {
     Client::connect(&format!("memory:blocking-{name}?ttl=5s")).unwrap()
@@ -53,12 +53,12 @@ fn every_lock_has_its_blocking_twin() {
     let (outer, inner) = (reentrant.lock_as(&owner).unwrap(), reentrant.lock_as(&owner).unwrap());
     assert!(inner.release().unwrap().is_none() && outer.release().unwrap().is_some());
 
-    let multi = locks.multi(["a", "b"]).unwrap().lock().unwrap();
+    let multi = locks.multi_lock(["a", "b"]).unwrap().lock().unwrap();
     assert_eq!(multi.leases().count(), 2);
     multi.release().unwrap();
 
     let once = locks.once_per("job", Slot::named("1")).unwrap();
-    assert_eq!(once.run(|_| 5).unwrap(), Once::Ran(5));
+    assert_eq!(once.run(|_| 5).unwrap(), RunOutcome::Ran(5));
     assert!(once.run(|_| 5).unwrap().ran().is_none());
     locks.close(Duration::from_secs(5)).unwrap();
 }
@@ -68,7 +68,7 @@ fn a_leader_and_a_latch_wake_other_threads() {
     let locks = client("wake");
     let mut observer = locks.election("l").unwrap().observe();
     assert!(observer.changed().unwrap().is_none());
-    let latch = locks.latch("ready", 1).unwrap();
+    let latch = locks.count_down_latch("ready", 1).unwrap();
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| {
             let value = observer.changed().unwrap().unwrap().value;

@@ -99,10 +99,10 @@ dropped! {
     a3_reentrant_try_for: |client| {
         let _guard = client.reentrant_mutex("x")?.try_lock_as_for(&Owner::new(), TTL).await?;
     }
-    a3_multi_lock: |client| { let _guard = client.multi(["z", "x", "a"])?.lock().await?; }
-    a3_multi_try_lock: |client| { let _guard = client.multi(["z", "x", "a"])?.try_lock().await?; }
-    a3_multi_try_lock_for: |client| { let _guard = client.multi(["z", "x", "a"])?.try_lock_for(TTL).await?; }
-    a4_multi_release: |client| { client.multi(["z", "x", "a"])?.lock().await?.release().await?; }
+    a3_multi_lock: |client| { let _guard = client.multi_lock(["z", "x", "a"])?.lock().await?; }
+    a3_multi_try_lock: |client| { let _guard = client.multi_lock(["z", "x", "a"])?.try_lock().await?; }
+    a3_multi_try_lock_for: |client| { let _guard = client.multi_lock(["z", "x", "a"])?.try_lock_for(TTL).await?; }
+    a4_multi_release: |client| { client.multi_lock(["z", "x", "a"])?.lock().await?.release().await?; }
     a3_election_campaign: |client| { let _leadership = client.election("x")?.campaign("me").await?; }
     a3_election_proclaim: |client| {
         let mut leadership = client.election("x")?.campaign("me").await?;
@@ -116,10 +116,10 @@ dropped! {
             observer.changed().await?;
         }
     }
-    a3_latch_count_down: |client| { client.latch("l", 2)?.remember_for(HOUR)?.count_down().await?; }
+    a3_latch_count_down: |client| { client.count_down_latch("l", 2)?.remember_for(HOUR)?.count_down().await?; }
     a3_latch_wait: |client| {
-        client.latch("l", 1)?.wait_for(Duration::from_millis(20)).await?;
-        client.latch("l", 1)?.reset().await?;
+        client.count_down_latch("l", 1)?.wait_for(Duration::from_millis(20)).await?;
+        client.count_down_latch("l", 1)?.reset().await?;
     }
     a3_once: |client| {
         let env = client.engine().env().clone();

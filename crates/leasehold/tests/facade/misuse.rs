@@ -198,9 +198,9 @@ fn a14_every_guard_and_every_future_may_move_between_threads() {
     let client = Bench::new(1).client();
     let (owner, ticket) = (leasehold::Owner::new(), "0".repeat(32) + "@leasehold:x:1:x");
     let ticket: Ticket = ticket.parse().unwrap();
-    let (mutex, multi) = (client.mutex("x").unwrap(), client.multi(["x"]).unwrap());
+    let (mutex, multi) = (client.mutex("x").unwrap(), client.multi_lock(["x"]).unwrap());
     let (reentrant, election) = (mutex.reentrant(), client.election("x").unwrap());
-    let (latch, mut observer) = (client.latch("x", 1).unwrap(), election.observe());
+    let (latch, mut observer) = (client.count_down_latch("x", 1).unwrap(), election.observe());
     let once = client.once_per("x", leasehold::Slot::named("1")).unwrap();
     send(mutex.lock());
     send(mutex.with(|_| async {}));

@@ -5,7 +5,7 @@ use std::{error::Error, path::Path, time::Duration};
 use anyhow::{Context, Result};
 use leasehold::{
     FencingToken,
-    fencing::{Stale, sqlite::SqlGate},
+    fencing::{Stale, sqlite::SqlHighWaterMark},
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -61,7 +61,7 @@ impl Shop {
     /// Makes a new shop with a full shelf.
     pub(crate) fn create(path: &Path, stock: u32) -> Result<Shop> {
         let shop = Shop::open(path)?;
-        SqlGate::create(&shop.connection)?;
+        SqlHighWaterMark::create(&shop.connection)?;
         shop.connection.execute_batch(include_str!("../../../sql/demo/schema.sql"))?;
         shop.connection.execute(include_str!("../../../sql/demo/fill_stock.sql"), [stock])?;
         Ok(shop)
@@ -98,7 +98,7 @@ impl Shop {
     /// Presents the token and reads how many items are left: whoever has a lower token is too late from now on.
     pub(crate) fn claim(&mut self, token: FencingToken) -> Result<Reading> {
         let transaction = self.begin()?;
-        if let Some(mark) = refusal(SqlGate::claim(&transaction, RESOURCE, token))? {
+        if let Some(mark) = refusal(SqlHighWaterMark::claim(&transaction, RESOURCE, token))? {
             return Ok(Reading::Refused { mark });
         }
         let stock = read_stock(&transaction)?;
@@ -109,7 +109,7 @@ impl Shop {
     /// Presents the token again and writes stock and order: in one transaction, so that nobody comes in between.
     pub(crate) fn sell_fenced(&mut self, worker: u32, read: i64, token: FencingToken) -> Result<Sale> {
         let transaction = self.begin()?;
-        if let Some(mark) = refusal(SqlGate::admit(&transaction, RESOURCE, token))? {
+        if let Some(mark) = refusal(SqlHighWaterMark::admit(&transaction, RESOURCE, token))? {
             return Ok(Sale::Refused { mark });
         }
         let found = write_sale(&transaction, worker, read, Some(token.get()))?;

@@ -94,7 +94,7 @@ fn a_spent_id_is_gone_when_no_majority_is_left() {
 
 #[test]
 fn a_renewal_counts_the_shortest_of_a_majority() {
-    use Pledge::{Gone, Kept, Open, Silent};
+    use RenewalVote::{Gone, Kept, Open, Silent};
     let (long, short) = (Duration::from_secs(9), Duration::from_secs(3));
     let gone = Gone(LostReason::Gone);
     assert_eq!(renewed(&[Kept(long), Kept(short), Open]), Renewed::Kept(short));

@@ -10,7 +10,7 @@ fn a_release_that_was_lost_is_tried_again_soon_however_long_the_lease() {
         (0..4, Verb::Release) => Fault::LoseRequest,
         _ => Fault::None,
     });
-    let long = Terms { ttl: TTL * 60, ..terms() };
+    let long = LockOptions { ttl: TTL * 60, ..terms() };
     let hold = bench.world.block_on(lossy.acquire(&name(), Mode::Exclusive, &long, Wait::No, None));
     drop(hold.unwrap().unwrap());
     bench.world.settle();

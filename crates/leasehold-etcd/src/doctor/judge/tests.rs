@@ -1,4 +1,4 @@
-use leasehold_core::Severity::{self, Amber, Green, Red};
+use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
 use crate::messages::{AlarmMember, Member, ResponseHeader};
@@ -46,16 +46,16 @@ fn said(facts: &Facts) -> Vec<(Severity, String, String)> {
     let findings = judge(facts);
     for finding in &findings {
         let is_complete = !finding.what.is_empty() && !finding.why.is_empty() && !finding.node.is_empty();
-        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Green), "{finding:?}");
+        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Severity::Ok), "{finding:?}");
     }
-    let bad = findings.into_iter().filter(|finding| finding.severity != Green);
+    let bad = findings.into_iter().filter(|finding| finding.severity != Severity::Ok);
     bad.map(|finding| (finding.severity, finding.node, finding.what)).collect()
 }
 
 #[test]
 fn a_cluster_that_is_well_is_green() {
     let findings = judge(&facts(3));
-    assert!(findings.iter().all(|finding| finding.severity == Green), "{findings:#?}");
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Ok), "{findings:#?}");
     assert_eq!(
         findings.len(),
         8,
@@ -68,27 +68,32 @@ fn a_cluster_that_is_well_is_green() {
 fn each_fact_has_its_colour() {
     let alarm = |id, kind| AlarmMember { member_id: id, alarm: kind as i32 };
     let table: Vec<(Facts, Severity, &str, &str)> = vec![
-        (one(|it| it.leader = 0), Red, "h1:2379", "no leader"),
-        (one(|it| it.version = "3.3.27".into()), Red, "h1:2379", "3.3.27"),
-        (one(|it| it.version = "3.5.2".into()), Red, "h1:2379", "3.5.2"),
-        (one(|it| it.is_learner = true), Amber, "h1:2379", "learner"),
-        (one(|it| it.db_size = 1718 << 20), Amber, "h1:2379", "83 % of the usual quota of 2048 MB"),
+        (one(|it| it.leader = 0), Critical, "h1:2379", "no leader"),
+        (one(|it| it.version = "3.3.27".into()), Critical, "h1:2379", "3.3.27"),
+        (one(|it| it.version = "3.5.2".into()), Critical, "h1:2379", "3.5.2"),
+        (one(|it| it.is_learner = true), Warning, "h1:2379", "learner"),
+        (one(|it| it.db_size = 1718 << 20), Warning, "h1:2379", "83 % of the usual quota of 2048 MB"),
         (
             one(|it| (it.db_size, it.db_size_quota) = (8 << 20, 10 << 20)),
-            Amber,
+            Warning,
             "h1:2379",
             "80 % of its quota",
         ),
-        (one(|it| it.header.as_mut().unwrap().cluster_id = 8), Red, "etcd", "2 clusters"),
-        (other(|it| it.looks[1].seen = Err("refused".into())), Red, "h2:2379", "does not answer: refused"),
-        (other(|it| it.alarms = Ok(vec![alarm(2, AlarmType::Nospace)])), Red, "h2:2379", "NOSPACE"),
-        (other(|it| it.alarms = Ok(vec![alarm(9, AlarmType::Corrupt)])), Red, "member 9", "CORRUPT"),
-        (other(|it| it.alarms = Err("not allowed".into())), Amber, "etcd", "the alarms (not allowed)"),
-        (other(|it| it.members = Err("not allowed".into())), Amber, "etcd", "the members (not allowed)"),
-        (other(|it| it.has_login = false), Amber, "etcd", "without a login"),
-        (other(|it| it.looks[2].is_remote = true), Amber, "etcd", "the password and all requests"),
-        (facts(1), Amber, "etcd", "one member"),
-        (facts(4), Amber, "etcd", "even (4): 1 may fail"),
+        (one(|it| it.header.as_mut().unwrap().cluster_id = 8), Critical, "etcd", "2 clusters"),
+        (
+            other(|it| it.looks[1].seen = Err("refused".into())),
+            Critical,
+            "h2:2379",
+            "does not answer: refused",
+        ),
+        (other(|it| it.alarms = Ok(vec![alarm(2, AlarmType::Nospace)])), Critical, "h2:2379", "NOSPACE"),
+        (other(|it| it.alarms = Ok(vec![alarm(9, AlarmType::Corrupt)])), Critical, "member 9", "CORRUPT"),
+        (other(|it| it.alarms = Err("not allowed".into())), Warning, "etcd", "the alarms (not allowed)"),
+        (other(|it| it.members = Err("not allowed".into())), Warning, "etcd", "the members (not allowed)"),
+        (other(|it| it.has_login = false), Warning, "etcd", "without a login"),
+        (other(|it| it.looks[2].is_remote = true), Warning, "etcd", "the password and all requests"),
+        (facts(1), Warning, "etcd", "one member"),
+        (facts(4), Warning, "etcd", "even (4): 1 may fail"),
     ];
     for (facts, severity, node, what) in table {
         let found = said(&facts);
@@ -101,7 +106,7 @@ fn each_fact_has_its_colour() {
 #[test]
 fn members_that_are_not_named_are_told_from_members_that_are_down() {
     let found = said(&other(|it| it.looks.truncate(1)));
-    assert!(matches!(&found[..], [(Amber, _, text)] if text == "the URL leaves out m2, m3"), "{found:?}");
+    assert!(matches!(&found[..], [(Warning, _, text)] if text == "the URL leaves out m2, m3"), "{found:?}");
     let found = said(&other(|it| it.looks[1].seen = Err("down".into())));
     assert_eq!(found.len(), 1, "{found:?}");
     // A learner is not missed.
@@ -109,7 +114,7 @@ fn members_that_are_not_named_are_told_from_members_that_are_down() {
         it.looks.truncate(2);
         it.members.as_mut().unwrap()[2].is_learner = true;
     }));
-    assert!(matches!(&found[..], [(Amber, _, text)] if text.contains("even (2): 0 may fail")), "{found:?}");
+    assert!(matches!(&found[..], [(Warning, _, text)] if text.contains("even (2): 0 may fail")), "{found:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use leasehold_core::Severity::{self, Amber, Green, Red};
+use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn said(facts: &Facts) -> Vec<(Severity, String)> {
     for finding in &findings {
         let is_complete =
             !finding.what.is_empty() && !finding.why.is_empty() && finding.node == "cache:11211";
-        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Green), "{finding:?}");
+        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Severity::Ok), "{finding:?}");
     }
     let others = findings.into_iter().filter(|finding| !finding.what.contains("nothing on disk"));
     others.map(|finding| (finding.severity, finding.what)).collect()
@@ -36,36 +36,36 @@ fn said(facts: &Facts) -> Vec<(Severity, String)> {
 #[test]
 fn each_fact_has_its_colour() {
     let table: &[(&[&str], Severity, &str)] = &[
-        (&["s:cas_enabled=no"], Red, "-C"),
-        (&["s:item_size_max=1024"], Red, "1024 bytes"),
-        (&["s:item_size_max=65536"], Amber, "65536 bytes"),
-        (&["c:version=1.5.22"], Red, "no meta commands"),
-        (&["c:version=1.6.12"], Amber, "1.6.12"),
-        (&["c:version=1.6.18"], Green, "1.6.18"),
-        (&["s:evictions=on"], Red, "may evict"),
-        (&["s:evictions=on", "c:evictions=7"], Red, "evicted 7 items"),
-        (&["s:evictions=off"], Green, "-M"),
-        (&["c:limit_maxbytes=100", "c:bytes=91"], Amber, "91 %"),
-        (&["c:limit_maxbytes=100", "c:bytes=90"], Green, "90 %"),
-        (&["c:store_no_memory=3"], Amber, "no room 3 times"),
-        (&["c:cmd_flush=0"], Green, "never emptied"),
-        (&["c:cmd_flush=0", "s:flush_enabled=no"], Green, "-F"),
-        (&["c:cmd_flush=2", "s:flush_enabled=yes"], Amber, "emptied 2 times"),
-        (&["c:uptime=599"], Amber, "599 s ago"),
-        (&["c:time=1800000097"], Amber, "3 s off"),
-        (&["c:time=1800000161"], Red, "61 s off"),
-        (&["c:accepting_conns=0"], Red, "accepts no connections"),
-        (&["c:max_connections=100", "c:curr_connections=81"], Amber, "81 of 100"),
-        (&["c:max_connections=100", "c:curr_connections=8", "c:listen_disabled_num=4"], Amber, "4 times"),
-        (&["s:idle_timeout=60"], Amber, "60 s"),
-        (&["s:udpport=11211"], Amber, "UDP"),
-        (&["s:inter=127.0.0.1"], Green, "own machine"),
-        (&["s:inter=127.0.0.1,[::1]"], Green, "own machine"),
-        (&["s:inter=NULL"], Amber, "all interfaces"),
-        (&["s:inter=127.0.0.1,10.0.0.7"], Amber, "10.0.0.7"),
-        (&["s:inter=NULL", "s:domain_socket=/run/m.sock"], Green, "own machine"),
-        (&["s:lru_crawler=no"], Amber, "no_lru_crawler"),
-        (&["s:dump_enabled=no"], Amber, "-X"),
+        (&["s:cas_enabled=no"], Critical, "-C"),
+        (&["s:item_size_max=1024"], Critical, "1024 bytes"),
+        (&["s:item_size_max=65536"], Warning, "65536 bytes"),
+        (&["c:version=1.5.22"], Critical, "no meta commands"),
+        (&["c:version=1.6.12"], Warning, "1.6.12"),
+        (&["c:version=1.6.18"], Severity::Ok, "1.6.18"),
+        (&["s:evictions=on"], Critical, "may evict"),
+        (&["s:evictions=on", "c:evictions=7"], Critical, "evicted 7 items"),
+        (&["s:evictions=off"], Severity::Ok, "-M"),
+        (&["c:limit_maxbytes=100", "c:bytes=91"], Warning, "91 %"),
+        (&["c:limit_maxbytes=100", "c:bytes=90"], Severity::Ok, "90 %"),
+        (&["c:store_no_memory=3"], Warning, "no room 3 times"),
+        (&["c:cmd_flush=0"], Severity::Ok, "never emptied"),
+        (&["c:cmd_flush=0", "s:flush_enabled=no"], Severity::Ok, "-F"),
+        (&["c:cmd_flush=2", "s:flush_enabled=yes"], Warning, "emptied 2 times"),
+        (&["c:uptime=599"], Warning, "599 s ago"),
+        (&["c:time=1800000097"], Warning, "3 s off"),
+        (&["c:time=1800000161"], Critical, "61 s off"),
+        (&["c:accepting_conns=0"], Critical, "accepts no connections"),
+        (&["c:max_connections=100", "c:curr_connections=81"], Warning, "81 of 100"),
+        (&["c:max_connections=100", "c:curr_connections=8", "c:listen_disabled_num=4"], Warning, "4 times"),
+        (&["s:idle_timeout=60"], Warning, "60 s"),
+        (&["s:udpport=11211"], Warning, "UDP"),
+        (&["s:inter=127.0.0.1"], Severity::Ok, "own machine"),
+        (&["s:inter=127.0.0.1,[::1]"], Severity::Ok, "own machine"),
+        (&["s:inter=NULL"], Warning, "all interfaces"),
+        (&["s:inter=127.0.0.1,10.0.0.7"], Warning, "10.0.0.7"),
+        (&["s:inter=NULL", "s:domain_socket=/run/m.sock"], Severity::Ok, "own machine"),
+        (&["s:lru_crawler=no"], Warning, "no_lru_crawler"),
+        (&["s:dump_enabled=no"], Warning, "-X"),
     ];
     for (words, severity, what) in table {
         let found = said(&facts(words));
@@ -96,5 +96,5 @@ fn what_was_not_seen_is_not_judged() {
 #[test]
 fn a_client_without_meta_commands_is_told_so() {
     let found = said(&Facts { text_only: true, ..facts(&["c:version=1.6.40"]) });
-    assert!(matches!(&found[..], [(Amber, text)] if text.contains("1.6.40")), "{found:?}");
+    assert!(matches!(&found[..], [(Warning, text)] if text.contains("1.6.40")), "{found:?}");
 }

@@ -1,4 +1,4 @@
-use leasehold_core::Severity::{self, Amber, Green, Red};
+use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
 use crate::doctor::facts::{Look, Skew};
@@ -25,7 +25,7 @@ fn only(facts: &Facts) -> Option<(Severity, String)> {
     assert!(findings.len() <= 1, "{findings:#?}");
     for finding in &findings {
         let is_complete = !finding.what.is_empty() && !finding.why.is_empty() && finding.node == "db:6379";
-        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Green), "{finding:?}");
+        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Severity::Ok), "{finding:?}");
     }
     findings.into_iter().next().map(|finding| (finding.severity, finding.what))
 }
@@ -33,34 +33,34 @@ fn only(facts: &Facts) -> Option<(Severity, String)> {
 #[test]
 fn each_fact_has_its_colour() {
     let table: &[(&[&str], Severity, &str)] = &[
-        (&["i:maxmemory_policy=noeviction"], Green, "evicts nothing"),
-        (&["i:maxmemory_policy=allkeys-lru", "i:maxmemory=0"], Red, "allkeys-lru"),
-        (&["i:maxmemory_policy=allkeys-lfu", "i:maxmemory=9"], Red, "allkeys-lfu"),
-        (&["i:maxmemory_policy=volatile-ttl", "i:maxmemory=9"], Red, "volatile-ttl"),
-        (&["i:maxmemory_policy=volatile-ttl", "i:maxmemory=0"], Amber, "volatile-ttl"),
-        (&["c:maxmemory-policy=volatile-lru", "c:maxmemory=9"], Red, "volatile-lru"),
-        (&["i:redis_version=6.0.16"], Red, "6.0.16"),
-        (&["i:redis_version=6.2.0"], Amber, "6.2.0"),
-        (&["i:redis_version=7.0.15"], Green, "7.0.15"),
-        (&["i:redis_version=10.1.0"], Green, "10.1.0"),
-        (&["i:redis_version=7.2.4", "i:valkey_version=8.1.0"], Green, "Valkey 8.1.0"),
-        (&["i:loading=1"], Red, "loading"),
-        (&["i:role=slave"], Red, "replica"),
-        (&["i:role=master"], Green, "master"),
-        (&["i:cluster_enabled=1"], Red, "node of a Cluster"),
-        (&["i:connected_clients=81", "i:maxclients=100"], Amber, "81 of 100"),
-        (&["i:connected_clients=80", "i:maxclients=100"], Green, "80 of 100"),
-        (&["c:appendonly=no", "c:save="], Amber, "nothing on disk"),
-        (&["c:appendonly=no", "c:save=3600 1"], Amber, "snapshots alone"),
-        (&["i:aof_enabled=0"], Amber, "no append-only file"),
-        (&["c:appendonly=yes", "c:appendfsync=everysec"], Amber, "everysec"),
-        (&["c:appendonly=yes", "c:appendfsync=no"], Amber, "appendfsync no"),
-        (&["c:appendonly=yes", "c:appendfsync=always"], Green, "always"),
-        (&["i:aof_last_write_status=err"], Red, "append-only file"),
-        (&["i:rdb_last_bgsave_status=err", "c:stop-writes-on-bgsave-error=yes"], Red, "takes no writes"),
-        (&["i:rdb_last_bgsave_status=err", "c:stop-writes-on-bgsave-error=no"], Amber, "snapshot failed"),
-        (&["i:rdb_last_bgsave_status=err"], Amber, "snapshot failed"),
-        (&["c:timeout=300"], Amber, "300 s"),
+        (&["i:maxmemory_policy=noeviction"], Severity::Ok, "evicts nothing"),
+        (&["i:maxmemory_policy=allkeys-lru", "i:maxmemory=0"], Critical, "allkeys-lru"),
+        (&["i:maxmemory_policy=allkeys-lfu", "i:maxmemory=9"], Critical, "allkeys-lfu"),
+        (&["i:maxmemory_policy=volatile-ttl", "i:maxmemory=9"], Critical, "volatile-ttl"),
+        (&["i:maxmemory_policy=volatile-ttl", "i:maxmemory=0"], Warning, "volatile-ttl"),
+        (&["c:maxmemory-policy=volatile-lru", "c:maxmemory=9"], Critical, "volatile-lru"),
+        (&["i:redis_version=6.0.16"], Critical, "6.0.16"),
+        (&["i:redis_version=6.2.0"], Warning, "6.2.0"),
+        (&["i:redis_version=7.0.15"], Severity::Ok, "7.0.15"),
+        (&["i:redis_version=10.1.0"], Severity::Ok, "10.1.0"),
+        (&["i:redis_version=7.2.4", "i:valkey_version=8.1.0"], Severity::Ok, "Valkey 8.1.0"),
+        (&["i:loading=1"], Critical, "loading"),
+        (&["i:role=slave"], Critical, "replica"),
+        (&["i:role=master"], Severity::Ok, "master"),
+        (&["i:cluster_enabled=1"], Critical, "node of a Cluster"),
+        (&["i:connected_clients=81", "i:maxclients=100"], Warning, "81 of 100"),
+        (&["i:connected_clients=80", "i:maxclients=100"], Severity::Ok, "80 of 100"),
+        (&["c:appendonly=no", "c:save="], Warning, "nothing on disk"),
+        (&["c:appendonly=no", "c:save=3600 1"], Warning, "snapshots alone"),
+        (&["i:aof_enabled=0"], Warning, "no append-only file"),
+        (&["c:appendonly=yes", "c:appendfsync=everysec"], Warning, "everysec"),
+        (&["c:appendonly=yes", "c:appendfsync=no"], Warning, "appendfsync no"),
+        (&["c:appendonly=yes", "c:appendfsync=always"], Severity::Ok, "always"),
+        (&["i:aof_last_write_status=err"], Critical, "append-only file"),
+        (&["i:rdb_last_bgsave_status=err", "c:stop-writes-on-bgsave-error=yes"], Critical, "takes no writes"),
+        (&["i:rdb_last_bgsave_status=err", "c:stop-writes-on-bgsave-error=no"], Warning, "snapshot failed"),
+        (&["i:rdb_last_bgsave_status=err"], Warning, "snapshot failed"),
+        (&["c:timeout=300"], Warning, "300 s"),
     ];
     for (words, severity, says) in table {
         let (found, what) = only(&facts(Kind::Single, 0, words)).unwrap();
@@ -81,7 +81,7 @@ fn each_fact_has_its_colour() {
 
 #[test]
 fn a_full_memory_matters_when_nothing_is_evicted() {
-    let table = [("91", Amber), ("90", Green), ("120", Amber)];
+    let table = [("91", Warning), ("90", Severity::Ok), ("120", Warning)];
     for (used, severity) in table {
         let used = format!("i:used_memory={used}");
         let facts =
@@ -94,10 +94,10 @@ fn a_full_memory_matters_when_nothing_is_evicted() {
 #[test]
 fn a_cluster_is_looked_at_as_one() {
     let table: &[(&[&str], Severity, &str)] = &[
-        (&["k:cluster_state=fail"], Red, "cluster_state fail"),
-        (&["k:cluster_state=ok"], Green, "cluster_state ok"),
-        (&["i:cluster_enabled=1", "c:cluster-require-full-coverage=yes"], Amber, "full-coverage"),
-        (&["i:cluster_enabled=1", "c:cluster-node-timeout=60000"], Amber, "60000 ms"),
+        (&["k:cluster_state=fail"], Critical, "cluster_state fail"),
+        (&["k:cluster_state=ok"], Severity::Ok, "cluster_state ok"),
+        (&["i:cluster_enabled=1", "c:cluster-require-full-coverage=yes"], Warning, "full-coverage"),
+        (&["i:cluster_enabled=1", "c:cluster-node-timeout=60000"], Warning, "60000 ms"),
     ];
     for (words, severity, says) in table {
         let (found, what) = only(&facts(Kind::Cluster, 0, words)).unwrap();
@@ -117,15 +117,15 @@ fn replicas_confirm_or_a_failover_may_lose() {
     type Row<'a> = (u32, &'a [&'a str], &'a [Severity]);
     let table: &[Row<'_>] = &[
         (0, &["i:connected_slaves=0"], &[]),
-        (0, &["i:connected_slaves=1", one], &[Amber]),
-        (1, &["i:connected_slaves=1", one], &[Green]),
-        (2, &["i:connected_slaves=1", one], &[Red]),
-        (2, &["i:connected_slaves=2", one, two], &[Red]),
-        (1, &["i:connected_slaves=0"], &[Red]),
-        (1, &["i:connected_slaves=1", one, "c:min-replicas-to-write=0", lag], &[Green, Amber]),
-        (1, &["i:connected_slaves=1", one, on, lag], &[Green, Green]),
-        (1, &["i:connected_slaves=1", one, on, "c:min-replicas-max-lag=0"], &[Green, Amber]),
-        (0, &["i:connected_slaves=0", on, lag], &[Red]),
+        (0, &["i:connected_slaves=1", one], &[Warning]),
+        (1, &["i:connected_slaves=1", one], &[Severity::Ok]),
+        (2, &["i:connected_slaves=1", one], &[Critical]),
+        (2, &["i:connected_slaves=2", one, two], &[Critical]),
+        (1, &["i:connected_slaves=0"], &[Critical]),
+        (1, &["i:connected_slaves=1", one, "c:min-replicas-to-write=0", lag], &[Severity::Ok, Warning]),
+        (1, &["i:connected_slaves=1", one, on, lag], &[Severity::Ok, Severity::Ok]),
+        (1, &["i:connected_slaves=1", one, on, "c:min-replicas-max-lag=0"], &[Severity::Ok, Warning]),
+        (0, &["i:connected_slaves=0", on, lag], &[Critical]),
     ];
     for (wanted, words, expected) in table {
         let facts = facts(Kind::Sentinel, *wanted, words);
@@ -135,23 +135,23 @@ fn replicas_confirm_or_a_failover_may_lose() {
     }
     let online = "i:slave1=ip=b,port=1,state=online,offset=0,lag=0";
     let some = facts(Kind::Sentinel, 1, &["i:connected_slaves=2", one, online]);
-    assert_eq!(replicas(&some).unwrap().severity, Amber);
+    assert_eq!(replicas(&some).unwrap().severity, Warning);
     let replica = facts(Kind::Single, 1, &["i:role=slave", "i:connected_slaves=0"]);
-    assert_eq!(only(&replica).unwrap().0, Red, "a replica has no other fault than to be one");
+    assert_eq!(only(&replica).unwrap().0, Critical, "a replica has no other fault than to be one");
 }
 
 #[test]
 fn clocks_are_compared_in_the_middle_of_the_way() {
     let second = 1_000_000_u64;
     let table = [
-        (100 * second, 100 * second, 100 * second, Green),
-        (100 * second, 99 * second, 101 * second, Green),
-        (102 * second, 100 * second, 100 * second, Amber),
-        (98 * second, 100 * second, 100 * second, Amber),
+        (100 * second, 100 * second, 100 * second, Severity::Ok),
+        (100 * second, 99 * second, 101 * second, Severity::Ok),
+        (102 * second, 100 * second, 100 * second, Warning),
+        (98 * second, 100 * second, 100 * second, Warning),
         // A slow answer says little.
-        (102 * second, 98 * second, 102 * second, Green),
-        (111 * second, 100 * second, 100 * second, Red),
-        (80 * second, 100 * second, 100 * second, Red),
+        (102 * second, 98 * second, 102 * second, Severity::Ok),
+        (111 * second, 100 * second, 100 * second, Critical),
+        (80 * second, 100 * second, 100 * second, Critical),
     ];
     for (server, before, after, severity) in table {
         let mut facts = facts(Kind::Single, 0, &[]);
@@ -167,12 +167,12 @@ fn what_is_refused_is_said_once() {
     (some.info, some.config, some.time_refused) =
         (refused("NOPERM"), refused("ERR"), Some("NOPERM".to_string()));
     let (severity, what) = only(&some).unwrap();
-    assert_eq!(severity, Amber);
+    assert_eq!(severity, Warning);
     assert!(what.contains("INFO (NOPERM), CONFIG GET (ERR), TIME (NOPERM)"), "{what}");
     for (code, says) in [("BUSY", "script"), ("LOADING", "loading")] {
         (some.info, some.config, some.time_refused) = (refused(code), refused(code), Some(code.to_string()));
         let (severity, what) = only(&some).unwrap();
-        assert!(severity == Red && what.contains(says), "{what}");
+        assert!(severity == Critical && what.contains(says), "{what}");
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use leasehold_core::Severity::{self, Amber, Green, Red};
+use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
 
@@ -46,16 +46,16 @@ fn said(facts: &Facts) -> Vec<(Severity, String, String)> {
     let findings = judge(facts);
     for finding in &findings {
         let is_complete = !finding.what.is_empty() && !finding.why.is_empty() && !finding.node.is_empty();
-        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Green), "{finding:?}");
+        assert!(is_complete && finding.fix.is_empty() == (finding.severity == Severity::Ok), "{finding:?}");
     }
-    let bad = findings.into_iter().filter(|finding| finding.severity != Green);
+    let bad = findings.into_iter().filter(|finding| finding.severity != Severity::Ok);
     bad.map(|finding| (finding.severity, finding.node, finding.what)).collect()
 }
 
 #[test]
 fn an_ensemble_that_is_well_is_green() {
     let findings = judge(&facts());
-    assert!(findings.iter().all(|finding| finding.severity == Green), "{findings:#?}");
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Ok), "{findings:#?}");
     let whats: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
     for what in [
         "it is a follower",
@@ -72,45 +72,50 @@ fn each_fact_has_its_colour() {
     let refused = "srvr is not executed because it is not in the whitelist.\n";
     let nobody = "This ZooKeeper instance is not currently serving requests\n";
     let table: Vec<(Facts, Severity, &str, &str)> = vec![
-        (says("follower", "standalone"), Amber, "zk1:2181", "server alone"),
-        (says("follower", "read-only"), Red, "zk1:2181", "cut off from a majority"),
-        (says("3.8.0-5a02a05", "3.5.9-83df9301"), Red, "zk1:2181", "ZooKeeper 3.5.9"),
-        (says("Outstanding: 0", "Outstanding: 100"), Amber, "zk1:2181", "100 requests"),
-        (other(|it| it.looks[1].srvr = Said::of("srvr", nobody)), Red, "zk2:2181", "serves nobody"),
-        (other(|it| it.looks[1].srvr = Said::of("srvr", "")), Red, "zk2:2181", "does not answer"),
+        (says("follower", "standalone"), Warning, "zk1:2181", "server alone"),
+        (says("follower", "read-only"), Critical, "zk1:2181", "cut off from a majority"),
+        (says("3.8.0-5a02a05", "3.5.9-83df9301"), Critical, "zk1:2181", "ZooKeeper 3.5.9"),
+        (says("Outstanding: 0", "Outstanding: 100"), Warning, "zk1:2181", "100 requests"),
+        (other(|it| it.looks[1].srvr = Said::of("srvr", nobody)), Critical, "zk2:2181", "serves nobody"),
+        (other(|it| it.looks[1].srvr = Said::of("srvr", "")), Critical, "zk2:2181", "does not answer"),
         (
             other(|it| it.looks[2].srvr = Said::of("srvr", refused)),
-            Amber,
+            Warning,
             "zookeeper",
             "zk3:2181 answers not all",
         ),
         (
             other(|it| it.looks[2].conf = Said::of("conf", refused)),
-            Amber,
+            Warning,
             "zookeeper",
             "zk3:2181 answers not all",
         ),
         (
             other(|it| it.config = Some(CONFIG.replace("observer", "participant"))),
-            Amber,
+            Warning,
             "zookeeper",
             "even (4): 1 may fail",
         ),
         (
             other(|it| it.session_lasts = Duration::from_secs(20)),
-            Amber,
+            Warning,
             "zookeeper",
             "of 30s (it allows 4000 to 40000 ms)",
         ),
         (
             other(|it| it.session_lasts = Duration::from_secs(60)),
-            Amber,
+            Warning,
             "zookeeper",
             "a session of 60s of 30s",
         ),
-        (other(|it| it.has_login = false), Amber, "zookeeper", "belongs to everybody"),
-        (other(|it| it.is_open = Some(true)), Amber, "zookeeper", "anybody may change what is under /locks"),
-        (other(|it| it.looks[0].is_remote = true), Amber, "zookeeper", "the password and all requests"),
+        (other(|it| it.has_login = false), Warning, "zookeeper", "belongs to everybody"),
+        (
+            other(|it| it.is_open = Some(true)),
+            Warning,
+            "zookeeper",
+            "anybody may change what is under /locks",
+        ),
+        (other(|it| it.looks[0].is_remote = true), Warning, "zookeeper", "the password and all requests"),
     ];
     for (mut facts, severity, node, what) in table {
         if what.contains("even") {
@@ -125,7 +130,10 @@ fn each_fact_has_its_colour() {
 #[test]
 fn members_that_the_url_leaves_out_are_counted() {
     let found = said(&other(|it| it.looks.truncate(2)));
-    assert!(matches!(&found[..], [(Amber, _, text)] if text == "the URL names 2 of 3 members"), "{found:?}");
+    assert!(
+        matches!(&found[..], [(Warning, _, text)] if text == "the URL names 2 of 3 members"),
+        "{found:?}"
+    );
 }
 
 #[test]

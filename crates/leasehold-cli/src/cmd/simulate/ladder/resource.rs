@@ -1,13 +1,13 @@
 //! [`Resource`]: what the locks are there to protect: a number to which every holder adds one.
 
-use leasehold::{FencingToken, fencing::Gate};
+use leasehold::{FencingToken, fencing::HighWaterMark};
 
 /// A number that holders read, and write one higher when their work is done.
 #[derive(Default, Debug)]
 pub(crate) struct Resource {
     value: u64,
     readers: u64,
-    gate: Gate,
+    gate: HighWaterMark,
     /// Writes that were taken.
     pub(crate) accepted: u64,
     /// Of these, those of somebody after whom another had begun.

@@ -1,4 +1,4 @@
-//! [`Pace`]: a store that wakes for nothing is not asked in a loop.
+//! [`WakeThrottle`]: a store that wakes for nothing is not asked in a loop.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Counts the waits that were none.
 #[derive(Default)]
-pub(super) struct Pace {
+pub(super) struct WakeThrottle {
     short_waits: u32,
 }
 
-impl Pace {
+impl WakeThrottle {
     /// After a wait that began at `since`: how long to pause before the store is asked again, if at all.
     pub(super) fn pause(&mut self, env: &Env, since: Moment) -> Option<Duration> {
         let is_short = env.now().since(since) < WAIT_MIN;

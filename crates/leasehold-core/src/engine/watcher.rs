@@ -1,8 +1,8 @@
-//! [`Follow`]: looks at a lock again whenever it has changed. No polling where the store wakes.
+//! [`LockWatcher`]: looks at a lock again whenever it has changed. No polling where the store wakes.
 
 use std::time::Duration;
 
-use super::{Engine, pace::Pace};
+use super::{Engine, throttle::WakeThrottle};
 use crate::{Error, LockName, Moment, Result, Snapshot, Wake};
 
 /// How often to look where the store wakes nobody.
@@ -11,18 +11,24 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// A subscription to one lock that mends itself. Where the store wakes nobody, it looks once a second.
-pub struct Follow {
+pub struct LockWatcher {
     engine: Engine,
     name: LockName,
     patience: Duration,
     wake: Option<Box<dyn Wake>>,
-    pace: Pace,
+    pace: WakeThrottle,
 }
 
-impl Follow {
+impl LockWatcher {
     /// Follows a lock. A store that fails is asked again for `patience`. No I/O until it is asked for something.
     pub fn new(engine: &Engine, name: &LockName, patience: Duration) -> Self {
-        Follow { engine: engine.clone(), name: name.clone(), patience, wake: None, pace: Pace::default() }
+        LockWatcher {
+            engine: engine.clone(),
+            name: name.clone(),
+            patience,
+            wake: None,
+            pace: WakeThrottle::default(),
+        }
     }
 
     /// Looks until `look` finds what it looks for.
@@ -92,8 +98,8 @@ impl Follow {
     }
 }
 
-impl std::fmt::Debug for Follow {
+impl std::fmt::Debug for LockWatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Follow").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("LockWatcher").field("name", &self.name).finish_non_exhaustive()
     }
 }

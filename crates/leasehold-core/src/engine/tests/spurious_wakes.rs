@@ -21,11 +21,11 @@ impl Store for Nagging {
     fn url(&self) -> &str {
         self.0.url()
     }
-    fn vitals(&self) -> BoxFuture<'_, Result<crate::Vitals>> {
-        self.0.vitals()
+    fn server_info(&self) -> BoxFuture<'_, Result<crate::ServerInfo>> {
+        self.0.server_info()
     }
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.0.upset(seen)
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        self.0.revalidation(seen)
     }
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<crate::Standing>> {
         self.0.claim(claim)

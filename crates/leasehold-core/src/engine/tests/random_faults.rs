@@ -22,7 +22,7 @@ struct Witness {
 }
 
 /// Locks a few times, works in steps under the lease, and lets the witness see that nobody else does.
-async fn visitor(engine: Engine, witness: Arc<Witness>, terms: Terms) {
+async fn visitor(engine: Engine, witness: Arc<Witness>, terms: LockOptions) {
     use std::sync::atomic::Ordering::AcqRel;
     for _ in 0..4 {
         let Ok(Some(hold)) =

@@ -1,4 +1,4 @@
-//! [`Fan`]: the same call on several members. What is not waited for any more goes on in the background.
+//! [`FanOut`]: the same call on several members. What is not waited for any more goes on in the background.
 
 use std::{future::poll_fn, task::Poll};
 
@@ -8,7 +8,7 @@ use crate::{BoxFuture, Env};
 struct Calls<T>(Vec<(usize, BoxFuture<'static, T>)>);
 
 /// The same; when it is dropped, they go on in the background.
-pub(super) struct Fan<T: Send + 'static> {
+pub(super) struct FanOut<T: Send + 'static> {
     env: Env,
     calls: Calls<T>,
 }
@@ -48,9 +48,9 @@ impl<T> Calls<T> {
     }
 }
 
-impl<T: Send + 'static> Fan<T> {
+impl<T: Send + 'static> FanOut<T> {
     pub(super) fn new(env: &Env) -> Self {
-        Fan { env: env.clone(), calls: Calls(Vec::new()) }
+        FanOut { env: env.clone(), calls: Calls(Vec::new()) }
     }
 
     pub(super) fn add(&mut self, member: usize, call: BoxFuture<'static, T>) {
@@ -73,7 +73,7 @@ impl<T: Send + 'static> Fan<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Fan<T> {
+impl<T: Send + 'static> Drop for FanOut<T> {
     fn drop(&mut self) {
         if !self.is_empty() {
             let calls = Calls(std::mem::take(&mut self.calls.0));

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::registry::{Counted, Registry};
+use super::registry::{CountGuard, Registry};
 use crate::{
     BoxFuture, Claim, Env, Error, ErrorKind, Mechanism, Moment, Result, Standing, Store, decide::backoff,
 };
@@ -17,18 +17,23 @@ const LATEST: Duration = Duration::from_secs(2);
 pub(super) type Request = BoxFuture<'static, Result<Standing>>;
 
 /// A claim to be given up by the watchdog.
-pub(super) struct Order {
+pub(super) struct PendingRelease {
     pub(super) claim: Claim,
     /// The request that was under way when its owner went. It is polled to its end first: a release that overtook
     /// it would leave a hold that nobody knows of.
     pub(super) under_way: Option<Request>,
-    pub(super) alive: Option<Counted>,
-    pub(super) counted: Counted,
+    pub(super) alive: Option<CountGuard>,
+    pub(super) counted: CountGuard,
 }
 
 /// Carries out an order. Repeats the release until the store has answered, or the ttl has ended the claim anyway.
-pub(super) async fn carry_out(order: Order, store: Arc<dyn Store>, env: Env, registry: Arc<Registry>) {
-    let Order { claim, under_way, alive, counted } = order;
+pub(super) async fn carry_out(
+    order: PendingRelease,
+    store: Arc<dyn Store>,
+    env: Env,
+    registry: Arc<Registry>,
+) {
+    let PendingRelease { claim, under_way, alive, counted } = order;
     if let Some(request) = under_way.filter(|_| env.keeps(Mechanism::CarriedToItsEnd)) {
         // Stores bound their requests by a timeout; should one hang for ever, it is dropped after a ttl. Delivered
         // even later, it would hold for one ttl more and no longer.

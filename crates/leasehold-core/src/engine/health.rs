@@ -42,8 +42,8 @@ impl fmt::Display for SessionState {
 pub struct Session {
     registry: Arc<Registry>,
     env: Env,
-    news: watch::Receiver<Seen>,
-    told: Seen,
+    news: watch::Receiver<HealthSnapshot>,
+    told: HealthSnapshot,
 }
 
 impl Session {
@@ -70,7 +70,7 @@ impl Session {
             let now = self.registry.seen(self.env.now());
             let was_expired = self.told.state == SessionState::Expired;
             if now.losses != self.told.losses && !was_expired {
-                self.told = Seen { state: SessionState::Expired, ..now };
+                self.told = HealthSnapshot { state: SessionState::Expired, ..now };
                 return SessionState::Expired;
             }
             let is_news = now.state != self.told.state;
@@ -94,7 +94,7 @@ impl fmt::Debug for Session {
 
 /// What a watcher of the session sees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct HealthSnapshot {
     pub(super) state: SessionState,
     /// How many leases were lost so far.
     losses: u64,
@@ -102,7 +102,7 @@ pub(super) struct Seen {
 
 /// What the leases of a client amount to.
 #[derive(Default)]
-pub(super) struct Toll {
+pub(super) struct LeaseTotals {
     /// How many are in jeopardy.
     pub(super) in_jeopardy: usize,
     /// Those lost whose guards are still there: somebody may still work under them.
@@ -112,7 +112,7 @@ pub(super) struct Toll {
     is_unproven: bool,
 }
 
-impl Toll {
+impl LeaseTotals {
     /// A lease is over, and was not given up. Saying it again changes nothing.
     pub(super) fn lose(&mut self, id: ClaimId) {
         if self.lost.insert(id) {
@@ -131,7 +131,7 @@ impl Toll {
         self.is_unproven = false;
     }
 
-    pub(super) fn seen(&self, is_open: bool) -> Seen {
+    pub(super) fn seen(&self, is_open: bool) -> HealthSnapshot {
         let state = if !is_open || self.is_unproven || !self.lost.is_empty() {
             SessionState::Expired
         } else if self.in_jeopardy > 0 {
@@ -139,6 +139,6 @@ impl Toll {
         } else {
             SessionState::Safe
         };
-        Seen { state, losses: self.losses }
+        HealthSnapshot { state, losses: self.losses }
     }
 }

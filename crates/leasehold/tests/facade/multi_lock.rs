@@ -8,7 +8,7 @@ use crate::bench::{Bench, TTL};
 #[test]
 fn names_are_sorted_and_named_once() {
     let bench = Bench::new(1);
-    let multi = bench.client().multi(["b", "a", "b", "c"]).unwrap();
+    let multi = bench.client().multi_lock(["b", "a", "b", "c"]).unwrap();
     assert_eq!(multi.names().map(|name| name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
@@ -16,7 +16,7 @@ fn names_are_sorted_and_named_once() {
 fn all_or_none() {
     let bench = Bench::new(1);
     let (a, b) = (bench.client(), bench.client());
-    let multi = a.multi(["c", "a", "b"]).unwrap();
+    let multi = a.multi_lock(["c", "a", "b"]).unwrap();
     bench.world.block_on(async {
         let blocker = b.mutex("c").unwrap().lock().await.unwrap();
         assert!(multi.try_lock().await.unwrap().is_none());
@@ -45,7 +45,7 @@ fn a_failure_in_the_middle_releases_what_was_taken() {
         Verb::Claim if number >= 2 => Fault::LoseRequest,
         _ => Fault::None,
     });
-    let multi = client.multi(["a", "b", "c"]).unwrap();
+    let multi = client.multi_lock(["a", "b", "c"]).unwrap();
     assert_eq!(bench.world.block_on(multi.try_lock()).unwrap_err().kind(), ErrorKind::Unreachable);
     bench.world.advance(TTL);
     bench.assert_clean(&[&client], "a failure");
@@ -70,7 +70,7 @@ fn opposite_orders(lock_in_order: impl AsyncFn(&leasehold::Client, [&str; 2])) -
 #[test]
 fn a11_opposite_orders_complete() {
     let done = opposite_orders(async |client, names| {
-        let guard = client.multi(names).unwrap().lock().await.unwrap();
+        let guard = client.multi_lock(names).unwrap().lock().await.unwrap();
         client.engine().env().sleep(Duration::from_millis(50)).await;
         guard.release().await.unwrap();
     });
@@ -93,7 +93,7 @@ fn it_is_lost_when_any_is_lost_and_the_work_is_dropped() {
     let bench = Bench::new(1);
     let client = bench.client();
     bench.world.block_on(async {
-        let guard = client.multi(["a", "b"]).unwrap().lock().await.unwrap();
+        let guard = client.multi_lock(["a", "b"]).unwrap().lock().await.unwrap();
         client.force_release("b").await.unwrap();
         let lost = guard.run(std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(lost.reason, leasehold::LostReason::ForceReleased);
@@ -110,7 +110,7 @@ fn a_lock_that_is_lost_while_another_is_waited_for_is_taken_anew() {
     let (a, b) = (bench.client(), bench.client());
     bench.world.block_on(async {
         let blocker = b.mutex("b").unwrap().lock().await.unwrap();
-        let multi = a.multi(["a", "b"]).unwrap();
+        let multi = a.multi_lock(["a", "b"]).unwrap();
         let disturb = async {
             let env = bench.world.env();
             env.sleep(Duration::from_secs(1)).await;
@@ -126,7 +126,7 @@ fn a_lock_that_is_lost_while_another_is_waited_for_is_taken_anew() {
 #[test]
 fn no_names_and_too_many_are_refused() {
     let client = Bench::new(1).client();
-    assert_eq!(client.multi(Vec::<&str>::new()).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(client.multi_lock(Vec::<&str>::new()).unwrap_err().kind(), ErrorKind::Invalid);
     let many = (0..=MultiLock::NAMES_MAX).map(|number| number.to_string());
-    assert_eq!(client.multi(many).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(client.multi_lock(many).unwrap_err().kind(), ErrorKind::Invalid);
 }

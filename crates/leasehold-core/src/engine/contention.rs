@@ -1,6 +1,6 @@
 //! That somebody waits for what is held: Chubby's conflicting-request event.
 
-use super::{Engine, Follow, Hold};
+use super::{Engine, Hold, LockWatcher};
 use crate::{
     Contender, Error, Mode, Queueing, Result, Snapshot,
     decide::grant::{Place, kept_out},
@@ -30,7 +30,7 @@ impl Hold {
                 .lock(self.name()));
         }
         let engine = Engine(self.core.clone());
-        let mut follow = Follow::new(&engine, self.name(), self.patience);
+        let mut follow = LockWatcher::new(&engine, self.name(), self.patience);
         let heard = self.lease().run(follow.until(waiting)).await;
         heard.map_err(|lost| Error::from(lost).lock(self.name()).store(self.core.store.url()))?
     }

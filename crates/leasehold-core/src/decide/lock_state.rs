@@ -24,16 +24,16 @@ pub enum Change {
 
 /// One lock.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Document {
+pub struct LockState {
     entries: Vec<Entry>,
     changes: Vec<Change>,
 }
 
-impl Document {
+impl LockState {
     /// A document of entries that a store has read, in any order.
     pub fn of(mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.seq);
-        Document { entries, changes: Vec::new() }
+        LockState { entries, changes: Vec::new() }
     }
 
     /// The entries in order of arrival.
@@ -195,7 +195,7 @@ impl Document {
     }
 
     /// Those who wait and are to be told after a verb: whom it let in and, if it began a lock-delay, who comes after
-    /// that, because they sleep until the hold would have ended. Call it once a verb, before [`Document::take_changes`].
+    /// that, because they sleep until the hold would have ended. Call it once a verb, before [`LockState::take_changes`].
     pub fn to_wake(&self) -> Vec<&Entry> {
         let began_delay = self.changes.iter().any(|change| match change {
             Change::Put(seq) => self.entry(*seq).is_some_and(|entry| entry.state == State::Delaying),
@@ -284,7 +284,7 @@ impl Document {
         let entry = &mut self.entries[at];
         entry.state = State::Held;
         entry.since = now;
-        // Counted from the grant: the place that it had may have been kept for longer.
+        // CountGuard from the grant: the place that it had may have been kept for longer.
         entry.expires = now + claim.ttl;
         entry.fence = token;
         self.changes.push(Change::Put(entry.seq));

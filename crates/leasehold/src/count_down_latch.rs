@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Contender, Error, ErrorKind, LockName, Mode, Result, Snapshot, Stance, Terms, Wait};
+use leasehold_core::{
+    Contender, Error, ErrorKind, LockName, LockOptions, Mode, Result, Snapshot, Stance, Wait,
+};
 
-use crate::client::Description;
+use crate::client::LockSpec;
 
 /// A latch that opens after `count` arrivals: a cheap description, `Clone`, no I/O.
 ///
@@ -16,7 +18,7 @@ use crate::client::Description;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
 /// let locks = leasehold::Client::connect("memory:").await?;
-/// let ready = locks.latch("deploy/17", 2)?;
+/// let ready = locks.count_down_latch("deploy/17", 2)?;
 /// ready.count_down().await?;
 /// assert_eq!(ready.remaining().await?, 1);
 /// ready.count_down().await?;
@@ -27,7 +29,7 @@ use crate::client::Description;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CountDownLatch {
-    description: Description,
+    description: LockSpec,
     count: u32,
 }
 
@@ -35,7 +37,7 @@ impl CountDownLatch {
     /// For how long an arrival is remembered, where the store can.
     pub const REMEMBER_FOR: Duration = Duration::from_secs(24 * 3600);
 
-    pub(crate) fn new(description: Description, count: u32) -> Result<Self> {
+    pub(crate) fn new(description: LockSpec, count: u32) -> Result<Self> {
         let longest = description.client.engine().store().capability().ttl_max;
         CountDownLatch { description, count }.remember_for(Self::REMEMBER_FOR.min(longest))
     }
@@ -45,7 +47,7 @@ impl CountDownLatch {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a time that the store cannot keep.
     pub fn remember_for(self, time: Duration) -> Result<Self> {
-        let lasting = |mut terms: Terms| {
+        let lasting = |mut terms: LockOptions| {
             terms.hold_max = None;
             terms.ttl(time).without_renewal().outlives_client()
         };
@@ -72,7 +74,7 @@ impl CountDownLatch {
     /// Dropping the future takes the arrival back; waiters may have seen it.
     pub async fn count_down(&self) -> Result<()> {
         match self.description.acquire(self.description.mode, Wait::No).await? {
-            Some(hold) => hold.leave().map(|_| ()),
+            Some(hold) => hold.into_ticket().map(|_| ()),
             None => Ok(()),
         }
     }

@@ -1,10 +1,10 @@
-//! [`AnyMember`]: woken by the members.
+//! [`QuorumSubscription`]: woken by the members.
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use super::{
     Core,
-    fan::{Fan, Next},
+    fan_out::{FanOut, Next},
 };
 use crate::{BoxFuture, Env, Error, ErrorKind, Interest, LockName, Result, Wake, decide::votes::majority};
 
@@ -20,16 +20,16 @@ impl Core {
         interest: Interest,
     ) -> Result<Box<dyn Wake>> {
         self.refuse_closed()?;
-        let mut fan = Fan::new(&self.env);
-        for seat in &self.seats {
-            let (store, name) = (seat.store.clone(), name.clone());
-            fan.add(seat.number, Box::pin(async move { store.watch(&name, interest).await }));
+        let mut fan = FanOut::new(&self.env);
+        for member in &self.members {
+            let (store, name) = (member.store.clone(), name.clone());
+            fan.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
         }
         let mut alarm = self.env.sleep(self.options.node_timeout);
         let mut states: Vec<String> =
-            self.seats.iter().map(|seat| format!("{}: no answer", seat.url)).collect();
+            self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         let mut wakes = Vec::new();
-        let needed = majority(self.seats.len());
+        let needed = majority(self.members.len());
         loop {
             match fan.next(&mut alarm).await {
                 Next::Answer(_, Ok(wake)) => {
@@ -40,20 +40,20 @@ impl Core {
                     }
                 }
                 Next::Answer(member, Err(error)) => {
-                    states[member] = format!("{}: {error}", self.seats[member].url)
+                    states[member] = format!("{}: {error}", self.members[member].url)
                 }
                 Next::Empty | Next::Late => break,
             }
         }
         match wakes.len() >= needed {
-            true => Ok(Box::new(AnyMember { env: self.env.clone(), needed, wakes, rung: 0 })),
+            true => Ok(Box::new(QuorumSubscription { env: self.env.clone(), needed, wakes, rung: 0 })),
             false => Err(self.no_quorum(&states)),
         }
     }
 }
 
 /// The bells of the members that could be subscribed at.
-struct AnyMember {
+struct QuorumSubscription {
     env: Env,
     needed: usize,
     wakes: Vec<Box<dyn Wake>>,
@@ -61,7 +61,7 @@ struct AnyMember {
     rung: u64,
 }
 
-impl Wake for AnyMember {
+impl Wake for QuorumSubscription {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.ring(None).await?;
@@ -75,7 +75,7 @@ impl Wake for AnyMember {
     }
 }
 
-impl AnyMember {
+impl QuorumSubscription {
     /// Without an alarm: until anybody has rung. With one: until enough have, or it goes.
     async fn ring(&mut self, mut alarm: Option<BoxFuture<'static, ()>>) -> Result<()> {
         let enough = if alarm.is_some() { self.needed } else { 1 };
@@ -121,21 +121,21 @@ impl AnyMember {
 }
 
 /// Looks at a member whenever it says that holds may have been lost, and passes that on.
-pub(super) async fn follow_upsets(core: std::sync::Weak<Core>, member: usize) {
+pub(super) async fn forward_revalidations(core: std::sync::Weak<Core>, member: usize) {
     let mut seen = 0;
     loop {
         let Some((store, mut ended)) =
-            core.upgrade().map(|core| (core.seats[member].store.clone(), core.ended.subscribe()))
+            core.upgrade().map(|core| (core.members[member].store.clone(), core.ended.subscribe()))
         else {
             return;
         };
         tokio::select! {
             biased;
             _ = ended.wait_for(|ended| *ended) => return,
-            () = store.upset(&mut seen) => {}
+            () = store.revalidation(&mut seen) => {}
         }
         let Some(core) = core.upgrade() else { return };
-        core.look_later(&core.seats[member]);
-        core.upsets.raise();
+        core.look_later(&core.members[member]);
+        core.revalidations.raise();
     }
 }

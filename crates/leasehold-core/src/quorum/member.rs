@@ -1,4 +1,4 @@
-//! [`Seat`]: one member, and what is known of it.
+//! [`MemberState`]: one member, and what is known of it.
 
 use std::{
     sync::{
@@ -10,10 +10,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::path::Pass;
+use super::ordering::Pass;
 use crate::{
-    BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Outcome, Release, Renewal, Result, Standing,
-    Store, Vitals,
+    BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Outcome, Release, Renewal, Result, ServerInfo,
+    Standing, Store,
 };
 
 /// So many requests may be under way to one member, those that nobody waits for any more included.
@@ -23,7 +23,7 @@ const JUMP_MIN: Duration = Duration::from_millis(500);
 
 /// One member.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct MemberState {
     pub(super) number: usize,
     pub(super) store: Arc<dyn Store>,
     pub(super) url: Arc<str>,
@@ -37,7 +37,7 @@ pub(super) struct Seat {
 #[derive(Debug, Default)]
 struct Record {
     /// Who it said it is, and when.
-    vitals: Option<(Vitals, Moment)>,
+    vitals: Option<(ServerInfo, Moment)>,
     /// How far its calendar is ahead of our clock.
     ahead_us: i128,
     /// Why it has no vote whatever it grants: an operator's mistake.
@@ -51,15 +51,15 @@ struct Record {
 /// What a look at a member showed.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
-    pub(super) vitals: Vitals,
+    pub(super) vitals: ServerInfo,
     pub(super) sent: Moment,
     pub(super) received: Moment,
 }
 
-impl Seat {
-    pub(super) fn new(number: usize, store: Arc<dyn Store>) -> Arc<Seat> {
+impl MemberState {
+    pub(super) fn new(number: usize, store: Arc<dyn Store>) -> Arc<MemberState> {
         let url = store.url().into();
-        Arc::new(Seat {
+        Arc::new(MemberState {
             number,
             store,
             url,
@@ -89,7 +89,7 @@ impl Seat {
         self.record().vitals.as_ref().map(|(_, seen)| *seen)
     }
 
-    pub(super) fn vitals(&self) -> Option<Vitals> {
+    pub(super) fn server_info(&self) -> Option<ServerInfo> {
         self.record().vitals.as_ref().map(|(vitals, _)| vitals.clone())
     }
 
@@ -192,15 +192,15 @@ impl Seat {
 
     /// Asks for a claim, after what was asked of it before.
     pub(super) fn claim(self: &Arc<Self>, pass: &Pass, claim: Claim) -> BoxFuture<'static, Result<Standing>> {
-        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(seat.number).await;
-            if pass.is_in_doubt_at(seat.number) {
+            let _turn = pass.turn(member.number).await;
+            if pass.is_in_doubt_at(member.number) {
                 let message = "an earlier release of this claim may still arrive";
-                return Err(Error::new(ErrorKind::TimedOut, message).store(&*seat.url));
+                return Err(Error::new(ErrorKind::TimedOut, message).store(&*member.url));
             }
-            seat.store.claim(&claim).await
+            member.store.claim(&claim).await
         })
     }
 
@@ -210,14 +210,14 @@ impl Seat {
         pass: &Pass,
         claim: Claim,
     ) -> BoxFuture<'static, Result<Option<Standing>>> {
-        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(seat.number).await;
-            if pass.is_ended() || pass.is_in_doubt_at(seat.number) {
+            let _turn = pass.turn(member.number).await;
+            if pass.is_ended() || pass.is_in_doubt_at(member.number) {
                 return Ok(None);
             }
-            seat.store.claim(&claim).await.map(Some)
+            member.store.claim(&claim).await.map(Some)
         })
     }
 
@@ -227,11 +227,11 @@ impl Seat {
         pass: &Pass,
         claim: Claim,
     ) -> BoxFuture<'static, Result<Release>> {
-        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(seat.number).await;
-            seat.store.release(&claim).await
+            let _turn = pass.turn(member.number).await;
+            member.store.release(&claim).await
         })
     }
 
@@ -244,16 +244,16 @@ impl Seat {
         round: u64,
         doubts: bool,
     ) -> BoxFuture<'static, Result<()>> {
-        let (seat, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(seat.number).await;
+            let _turn = pass.turn(member.number).await;
             match pass.round() == round {
                 true => {
-                    let answer = seat.store.release(&claim).await;
+                    let answer = member.store.release(&claim).await;
                     // Said before the turn ends: whoever is next knows it.
                     if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) && doubts {
-                        pass.doubt(seat.number);
+                        pass.doubt(member.number);
                     }
                     answer.map(drop)
                 }
@@ -264,10 +264,10 @@ impl Seat {
 
     /// Prolongs. Nothing is made by it, so it needs no turn.
     pub(super) fn renew(self: &Arc<Self>, claims: Arc<[Claim]>) -> BoxFuture<'static, Vec<Result<Renewal>>> {
-        let seat = self.clone();
+        let member = self.clone();
         Box::pin(async move {
-            match seat.enter() {
-                Ok(_under_way) => seat.store.renew(&claims).await,
+            match member.enter() {
+                Ok(_under_way) => member.store.renew(&claims).await,
                 Err(error) => {
                     claims.iter().map(|_| Err(Error::new(error.kind(), error.to_string()))).collect()
                 }
@@ -277,17 +277,17 @@ impl Seat {
 
     /// Asks who it is.
     pub(super) fn look(self: &Arc<Self>, env: &Env) -> BoxFuture<'static, Result<Look>> {
-        let (seat, env) = (self.clone(), env.clone());
+        let (member, env) = (self.clone(), env.clone());
         Box::pin(async move {
             let sent = env.now();
-            let vitals = seat.store.vitals().await?;
+            let vitals = member.store.server_info().await?;
             Ok(Look { vitals, sent, received: env.now() })
         })
     }
 }
 
 /// One request that is under way.
-struct UnderWay(Arc<Seat>);
+struct UnderWay(Arc<MemberState>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! [`Deferred`]: a store that may be opened later.
+//! [`LazyStore`]: a store that may be opened later.
 
 use std::{
     fmt,
@@ -10,14 +10,14 @@ use std::{
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Error, ErrorKind, Interest, LockName, Release, Renewal, Result,
-    Snapshot, Standing, Store, Vitals, Wake,
+    ServerInfo, Snapshot, Standing, Store, Wake,
 };
 use tokio::sync::{Notify, OnceCell};
 
 type Opening = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync;
 
 /// A store that cannot be opened now: each verb tries it again until it is open.
-pub(super) struct Deferred {
+pub(super) struct LazyStore {
     url: String,
     capability: Capability,
     open: Box<Opening>,
@@ -26,7 +26,7 @@ pub(super) struct Deferred {
     closed: AtomicBool,
 }
 
-impl Deferred {
+impl LazyStore {
     /// `capability` is what the store will be able to do.
     pub(super) fn new(
         url: String,
@@ -34,7 +34,7 @@ impl Deferred {
         open: impl Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync + 'static,
     ) -> Self {
         let (inner, opened, closed) = Default::default();
-        Deferred { url, capability, open: Box::new(open), inner, opened, closed }
+        LazyStore { url, capability, open: Box::new(open), inner, opened, closed }
     }
 
     async fn inner(&self) -> Result<&Arc<dyn Store>> {
@@ -47,7 +47,7 @@ impl Deferred {
     }
 }
 
-impl Store for Deferred {
+impl Store for LazyStore {
     fn capability(&self) -> &Capability {
         &self.capability
     }
@@ -56,17 +56,17 @@ impl Store for Deferred {
         &self.url
     }
 
-    fn vitals(&self) -> BoxFuture<'_, Result<Vitals>> {
-        Box::pin(async { self.inner().await?.vitals().await })
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        Box::pin(async { self.inner().await?.server_info().await })
     }
 
     /// Nothing is held in a store that was never open.
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             loop {
                 let opened = self.opened.notified();
                 if let Some(inner) = self.inner.get() {
-                    return inner.upset(seen).await;
+                    return inner.revalidation(seen).await;
                 }
                 opened.await;
             }
@@ -120,9 +120,9 @@ impl Store for Deferred {
     }
 }
 
-impl fmt::Debug for Deferred {
+impl fmt::Debug for LazyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deferred")
+        f.debug_struct("LazyStore")
             .field("url", &self.url)
             .field("inner", &self.inner.get())
             .finish_non_exhaustive()

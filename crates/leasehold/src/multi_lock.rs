@@ -9,10 +9,10 @@ use std::{
 };
 
 use leasehold_core::{
-    Error, ErrorKind, FencingToken, Hold, Lease, LockName, Lost, Mode, Release, Result, Terms, Wait,
+    Error, ErrorKind, FencingToken, Hold, Lease, LockName, LockOptions, Lost, Mode, Release, Result, Wait,
 };
 
-use crate::{Client, client::Description, reentrant::shorter};
+use crate::{Client, client::LockSpec, reentrant_mutex::shorter};
 
 /// Several locks that are held together or not at all: a cheap description, `Clone`, no I/O.
 ///
@@ -23,7 +23,7 @@ use crate::{Client, client::Description, reentrant::shorter};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
 /// let locks = leasehold::Client::connect("memory:").await?;
-/// let transfer = locks.multi(["account/9", "account/4"])?;
+/// let transfer = locks.multi_lock(["account/9", "account/4"])?;
 /// let guard = transfer.lock().await?;
 /// assert!(locks.mutex("account/4")?.try_lock().await?.is_none());
 /// guard.run(async { /* move the money */ }).await?;
@@ -33,7 +33,7 @@ use crate::{Client, client::Description, reentrant::shorter};
 #[derive(Clone, Debug)]
 pub struct MultiLock {
     /// Sorted by name, each name once; at least one.
-    descriptions: Vec<Description>,
+    descriptions: Vec<LockSpec>,
 }
 
 /// One try to take them all.
@@ -68,7 +68,7 @@ impl MultiLock {
     ///
     /// # Errors
     /// As [`Mutex::with_terms`](crate::Mutex::with_terms).
-    pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
+    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
         let Some(terms) = self.descriptions.first().map(|first| change(first.terms.clone())) else {
             return Ok(self);
         };

@@ -1,4 +1,4 @@
-//! [`Upsets`]: how often holds may have been lost behind everybody's back.
+//! [`Revalidations`]: how often holds may have been lost behind everybody's back.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,7 +11,7 @@ use crate::{Env, Moment};
 
 /// A shared count, and those who wait for it to grow: what a store needs for [`Store::upset`](crate::Store::upset).
 #[derive(Clone, Debug, Default)]
-pub struct Upsets(Arc<Shared>);
+pub struct Revalidations(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -22,7 +22,7 @@ struct Shared {
 /// A connection that flaps does not make everybody renew all the time.
 const PAUSE: Duration = Duration::from_millis(200);
 
-impl Upsets {
+impl Revalidations {
     /// Counts one.
     pub fn raise(&self) {
         self.0.count.send_modify(|count| *count += 1);
@@ -60,18 +60,18 @@ mod tests {
     #[test]
     fn one_is_answered_once_and_several_at_a_time_are_one() {
         let world = Virtual::new(1);
-        let (upsets, env) = (Upsets::default(), world.env());
+        let (revalidations, env) = (Revalidations::default(), world.env());
         world.block_on(async {
             let mut seen = 0;
-            upsets.raise_sparingly(&env);
-            upsets.raise_sparingly(&env);
-            upsets.after(&mut seen).await;
+            revalidations.raise_sparingly(&env);
+            revalidations.raise_sparingly(&env);
+            revalidations.after(&mut seen).await;
             assert_eq!(seen, 1);
             let soon = env.now() + Duration::from_secs(1);
-            assert!(env.until(soon, upsets.after(&mut seen)).await.is_none());
-            upsets.raise_sparingly(&env);
-            upsets.raise();
-            upsets.after(&mut seen).await;
+            assert!(env.until(soon, revalidations.after(&mut seen)).await.is_none());
+            revalidations.raise_sparingly(&env);
+            revalidations.raise();
+            revalidations.after(&mut seen).await;
             assert_eq!(seen, 3);
         });
     }

@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 
 /// A mutex. A panic under it breaks nothing: what it guards is whole between any two statements.
 #[derive(Default)]
-pub(super) struct Guarded<T>(Mutex<T>);
+pub(super) struct Locked<T>(Mutex<T>);
 
-impl<T> Guarded<T> {
+impl<T> Locked<T> {
     #[cfg(not(test))]
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,9 +31,9 @@ impl<T> Guarded<T> {
 
 /// A bell for one listener. It remembers one ring while nobody listens.
 #[derive(Default)]
-pub(super) struct Bell(Notify);
+pub(super) struct Notifier(Notify);
 
-impl Bell {
+impl Notifier {
     pub(super) fn ring(&self) {
         #[cfg(test)]
         if super::tests::handover::others_first() && super::tests::handover::is_forgetful() {

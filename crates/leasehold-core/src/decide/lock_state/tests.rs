@@ -20,7 +20,7 @@ fn fifo(id: u128) -> Claim {
 /// A document with its counter.
 #[derive(Default)]
 struct World {
-    document: Document,
+    document: LockState,
     counter: u64,
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use leasehold::{Client, ErrorKind, Once, Slot};
+use leasehold::{Client, ErrorKind, RunOutcome, Slot};
 
 use crate::bench::{Bench, TTL};
 
@@ -40,15 +40,15 @@ fn the_next_slot_is_free_and_the_last_one_stays_taken_for_clocks_that_are_behind
     bench.world.block_on(async {
         let once = a.once_per("job", Slot::every(MINUTE)).unwrap();
         let slot = once.name().unwrap();
-        assert_eq!(once.run(|_| async { 1 }).await.unwrap(), Once::Ran(1));
+        assert_eq!(once.run(|_| async { 1 }).await.unwrap(), RunOutcome::Ran(1));
         let begin = bench.world.env().now();
         while once.name().unwrap() == slot {
             bench.world.env().sleep(Duration::from_secs(1)).await;
         }
         assert!(bench.world.env().now().since(begin) <= MINUTE);
         assert!(behind.mutex(slot.as_str()).unwrap().try_lock().await.unwrap().is_none(), "a clock behind");
-        assert_eq!(once.run(|_| async { 2 }).await.unwrap(), Once::Ran(2));
-        assert!(matches!(once.run(|_| async { 2 }).await.unwrap(), Once::AlreadyTaken(_)));
+        assert_eq!(once.run(|_| async { 2 }).await.unwrap(), RunOutcome::Ran(2));
+        assert!(matches!(once.run(|_| async { 2 }).await.unwrap(), RunOutcome::AlreadyTaken(_)));
         bench.world.env().sleep(Duration::from_secs(11)).await;
         assert!(behind.mutex(slot.as_str()).unwrap().try_lock().await.unwrap().is_some(), "not for ever");
     });
@@ -61,7 +61,7 @@ fn a_taken_slot_names_its_holder() {
     bench.world.block_on(async {
         a.once_per("job", Slot::named("1")).unwrap().run(|_| async {}).await.unwrap();
         let taken = b.once_per("job", Slot::named("1")).unwrap().run(|_| async {}).await.unwrap();
-        let Once::AlreadyTaken(busy) = taken else { panic!("taken") };
+        let RunOutcome::AlreadyTaken(busy) = taken else { panic!("taken") };
         assert_eq!(busy.holder.unwrap().note.as_deref(), Some("node a"));
         assert!(
             b.once_per("job", Slot::named("2")).unwrap().run(|_| async {}).await.unwrap().ran().is_some()
@@ -80,7 +80,7 @@ fn a_failed_run_is_not_repeated_unless_that_is_asked_for() {
         };
         bench.world.block_on(async {
             let failed = describe(&a).try_run(|_| async { Err::<(), _>("disk full") }).await.unwrap();
-            assert_eq!(failed, Once::Ran(Err("disk full")));
+            assert_eq!(failed, RunOutcome::Ran(Err("disk full")));
             a.engine().env().sleep(Duration::from_secs(1)).await;
             let again = describe(&b).run(|_| async {}).await.unwrap();
             assert_eq!(again.ran().is_some(), retry);
@@ -157,7 +157,7 @@ fn a_job_longer_than_its_slot_keeps_its_lease() {
         client.engine().env().sleep(MINUTE).await;
         lease.check().is_ok()
     }));
-    assert_eq!(ran.unwrap(), Once::Ran(true));
+    assert_eq!(ran.unwrap(), RunOutcome::Ran(true));
 }
 
 #[test]

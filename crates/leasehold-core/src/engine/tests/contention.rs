@@ -9,7 +9,7 @@ fn only_who_asks_pays_for_it_and_pays_once() {
     let (memory, env) = (Memory::new(world.env()), world.env());
     let counted = Arc::new(Chaos::new(Arc::new(memory.client()), env.clone(), |_, _| Fault::None));
     let engine = Engine::new(counted.clone(), env.clone());
-    let once = Terms { renew: false, ttl: TTL * 100, ..terms() };
+    let once = LockOptions { renew: false, ttl: TTL * 100, ..terms() };
     let (hold, other) = world.block_on(async {
         let held = engine.acquire(&name(), Mode::Exclusive, &once, Wait::No, None).await;
         (held.unwrap().unwrap(), Engine::new(Arc::new(memory.client()), env.clone()))
@@ -20,7 +20,7 @@ fn only_who_asks_pays_for_it_and_pays_once() {
         // Listening for a long time is one subscription and one look.
         assert!(env.until(env.now() + TTL, hold.contended()).await.is_none());
         assert_eq!(counted.operations(), 3);
-        let (name, noted) = (name(), Terms { note: Some("second".into()), ..terms() });
+        let (name, noted) = (name(), LockOptions { note: Some("second".into()), ..terms() });
         let waits = other.acquire(&name, Mode::Exclusive, &noted, Wait::Forever, None);
         let gives_back = async {
             let waiter: Contender = hold.contended().await.unwrap();

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::*;
 
-/// Counts upsets when the test says so.
+/// Counts revalidations when the test says so.
 #[derive(Debug)]
 struct Upset(Memory, watch::Sender<u64>);
 
@@ -15,10 +15,10 @@ impl Store for Upset {
     fn url(&self) -> &str {
         self.0.url()
     }
-    fn vitals(&self) -> BoxFuture<'_, Result<crate::Vitals>> {
-        self.0.vitals()
+    fn server_info(&self) -> BoxFuture<'_, Result<crate::ServerInfo>> {
+        self.0.server_info()
     }
-    fn upset<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let mut count = self.1.subscribe();
             *seen = *count.wait_for(|count| count != seen).await.unwrap();

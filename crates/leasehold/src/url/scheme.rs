@@ -1,6 +1,6 @@
 //! The schemes and keys there are, and which goes with which.
 
-use super::{Place, words::nearest};
+use super::{Place, percent::nearest};
 use leasehold_core::{Error, ErrorKind, Result};
 
 /// A kind of store.

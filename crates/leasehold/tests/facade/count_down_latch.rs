@@ -10,7 +10,7 @@ fn it_opens_after_so_many_arrivals_and_waiters_are_woken_at_once() {
     let bench = Bench::new(1);
     let (a, b) = (bench.client(), bench.client());
     bench.world.block_on(async {
-        let (here, there) = (a.latch("x", 3).unwrap(), b.latch("x", 3).unwrap());
+        let (here, there) = (a.count_down_latch("x", 3).unwrap(), b.count_down_latch("x", 3).unwrap());
         assert!(!there.wait_for(Duration::from_secs(1)).await.unwrap());
         let env = bench.world.env();
         let arrive = async {
@@ -39,13 +39,13 @@ fn an_arrival_outlives_its_client_and_is_forgotten_in_the_end() {
     let other = bench.client();
     bench.world.block_on(async {
         let client = bench.client();
-        client.latch("x", 2).unwrap().remember_for(TTL * 10).unwrap().count_down().await.unwrap();
+        client.count_down_latch("x", 2).unwrap().remember_for(TTL * 10).unwrap().count_down().await.unwrap();
         assert_eq!(client.engine().claims_alive(), 0);
         client.close(TTL).await.unwrap();
         drop(client);
-        assert_eq!(other.latch("x", 2).unwrap().remaining().await.unwrap(), 1);
+        assert_eq!(other.count_down_latch("x", 2).unwrap().remaining().await.unwrap(), 1);
         other.engine().env().sleep(TTL * 10).await;
-        assert_eq!(other.latch("x", 2).unwrap().remaining().await.unwrap(), 2);
+        assert_eq!(other.count_down_latch("x", 2).unwrap().remaining().await.unwrap(), 2);
     });
 }
 
@@ -58,7 +58,7 @@ fn a_lost_reply_never_counts_twice() {
             _ => Fault::None,
         });
         bench.world.block_on(async {
-            let latch = client.latch("x", 5).unwrap();
+            let latch = client.count_down_latch("x", 5).unwrap();
             latch.count_down().await.unwrap();
             assert_eq!(latch.remaining().await.unwrap(), 4, "{fault:?}");
         });
@@ -70,7 +70,7 @@ fn reset_shuts_it() {
     let bench = Bench::new(1);
     let client = bench.client();
     bench.world.block_on(async {
-        let latch = client.latch("x", 1).unwrap();
+        let latch = client.count_down_latch("x", 1).unwrap();
         latch.count_down().await.unwrap();
         assert_eq!(latch.reset().await.unwrap().len(), 1);
         assert_eq!(latch.remaining().await.unwrap(), 1);
@@ -84,8 +84,8 @@ fn another_count_is_an_error_that_names_both() {
     let bench = Bench::new(1);
     let client = bench.client();
     bench.world.block_on(async {
-        client.latch("x", 3).unwrap().count_down().await.unwrap();
-        let other = client.latch("x", 5).unwrap();
+        client.count_down_latch("x", 3).unwrap().count_down().await.unwrap();
+        let other = client.count_down_latch("x", 5).unwrap();
         for error in [
             other.count_down().await.unwrap_err(),
             other.remaining().await.unwrap_err(),
@@ -95,6 +95,9 @@ fn another_count_is_an_error_that_names_both() {
             assert!(error.to_string().contains('5') && error.to_string().contains('3'), "{error}");
         }
         let _guard = client.mutex("y").unwrap().lock().await.unwrap();
-        assert_eq!(client.latch("y", 5).unwrap().remaining().await.unwrap_err().kind(), ErrorKind::Mismatch);
+        assert_eq!(
+            client.count_down_latch("y", 5).unwrap().remaining().await.unwrap_err().kind(),
+            ErrorKind::Mismatch
+        );
     });
 }

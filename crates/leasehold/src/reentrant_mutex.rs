@@ -1,4 +1,4 @@
-//! [`Reentrant`]: a mutex that its owner may lock again.
+//! [`ReentrantMutex`]: a mutex that its owner may lock again.
 
 use std::{
     collections::HashMap,
@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Hold, Lease, LockName, Mode, Moment, Release, Result, Terms, Wait};
+use leasehold_core::{Hold, Lease, LockName, LockOptions, Mode, Moment, Release, Result, Wait};
 
-use crate::client::Description;
+use crate::client::LockSpec;
 
-/// Who locks a [`Reentrant`] mutex. Clones are the same owner; pass it down the call chain that belongs together.
+/// Who locks a [`ReentrantMutex`] mutex. Clones are the same owner; pass it down the call chain that belongs together.
 ///
 /// An owner is a value and not a thread or a task, so it works across both.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -51,21 +51,21 @@ impl Owner {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Reentrant {
-    description: Description,
+pub struct ReentrantMutex {
+    description: LockSpec,
 }
 
-impl Reentrant {
-    pub(crate) fn new(description: Description) -> Self {
-        Reentrant { description }
+impl ReentrantMutex {
+    pub(crate) fn new(description: LockSpec) -> Self {
+        ReentrantMutex { description }
     }
 
     /// The same lock on other terms. An owner who locks again gets the terms of the first lock.
     ///
     /// # Errors
     /// As [`Mutex::with_terms`](crate::Mutex::with_terms).
-    pub fn with_terms(self, change: impl FnOnce(Terms) -> Terms) -> Result<Self> {
-        Ok(Reentrant::new(self.description.with_terms(change)?))
+    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
+        Ok(ReentrantMutex::new(self.description.with_terms(change)?))
     }
 
     /// The name.
@@ -144,7 +144,7 @@ pub(crate) fn shorter(wait: Wait, begin: Moment, now: Moment) -> Wait {
     }
 }
 
-/// A held [`Reentrant`] mutex. The lock is released with the last guard of its owner.
+/// A held [`ReentrantMutex`] mutex. The lock is released with the last guard of its owner.
 #[must_use = "dropping the last guard releases the lock"]
 pub struct ReentrantGuard {
     held: Arc<Held>,
@@ -152,7 +152,7 @@ pub struct ReentrantGuard {
 
 struct Held {
     hold: Hold,
-    visit: Visit,
+    visit: OwnerEntry,
 }
 
 impl ReentrantGuard {
@@ -202,10 +202,10 @@ type Places = Arc<StdMutex<HashMap<(LockName, Owner), Place>>>;
 
 /// The places of all owners of one client.
 #[derive(Clone, Default)]
-pub(crate) struct Visits(Places);
+pub(crate) struct OwnerTable(Places);
 
 /// Keeps a place for as long as somebody is there.
-struct Visit {
+struct OwnerEntry {
     places: Places,
     key: (LockName, Owner),
     place: Option<Place>,
@@ -215,11 +215,11 @@ fn lock(places: &Places) -> StdMutexGuard<'_, HashMap<(LockName, Owner), Place>>
     places.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Visits {
-    fn enter(&self, name: &LockName, owner: &Owner) -> Visit {
+impl OwnerTable {
+    fn enter(&self, name: &LockName, owner: &Owner) -> OwnerEntry {
         let key = (name.clone(), owner.clone());
         let place = lock(&self.0).entry(key.clone()).or_default().clone();
-        Visit { places: self.0.clone(), key, place: Some(place) }
+        OwnerEntry { places: self.0.clone(), key, place: Some(place) }
     }
 
     #[cfg(test)]
@@ -228,13 +228,13 @@ impl Visits {
     }
 }
 
-impl Visit {
+impl OwnerEntry {
     fn place(&self) -> Place {
         self.place.clone().unwrap_or_default()
     }
 }
 
-impl Drop for Visit {
+impl Drop for OwnerEntry {
     fn drop(&mut self) {
         let mut places = lock(&self.places);
         drop(self.place.take());

@@ -7,10 +7,10 @@ use std::{
 };
 
 use leasehold_core::{
-    Busy, Error, ErrorKind, Hold, Lease, LockName, Mode, Result, Terms, Wait, engine::Observer,
+    Busy, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Wait, engine::Observer,
 };
 
-use crate::{Client, client::Description};
+use crate::{Client, client::LockSpec};
 
 /// Which run of a job it is: all nodes that mean the same run must name the same slot.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -42,19 +42,19 @@ struct Current {
 
 /// What became of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Once<T> {
+pub enum RunOutcome<T> {
     /// It ran here.
     Ran(T),
     /// It runs or has run elsewhere (or here, before), and these hold the slot.
     AlreadyTaken(Busy),
 }
 
-impl<T> Once<T> {
+impl<T> RunOutcome<T> {
     /// What the work answered, if it ran here.
     pub fn ran(self) -> Option<T> {
         match self {
-            Once::Ran(output) => Some(output),
-            Once::AlreadyTaken(_) => None,
+            RunOutcome::Ran(output) => Some(output),
+            RunOutcome::AlreadyTaken(_) => None,
         }
     }
 }
@@ -70,11 +70,11 @@ impl<T> Once<T> {
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
-/// use leasehold::{Once, Slot};
+/// use leasehold::{RunOutcome, Slot};
 /// let locks = leasehold::Client::connect("memory:").await?;
 /// let report = locks.once_per("nightly report", Slot::named("2026-11-22"))?;
-/// assert_eq!(report.run(|_lease| async { 7 }).await?, Once::Ran(7));
-/// assert!(matches!(report.run(|_lease| async { 7 }).await?, Once::AlreadyTaken(_)));
+/// assert_eq!(report.run(|_lease| async { 7 }).await?, RunOutcome::Ran(7));
+/// assert!(matches!(report.run(|_lease| async { 7 }).await?, RunOutcome::AlreadyTaken(_)));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pub struct OncePer {
     client: Client,
     job: String,
     slot: Slot,
-    terms: Terms,
+    terms: LockOptions,
     clock_skew: Duration,
     hold_at_least: Duration,
     hold_at_most: Option<Duration>,
@@ -162,11 +162,14 @@ impl OncePer {
     ///
     /// # Cancel safety
     /// Dropping the future drops the work: the run has failed.
-    pub async fn run<T, F: Future<Output = T>>(&self, work: impl FnOnce(Lease) -> F) -> Result<Once<T>> {
+    pub async fn run<T, F: Future<Output = T>>(
+        &self,
+        work: impl FnOnce(Lease) -> F,
+    ) -> Result<RunOutcome<T>> {
         let work = |lease| async { Ok::<T, std::convert::Infallible>(work(lease).await) };
         Ok(match self.try_run(work).await? {
-            Once::Ran(Ok(output)) => Once::Ran(output),
-            Once::AlreadyTaken(busy) => Once::AlreadyTaken(busy),
+            RunOutcome::Ran(Ok(output)) => RunOutcome::Ran(output),
+            RunOutcome::AlreadyTaken(busy) => RunOutcome::AlreadyTaken(busy),
         })
     }
 
@@ -180,13 +183,13 @@ impl OncePer {
     pub async fn try_run<T, E, F: Future<Output = Result<T, E>>>(
         &self,
         work: impl FnOnce(Lease) -> F,
-    ) -> Result<Once<Result<T, E>>> {
+    ) -> Result<RunOutcome<Result<T, E>>> {
         let current = self.current();
         let env = self.client.engine().env();
         let begin = env.now();
         let mut run = match self.take(&current).await? {
-            Once::Ran(hold) => Run { hold: Some(hold), stays_taken: !self.retry_failed },
-            Once::AlreadyTaken(busy) => return Ok(Once::AlreadyTaken(busy)),
+            RunOutcome::Ran(hold) => Run { hold: Some(hold), stays_taken: !self.retry_failed },
+            RunOutcome::AlreadyTaken(busy) => return Ok(RunOutcome::AlreadyTaken(busy)),
         };
         let lease = run.lease()?;
         let work = lease.run(work(lease.clone()));
@@ -197,10 +200,10 @@ impl OncePer {
         if output.is_ok() && self.retry_failed {
             run.keep(self.kept_for(&current).saturating_sub(env.now().since(begin))).await;
         }
-        Ok(Once::Ran(output))
+        Ok(RunOutcome::Ran(output))
     }
 
-    async fn take(&self, current: &Current) -> Result<Once<Hold>> {
+    async fn take(&self, current: &Current) -> Result<RunOutcome<Hold>> {
         let mut description = self.describe(current)?;
         let seen = Arc::new(Mutex::new(None));
         let log = seen.clone();
@@ -209,16 +212,16 @@ impl OncePer {
         });
         description.observer = Some(observer);
         if let Some(hold) = description.acquire(Mode::Exclusive, Wait::No).await? {
-            return Ok(Once::Ran(hold));
+            return Ok(RunOutcome::Ran(hold));
         }
         let busy = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         let unknown = Busy { holder: None, ahead: None, recheck_in: self.terms.ttl };
-        Ok(Once::AlreadyTaken(busy.unwrap_or(unknown)))
+        Ok(RunOutcome::AlreadyTaken(busy.unwrap_or(unknown)))
     }
 
     /// The lock of a slot. What must not be repeated is held from the start by time alone, for the whole slot: then
     /// no failure of ours, not even of the last request, can free it early.
-    fn describe(&self, current: &Current) -> Result<Description> {
+    fn describe(&self, current: &Current) -> Result<LockSpec> {
         let kept_for = self.kept_for(current);
         let mut terms = self.terms.clone();
         if !self.retry_failed {
@@ -226,7 +229,7 @@ impl OncePer {
             terms = terms.ttl(kept_for).outlives_client();
         }
         let (client, name) = (self.client.clone(), self.name_of(current)?);
-        Description { client, name, mode: Mode::Exclusive, terms, observer: None }.admitted()
+        LockSpec { client, name, mode: Mode::Exclusive, terms, observer: None }.admitted()
     }
 
     fn kept_for(&self, current: &Current) -> Duration {
@@ -286,6 +289,6 @@ impl Drop for Run {
     fn drop(&mut self) {
         let Some(hold) = self.hold.take().filter(|_| self.stays_taken) else { return };
         // A lease that was lost is nothing to leave.
-        let _ = hold.leave();
+        let _ = hold.into_ticket();
     }
 }

@@ -1,4 +1,4 @@
-//! [`Path`]: one ordered way to each member for what is asked of one claim.
+//! [`ClaimOrder`]: one ordered way to each member for what is asked of one claim.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use crate::{ClaimId, FencingToken};
 /// What is asked of one claim reaches each member in the order in which it was asked: a release never overtakes the
 /// request that it undoes, so no key is left over by a straggler.
 #[derive(Debug)]
-pub(super) struct Path {
+pub(super) struct ClaimOrder {
     turns: Vec<Turn<()>>,
     proposal: Mutex<Option<FencingToken>>,
     round: AtomicU64,
@@ -24,7 +24,7 @@ pub(super) struct Path {
     doubts: Vec<AtomicBool>,
 }
 
-impl Path {
+impl ClaimOrder {
     /// The right to ask a member; in the order of the first polls.
     pub(super) async fn turn(&self, member: usize) -> HeldTurn<'_, ()> {
         self.turns[member].lock().await
@@ -78,27 +78,27 @@ impl Path {
     }
 }
 
-/// The paths of all claims of which something is under way.
+/// The orders of all claims of which something is under way.
 #[derive(Debug)]
-pub(super) struct Paths {
+pub(super) struct ClaimOrders {
     members: usize,
-    open: Mutex<HashMap<ClaimId, Arc<Path>>>,
+    open: Mutex<HashMap<ClaimId, Arc<ClaimOrder>>>,
 }
 
 /// A path in use; it is forgotten with its last user.
 #[derive(Clone, Debug)]
 pub(super) struct Pass {
-    paths: Arc<Paths>,
+    orders: Arc<ClaimOrders>,
     id: ClaimId,
-    path: Option<Arc<Path>>,
+    path: Option<Arc<ClaimOrder>>,
 }
 
-impl Paths {
-    pub(super) fn new(members: usize) -> Arc<Paths> {
-        Arc::new(Paths { members, open: Mutex::default() })
+impl ClaimOrders {
+    pub(super) fn new(members: usize) -> Arc<ClaimOrders> {
+        Arc::new(ClaimOrders { members, open: Mutex::default() })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<ClaimId, Arc<Path>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<ClaimId, Arc<ClaimOrder>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -107,7 +107,7 @@ impl Paths {
         let mut open = self.open();
         let path = open.entry(id).or_insert_with(|| {
             let turns = (0..self.members).map(|_| Turn::new(())).collect();
-            Arc::new(Path {
+            Arc::new(ClaimOrder {
                 turns,
                 proposal: Mutex::default(),
                 round: AtomicU64::new(0),
@@ -115,21 +115,21 @@ impl Paths {
                 doubts: (0..self.members).map(|_| AtomicBool::new(false)).collect(),
             })
         });
-        Pass { paths: self.clone(), id, path: Some(path.clone()) }
+        Pass { orders: self.clone(), id, path: Some(path.clone()) }
     }
 }
 
 impl std::ops::Deref for Pass {
-    type Target = Path;
+    type Target = ClaimOrder;
 
-    fn deref(&self) -> &Path {
+    fn deref(&self) -> &ClaimOrder {
         self.path.as_ref().expect("it is taken out by drop alone")
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut open = self.paths.open();
+        let mut open = self.orders.open();
         drop(self.path.take());
         // The map has the last one: nobody can get another while it is locked.
         if open.get(&self.id).is_some_and(|path| Arc::strong_count(path) == 1) {
