@@ -6,12 +6,12 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
-#[path = "../tests/strangers/install.rs"]
-mod install;
-#[path = "../tests/strangers/peer.rs"]
-mod peer;
 #[path = "../tests/faults/fixture.rs"]
 mod fixture;
+#[path = "../tests/interop/install.rs"]
+mod install;
+#[path = "../tests/interop/peer.rs"]
+mod peer;
 
 use std::time::Duration;
 

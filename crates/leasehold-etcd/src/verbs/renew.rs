@@ -7,7 +7,6 @@ use futures_util::future::join_all;
 use leasehold_core::{Claim, Error, ErrorKind, LostReason, Outcome, Renewal, Result};
 
 use crate::{
-    claim::whole_seconds,
     client::ClientState,
     format::{State, Value},
     keys::Keys,
@@ -16,6 +15,7 @@ use crate::{
     proto::{KeyValue, TxnRequest, TxnResponse},
     transport::{Refused, locked},
     txn::{self, OPERATIONS_MAX, created, get, put, unchanged},
+    verbs::claim::whole_seconds,
 };
 
 /// What is read of each.

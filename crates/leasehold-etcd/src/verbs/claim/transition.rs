@@ -46,11 +46,11 @@ impl Attempt<'_> {
 
     /// Renews them; `None` when the place's is gone.
     pub(super) async fn renew(&self, leases: ClaimLeases) -> Result<Option<ClaimLeases>> {
-        let leases = &self.client.leases;
-        let Some(place) = leases.keep(leases.place).await? else { return Ok(None) };
+        let all = &self.client.leases;
+        let Some(place) = all.keep(leases.place).await? else { return Ok(None) };
         // After it: where the place has gone, the delay runs, and is not to be prolonged.
         let delay = match leases.delay {
-            Some(delay) => match leases.keep(delay).await? {
+            Some(delay) => match all.keep(delay).await? {
                 Some(delay) => Some(delay),
                 None => return Ok(None),
             },
