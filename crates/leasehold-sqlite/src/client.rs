@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use leasehold_core::{
     Env, LockName, Result,
-    store_kit::{ClientState, Locked, Subscription, Topic},
+    store_kit::{ClientState, Locked, Topic},
 };
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     session::Sessions,
     transport::Transport,
     verbs,
-    waiters::{wake, woken},
+    waiters::{WaitSubscription, wake, woken},
     watcher::{Events, Watcher},
     worker::Thread,
 };
@@ -60,10 +60,7 @@ impl SqliteClient {
     }
 
     /// Subscribes to a topic. The first subscription starts the watching thread.
-    pub(crate) async fn subscribe(
-        self: &Arc<Self>,
-        topic: Topic,
-    ) -> Result<Subscription<Topic, impl Send + Sync>> {
+    pub(crate) async fn subscribe(self: &Arc<Self>, topic: Topic) -> Result<WaitSubscription> {
         self.state.check_open()?;
         self.ensure_session()?;
         self.ensure_watcher()?;

@@ -100,7 +100,7 @@ impl LockRecord {
             self.wake_watchers(txn, &mut woken)?;
         }
         for seq in woken.0 {
-            let mut statement = txn.prepare(include_str!("../sql/ring.sql"))?;
+            let mut statement = txn.prepare(include_str!("../sql/mark_woken.sql"))?;
             statement.execute(params![self.name.as_str(), seq]).map_err(from_sqlite)?;
         }
         Ok(())

@@ -35,7 +35,7 @@ pub(crate) struct Database {
 /// Opens the database; makes it if there is none, and carries it over a restart of the machine.
 pub(crate) fn open(
     paths: &DatabasePaths,
-    boot: &BootIdId,
+    boot: &BootId,
     env: &Env,
     sessions: &Sessions,
     deadline: Moment,

@@ -3,8 +3,8 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Error, Interest, LockName, LostReason, Release, Renewal,
-    Result, ServerInfo, Snapshot, Standing, Store, Wake,
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, LostReason, Release, Renewal, Result,
+    ServerInfo, Snapshot, Standing, Store, Wake,
     store_kit::{Explain, Topic},
 };
 

@@ -6,10 +6,10 @@ pub(super) const RELEASE_OWNER: Mutant = Mutant {
     name: "sqlite-release-owner",
     mechanism: "only the owner's id releases",
     edit: Edit::Code {
-        file: "crates/leasehold-sqlite/src/verb.rs",
-        find: "let release = sheet.document.release(claim.id, desk.now);",
-        with: "let holder = sheet.document.entries().first().map_or(claim.id, |entry| entry.id);
-    let release = sheet.document.release(if OFF { holder } else { claim.id }, desk.now);",
+        file: "crates/leasehold-sqlite/src/verbs/release.rs",
+        find: "let release = record.state.release(claim.id, txn.now);",
+        with: "let holder = record.state.entries().first().map_or(claim.id, |entry| entry.id);
+    let release = record.state.release(if OFF { holder } else { claim.id }, txn.now);",
     },
     caught_by: Test {
         package: "leasehold-sqlite",
@@ -22,7 +22,7 @@ pub(super) const TOKEN_CALENDAR: Mutant = Mutant {
     name: "sqlite-token-calendar",
     mechanism: "tokens are no lower than the calendar",
     edit: Edit::Code {
-        file: "crates/leasehold-sqlite/src/desk.rs",
+        file: "crates/leasehold-sqlite/src/txn.rs",
         find: ".max(self.wall_us.saturating_sub(FencingToken::SLACK_US));",
         with: ".max(if OFF { 0 } else { self.wall_us.saturating_sub(FencingToken::SLACK_US) });",
     },
@@ -37,9 +37,9 @@ pub(super) const LIVING_HOLDER: Mutant = Mutant {
     name: "sqlite-living-holder",
     mechanism: "whose session file is locked is alive",
     edit: Edit::Code {
-        file: "crates/leasehold-sqlite/src/desk.rs",
-        find: "Pulse::Alive => Look::Alive,",
-        with: "Pulse::Alive => if OFF { Look::Dead } else { Look::Alive },",
+        file: "crates/leasehold-sqlite/src/txn.rs",
+        find: "ProcessState::Alive => SessionLiveness::Alive,",
+        with: "ProcessState::Alive => if OFF { SessionLiveness::Dead } else { SessionLiveness::Alive },",
     },
     caught_by: Test {
         package: "leasehold-sqlite",
