@@ -1,8 +1,8 @@
-//! [`Mirror`]: one lock's queue as this client sees it change, for all who wait for it.
+//! [`LockWatcher`]: one lock's queue as this client sees it change, for all who wait for it.
 //!
 //! It reads the queue, and watches from the revision after: nothing is missed in between. When the watch ends (the member
 //! is gone, the revision was compacted away, the cluster has no leader) it reads again and watches anew, and everybody
-//! looks: an event that was missed costs a question, never a wait.
+//! readings: an event that was missed costs a question, never a wait.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -16,24 +16,24 @@ use tokio::sync::{mpsc, watch};
 use tonic::Streaming;
 
 use crate::{
+    error::explain,
     keys::{Keys, Part},
-    link::{Link, Procedure},
-    members::{Members, Refused},
-    messages::{
+    proto::{
         KeyValue, RangeRequest, RangeResponse, WatchCreateRequest, WatchRequest, WatchResponse,
         event::EventType, watch_request::RequestUnion,
     },
     queue::Queue,
-    refusal::explain,
-    wake::Bells,
+    transport::connection::{Connection, Procedure},
+    transport::{Cluster, Refused},
+    waiters::Waiters,
 };
 
 pub(crate) const RANGE: Procedure = "/etcdserverpb.KV/Range";
 const WATCH: Procedure = "/etcdserverpb.Watch/Watch";
 
 /// Watches one lock as long as somebody has it.
-pub(crate) struct Mirror {
-    pub(crate) bells: Bells,
+pub(crate) struct LockWatcher {
+    pub(crate) waiters: Waiters,
     started: watch::Receiver<Started>,
     /// Its drop ends the watch.
     _alive: watch::Sender<()>,
@@ -49,17 +49,17 @@ enum Started {
 
 /// What the task has of it.
 struct Task {
-    members: Arc<Members>,
+    members: Arc<Cluster>,
     env: Env,
     timeout: Duration,
     keys: Keys,
-    mirror: Weak<Mirror>,
+    watcher: Weak<LockWatcher>,
     started: watch::Sender<Started>,
 }
 
 /// The keys, and who was to run when they were looked at.
 #[derive(Default)]
-struct Seen {
+struct QueueView {
     kvs: BTreeMap<Vec<u8>, KeyValue>,
     runnable: HashSet<ClaimId>,
     places: HashSet<ClaimId>,
@@ -73,14 +73,20 @@ enum Ended {
     Broken(Error),
 }
 
-impl Mirror {
+impl LockWatcher {
     /// Begins to watch, in the background.
-    pub(crate) fn start(members: Arc<Members>, env: &Env, timeout: Duration, name: &LockName) -> Arc<Mirror> {
+    pub(crate) fn start(
+        members: Arc<Cluster>,
+        env: &Env,
+        timeout: Duration,
+        name: &LockName,
+    ) -> Arc<LockWatcher> {
         let (started, has_started) = watch::channel(Started::NotYet);
         let (alive, mut gone) = watch::channel(());
-        let mirror = Arc::new(Mirror { bells: Bells::default(), started: has_started, _alive: alive });
-        let weak = Arc::downgrade(&mirror);
-        let task = Task { members, env: env.clone(), timeout, keys: Keys::of(name), mirror: weak, started };
+        let watcher =
+            Arc::new(LockWatcher { waiters: Waiters::default(), started: has_started, _alive: alive });
+        let weak = Arc::downgrade(&watcher);
+        let task = Task { members, env: env.clone(), timeout, keys: Keys::of(name), watcher: weak, started };
         env.spawn(async move {
             tokio::select! {
                 () = task.run() => {}
@@ -88,7 +94,7 @@ impl Mirror {
                 _ = gone.changed() => {}
             }
         });
-        mirror
+        watcher
     }
 
     /// Waits until it watches.
@@ -139,7 +145,7 @@ impl Task {
 
     /// Reads, and watches until the watch ends.
     async fn watch(&self) -> Ended {
-        let mut seen = Seen::default();
+        let mut seen = QueueView::default();
         let read = match self.read().await {
             Ok(read) => read,
             Err(error) => return Ended::Broken(error),
@@ -148,25 +154,25 @@ impl Task {
         seen.kvs = read.kvs.into_iter().map(|kv| (kv.key.clone(), kv)).collect();
         seen.look(&self.keys);
         // The sender keeps the stream of requests open.
-        let (_requests, link, mut answers) = match self.subscribe(revision + 1).await {
+        let (_requests, connection, mut answers) = match self.subscribe(revision + 1).await {
             Ok(subscribed) => subscribed,
             Err(error) => return Ended::Broken(error),
         };
         loop {
             let message = tokio::select! {
                 message = answers.message() => message,
-                () = link.retirement() => Ok(None),
+                () = connection.retirement() => Ok(None),
             };
             let answer = match message {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return Ended::Broken(broken("the watch ended")),
                 Err(status) => {
-                    self.members.judge(&link, &status);
+                    self.members.judge(&connection, &status);
                     return Ended::Broken(explain(&status));
                 }
             };
-            link.hear(&self.env);
-            let Some(mirror) = self.mirror.upgrade() else { return Ended::Abandoned };
+            connection.hear(&self.env);
+            let Some(watcher) = self.watcher.upgrade() else { return Ended::Abandoned };
             if answer.canceled {
                 let reason = format!("the watch was cancelled: {}", answer.cancel_reason);
                 return Ended::Broken(broken(&reason));
@@ -174,12 +180,12 @@ impl Task {
             if answer.created {
                 let first = matches!(self.started.send_replace(Started::Yes), Started::NotYet);
                 if !first {
-                    mirror.bells.ring_all();
+                    watcher.waiters.ring_all();
                 }
             }
             if !answer.events.is_empty() {
                 let turns = seen.apply(&self.keys, answer);
-                mirror.bells.ring(&turns);
+                watcher.waiters.ring(&turns);
             }
         }
     }
@@ -193,10 +199,10 @@ impl Task {
     async fn subscribe(
         &self,
         start_revision: i64,
-    ) -> Result<(mpsc::Sender<WatchRequest>, Arc<Link>, Streaming<WatchResponse>)> {
+    ) -> Result<(mpsc::Sender<WatchRequest>, Arc<Connection>, Streaming<WatchResponse>)> {
         let until = self.env.now() + self.timeout;
-        let link = self.members.link(until).await?;
-        let token = self.members.login(&link, until).await?;
+        let connection = self.members.connection(until).await?;
+        let token = self.members.login(&connection, until).await?;
         let (key, range_end) = self.keys.range();
         let create = WatchCreateRequest { key, range_end, start_revision };
         let (requests, mut inbox) = mpsc::channel(1);
@@ -204,21 +210,21 @@ impl Task {
         // There is room for one.
         let _ = requests.try_send(request);
         let stream = futures_util::stream::poll_fn(move |context| inbox.poll_recv(context));
-        match self.env.until(until, link.stream(WATCH, stream, &token)).await {
-            Some(Ok(answers)) => Ok((requests, link, answers)),
+        match self.env.until(until, connection.stream(WATCH, stream, &token)).await {
+            Some(Ok(answers)) => Ok((requests, connection, answers)),
             Some(Err(status)) => {
-                self.members.judge(&link, &status);
+                self.members.judge(&connection, &status);
                 Err(explain(&status))
             }
             None => {
-                self.members.forget(&link);
+                self.members.forget(&connection);
                 Err(broken("the watch was not answered in time"))
             }
         }
     }
 }
 
-impl Seen {
+impl QueueView {
     /// Takes over what has happened, and answers who should ask again: whose turn it is now, and whose place is gone.
     fn apply(&mut self, keys: &Keys, answer: WatchResponse) -> HashSet<ClaimId> {
         for event in answer.events {
@@ -249,8 +255,8 @@ fn broken(what: &str) -> Error {
     Error::new(leasehold_core::ErrorKind::Unreachable, what).hint("it is taken up again")
 }
 
-impl fmt::Debug for Mirror {
+impl fmt::Debug for LockWatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mirror")
+        f.write_str("LockWatcher")
     }
 }

@@ -1,4 +1,4 @@
-//! [`Session`]: what all verbs of one client share: members, leases, watches, and what it knows of its claims.
+//! [`ClientState`]: what all verbs of one client share: members, leases, watches, and what it knows of its claims.
 
 use std::{
     collections::HashMap,
@@ -20,15 +20,15 @@ use tokio::sync::MutexGuard;
 use crate::{
     keys::Keys,
     leases::Leases,
-    link::Procedure,
-    members::{Members, Refused, locked},
-    messages::{Compare, RequestOp, TxnRequest, TxnResponse},
-    mirror::Mirror,
     options::EtcdOptions,
+    own_claims::OwnClaim,
+    proto::{Compare, RequestOp, TxnRequest, TxnResponse},
     queue::{Entry, Queue},
-    slot::Slot,
+    transport::connection::Procedure,
+    transport::{Cluster, Refused, locked},
     txn::{self, get, range},
-    wake::Hearing,
+    waiters::WaitSubscription,
+    watcher::LockWatcher,
 };
 
 const TXN: Procedure = "/etcdserverpb.KV/Txn";
@@ -47,21 +47,21 @@ const VERBS: u32 = 8;
 const LEASES_ASKED: usize = 64;
 
 /// What all verbs of one client share.
-pub(crate) struct Session {
+pub(crate) struct ClientState {
     pub(crate) options: Arc<EtcdOptions>,
     pub(crate) env: Env,
-    pub(crate) members: Arc<Members>,
+    pub(crate) members: Arc<Cluster>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) revalidations: Revalidations,
-    slots: Mutex<HashMap<ClaimId, Arc<Slot>>>,
-    mirrors: Mutex<HashMap<LockName, Weak<Mirror>>>,
+    slots: Mutex<HashMap<ClaimId, Arc<OwnClaim>>>,
+    watchers: Mutex<HashMap<LockName, Weak<LockWatcher>>>,
     /// Leases of which it was asked, and until when they will live.
     alive: Mutex<HashMap<i64, Moment>>,
     closed: AtomicBool,
 }
 
 /// What a transaction did.
-pub(crate) struct Done {
+pub(crate) struct TxnResult {
     /// Whether its conditions were met.
     pub(crate) succeeded: bool,
     pub(crate) queue: Queue,
@@ -69,19 +69,19 @@ pub(crate) struct Done {
     pub(crate) is_revoked: bool,
 }
 
-impl Session {
-    pub(crate) fn new(options: EtcdOptions, env: Env) -> Result<Session> {
+impl ClientState {
+    pub(crate) fn new(options: EtcdOptions, env: Env) -> Result<ClientState> {
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
-        let members = Arc::new(Members::new(options.clone(), env.clone(), revalidations.clone())?);
+        let members = Arc::new(Cluster::new(options.clone(), env.clone(), revalidations.clone())?);
         let leases = Arc::new(Leases::new(members.clone(), env.clone(), options.timeout));
-        Ok(Session {
+        Ok(ClientState {
             options,
             env,
             members,
             leases,
             revalidations,
             slots: Mutex::default(),
-            mirrors: Mutex::default(),
+            watchers: Mutex::default(),
             alive: Mutex::default(),
             closed: AtomicBool::new(false),
         })
@@ -111,7 +111,7 @@ impl Session {
     ///
     /// # Errors
     /// It takes too long: what is under way belongs to a runtime that stands still. Nothing was done.
-    pub(crate) async fn turn<'a>(&self, slot: &'a Slot) -> Result<MutexGuard<'a, ()>> {
+    pub(crate) async fn turn<'a>(&self, slot: &'a OwnClaim) -> Result<MutexGuard<'a, ()>> {
         let until = self.env.now() + self.options.timeout * VERBS;
         let turn = self.env.until(until, slot.turn.lock()).await;
         turn.ok_or_else(|| {
@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// What is known of a claim, from now on.
-    pub(crate) fn slot(&self, id: ClaimId) -> Arc<Slot> {
+    pub(crate) fn slot(&self, id: ClaimId) -> Arc<OwnClaim> {
         let mut slots = locked(&self.slots);
         if slots.len() >= SLOTS_MANY && slots.len().is_power_of_two() {
             let now = self.env.now();
@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// What is known of a claim, if anything is.
-    pub(crate) fn known(&self, id: ClaimId) -> Option<Arc<Slot>> {
+    pub(crate) fn known(&self, id: ClaimId) -> Option<Arc<OwnClaim>> {
         locked(&self.slots).get(&id).cloned()
     }
 
@@ -140,18 +140,18 @@ impl Session {
         locked(&self.slots).remove(&id);
     }
 
-    pub(crate) fn take_slots(&self) -> Vec<(ClaimId, Arc<Slot>)> {
+    pub(crate) fn take_slots(&self) -> Vec<(ClaimId, Arc<OwnClaim>)> {
         locked(&self.slots).drain().collect()
     }
 
-    /// A transaction whose branches end with [`Session::reads`].
+    /// A transaction whose branches end with [`ClientState::reads`].
     pub(crate) async fn transact(
         &self,
         keys: &Keys,
         compare: Vec<Compare>,
         success: Vec<RequestOp>,
         failure: Vec<RequestOp>,
-    ) -> Result<Done, Refused> {
+    ) -> Result<TxnResult, Refused> {
         let answer = self.txn(TxnRequest { compare, success, failure }).await?;
         let revision = answer.header.unwrap_or_default().revision;
         let succeeded = answer.succeeded;
@@ -160,7 +160,7 @@ impl Session {
         let fence = reads.pop().unwrap_or_default();
         let kvs = reads.pop().unwrap_or_default();
         let queue = Queue::read(keys, kvs, fence.first(), revision);
-        Ok(Done { succeeded, queue, is_revoked: !revoked.is_empty() })
+        Ok(TxnResult { succeeded, queue, is_revoked: !revoked.is_empty() })
     }
 
     /// The reads of the state of a lock, as a claim sees it.
@@ -175,36 +175,37 @@ impl Session {
     /// Subscribes to a lock.
     pub(crate) async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
         self.refuse_closed()?;
-        let mirror = self.mirror(name);
-        let bell = mirror.bells.hang(interest);
-        mirror.begun().await?;
+        let watcher = self.watcher(name);
+        let notifier = watcher.waiters.hang(interest);
+        watcher.begun().await?;
         self.refuse_closed()?;
-        Ok(Box::new(Hearing { bell, _mirror: mirror }))
+        Ok(Box::new(WaitSubscription { notifier, _watcher: watcher }))
     }
 
-    fn mirror(&self, name: &LockName) -> Arc<Mirror> {
-        let mut mirrors = locked(&self.mirrors);
-        if let Some(mirror) = mirrors.get(name).and_then(Weak::upgrade).filter(|mirror| !mirror.has_failed())
+    fn watcher(&self, name: &LockName) -> Arc<LockWatcher> {
+        let mut watchers = locked(&self.watchers);
+        if let Some(watcher) =
+            watchers.get(name).and_then(Weak::upgrade).filter(|watcher| !watcher.has_failed())
         {
-            return mirror;
+            return watcher;
         }
-        mirrors.retain(|_, mirror| mirror.strong_count() > 0);
-        let mirror = Mirror::start(self.members.clone(), &self.env, self.options.timeout, name);
-        mirrors.insert(name.clone(), Arc::downgrade(&mirror));
-        mirror
+        watchers.retain(|_, watcher| watcher.strong_count() > 0);
+        let watcher = LockWatcher::start(self.members.clone(), &self.env, self.options.timeout, name);
+        watchers.insert(name.clone(), Arc::downgrade(&watcher));
+        watcher
     }
 
     /// Those who listen hear that it is over.
     pub(crate) fn break_watches(&self) {
-        let mirrors = std::mem::take(&mut *locked(&self.mirrors));
-        for mirror in mirrors.into_values().filter_map(|mirror| mirror.upgrade()) {
-            mirror.bells.break_all();
+        let watchers = std::mem::take(&mut *locked(&self.watchers));
+        for watcher in watchers.into_values().filter_map(|watcher| watcher.upgrade()) {
+            watcher.waiters.break_all();
         }
     }
 
     /// Waits until etcd has decided about leases that may be over, by the calendar's hint; whether to read again.
     ///
-    /// etcd looks for leases to revoke twice a second, and says of a lease only how many whole seconds are left. So in its
+    /// etcd readings for leases to revoke twice a second, and says of a lease only how many whole seconds are left. So in its
     /// last second nobody can tell, and whoever wants to know waits for the end, or for a renewal, of which no event tells.
     pub(crate) async fn decided(&self, entries: impl Iterator<Item = &Entry>) -> Result<bool> {
         let (now, wall_us) = (self.env.now(), self.env.wall_us());
@@ -286,8 +287,8 @@ impl<T: Send + 'static> Drop for Carried<T> {
     }
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for ClientState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Session").field(&self.options.url).finish()
+        f.debug_tuple("ClientState").field(&self.options.url).finish()
     }
 }

@@ -1,7 +1,7 @@
 use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
-use crate::messages::{AlarmMember, Member, ResponseHeader};
+use crate::proto::{AlarmMember, Member, ResponseHeader};
 
 fn status(member: u64) -> StatusResponse {
     StatusResponse {
@@ -18,10 +18,10 @@ fn member(id: u64) -> Member {
 }
 
 /// A cluster of so many, all of them named.
-fn facts(count: u64) -> Facts {
-    let look = |id| Look { node: format!("h{id}:2379"), is_remote: false, seen: Ok(status(id)) };
-    Facts {
-        looks: (1..=count).map(look).collect(),
+fn probe(count: u64) -> Probe {
+    let look = |id| Reading { node: format!("h{id}:2379"), is_remote: false, seen: Ok(status(id)) };
+    Probe {
+        readings: (1..=count).map(look).collect(),
         members: Ok((1..=count).map(member).collect()),
         alarms: Ok(Vec::new()),
         has_login: true,
@@ -29,21 +29,21 @@ fn facts(count: u64) -> Facts {
     }
 }
 
-fn one(change: impl FnOnce(&mut StatusResponse)) -> Facts {
-    let mut facts = facts(3);
-    change(facts.looks[0].seen.as_mut().unwrap());
-    facts
+fn one(change: impl FnOnce(&mut StatusResponse)) -> Probe {
+    let mut probe = probe(3);
+    change(probe.readings[0].seen.as_mut().unwrap());
+    probe
 }
 
-fn other(change: impl FnOnce(&mut Facts)) -> Facts {
-    let mut facts = facts(3);
-    change(&mut facts);
-    facts
+fn other(change: impl FnOnce(&mut Probe)) -> Probe {
+    let mut probe = probe(3);
+    change(&mut probe);
+    probe
 }
 
-/// Everything that is said of these facts and of no others.
-fn said(facts: &Facts) -> Vec<(Severity, String, String)> {
-    let findings = judge(facts);
+/// Everything that is said of these probe and of no others.
+fn said(probe: &Probe) -> Vec<(Severity, String, String)> {
+    let findings = findings(probe);
     for finding in &findings {
         let is_complete = !finding.what.is_empty() && !finding.why.is_empty() && !finding.node.is_empty();
         assert!(is_complete && finding.fix.is_empty() == (finding.severity == Severity::Ok), "{finding:?}");
@@ -54,7 +54,7 @@ fn said(facts: &Facts) -> Vec<(Severity, String, String)> {
 
 #[test]
 fn a_cluster_that_is_well_is_green() {
-    let findings = judge(&facts(3));
+    let findings = findings(&probe(3));
     assert!(findings.iter().all(|finding| finding.severity == Severity::Ok), "{findings:#?}");
     assert_eq!(
         findings.len(),
@@ -67,7 +67,7 @@ fn a_cluster_that_is_well_is_green() {
 #[test]
 fn each_fact_has_its_colour() {
     let alarm = |id, kind| AlarmMember { member_id: id, alarm: kind as i32 };
-    let table: Vec<(Facts, Severity, &str, &str)> = vec![
+    let table: Vec<(Probe, Severity, &str, &str)> = vec![
         (one(|it| it.leader = 0), Critical, "h1:2379", "no leader"),
         (one(|it| it.version = "3.3.27".into()), Critical, "h1:2379", "3.3.27"),
         (one(|it| it.version = "3.5.2".into()), Critical, "h1:2379", "3.5.2"),
@@ -81,7 +81,7 @@ fn each_fact_has_its_colour() {
         ),
         (one(|it| it.header.as_mut().unwrap().cluster_id = 8), Critical, "etcd", "2 clusters"),
         (
-            other(|it| it.looks[1].seen = Err("refused".into())),
+            other(|it| it.readings[1].seen = Err("refused".into())),
             Critical,
             "h2:2379",
             "does not answer: refused",
@@ -91,27 +91,27 @@ fn each_fact_has_its_colour() {
         (other(|it| it.alarms = Err("not allowed".into())), Warning, "etcd", "the alarms (not allowed)"),
         (other(|it| it.members = Err("not allowed".into())), Warning, "etcd", "the members (not allowed)"),
         (other(|it| it.has_login = false), Warning, "etcd", "without a login"),
-        (other(|it| it.looks[2].is_remote = true), Warning, "etcd", "the password and all requests"),
-        (facts(1), Warning, "etcd", "one member"),
-        (facts(4), Warning, "etcd", "even (4): 1 may fail"),
+        (other(|it| it.readings[2].is_remote = true), Warning, "etcd", "the password and all requests"),
+        (probe(1), Warning, "etcd", "one member"),
+        (probe(4), Warning, "etcd", "even (4): 1 may fail"),
     ];
-    for (facts, severity, node, what) in table {
-        let found = said(&facts);
+    for (probe, severity, node, what) in table {
+        let found = said(&probe);
         let is_so = matches!(&found[..], [(colour, on, text)] if *colour == severity && on == node && text.contains(what));
         assert!(is_so, "{what}: {found:?}");
     }
 }
 
-/// Members that the URL leaves out are counted by those that answer: one that does not may be any of them.
+/// Cluster that the URL leaves out are counted by those that answer: one that does not may be any of them.
 #[test]
 fn members_that_are_not_named_are_told_from_members_that_are_down() {
-    let found = said(&other(|it| it.looks.truncate(1)));
+    let found = said(&other(|it| it.readings.truncate(1)));
     assert!(matches!(&found[..], [(Warning, _, text)] if text == "the URL leaves out m2, m3"), "{found:?}");
-    let found = said(&other(|it| it.looks[1].seen = Err("down".into())));
+    let found = said(&other(|it| it.readings[1].seen = Err("down".into())));
     assert_eq!(found.len(), 1, "{found:?}");
     // A learner is not missed.
     let found = said(&other(|it| {
-        it.looks.truncate(2);
+        it.readings.truncate(2);
         it.members.as_mut().unwrap()[2].is_learner = true;
     }));
     assert!(matches!(&found[..], [(Warning, _, text)] if text.contains("even (2): 0 may fail")), "{found:?}");
@@ -121,10 +121,10 @@ fn members_that_are_not_named_are_told_from_members_that_are_down() {
 fn what_is_encrypted_or_stays_on_this_machine_is_private() {
     let remote = |tls| {
         other(|it| {
-            it.looks[0].is_remote = true;
+            it.readings[0].is_remote = true;
             it.has_tls = tls;
         })
     };
-    assert!(said(&remote(true)).is_empty() && said(&facts(3)).is_empty());
+    assert!(said(&remote(true)).is_empty() && said(&probe(3)).is_empty());
     assert_eq!(said(&remote(false)).len(), 1);
 }

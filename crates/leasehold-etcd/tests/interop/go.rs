@@ -7,9 +7,9 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
+    fixture::{SOON, at, claim, engine, eventually, keys, lock, queue_up, run, store, take, try_lock, ttl},
     install::etcd_go,
     peer::Peer,
-    rig::{SOON, at, claim, engine, eventually, keys, lock, queue_up, run, store, take, try_lock, ttl},
 };
 
 /// A case on a member of its own, with a peer.
@@ -143,7 +143,7 @@ fn tokens_of_both_grow_together() {
             } else {
                 take(&store, &claim(&env, "x", 60)).await;
             }
-            let name = crate::rig::name("x");
+            let name = crate::fixture::name("x");
             let token = store.inspect(&name).await.unwrap().holders[0].fence.unwrap().get();
             assert!(token > last, "{token} after {last}");
             last = token;

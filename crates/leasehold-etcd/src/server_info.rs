@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
 
 use crate::{
-    link::Procedure,
-    messages::{StatusRequest, StatusResponse},
-    session::Session,
+    client::ClientState,
+    proto::{StatusRequest, StatusResponse},
+    transport::connection::Procedure,
 };
 
 pub(crate) const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
@@ -16,16 +16,16 @@ pub(crate) const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
 ///
 /// # Errors
 /// [`ErrorKind::Unsafe`] when the member is too old to compare ranges, and would answer such a question wrongly.
-pub(crate) async fn server_info(session: &Arc<Session>) -> Result<ServerInfo> {
-    session.refuse_closed()?;
-    let status: StatusResponse = session.members.call(STATUS, StatusRequest {}).await?;
+pub(crate) async fn server_info(client: &Arc<ClientState>) -> Result<ServerInfo> {
+    client.refuse_closed()?;
+    let status: StatusResponse = client.members.call(STATUS, StatusRequest {}).await?;
     refuse_old(&status.version)?;
     let cluster = status.header.unwrap_or_default().cluster_id;
     Ok(ServerInfo {
         server: format!("{cluster:016x}").into(),
         lineage: None,
         remembers_for: Duration::MAX,
-        wall_us: session.env.wall_us(),
+        wall_us: client.env.wall_us(),
     })
 }
 

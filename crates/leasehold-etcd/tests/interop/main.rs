@@ -10,10 +10,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../faults/fixture.rs"]
+mod fixture;
 #[path = "../faults/naive.rs"]
 mod naive;
-#[path = "../faults/rig.rs"]
-mod rig;
 
 mod etcdctl;
 mod go;

@@ -1,4 +1,4 @@
-//! [`Slot`]: what this client knows of one claim of its own.
+//! [`OwnClaim`]: what this client knows of one claim of its own.
 
 use std::sync::Mutex;
 
@@ -9,14 +9,14 @@ use crate::{keys::Keys, leases::Lease};
 
 /// One claim. Its verbs take turns: a release comes after the claim that it undoes.
 #[derive(Debug, Default)]
-pub(crate) struct Slot {
+pub(crate) struct OwnClaim {
     pub(crate) turn: AsyncMutex<()>,
-    pub(crate) known: Mutex<Known>,
+    pub(crate) known: Mutex<ClaimState>,
 }
 
 /// What is known.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct ClaimState {
     /// What its place lives by.
     pub(crate) lease: Option<Lease>,
     /// What its delay lives by.
@@ -33,7 +33,7 @@ pub(crate) struct Known {
     pub(crate) is_detached: bool,
 }
 
-impl Known {
+impl ClaimState {
     pub(crate) fn bind(&mut self, binding: Binding) {
         self.is_detached = binding == Binding::Ttl;
     }

@@ -5,8 +5,8 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
+    fixture::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
     naive::lock_for,
-    rig::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
 };
 
 /// It holds: we are kept out, and wait for it; it is killed: we enter.
@@ -60,7 +60,7 @@ fn force_throws_it_out() {
     run(async {
         let (env, store) = (common::env(), store(&at(&member)));
         eventually(&env, "its key", || async { keys(&member, "x").len() == 1 }).await;
-        let evicted = store.force_release(&crate::rig::name("x")).await.unwrap();
+        let evicted = store.force_release(&crate::fixture::name("x")).await.unwrap();
         assert_eq!(evicted.len(), 1);
         take(&store, &claim(&env, "x", 30)).await;
     });

@@ -7,15 +7,15 @@ use futures_util::future::join_all;
 use leasehold_core::{Claim, Error, ErrorKind, LostReason, Outcome, Renewal, Result};
 
 use crate::{
-    claim::whole_seconds,
+    client::ClientState,
+    format::{State, Value},
     keys::Keys,
     leases::Lease,
-    members::{Refused, locked},
-    messages::{KeyValue, TxnRequest, TxnResponse},
-    session::Session,
-    slot::Known,
+    own_claims::ClaimState,
+    proto::{KeyValue, TxnRequest, TxnResponse},
+    transport::{Refused, locked},
     txn::{self, OPERATIONS_MAX, created, get, put, unchanged},
-    value::{State, Value},
+    verbs::claim::whole_seconds,
 };
 
 /// What is read of each.
@@ -24,30 +24,30 @@ const READS: usize = 3;
 const AT_ONCE: usize = 8;
 
 /// Prolongs holds; never makes one. One answer a claim, in order.
-pub(crate) async fn renew(session: &Arc<Session>, claims: &[Claim]) -> Vec<Result<Renewal>> {
-    if let Err(error) = session.refuse_closed() {
+pub(crate) async fn renew(client: &Arc<ClientState>, claims: &[Claim]) -> Vec<Result<Renewal>> {
+    if let Err(error) = client.refuse_closed() {
         return claims.iter().map(|_| Err(copy(&error))).collect();
     }
     let mut answers = Vec::with_capacity(claims.len());
     for some in claims.chunks(OPERATIONS_MAX / READS * AT_ONCE) {
-        let batches = some.chunks(OPERATIONS_MAX / READS).map(|batch| renew_batch(session, batch));
+        let batches = some.chunks(OPERATIONS_MAX / READS).map(|batch| renew_batch(client, batch));
         answers.extend(join_all(batches).await.into_iter().flatten());
     }
     answers
 }
 
-async fn renew_batch(session: &Arc<Session>, claims: &[Claim]) -> Vec<Result<Renewal>> {
-    let known: Vec<Known> = claims
+async fn renew_batch(client: &Arc<ClientState>, claims: &[Claim]) -> Vec<Result<Renewal>> {
+    let known: Vec<ClaimState> = claims
         .iter()
-        .map(|claim| session.known(claim.id).map(|slot| locked(&slot.known).clone()).unwrap_or_default())
+        .map(|claim| client.known(claim.id).map(|slot| locked(&slot.known).clone()).unwrap_or_default())
         .collect();
     let reads = claims.iter().flat_map(|claim| {
         let keys = Keys::of(&claim.name);
         [get(keys.place(claim.id)), get(keys.delay(claim.id)), get(keys.revoked(claim.id))]
     });
     let request = TxnRequest { success: reads.collect(), ..TxnRequest::default() };
-    let renewals = join_all(known.iter().map(|known| renew_known(session, known)));
-    let (read, renewals) = tokio::join!(session.txn(request), renewals);
+    let renewals = join_all(known.iter().map(|known| renew_known(client, known)));
+    let (read, renewals) = tokio::join!(client.txn(request), renewals);
     let mut found = match read {
         Ok(read) => txn::reads(read).into_iter(),
         Err(refused) => {
@@ -59,7 +59,7 @@ async fn renew_batch(session: &Arc<Session>, claims: &[Claim]) -> Vec<Result<Ren
     let mut answers = Vec::with_capacity(claims.len());
     for (claim, (known, renewed)) in claims.iter().zip(known.into_iter().zip(renewals)) {
         let mut next = || found.next().unwrap_or_default().into_iter().next();
-        let one = One { session, claim, known, place: next(), delay: next(), is_revoked: next().is_some() };
+        let one = One { client, claim, known, place: next(), delay: next(), is_revoked: next().is_some() };
         answers.push(one.answer(renewed).await);
     }
     answers
@@ -68,10 +68,10 @@ async fn renew_batch(session: &Arc<Session>, claims: &[Claim]) -> Vec<Result<Ren
 type Renewed = Result<(Option<Lease>, Option<Lease>)>;
 
 /// Renews the leases that a claim is known to live by; nothing is known of most claims of other clients.
-async fn renew_known(session: &Session, known: &Known) -> Renewed {
+async fn renew_known(client: &ClientState, known: &ClaimState) -> Renewed {
     let keep = |lease: Option<Lease>| async move {
         match lease.filter(|_| known.held) {
-            Some(lease) => session.leases.keep(lease).await,
+            Some(lease) => client.leases.keep(lease).await,
             None => Ok(None),
         }
     };
@@ -83,9 +83,9 @@ async fn renew_known(session: &Session, known: &Known) -> Renewed {
 
 /// One claim of a batch, and what was found of it.
 struct One<'a> {
-    session: &'a Arc<Session>,
+    client: &'a Arc<ClientState>,
     claim: &'a Claim,
-    known: Known,
+    known: ClaimState,
     place: Option<KeyValue>,
     delay: Option<KeyValue>,
     is_revoked: bool,
@@ -109,7 +109,7 @@ impl One<'_> {
             && delay == self.known.delay.map(|lease| lease.id);
         let (lease, delay) = if is_known { renewed? } else { self.renew_found(place, &value).await? };
         let Some(lease) = lease else { return Ok(Renewal::Gone(LostReason::Expired)) };
-        if let Some(slot) = self.session.known(self.claim.id).filter(|_| is_known) {
+        if let Some(slot) = self.client.known(self.claim.id).filter(|_| is_known) {
             let mut known = locked(&slot.known);
             if known.lease.is_some_and(|known| known.id == lease.id) {
                 (known.lease, known.delay) = (Some(lease), delay.or(known.delay));
@@ -124,8 +124,8 @@ impl One<'_> {
 
     async fn renew_found(&self, place: &KeyValue, value: &Value) -> Result<(Option<Lease>, Option<Lease>)> {
         let keep = |id: i64, seconds: u64| {
-            let until = self.session.env.now();
-            self.session.leases.keep(Lease { id, seconds, lives: seconds, until })
+            let until = self.client.env.now();
+            self.client.leases.keep(Lease { id, seconds, lives: seconds, until })
         };
         let place = keep(place.lease, value.lease_s).await?;
         let delay = match &self.delay {
@@ -137,7 +137,7 @@ impl One<'_> {
 
     /// The claim's time to live is longer than that of its leases: it gets others.
     async fn stretch(&self, place: &KeyValue, value: Value, seconds: u64) -> Result<Renewal> {
-        let (keys, id, leases) = (Keys::of(&self.claim.name), self.claim.id, &self.session.leases);
+        let (keys, id, leases) = (Keys::of(&self.claim.name), self.claim.id, &self.client.leases);
         let lease = leases.grant(seconds).await?;
         let wanted = Value { lease_s: lease.lives, ..value };
         let mut success = vec![put(keys.place(id), wanted.write(), lease.id)];
@@ -153,7 +153,7 @@ impl One<'_> {
             unchanged(keys.place(id), place.mod_revision),
         ];
         let request = TxnRequest { compare, success, failure: Vec::new() };
-        let answer: TxnResponse = self.session.txn(request).await.map_err(|refused| match refused {
+        let answer: TxnResponse = self.client.txn(request).await.map_err(|refused| match refused {
             Refused::Error(error) => error,
             other => other.into(),
         })?;
@@ -161,7 +161,7 @@ impl One<'_> {
             let error = Error::new(ErrorKind::TimedOut, "the hold was changed in the same moment");
             return Err(error.hint("it is renewed again").unknown());
         }
-        if let Some(slot) = self.session.known(id) {
+        if let Some(slot) = self.client.known(id) {
             let mut known = locked(&slot.known);
             (known.lease, known.delay) = (Some(lease), delay);
         }

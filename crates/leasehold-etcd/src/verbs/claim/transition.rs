@@ -4,18 +4,18 @@ use std::sync::atomic::Ordering;
 
 use leasehold_core::{Drift, Mode, Queueing, Result, Stance, Standing};
 
-use super::{Attempt, Means, Step, whole_seconds};
+use super::{Attempt, ClaimLeases, Progress, whole_seconds};
 use crate::{
+    format::{State, Value},
     leases::Lease,
-    members::{Refused, locked},
     queue::Queue,
+    transport::{Refused, locked},
     txn::{created, delete, none_since, present, put, unchanged},
-    value::{State, Value},
 };
 
 impl Attempt<'_> {
     /// The leases of a claim: those it has, spare ones, or new ones.
-    pub(super) async fn means(&self) -> Result<Means> {
+    pub(super) async fn leases_of_claim(&self) -> Result<ClaimLeases> {
         let seconds = whole_seconds(self.claim.ttl);
         let known = locked(&self.slot.known).clone();
         if let Some(place) = known.lease.filter(|lease| lease.lives >= seconds) {
@@ -24,33 +24,33 @@ impl Attempt<'_> {
                 (None, true) => None,
                 (None, false) => Some(self.delay_lease(place.lives).await?),
             };
-            return Ok(Means { place, delay, is_fresh: false });
+            return Ok(ClaimLeases { place, delay, is_fresh: false });
         }
-        if let Some(place) = self.session.leases.spare(seconds)
+        if let Some(place) = self.client.leases.spare(seconds)
             && self.claim.lock_delay.is_zero()
         {
             // One that was renewed a moment ago is as good as new, within what the clocks may differ by.
-            let is_fresh = place.age(self.session.env.now()) <= Drift::TWO_CLOCKS.of(self.claim.ttl) / 2;
-            return Ok(Means { place, delay: None, is_fresh });
+            let is_fresh = place.age(self.client.env.now()) <= Drift::TWO_CLOCKS.of(self.claim.ttl) / 2;
+            return Ok(ClaimLeases { place, delay: None, is_fresh });
         }
-        let place = self.session.leases.grant(seconds).await?;
+        let place = self.client.leases.grant(seconds).await?;
         let delay =
             if self.claim.lock_delay.is_zero() { None } else { Some(self.delay_lease(place.lives).await?) };
-        Ok(Means { place, delay, is_fresh: delay.is_none() })
+        Ok(ClaimLeases { place, delay, is_fresh: delay.is_none() })
     }
 
     /// What keeps the lock shut lives for the lock-delay longer.
     async fn delay_lease(&self, lives: u64) -> Result<Lease> {
-        self.session.leases.grant(lives + whole_seconds(self.claim.lock_delay)).await
+        self.client.leases.grant(lives + whole_seconds(self.claim.lock_delay)).await
     }
 
     /// Renews them; `None` when the place's is gone.
-    pub(super) async fn renew(&self, means: Means) -> Result<Option<Means>> {
-        let leases = &self.session.leases;
-        let Some(place) = leases.keep(means.place).await? else { return Ok(None) };
+    pub(super) async fn renew(&self, leases: ClaimLeases) -> Result<Option<ClaimLeases>> {
+        let all = &self.client.leases;
+        let Some(place) = all.keep(leases.place).await? else { return Ok(None) };
         // After it: where the place has gone, the delay runs, and is not to be prolonged.
-        let delay = match means.delay {
-            Some(delay) => match leases.keep(delay).await? {
+        let delay = match leases.delay {
+            Some(delay) => match all.keep(delay).await? {
                 Some(delay) => Some(delay),
                 None => return Ok(None),
             },
@@ -58,21 +58,21 @@ impl Attempt<'_> {
         };
         let mut known = locked(&self.slot.known);
         (known.lease, known.delay) = (Some(place), delay);
-        Ok(Some(Means { place, delay, is_fresh: false }))
+        Ok(Some(ClaimLeases { place, delay, is_fresh: false }))
     }
 
     /// Takes over the leases that a place lives by already, and renews them; `None` when they are gone.
-    pub(super) async fn adopt(&self, queue: &Queue, at: usize) -> Result<Option<Means>> {
+    pub(super) async fn adopt(&self, queue: &Queue, at: usize) -> Result<Option<ClaimLeases>> {
         let entry = &queue.entries[at];
         let Some(value) = &entry.value else { return Ok(None) };
         let known = locked(&self.slot.known).clone();
         let lease = |id: i64, seconds: u64| {
             let ours = [known.lease, known.delay].into_iter().flatten().find(|lease| lease.id == id);
-            ours.unwrap_or(Lease { id, seconds, lives: seconds, until: self.session.env.now() })
+            ours.unwrap_or(Lease { id, seconds, lives: seconds, until: self.client.env.now() })
         };
         let place = lease(entry.lease, value.lease_s);
         let delay = entry.delay.map(|id| lease(id, value.lease_s + value.delay_s));
-        let adopted = self.renew(Means { place, delay, is_fresh: false }).await?;
+        let adopted = self.renew(ClaimLeases { place, delay, is_fresh: false }).await?;
         if adopted.is_none() {
             self.drop_leases();
         }
@@ -80,49 +80,49 @@ impl Attempt<'_> {
     }
 
     /// Brings a place into the state that the claim asks for, and answers its standing.
-    pub(super) async fn settle(&self, queue: Queue, at: usize, means: Means) -> Result<Step> {
+    pub(super) async fn settle(&self, queue: Queue, at: usize, leases: ClaimLeases) -> Result<Progress> {
         let entry = &queue.entries[at];
-        let Some(stored) = entry.value.clone() else { return Ok(Step::Again) };
+        let Some(stored) = entry.value.clone() else { return Ok(Progress::Again) };
         {
             let mut known = locked(&self.slot.known);
             known.create = entry.create;
             known.held |= entry.stance == Stance::Holding;
         }
         let is_held = entry.stance == Stance::Holding;
-        let wall_us = self.session.env.wall_us();
+        let wall_us = self.client.env.wall_us();
         if is_held && !queue.may_become(at, self.claim.mode) {
-            return Ok(Step::Done(Standing::Held(queue.busy(self.claim, wall_us))));
+            return Ok(Progress::TxnResult(Standing::Held(queue.busy(self.claim, wall_us))));
         }
         let is_granted = is_held || queue.grants(self.claim);
         if !is_granted && self.claim.queueing == Queueing::No {
             let busy = queue.busy(self.claim, wall_us);
             self.leave().await?;
-            return Ok(Step::Done(Standing::Held(busy)));
+            return Ok(Progress::TxnResult(Standing::Held(busy)));
         }
-        let means = self.stretched(means).await?;
+        let leases = self.stretched(leases).await?;
         let (state, fence) = if is_granted {
             (State::Held, self.fence_of(&queue, at, is_held))
         } else {
             (State::Waiting, None)
         };
         let since_us = if stored.state == state { stored.since_us } else { wall_us };
-        let wanted = self.value(&means, state, fence, since_us);
-        if wanted == stored && means.place.id == entry.lease && means.delay.map(|it| it.id) == entry.delay {
+        let wanted = self.value(&leases, state, fence, since_us);
+        if wanted == stored && leases.place.id == entry.lease && leases.delay.map(|it| it.id) == entry.delay {
             return if is_granted {
-                self.granted(&queue, at, &means)
+                self.granted(&queue, at, &leases)
             } else {
-                Ok(Step::Done(Standing::Waiting(queue.busy(self.claim, wall_us))))
+                Ok(Progress::TxnResult(Standing::Waiting(queue.busy(self.claim, wall_us))))
             };
         }
-        self.rewrite(queue, at, means, wanted).await
+        self.rewrite(queue, at, leases, wanted).await
     }
 
     /// Longer-lived leases where the claim's time to live has grown, or its delay has come or gone.
-    async fn stretched(&self, means: Means) -> Result<Means> {
+    async fn stretched(&self, leases: ClaimLeases) -> Result<ClaimLeases> {
         let seconds = whole_seconds(self.claim.ttl);
-        let (mut place, mut delay) = (means.place, means.delay);
+        let (mut place, mut delay) = (leases.place, leases.delay);
         if place.lives < seconds {
-            place = self.session.leases.grant(seconds).await?;
+            place = self.client.leases.grant(seconds).await?;
         }
         let wanted = whole_seconds(self.claim.lock_delay);
         match (wanted, delay) {
@@ -130,7 +130,7 @@ impl Attempt<'_> {
             (_, Some(has)) if has.lives >= place.lives + wanted => {}
             _ => delay = Some(self.delay_lease(place.lives).await?),
         }
-        Ok(Means { place, delay, is_fresh: means.is_fresh })
+        Ok(ClaimLeases { place, delay, is_fresh: leases.is_fresh })
     }
 
     /// The token that has to be written, where it is not the revision that made the key.
@@ -147,7 +147,13 @@ impl Attempt<'_> {
         (!is_plain).then_some(token.max(floor))
     }
 
-    async fn rewrite(&self, queue: Queue, at: usize, means: Means, mut wanted: Value) -> Result<Step> {
+    async fn rewrite(
+        &self,
+        queue: Queue,
+        at: usize,
+        leases: ClaimLeases,
+        mut wanted: Value,
+    ) -> Result<Progress> {
         let entry = &queue.entries[at];
         let (id, keys) = (self.claim.id, &self.keys);
         let create = u64::try_from(entry.create).unwrap_or_default();
@@ -166,8 +172,8 @@ impl Attempt<'_> {
             let others = queue.entries.iter().filter(|other| other.id != Some(id));
             compare.extend(others.map(|other| created(other.key.clone(), other.create)));
         }
-        let mut success = vec![put(keys.place(id), wanted.write(), means.place.id)];
-        match means.delay {
+        let mut success = vec![put(keys.place(id), wanted.write(), leases.place.id)];
+        match leases.delay {
             Some(delay) => {
                 let state = if wanted.state == State::Held { State::Armed } else { State::Idle };
                 success.push(put(keys.delay(id), Value { state, ..wanted.clone() }.write(), delay.id));
@@ -179,60 +185,60 @@ impl Attempt<'_> {
         {
             success.push(put(keys.fence(), raised.to_string().into_bytes(), 0));
         }
-        let reads = crate::session::Session::reads(keys, id);
+        let reads = crate::client::ClientState::reads(keys, id);
         success.extend(reads.clone());
         {
             let mut known = locked(&self.slot.known);
-            (known.lease, known.delay, known.in_doubt) = (Some(means.place), means.delay, true);
+            (known.lease, known.delay, known.in_doubt) = (Some(leases.place), leases.delay, true);
         }
-        let done = match self.session.transact(keys, compare, success, reads.into()).await {
+        let done = match self.client.transact(keys, compare, success, reads.into()).await {
             Ok(done) => done,
             Err(Refused::NoLease) => {
                 self.drop_leases();
-                return Ok(Step::Again);
+                return Ok(Progress::Again);
             }
             Err(Refused::Error(error)) => return Err(error),
         };
         locked(&self.slot.known).in_doubt = false;
         match done.queue.find(id) {
-            Some(at) if done.succeeded => self.standing(&done.queue, at, &means),
-            _ => Ok(Step::Again),
+            Some(at) if done.succeeded => self.standing(&done.queue, at, &leases),
+            _ => Ok(Progress::Again),
         }
     }
 
-    fn standing(&self, queue: &Queue, at: usize, means: &Means) -> Result<Step> {
+    fn standing(&self, queue: &Queue, at: usize, leases: &ClaimLeases) -> Result<Progress> {
         if queue.entries[at].stance == Stance::Holding {
-            return self.granted(queue, at, means);
+            return self.granted(queue, at, leases);
         }
-        Ok(Step::Done(Standing::Waiting(queue.busy(self.claim, self.session.env.wall_us()))))
+        Ok(Progress::TxnResult(Standing::Waiting(queue.busy(self.claim, self.client.env.wall_us()))))
     }
 
     /// Gives up a place that must not be.
     pub(super) async fn leave(&self) -> Result<()> {
         let (id, keys) = (self.claim.id, &self.keys);
-        let reads = crate::session::Session::reads(keys, id);
+        let reads = crate::client::ClientState::reads(keys, id);
         let success = [delete(keys.place(id)), delete(keys.delay(id))].into_iter().chain(reads.clone());
         let compare = vec![present(keys.place(id))];
-        self.session.transact(keys, compare, success.collect(), reads.into()).await?;
+        self.client.transact(keys, compare, success.collect(), reads.into()).await?;
         let known = std::mem::take(&mut *locked(&self.slot.known));
         self.give_back(known.lease, known.delay);
         Ok(())
     }
 
     /// The leases of this try are not needed.
-    pub(super) fn return_leases(&self, means: &Means) {
+    pub(super) fn return_leases(&self, leases: &ClaimLeases) {
         let mut known = locked(&self.slot.known);
         (known.lease, known.delay) = (None, None);
         drop(known);
-        self.give_back(Some(means.place), means.delay);
+        self.give_back(Some(leases.place), leases.delay);
     }
 
     fn give_back(&self, place: Option<Lease>, delay: Option<Lease>) {
         if let Some(place) = place {
-            self.session.leases.give_back(place);
+            self.client.leases.give_back(place);
         }
         if let Some(delay) = delay {
-            self.session.leases.discard(delay.id);
+            self.client.leases.discard(delay.id);
         }
     }
 
@@ -240,6 +246,6 @@ impl Attempt<'_> {
     pub(super) fn drop_leases(&self) {
         let mut known = locked(&self.slot.known);
         let is_detached = known.is_detached;
-        *known = crate::slot::Known { is_detached, ..Default::default() };
+        *known = crate::own_claims::ClaimState { is_detached, ..Default::default() };
     }
 }

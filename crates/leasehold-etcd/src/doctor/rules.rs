@@ -1,4 +1,4 @@
-//! From facts to findings. No I/O: each rule looks at what was seen of one member or of the cluster, and has nothing to say
+//! From probe to findings. No I/O: each rule readings at what was seen of one member or of the cluster, and has nothing to say
 //! about what was not.
 
 #[cfg(test)]
@@ -6,33 +6,33 @@ mod tests;
 
 use leasehold_core::Finding;
 
-use super::facts::{Facts, Look};
+use super::probe::{Probe, Reading};
 use crate::{
-    messages::{AlarmType, StatusResponse},
-    vitals::knows_ranges,
+    proto::{AlarmType, StatusResponse},
+    server_info::knows_ranges,
 };
 
 /// What is found of no member in particular is found on this.
 const CLUSTER: &str = "etcd";
-/// What a database may grow to unless it is configured otherwise. Members before 3.6 do not say.
+/// What a database may grow to unless it is configured otherwise. Cluster before 3.6 do not say.
 const QUOTA_USUAL: i64 = 2 << 30;
 /// The share of it in percent from which a limit is near.
 const SIZE_PERCENT: i64 = 80;
-/// Members of these versions may end up with different data when one is killed (etcd#13766).
+/// Cluster of these versions may end up with different data when one is killed (etcd#13766).
 const INCONSISTENT: [&str; 3] = ["3.5.0", "3.5.1", "3.5.2"];
 
-/// What the facts mean for locks.
-pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = facts.looks.iter().flat_map(look).collect();
-    findings.extend(alarms(facts));
-    let rules: [fn(&Facts) -> Option<Finding>; 6] =
+/// What the probe mean for locks.
+pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = probe.readings.iter().flat_map(look).collect();
+    findings.extend(alarms(probe));
+    let rules: [fn(&Probe) -> Option<Finding>; 6] =
         [strangers, size_of_cluster, unnamed, access, privacy, blind];
-    findings.extend(rules.iter().filter_map(|rule| rule(facts)));
+    findings.extend(rules.iter().filter_map(|rule| rule(probe)));
     findings
 }
 
 /// What is to be said of one member.
-fn look(look: &Look) -> Vec<Finding> {
+fn look(look: &Reading) -> Vec<Finding> {
     let node = &look.node;
     match &look.seen {
         Err(why) => vec![Finding::critical(
@@ -111,10 +111,10 @@ fn size(node: &str, status: &StatusResponse) -> Option<Finding> {
     Some(Finding::ok(node, what, "there is room for locks"))
 }
 
-fn alarms(facts: &Facts) -> Vec<Finding> {
-    let Ok(alarms) = &facts.alarms else { return Vec::new() };
-    let finding = |alarm: &crate::messages::AlarmMember| {
-        let node = facts.name_of(alarm.member_id);
+fn alarms(probe: &Probe) -> Vec<Finding> {
+    let Ok(alarms) = &probe.alarms else { return Vec::new() };
+    let finding = |alarm: &crate::proto::AlarmMember| {
+        let node = probe.name_of(alarm.member_id);
         match alarm.alarm() {
             AlarmType::Nospace => Some(Finding::critical(
                 node,
@@ -134,8 +134,8 @@ fn alarms(facts: &Facts) -> Vec<Finding> {
     alarms.iter().filter_map(finding).collect()
 }
 
-fn strangers(facts: &Facts) -> Option<Finding> {
-    let count = facts.clusters().len();
+fn strangers(probe: &Probe) -> Option<Finding> {
+    let count = probe.clusters().len();
     (count > 1).then(|| {
         Finding::critical(
             CLUSTER,
@@ -146,8 +146,8 @@ fn strangers(facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn size_of_cluster(facts: &Facts) -> Option<Finding> {
-    let voters = facts.voters()?;
+fn size_of_cluster(probe: &Probe) -> Option<Finding> {
+    let voters = probe.voters()?;
     let may_fail = voters.saturating_sub(1) / 2;
     match voters {
         0 => None,
@@ -171,8 +171,8 @@ fn size_of_cluster(facts: &Facts) -> Option<Finding> {
     }
 }
 
-fn unnamed(facts: &Facts) -> Option<Finding> {
-    let others = facts.unnamed();
+fn unnamed(probe: &Probe) -> Option<Finding> {
+    let others = probe.unnamed();
     if others.is_empty() {
         return None;
     }
@@ -184,9 +184,9 @@ fn unnamed(facts: &Facts) -> Option<Finding> {
     ))
 }
 
-fn access(facts: &Facts) -> Option<Finding> {
-    if facts.has_login {
-        return Some(Finding::ok(CLUSTER, "it wants a login", "no stranger ends its locks"));
+fn access(probe: &Probe) -> Option<Finding> {
+    if probe.has_login {
+        return Some(Finding::ok(CLUSTER, "it wants a login", "no foreign ends its locks"));
     }
     Some(Finding::warning(
         CLUSTER,
@@ -196,11 +196,11 @@ fn access(facts: &Facts) -> Option<Finding> {
     ))
 }
 
-fn privacy(facts: &Facts) -> Option<Finding> {
-    if facts.has_tls || !facts.looks.iter().any(|look| look.is_remote) {
+fn privacy(probe: &Probe) -> Option<Finding> {
+    if probe.has_tls || !probe.readings.iter().any(|look| look.is_remote) {
         return None;
     }
-    let what = if facts.has_login { "the password and all requests" } else { "all requests" };
+    let what = if probe.has_login { "the password and all requests" } else { "all requests" };
     Some(Finding::warning(
         CLUSTER,
         format!("{what} go over the network in the clear"),
@@ -209,9 +209,9 @@ fn privacy(facts: &Facts) -> Option<Finding> {
     ))
 }
 
-fn blind(facts: &Facts) -> Option<Finding> {
+fn blind(probe: &Probe) -> Option<Finding> {
     let refused =
-        [("the members", facts.members.as_ref().err()), ("the alarms", facts.alarms.as_ref().err())];
+        [("the members", probe.members.as_ref().err()), ("the alarms", probe.alarms.as_ref().err())];
     let refused: Vec<String> =
         refused.iter().filter_map(|(what, why)| Some(format!("{what} ({})", (*why)?))).collect();
     if refused.is_empty() {

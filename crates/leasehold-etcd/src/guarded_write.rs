@@ -5,12 +5,12 @@ use std::sync::Arc;
 use leasehold_core::{Claim, Result};
 
 use crate::{
+    client::ClientState,
+    format::{State, Value},
     keys::Keys,
-    members::locked,
-    messages::{KeyValue, TxnRequest},
-    session::Session,
+    proto::{KeyValue, TxnRequest},
+    transport::locked,
     txn::{self, created, delete, get, put},
-    value::{State, Value},
 };
 
 /// A change of a key of the user's.
@@ -43,10 +43,14 @@ pub enum Committed {
 }
 
 /// Writes if the claim holds its lock at that very moment.
-pub(crate) async fn commit(session: &Arc<Session>, claim: &Claim, writes: Vec<Write>) -> Result<Committed> {
-    session.refuse_closed()?;
+pub(crate) async fn commit(
+    client: &Arc<ClientState>,
+    claim: &Claim,
+    writes: Vec<Write>,
+) -> Result<Committed> {
+    client.refuse_closed()?;
     let keys = Keys::of(&claim.name);
-    let Some(create) = made_by(session, claim, &keys).await? else { return Ok(Committed::NotHeld) };
+    let Some(create) = made_by(client, claim, &keys).await? else { return Ok(Committed::NotHeld) };
     let success = writes.into_iter().map(|write| match write {
         Write::Put { key, value } => put(key, value, 0),
         Write::Delete { key } => delete(key),
@@ -56,7 +60,7 @@ pub(crate) async fn commit(session: &Arc<Session>, claim: &Claim, writes: Vec<Wr
         success: success.collect(),
         failure: Vec::new(),
     };
-    let answer = session.txn(request).await?;
+    let answer = client.txn(request).await?;
     if !answer.succeeded {
         return Ok(Committed::NotHeld);
     }
@@ -64,13 +68,13 @@ pub(crate) async fn commit(session: &Arc<Session>, claim: &Claim, writes: Vec<Wr
 }
 
 /// The revision that made the place of a claim that holds. One that holds never waits again.
-async fn made_by(session: &Session, claim: &Claim, keys: &Keys) -> Result<Option<i64>> {
-    let known = session.known(claim.id).map(|slot| locked(&slot.known).clone()).unwrap_or_default();
+async fn made_by(client: &ClientState, claim: &Claim, keys: &Keys) -> Result<Option<i64>> {
+    let known = client.known(claim.id).map(|slot| locked(&slot.known).clone()).unwrap_or_default();
     if known.held && known.create > 0 {
         return Ok(Some(known.create));
     }
     let read = TxnRequest { success: vec![get(keys.place(claim.id))], ..TxnRequest::default() };
-    let answer = session.txn(read).await?;
+    let answer = client.txn(read).await?;
     let holds = |kv: &KeyValue| Value::read(&kv.value).is_some_and(|value| value.state == State::Held);
     Ok(txn::reads(answer).into_iter().flatten().find(holds).map(|kv| kv.create_revision))
 }

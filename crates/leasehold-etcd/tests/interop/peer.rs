@@ -10,7 +10,7 @@ use leasehold_core::Env;
 use leasehold_testkit::{etcd::Member, process::Process};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::rig::SOON;
+use crate::fixture::SOON;
 
 /// A process that does what it is told on its standard input. Killed when dropped.
 pub(crate) struct Peer {

@@ -1,12 +1,12 @@
-//! [`Facts`]: what was seen of a cluster.
+//! [`Probe`]: what was seen of a cluster.
 
 use std::collections::BTreeSet;
 
-use crate::messages::{AlarmMember, Member, StatusResponse};
+use crate::proto::{AlarmMember, Member, StatusResponse};
 
 /// What was seen of one member.
 #[derive(Clone, Debug)]
-pub(super) struct Look {
+pub(super) struct Reading {
     /// Its address, as the URL has it.
     pub(super) node: String,
     /// Whether the way there leaves this machine.
@@ -17,9 +17,9 @@ pub(super) struct Look {
 
 /// What was seen of a cluster.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+pub(super) struct Probe {
     /// The members that the URL names.
-    pub(super) looks: Vec<Look>,
+    pub(super) readings: Vec<Reading>,
     /// Who belongs to the cluster, or what was said instead.
     pub(super) members: Result<Vec<Member>, String>,
     /// The alarms that are raised, or what was said instead.
@@ -29,10 +29,10 @@ pub(super) struct Facts {
     pub(super) has_tls: bool,
 }
 
-impl Facts {
+impl Probe {
     /// Those that answered.
     pub(super) fn seen(&self) -> impl Iterator<Item = (&str, &StatusResponse)> {
-        self.looks.iter().filter_map(|look| Some((look.node.as_str(), look.seen.as_ref().ok()?)))
+        self.readings.iter().filter_map(|look| Some((look.node.as_str(), look.seen.as_ref().ok()?)))
     }
 
     /// The clusters to which the members that answered belong: one, if all is well.
@@ -46,12 +46,12 @@ impl Facts {
         Some(members.iter().filter(|member| !member.is_learner).count())
     }
 
-    /// Members of the cluster that the URL does not name, by their own names. Those that were not seen may be any.
+    /// Cluster of the cluster that the URL does not name, by their own names. Those that were not seen may be any.
     pub(super) fn unnamed(&self) -> Vec<&str> {
         let Ok(members) = &self.members else { return Vec::new() };
         let named: BTreeSet<u64> =
             self.seen().filter_map(|(_, status)| Some(status.header?.member_id)).collect();
-        let unseen = self.looks.iter().filter(|look| look.seen.is_err()).count();
+        let unseen = self.readings.iter().filter(|look| look.seen.is_err()).count();
         let others = members.iter().filter(|member| !named.contains(&member.id) && !member.is_learner);
         let mut others: Vec<&str> = others.map(|member| member.name.as_str()).collect();
         others.sort_unstable();

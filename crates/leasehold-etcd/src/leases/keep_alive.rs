@@ -1,4 +1,4 @@
-//! [`Keeper`]: one stream on which leases are renewed.
+//! [`KeepAliveStream`]: one stream on which leases are renewed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 use crate::{
-    link::{Link, Procedure, Token},
-    members::{Members, locked},
-    messages::{LeaseKeepAliveRequest, LeaseKeepAliveResponse},
-    refusal::explain,
+    error::explain,
+    proto::{LeaseKeepAliveRequest, LeaseKeepAliveResponse},
+    transport::connection::{Connection, Procedure, Token},
+    transport::{Cluster, locked},
 };
 
 const KEEP_ALIVE: Procedure = "/etcdserverpb.Lease/LeaseKeepAlive";
@@ -25,9 +25,9 @@ const KEEP_ALIVE: Procedure = "/etcdserverpb.Lease/LeaseKeepAlive";
 /// Those who wait for an answer about each lease, in order.
 type Waiting = Mutex<HashMap<i64, VecDeque<oneshot::Sender<Option<u64>>>>>;
 
-/// A stream. It ends with the value, with its link, or when the member says so.
-pub(crate) struct Keeper {
-    link: Arc<Link>,
+/// A stream. It ends with the value, with its connection, or when the member says so.
+pub(crate) struct KeepAliveStream {
+    connection: Arc<Connection>,
     requests: mpsc::UnboundedSender<LeaseKeepAliveRequest>,
     shared: Arc<Shared>,
 }
@@ -39,12 +39,17 @@ struct Shared {
     why: Mutex<Option<Status>>,
 }
 
-impl Keeper {
-    pub(crate) fn start(env: &Env, members: Arc<Members>, link: Arc<Link>, token: Token) -> Keeper {
+impl KeepAliveStream {
+    pub(crate) fn start(
+        env: &Env,
+        members: Arc<Cluster>,
+        connection: Arc<Connection>,
+        token: Token,
+    ) -> KeepAliveStream {
         // Each that is queued has one who waits for it.
         let (requests, mut inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
-        let (theirs, on) = (shared.clone(), link.clone());
+        let (theirs, on) = (shared.clone(), connection.clone());
         env.spawn(async move {
             let requests = futures_util::stream::poll_fn(move |context| inbox.poll_recv(context));
             let listening = listen(&on, requests, &token, &theirs);
@@ -60,12 +65,12 @@ impl Keeper {
             // Whoever waits hears that nobody will answer.
             locked(&theirs.waiting).clear();
         });
-        Keeper { link, requests, shared }
+        KeepAliveStream { connection, requests, shared }
     }
 
-    /// Whether it can be used on this link.
-    pub(crate) fn is_on(&self, link: &Arc<Link>) -> bool {
-        Arc::ptr_eq(&self.link, link) && !self.has_ended()
+    /// Whether it can be used on this connection.
+    pub(crate) fn is_on(&self, connection: &Arc<Connection>) -> bool {
+        Arc::ptr_eq(&self.connection, connection) && !self.has_ended()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -98,15 +103,16 @@ impl Keeper {
 
 /// Hands out answers until the stream ends, and says why it did.
 async fn listen(
-    link: &Arc<Link>,
+    connection: &Arc<Connection>,
     requests: impl futures_util::Stream<Item = LeaseKeepAliveRequest> + Send + 'static,
     token: &Token,
     shared: &Shared,
 ) -> Option<Status> {
-    let mut answers = match link.stream::<_, _, LeaseKeepAliveResponse>(KEEP_ALIVE, requests, token).await {
-        Ok(answers) => answers,
-        Err(status) => return Some(status),
-    };
+    let mut answers =
+        match connection.stream::<_, _, LeaseKeepAliveResponse>(KEEP_ALIVE, requests, token).await {
+            Ok(answers) => answers,
+            Err(status) => return Some(status),
+        };
     loop {
         match answers.message().await {
             Ok(Some(answer)) => {

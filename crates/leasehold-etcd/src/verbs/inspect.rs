@@ -8,14 +8,14 @@ use std::{
 use leasehold_core::{Contender, Error, ErrorKind, LockName, Result, Snapshot, Stance};
 
 use crate::{
+    client::ClientState,
+    format::{State, Value},
     keys::{self, Keys, Part},
-    members::Refused,
-    messages::{KeyValue, RangeRequest, RangeResponse, TxnRequest},
-    mirror::RANGE,
+    proto::{KeyValue, RangeRequest, RangeResponse, TxnRequest},
     queue::{Entry, Queue},
-    session::Session,
+    transport::Refused,
     txn::{self, OPERATIONS_MAX, delete, get, put, range, unchanged},
-    value::{State, Value},
+    watcher::RANGE,
 };
 
 /// So many keys are read at a time.
@@ -26,26 +26,26 @@ const LOOKS_MAX: usize = 4;
 const DELETIONS: usize = 3;
 
 /// Who holds and who waits.
-pub(crate) async fn inspect(session: &Arc<Session>, name: &LockName) -> Result<Snapshot> {
-    session.refuse_closed()?;
-    let mut snapshots = snapshots(session, std::slice::from_ref(name)).await?;
+pub(crate) async fn inspect(client: &Arc<ClientState>, name: &LockName) -> Result<Snapshot> {
+    client.refuse_closed()?;
+    let mut snapshots = snapshots(client, std::slice::from_ref(name)).await?;
     snapshots
         .pop()
         .ok_or_else(|| Error::new(ErrorKind::Corrupt, "one question was not answered with one answer"))
 }
 
 /// The locks in use whose names begin with `prefix`.
-pub(crate) async fn list(session: &Arc<Session>, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-    session.refuse_closed()?;
-    let names: Vec<LockName> = names(session, prefix, limit).await?.into_iter().collect();
-    let mut listed = snapshots(session, &names).await?;
+pub(crate) async fn list(client: &Arc<ClientState>, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+    client.refuse_closed()?;
+    let names: Vec<LockName> = names(client, prefix, limit).await?.into_iter().collect();
+    let mut listed = snapshots(client, &names).await?;
     // What has ended while it was looked at is not in use.
     listed.retain(|snapshot| !(snapshot.holders.is_empty() && snapshot.waiters.is_empty()));
     Ok(listed)
 }
 
 /// The first names in their order, which is not that of the keys.
-async fn names(session: &Session, prefix: &str, limit: usize) -> Result<BTreeSet<LockName>> {
+async fn names(client: &ClientState, prefix: &str, limit: usize) -> Result<BTreeSet<LockName>> {
     let (mut first, end) = keys::beginning_with(prefix);
     let mut names = BTreeSet::new();
     loop {
@@ -55,7 +55,7 @@ async fn names(session: &Session, prefix: &str, limit: usize) -> Result<BTreeSet
             limit: PAGE,
             ..RangeRequest::default()
         };
-        let page: RangeResponse = session.members.call(RANGE, request).await?;
+        let page: RangeResponse = client.members.call(RANGE, request).await?;
         for kv in &page.kvs {
             if let Some(name) = in_use(kv).filter(|name| name.as_str().starts_with(prefix)) {
                 names.insert(name);
@@ -79,34 +79,34 @@ fn in_use(kv: &KeyValue) -> Option<LockName> {
         Part::Place(_) => Value::read(&kv.value).is_some(),
         Part::Delay(_) => Value::read(&kv.value).is_some_and(|value| value.state == State::Armed),
         // Go's keys end in the lease that they live by; others are no locks.
-        Part::Stranger => kv.lease != 0 && kv.key.ends_with(format!("/{:x}", kv.lease).as_bytes()),
+        Part::Foreign => kv.lease != 0 && kv.key.ends_with(format!("/{:x}", kv.lease).as_bytes()),
     };
     shows.then_some(name)
 }
 
-async fn snapshots(session: &Session, names: &[LockName]) -> Result<Vec<Snapshot>> {
-    let mut queues = queues(session, names).await?;
+async fn snapshots(client: &ClientState, names: &[LockName]) -> Result<Vec<Snapshot>> {
+    let mut queues = queues(client, names).await?;
     for _ in 0..LOOKS_MAX {
         let entries = queues.values().flat_map(|queue| &queue.entries);
-        if !session.decided(entries).await? {
+        if !client.decided(entries).await? {
             break;
         }
-        queues = self::queues(session, names).await?;
+        queues = self::queues(client, names).await?;
     }
     let mut snapshots = Vec::with_capacity(names.len());
     for name in names {
         let queue = queues.remove(name).unwrap_or_default();
-        snapshots.push(snapshot(session, name, &queue));
+        snapshots.push(snapshot(client, name, &queue));
     }
     Ok(snapshots)
 }
 
-async fn queues(session: &Session, names: &[LockName]) -> Result<BTreeMap<LockName, Queue>> {
+async fn queues(client: &ClientState, names: &[LockName]) -> Result<BTreeMap<LockName, Queue>> {
     let mut queues = BTreeMap::new();
     for some in names.chunks(OPERATIONS_MAX / 2) {
         let reads = some.iter().map(Keys::of).flat_map(|keys| [range(keys.range()), get(keys.fence())]);
         let request = TxnRequest { success: reads.collect(), ..TxnRequest::default() };
-        let answer = session.txn(request).await?;
+        let answer = client.txn(request).await?;
         let revision = answer.header.unwrap_or_default().revision;
         let mut found = txn::reads(answer).into_iter();
         for name in some {
@@ -117,41 +117,41 @@ async fn queues(session: &Session, names: &[LockName]) -> Result<BTreeMap<LockNa
     Ok(queues)
 }
 
-fn snapshot(session: &Session, name: &LockName, queue: &Queue) -> Snapshot {
+fn snapshot(client: &ClientState, name: &LockName, queue: &Queue) -> Snapshot {
     let (holders, waiters) = queue
         .entries
         .iter()
-        .map(|entry| contender(session, queue, entry))
+        .map(|entry| contender(client, queue, entry))
         .partition::<Vec<_>, _>(|contender| contender.stance != Stance::Waiting);
     let fence = holders.iter().filter_map(|holder| holder.fence).max();
     Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() }
 }
 
-fn contender(session: &Session, queue: &Queue, entry: &Entry) -> Contender {
-    let mut contender = queue.contender(entry, session.env.wall_us());
+fn contender(client: &ClientState, queue: &Queue, entry: &Entry) -> Contender {
+    let mut contender = queue.contender(entry, client.env.wall_us());
     if contender.expires_in.is_none() {
-        contender.expires_in = session.lives(entry.lease);
+        contender.expires_in = client.lives(entry.lease);
     }
     contender
 }
 
 /// Ends every hold and every delay. Those who wait stay.
-pub(crate) async fn force_release(session: &Arc<Session>, name: &LockName) -> Result<Vec<Contender>> {
-    session.refuse_closed()?;
+pub(crate) async fn force_release(client: &Arc<ClientState>, name: &LockName) -> Result<Vec<Contender>> {
+    client.refuse_closed()?;
     let keys = Keys::of(name);
     let mut evicted: Vec<Contender> = Vec::new();
-    let until = session.env.now() + session.options.timeout * 2;
+    let until = client.env.now() + client.options.timeout * 2;
     loop {
-        let queues = queues(session, std::slice::from_ref(name)).await?;
+        let queues = queues(client, std::slice::from_ref(name)).await?;
         let Some(queue) = queues.get(name) else { return Ok(evicted) };
         let holders = queue.entries.iter().filter(|entry| entry.stance != Stance::Waiting);
         let some: Vec<&Entry> = holders.take(OPERATIONS_MAX / DELETIONS).collect();
         if some.is_empty() {
             return Ok(evicted);
         }
-        if evict(session, &keys, &some).await? {
-            evicted.extend(some.iter().map(|entry| contender(session, queue, entry)));
-        } else if session.env.now() > until {
+        if evict(client, &keys, &some).await? {
+            evicted.extend(some.iter().map(|entry| contender(client, queue, entry)));
+        } else if client.env.now() > until {
             let error =
                 Error::new(ErrorKind::TimedOut, "its holders change faster than they can be thrown out");
             return Err(error.unknown());
@@ -161,7 +161,7 @@ pub(crate) async fn force_release(session: &Arc<Session>, name: &LockName) -> Re
 
 /// Throws out these, if nothing of them has changed. They are remembered as long as their lease lives: none of them may
 /// come back by repeating itself.
-async fn evict(session: &Session, keys: &Keys, entries: &[&Entry]) -> Result<bool> {
+async fn evict(client: &ClientState, keys: &Keys, entries: &[&Entry]) -> Result<bool> {
     let compare = entries.iter().map(|entry| unchanged(entry.key.clone(), entry.modified)).collect();
     let mut success = Vec::new();
     for entry in entries {
@@ -171,7 +171,7 @@ async fn evict(session: &Session, keys: &Keys, entries: &[&Entry]) -> Result<boo
             success.push(put(keys.revoked(id), Vec::new(), entry.lease));
         }
     }
-    let done = session.txn(TxnRequest { compare, success, failure: Vec::new() }).await;
+    let done = client.txn(TxnRequest { compare, success, failure: Vec::new() }).await;
     match done {
         Ok(answer) => Ok(answer.succeeded),
         // One of them has just ended by itself.

@@ -1,4 +1,4 @@
-//! [`Link`]: the connection to one member. What is sent is sent once.
+//! [`Connection`]: the connection to one member. What is sent is sent once.
 
 use std::{
     fmt,
@@ -27,37 +27,37 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub(crate) type Procedure = &'static str;
 
 /// One connection.
-pub(crate) struct Link {
+pub(crate) struct Connection {
     pub(crate) endpoint: Endpoint,
     channel: Channel,
     /// When something was last heard on it, in nanoseconds.
     heard: AtomicU64,
-    /// Nothing is sent on it any more, and whoever listens on it looks for another.
+    /// Nothing is sent on it any more, and whoever listens on it readings for another.
     retired: watch::Sender<bool>,
     failed: AtomicBool,
 }
 
 /// How members are reached.
-pub(crate) struct Dial {
+pub(crate) struct Connector {
     tls: Option<ClientTlsConfig>,
 }
 
-impl Dial {
+impl Connector {
     /// # Errors
     /// [`ErrorKind::Invalid`] when the authorities cannot be read.
-    pub(crate) fn new(options: &EtcdOptions) -> Result<Dial> {
+    pub(crate) fn new(options: &EtcdOptions) -> Result<Connector> {
         if !options.tls {
-            return Ok(Dial { tls: None });
+            return Ok(Connector { tls: None });
         }
         let tls = match &options.ca {
             Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
             None => ClientTlsConfig::new().with_native_roots(),
         };
-        Ok(Dial { tls: Some(tls) })
+        Ok(Connector { tls: Some(tls) })
     }
 
     /// Connects, on the current runtime, which drives the connection.
-    pub(crate) async fn connect(&self, endpoint: &Endpoint, env: &Env) -> Result<Link> {
+    pub(crate) async fn connect(&self, endpoint: &Endpoint, env: &Env) -> Result<Connection> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let named = |error: Error| error.store(format!("etcd://{endpoint}"));
         let invalid = |error: tonic::transport::Error| {
@@ -72,7 +72,7 @@ impl Dial {
         let channel = remote.connect().await.map_err(|error| named(self.unreachable(&error)))?;
         let heard = AtomicU64::new(env.now().nanos());
         let retired = watch::Sender::new(false);
-        Ok(Link { endpoint: endpoint.clone(), channel, heard, retired, failed: AtomicBool::new(false) })
+        Ok(Connection { endpoint: endpoint.clone(), channel, heard, retired, failed: AtomicBool::new(false) })
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Error {
@@ -100,7 +100,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// The login that a request carries.
 pub(crate) type Token = Option<MetadataValue<Ascii>>;
 
-impl Link {
+impl Connection {
     /// One request and its answer, also from a member that knows no leader, and without a login.
     pub(crate) async fn lenient<Q, R>(&self, procedure: Procedure, message: Q) -> Result<R, Status>
     where
@@ -189,8 +189,8 @@ fn dress<T>(mut request: Request<T>, token: &Token) -> Request<T> {
     request
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Link").field(&self.endpoint.to_string()).finish()
+        f.debug_tuple("Connection").field(&self.endpoint.to_string()).finish()
     }
 }

@@ -10,11 +10,11 @@ use leasehold_testkit::{
 
 use crate::{
     common,
-    naive::{etcdctl, insists},
-    rig::{
+    fixture::{
         SOON, about, at, claim, engine, eventually, keys, lease_of, lock, port, run, store, store_with, take,
         ttl,
     },
+    naive::{etcdctl, insists},
 };
 
 const IMPATIENT: Duration = Duration::from_millis(1_500);

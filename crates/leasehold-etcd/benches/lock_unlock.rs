@@ -6,12 +6,12 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
-#[path = "../tests/strangers/install.rs"]
+#[path = "../tests/faults/fixture.rs"]
+mod fixture;
+#[path = "../tests/interop/install.rs"]
 mod install;
-#[path = "../tests/strangers/peer.rs"]
+#[path = "../tests/interop/peer.rs"]
 mod peer;
-#[path = "../tests/faults/rig.rs"]
-mod rig;
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn go_pairs(peer: &mut peer::Peer) -> f64 {
 }
 
 async fn hand_overs(words: &str, env: &Env) -> Vec<Duration> {
-    let (one, two) = (rig::engine(words), rig::engine(words));
+    let (one, two) = (fixture::engine(words), fixture::engine(words));
     let (name, terms) = (LockName::new("hand-over").unwrap(), LockOptions::default());
     let mut waits = Vec::new();
     for _ in 0..HAND_OVERS {
@@ -76,7 +76,7 @@ async fn hand_overs(words: &str, env: &Env) -> Vec<Duration> {
 }
 
 async fn measure(label: &str, words: &str, first: &Member, env: &Env) {
-    let engine = rig::engine(words);
+    let engine = fixture::engine(words);
     let mut peer = peer::Peer::start(&install::etcd_go(), first, env).await;
     // In turns, so that what else the machine does is shared.
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -97,7 +97,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let env = common::env();
-        measure("single", &rig::at(&single), &single, &env).await;
+        measure("single", &fixture::at(&single), &single, &env).await;
         measure("three", &common::at(three.members()), three.member(0), &env).await;
     });
 }

@@ -1,4 +1,4 @@
-//! What etcd refuses, and what that means: which kind of failure, whether it was applied, and what to do.
+//! What etcd refuses, and what that leases: which kind of failure, whether it was applied, and what to do.
 
 use std::error::Error as _;
 
