@@ -28,7 +28,7 @@ impl Location {
     /// The store that was named, or the file of this user.
     pub(crate) fn find(named: Option<&str>) -> Result<Self> {
         let Some(text) = named.filter(|text| !text.is_empty()) else {
-            return Ok(Location { url: StoreUrl::sqlite(default_path()?), from_environment: false });
+            return Ok(Location { url: StoreUrl::sqlite(default_path()?)?, from_environment: false });
         };
         let url = StoreUrl::parse(text)?;
         if text.contains(REDACTED) {
@@ -52,7 +52,7 @@ impl Location {
 
     /// The time to live that the URL asks for.
     pub(crate) fn ttl(&self) -> Option<Duration> {
-        self.url.settings.ttl
+        self.url.options().ttl()
     }
 
     /// The URL, with its passwords.
@@ -67,7 +67,7 @@ impl Location {
 
     /// Whether it must be named for others to find it.
     pub(crate) fn is_default(&self) -> bool {
-        default_path().is_ok_and(|path| StoreUrl::sqlite(path) == self.url)
+        default_path().is_ok_and(|path| StoreUrl::sqlite(path).is_ok_and(|url| url == self.url))
     }
 
     /// Connects.

@@ -5,6 +5,7 @@
 //!
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
+mod backend;
 mod capability;
 mod claim;
 mod commit;
@@ -33,6 +34,7 @@ mod value;
 mod vitals;
 mod wake;
 
+pub use backend::BACKEND;
 pub use commit::{Committed, Write};
 pub use options::{Endpoint, EtcdOptions};
 pub use store::EtcdStore;

@@ -7,6 +7,7 @@
 //!
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
+mod backend;
 mod capability;
 mod claim;
 mod clock;
@@ -37,6 +38,7 @@ mod store;
 mod wake;
 mod write;
 
+pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};
 pub use options::MemcachedOptions;
 pub use store::MemcachedStore;

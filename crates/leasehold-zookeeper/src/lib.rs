@@ -4,6 +4,7 @@
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
 mod amend;
+mod backend;
 mod bells;
 mod capability;
 mod claim;
@@ -35,6 +36,7 @@ mod store;
 mod waiting;
 mod watching;
 
+pub use backend::BACKEND;
 pub use held::Write;
 pub use options::ZooKeeperOptions;
 pub use sibling::Dialect;

@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 /// Vouches for every member.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let location = Location::find(arguments.common.store.as_deref())?;
-    let members = leasehold::promote(location.url()).await?;
+    let members = leasehold::diagnose::promote(location.url()).await?;
     output.data(
         || json!({ "store": location.shown(), "members": members }),
         || format!("vouched for {members} members of {}\n", location.shown()),
