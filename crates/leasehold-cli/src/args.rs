@@ -46,7 +46,6 @@ pub(crate) enum Command {
     Stores(crate::cmd::stores::Arguments),
     /// See what a paused process does to a shop: without a lock, with a naive lock, with Leasehold.
     Demo(crate::cmd::demo::Arguments),
-    Simulate(crate::cmd::simulate::Arguments),
     /// Print a completion script for a shell.
     Completions(CompletionsArguments),
     /// Print the manual page.
@@ -69,7 +68,6 @@ impl Command {
             Command::Vouch(arguments) => arguments.common.json,
             Command::Stores(arguments) => arguments.json,
             Command::Demo(arguments) => arguments.json,
-            Command::Simulate(arguments) => arguments.json(),
             Command::Completions(arguments) => arguments.json,
             Command::Man(arguments) => arguments.json,
         }

@@ -12,6 +12,5 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod release;
 pub(crate) mod run;
-pub(crate) mod simulate;
 pub(crate) mod stores;
 pub(crate) mod vouch;

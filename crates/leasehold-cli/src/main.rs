@@ -84,7 +84,6 @@ async fn ask_store(command: Command, output: Output) -> Result<ExitCode> {
         Command::Doctor(arguments) => cmd::doctor::run(arguments, output).await,
         Command::Vouch(arguments) => cmd::vouch::run(arguments, output).await,
         Command::Demo(arguments) => Box::pin(cmd::demo::run(arguments)).await,
-        Command::Simulate(arguments) => Box::pin(cmd::simulate::run(arguments, output)).await,
         Command::Completions(_) | Command::Man(_) | Command::Stores(_) => Ok(exit::success()),
     }
 }
