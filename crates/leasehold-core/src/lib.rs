@@ -24,6 +24,7 @@ pub mod quorum;
 pub mod revalidation;
 pub mod sequencer;
 pub mod store;
+pub mod store_kit;
 pub mod url;
 
 pub use capability::{Capability, Drift, Exclusion, Fencing, Liveness};

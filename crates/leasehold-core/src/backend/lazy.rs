@@ -82,10 +82,7 @@ impl Store for LazyStore {
         Box::pin(async move {
             match self.inner().await {
                 Ok(inner) => inner.renew(claims).await,
-                Err(error) => {
-                    let again = || Err(Error::new(error.kind(), error.to_string()));
-                    claims.iter().map(|_| again()).collect()
-                }
+                Err(error) => claims.iter().map(|_| Err(error.clone())).collect(),
             }
         })
     }
