@@ -14,7 +14,6 @@ mod man;
 mod promote;
 mod release;
 mod run;
-mod simulate;
 mod stores;
 
 use std::process::ExitCode;
@@ -61,7 +60,6 @@ pub(crate) enum Command {
     Promote(promote::Arguments),
     Stores(stores::Arguments),
     Demo(demo::Arguments),
-    Simulate(simulate::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -82,7 +80,6 @@ impl Command {
             Command::Promote(arguments) => arguments.store.json,
             Command::Stores(arguments) => arguments.json,
             Command::Demo(arguments) => arguments.json,
-            Command::Simulate(arguments) => arguments.json(),
             Command::Completions(arguments) => arguments.json,
             Command::Man(arguments) => arguments.json,
         }
@@ -118,7 +115,6 @@ impl Command {
             Command::Doctor(arguments) => doctor::run(arguments, output).await,
             Command::Promote(arguments) => promote::run(arguments, output).await,
             Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
-            Command::Simulate(arguments) => Box::pin(simulate::run(arguments, output)).await,
             Command::Completions(_) | Command::Man(_) | Command::Stores(_) => Ok(ExitCode::SUCCESS),
         }
     }

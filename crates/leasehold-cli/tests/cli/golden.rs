@@ -20,10 +20,6 @@ fn help_reads_as_reviewed() {
         "doctor",
         "vouch",
         "stores",
-        "simulate",
-        "simulate ladder",
-        "simulate list",
-        "simulate matrix",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let finished = crate::stage::finish(stage.leasehold(&arguments).env("COLUMNS", "100"));
