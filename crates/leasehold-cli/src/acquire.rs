@@ -208,8 +208,7 @@ impl WaitProgress {
 
     fn busy_report(&self, limit: WaitLimit) -> BusyReport {
         let age = (self.age)();
-        let holder =
-            self.last_busy().and_then(|(busy, then)| Some((busy.holder?, age.saturating_sub(then))));
+        let holder = self.last_busy().and_then(|(busy, then)| Some((busy.holder?, age.saturating_sub(then))));
         BusyReport {
             name: self.name.clone(),
             waited: (limit != WaitLimit::NoWait).then_some(age),

@@ -114,7 +114,7 @@ impl Command {
             Command::Check(arguments) => check::run(arguments, output).await,
             Command::Doctor(arguments) => doctor::run(arguments, output).await,
             Command::Promote(arguments) => promote::run(arguments, output).await,
-            Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
+            Command::Demo(arguments) => Box::pin(demo::run(arguments, output)).await,
             Command::Completions(_) | Command::Man(_) | Command::Stores(_) => Ok(ExitCode::SUCCESS),
         }
     }

@@ -63,11 +63,7 @@ mod tests {
         Some(Duration::from_secs(seconds))
     }
 
-    fn plan(
-        ttl: Option<Duration>,
-        grace: Option<Duration>,
-        hold_max: Option<Duration>,
-    ) -> Result<HoldPlan> {
+    fn plan(ttl: Option<Duration>, grace: Option<Duration>, hold_max: Option<Duration>) -> Result<HoldPlan> {
         let loss = LossArgs { on_lost: OnLost::Kill, grace, hold_max };
         HoldPlan::new(&HoldArgs { ttl, note: None }, &loss, None)
     }

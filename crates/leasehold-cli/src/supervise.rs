@@ -15,8 +15,8 @@ use rustix::process::{Signal, WaitStatus, getpid, kill_current_process_group, se
 use serde_json::json;
 
 use crate::{
-    duration::{millis, show},
     child_env::ChildEnv,
+    duration::{millis, show},
     exit,
     loss_policy::{OnLost, Schedule, Step, signal_name},
     output::Output,
@@ -303,7 +303,8 @@ impl Supervisor<'_> {
                 let age = self.lease.age();
                 self.adopt_orphans();
                 let is_repeated = |(first, since): (Signal, Duration)| {
-                    (first, signal) == (Signal::INT, Signal::INT) && age.saturating_sub(since) < DOUBLE_INTERRUPT
+                    (first, signal) == (Signal::INT, Signal::INT)
+                        && age.saturating_sub(since) < DOUBLE_INTERRUPT
                 };
                 if self.interrupted.is_some_and(is_repeated) {
                     self.output.say("killing the command: interrupted twice");

@@ -25,7 +25,7 @@ use leasehold::Env;
 use crate::{exit, output::Output, supervise::signals::Signals};
 use config::{Config, Strategy, WorkerArgs};
 use directory::TempDirectory;
-use round::{Round, run_round};
+use round::run_round;
 use summary::{RoundSummary, Summary};
 
 /// Time to live of the locks: long enough that no lease ends by accident on a busy machine.

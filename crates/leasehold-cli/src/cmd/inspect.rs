@@ -59,7 +59,11 @@ fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<String, std::fm
         contender(&mut page, &format!("{:<8}", ordinal(position)), waiter)?;
     }
     if !snapshot.holders.is_empty() {
-        writeln!(page, "\nto release it by force: leasehold force-release {}", shell_arguments(name, location))?;
+        writeln!(
+            page,
+            "\nto release it by force: leasehold force-release {}",
+            shell_arguments(name, location)
+        )?;
     }
     Ok(page)
 }

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     pub(crate) hold: HoldArgs,
     #[command(flatten)]
     loss: LossArgs,
-    /// Keep the lock for at least this long, also after the command has ended; leasehold itself exits at once.
+    /// Keep the lock for at least this long, even if the command ends earlier. Leasehold itself exits with the command.
     #[arg(long, value_name = "DUR", value_parser = parse_positive)]
     hold_at_least: Option<Duration>,
     /// Name of the lock: 1 to 512 bytes of UTF-8.

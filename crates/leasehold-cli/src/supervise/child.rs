@@ -29,7 +29,11 @@ impl Child {
     ///
     /// Must be called on the main thread: the parent-death signal is sent when the thread that started the child ends, not
     /// the process.
-    pub(crate) fn start(command: &[OsString], environment: &ChildEnv, options: ExecOptions) -> io::Result<Self> {
+    pub(crate) fn start(
+        command: &[OsString],
+        environment: &ChildEnv,
+        options: ExecOptions,
+    ) -> io::Result<Self> {
         let mut process = Command::new(OWN_BINARY);
         process.arg0("leasehold").args([exec::MARK, &id().to_string(), &options.to_text()]).args(command);
         environment.apply(&mut process);

@@ -41,7 +41,8 @@ impl ExecOptions {
 /// Runs the command. Arguments: process id of the parent, options, command. Returns only if the command cannot be run.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let parent = arguments.next().and_then(|text| text.to_str()?.parse::<i32>().ok());
-    let options = arguments.next().map(|text| ExecOptions::from_text(&text.to_string_lossy())).unwrap_or_default();
+    let options =
+        arguments.next().map(|text| ExecOptions::from_text(&text.to_string_lossy())).unwrap_or_default();
     let Some(program) = arguments.next() else { return exit::USAGE.into() };
     // The kernel clears it if the command is setuid or has capabilities; then only the guardian remains.
     if let Err(errno) = set_parent_process_death_signal(Some(Signal::KILL)) {

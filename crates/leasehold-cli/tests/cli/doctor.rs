@@ -2,7 +2,7 @@
 
 use leasehold_testkit::redis::{Builder, Replicated, Server};
 
-use crate::stage::{Finished, Stage};
+use crate::fixture::{Finished, Fixture};
 
 const PASSWORD: &str = "s3cr3t-of-the-test";
 
@@ -11,7 +11,7 @@ fn start(builder: Builder) -> Server {
 }
 
 fn doctor(store: &str, more: &[&str]) -> Finished {
-    let finished = Stage::new().run(&[&["doctor", "--store", store], more].concat());
+    let finished = Fixture::new().run(&[&["doctor", "--store", store], more].concat());
     let all = format!("{}{}", finished.stdout, finished.stderr);
     assert!(!all.contains(PASSWORD), "a password is shown: {all}");
     finished
@@ -101,37 +101,37 @@ fn who_is_not_there_is_69() {
 
 #[test]
 fn other_stores_have_nothing_to_check() {
-    let stage = Stage::new();
-    let finished = stage.run(&["doctor"]);
+    let fixture = Fixture::new();
+    let finished = fixture.run(&["doctor"]);
     let green = "green    sqlite · there is nothing to check for sqlite:\n";
     assert!(finished.code == Some(0) && finished.stdout.ends_with(green), "{}", finished.stdout);
-    let finished = stage.run(&["doctor", "--store", "memory:"]);
+    let finished = fixture.run(&["doctor", "--store", "memory:"]);
     let green = "green    memory · there is nothing to check for memory:\n";
     assert!(finished.code == Some(0) && finished.stdout.ends_with(green), "{}", finished.stdout);
-    assert_eq!(std::fs::read_dir(stage.path("")).unwrap().count(), 0, "nothing was written");
+    assert_eq!(std::fs::read_dir(fixture.path("")).unwrap().count(), 0, "nothing was written");
     // Nobody listens at port 1.
-    let finished = stage.run(&["doctor", "--store", "etcd://127.0.0.1:1?timeout=300ms"]);
+    let finished = fixture.run(&["doctor", "--store", "etcd://127.0.0.1:1?timeout=300ms"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(69), ""), "{}", finished.stderr);
 }
 
 #[test]
 fn other_verbs_warn_of_eviction_and_refuse_it_when_strict() {
     let server = start(Server::builder().password(PASSWORD).arg("maxmemory-policy", "allkeys-random"));
-    let (stage, url) = (Stage::new(), server.url());
+    let (fixture, url) = (Fixture::new(), server.url());
     let what = format!(
         "{} may evict locks when its memory is full (maxmemory-policy allkeys-random)",
         server.address()
     );
-    let finished = stage.run(&["run", "--store", &url, "x", "--", "echo", "done"]);
+    let finished = fixture.run(&["run", "--store", &url, "x", "--", "echo", "done"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "done\n"), "{}", finished.stderr);
     let warning = format!("warning: {what}: set maxmemory-policy to noeviction\n");
     assert_eq!(finished.stderr, warning);
-    let finished = stage.run(&["list", "--json", "--store", &url]);
+    let finished = fixture.run(&["list", "--json", "--store", &url]);
     let event: serde_json::Value = serde_json::from_str(finished.stderr.trim()).unwrap();
     assert_eq!((finished.code, &event["event"]), (Some(0), &"warning".into()), "{}", finished.stderr);
     let strict = format!("{url}?strict=true");
     for line in [&["run", "x", "--store", &strict, "--", "echo", "done"][..], &["list", "--store", &strict]] {
-        let finished = stage.run(line);
+        let finished = fixture.run(line);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(78), ""), "{}", finished.stderr);
         let says = |words: &str| finished.stderr.contains(words) && !finished.stderr.contains(PASSWORD);
         assert!(says(&what) && says("\nhint: set maxmemory-policy to noeviction"), "{}", finished.stderr);

@@ -58,13 +58,19 @@ impl Messages {
             }
             Kind::LeaseLost { deadline_ns, writes_anyway } => {
                 let ago_ms = event.at_ns.saturating_sub(deadline_ns) / 1_000_000;
-                let reaction =
-                    if writes_anyway { "it writes anyway, as a client without a check would" } else { "it does not write" };
+                let reaction = if writes_anyway {
+                    "it writes anyway, as a client without a check would"
+                } else {
+                    "it does not write"
+                };
                 format!("the lease of worker {worker} reports that it ended {ago_ms} ms ago; {reaction}")
             }
             Kind::Sold { read, found } if self.resumed && self.stopped == Some(worker) => {
                 let forgotten = read - found;
-                format!("worker {worker} writes a stock of {} over {found}: {forgotten} sales are lost", read - 1)
+                format!(
+                    "worker {worker} writes a stock of {} over {found}: {forgotten} sales are lost",
+                    read - 1
+                )
             }
             Kind::Refused { fence, mark } => {
                 let (low, high) = (rank(&self.fences, fence), rank(&self.fences, mark));
@@ -83,7 +89,8 @@ impl Messages {
     /// A message for the first worker that enters while another is stopped.
     fn entered(&mut self, worker: u32, fence: Option<u64>) -> Option<String> {
         self.fences.extend(fence);
-        let stopped = self.stopped.filter(|stopped| *stopped != worker && !self.resumed && !self.overtaken)?;
+        let stopped =
+            self.stopped.filter(|stopped| *stopped != worker && !self.resumed && !self.overtaken)?;
         self.overtaken = true;
         Some(match (self.strategy, fence) {
             (Strategy::Leasehold, Some(fence)) => {

@@ -74,8 +74,7 @@ impl RoundSummary {
         let (orders, stock_left) = (round.count.orders, round.count.remaining);
         let double_holds = double_holds(events);
         let refusals = refused_writes(events);
-        let stale =
-            |event: &&Event| matches!(event.kind, Kind::Sold { read, found } if read != found);
+        let stale = |event: &&Event| matches!(event.kind, Kind::Sold { read, found } if read != found);
         RoundSummary {
             strategy: round.strategy,
             stock,
@@ -125,9 +124,8 @@ impl Summary {
     pub(super) fn new(rounds: Vec<(Round, RoundSummary)>, config: &Config, elapsed: Duration) -> Summary {
         let summaries = || rounds.iter().map(|(_, summary)| summary);
         let proves = summaries().any(|it| it.strategy != Strategy::Leasehold && !it.exact)
-            && summaries().any(|it| {
-                it.strategy == Strategy::Leasehold && it.exact && it.stale_writes_refused > 0
-            });
+            && summaries()
+                .any(|it| it.strategy == Strategy::Leasehold && it.exact && it.stale_writes_refused > 0);
         let line = summaries().map(RoundSummary::summary).collect::<Vec<_>>().join(" · ");
         Summary { proves, line, config: config.clone(), elapsed, rounds }
     }
@@ -161,7 +159,16 @@ impl Summary {
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["ROUND", "ITEMS", "ORDERS", "OVERSOLD", "DOUBLE HOLDS", "STALE WRITES", "SECONDS", ""]);
+        table.set_header([
+            "ROUND",
+            "ITEMS",
+            "ORDERS",
+            "OVERSOLD",
+            "DOUBLE HOLDS",
+            "STALE WRITES",
+            "SECONDS",
+            "",
+        ]);
         for (_, round) in &self.rounds {
             let (accepted, refused) = (round.stale_writes_accepted, round.stale_writes_refused);
             table.add_row([
@@ -179,9 +186,8 @@ impl Summary {
     }
 
     fn footnote(&self) -> &'static str {
-        let is_exact = |(round, summary): &(Round, RoundSummary)| {
-            round.strategy == Strategy::Leasehold && summary.exact
-        };
+        let is_exact =
+            |(round, summary): &(Round, RoundSummary)| round.strategy == Strategy::Leasehold && summary.exact;
         if self.proves {
             "Tokens are numbered from the first grant of the round; --json has them in full."
         } else if self.rounds.iter().any(is_exact) {

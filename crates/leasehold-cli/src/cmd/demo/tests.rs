@@ -123,13 +123,15 @@ fn a_failed_control_and_a_refused_write_prove_something() {
     assert_eq!(summary.line, line);
     assert!(summary.text().contains(line));
     let json = summary.to_json();
-    assert_eq!(json["rounds"][2]["events"][3], serde_json::json!({ "at_ns": 10_000_000, "worker": 1, "event": "paused" }));
+    assert_eq!(
+        json["rounds"][2]["events"][3],
+        serde_json::json!({ "at_ns": 10_000_000, "worker": 1, "event": "paused" })
+    );
 }
 
 #[test]
 fn without_a_control_that_fails_it_proves_nothing() {
-    let summary =
-        sum_up(&[undisturbed(Strategy::NoLock), undisturbed(Strategy::NaiveLock), refused()]);
+    let summary = sum_up(&[undisturbed(Strategy::NoLock), undisturbed(Strategy::NaiveLock), refused()]);
     assert!(!summary.proves && summary.text().contains("proves nothing"), "{}", summary.text());
 }
 
