@@ -12,8 +12,8 @@ use crate::{describe::plain, exit, output::Output, store_location::StoreLocation
 
 /// Diagnose a store: whether its configuration and state are safe for locks, and what to change.
 ///
-/// Reads the configuration and the state of the servers, and writes nothing. Red: locks can be lost, or cannot be taken
-/// (exit code 78). Amber: locks are safe only under the assumption named, or something could not be checked. Green: no
+/// Reads the configuration and the state of the servers, and writes nothing. Critical: locks can be lost, or cannot be taken
+/// (exit code 78). Warning: locks are safe only under the assumption named, or something could not be checked. Ok: no
 /// problem.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {

@@ -6,7 +6,7 @@ use crate::fixture::Fixture;
 fn each_slip_is_named_and_nothing_is_written() {
     let long = "x".repeat(513);
     let table: [(&[&str], i32, &str); 22] = [
-        (&["run", "--ttl", "0s", "x", "--", "true"], 64, "more than zero"),
+        (&["run", "--ttl", "0s", "x", "--", "true"], 64, "greater than zero"),
         (&["run", "--ttl", "30", "x", "--", "true"], 64, "a unit is missing: write `30s`"),
         (&["run", "--ttl", "soon", "x", "--", "true"], 64, "write for example"),
         (

@@ -67,8 +67,8 @@ fn doctor_says_what_a_member_alone_costs() {
     let address = member.address();
     let found = fixture.run(&["doctor", "--store", &format!("etcd://{address}")]);
     assert_eq!((found.code, found.stderr.as_str()), (Some(0), ""), "{}", found.stdout);
-    assert!(found.stdout.contains("found    0 red, 2 amber, 2 green"), "{}", found.stdout);
-    assert!(found.stdout.contains("amber    etcd · it is one member\n"), "{}", found.stdout);
+    assert!(found.stdout.contains("found    0 critical, 2 warning, 2 ok"), "{}", found.stdout);
+    assert!(found.stdout.contains("warning  etcd · it is one member\n"), "{}", found.stdout);
     assert!(found.stdout.contains("  fix      add two members"), "{}", found.stdout);
     // A learner that was never started is no member that fails, and no vote.
     let learner = ["member", "add", "learner", "--learner", "--peer-urls=http://127.0.0.1:1"];

@@ -56,7 +56,7 @@ fn doctor_says_what_loses_locks() {
     evicting.command("flush_all").unwrap();
     let found = fixture.run(&["doctor", "--store", &evicting.url()]);
     assert_eq!(found.code, Some(78), "{}", found.stdout);
-    assert!(found.stdout.contains("found    1 red, 3 amber, 2 green"), "{}", found.stdout);
+    assert!(found.stdout.contains("found    1 critical, 3 warning, 2 ok"), "{}", found.stdout);
     assert!(
         found.stdout.contains("start it with -M") && found.stdout.contains("emptied 1 times"),
         "{}",
@@ -64,7 +64,7 @@ fn doctor_says_what_loses_locks() {
     );
     let firm = server(&["-M"]);
     let found = fixture.run(&["doctor", "--store", &firm.url()]);
-    assert!(found.stdout.contains("found    0 red, 2 amber, 5 green"), "{}", found.stdout);
+    assert!(found.stdout.contains("found    0 critical, 2 warning, 5 ok"), "{}", found.stdout);
     let without_cas = server(&["-M", "-C"]);
     let found = fixture.run(&["doctor", "--store", &without_cas.url()]);
     assert_eq!(found.code, Some(78), "{}", found.stdout);

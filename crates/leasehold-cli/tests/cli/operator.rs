@@ -70,7 +70,7 @@ fn inspect_and_list_say_who() {
         "  command  sh -c echo in; exec sleep 1000\n".to_string(),
         "  note     why not\n".to_string(),
         "  exclusive · for ".to_string(),
-        format!("to throw the holder out: leasehold force-release --store {} x\n", fixture.store()),
+        format!("to release it by force: leasehold force-release --store {} x\n", fixture.store()),
     ] {
         assert!(page.contains(&part), "{part:?} in {page}");
     }

@@ -25,7 +25,7 @@ fn a_quorum_is_set_up_loses_a_member_and_says_so() {
     assert!(early.stderr.contains("may have forgotten who holds"), "{}", early.stderr);
     let promoted = fixture.run(&["promote", "--store", &url]);
     assert_eq!(promoted.code, Some(0), "{}", promoted.stderr);
-    assert_eq!(promoted.stdout, format!("promoted for 3 members of {url}\n"));
+    assert_eq!(promoted.stdout, format!("promoted 3 members of {url}\n"));
     let first = run(&["--no-wait"]);
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     servers[1].kill();

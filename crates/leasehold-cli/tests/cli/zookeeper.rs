@@ -43,9 +43,9 @@ fn doctor_says_what_a_server_alone_costs() {
     let address = server.address();
     let found = fixture.run(&["doctor", "--store", &format!("zookeeper://me:s3cr3t@{address}/apps")]);
     assert_eq!((found.code, found.stderr.as_str()), (Some(0), ""), "{}", found.stdout);
-    assert!(found.stdout.contains("found    0 red, 1 amber, 2 green"), "{}", found.stdout);
+    assert!(found.stdout.contains("found    0 critical, 1 warning, 2 ok"), "{}", found.stdout);
     assert!(
-        found.stdout.contains(&format!("amber    {address} · it is a server alone\n")),
+        found.stdout.contains(&format!("warning  {address} · it is a server alone\n")),
         "{}",
         found.stdout
     );
