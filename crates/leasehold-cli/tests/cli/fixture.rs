@@ -1,5 +1,4 @@
-//! What the tests stand on: a store a test, programs that are started and surely ended, and waiting for what is to
-//! come.
+//! Fixture of the tests: a store per test, programs that are ended with the test, and waiting for conditions.
 
 use std::{
     fs,
@@ -11,24 +10,24 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Nothing that is waited for takes longer, even on a busy machine.
+/// Time limit for every wait, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// A directory with a store in it.
-pub(crate) struct Stage {
+/// A directory with a store.
+pub(crate) struct Fixture {
     directory: tempfile::TempDir,
 }
 
-/// What a program that has ended left.
+/// Exit code and output of a program that has ended.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Stage {
+impl Fixture {
     pub(crate) fn new() -> Self {
-        Stage { directory: tempfile::tempdir().unwrap() }
+        Fixture { directory: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -39,9 +38,8 @@ impl Stage {
         format!("sqlite:{}", self.path("locks.db").display())
     }
 
-    /// The binary, in an environment that knows of nothing but this store. Signals have their defaults, also when these
-    /// tests were started by something that ignores some, as `nohup` and shells in the background do: commands would
-    /// inherit it.
+    /// The binary, in an environment that names only this store. Signals are reset to their defaults, since commands would
+    /// inherit ignored ones (`nohup`, background jobs of a shell) from these tests.
     pub(crate) fn leasehold(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("/usr/bin/env");
         command.args(["--default-signal=HUP,INT,QUIT,TERM", env!("CARGO_BIN_EXE_leasehold")]);
@@ -66,7 +64,7 @@ impl Stage {
         Running::start(&mut self.leasehold(&arguments))
     }
 
-    /// What `inspect --json` says.
+    /// The output of `inspect --json`.
     pub(crate) fn inspect(&self, name: &str) -> serde_json::Value {
         let finished = self.run(&["inspect", "--json", name]);
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
@@ -91,7 +89,7 @@ pub(crate) fn finish(command: &mut Command) -> Finished {
     }
 }
 
-/// A program under way. Killed at the end of the test, whatever becomes of it.
+/// A running program, killed at the end of the test.
 pub(crate) struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -124,7 +122,7 @@ impl Running {
     }
 
     /// The next line of its stderr.
-    pub(crate) fn complaint(&mut self) -> String {
+    pub(crate) fn stderr_line(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
         line.trim_end().to_string()
@@ -134,14 +132,14 @@ impl Running {
         send(self.pid(), signal);
     }
 
-    /// Waits for its guardian, which kills the group when it is killed.
+    /// Waits for the guardian of `leasehold run`.
     pub(crate) fn guardian(&self) -> i32 {
         eventually("a guardian", || {
-            children(self.pid()).into_iter().find(|pid| words(*pid).contains("__guard"))
+            children(self.pid()).into_iter().find(|pid| command_line(*pid).contains("__guard"))
         })
     }
 
-    /// Waits for its end and answers what was not read yet.
+    /// Waits for its end and returns the rest of its output.
     pub(crate) fn end(mut self) -> Finished {
         let status = eventually("the end of leasehold", || self.child.try_wait().unwrap());
         self.left(status)
@@ -162,10 +160,10 @@ impl Drop for Running {
     }
 }
 
-/// A process that must not outlive the test.
-pub(crate) struct Doomed(pub(crate) i32);
+/// A process that is killed at the end of the test.
+pub(crate) struct KillOnDrop(pub(crate) i32);
 
-impl Drop for Doomed {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if is_alive(self.0) {
             send(self.0, Signal::KILL);
@@ -177,7 +175,7 @@ pub(crate) fn send(pid: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
 }
 
-/// Waits until something is there.
+/// Waits until `look` returns something.
 #[expect(clippy::disallowed_methods, reason = "the state of foreign processes can only be polled")]
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
@@ -190,7 +188,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn until(what: &str, mut look: impl FnMut() -> bool) {
     eventually(what, || look().then_some(()));
 }
@@ -220,6 +218,6 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
 }
 
 /// The command line of a process.
-pub(crate) fn words(pid: i32) -> String {
+pub(crate) fn command_line(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ")
 }

@@ -1,7 +1,7 @@
-//! Masks what looks secret in a command before it is written into a note that others can read.
+//! Masks secrets in a command line before it is written into a note that other clients can read.
 //!
-//! A guess, and one that errs towards hiding: the value of every word like `--password=…`, `TOKEN=…` or
-//! `Authorization: …`, the argument after an option of such a name, and the password of a URL.
+//! Heuristic, and rather too strict: masks the value of every word like `--password=…`, `TOKEN=…` or `Authorization: …`,
+//! the argument after an option with such a name, and the password of a URL.
 
 use std::ffi::{OsStr, OsString};
 
@@ -21,7 +21,7 @@ pub(crate) fn command_line(command: &[OsString]) -> String {
     words.join(" ")
 }
 
-/// The last part of the program's path.
+/// The file name of the program.
 pub(crate) fn program(command: &OsStr) -> String {
     std::path::Path::new(command).file_name().unwrap_or(command).to_string_lossy().into_owned()
 }
@@ -39,7 +39,7 @@ fn masked(argument: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The word with its secret masked, and whether the secret is still to come: `Authorization: Bearer x`.
+/// The word with its secret masked, and whether the secret follows in the next words: `Authorization: Bearer x`.
 fn mask_word(word: &str) -> (String, bool) {
     if let Some(url) = mask_url(word) {
         return (url, false);
@@ -54,7 +54,7 @@ fn mask_word(word: &str) -> (String, bool) {
     }
 }
 
-/// `scheme://user:password@host` without the password.
+/// `scheme://user:password@host` with the password masked.
 fn mask_url(word: &str) -> Option<String> {
     let start = word.find("://")? + 3;
     let authority_end = word[start..].find(['/', '?', '#']).map_or(word.len(), |at| start + at);

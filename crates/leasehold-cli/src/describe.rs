@@ -1,4 +1,4 @@
-//! Who holds and who waits, in words and in JSON.
+//! Holders and waiters as text and as JSON.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 
 use crate::{
     duration::{millis, show},
-    mask,
+    redact,
 };
 
-/// In one line there is no room for more of a command.
+/// Longest command or note in a one-line description.
 const COMMAND_CHARS_MAX: usize = 40;
 
-/// The note of this process: host, process, the command (secrets masked) and what the user has to say.
+/// The note of this process: host, process id, command (secrets masked) and the text of the user.
 pub(crate) fn own_note(command: &[OsString], text: Option<&str>) -> String {
     let mut note = Note::of_this_process();
     if let Some((program, _)) = command.split_first() {
-        let line = mask::command_line(command);
+        let line = redact::command_line(command);
         let rest = line.get(program.to_string_lossy().len()..).unwrap_or_default();
-        note = note.command(format!("{}{rest}", mask::program(program)));
+        note = note.command(format!("{}{rest}", redact::program(program)));
     }
     note.text(text.unwrap_or_default()).to_string()
 }
@@ -29,10 +29,11 @@ pub(crate) fn note_of(contender: &Contender) -> Note {
     contender.note.as_deref().map(Note::read).unwrap_or_default()
 }
 
-/// `api-7 (pid 4121, backup.sh, "nightly")`. Notes are written by others: control characters are escaped.
+/// One-line description: `api-7 (pid 4121, backup.sh, "nightly")`. Control characters are escaped, since other clients
+/// write the notes.
 pub(crate) fn who(contender: &Contender) -> String {
     let note = note_of(contender);
-    let host = if note.host.is_empty() { "somebody".to_string() } else { plain(&note.host) };
+    let host = if note.host.is_empty() { "unknown host".to_string() } else { plain(&note.host) };
     let details = [
         note.pid.map(|pid| format!("pid {pid}")),
         Some(short(&note.command)).filter(|command| !command.is_empty()),
@@ -42,19 +43,19 @@ pub(crate) fn who(contender: &Contender) -> String {
     if details.is_empty() { host } else { format!("{host} ({})", details.join(", ")) }
 }
 
-/// `held by … for 2m14s · 21s left`, `later` after it was so.
-pub(crate) fn held_by(contender: &Contender, later: Duration) -> String {
+/// `held by … for 2m14s · 21s left`, if `elapsed` has passed since the store answered.
+pub(crate) fn held_by(contender: &Contender, elapsed: Duration) -> String {
     let verb = match contender.stance {
-        Stance::Delaying => "kept shut after",
+        Stance::Delaying => "delayed after",
         Stance::Holding | Stance::Waiting => "held by",
     };
-    let age = contender.age.map(|age| format!(" for {}", show(whole(age + later)))).unwrap_or_default();
+    let age = contender.age.map(|age| format!(" for {}", show(whole(age + elapsed)))).unwrap_or_default();
     let left =
-        contender.expires_in.map(|span| format!(" · {} left", show(whole(span.saturating_sub(later)))));
+        contender.expires_in.map(|span| format!(" · {} left", show(whole(span.saturating_sub(elapsed)))));
     format!("{verb} {}{age}{}", who(contender), left.unwrap_or_default())
 }
 
-/// Nobody reads the milliseconds of a wait.
+/// Whole seconds, but for spans below one second.
 fn whole(span: Duration) -> Duration {
     if span < Duration::from_secs(1) { span } else { Duration::from_secs(span.as_secs()) }
 }
@@ -71,12 +72,12 @@ pub(crate) fn ordinal(number: u32) -> String {
     format!("{number}{suffix}")
 }
 
-/// How a contender shares, for people.
+/// The mode of a contender as text.
 pub(crate) fn mode_words(mode: Option<Mode>) -> String {
     mode.map_or_else(|| "unknown".to_string(), |mode| mode.to_string())
 }
 
-/// A contender in JSON.
+/// The JSON of a contender.
 pub(crate) fn to_json(contender: &Contender) -> Value {
     let note = note_of(contender);
     let stance = match contender.stance {
@@ -98,7 +99,7 @@ pub(crate) fn to_json(contender: &Contender) -> Value {
     })
 }
 
-/// Text of others, without control characters.
+/// Text with control characters escaped.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_is_named_in_one_line() {
+    fn a_holder_is_described_in_one_line() {
         let note = r#"{"host":"api-7","pid":4121,"command":"backup.sh","text":"nightly"}"#;
         let words = held_by(&contender(note), Duration::from_secs(4));
         assert_eq!(words, "held by api-7 (pid 4121, backup.sh, \"nightly\") for 2m14s · 17s left");
@@ -143,11 +144,11 @@ mod tests {
     #[test]
     fn foreign_notes_cannot_forge_a_line() {
         let words = who(&contender("x\n\u{1b}[2Jerror: all is lost"));
-        assert_eq!(words, "somebody (\"x\\n\\u{1b}[2Jerror: all is lost\")");
+        assert_eq!(words, "unknown host (\"x\\n\\u{1b}[2Jerror: all is lost\")");
     }
 
     #[test]
-    fn places_are_counted_in_english() {
+    fn positions_are_ordinals() {
         let words: Vec<String> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal).into();
         assert_eq!(words, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]);
     }

@@ -1,22 +1,22 @@
-//! What becomes of the command when its lease is in danger, and when: decisions without a clock.
+//! Decides, without a clock, when a command is signalled because its lease is about to be lost.
 
 use std::{str::FromStr, time::Duration};
 
 use leasehold::Status;
 use rustix::process::Signal;
 
-/// What a lost lease does to the command.
+/// The reaction to a lease that is about to be lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OnLost {
     /// SIGTERM, then SIGKILL before the lease ends.
     Kill,
     /// This signal, once.
     Send(Signal),
-    /// Nothing. The exit code still tells.
+    /// Nothing; the exit code still reports the loss.
     Ignore,
 }
 
-/// The signals that can be named.
+/// Signals that have a name on the command line.
 pub(crate) const SIGNALS: [(&str, Signal); 12] = [
     ("HUP", Signal::HUP),
     ("INT", Signal::INT),
@@ -41,7 +41,7 @@ impl FromStr for OnLost {
             "ignore" => Ok(OnLost::Ignore),
             _ => match text.strip_prefix("signal:") {
                 Some(name) => signal(name).map(OnLost::Send),
-                None => Err("say `kill`, `signal:NAME` or `ignore`".to_string()),
+                None => Err("expected `kill`, `signal:NAME` or `ignore`".to_string()),
             },
         }
     }
@@ -55,38 +55,38 @@ fn signal(name: &str) -> Result<Signal, String> {
         SIGNALS.iter().find(|(known, signal)| *known == plain || signal.as_raw().to_string() == plain);
     known.map(|(_, signal)| *signal).ok_or_else(|| {
         let names: Vec<&str> = SIGNALS.iter().map(|(known, _)| *known).collect();
-        format!("unknown signal; known are {}", names.join(", "))
+        format!("unknown signal; expected one of {}", names.join(", "))
     })
 }
 
-/// The name of a signal, for people.
+/// The name of a signal.
 pub(crate) fn signal_name(number: i32) -> String {
     let known = SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number);
     known.map_or_else(|| format!("signal {number}"), |(name, _)| format!("SIG{name}"))
 }
 
-/// When to do what, relative to the end of the lease.
+/// Times before the end of the lease at which the command is signalled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Schedule {
-    /// How long before the end the command is asked to stop.
+    /// The command is asked to stop this long before the end.
     pub(crate) grace: Duration,
-    /// How long before the end it is killed: for the signal to be delivered on a busy machine.
+    /// The command is killed this long before the end, so that the signal arrives in time on a busy machine.
     pub(crate) margin: Duration,
 }
 
-/// What is due.
+/// The action that is due.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Step {
-    /// Nothing, for this long; `None`: until the status changes.
+    /// Nothing for this long; `None` until the status changes.
     Wait(Option<Duration>),
     /// Ask the command to stop.
     Ask,
-    /// Kill it.
+    /// Kill the command.
     Kill,
 }
 
 impl Schedule {
-    /// The grace that those get who name none, if the ttl allows.
+    /// Default grace, if the ttl is long enough.
     pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
     /// A schedule for a lease of `ttl`.
@@ -95,13 +95,12 @@ impl Schedule {
         Schedule { grace, margin: margin.min(grace) }
     }
 
-    /// What is due, `remaining` before the lease ends if it is not renewed, `allowance` before it may not be held any
-    /// longer by its own `hold_max`.
+    /// The action due when the lease ends in `remaining` unless it is renewed, and reaches its `hold_max` in `allowance`.
     pub(crate) fn step(self, status: Status, remaining: Duration, allowance: Option<Duration>) -> Step {
         let left = match status {
             Status::Lost(_) => return Step::Kill,
             Status::Jeopardy => Some(remaining.min(allowance.unwrap_or(remaining))),
-            // A lease that is renewed in time has no end, but for the one that was set.
+            // A lease that is renewed ends only at its `hold_max`.
             Status::Safe => allowance,
         };
         let Some(left) = left else { return Step::Wait(None) };
@@ -114,7 +113,7 @@ impl Schedule {
         }
     }
 
-    /// How long until the kill, once asked.
+    /// Time from the request to stop until the kill.
     pub(crate) fn until_kill(self, left: Duration) -> Duration {
         left.saturating_sub(self.margin)
     }

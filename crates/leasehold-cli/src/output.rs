@@ -1,32 +1,32 @@
-//! What is said, and where: data on stdout, everything else on stderr, and all of it as JSON lines when asked for.
+//! Output: results on stdout, messages on stderr, and both as JSON lines with `--json`.
 
 use std::io::{IsTerminal, Write};
 
 use serde_json::{Value, json};
 
-use crate::exit::{self, Refusal};
+use crate::exit::{self, CliError};
 
-/// How to talk: for people, or one JSON value a line.
+/// The output format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
-    /// JSON instead of sentences.
+    /// JSON instead of text.
     pub(crate) json: bool,
 }
 
 impl Output {
-    /// Whether a person looks at stderr right now.
+    /// Whether stderr is a terminal that shows text.
     pub(crate) fn is_live(self) -> bool {
         !self.json && std::io::stderr().is_terminal()
     }
 
-    /// A sentence for people, on stderr. Left out in JSON, where an event says the same.
-    pub(crate) fn say(self, sentence: impl AsRef<str>) {
+    /// Prints a message on stderr. Nothing in JSON, where an event reports the same.
+    pub(crate) fn say(self, message: impl AsRef<str>) {
         if !self.json {
-            write_stderr(&format!("{}\n", sentence.as_ref()));
+            write_stderr(&format!("{}\n", message.as_ref()));
         }
     }
 
-    /// Something that happened, for programs: one JSON line on stderr.
+    /// Prints an event as one JSON line on stderr. Nothing in text.
     pub(crate) fn event(self, name: &str, fields: Value) {
         if !self.json {
             return;
@@ -34,19 +34,19 @@ impl Output {
         let fields = fields.to_string();
         let rest = fields.strip_prefix('{').unwrap_or("}");
         let comma = if rest == "}" { "" } else { "," };
-        // By hand, so that what it is comes first.
+        // By hand, so that the name of the event comes first.
         write_stderr(&format!("{{\"event\":{}{comma}{rest}\n", json!(name)));
     }
 
-    /// The result that was asked for, on stdout: the JSON value, or the text.
+    /// Prints the result on stdout, as JSON or as text.
     pub(crate) fn data(self, value: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
         let result = if self.json { format!("{}\n", value()) } else { text() };
         let mut stdout = std::io::stdout().lock();
-        // A reader that has seen enough (`| head`) is no failure.
+        // A closed pipe (`| head`) is no failure.
         let _ = stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush());
     }
 
-    /// A failure, with what to do next. Answers the exit code that goes with it.
+    /// Prints an error with its cause and hint, and returns its exit code.
     pub(crate) fn failure(self, error: &anyhow::Error) -> u8 {
         let code = exit::of_error(error);
         let hint = hint_of(error);
@@ -63,17 +63,17 @@ impl Output {
 }
 
 fn hint_of(error: &anyhow::Error) -> Option<&str> {
-    let refusal = error.downcast_ref::<Refusal>().and_then(|refusal| refusal.hint.as_deref());
-    refusal.or_else(|| error.downcast_ref::<leasehold::Error>().and_then(leasehold::Error::hint_text))
+    let own = error.downcast_ref::<CliError>().map(|error| error.hint.as_str());
+    own.or_else(|| error.downcast_ref::<leasehold::Error>().and_then(leasehold::Error::hint_text))
 }
 
-/// The deepest cause, unless the message already has its words.
+/// The root cause, unless the message contains it.
 fn cause_of(error: &anyhow::Error) -> Option<String> {
     let cause = error.chain().skip(1).last()?.to_string();
     (!error.to_string().contains(&cause)).then_some(cause)
 }
 
-/// Writes to stderr in one piece. That nobody reads it is no reason to stop.
+/// Writes to stderr in one piece. A failure is ignored.
 pub(crate) fn write_stderr(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
