@@ -36,6 +36,7 @@
 //! transaction blocks all writers until it goes on or dies. That is safe, no lock has two holders; verbs
 //! fail with [`ErrorKind::TimedOut`](leasehold_core::ErrorKind) after [`SqliteOptions::timeout`] and name the process.
 
+mod backend;
 mod capability;
 mod client;
 mod config_check;
@@ -59,5 +60,6 @@ mod watcher;
 mod worker;
 mod write_lock;
 
+pub use backend::BACKEND;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;
