@@ -171,11 +171,11 @@ impl Store for Quorum {
                 Box::pin(async move { member.store.server_info().await })
             };
             let all = core.gather(ask, |_| true).await?;
-            let mut servers: Vec<&str> = all.iter().map(|vitals| &*vitals.server).collect();
+            let mut servers: Vec<&str> = all.iter().map(|info| &*info.server).collect();
             servers.sort_unstable();
-            let mut calendars: Vec<u64> = all.iter().map(|vitals| vitals.wall_us).collect();
+            let mut calendars: Vec<u64> = all.iter().map(|info| info.wall_us).collect();
             calendars.sort_unstable();
-            let mut memories: Vec<Duration> = all.iter().map(|vitals| vitals.remembers_for).collect();
+            let mut memories: Vec<Duration> = all.iter().map(|info| info.remembers_for).collect();
             memories.sort_unstable();
             Ok(ServerInfo {
                 server: servers.join("+").into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{
     Busy, Claim, ClaimId, Contender, Error, FencingToken, Mode, Queueing, Result, Stance,
-    decide::grant::{Place, Verdict, grant, runnable},
+    decide::grant::{QueueEntry, Verdict, grant, runnable},
 };
 
 use crate::{
@@ -60,13 +60,13 @@ impl Queue {
         let mut entries: Vec<Entry> = Vec::with_capacity(kvs.len());
         for kv in kvs {
             match keys.part(&kv.key) {
-                Part::Place(id) if Value::read(&kv.value).is_some() => {
+                Part::QueueEntry(id) if Value::read(&kv.value).is_some() => {
                     let delay = delays.iter().find(|(other, _)| *other == id).map(|(_, kv)| kv.lease);
                     entries.push(Entry { delay, ..entry(Some(id), kv, Stance::Waiting) });
                 }
                 Part::Delay(_) => {}
                 // Go's rule: the oldest key holds.
-                Part::Place(_) | Part::Foreign => {
+                Part::QueueEntry(_) | Part::Foreign => {
                     let stance = if kv.create_revision == oldest { Stance::Holding } else { Stance::Waiting };
                     entries.push(entry(None, kv, stance));
                 }
@@ -102,7 +102,7 @@ impl Queue {
     pub(crate) fn grants(&self, claim: &Claim) -> bool {
         let mut places = self.places();
         let at = self.find(claim.id).unwrap_or_else(|| {
-            places.push(Place { mode: claim.mode, queueing: Queueing::Fifo, holds: false });
+            places.push(QueueEntry { mode: claim.mode, queueing: Queueing::Fifo, holds: false });
             places.len() - 1
         });
         places[at].mode = claim.mode;
@@ -194,8 +194,8 @@ impl Queue {
         }
     }
 
-    fn places(&self) -> Vec<Place> {
-        let places = self.entries.iter().map(|entry| Place {
+    fn places(&self) -> Vec<QueueEntry> {
+        let places = self.entries.iter().map(|entry| QueueEntry {
             mode: entry.mode(),
             // Nobody overtakes: the order of the keys is the order of the tokens.
             queueing: Queueing::Fifo,

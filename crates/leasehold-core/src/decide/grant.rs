@@ -4,7 +4,7 @@ use crate::{Mode, Queueing};
 
 /// What the rule needs to know of a contender. Contenders stand in order of arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct QueueEntry {
     /// How it shares.
     pub mode: Mode,
     /// Whether it lets itself be overtaken.
@@ -29,7 +29,7 @@ pub enum Verdict {
 ///
 /// It is kept out by those who hold, and by those who wait ahead of it and may not be overtaken: `Fifo` claims, and
 /// a waiting exclusive claim when a shared one asks (else readers would starve writers).
-pub fn grant(queue: &[Place], at: usize) -> Verdict {
+pub fn grant(queue: &[QueueEntry], at: usize) -> Verdict {
     let me = queue[at];
     let mut counts = (0..queue.len()).filter(|&other| counts_against(queue, other, at));
     match me.mode {
@@ -43,7 +43,7 @@ pub fn grant(queue: &[Place], at: usize) -> Verdict {
 }
 
 /// Those who wait and would be granted now, in order, each counted as a holder for those behind it.
-pub fn runnable(queue: &[Place]) -> Vec<usize> {
+pub fn runnable(queue: &[QueueEntry]) -> Vec<usize> {
     let mut queue = queue.to_vec();
     let mut chosen = Vec::new();
     for at in 0..queue.len() {
@@ -56,12 +56,12 @@ pub fn runnable(queue: &[Place]) -> Vec<usize> {
 }
 
 /// Those who wait and are kept out, in order; those who are about to come in are not among them.
-pub fn kept_out(queue: &[Place]) -> Vec<usize> {
+pub fn kept_out(queue: &[QueueEntry]) -> Vec<usize> {
     let runnable = runnable(queue);
     (0..queue.len()).filter(|at| !queue[*at].holds && !runnable.contains(at)).collect()
 }
 
-fn counts_against(queue: &[Place], other: usize, me: usize) -> bool {
+fn counts_against(queue: &[QueueEntry], other: usize, me: usize) -> bool {
     let theirs = queue[other];
     let keeps_its_place = theirs.queueing == Queueing::Fifo
         || (theirs.mode == Mode::Exclusive && queue[me].mode == Mode::Shared);
@@ -91,15 +91,15 @@ mod tests {
 
     use super::*;
 
-    fn place(mode: Mode, queueing: Queueing, holds: bool) -> Place {
-        Place { mode, queueing, holds }
+    fn place(mode: Mode, queueing: Queueing, holds: bool) -> QueueEntry {
+        QueueEntry { mode, queueing, holds }
     }
 
-    fn fifo(mode: Mode) -> Place {
+    fn fifo(mode: Mode) -> QueueEntry {
         place(mode, Queueing::Fifo, false)
     }
 
-    fn verdicts(queue: &[Place]) -> Vec<Verdict> {
+    fn verdicts(queue: &[QueueEntry]) -> Vec<Verdict> {
         (0..queue.len()).map(|at| grant(queue, at)).collect()
     }
 
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(kept_out(&[permits(2, true), permits(1, false), permits(1, false)]), [2]);
     }
 
-    fn places() -> impl Strategy<Value = Vec<Place>> {
+    fn places() -> impl Strategy<Value = Vec<QueueEntry>> {
         let mode = prop_oneof![Just(Mode::Exclusive), Just(Mode::Shared),];
         let limited = (1u32..=3).prop_map(|take| Mode::Permits { take, of: 3 });
         let queueing = prop_oneof![Just(Queueing::No), Just(Queueing::Barging), Just(Queueing::Fifo)];
@@ -165,7 +165,7 @@ mod tests {
             .prop_map(|all| all.into_iter().map(|(mode, queueing)| place(mode, queueing, false)).collect())
     }
 
-    fn compatible(holders: &[Place]) -> bool {
+    fn compatible(holders: &[QueueEntry]) -> bool {
         let exclusive = holders.iter().filter(|place| place.mode == Mode::Exclusive).count();
         let used: u32 = holders
             .iter()
@@ -183,7 +183,7 @@ mod tests {
                 queue[at].holds = true;
             }
             queue.sort_by_key(|place| !place.holds);
-            let fair: Vec<_> = queue.iter().map(|it| Place { queueing: Queueing::Fifo, ..*it }).collect();
+            let fair: Vec<_> = queue.iter().map(|it| QueueEntry { queueing: Queueing::Fifo, ..*it }).collect();
             prop_assert_eq!(kept_out(&queue).is_empty(), kept_out(&fair).is_empty());
             prop_assert_eq!(kept_out(&queue).into_iter().min(), kept_out(&fair).into_iter().min());
         }

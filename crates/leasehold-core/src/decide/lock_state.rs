@@ -5,7 +5,7 @@ mod entry;
 
 use std::time::Duration;
 
-use super::grant::{Place, Verdict, grant, runnable};
+use super::grant::{QueueEntry, Verdict, grant, runnable};
 pub use entry::{Entry, State};
 
 use crate::{
@@ -208,7 +208,7 @@ impl LockState {
         let stays: Vec<usize> = (0..places.len())
             .filter(|&place| self.entries[indices[place]].state != State::Delaying)
             .collect();
-        let staying: Vec<Place> = stays.iter().map(|&place| places[place]).collect();
+        let staying: Vec<QueueEntry> = stays.iter().map(|&place| places[place]).collect();
         runnable(&staying).into_iter().map(|at| &self.entries[indices[stays[at]]]).collect()
     }
 
@@ -331,11 +331,11 @@ impl LockState {
     }
 
     /// The places that count, and where their entries stand.
-    fn places(&self) -> (Vec<Place>, Vec<usize>) {
+    fn places(&self) -> (Vec<QueueEntry>, Vec<usize>) {
         let counted = self.entries.iter().enumerate().filter(|(_, entry)| entry.state != State::Revoked);
         counted
             .map(|(at, entry)| {
-                (Place { mode: entry.mode, queueing: entry.queueing, holds: entry.holds() }, at)
+                (QueueEntry { mode: entry.mode, queueing: entry.queueing, holds: entry.holds() }, at)
             })
             .unzip()
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Core,
     fan_out::{FanOut, Next},
-    ordering::Pass,
+    ordering::OrderHandle,
 };
 use crate::{
     BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mechanism,
@@ -23,29 +23,29 @@ impl Core {
         self.refuse_closed()?;
         self.capability.admits(claim)?;
         self.identified().await?;
-        let pass = self.orders.of(claim.id);
+        let order = self.orders.of(claim.id);
         let mut splits = 0;
         loop {
             if claim.intent == Intent::Hold
-                && self.members.len() - pass.doubts() < majority(self.members.len())
+                && self.members.len() - order.doubts() < majority(self.members.len())
             {
                 // The engine asks by another id, which those releases do not touch.
                 return Ok(Standing::Gone(LostReason::Gone));
             }
-            let mut ballot = Round::cast(self, &pass, claim);
-            let decision = ballot.count().await;
+            let mut round = Round::cast(self, &order, claim);
+            let decision = round.count().await;
             if let Decision::Granted { fence, valid_for } = decision {
                 return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
             }
             let makes_holds = claim.intent == Intent::Hold;
-            let is_split = decision == Decision::Contended && makes_holds && ballot.is_split();
+            let is_split = decision == Decision::Contended && makes_holds && round.is_split();
             let tries_again = is_split && splits < SPLITS_MAX;
             // Of those who split the members one goes on with what it has, and the others make room for it: at random
             // alone, a crowd would split again and again.
-            let insists = tries_again && ballot.comes_first();
+            let insists = tries_again && round.comes_first();
             if makes_holds && !insists {
-                ballot.give_back();
-                pass.propose_anew();
+                round.give_back();
+                order.propose_anew();
             }
             if tries_again {
                 splits += 1;
@@ -53,12 +53,12 @@ impl Core {
                 self.env.sleep(self.env.jitter(pause)).await;
                 continue;
             }
-            let busy = ballot.busy(is_split);
+            let busy = round.busy(is_split);
             return match decision {
                 Decision::Gone(reason) => Ok(Standing::Gone(reason)),
                 Decision::Contended if claim.queueing == Queueing::No => Ok(Standing::Held(busy)),
                 Decision::Contended => Ok(Standing::Waiting(busy)),
-                _ => Err(ballot.no_quorum()),
+                _ => Err(round.no_quorum()),
             };
         }
     }
@@ -72,38 +72,38 @@ impl Core {
 /// One round of asking all members.
 struct Round<'a> {
     core: &'a Arc<Core>,
-    pass: &'a Pass,
+    order: &'a OrderHandle,
     claim: &'a Claim,
     votes: Vec<Vote>,
     /// Who has the lock at a member that did not grant.
     rivals: Vec<Option<Busy>>,
     /// What went wrong at a member.
     failures: Vec<Option<Error>>,
-    fan: FanOut<Result<Standing>>,
-    alarm: BoxFuture<'static, ()>,
+    calls: FanOut<Result<Standing>>,
+    timer: BoxFuture<'static, ()>,
 }
 
 impl<'a> Round<'a> {
-    fn cast(core: &'a Arc<Core>, pass: &'a Pass, claim: &'a Claim) -> Self {
+    fn cast(core: &'a Arc<Core>, order: &'a OrderHandle, claim: &'a Claim) -> Self {
         let members = core.members.len();
-        pass.begin_round();
-        let mut fan = FanOut::new(&core.env);
+        order.begin_round();
+        let mut calls = FanOut::new(&core.env);
         let asked = Claim {
-            fence_proposal: claim.fence_proposal.max(pass.propose(core.proposal())),
+            fence_proposal: claim.fence_proposal.max(order.propose(core.proposal())),
             ..claim.clone()
         };
         for voter in &core.members {
-            fan.add(voter.number, voter.claim(pass, asked.clone()));
+            calls.add(voter.number, voter.claim(order, asked.clone()));
         }
         Round {
             core,
-            pass,
+            order,
             claim,
             votes: vec![Vote::Open; members],
             rivals: vec![None; members],
             failures: (0..members).map(|_| None).collect(),
-            fan,
-            alarm: core.env.sleep(core.round(claim.ttl)),
+            calls,
+            timer: core.env.sleep(core.round(claim.ttl)),
         }
     }
 
@@ -119,7 +119,7 @@ impl<'a> Round<'a> {
                 Decision::Raise { .. } => return votes::unagreed(&self.votes),
                 decided => return decided,
             }
-            match self.fan.next(&mut self.alarm).await {
+            match self.calls.next(&mut self.timer).await {
                 Next::Answer(member, answer) => self.note(member, answer),
                 Next::Empty | Next::Late => self.silence(),
             }
@@ -135,9 +135,9 @@ impl<'a> Round<'a> {
         };
         for &member in members {
             self.votes[member] = Vote::Open;
-            self.fan.add(member, self.core.members[member].claim(self.pass, raised.clone()));
+            self.calls.add(member, self.core.members[member].claim(self.order, raised.clone()));
         }
-        self.alarm = self.core.env.sleep(self.core.round(self.claim.ttl));
+        self.timer = self.core.env.sleep(self.core.round(self.claim.ttl));
     }
 
     fn note(&mut self, member: usize, answer: Result<Standing>) {
@@ -149,7 +149,7 @@ impl<'a> Round<'a> {
                 let counts = self.claim.intent == Intent::Amend
                     || voter.counts(grant.remembers_for, quarantine, self.core.env.now());
                 if !counts {
-                    self.core.look_later(voter);
+                    self.core.probe_later(voter);
                 }
                 Vote::For { counts, fence: grant.fence, valid_for: grant.valid_for }
             }
@@ -192,7 +192,7 @@ impl<'a> Round<'a> {
                 _ => false,
             };
             if may_hold {
-                self.core.release_later(voter, self.pass, self.claim);
+                self.core.release_later(voter, self.order, self.claim);
             }
         }
     }

@@ -19,12 +19,12 @@ pub(super) enum Next<T> {
     Answer(usize, T),
     /// Nothing is under way.
     Empty,
-    /// The alarm.
+    /// The timer.
     Late,
 }
 
 impl<T> Calls<T> {
-    async fn next(&mut self, alarm: &mut BoxFuture<'static, ()>) -> Next<T> {
+    async fn next(&mut self, timer: &mut BoxFuture<'static, ()>) -> Next<T> {
         poll_fn(|context| {
             for at in 0..self.0.len() {
                 if let Poll::Ready(answer) = self.0[at].1.as_mut().poll(context) {
@@ -34,7 +34,7 @@ impl<T> Calls<T> {
             }
             match self.0.is_empty() {
                 true => Poll::Ready(Next::Empty),
-                false => alarm.as_mut().poll(context).map(|()| Next::Late),
+                false => timer.as_mut().poll(context).map(|()| Next::Late),
             }
         })
         .await
@@ -61,9 +61,9 @@ impl<T: Send + 'static> FanOut<T> {
         self.calls.0.is_empty()
     }
 
-    /// The next answer, unless the alarm goes first. Every call is polled once before the alarm is looked at.
-    pub(super) async fn next(&mut self, alarm: &mut BoxFuture<'static, ()>) -> Next<T> {
-        self.calls.next(alarm).await
+    /// The next answer, unless the timer goes first. Every call is polled once before the timer is looked at.
+    pub(super) async fn next(&mut self, timer: &mut BoxFuture<'static, ()>) -> Next<T> {
+        self.calls.next(timer).await
     }
 
     /// All answers that are still to come, in the order in which they come.

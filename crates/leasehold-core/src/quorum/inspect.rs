@@ -24,23 +24,23 @@ impl Core {
         is_clear: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>> {
         self.refuse_closed()?;
-        let mut fan = FanOut::new(&self.env);
+        let mut calls = FanOut::new(&self.env);
         for member in &self.members {
-            fan.add(member.number, ask(member.clone()));
+            calls.add(member.number, ask(member.clone()));
         }
         let begin = self.env.now();
-        let mut alarm = self.env.sleep(self.options.node_timeout);
+        let mut timer = self.env.sleep(self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut answers, mut is_grace) = (Vec::new(), false);
         let mut states: Vec<String> =
             self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         loop {
-            match fan.next(&mut alarm).await {
+            match calls.next(&mut timer).await {
                 Next::Answer(_, Ok(answer)) => {
                     answers.push(answer);
                     if answers.len() == needed {
                         is_grace = true;
-                        alarm = self.env.sleep(self.env.now().since(begin).max(GRACE));
+                        timer = self.env.sleep(self.env.now().since(begin).max(GRACE));
                     }
                 }
                 Next::Answer(member, Err(error)) => {
@@ -48,7 +48,7 @@ impl Core {
                 }
                 Next::Late if is_grace && !is_clear(&answers) => {
                     is_grace = false;
-                    alarm = self.env.sleep_until(begin + self.options.node_timeout);
+                    timer = self.env.sleep_until(begin + self.options.node_timeout);
                 }
                 Next::Empty | Next::Late => break,
             }
@@ -65,7 +65,7 @@ impl Core {
         let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<Snapshot>> {
             let (core, name) = (self.clone(), name.clone());
             Box::pin(async move {
-                core.look(&member).await;
+                core.probe(&member).await;
                 member.store.inspect(&name).await
             })
         };
@@ -121,7 +121,7 @@ impl Core {
     }
 
     /// Those that did not answer may be among those that show somebody.
-    fn of_majority(&self, shown: &[Snapshot], answered: usize) -> HealthSnapshot {
+    fn of_majority(&self, shown: &[Snapshot], answered: usize) -> ContenderLists {
         let missing = self.members.len().saturating_sub(answered);
         let needed = majority(self.members.len()).saturating_sub(missing).max(1);
         let agreed =
@@ -131,9 +131,9 @@ impl Core {
 }
 
 /// Those who hold, and those who wait.
-type HealthSnapshot = (Vec<Contender>, Vec<Contender>);
+type ContenderLists = (Vec<Contender>, Vec<Contender>);
 
-fn tags(seen: &HealthSnapshot) -> Vec<u32> {
+fn tags(seen: &ContenderLists) -> Vec<u32> {
     seen.0.iter().chain(&seen.1).map(|contender| contender.tag).collect()
 }
 

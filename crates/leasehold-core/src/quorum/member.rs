@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::ordering::Pass;
+use super::ordering::OrderHandle;
 use crate::{
     BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Outcome, Release, Renewal, Result, ServerInfo,
     Standing, Store,
@@ -37,7 +37,7 @@ pub(super) struct MemberState {
 #[derive(Debug, Default)]
 struct Record {
     /// Who it said it is, and when.
-    vitals: Option<(ServerInfo, Moment)>,
+    info: Option<(ServerInfo, Moment)>,
     /// How far its calendar is ahead of our clock.
     ahead_us: i128,
     /// Why it has no vote whatever it grants: an operator's mistake.
@@ -50,8 +50,8 @@ struct Record {
 
 /// What a look at a member showed.
 #[derive(Clone, Debug)]
-pub(super) struct Look {
-    pub(super) vitals: ServerInfo,
+pub(super) struct Probe {
+    pub(super) info: ServerInfo,
     pub(super) sent: Moment,
     pub(super) received: Moment,
 }
@@ -78,7 +78,7 @@ impl MemberState {
     /// may hold.
     pub(super) fn counts(&self, remembers_for: Duration, quarantine: Duration, now: Moment) -> bool {
         let record = self.record();
-        record.vitals.is_some()
+        record.info.is_some()
             && record.mistake.is_none()
             && record.jump.is_none_or(|(until, _)| until <= now)
             && remembers_for >= quarantine
@@ -86,17 +86,17 @@ impl MemberState {
 
     /// When it was last known who it is.
     pub(super) fn known_since(&self) -> Option<Moment> {
-        self.record().vitals.as_ref().map(|(_, seen)| *seen)
+        self.record().info.as_ref().map(|(_, seen)| *seen)
     }
 
     pub(super) fn server_info(&self) -> Option<ServerInfo> {
-        self.record().vitals.as_ref().map(|(vitals, _)| vitals.clone())
+        self.record().info.as_ref().map(|(info, _)| info.clone())
     }
 
     /// How far its calendar is ahead of our clock.
     pub(super) fn ahead_us(&self) -> Option<i128> {
         let record = self.record();
-        record.vitals.as_ref().map(|_| record.ahead_us)
+        record.info.as_ref().map(|_| record.ahead_us)
     }
 
     pub(super) fn mistake(&self) -> Option<String> {
@@ -109,28 +109,28 @@ impl MemberState {
 
     /// Takes over what a look showed. A calendar that was moved forward lets holds end early, so the member loses its
     /// vote for as long as one of them may have been forgotten.
-    pub(super) fn saw(&self, look: Look, quarantine: Duration) {
-        let way = look.received.since(look.sent);
-        let middle_us = i128::from((look.sent + way / 2).nanos() / 1000);
-        let ahead_us = i128::from(look.vitals.wall_us) - middle_us;
+    pub(super) fn probed(&self, probe: Probe, quarantine: Duration) {
+        let way = probe.received.since(probe.sent);
+        let middle_us = i128::from((probe.sent + way / 2).nanos() / 1000);
+        let ahead_us = i128::from(probe.info.wall_us) - middle_us;
         let mut record = self.record();
-        if let Some((before, seen)) = record.vitals.clone() {
+        if let Some((before, seen)) = record.info.clone() {
             let moved_us = ahead_us - record.ahead_us;
             let is_jump = moved_us.unsigned_abs() > JUMP_MIN.max(way).as_micros();
-            if before.server == look.vitals.server && is_jump {
+            if before.server == probe.info.server && is_jump {
                 let moved_ms = (moved_us / 1000) as i64;
                 tracing::warn!(node = %self.url, moved_ms, "the clock of a member has jumped: holds may end early there");
                 if moved_us > 0 {
-                    record.jump = Some((look.received + quarantine, moved_us));
+                    record.jump = Some((probe.received + quarantine, moved_us));
                 }
             }
-            let voted = before.remembers_for.saturating_add(look.sent.since(seen)) >= quarantine;
-            if voted && look.vitals.remembers_for < quarantine {
+            let voted = before.remembers_for.saturating_add(probe.sent.since(seen)) >= quarantine;
+            if voted && probe.info.remembers_for < quarantine {
                 tracing::warn!(node = %self.url, "a member may have forgotten who holds: it has no vote for a while");
             }
         }
         record.ahead_us = ahead_us;
-        record.vitals = Some((look.vitals, look.received));
+        record.info = Some((probe.info, probe.received));
         record.failure = None;
     }
 
@@ -141,15 +141,15 @@ impl MemberState {
     /// For people.
     pub(super) fn member(&self, quarantine: Duration, now: Moment) -> Member {
         let record = self.record();
-        let (votes, state) = match (&record.vitals, &record.mistake, &record.jump, &record.failure) {
+        let (votes, state) = match (&record.info, &record.mistake, &record.jump, &record.failure) {
             (_, Some(mistake), _, _) => (false, format!("no vote: {mistake}")),
             (_, _, _, Some(failure)) => (false, failure.clone()),
             (_, _, Some((until, by_us)), _) if *until > now => {
                 let (by, left) = (*by_us as f64 / 1e6, until.since(now).as_secs_f64());
                 (false, format!("no vote for {left:.1} s: its clock jumped {by:.1} s forward"))
             }
-            (Some((vitals, seen)), ..) => {
-                let remembers = vitals.remembers_for.saturating_add(now.since(*seen));
+            (Some((info, seen)), ..) => {
+                let remembers = info.remembers_for.saturating_add(now.since(*seen));
                 match quarantine.checked_sub(remembers) {
                     Some(left) if !left.is_zero() => (
                         false,
@@ -191,12 +191,16 @@ impl MemberState {
     }
 
     /// Asks for a claim, after what was asked of it before.
-    pub(super) fn claim(self: &Arc<Self>, pass: &Pass, claim: Claim) -> BoxFuture<'static, Result<Standing>> {
-        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        order: &OrderHandle,
+        claim: Claim,
+    ) -> BoxFuture<'static, Result<Standing>> {
+        let (member, order, entered) = (self.clone(), order.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(member.number).await;
-            if pass.is_in_doubt_at(member.number) {
+            let _turn = order.turn(member.number).await;
+            if order.is_in_doubt_at(member.number) {
                 let message = "an earlier release of this claim may still arrive";
                 return Err(Error::new(ErrorKind::TimedOut, message).store(&*member.url));
             }
@@ -207,14 +211,14 @@ impl MemberState {
     /// Makes again what the member has lost, unless it is being released.
     pub(super) fn repair(
         self: &Arc<Self>,
-        pass: &Pass,
+        order: &OrderHandle,
         claim: Claim,
     ) -> BoxFuture<'static, Result<Option<Standing>>> {
-        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        let (member, order, entered) = (self.clone(), order.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(member.number).await;
-            if pass.is_ended() || pass.is_in_doubt_at(member.number) {
+            let _turn = order.turn(member.number).await;
+            if order.is_ended() || order.is_in_doubt_at(member.number) {
                 return Ok(None);
             }
             member.store.claim(&claim).await.map(Some)
@@ -224,13 +228,13 @@ impl MemberState {
     /// Releases, after what was asked of the claim before.
     pub(super) fn release(
         self: &Arc<Self>,
-        pass: &Pass,
+        order: &OrderHandle,
         claim: Claim,
     ) -> BoxFuture<'static, Result<Release>> {
-        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        let (member, order, entered) = (self.clone(), order.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(member.number).await;
+            let _turn = order.turn(member.number).await;
             member.store.release(&claim).await
         })
     }
@@ -239,21 +243,21 @@ impl MemberState {
     /// give back.
     pub(super) fn give_back(
         self: &Arc<Self>,
-        pass: &Pass,
+        order: &OrderHandle,
         claim: Claim,
         round: u64,
         doubts: bool,
     ) -> BoxFuture<'static, Result<()>> {
-        let (member, pass, entered) = (self.clone(), pass.clone(), self.enter());
+        let (member, order, entered) = (self.clone(), order.clone(), self.enter());
         Box::pin(async move {
             let _under_way = entered?;
-            let _turn = pass.turn(member.number).await;
-            match pass.round() == round {
+            let _turn = order.turn(member.number).await;
+            match order.round() == round {
                 true => {
                     let answer = member.store.release(&claim).await;
                     // Said before the turn ends: whoever is next knows it.
                     if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) && doubts {
-                        pass.doubt(member.number);
+                        order.doubt(member.number);
                     }
                     answer.map(drop)
                 }
@@ -274,12 +278,12 @@ impl MemberState {
     }
 
     /// Asks who it is.
-    pub(super) fn look(self: &Arc<Self>, env: &Env) -> BoxFuture<'static, Result<Look>> {
+    pub(super) fn probe(self: &Arc<Self>, env: &Env) -> BoxFuture<'static, Result<Probe>> {
         let (member, env) = (self.clone(), env.clone());
         Box::pin(async move {
             let sent = env.now();
-            let vitals = member.store.server_info().await?;
-            Ok(Look { vitals, sent, received: env.now() })
+            let info = member.store.server_info().await?;
+            Ok(Probe { info, sent, received: env.now() })
         })
     }
 }

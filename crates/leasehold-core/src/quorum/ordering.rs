@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use tokio::sync::{Mutex as Turn, MutexGuard as HeldTurn};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
 use crate::{ClaimId, FencingToken};
 
@@ -16,7 +16,7 @@ use crate::{ClaimId, FencingToken};
 /// request that it undoes, so no key is left over by a straggler.
 #[derive(Debug)]
 pub(super) struct ClaimOrder {
-    turns: Vec<Turn<()>>,
+    turns: Vec<AsyncMutex<()>>,
     proposal: Mutex<Option<FencingToken>>,
     round: AtomicU64,
     ended: AtomicBool,
@@ -26,7 +26,7 @@ pub(super) struct ClaimOrder {
 
 impl ClaimOrder {
     /// The right to ask a member; in the order of the first polls.
-    pub(super) async fn turn(&self, member: usize) -> HeldTurn<'_, ()> {
+    pub(super) async fn turn(&self, member: usize) -> AsyncMutexGuard<'_, ()> {
         self.turns[member].lock().await
     }
 
@@ -87,7 +87,7 @@ pub(super) struct ClaimOrders {
 
 /// A path in use; it is forgotten with its last user.
 #[derive(Clone, Debug)]
-pub(super) struct Pass {
+pub(super) struct OrderHandle {
     orders: Arc<ClaimOrders>,
     id: ClaimId,
     path: Option<Arc<ClaimOrder>>,
@@ -103,10 +103,10 @@ impl ClaimOrders {
     }
 
     /// The path of a claim.
-    pub(super) fn of(self: &Arc<Self>, id: ClaimId) -> Pass {
+    pub(super) fn of(self: &Arc<Self>, id: ClaimId) -> OrderHandle {
         let mut open = self.open();
         let path = open.entry(id).or_insert_with(|| {
-            let turns = (0..self.members).map(|_| Turn::new(())).collect();
+            let turns = (0..self.members).map(|_| AsyncMutex::new(())).collect();
             Arc::new(ClaimOrder {
                 turns,
                 proposal: Mutex::default(),
@@ -115,11 +115,11 @@ impl ClaimOrders {
                 doubts: (0..self.members).map(|_| AtomicBool::new(false)).collect(),
             })
         });
-        Pass { orders: self.clone(), id, path: Some(path.clone()) }
+        OrderHandle { orders: self.clone(), id, path: Some(path.clone()) }
     }
 }
 
-impl std::ops::Deref for Pass {
+impl std::ops::Deref for OrderHandle {
     type Target = ClaimOrder;
 
     fn deref(&self) -> &ClaimOrder {
@@ -127,7 +127,7 @@ impl std::ops::Deref for Pass {
     }
 }
 
-impl Drop for Pass {
+impl Drop for OrderHandle {
     fn drop(&mut self) {
         let mut open = self.orders.open();
         drop(self.path.take());

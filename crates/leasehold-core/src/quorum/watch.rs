@@ -20,23 +20,23 @@ impl Core {
         interest: Interest,
     ) -> Result<Box<dyn Wake>> {
         self.refuse_closed()?;
-        let mut fan = FanOut::new(&self.env);
+        let mut calls = FanOut::new(&self.env);
         for member in &self.members {
             let (store, name) = (member.store.clone(), name.clone());
-            fan.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
+            calls.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
         }
-        let mut alarm = self.env.sleep(self.options.node_timeout);
+        let mut timer = self.env.sleep(self.options.node_timeout);
         let mut states: Vec<String> =
             self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         let mut wakes = Vec::new();
         let needed = majority(self.members.len());
         loop {
-            match fan.next(&mut alarm).await {
+            match calls.next(&mut timer).await {
                 Next::Answer(_, Ok(wake)) => {
                     wakes.push(wake);
                     if wakes.len() == needed {
                         // The others have a moment more.
-                        alarm = self.env.sleep(GATHER);
+                        timer = self.env.sleep(GATHER);
                     }
                 }
                 Next::Answer(member, Err(error)) => {
@@ -46,7 +46,7 @@ impl Core {
             }
         }
         match wakes.len() >= needed {
-            true => Ok(Box::new(QuorumSubscription { env: self.env.clone(), needed, wakes, rung: 0 })),
+            true => Ok(Box::new(QuorumSubscription { env: self.env.clone(), needed, wakes, woken: 0 })),
             false => Err(self.no_quorum(&states)),
         }
     }
@@ -58,49 +58,49 @@ struct QuorumSubscription {
     needed: usize,
     wakes: Vec<Box<dyn Wake>>,
     /// Members, by bit, whose news have come and were not answered yet.
-    rung: u64,
+    woken: u64,
 }
 
 impl Wake for QuorumSubscription {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.ring(None).await?;
-            if (self.rung.count_ones() as usize) < self.needed {
+            if (self.woken.count_ones() as usize) < self.needed {
                 let gather = self.env.sleep(GATHER / 4 + self.env.jitter(GATHER - GATHER / 4));
                 self.ring(Some(gather)).await?;
             }
-            self.rung = 0;
+            self.woken = 0;
             Ok(())
         })
     }
 }
 
 impl QuorumSubscription {
-    /// Without an alarm: until anybody has rung. With one: until enough have, or it goes.
-    async fn ring(&mut self, mut alarm: Option<BoxFuture<'static, ()>>) -> Result<()> {
-        let enough = if alarm.is_some() { self.needed } else { 1 };
-        let (rung, wakes) = (&mut self.rung, &mut self.wakes);
-        if rung.count_ones() as usize >= enough {
+    /// Without an timer: until anybody has woken. With one: until enough have, or it goes.
+    async fn ring(&mut self, mut timer: Option<BoxFuture<'static, ()>>) -> Result<()> {
+        let enough = if timer.is_some() { self.needed } else { 1 };
+        let (woken, wakes) = (&mut self.woken, &mut self.wakes);
+        if woken.count_ones() as usize >= enough {
             return Ok(());
         }
         let broken = {
             let mut waits: Vec<_> = wakes.iter_mut().map(|wake| wake.wait()).collect();
             poll_fn(|context| {
                 for (at, wait) in waits.iter_mut().enumerate().filter(|(at, _)| *at < 64) {
-                    if *rung & (1 << at) != 0 {
+                    if *woken & (1 << at) != 0 {
                         continue;
                     }
                     match wait.as_mut().poll(context) {
-                        Poll::Ready(Ok(())) => *rung |= 1 << at,
+                        Poll::Ready(Ok(())) => *woken |= 1 << at,
                         Poll::Ready(Err(error)) => return Poll::Ready(Some((at, error))),
                         Poll::Pending => {}
                     }
                 }
-                if rung.count_ones() as usize >= enough {
+                if woken.count_ones() as usize >= enough {
                     return Poll::Ready(None);
                 }
-                match &mut alarm {
-                    Some(alarm) => alarm.as_mut().poll(context).map(|()| None),
+                match &mut timer {
+                    Some(timer) => timer.as_mut().poll(context).map(|()| None),
                     None => Poll::Pending,
                 }
             })
@@ -108,11 +108,11 @@ impl QuorumSubscription {
         };
         let Some((at, error)) = broken else { return Ok(()) };
         drop(self.wakes.swap_remove(at));
-        self.rung = 0;
+        self.woken = 0;
         match self.wakes.len() >= self.needed {
             // The others are listened to; what they said meanwhile is asked for.
             true => {
-                self.rung = (1 << self.needed) - 1;
+                self.woken = (1 << self.needed) - 1;
                 Ok(())
             }
             false => Err(Error::new(ErrorKind::NoQuorum, format!("too few members wake us: {error}"))),
@@ -120,7 +120,7 @@ impl QuorumSubscription {
     }
 }
 
-/// Looks at a member whenever it says that holds may have been lost, and passes that on.
+/// Looks at a member whenever it says that holds may have been lost, and orders that on.
 pub(super) async fn forward_revalidations(core: std::sync::Weak<Core>, member: usize) {
     let mut seen = 0;
     loop {
@@ -135,7 +135,7 @@ pub(super) async fn forward_revalidations(core: std::sync::Weak<Core>, member: u
             () = store.revalidation(&mut seen) => {}
         }
         let Some(core) = core.upgrade() else { return };
-        core.look_later(&core.members[member]);
+        core.probe_later(&core.members[member]);
         core.revalidations.raise();
     }
 }

@@ -6,7 +6,6 @@
 //! which shuttle reports.
 
 use std::{
-    cell::Cell,
     future::{Future, poll_fn},
     sync::{
         Arc, Mutex,
@@ -30,29 +29,11 @@ use crate::{
     env::Environment,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
+    store_kit::schedule_point::{self, others_first},
 };
 
 /// How many orders of each scenario are tried, by each of two schedulers.
 const ORDERS: usize = 400;
-
-thread_local! {
-    static EXPLORING: Cell<bool> = const { Cell::new(false) };
-    static FORGETFUL: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Lets others go first, if the scheduler wants; whether there is one.
-pub(crate) fn others_first() -> bool {
-    let exploring = EXPLORING.get();
-    if exploring {
-        thread::yield_now();
-    }
-    exploring
-}
-
-/// Whether bells forget a ring that nobody hears.
-pub(crate) fn is_forgetful() -> bool {
-    FORGETFUL.get()
-}
 
 /// A world whose tasks shuttle runs.
 #[derive(Clone, Debug)]
@@ -143,10 +124,10 @@ impl World {
 
 /// Runs a scenario in many orders.
 fn explore(scenario: fn(&World, &Memory)) {
-    EXPLORING.set(true);
+    schedule_point::explore(true);
     run(RandomScheduler::new(ORDERS), scenario);
     run(PctScheduler::new(3, ORDERS), scenario);
-    EXPLORING.set(false);
+    schedule_point::explore(false);
 }
 
 fn run(scheduler: impl Scheduler + 'static, scenario: fn(&World, &Memory)) {
@@ -316,7 +297,7 @@ fn a_guard_dropped_with_its_client_is_released_once() {
 #[test]
 fn a_bell_that_forgets_is_found_out() {
     let found = std::thread::Builder::new().name("control".into()).spawn(|| {
-        FORGETFUL.set(true);
+        schedule_point::forget_wake_ups(true);
         explore(dropped_with_its_client);
     });
     let panic = found.unwrap().join().unwrap_err();
