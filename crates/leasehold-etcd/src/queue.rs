@@ -60,13 +60,13 @@ impl Queue {
         let mut entries: Vec<Entry> = Vec::with_capacity(kvs.len());
         for kv in kvs {
             match keys.part(&kv.key) {
-                Part::QueueEntry(id) if Value::read(&kv.value).is_some() => {
+                Part::Place(id) if Value::read(&kv.value).is_some() => {
                     let delay = delays.iter().find(|(other, _)| *other == id).map(|(_, kv)| kv.lease);
                     entries.push(Entry { delay, ..entry(Some(id), kv, Stance::Waiting) });
                 }
                 Part::Delay(_) => {}
                 // Go's rule: the oldest key holds.
-                Part::QueueEntry(_) | Part::Foreign => {
+                Part::Place(_) | Part::Foreign => {
                     let stance = if kv.create_revision == oldest { Stance::Holding } else { Stance::Waiting };
                     entries.push(entry(None, kv, stance));
                 }

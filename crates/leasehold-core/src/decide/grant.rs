@@ -1,34 +1,34 @@
-//! Who holds, given an ordered queue. One rule for every store that can see its queue.
+//! The grant rule: the holders of an ordered queue, for every store that can read its queue.
 
 use crate::{Mode, Queueing};
 
-/// What the rule needs to know of a contender. Contenders stand in order of arrival.
+/// One contender, as the rule sees it. Contenders are in order of arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QueueEntry {
     /// How it shares.
     pub mode: Mode,
-    /// Whether it lets itself be overtaken.
+    /// Whether it may be overtaken.
     pub queueing: Queueing,
     /// Whether it holds the lock (or keeps it shut).
     pub holds: bool,
 }
 
-/// What the rule says.
+/// The answer of the rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It may hold now.
     Granted,
-    /// It is kept out, and nothing changes for it before this contender (an index) goes.
+    /// It is kept out at least until this contender (an index) leaves.
     WaitFor(usize),
-    /// It is kept out by several, any of whose going may let it in. A single predecessor is not enough to watch for
-    /// permits: with two places and a queue of `[a, b, me]`, either `a` or `b` leaving frees one.
+    /// It is kept out by several contenders, and any that leaves may let it in. For permits one predecessor is not enough
+    /// to watch: with two places and a queue of `[a, b, me]`, either `a` or `b` leaving frees one.
     WaitForAny,
 }
 
-/// Whether the one at `at` may hold the lock.
+/// Whether the contender at `at` may hold the lock.
 ///
-/// It is kept out by those who hold, and by those who wait ahead of it and may not be overtaken: `Fifo` claims, and
-/// a waiting exclusive claim when a shared one asks (else readers would starve writers).
+/// Holders keep it out, and waiters ahead of it that may not be overtaken: `Fifo` claims, and for a shared claim every
+/// waiting exclusive one (else readers would starve writers).
 pub fn grant(queue: &[QueueEntry], at: usize) -> Verdict {
     let me = queue[at];
     let mut counts = (0..queue.len()).filter(|&other| counts_against(queue, other, at));
@@ -42,7 +42,7 @@ pub fn grant(queue: &[QueueEntry], at: usize) -> Verdict {
     }
 }
 
-/// Those who wait and would be granted now, in order, each counted as a holder for those behind it.
+/// The waiters that would be granted now, in order, each counted as a holder for the ones behind it.
 pub fn runnable(queue: &[QueueEntry]) -> Vec<usize> {
     let mut queue = queue.to_vec();
     let mut chosen = Vec::new();
@@ -55,7 +55,7 @@ pub fn runnable(queue: &[QueueEntry]) -> Vec<usize> {
     chosen
 }
 
-/// Those who wait and are kept out, in order; those who are about to come in are not among them.
+/// The waiters that are kept out, in order, without the ones that would be granted now.
 pub fn kept_out(queue: &[QueueEntry]) -> Vec<usize> {
     let runnable = runnable(queue);
     (0..queue.len()).filter(|at| !queue[*at].holds && !runnable.contains(at)).collect()
@@ -175,7 +175,7 @@ mod tests {
     }
 
     proptest! {
-        /// What a holder is told does not depend on which of those who wait let themselves be overtaken.
+        /// Whether a waiter is kept out does not depend on the waiters that let themselves be overtaken.
         #[test]
         fn whether_somebody_is_kept_out_is_the_same_for_all_who_queue(queue in places(), held in 0usize..8) {
             let mut queue = queue;
@@ -189,7 +189,7 @@ mod tests {
         }
 
         #[test]
-        fn whoever_runs_next_is_compatible_and_somebody_always_runs(queue in places()) {
+        fn the_next_holders_are_compatible_and_there_is_always_one(queue in places()) {
             let chosen = runnable(&queue);
             let holders: Vec<_> = chosen.iter().map(|&at| queue[at]).collect();
             prop_assert!(compatible(&holders), "{:?}", holders);

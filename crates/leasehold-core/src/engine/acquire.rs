@@ -217,9 +217,9 @@ impl Acquire<'_> {
 
     /// Pauses before the next attempt; `false` when the wait is over first.
     async fn pause(&mut self) -> bool {
-        let dice = self.env().jitter(Duration::from_secs(1)).as_secs_f64();
+        let fraction = self.env().jitter(Duration::from_secs(1)).as_secs_f64();
         let max = (self.terms.patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let pause = backoff::delay(self.failures.saturating_sub(1), Duration::from_millis(10), max, dice);
+        let pause = backoff::delay(self.failures.saturating_sub(1), Duration::from_millis(10), max, fraction);
         self.sleep(pause).await
     }
 

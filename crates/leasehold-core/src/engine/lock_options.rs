@@ -4,42 +4,42 @@ use std::{sync::Arc, time::Duration};
 
 use crate::Binding;
 
-/// Whether a lock is of use without fencing tokens.
+/// The requirement of fencing tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Require {
-    /// Tokens are welcome and may be missing.
+    /// Tokens may be missing.
     #[default]
     Optional,
     /// Every grant must carry a token that survives the store's restart; a store without is refused at once.
     Durable,
 }
 
-/// On what terms a lock is held.
+/// The options of a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct LockOptions {
-    /// How long the store keeps the hold without news of us.
+    /// How long the store keeps the hold without a renewal.
     pub ttl: Duration,
-    /// Whether the watchdog renews the hold until it is given up.
+    /// Whether the watchdog renews the hold until its release.
     pub renew: bool,
     /// How long the watchdog renews at most: bounds a holder that hangs.
     pub hold_max: Option<Duration>,
-    /// Whether to queue in order and be overtaken by nobody.
+    /// Whether to queue in order, without being overtaken.
     pub fair: bool,
     /// How long the lock stays shut after an end without release.
     pub lock_delay: Duration,
-    /// What the hold lives by besides its ttl.
+    /// The end of the hold besides its ttl.
     pub binding: Binding,
     /// Whether fencing tokens are required.
     pub fencing: Require,
     /// For how long a store that cannot be reached is asked again before the error is returned.
     pub patience: Duration,
-    /// For people: shown to those who wait and by `inspect`.
+    /// Text for people: shown to waiters and by `inspect`.
     pub note: Option<Arc<str>>,
 }
 
 impl Default for LockOptions {
-    /// 30 s, renewed until given up, barging, five seconds of patience.
+    /// 30 s, renewed until release, barging, five seconds of patience.
     fn default() -> Self {
         LockOptions {
             ttl: Duration::from_secs(30),
@@ -56,7 +56,7 @@ impl Default for LockOptions {
 }
 
 impl LockOptions {
-    /// Sets how long the store keeps the hold without news of us.
+    /// Sets how long the store keeps the hold without a renewal.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
@@ -77,7 +77,7 @@ impl LockOptions {
         self
     }
 
-    /// Queues in order, overtaken by nobody.
+    /// Queues in order, without being overtaken.
     #[must_use]
     pub fn fair(mut self) -> Self {
         self.fair = true;
@@ -112,7 +112,7 @@ impl LockOptions {
         self
     }
 
-    /// Says who and why.
+    /// Sets a text for people.
     #[must_use]
     pub fn note(mut self, note: impl Into<Arc<str>>) -> Self {
         self.note = Some(note.into());

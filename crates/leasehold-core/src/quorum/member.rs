@@ -1,4 +1,4 @@
-//! [`MemberState`]: one member, and what is known of it.
+//! [`MemberState`]: one member and its known state.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use crate::{
     Standing, Store,
 };
 
-/// So many requests may be under way to one member, those that nobody waits for any more included.
+/// The number of requests that may be under way to one member, including those without a waiter.
 const UNDER_WAY_MAX: usize = 4096;
 /// A clock that was moved by more than this, and by more than the way there and back explains, has jumped.
 const JUMP_MIN: Duration = Duration::from_millis(500);
@@ -33,14 +33,14 @@ pub(super) struct MemberState {
     idle: Notify,
 }
 
-/// What is known of a member.
+/// The known state of a member.
 #[derive(Debug, Default)]
 struct Record {
-    /// Who it said it is, and when.
+    /// Its last server info, and when it was read.
     info: Option<(ServerInfo, Moment)>,
     /// How far its calendar is ahead of our clock.
     ahead_us: i128,
-    /// Why it has no vote whatever it grants: an operator's mistake.
+    /// The configuration error that takes its vote.
     mistake: Option<String>,
     /// Its clock was moved forward: until when it is not trusted, and by how much.
     jump: Option<(Moment, i128)>,
@@ -48,7 +48,7 @@ struct Record {
     failure: Option<String>,
 }
 
-/// What a look at a member showed.
+/// The result of reading a member's server info.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) info: ServerInfo,
@@ -74,8 +74,7 @@ impl MemberState {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a grant of this member counts: it is known who it is, and it has forgotten nothing for as long as anybody
-    /// may hold.
+    /// Whether a grant of this member counts: its identity is known, and it has kept its data for the longest lease.
     pub(super) fn counts(&self, remembers_for: Duration, quarantine: Duration, now: Moment) -> bool {
         let record = self.record();
         record.info.is_some()
@@ -84,7 +83,7 @@ impl MemberState {
             && remembers_for >= quarantine
     }
 
-    /// When it was last known who it is.
+    /// When its identity was last read.
     pub(super) fn known_since(&self) -> Option<Moment> {
         self.record().info.as_ref().map(|(_, seen)| *seen)
     }
@@ -107,8 +106,8 @@ impl MemberState {
         self.record().mistake = mistake;
     }
 
-    /// Takes over what a look showed. A calendar that was moved forward lets holds end early, so the member loses its
-    /// vote for as long as one of them may have been forgotten.
+    /// Records a probe. A calendar that was moved forward ends holds early, so the member has no vote until the longest
+    /// lease is over.
     pub(super) fn probed(&self, probe: Probe, quarantine: Duration) {
         let way = probe.received.since(probe.sent);
         let middle_us = i128::from((probe.sent + way / 2).nanos() / 1000);
@@ -138,7 +137,7 @@ impl MemberState {
         self.record().failure = Some(error.to_string());
     }
 
-    /// For people.
+    /// The member as `inspect` shows it.
     pub(super) fn member(&self, quarantine: Duration, now: Moment) -> Member {
         let record = self.record();
         let (votes, state) = match (&record.info, &record.mistake, &record.jump, &record.failure) {
@@ -167,7 +166,7 @@ impl MemberState {
         Member { url: self.url.clone(), votes, state }
     }
 
-    /// The right to send one more request.
+    /// Counts one more request under way.
     fn enter(self: &Arc<Self>) -> Result<UnderWay> {
         let under_way = UnderWay(self.clone());
         if self.under_way.fetch_add(1, Ordering::AcqRel) >= UNDER_WAY_MAX {
@@ -190,7 +189,7 @@ impl MemberState {
         }
     }
 
-    /// Asks for a claim, after what was asked of it before.
+    /// Sends a claim, after its earlier requests.
     pub(super) fn claim(
         self: &Arc<Self>,
         order: &OrderHandle,
@@ -208,7 +207,7 @@ impl MemberState {
         })
     }
 
-    /// Makes again what the member has lost, unless it is being released.
+    /// Makes a lost hold again, unless the claim is being released.
     pub(super) fn repair(
         self: &Arc<Self>,
         order: &OrderHandle,
@@ -225,7 +224,7 @@ impl MemberState {
         })
     }
 
-    /// Releases, after what was asked of the claim before.
+    /// Releases a claim, after its earlier requests.
     pub(super) fn release(
         self: &Arc<Self>,
         order: &OrderHandle,
@@ -239,8 +238,7 @@ impl MemberState {
         })
     }
 
-    /// Gives back what a round of asking left behind, unless another round has begun: then that is its own to keep or to
-    /// give back.
+    /// Releases the grant of a round, unless another round has begun, which then owns it.
     pub(super) fn give_back(
         self: &Arc<Self>,
         order: &OrderHandle,
@@ -255,7 +253,7 @@ impl MemberState {
             match order.round() == round {
                 true => {
                     let answer = member.store.release(&claim).await;
-                    // Said before the turn ends: whoever is next knows it.
+                    // Before the next request of the claim: it must know of the doubt.
                     if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) && doubts {
                         order.doubt(member.number);
                     }
@@ -266,7 +264,7 @@ impl MemberState {
         })
     }
 
-    /// Prolongs. Nothing is made by it, so it needs no turn.
+    /// Renews. It makes no hold, so it needs no order.
     pub(super) fn renew(self: &Arc<Self>, claims: Arc<[Claim]>) -> BoxFuture<'static, Vec<Result<Renewal>>> {
         let member = self.clone();
         Box::pin(async move {
@@ -277,7 +275,7 @@ impl MemberState {
         })
     }
 
-    /// Asks who it is.
+    /// Reads the server info.
     pub(super) fn probe(self: &Arc<Self>, env: &Env) -> BoxFuture<'static, Result<Probe>> {
         let (member, env) = (self.clone(), env.clone());
         Box::pin(async move {
@@ -288,7 +286,7 @@ impl MemberState {
     }
 }
 
-/// One request that is under way.
+/// One request under way.
 struct UnderWay(Arc<MemberState>);
 
 impl Drop for UnderWay {

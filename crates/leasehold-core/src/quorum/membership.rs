@@ -1,4 +1,4 @@
-//! Who the members are: asked when the quorum is first used, when one may have changed, and from time to time.
+//! The identity of the members: read at the first use of the quorum, when one may have changed, and from time to time.
 
 use std::{
     collections::HashMap,

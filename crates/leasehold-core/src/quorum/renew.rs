@@ -1,4 +1,4 @@
-//! Renewing on all members, and making again what a minority has lost.
+//! Renewal on all members, and repair of the holds that a minority has lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Core {
-    /// Renews and answers once a majority has answered for every claim.
+    /// Renews, and returns once a majority has answered for every claim.
     pub(super) async fn renew(self: &Arc<Self>, claims: &[Claim]) -> Vec<Result<Renewal>> {
         if claims.is_empty() {
             return Vec::new();
@@ -29,11 +29,11 @@ impl Core {
     }
 }
 
-/// One round of renewing.
+/// One round of renewals.
 struct Renewals {
     core: Arc<Core>,
     claims: Arc<[Claim]>,
-    /// Taken before anything is asked: a release that comes later finds them, and nothing is made again after it.
+    /// Taken before any request: a later release finds them, and nothing is made again after it.
     orders: Vec<OrderHandle>,
     renewal_votes: Vec<Vec<RenewalVote>>,
     states: Vec<String>,
@@ -87,7 +87,7 @@ impl Renewals {
         let mut failure = None;
         for ((renewal_votes, order), answer) in self.renewal_votes.iter_mut().zip(&self.orders).zip(answers) {
             renewal_votes[member] = match answer {
-                // A release that is on its way there may end it at any time.
+                // A release under way may end it at any time.
                 Ok(_) if order.is_in_doubt_at(member) => RenewalVote::Silent,
                 Ok(Renewal::Renewed { valid_for }) => RenewalVote::Kept(valid_for),
                 Ok(Renewal::Gone(reason)) => RenewalVote::Gone(reason),
@@ -104,7 +104,7 @@ impl Renewals {
             }
             None => format!("{}: answered", voter.url),
         };
-        // Whoever answered too little has not answered.
+        // An incomplete answer is none.
         for renewal_votes in &mut self.renewal_votes {
             if renewal_votes[member] == RenewalVote::Open {
                 renewal_votes[member] = RenewalVote::Silent;
@@ -120,8 +120,8 @@ impl Renewals {
         }
     }
 
-    /// Those who answer late are listened to as well: what a minority has lost is made again there, because a majority
-    /// has just confirmed that it is held. Without it, one more loss would be the loss of the lock.
+    /// Makes holds again that a minority has lost, also by late answers: a majority has just confirmed that they are held.
+    /// Without it, one more loss at a member would be the loss of the lock.
     fn repair_later(self, decided: Vec<Renewed>) {
         let is_kept = |at: usize| matches!(decided[at], Renewed::Kept(_));
         let lost: Vec<(usize, usize)> = (0..self.claims.len())
@@ -139,7 +139,7 @@ impl Renewals {
         let until = sent + shortest / 2;
         core.env.clone().spawn(calls.rest(move |member, answers: Vec<Result<Renewal>>| {
             if core.env.now() > until {
-                // What was decided then is no word on what is held now.
+                // The decision is too old to say that the hold still exists.
                 return;
             }
             for (at, answer) in answers.iter().enumerate().take(claims.len()) {
@@ -154,7 +154,7 @@ impl Renewals {
 impl Core {
     fn repair_later(self: &Arc<Self>, claim: &Claim, order: &OrderHandle, member: usize) {
         let voter = self.members[member].clone();
-        // It lost a hold that others keep: it may have been restarted, or its clock moved.
+        // It lost a hold that others keep: it may have restarted, or its clock may have moved.
         self.probe_later(&voter);
         let claim = Claim {
             intent: Intent::Hold,

@@ -273,7 +273,7 @@ fn what_is_no_quorum_and_what_cannot_be_voted_on_is_refused() {
     }
 }
 
-/// Who works under which token, and whether anybody else did in between.
+/// A resource that detects two workers at once and tokens that do not grow.
 #[derive(Default)]
 struct Witness {
     highest: AtomicU64,

@@ -1,4 +1,4 @@
-//! [`QuorumSubscription`]: woken by the members.
+//! [`QuorumSubscription`]: a subscription at the members.
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{BoxFuture, Env, Error, ErrorKind, Interest, LockName, Result, Wake, decide::votes::majority};
 
-/// News of one member alone are held back for so long at most: the others are about to say the same, and who asks before
-/// they have seen it is refused by them.
+/// The longest delay of a wake-up by one member alone: the others are about to see the same change, and refuse a claim
+/// that comes before it.
 const GATHER: Duration = Duration::from_millis(4);
 
 impl Core {
-    /// Subscribes at all members and answers once a majority has it, a moment later: a member that hangs is not listened to.
+    /// Subscribes at all members, and returns a moment after a majority has answered: a member that hangs is left out.
     pub(super) async fn watch(
         self: &Arc<Self>,
         name: &LockName,
@@ -52,22 +52,22 @@ impl Core {
     }
 }
 
-/// The bells of the members that could be subscribed at.
+/// The subscriptions at the members that answered.
 struct QuorumSubscription {
     env: Env,
     needed: usize,
     wakes: Vec<Box<dyn Wake>>,
-    /// Members, by bit, whose news have come and were not answered yet.
+    /// The members, by bit, that woke since the last return.
     woken: u64,
 }
 
 impl Wake for QuorumSubscription {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            self.ring(None).await?;
+            self.wait_for(None).await?;
             if (self.woken.count_ones() as usize) < self.needed {
                 let gather = self.env.sleep(GATHER / 4 + self.env.jitter(GATHER - GATHER / 4));
-                self.ring(Some(gather)).await?;
+                self.wait_for(Some(gather)).await?;
             }
             self.woken = 0;
             Ok(())
@@ -76,8 +76,8 @@ impl Wake for QuorumSubscription {
 }
 
 impl QuorumSubscription {
-    /// Without an timer: until anybody has woken. With one: until enough have, or it goes.
-    async fn ring(&mut self, mut timer: Option<BoxFuture<'static, ()>>) -> Result<()> {
+    /// Waits for one member without a timer, or for enough members or the timer.
+    async fn wait_for(&mut self, mut timer: Option<BoxFuture<'static, ()>>) -> Result<()> {
         let enough = if timer.is_some() { self.needed } else { 1 };
         let (woken, wakes) = (&mut self.woken, &mut self.wakes);
         if woken.count_ones() as usize >= enough {
@@ -110,17 +110,19 @@ impl QuorumSubscription {
         drop(self.wakes.swap_remove(at));
         self.woken = 0;
         match self.wakes.len() >= self.needed {
-            // The others are listened to; what they said meanwhile is asked for.
+            // The others stay; the caller asks for changes meanwhile.
             true => {
                 self.woken = (1 << self.needed) - 1;
                 Ok(())
             }
-            false => Err(Error::new(ErrorKind::NoQuorum, format!("too few members wake us: {error}"))),
+            false => {
+                Err(Error::new(ErrorKind::NoQuorum, format!("too few members have a subscription: {error}")))
+            }
         }
     }
 }
 
-/// Looks at a member whenever it says that holds may have been lost, and orders that on.
+/// Probes a member after each revalidation of its store, and raises the quorum's own.
 pub(super) async fn forward_revalidations(core: std::sync::Weak<Core>, member: usize) {
     let mut seen = 0;
     loop {

@@ -1,7 +1,7 @@
-//! Guards, the watchdog and the end of a client, in whatever order their threads meet at the registry.
+//! Guards, the watchdog and the end of a client, in all orders of their threads at the registry.
 //!
 //! Shuttle (Burckhardt and others 2010, "A randomized scheduler with probabilistic guarantees of finding bugs") runs
-//! the real engine: at every lock of the registry, every ring of its bell, every look at the clock and every call of
+//! the real engine: at every lock of the registry, every wake-up, every look at the clock and every call of
 //! the store it chooses who goes on. Time moves only when a scenario says so, so a wake-up that is lost is a deadlock,
 //! which shuttle reports.
 
@@ -35,7 +35,7 @@ use crate::{
 /// How many orders of each scenario are tried, by each of two schedulers.
 const ORDERS: usize = 400;
 
-/// A world whose tasks shuttle runs.
+/// An environment whose tasks shuttle runs.
 #[derive(Clone, Debug)]
 struct World(Arc<Inner>);
 
@@ -192,7 +192,7 @@ fn closed_while_guards_end(world: &World, memory: &Memory) {
     assert!((2..=5).contains(&world.releases()), "{} releases of two holds", world.releases());
 }
 
-/// A hold is taken away while it is renewed and its client is closed: whoever waits for the loss hears of it.
+/// A hold is released by force while it is renewed and its client is closed: a wait for the loss completes.
 fn lost_while_it_is_closed(world: &World, memory: &Memory) {
     let (engine, hold) = held(world, memory);
     let lease = hold.lease().clone();
