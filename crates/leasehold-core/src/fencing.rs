@@ -23,7 +23,7 @@ impl FencingToken {
     /// Stands for "no token" where a number must be written; no store grants it.
     pub(crate) const NONE: FencingToken = FencingToken(0);
 
-    /// Makes a token of a number.
+    /// The token of a number.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] above [`FencingToken::MAX`].
@@ -40,6 +40,12 @@ impl FencingToken {
         self.0
     }
 
+    /// The number as databases bind it.
+    pub const fn as_i64(self) -> i64 {
+        // Below 2^53.
+        self.0 as i64
+    }
+
     /// The next token of a counter that stands at `last`: one more, but never below `floor`.
     ///
     /// With the time in microseconds as floor, tokens keep growing even when the counter is lost.
@@ -52,6 +58,37 @@ impl FencingToken {
             return Err(Error::new(ErrorKind::Exhausted, "the fencing counter has reached 2^53"));
         }
         Ok(FencingToken(next))
+    }
+}
+
+impl From<FencingToken> for u64 {
+    fn from(token: FencingToken) -> u64 {
+        token.get()
+    }
+}
+
+impl From<FencingToken> for i64 {
+    fn from(token: FencingToken) -> i64 {
+        token.as_i64()
+    }
+}
+
+impl TryFrom<u64> for FencingToken {
+    type Error = Error;
+
+    fn try_from(number: u64) -> Result<Self> {
+        FencingToken::new(number)
+    }
+}
+
+impl TryFrom<i64> for FencingToken {
+    type Error = Error;
+
+    fn try_from(number: i64) -> Result<Self> {
+        let number = u64::try_from(number).map_err(|source| {
+            Error::new(ErrorKind::Invalid, format!("{number} is not a fencing token")).source(source)
+        })?;
+        FencingToken::new(number)
     }
 }
 
@@ -90,6 +127,15 @@ mod tests {
         assert_eq!(FencingToken::after(100, 100).unwrap().get(), 101);
         let error = FencingToken::after(FencingToken::MAX.get(), 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Exhausted);
+    }
+
+    #[test]
+    fn numbers_of_databases_round_trip() {
+        let token = FencingToken::new(42).unwrap();
+        assert_eq!((u64::from(token), i64::from(token), token.as_i64()), (42, 42, 42));
+        assert_eq!(FencingToken::try_from(42i64).unwrap(), FencingToken::try_from(42u64).unwrap());
+        assert_eq!(FencingToken::try_from(-1i64).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(FencingToken::MAX.as_i64(), (1 << 53) - 1);
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What a look at a store found.
+/// A result of the diagnosis of a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Finding {
@@ -31,11 +31,11 @@ pub struct Finding {
     pub severity: Severity,
     /// The server it was found on, such as `db:6379`; for a store without servers, its scheme.
     pub node: String,
-    /// What was found.
+    /// The observation.
     pub what: String,
     /// Why it matters for locks.
     pub why: String,
-    /// What to do; empty when there is nothing to do.
+    /// The remedy; empty when none is needed.
     pub fix: String,
 }
 

@@ -29,7 +29,7 @@ pub enum Status {
     Lost(Lost),
 }
 
-/// What a holder may know and do while it holds: ask for the time left, the fencing token, and be told of the loss.
+/// The view of a holder on its hold: the remaining time, the fencing token and the signal of its loss.
 ///
 /// Clones share one lease, so that every task under a guard can check it. A lease that is not renewed in time is lost
 /// at its deadline, and everything here says so from that instant on, without the network.
@@ -47,7 +47,7 @@ struct Shared {
     status: watch::Sender<Status>,
 }
 
-/// What may change while the lease lives.
+/// State that changes during the lease.
 #[derive(Clone, Copy)]
 struct Held {
     mode: Mode,
@@ -240,7 +240,7 @@ impl Lease {
         }
     }
 
-    /// What it means that the deadline has come.
+    /// The reason of a loss by the deadline.
     pub(crate) fn lost_by_time(&self) -> Lost {
         match self.0.hold_until {
             Some(until) if until <= self.deadline() => Lost { reason: LostReason::HoldMax, certain: true },

@@ -1,6 +1,6 @@
 //! Vocabulary, decisions and engine of Leasehold. No network and no clock of its own.
 //!
-//! Users want the `leasehold` crate. This one is for those who write a store or a layer.
+//! Applications use the `leasehold` crate. This one is for authors of stores and layers.
 
 pub mod backend;
 pub mod capability;

@@ -27,7 +27,7 @@ pub enum Mechanism {
     LateGrantRefused,
     /// A renewal prolongs a hold and never makes one.
     RenewalMakesNothing,
-    /// Who waits asks again after a while, although nothing has woken it.
+    /// A waiter repeats its claim after a while without a wake-up.
     Recheck,
     /// The clocks of holder and store may differ in rate: so much is taken off a lease.
     Drift,

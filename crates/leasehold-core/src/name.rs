@@ -1,6 +1,6 @@
-//! [`LockName`]: what a lock is called.
+//! [`LockName`]: the name of a lock.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -75,6 +75,34 @@ impl AsRef<str> for LockName {
     }
 }
 
+impl Deref for LockName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for LockName {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for LockName {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl FromStr for LockName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +119,7 @@ mod tests {
     fn display_escapes_what_could_forge_a_line() {
         let name = LockName::new("a\nb\u{1b}[31m").unwrap();
         assert_eq!(name.to_string(), "a\\nb\\u{1b}[31m");
-        assert_eq!(name.as_str(), "a\nb\u{1b}[31m");
+        assert_eq!(name, "a\nb\u{1b}[31m");
+        assert!(name.starts_with('a') && "a".parse::<LockName>().unwrap() == *"a");
     }
 }

@@ -9,6 +9,8 @@ mod locked;
 mod notifier;
 mod reconnect;
 mod runtime_connections;
+#[cfg(test)]
+pub(crate) mod schedule_point;
 mod waiters;
 
 pub use client_state::ClientState;

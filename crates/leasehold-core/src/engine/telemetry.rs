@@ -1,4 +1,4 @@
-//! What the engine tells `metrics` and `tracing`. Names of locks go to traces only: as labels they would be unbounded.
+//! Metrics and traces of the engine. Lock names go to traces only: as labels they would be unbounded.
 
 use metrics::{counter, gauge, histogram};
 

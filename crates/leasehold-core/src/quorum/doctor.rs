@@ -1,4 +1,4 @@
-//! What an operator should know of the members together.
+//! Findings about the members together.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who the members are: asked when the quorum is first used, when one may have changed, and from time to time.
+//! The identity of the members: read at the first use of the quorum, when one may have changed, and from time to time.
 
 use std::{
     collections::HashMap,
@@ -31,22 +31,22 @@ impl Core {
 
     /// Asks all members who they are, and answers how many said so in time.
     pub(super) async fn look_at_all(self: &Arc<Self>) -> usize {
-        let mut alarm = self.env.sleep(self.options.node_timeout);
-        let mut fan = FanOut::new(&self.env);
+        let mut timer = self.env.sleep(self.options.node_timeout);
+        let mut calls = FanOut::new(&self.env);
         for member in &self.members {
-            fan.add(member.number, self.look(member));
+            calls.add(member.number, self.probe(member));
         }
         let mut known = 0;
-        while let Next::Answer(_, is_known) = fan.next(&mut alarm).await {
+        while let Next::Answer(_, is_known) = calls.next(&mut timer).await {
             known += usize::from(is_known);
         }
         known
     }
 
     /// Looks at a member in the background, unless that is being done.
-    pub(super) fn look_later(self: &Arc<Self>, member: &Arc<MemberState>) {
+    pub(super) fn probe_later(self: &Arc<Self>, member: &Arc<MemberState>) {
         if !member.is_asked.swap(true, Ordering::AcqRel) {
-            let look = self.look(member);
+            let look = self.probe(member);
             let member = member.clone();
             self.env.spawn(async move {
                 look.await;
@@ -59,18 +59,18 @@ impl Core {
         let now = self.env.now();
         for member in &self.members {
             if member.known_since().is_none_or(|seen| now.since(seen) > LOOK_AGAIN_AFTER) {
-                self.look_later(member);
+                self.probe_later(member);
             }
         }
     }
 
     /// Asks a member who it is; answers whether it said so.
-    pub(super) fn look(self: &Arc<Self>, member: &Arc<MemberState>) -> crate::BoxFuture<'static, bool> {
+    pub(super) fn probe(self: &Arc<Self>, member: &Arc<MemberState>) -> crate::BoxFuture<'static, bool> {
         let (core, member) = (self.clone(), member.clone());
         Box::pin(async move {
-            match member.look(&core.env).await {
+            match member.probe(&core.env).await {
                 Ok(look) => {
-                    member.saw(look, core.options.quarantine());
+                    member.probed(look, core.options.quarantine());
                     core.compare();
                     core.set_calendar();
                     true
@@ -91,9 +91,9 @@ impl Core {
     fn compare(&self) {
         let (mut servers, mut lineages) = (HashMap::new(), HashMap::new());
         for member in &self.members {
-            let Some(vitals) = member.server_info() else { continue };
-            let twin = servers.insert(vitals.server.clone(), member.url.clone());
-            let copy = vitals.lineage.and_then(|lineage| lineages.insert(lineage, member.url.clone()));
+            let Some(info) = member.server_info() else { continue };
+            let twin = servers.insert(info.server.clone(), member.url.clone());
+            let copy = info.lineage.and_then(|lineage| lineages.insert(lineage, member.url.clone()));
             member.set_mistake(match (twin, copy) {
                 (Some(other), _) => Some(format!("it is the same server as {other}")),
                 (None, Some(other)) => Some(format!("it and {other} are replicas of each other")),

@@ -153,8 +153,8 @@ impl<C: Connection> Reconnect<C> {
 
 impl Failures {
     fn add(&mut self, env: &Env, error: &Error) {
-        let dice = env.jitter(Duration::from_secs(1)).as_secs_f64();
-        let pause = backoff::delay(self.count, PAUSE_MIN, PAUSE_MAX, dice);
+        let fraction = env.jitter(Duration::from_secs(1)).as_secs_f64();
+        let pause = backoff::delay(self.count, PAUSE_MIN, PAUSE_MAX, fraction);
         self.count = self.count.saturating_add(1);
         // During the pause nothing at all is sent.
         self.last = Some((env.now() + pause, error.clone().not_applied()));
