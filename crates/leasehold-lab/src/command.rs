@@ -1,5 +1,7 @@
 //! The command line of the lab.
 
+mod simulate;
+
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -7,7 +9,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     output::{Output, USAGE},
-    simulate, torture,
+    real_world,
 };
 
 /// Test Leasehold and naive locks under faults.
@@ -21,7 +23,7 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     Simulate(simulate::Arguments),
-    Torture(torture::Arguments),
+    Torture(real_world::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -35,7 +37,7 @@ pub fn main() -> ExitCode {
             let output = Output { json: arguments.json() };
             simulate(arguments, output).unwrap_or_else(|error| output.failure(&error))
         }
-        Command::Torture(arguments) => torture::run(arguments),
+        Command::Torture(arguments) => real_world::run(arguments),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod panel;
 
-use leasehold_lab::picture::{Anchor, Canvas};
+use leasehold_lab::svg::{Anchor, Canvas};
 use panel::Panel;
 
 use super::{director::Record, plan::Plan, verdict::LaneVerdict};

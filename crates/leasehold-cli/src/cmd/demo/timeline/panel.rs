@@ -1,6 +1,6 @@
 //! [`Panel`]: one lane of the picture.
 
-use leasehold_lab::picture::{Anchor, Canvas};
+use leasehold_lab::svg::{Anchor, Canvas};
 
 use super::{GAP, LEFT, MARGIN, RIGHT, Scale};
 use crate::cmd::demo::{
