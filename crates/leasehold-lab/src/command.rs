@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    draw,
     output::{Output, USAGE},
     real_world,
 };
@@ -24,6 +25,7 @@ struct Arguments {
 enum Command {
     Simulate(simulate::Arguments),
     Torture(real_world::Arguments),
+    Draw(draw::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -38,6 +40,10 @@ pub fn main() -> ExitCode {
             simulate(arguments, output).unwrap_or_else(|error| output.failure(&error))
         }
         Command::Torture(arguments) => real_world::run(arguments),
+        Command::Draw(arguments) => {
+            let output = Output { json: false };
+            draw::run(arguments, output).unwrap_or_else(|error| output.failure(&error))
+        }
     }
 }
 

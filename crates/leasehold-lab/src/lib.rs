@@ -7,6 +7,7 @@
 pub mod checker;
 pub mod command;
 pub mod config;
+mod draw;
 pub mod faults;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -35,7 +35,7 @@ pub(super) fn start(clocks_jump: bool) -> Result<(Box<dyn Servers>, Vec<String>)
 /// Gives the new members, which hold nothing, their votes.
 fn promote(url: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(leasehold::promote(&StoreUrl::parse(url)?))?;
+    runtime.block_on(leasehold::diagnose::promote(&StoreUrl::parse(url)?))?;
     Ok(())
 }
 
