@@ -20,7 +20,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::value_parser;
-use leasehold::Env;
+use leasehold::env::Env;
 
 use crate::{exit, output::Output, supervise::signals::Signals};
 use config::{Config, Strategy, WorkerArgs};

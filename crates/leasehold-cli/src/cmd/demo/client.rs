@@ -41,7 +41,7 @@ impl ShopClient {
                 let path = args.locks();
                 let path = path.to_str().context("the path of the temporary directory is not UTF-8")?;
                 let client = Client::connect(&format!("sqlite:{path}")).await?;
-                let mutex = client.mutex("shop")?.with_terms(|terms| terms.ttl(ttl).fair())?;
+                let mutex = client.mutex("shop")?.ttl(ttl).fair();
                 Lock::Leasehold(client, Box::new(mutex))
             }
         };

@@ -1,7 +1,7 @@
 //! [`Event`]: one step of a worker. Workers write them to stdout as JSON lines.
 
 use anyhow::Context;
-use leasehold::Env;
+use leasehold::env::Env;
 use serde::{Deserialize, Serialize};
 
 /// One step of a worker.

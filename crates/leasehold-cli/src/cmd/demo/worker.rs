@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use leasehold::Env;
+use leasehold::env::Env;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::sync::mpsc;
 
