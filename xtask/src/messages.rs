@@ -6,7 +6,7 @@
 #[cfg(not(feature = "messages"))]
 use crate::tree;
 
-/// Writes `crates/leasehold-etcd/src/messages.rs`; with `--check`, compares only.
+/// Writes `crates/leasehold-etcd/src/proto.rs`; with `--check`, compares only.
 ///
 /// # Errors
 /// What is wrong with the definition, or that the file is not what it should be.
@@ -33,7 +33,7 @@ mod make {
     use crate::tree;
 
     const DEFINITION: &str = "crates/leasehold-etcd/proto/etcd.proto";
-    const MESSAGES: &str = "crates/leasehold-etcd/src/messages.rs";
+    const MESSAGES: &str = "crates/leasehold-etcd/src/proto.rs";
     const HEAD: &str = "//! etcd's messages. Made of `proto/etcd.proto` by `cargo xtask etcd-messages`: change that, not this.\n\
         #![allow(missing_docs, unreachable_pub, clippy::all, reason = \"generated\")]\n\n";
 

@@ -1,7 +1,7 @@
-//! What an operator should know of a cluster: facts are gathered here, and judged in [`judge`].
+//! What an operator should know of a cluster: probe are gathered here, and judged in [`rules`].
 
-mod facts;
-mod judge;
+mod probe;
+mod rules;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -9,18 +9,18 @@ use futures_util::future::join_all;
 use leasehold_core::{Error, ErrorKind, Finding, Moment, Result};
 use tonic::Status;
 
-use self::facts::{Facts, Look};
+use self::probe::{Probe, Reading};
 use crate::{
     EtcdStore,
-    link::{Dial, Link, Procedure},
-    messages::{
+    client::ClientState,
+    error::explain,
+    options::Endpoint,
+    proto::{
         AlarmRequest, AlarmResponse, MemberListRequest, MemberListResponse, RangeRequest, RangeResponse,
         StatusRequest, StatusResponse,
     },
-    options::Endpoint,
-    refusal::explain,
-    session::Session,
-    vitals::STATUS,
+    server_info::STATUS,
+    transport::connection::{Connection, Connector, Procedure},
 };
 
 const ALARM: Procedure = "/etcdserverpb.Maintenance/Alarm";
@@ -39,26 +39,26 @@ impl EtcdStore {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<Finding>> {
-        let session = self.session();
-        let looked = look(session).await;
-        let facts = looked.map_err(|error| error.verb("doctor").store(&*session.options.url))?;
-        let mut findings = judge::judge(&facts);
+        let client = self.client();
+        let looked = look(client).await;
+        let probe = looked.map_err(|error| error.verb("doctor").store(&*client.options.url))?;
+        let mut findings = rules::findings(&probe);
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)
     }
 }
 
-async fn look(session: &Arc<Session>) -> Result<Facts> {
-    session.refuse_closed()?;
-    let (options, until) = (&session.options, session.env.now() + session.options.timeout);
-    let dial = Dial::new(options)?;
-    let asked = options.endpoints.iter().map(|endpoint| look_at(session, &dial, endpoint, until));
-    let (mut looks, mut way, mut failure) = (Vec::new(), None, None);
+async fn look(client: &Arc<ClientState>) -> Result<Probe> {
+    client.refuse_closed()?;
+    let (options, until) = (&client.options, client.env.now() + client.options.timeout);
+    let connector = Connector::new(options)?;
+    let asked = options.endpoints.iter().map(|endpoint| look_at(client, &connector, endpoint, until));
+    let (mut readings, mut way, mut failure) = (Vec::new(), None, None);
     for (endpoint, seen) in options.endpoints.iter().zip(join_all(asked).await) {
         let seen = match seen {
-            Ok((link, status)) => {
+            Ok((connection, status)) => {
                 // Of those that answer, one that knows a leader is asked about the rest.
-                way = way.filter(|_| status.leader == 0).or(Some(link));
+                way = way.filter(|_| status.leader == 0).or(Some(connection));
                 Ok(status)
             }
             Err(error) => {
@@ -67,26 +67,26 @@ async fn look(session: &Arc<Session>) -> Result<Facts> {
                 Err(text)
             }
         };
-        looks.push(Look { node: endpoint.to_string(), is_remote: is_remote(&endpoint.host), seen });
+        readings.push(Reading { node: endpoint.to_string(), is_remote: is_remote(&endpoint.host), seen });
     }
-    let Some(link) = way else {
+    let Some(connection) = way else {
         return Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Invalid, "no member is named")));
     };
-    let token = session.members.login(&link, until).await?;
+    let token = client.members.login(&connection, until).await?;
     let list = MemberListRequest {};
     let members =
-        in_time(session, until, link.unary::<_, MemberListResponse>(MEMBER_LIST, list, &token)).await;
+        in_time(client, until, connection.unary::<_, MemberListResponse>(MEMBER_LIST, list, &token)).await;
     let alarms =
-        in_time(session, until, link.unary::<_, AlarmResponse>(ALARM, AlarmRequest {}, &token)).await;
+        in_time(client, until, connection.unary::<_, AlarmResponse>(ALARM, AlarmRequest {}, &token)).await;
     let has_login = !options.user.is_empty();
     if !has_login {
         // Whoever may read without a login may write.
         let any = RangeRequest { key: b"\0".to_vec(), limit: 1, ..RangeRequest::default() };
-        let read = in_time(session, until, link.unary::<_, RangeResponse>(RANGE, any, &token)).await;
+        let read = in_time(client, until, connection.unary::<_, RangeResponse>(RANGE, any, &token)).await;
         refuse_unknown(read)?;
     }
-    Ok(Facts {
-        looks,
+    Ok(Probe {
+        readings,
         members: members.map(|answer| answer.members).map_err(said),
         alarms: alarms.map(|answer| answer.alarms).map_err(said),
         has_login,
@@ -96,29 +96,29 @@ async fn look(session: &Arc<Session>) -> Result<Facts> {
 
 /// The way to a member, and what it says of itself.
 async fn look_at(
-    session: &Session,
-    dial: &Dial,
+    client: &ClientState,
+    connector: &Connector,
     endpoint: &Endpoint,
     until: Moment,
-) -> Result<(Arc<Link>, StatusResponse)> {
-    let env = &session.env;
+) -> Result<(Arc<Connection>, StatusResponse)> {
+    let env = &client.env;
     let asking = async {
-        let link = Arc::new(dial.connect(endpoint, env).await?);
-        let status = link.status().await.map_err(|status| explain(&status))?;
-        Ok((link, status))
+        let connection = Arc::new(connector.connect(endpoint, env).await?);
+        let status = connection.status().await.map_err(|status| explain(&status))?;
+        Ok((connection, status))
     };
     let silent =
-        || Err(Error::new(ErrorKind::TimedOut, format!("no answer within {:?}", session.options.timeout)));
+        || Err(Error::new(ErrorKind::TimedOut, format!("no answer within {:?}", client.options.timeout)));
     env.until(until, asking).await.unwrap_or_else(silent)
 }
 
 async fn in_time<T>(
-    session: &Session,
+    client: &ClientState,
     until: Moment,
     asking: impl Future<Output = std::result::Result<T, Status>>,
 ) -> std::result::Result<T, Status> {
     let silent = || Err(Status::deadline_exceeded("no answer in time"));
-    session.env.until(until, Box::pin(asking)).await.unwrap_or_else(silent)
+    client.env.until(until, Box::pin(asking)).await.unwrap_or_else(silent)
 }
 
 /// # Errors
@@ -142,7 +142,7 @@ fn is_remote(host: &str) -> bool {
     }
 }
 
-impl Link {
+impl Connection {
     /// What a member says of itself, also one that knows no leader.
     async fn status(&self) -> std::result::Result<StatusResponse, Status> {
         self.lenient(STATUS, StatusRequest {}).await

@@ -4,10 +4,10 @@
 use leasehold_core::{Claim, ClaimId, LockName, Mode, Queueing};
 
 use crate::{
+    format::Value,
     keys::{self, Keys, Part},
-    messages::KeyValue,
+    proto::KeyValue,
     queue::Queue,
-    value::Value,
 };
 
 /// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
@@ -73,7 +73,7 @@ fn queue(bytes: &[u8]) {
     }
 }
 
-/// A key with a value: the line is `END VALUE` if its first word ends like a key of the lock, and a stranger's otherwise.
+/// A key with a value: the line is `END VALUE` if its first word ends like a key of the lock, and a foreign's otherwise.
 fn kv(keys: &Keys, at: usize, line: &[u8]) -> KeyValue {
     let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let mut key = keys.range().0;

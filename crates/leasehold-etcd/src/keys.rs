@@ -21,7 +21,7 @@ pub(crate) enum Part {
     /// What keeps the lock shut after a claim's hold has ended.
     Delay(ClaimId),
     /// Another library's place.
-    Stranger,
+    Foreign,
 }
 
 impl Keys {
@@ -86,7 +86,7 @@ fn part(end: &[u8]) -> Part {
     }
     match text.strip_suffix(DELAY).and_then(|id| id.parse().ok()) {
         Some(id) => Part::Delay(id),
-        None => Part::Stranger,
+        None => Part::Foreign,
     }
 }
 

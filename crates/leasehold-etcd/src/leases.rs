@@ -3,7 +3,7 @@
 //! A lease that a claim is done with is kept for the next one of the same time to live, so that an uncontended claim need
 //! not wait for a grant. It is renewed beside the claim, and counted from there.
 
-mod keeper;
+mod keep_alive;
 
 use std::{
     collections::HashMap,
@@ -16,14 +16,14 @@ use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
 use tokio::sync::Semaphore;
 
 use crate::{
-    link::Procedure,
-    members::{Members, Refused, locked},
-    messages::{
+    proto::{
         LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse,
         LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
     },
+    transport::connection::Procedure,
+    transport::{Cluster, Refused, locked},
 };
-use keeper::Keeper;
+use keep_alive::KeepAliveStream;
 
 const GRANT: Procedure = "/etcdserverpb.Lease/LeaseGrant";
 const REVOKE: Procedure = "/etcdserverpb.Lease/LeaseRevoke";
@@ -59,12 +59,12 @@ impl Lease {
 
 /// All leases of a client.
 pub(crate) struct Leases {
-    members: Arc<Members>,
+    members: Arc<Cluster>,
     env: Env,
     timeout: Duration,
     spares: Mutex<HashMap<u64, Spares>>,
     /// One for each connection.
-    keepers: Mutex<Vec<Arc<Keeper>>>,
+    keepers: Mutex<Vec<Arc<KeepAliveStream>>>,
     revoking: Semaphore,
 }
 
@@ -78,7 +78,7 @@ struct Spares {
 }
 
 impl Leases {
-    pub(crate) fn new(members: Arc<Members>, env: Env, timeout: Duration) -> Leases {
+    pub(crate) fn new(members: Arc<Cluster>, env: Env, timeout: Duration) -> Leases {
         let revoking = Semaphore::new(REVOKED_AT_ONCE);
         Leases { members, env, timeout, spares: Mutex::default(), keepers: Mutex::default(), revoking }
     }
@@ -177,22 +177,23 @@ impl Leases {
     pub(crate) async fn keep(&self, lease: Lease) -> Result<Option<Lease>> {
         let sent = self.env.now();
         let until = sent + self.timeout;
-        let link = self.members.link(until).await?;
-        let token = self.members.login(&link, until).await?;
+        let connection = self.members.connection(until).await?;
+        let token = self.members.login(&connection, until).await?;
         let asked = if sent < lease.until {
-            let keeper = self.keeper(&link, token);
+            let keeper = self.keeper(&connection, token);
             let answer = keeper.ask(lease.id);
             self.env.until(until, answer).await
         } else {
-            let alone = Arc::new(Keeper::start(&self.env, self.members.clone(), link.clone(), token));
+            let alone =
+                Arc::new(KeepAliveStream::start(&self.env, self.members.clone(), connection.clone(), token));
             let answer = alone.ask(lease.id);
             self.env.until(until, answer).await
         };
         let lives = match asked {
             Some(answer) => answer?,
             None => {
-                if link.silent_since(sent.nanos()) {
-                    self.members.forget(&link);
+                if connection.silent_since(sent.nanos()) {
+                    self.members.forget(&connection);
                 }
                 let message = format!("a renewal was not answered within {:?}", self.timeout);
                 return Err(Error::new(ErrorKind::TimedOut, message)
@@ -200,17 +201,22 @@ impl Leases {
                     .unknown());
             }
         };
-        link.hear(&self.env);
+        connection.hear(&self.env);
         Ok(lives.map(|lives| Lease { lives, until: sent + Duration::from_secs(lives), ..lease }))
     }
 
-    fn keeper(&self, link: &Arc<crate::link::Link>, token: crate::link::Token) -> Arc<Keeper> {
+    fn keeper(
+        &self,
+        connection: &Arc<crate::transport::connection::Connection>,
+        token: crate::transport::connection::Token,
+    ) -> Arc<KeepAliveStream> {
         let mut keepers = locked(&self.keepers);
         keepers.retain(|keeper| !keeper.has_ended());
-        if let Some(keeper) = keepers.iter().find(|keeper| keeper.is_on(link)) {
+        if let Some(keeper) = keepers.iter().find(|keeper| keeper.is_on(connection)) {
             return keeper.clone();
         }
-        let new = Arc::new(Keeper::start(&self.env, self.members.clone(), link.clone(), token));
+        let new =
+            Arc::new(KeepAliveStream::start(&self.env, self.members.clone(), connection.clone(), token));
         keepers.push(new.clone());
         new
     }

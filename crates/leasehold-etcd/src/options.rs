@@ -33,7 +33,7 @@ impl fmt::Display for Endpoint {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct EtcdOptions {
-    /// Members of one cluster; any of them will do, and another is asked when one does not answer.
+    /// Cluster of one cluster; any of them will do, and another is asked when one does not answer.
     pub endpoints: Vec<Endpoint>,
     /// The user; empty where authentication is not enabled.
     pub user: String,

@@ -8,12 +8,12 @@ use leasehold_core::{
 };
 
 use crate::{
+    format::{State, Value},
     keys::{Keys, Part},
-    messages::KeyValue,
-    value::{State, Value},
+    proto::KeyValue,
 };
 
-/// Until when after the end of its lease a key may still be there: etcd looks twice a second.
+/// Until when after the end of its lease a key may still be there: etcd readings twice a second.
 const REVOCATION: Duration = Duration::from_millis(700);
 
 /// Behind more waiters than these no hold is changed upwards: each of them has to be compared.
@@ -66,7 +66,7 @@ impl Queue {
                 }
                 Part::Delay(_) => {}
                 // Go's rule: the oldest key holds.
-                Part::Place(_) | Part::Stranger => {
+                Part::Place(_) | Part::Foreign => {
                     let stance = if kv.create_revision == oldest { Stance::Holding } else { Stance::Waiting };
                     entries.push(entry(None, kv, stance));
                 }
@@ -180,7 +180,7 @@ impl Queue {
         let value = entry.value.as_ref();
         let holds = entry.stance != Stance::Waiting;
         Contender {
-            tag: entry.id.map_or_else(|| stranger_tag(entry.lease), Contender::tag_of),
+            tag: entry.id.map_or_else(|| foreign_tag(entry.lease), Contender::tag_of),
             stance: entry.stance,
             mode: value.map(|value| value.mode),
             expires_in: value
@@ -232,7 +232,7 @@ fn entry(id: Option<ClaimId>, kv: KeyValue, stance: Stance) -> Entry {
     }
 }
 
-fn stranger_tag(lease: i64) -> u32 {
+fn foreign_tag(lease: i64) -> u32 {
     ((lease as u64) >> 32) as u32 ^ lease as u32
 }
 

@@ -8,13 +8,11 @@ use leasehold_core::{
 };
 
 use crate::{
-    claim,
-    commit::{self, Committed, Write},
-    look,
+    client::ClientState,
+    guarded_write::{self, Committed, Write},
     options::EtcdOptions,
-    release, renew,
-    session::Session,
-    vitals,
+    server_info,
+    verbs::{claim, inspect, release, renew},
 };
 
 /// A client of an etcd cluster.
@@ -23,7 +21,7 @@ use crate::{
 /// the engine asks again by the claim's id. A verb that has begun is carried to its end, also when its future is dropped.
 #[derive(Clone)]
 pub struct EtcdStore {
-    session: Arc<Session>,
+    client: Arc<ClientState>,
     capability: Arc<Capability>,
 }
 
@@ -35,7 +33,7 @@ impl EtcdStore {
     pub fn new(options: EtcdOptions, env: Env) -> Result<Self> {
         options.check()?;
         let capability = Arc::new(options.capability());
-        Ok(EtcdStore { session: Arc::new(Session::new(options, env)?), capability })
+        Ok(EtcdStore { client: Arc::new(ClientState::new(options, env)?), capability })
     }
 
     /// As [`EtcdStore::new`], and makes sure that it can be used: a member is reached, and is not too old.
@@ -48,8 +46,8 @@ impl EtcdStore {
     /// Cancel safe: nothing is written.
     pub async fn open(options: EtcdOptions, env: Env) -> Result<Self> {
         let store = EtcdStore::new(options, env)?;
-        let session = store.session.clone();
-        let checked = store.session.carry(async move { vitals::server_info(&session).await }).await;
+        let client = store.client.clone();
+        let checked = store.client.carry(async move { server_info::server_info(&client).await }).await;
         checked.map_err(|error| store.named(error, "connect"))?;
         Ok(store)
     }
@@ -64,17 +62,18 @@ impl EtcdStore {
     /// # Cancel safety
     /// Dropped half-way, it is written or not.
     pub async fn commit(&self, claim: &Claim, writes: Vec<Write>) -> Result<Committed> {
-        let (session, theirs) = (self.session.clone(), claim.clone());
-        let done = self.session.carry(async move { commit::commit(&session, &theirs, writes).await }).await;
+        let (client, theirs) = (self.client.clone(), claim.clone());
+        let done =
+            self.client.carry(async move { guarded_write::commit(&client, &theirs, writes).await }).await;
         self.explain(done, "commit", &claim.name)
     }
 
-    pub(crate) fn session(&self) -> &Arc<Session> {
-        &self.session
+    pub(crate) fn client(&self) -> &Arc<ClientState> {
+        &self.client
     }
 
     fn named(&self, error: Error, verb: &'static str) -> Error {
-        error.verb(verb).store(&*self.session.options.url)
+        error.verb(verb).store(&*self.client.options.url)
     }
 
     /// Names verb, lock and store in an error.
@@ -83,19 +82,19 @@ impl EtcdStore {
     }
 
     async fn claim_now(&self, claim: &Claim) -> Result<Standing> {
-        self.session.refuse_closed()?;
+        self.client.refuse_closed()?;
         self.capability.admits(claim)?;
         // Whatever comes later for this claim waits for its turn.
-        let slot = self.session.slot(claim.id);
-        let (session, claim) = (self.session.clone(), claim.clone());
-        self.session.carry(async move { claim::claim(&session, &claim, slot).await }).await
+        let slot = self.client.slot(claim.id);
+        let (client, claim) = (self.client.clone(), claim.clone());
+        self.client.carry(async move { claim::claim(&client, &claim, slot).await }).await
     }
 
     async fn release_now(&self, claim: &Claim) -> Result<Release> {
-        self.session.refuse_closed()?;
-        let slot = self.session.known(claim.id);
-        let (session, claim) = (self.session.clone(), claim.clone());
-        self.session.carry(async move { release::release(&session, &claim, slot).await }).await
+        self.client.refuse_closed()?;
+        let slot = self.client.known(claim.id);
+        let (client, claim) = (self.client.clone(), claim.clone());
+        self.client.carry(async move { release::release(&client, &claim, slot).await }).await
     }
 }
 
@@ -105,19 +104,19 @@ impl Store for EtcdStore {
     }
 
     fn url(&self) -> &str {
-        &self.session.options.url
+        &self.client.options.url
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
-            let session = self.session.clone();
-            let asked = self.session.carry(async move { vitals::server_info(&session).await }).await;
+            let client = self.client.clone();
+            let asked = self.client.carry(async move { server_info::server_info(&client).await }).await;
             asked.map_err(|error| self.named(error, "vitals"))
         })
     }
 
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.session.revalidations.after(seen))
+        Box::pin(self.client.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
@@ -126,8 +125,8 @@ impl Store for EtcdStore {
 
     fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
         Box::pin(async move {
-            let (session, theirs) = (self.session.clone(), claims.to_vec());
-            let answers = self.session.carry(async move { renew::renew(&session, &theirs).await }).await;
+            let (client, theirs) = (self.client.clone(), claims.to_vec());
+            let answers = self.client.carry(async move { renew::renew(&client, &theirs).await }).await;
             let named = answers.into_iter().zip(claims);
             named.map(|(answer, claim)| self.explain(answer, "renew", &claim.name)).collect()
         })
@@ -138,37 +137,37 @@ impl Store for EtcdStore {
     }
 
     fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move { self.explain(self.session.watch(name, interest).await, "watch", name) })
+        Box::pin(async move { self.explain(self.client.watch(name, interest).await, "watch", name) })
     }
 
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
         Box::pin(async move {
-            let (session, theirs) = (self.session.clone(), name.clone());
-            let seen = self.session.carry(async move { look::inspect(&session, &theirs).await }).await;
+            let (client, theirs) = (self.client.clone(), name.clone());
+            let seen = self.client.carry(async move { inspect::inspect(&client, &theirs).await }).await;
             self.explain(seen, "inspect", name)
         })
     }
 
     fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
         Box::pin(async move {
-            let (session, prefix) = (self.session.clone(), prefix.to_string());
-            let listed = self.session.carry(async move { look::list(&session, &prefix, limit).await }).await;
+            let (client, prefix) = (self.client.clone(), prefix.to_string());
+            let listed = self.client.carry(async move { inspect::list(&client, &prefix, limit).await }).await;
             listed.map_err(|error| self.named(error, "list"))
         })
     }
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
         Box::pin(async move {
-            let (session, theirs) = (self.session.clone(), name.clone());
-            let done = self.session.carry(async move { look::force_release(&session, &theirs).await }).await;
+            let (client, theirs) = (self.client.clone(), name.clone());
+            let done = self.client.carry(async move { inspect::force_release(&client, &theirs).await }).await;
             self.explain(done, "force-release", name)
         })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async {
-            let session = self.session.clone();
-            let closed = self.session.carry(async move { release::close(&session).await }).await;
+            let client = self.client.clone();
+            let closed = self.client.carry(async move { release::close(&client).await }).await;
             closed.map_err(|error| self.named(error, "close"))
         })
     }
@@ -176,6 +175,6 @@ impl Store for EtcdStore {
 
 impl fmt::Debug for EtcdStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EtcdStore").field(&self.session.options.url).finish()
+        f.debug_tuple("EtcdStore").field(&self.client.options.url).finish()
     }
 }

@@ -1,6 +1,6 @@
 //! The parts of a transaction, and reading its answers.
 
-use crate::messages::{
+use crate::proto::{
     Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, TxnRequest, TxnResponse,
     compare::{CompareResult, CompareTarget, TargetUnion},
     request_op::Request,

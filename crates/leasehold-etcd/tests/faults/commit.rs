@@ -9,7 +9,7 @@ use leasehold_testkit::{
 
 use crate::{
     common,
-    rig::{about, at, claim, eventually, fifo, port, queue_up, run, store, take},
+    fixture::{about, at, claim, eventually, fifo, port, queue_up, run, store, take},
 };
 
 fn put(key: &str, value: &str) -> Write {
@@ -74,7 +74,7 @@ fn a_write_that_arrives_late_is_refused() {
     let mut naive = std::process::Command::new("etcdctl");
     naive.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", proxy.address()));
     let mut naive = naive.args(["put", "data", "naive"]).spawn().unwrap();
-    assert!(trap.wait_fired(crate::rig::SOON));
+    assert!(trap.wait_fired(crate::fixture::SOON));
     member.ctl(&["put", "data", "from the new"]).unwrap();
     trap.let_go();
     naive.wait().unwrap();

@@ -5,7 +5,7 @@ use leasehold_testkit::etcd::{Cluster, Member};
 
 use crate::{
     common,
-    rig::{at, run, store, store_with},
+    fixture::{at, run, store, store_with},
 };
 
 async fn found(words: &str) -> Vec<Finding> {
@@ -75,7 +75,7 @@ fn a_cluster_is_looked_at_member_by_member() {
         // Never started; it is listed, and has no vote.
         let learner = ["member", "add", "m3", "--learner", "--peer-urls=http://127.0.0.1:1"];
         // A cluster takes one when its members have known each other for a while.
-        crate::rig::eventually(&common::env(), "a learner", || async {
+        crate::fixture::eventually(&common::env(), "a learner", || async {
             cluster.member(0).ctl(&learner).is_ok()
         })
         .await;
@@ -87,8 +87,8 @@ fn a_cluster_is_looked_at_member_by_member() {
         assert_eq!(findings[0].node, cluster.member(2).address());
         // Without a majority those that are left answer, and know no leader.
         cluster.member(1).kill();
-        let last = store_with(&whole, |options| options.timeout = crate::rig::SOON);
-        crate::rig::eventually(&common::env(), "no leader", || async {
+        let last = store_with(&whole, |options| options.timeout = crate::fixture::SOON);
+        crate::fixture::eventually(&common::env(), "no leader", || async {
             let findings = last.diagnose().await.unwrap();
             findings
                 .iter()

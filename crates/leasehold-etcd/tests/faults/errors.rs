@@ -8,8 +8,8 @@ use leasehold_testkit::{etcd::Member, process::Process, wait};
 
 use crate::{
     common,
+    fixture::{SOON, at, claim, eventually, keys, run, store, store_with, take},
     naive::{self, Login, etcdctl},
-    rig::{SOON, at, claim, eventually, keys, run, store, store_with, take},
 };
 
 #[test]

@@ -7,11 +7,11 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
-    naive::{self, etcdctl_lock},
-    rig::{
+    fixture::{
         SOON, at, claim, engine, eventually, fifo, keys, lease_of, lock, queue_up, run, store, take,
         try_lock, ttl,
     },
+    naive::{self, etcdctl_lock},
 };
 
 /// An operator revokes it, or an old leader does (etcd#15247): the holder hears of it with its next renewal, long before

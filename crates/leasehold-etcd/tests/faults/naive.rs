@@ -10,7 +10,7 @@ use std::{
 
 use leasehold_testkit::{etcd::Member, process::Process};
 
-use crate::rig::{SOON, keys};
+use crate::fixture::{SOON, keys};
 
 /// etcdctl, told of an address.
 pub(crate) fn etcdctl(address: &str, words: &[&str]) -> Command {

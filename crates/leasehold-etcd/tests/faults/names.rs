@@ -5,8 +5,8 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
+    fixture::{at, claim, eventually, keys, run, store, take},
     naive::etcdctl_lock,
-    rig::{at, claim, eventually, keys, run, store, take},
 };
 
 #[test]

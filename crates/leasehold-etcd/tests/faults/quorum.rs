@@ -7,8 +7,8 @@ use leasehold_testkit::etcd::Cluster;
 
 use crate::{
     common,
+    fixture::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
     naive::lock_for,
-    rig::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
 };
 
 /// The hold lives on, under the same token; others are kept out meanwhile, and let in when it is released.

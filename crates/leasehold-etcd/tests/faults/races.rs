@@ -9,8 +9,9 @@ use leasehold_testkit::{
 };
 
 use crate::{
-    common, naive,
-    rig::{SOON, at, claim, eventually, fifo, port, queue_up, run, store, store_with, take},
+    common,
+    fixture::{SOON, at, claim, eventually, fifo, port, queue_up, run, store, store_with, take},
+    naive,
 };
 
 fn has(bytes: &[u8], text: &str) -> bool {

@@ -7,7 +7,7 @@ use leasehold_testkit::{etcd::Member, proxy::Proxy};
 
 use crate::{
     common,
-    rig::{SOON, at, claim, fifo, port, queue_up, run, store, store_with, take},
+    fixture::{SOON, at, claim, fifo, port, queue_up, run, store, store_with, take},
 };
 
 /// How often a member was asked for transactions, ranges, leases and renewals.

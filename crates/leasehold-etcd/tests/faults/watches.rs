@@ -8,8 +8,8 @@ use leasehold_testkit::{
 
 use crate::{
     common,
+    fixture::{SOON, about, at, claim, eventually, fifo, keys, port, queue_up, run, store, store_with, take},
     naive::{self, Watcher},
-    rig::{SOON, about, at, claim, eventually, fifo, keys, port, queue_up, run, store, store_with, take},
 };
 
 fn waiting_behind_a_proxy() -> (Member, Proxy) {

@@ -14,7 +14,7 @@ pub(super) const ZOOKEEPER_SESSION: Mutant = Mutant {
     name: "zookeeper-session",
     mechanism: "the node of another session is no hold (`ephemeralOwner`)",
     edit: Edit::Code {
-        file: "crates/leasehold-zookeeper/src/find.rs",
+        file: "crates/leasehold-zookeeper/src/in_doubt.rs",
         find: "if owner == 0 || owner == live.session {",
         with: "if OFF || owner == 0 || owner == live.session {",
     },
@@ -25,18 +25,18 @@ pub(super) const ZOOKEEPER_ID: Mutant = Mutant {
     name: "zookeeper-id",
     mechanism: "a node whose making was not answered is found by its id",
     edit: Edit::Code {
-        file: "crates/leasehold-zookeeper/src/sibling.rs",
+        file: "crates/leasehold-zookeeper/src/node_name.rs",
         find: "head.replace('-', \"\").parse().ok()",
         with: "head.replace('-', \"\").parse().ok().filter(|_| !OFF)",
     },
-    caught_by: zookeeper("lost::a_lost_reply_to_a_create_is_cured_by_asking_again"),
+    caught_by: zookeeper("lost_messages::a_lost_reply_to_a_create_is_cured_by_asking_again"),
 };
 
 pub(super) const ZOOKEEPER_TOKEN: Mutant = Mutant {
     name: "zookeeper-token",
     mechanism: "the token is the transaction that made the node, not its number",
     edit: Edit::Code {
-        file: "crates/leasehold-zookeeper/src/claim.rs",
+        file: "crates/leasehold-zookeeper/src/verbs/claim.rs",
         find: "base: token_of(&stat),",
         with: "base: if OFF { number.parse().unwrap_or_default() } else { token_of(&stat) },",
     },
@@ -47,29 +47,29 @@ pub(super) const ETCD_RELEASE_REVISION: Mutant = Mutant {
     name: "etcd-release-revision",
     mechanism: "a release is for the key of that revision alone",
     edit: Edit::Code {
-        file: "crates/leasehold-etcd/src/release.rs",
+        file: "crates/leasehold-etcd/src/verbs/release.rs",
         find: "let mine = if known.create > 0 && !known.in_doubt {",
         with: "let mine = if known.create > 0 && !known.in_doubt && !OFF {",
     },
-    caught_by: etcd("lost::a_release_is_for_the_hold_that_it_knows"),
+    caught_by: etcd("lost_messages::a_release_is_for_the_hold_that_it_knows"),
 };
 
 pub(super) const ETCD_LATE_CLAIM: Mutant = Mutant {
     name: "etcd-late-claim",
     mechanism: "the leases of a claim that may still be on its way are revoked",
     edit: Edit::Code {
-        file: "crates/leasehold-etcd/src/release.rs",
+        file: "crates/leasehold-etcd/src/verbs/release.rs",
         find: "    if known.in_doubt {",
         with: "    if known.in_doubt && !OFF {",
     },
-    caught_by: etcd("lost::the_leases_of_a_claim_in_doubt_end_with_its_release"),
+    caught_by: etcd("lost_messages::the_leases_of_a_claim_in_doubt_end_with_its_release"),
 };
 
 pub(super) const ETCD_LOST_PLACE: Mutant = Mutant {
     name: "etcd-lost-place",
     mechanism: "a waiter whose own key is gone is told",
     edit: Edit::Code {
-        file: "crates/leasehold-etcd/src/mirror.rs",
+        file: "crates/leasehold-etcd/src/watcher.rs",
         find: "let went = places.difference(&self.places);",
         with: "let went = places.difference(&self.places).filter(|_| !OFF);",
     },
@@ -80,7 +80,7 @@ pub(super) const ETCD_UNCHANGED_QUEUE: Mutant = Mutant {
     name: "etcd-unchanged-queue",
     mechanism: "who becomes the writer does so in the queue that was looked at",
     edit: Edit::Code {
-        file: "crates/leasehold-etcd/src/claim/write.rs",
+        file: "crates/leasehold-etcd/src/verbs/claim/transition.rs",
         find: "compare.extend(others.map(|other| created(other.key.clone(), other.create)));",
         with: "compare.extend(others.filter(|_| !OFF).map(|other| created(other.key.clone(), other.create)));",
     },
@@ -91,7 +91,7 @@ pub(super) const ETCD_COMMIT: Mutant = Mutant {
     name: "etcd-commit",
     mechanism: "a write is made only while the key of the hold is there",
     edit: Edit::Code {
-        file: "crates/leasehold-etcd/src/commit.rs",
+        file: "crates/leasehold-etcd/src/guarded_write.rs",
         find: "compare: vec![created(keys.place(claim.id), create)],",
         with: "compare: if OFF { Vec::new() } else { vec![created(keys.place(claim.id), create)] },",
     },
