@@ -9,8 +9,8 @@ use crate::{
 
 /// Subcommands of cargo that a page may show.
 const CARGO: &[&str] = &[
-    "add", "bench", "build", "clippy", "deny", "doc", "fmt", "fuzz", "install", "run", "test", "update",
-    "xtask",
+    "add", "bench", "build", "clippy", "deny", "doc", "fmt", "fuzz", "install", "lab", "run", "test",
+    "update", "xtask",
 ];
 
 pub(super) fn findings() -> Vec<String> {
