@@ -28,7 +28,6 @@ mod store;
 mod transport;
 mod txn;
 mod verbs;
-mod waiters;
 mod watcher;
 
 pub use guarded_write::{Committed, Write};
