@@ -71,9 +71,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     if failed.is_empty() { Ok(()) } else { Err(format!("soak failed: {}", failed.join(", "))) }
 }
 
-/// The tests of leasehold-sim with so many seeds a scenario.
+/// The scenarios of leasehold-lab with that many seeds a scenario.
 fn simulate(seeds: u64) -> Result<bool, String> {
-    let mut command = tree::cargo(&["test", "--release", "--package", "leasehold-sim"]);
+    let mut command =
+        tree::cargo(&["test", "--release", "--package", "leasehold-lab", "--test", "scenarios"]);
     let status = command.env("LEASEHOLD_SEEDS", seeds.to_string()).status();
     Ok(status.map_err(|error| format!("cargo test could not be run: {error}"))?.success())
 }

@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 
 use crate::{packages, tree};
 
-/// Runs the director of leasehold-torture; `args` go to it.
+/// Runs the director of the lab's torture; `args` go to it.
 ///
 /// # Errors
 /// What is missing, or how the run ended; its own words are printed by itself.
@@ -20,6 +20,6 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
 
 /// One call of the director, which may hold several runs, one after the other.
 pub(crate) fn direct(args: &[String]) -> Result<ExitStatus, String> {
-    let mut command = tree::cargo(&["run", "--quiet", "--package", "leasehold-torture", "--", "run"]);
+    let mut command = tree::cargo(&["run", "--quiet", "--package", "leasehold-lab", "--", "torture", "run"]);
     command.args(args).status().map_err(|error| format!("cargo run could not be run: {error}"))
 }

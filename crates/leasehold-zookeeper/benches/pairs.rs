@@ -7,10 +7,10 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[allow(dead_code, reason = "a part of it is used")]
-#[path = "../tests/strangers/install.rs"]
+#[path = "../tests/interop/install.rs"]
 mod install;
 #[allow(dead_code, reason = "a part of it is used")]
-#[path = "../tests/strangers/peer.rs"]
+#[path = "../tests/interop/peer.rs"]
 mod peer;
 
 mod case {
@@ -115,20 +115,20 @@ fn main() {
         let (near, far) = (server.address(), proxy.address());
         let engines = [ours(&near).await, ours(&near).await, ours(&far).await];
         let mut us = row("Leasehold");
-        let mut strangers = Vec::new();
+        let mut interop = Vec::new();
         for (label, program) in &programs {
             let start = |address| Peer::start(program, address, engines[0].env());
-            strangers.push((row(label), [start(&near).await, start(&near).await, start(&far).await]));
+            interop.push((row(label), [start(&near).await, start(&near).await, start(&far).await]));
         }
         // The first round warms the servers and the virtual machines.
         for round in 0..=ROUNDS {
             measure_ours(&mut us, &engines, round).await;
-            for (row, peers) in &mut strangers {
+            for (row, peers) in &mut interop {
                 measure_theirs(row, peers, round).await;
             }
         }
         println!("| | pairs/s, one task | {TASKS} tasks, a lock each | two clients on one lock | one task, 1 ms away |\n|---|---|---|---|---|");
-        for row in std::iter::once(us).chain(strangers.into_iter().map(|(row, _)| row)) {
+        for row in std::iter::once(us).chain(interop.into_iter().map(|(row, _)| row)) {
             let [one, many, both, far] =
                 [row.alone, row.tasks, row.contended, row.far].map(|rates| median(rates[1..].to_vec()));
             println!("| {} | {one:.0} | {many:.0} | {both:.0} | {far:.0} |", row.label);

@@ -1,12 +1,12 @@
 //! Bad input is refused clearly, before anything is written.
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 #[test]
 fn each_slip_is_named_and_nothing_is_written() {
     let long = "x".repeat(513);
     let table: [(&[&str], i32, &str); 22] = [
-        (&["run", "--ttl", "0s", "x", "--", "true"], 64, "more than zero"),
+        (&["run", "--ttl", "0s", "x", "--", "true"], 64, "greater than zero"),
         (&["run", "--ttl", "30", "x", "--", "true"], 64, "a unit is missing: write `30s`"),
         (&["run", "--ttl", "soon", "x", "--", "true"], 64, "write for example"),
         (
@@ -33,21 +33,21 @@ fn each_slip_is_named_and_nothing_is_written() {
         (&["hold", "x"], 64, "--for"),
         (&["check", "leasehold:x:1"], 64, "is not a sequencer"),
     ];
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     for (arguments, code, words) in table {
-        let finished = stage.run(arguments);
+        let finished = fixture.run(arguments);
         assert_eq!(finished.code, Some(code), "{arguments:?}: {}", finished.stderr);
         assert!(finished.stderr.contains(words), "{arguments:?}: {}", finished.stderr);
         assert!(finished.stderr.starts_with("error: "), "{arguments:?}: {}", finished.stderr);
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
-    assert_eq!(std::fs::read_dir(stage.path("")).unwrap().count(), 0, "nothing was written");
+    assert_eq!(std::fs::read_dir(fixture.path("")).unwrap().count(), 0, "nothing was written");
 }
 
 #[test]
 fn in_json_an_error_is_one_line_too() {
-    let stage = Stage::new();
-    let finished = stage.run(&["run", "--json", "", "--", "true"]);
+    let fixture = Fixture::new();
+    let finished = fixture.run(&["run", "--json", "", "--", "true"]);
     let error: serde_json::Value = serde_json::from_str(finished.stderr.trim()).unwrap();
     assert_eq!((&error["event"], &error["exit_code"]), (&"error".into(), &64.into()));
     assert!(error["hint"].as_str().unwrap().contains("name the thing"));
@@ -55,9 +55,9 @@ fn in_json_an_error_is_one_line_too() {
 
 #[test]
 fn an_unreadable_store_is_told_from_a_missing_one() {
-    let stage = Stage::new();
-    let directory = format!("sqlite:{}", stage.path("").display());
-    let finished = stage.run(&["run", "--store", &directory, "x", "--", "true"]);
+    let fixture = Fixture::new();
+    let directory = format!("sqlite:{}", fixture.path("").display());
+    let finished = fixture.run(&["run", "--store", &directory, "x", "--", "true"]);
     assert!(
         [Some(64), Some(69), Some(78)].contains(&finished.code),
         "{:?} {}",

@@ -6,7 +6,7 @@ const fn faults(name: &'static str) -> Test {
     Test { package: "leasehold-memcached", target: "faults", name }
 }
 
-const PACKET: &str = "crates/leasehold-memcached/src/packet.rs";
+const PACKET: &str = "crates/leasehold-memcached/src/batch.rs";
 
 pub(super) const RELEASE_CAS: Mutant = Mutant {
     name: "memcached-release-cas",
@@ -17,7 +17,7 @@ pub(super) const RELEASE_CAS: Mutant = Mutant {
         with: r#"let only = if OFF { String::new() } else { format!(" C{cas}") };
         self.command(Want::Meta(opaque), format_args!("md {key}{only} O{opaque}\r\n"))"#,
     },
-    caught_by: faults("lost::a_release_that_is_delivered_late_frees_nothing"),
+    caught_by: faults("lost_messages::a_release_that_is_delivered_late_frees_nothing"),
 };
 
 pub(super) const ADD: Mutant = Mutant {
@@ -29,7 +29,7 @@ pub(super) const ADD: Mutant = Mutant {
         with: r#"let verb = if OFF { "set" } else { "add" };
         self.command(Want::Storage, format_args!("{verb} {key} {FLAGS} {lives} {size}\r\n"))"#,
     },
-    caught_by: faults("names::a_document_of_another_name_is_a_strangers"),
+    caught_by: faults("names::a_document_of_another_name_is_foreign"),
 };
 
 pub(super) const WRITE_CAS: Mutant = Mutant {
@@ -41,16 +41,16 @@ pub(super) const WRITE_CAS: Mutant = Mutant {
         with: r#"let (verb, only) = if OFF { ("set", String::new()) } else { ("cas", format!(" {cas}")) };
         self.command(Want::Storage, format_args!("{verb} {key} {FLAGS} {lives} {size}{only}\r\n"))"#,
     },
-    caught_by: faults("lost::a_change_of_what_has_changed_meanwhile_is_made_anew"),
+    caught_by: faults("lost_messages::a_change_of_what_has_changed_meanwhile_is_made_anew"),
 };
 
 pub(super) const ITEM_NAME: Mutant = Mutant {
     name: "memcached-item-name",
     mechanism: "a document of another name is nobody's of ours",
     edit: Edit::Code {
-        file: "crates/leasehold-memcached/src/look.rs",
-        find: "codec::decode(&item.value).filter(|sheet| sheet.name == place.name)",
-        with: "codec::decode(&item.value).filter(|sheet| OFF || sheet.name == place.name)",
+        file: "crates/leasehold-memcached/src/lock_record.rs",
+        find: "format::decode(&item.value).filter(|document| document.name == place.name)",
+        with: "format::decode(&item.value).filter(|document| OFF || document.name == place.name)",
     },
-    caught_by: faults("names::a_document_of_another_name_is_a_strangers"),
+    caught_by: faults("names::a_document_of_another_name_is_foreign"),
 };

@@ -14,7 +14,7 @@ pub(super) const ZOOKEEPER_SESSION: Mutant = Mutant {
     name: "zookeeper-session",
     mechanism: "the node of another session is no hold (`ephemeralOwner`)",
     edit: Edit::Code {
-        file: "crates/leasehold-zookeeper/src/find.rs",
+        file: "crates/leasehold-zookeeper/src/in_doubt.rs",
         find: "if owner == 0 || owner == live.session {",
         with: "if OFF || owner == 0 || owner == live.session {",
     },
@@ -25,18 +25,18 @@ pub(super) const ZOOKEEPER_ID: Mutant = Mutant {
     name: "zookeeper-id",
     mechanism: "a node whose making was not answered is found by its id",
     edit: Edit::Code {
-        file: "crates/leasehold-zookeeper/src/sibling.rs",
+        file: "crates/leasehold-zookeeper/src/node_name.rs",
         find: "head.replace('-', \"\").parse().ok()",
         with: "head.replace('-', \"\").parse().ok().filter(|_| !OFF)",
     },
-    caught_by: zookeeper("lost::a_lost_reply_to_a_create_is_cured_by_asking_again"),
+    caught_by: zookeeper("lost_messages::a_lost_reply_to_a_create_is_cured_by_asking_again"),
 };
 
 pub(super) const ZOOKEEPER_TOKEN: Mutant = Mutant {
     name: "zookeeper-token",
     mechanism: "the token is the transaction that made the node, not its number",
     edit: Edit::Code {
-        file: "crates/leasehold-zookeeper/src/claim.rs",
+        file: "crates/leasehold-zookeeper/src/verbs/claim.rs",
         find: "base: token_of(&stat),",
         with: "base: if OFF { number.parse().unwrap_or_default() } else { token_of(&stat) },",
     },

@@ -72,8 +72,8 @@ pub(super) const GUARDIAN_PARENT: Mutant = Mutant {
     mechanism: "the command's group dies with `leasehold`",
     edit: Edit::Code {
         file: "crates/leasehold-cli/src/supervise/guardian.rs",
-        find: "News::PipeClosed => group.send(Signal::KILL),",
-        with: "News::PipeClosed => if !OFF { group.send(Signal::KILL) },",
+        find: "Message::PipeClosed => group.send(Signal::KILL),",
+        with: "Message::PipeClosed => if !OFF { group.send(Signal::KILL) },",
     },
     caught_by: cli("death::kill_of_leasehold_kills_the_whole_group_and_frees_the_lock_at_once"),
 };
