@@ -65,22 +65,26 @@ mod make {
         let requests = files.file.into_iter().map(|file| (module.clone(), file)).collect();
         let mut texts = config.generate(requests).map_err(|error| error.to_string())?;
         let text = texts.remove(&module).ok_or("the definition has no messages")?;
-        Ok(format!("{HEAD}{}", without_enum_names(&text)))
+        Ok(format!("{HEAD}{}", shorter(&text)))
     }
 
-    /// The text without the conversions between enums and their names, which the store does not use.
-    fn without_enum_names(text: &str) -> String {
+    /// The text without the conversions between enums and their names, which the store does not use, and with each `derive`
+    /// on one line.
+    fn shorter(text: &str) -> String {
         let (mut kept, mut end) = (String::with_capacity(text.len()), None);
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
-            let is_names = lines.peek().is_some_and(|next| next.contains("/// String value of the enum"));
-            if is_names {
-                let indent = &line[..line.len() - line.trim_start().len()];
+            let indent = &line[..line.len() - line.trim_start().len()];
+            if lines.peek().is_some_and(|next| next.contains("/// String value of the enum")) {
                 end = Some(format!("{indent}}}"));
             }
             match &end {
                 Some(last) if last == line => end = None,
                 Some(_) => {}
+                None if line.ends_with("#[derive(") => {
+                    let names = lines.by_ref().take_while(|line| line.trim() != ")]").map(str::trim);
+                    kept.push_str(&format!("{line}{})]\n", names.collect::<Vec<_>>().join(" ")));
+                }
                 None => {
                     kept.push_str(line);
                     kept.push('\n');

@@ -3,7 +3,7 @@
 use leasehold_core::{Interest, Store};
 use leasehold_testkit::{
     etcd::Member,
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
 };
 
 use crate::{
@@ -66,18 +66,18 @@ fn a_compaction_while_waiting_is_survived() {
         let warm = claim(&env, "warm", 600);
         take(&two, &warm).await;
         // The read passes; what asks to watch from there is held.
-        let read = proxy.on_request(about("orders/"), Trap::Hold);
+        let read = proxy.on_request(about("orders/"), FaultRule::Hold);
         let watching = async { two.watch(&waiter.name, Interest::Turn(waiter.id)).await };
         let compacting = async {
             eventually(&env, "the read", || async { read.fired() }).await;
-            let create = proxy.on_request(about("orders/"), Trap::Hold);
-            read.let_go();
+            let create = proxy.on_request(about("orders/"), FaultRule::Hold);
+            read.release();
             eventually(&env, "the watch", || async { create.fired() }).await;
             for number in 0..20 {
                 member.ctl(&["put", "other", &number.to_string()]).unwrap();
             }
             member.ctl(&["compaction", &revision(&member).to_string()]).unwrap();
-            create.let_go();
+            create.release();
         };
         let reads = member.calls("Range").unwrap();
         let (wake, ()) = tokio::join!(watching, compacting);

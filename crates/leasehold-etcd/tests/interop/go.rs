@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use leasehold_core::{Claim, Mode, Queueing, Release, Standing, Store};
-use leasehold_testkit::etcd::Member;
+use leasehold_testkit::{etcd::Member, peer::Peer};
 
 use crate::{
     common,
     fixture::{SOON, at, claim, engine, eventually, keys, lock, queue_up, run, store, take, try_lock, ttl},
-    install::etcd_go,
-    peer::Peer,
+    install::{self, etcd_go},
 };
 
 /// A case on a member of its own, with a peer.
@@ -18,7 +17,7 @@ fn with_go<F: Future<Output = ()>>(case: impl FnOnce(Member, Peer) -> F) {
     let program = etcd_go();
     let member = Member::start().unwrap();
     run(async {
-        let peer = Peer::start(&program, &member, &common::env()).await;
+        let peer = install::start(&program, &member).await;
         case(member, peer).await;
     });
 }
@@ -174,7 +173,7 @@ fn crowds_of_both_lose_no_increment() {
         let env = common::env();
         let mut peers = Vec::new();
         for _ in 0..2 {
-            peers.push(Peer::start(&program, &member, &env).await);
+            peers.push(install::start(&program, &member).await);
         }
         let engines = [engine(&at(&member)), engine(&at(&member))];
         let theirs = peers.iter_mut().map(|peer| {
