@@ -30,7 +30,7 @@ impl StoreLocation {
     /// The named store, or the default SQLite file of this user.
     pub(crate) fn find(named: Option<&str>) -> Result<Self> {
         let Some(text) = named.filter(|text| !text.is_empty()) else {
-            return Ok(StoreLocation { url: StoreUrl::sqlite(default_path()?), from_environment: false });
+            return Ok(StoreLocation { url: StoreUrl::sqlite(default_path()?)?, from_environment: false });
         };
         let url = StoreUrl::parse(text)?;
         if text.contains(REDACTED) {
@@ -55,7 +55,7 @@ impl StoreLocation {
 
     /// The time to live in the URL.
     pub(crate) fn ttl(&self) -> Option<Duration> {
-        self.url.settings.ttl
+        self.url.options().ttl()
     }
 
     /// The URL, with passwords.
@@ -70,7 +70,7 @@ impl StoreLocation {
 
     /// Whether this is the default store.
     pub(crate) fn is_default(&self) -> bool {
-        default_path().is_ok_and(|path| StoreUrl::sqlite(path) == self.url)
+        default_path().is_ok_and(|path| StoreUrl::sqlite(path).is_ok_and(|url| url == self.url))
     }
 
     /// Connects; `change` sets the default options of the client's locks.

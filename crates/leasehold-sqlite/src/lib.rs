@@ -36,6 +36,7 @@
 //! transaction keeps everybody else from writing until it goes on or dies. That is safe, nobody enters twice; verbs
 //! fail with [`ErrorKind::TimedOut`](leasehold_core::ErrorKind) after [`SqliteOptions::timeout`] and name the process.
 
+mod backend;
 mod bells;
 mod boot;
 mod capability;
@@ -61,5 +62,6 @@ mod transaction;
 mod verb;
 mod worker;
 
+pub use backend::BACKEND;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;

@@ -10,7 +10,7 @@ use leasehold_core::{
 
 use crate::{
     Contender, CountDownLatch, Election, MultiLock, Mutex, MutexGuard, Note, OncePer, ReentrantMutex,
-    Release, RwLock, Semaphore, Slot, StoreUrl, reentrant_mutex::OwnerTable, url,
+    Release, RwLock, Semaphore, Slot, StoreUrl, reentrant_mutex::OwnerTable,
 };
 
 /// A client of one store. Clones are the same client: one session, one watchdog.
@@ -66,10 +66,10 @@ impl Client {
         change: impl FnOnce(LockOptions) -> LockOptions,
     ) -> Result<Client> {
         let env = Env::system()?;
-        let store = url::open(url, &env).await?;
+        let store = url.open(&env).await?;
         let client = Client::with_env(store, env).with_terms(|terms| {
-            let patience = url.settings.timeout.unwrap_or(terms.patience);
-            let ttl = url.settings.ttl.unwrap_or(terms.ttl);
+            let patience = url.options().timeout().unwrap_or(terms.patience);
+            let ttl = url.options().ttl().unwrap_or(terms.ttl);
             change(terms.ttl(ttl).patience(patience))
         });
         // Better told now than at the first lock.

@@ -26,7 +26,7 @@
 //! For resources in SQL databases see [`statements`]; for SQLite there is `SqlHighWaterMark`, too.
 
 mod sequencers;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "rusqlite")]
 pub mod sqlite;
 pub mod statements;
 

@@ -23,7 +23,7 @@ mod backends;
 pub mod blocking;
 mod client;
 mod count_down_latch;
-mod doctor;
+pub mod diagnose;
 mod election;
 pub mod fencing;
 #[cfg(any(test, fuzzing))]
@@ -37,12 +37,20 @@ mod once_per;
 mod reentrant_mutex;
 mod rw_lock;
 mod semaphore;
-mod url;
+pub mod store {
+    //! The kinds of stores, and the trait by which one is written.
+
+    pub use leasehold_core::{
+        Capability, Contender, Drift, Exclusion, Fencing, Liveness, Member, Snapshot, Stance, Store,
+    };
+
+    pub use crate::backends::stores;
+}
+pub mod url;
 
 pub use backends::stores;
 pub use client::Client;
 pub use count_down_latch::CountDownLatch;
-pub use doctor::doctor;
 pub use election::{Election, Leader, Leadership, Observer};
 pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
 pub use leasehold_core::{
@@ -58,4 +66,4 @@ pub use once_per::{OncePer, RunOutcome, Slot};
 pub use reentrant_mutex::{Owner, ReentrantGuard, ReentrantMutex};
 pub use rw_lock::RwLock;
 pub use semaphore::Semaphore;
-pub use url::{Address, Login, Password, Place, Settings, StoreUrl, promote};
+pub use url::StoreUrl;

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 /// Prints all findings, the worst first.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let location = arguments.store.location()?;
-    let findings = leasehold::doctor(location.url()).await?;
+    let findings = leasehold::diagnose::diagnose(location.url()).await?;
     output.data(
         || Value::Array(findings.iter().map(to_json).collect()),
         || page(&findings, &location).unwrap_or_default(),

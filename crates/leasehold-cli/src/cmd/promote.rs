@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 /// Promotes every member.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let location = arguments.store.location()?;
-    let members = leasehold::promote(location.url()).await?;
+    let members = leasehold::diagnose::promote(location.url()).await?;
     output.data(
         || json!({ "store": location.shown(), "members": members }),
         || format!("promoted {members} members of {}\n", location.shown()),

@@ -50,8 +50,7 @@ fn terms_ttl() -> Duration {
 #[test]
 fn an_sqlite_file_is_a_store_for_clients_of_its_path() {
     let directory = tempfile::tempdir().unwrap();
-    let mut url = leasehold::StoreUrl::sqlite(directory.path().join("a b?.db"));
-    url.settings.prefix = Some("p/".to_string());
+    let url = leasehold::StoreUrl::sqlite(directory.path().join("a b?.db")).unwrap().with_prefix("p/");
     block_on(async {
         let one = Client::connect(&url.to_string()).await.unwrap();
         let two = Client::connect_to(&url, |terms| terms).await.unwrap();

@@ -49,7 +49,7 @@ impl Redlock {
 /// The members are new: nobody holds anything there.
 fn promote(url: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(leasehold::promote(&StoreUrl::parse(url)?))?;
+    runtime.block_on(leasehold::diagnose::promote(&StoreUrl::parse(url)?))?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! [`LazyStore`]: a store that may be opened later.
+//! [`LazyStore`]: a store that is opened by its first request.
 
 use std::{
     fmt,
@@ -8,16 +8,17 @@ use std::{
     },
 };
 
-use leasehold_core::{
+use tokio::sync::{Notify, OnceCell};
+
+use crate::{
     BoxFuture, Capability, Claim, Contender, Error, ErrorKind, Interest, LockName, Release, Renewal, Result,
     ServerInfo, Snapshot, Standing, Store, Wake,
 };
-use tokio::sync::{Notify, OnceCell};
 
 type Opening = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync;
 
-/// A store that cannot be opened now: each verb tries it again until it is open.
-pub(super) struct LazyStore {
+/// A store that cannot be opened now: each request tries to open it until one succeeds.
+pub struct LazyStore {
     url: String,
     capability: Capability,
     open: Box<Opening>,
@@ -27,8 +28,8 @@ pub(super) struct LazyStore {
 }
 
 impl LazyStore {
-    /// `capability` is what the store will be able to do.
-    pub(super) fn new(
+    /// A store that `open` opens. `capability` is the one it will have.
+    pub fn new(
         url: String,
         capability: Capability,
         open: impl Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync + 'static,
@@ -81,10 +82,7 @@ impl Store for LazyStore {
         Box::pin(async move {
             match self.inner().await {
                 Ok(inner) => inner.renew(claims).await,
-                Err(error) => {
-                    let again = || Err(Error::new(error.kind(), error.to_string()));
-                    claims.iter().map(|_| again()).collect()
-                }
+                Err(error) => claims.iter().map(|_| Err(error.clone())).collect(),
             }
         })
     }
