@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Error(pub String);
 
 /// The result of everything that acts.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

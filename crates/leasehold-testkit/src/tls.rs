@@ -65,7 +65,7 @@ impl Identity {
     }
 }
 
-fn sign(names: &[&str], last_year: i32) -> std::result::Result<(String, String, String), rcgen::Error> {
+fn sign(names: &[&str], last_year: i32) -> Result<(String, String, String), rcgen::Error> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
