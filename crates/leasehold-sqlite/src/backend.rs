@@ -8,7 +8,7 @@ use leasehold_core::{
     url::{Form, ParsedUrl, Scheme},
 };
 
-use crate::{SqliteOptions, SqliteStore};
+use crate::{SqliteOptions, SqliteStore, worker::Thread};
 
 /// `sqlite:PATH`.
 pub static BACKEND: SqliteBackend = SqliteBackend;
@@ -77,14 +77,10 @@ fn open(url: ParsedUrl, env: Env) -> BoxFuture<'static, Result<Arc<dyn Store>>> 
         let path = url.file()?;
         let (answer, opened) = tokio::sync::oneshot::channel();
         let open = move || {
-            // When nobody waits for it any more, the store is closed by its drop.
+            // Without a receiver, the store is closed by its drop.
             let _ = answer.send(SqliteStore::open_with(path, env, options));
         };
-        let no_thread = |source: std::io::Error| {
-            Error::new(ErrorKind::Exhausted, "the thread that opens the store cannot be started")
-                .source(source)
-        };
-        std::thread::Builder::new().name("leasehold-open".into()).spawn(open).map_err(no_thread)?;
+        Thread::spawn("leasehold-open", open)?;
         let gone = |_| Error::new(ErrorKind::Closed, "the thread that opens the store has ended");
         Ok(Arc::new(opened.await.map_err(gone)??) as Arc<dyn Store>)
     })

@@ -1,12 +1,12 @@
-//! The page that people read.
+//! The page made from the table.
 
 use std::fmt::Write;
 
-use super::{KINDS, TABLE, table::Fault};
+use super::{Fault, Faults, KINDS, Kind, TABLE};
 
-/// The whole page.
-pub(super) fn write(faults: &[Fault]) -> String {
-    let count = |kind: &str| faults.iter().filter(|fault| fault.kind == kind).count();
+/// Writes the whole page.
+pub(super) fn write(faults: &Faults) -> String {
+    let count = |kind: Kind| faults.values().filter(|fault| fault.kind == kind).count();
     let mut page = format!(
         "# What goes wrong, and what shows that it does no harm\n\n\
         <!-- made of {TABLE} by `cargo xtask faults --write` -->\n\n\
@@ -17,49 +17,45 @@ pub(super) fn write(faults: &[Fault]) -> String {
         A path is `crate::target::module::test`. `leasehold-conformance::…` is a case of the suite, and is run against \
         every store.\n",
         faults.len(),
-        count("server"),
-        count("simulation"),
-        count("unit"),
+        count(Kind::Server),
+        count(Kind::Simulation),
+        count(Kind::Unit),
     );
-    for (letter, title, _) in KINDS {
-        let rows = faults.iter().filter(|fault| fault.id.starts_with(*letter));
+    for (letter, title, number) in KINDS {
         let head = "| | fault | what Leasehold does | shown by | the control |\n|---|---|---|---|---|";
         // Writing into a string does not fail.
         let _ = write!(page, "\n## {title}\n\n{head}\n");
-        rows.for_each(|fault| page.push_str(&row(fault)));
+        let ids = (1..=*number).map(|at| format!("{letter}{at}"));
+        ids.filter_map(|id| faults.get_key_value(&id)).for_each(|(id, fault)| page.push_str(&row(id, fault)));
     }
     page
 }
 
-fn row(fault: &Fault) -> String {
+fn row(id: &str, fault: &Fault) -> String {
     let names =
         |tests: &[String]| tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join(", ");
     let control = match fault.controls.as_slice() {
         [] => fault.control.clone(),
         tests => format!("{}: {}", fault.control, names(tests)),
     };
-    let (id, kind) = (&fault.id, &fault.kind);
+    let kind = match fault.kind {
+        Kind::Server => "server",
+        Kind::Simulation => "simulation",
+        Kind::Unit => "unit",
+    };
     format!("| {id} | {} | {} | {kind}: {} | {control} |\n", fault.fault, fault.answer, names(&fault.tests))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tests::TEXT, *};
 
     #[test]
     fn every_fault_is_a_row_under_its_kind() {
-        let fault = |id: &str| Fault {
-            id: id.into(),
-            fault: "a pause".into(),
-            answer: "loss".into(),
-            kind: "unit".into(),
-            tests: vec!["a::b".into(), "c::d".into()],
-            control: "sleeps on".into(),
-            controls: vec!["e::f".into()],
-        };
-        let page = write(&[fault("C1"), fault("K1")]);
+        let faults: Faults = toml::from_str(&[TEXT, &TEXT.replace("C1", "K1")].concat()).unwrap();
+        let page = write(&faults);
         assert!(page.contains(
-            "| C1 | a pause | loss | unit: `a::b`, `c::d` | sleeps on: `e::f` |\n\n## The network"
+            "| C1 | a pause | loss | server: `a::b`, `c::d` | sleeps on: `e::f` |\n\n## The network"
         ));
         assert!(page.find("## Clocks").unwrap() < page.find("| K1 |").unwrap());
     }

@@ -1,7 +1,7 @@
 //! Tests by their paths: `crate::target::module::test` for those of `tests/`, `crate::module::tests::test` for those beside
 //! what they test, `leasehold-conformance::promise::case` for cases that every store has to pass.
 
-use crate::tree::File;
+use crate::files::File;
 
 /// Whether there is such a test.
 pub(super) fn exists(path: &str, sources: &[File]) -> bool {

@@ -1,13 +1,13 @@
-//! What the runners say at their ends, added up.
+//! The counts that test programs print at their ends, added up.
 
 use std::io::{self, BufRead, Write};
 
-/// How many tests passed and failed, and what the failed ones said.
+/// The counts of tests, and the output of the failed ones.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Tally {
-    /// What is being read.
+pub(super) struct Summary {
+    /// The program that is being read.
     runner: String,
-    /// How many runners have come to their ends.
+    /// The runners that have come to their ends.
     runners: u64,
     /// Tests that passed.
     pub(super) passed: u64,
@@ -17,28 +17,28 @@ pub(super) struct Tally {
     tests: Vec<String>,
     /// Its lines since the last runner ended.
     lines: Vec<String>,
-    /// What there is to tell again at the end.
+    /// The failures, to be printed again at the end.
     pub(super) failures: Vec<Failure>,
 }
 
 /// A runner in which tests failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Failure {
-    /// Which.
+    /// Its name.
     pub(super) runner: String,
-    /// The tests.
+    /// The tests that failed.
     pub(super) tests: Vec<String>,
-    /// What it said of them.
+    /// Its output about them.
     pub(super) lines: Vec<String>,
 }
 
-impl Tally {
-    /// Nothing yet of the runner of this name.
-    pub(super) fn new(runner: &str) -> Tally {
-        Tally { runner: runner.to_string(), ..Tally::default() }
+impl Summary {
+    /// No counts yet, for the program of this name.
+    pub(super) fn new(runner: &str) -> Summary {
+        Summary { runner: runner.to_string(), ..Summary::default() }
     }
 
-    /// Passes every line on as it comes, and adds up what the runners say at their ends.
+    /// Passes every line on as it comes, and adds up the counts.
     pub(super) fn read(&mut self, mut from: impl BufRead, mut to: impl Write) -> io::Result<()> {
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line)? > 0 {
@@ -54,7 +54,7 @@ impl Tally {
         if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix("... FAILED")) {
             self.tests.push(name.trim().to_string());
         }
-        // What a runner says of its failures comes after this line, and nothing else does.
+        // The output of failed tests follows this line, and nothing else does.
         if line == "failures:" && self.lines.first().is_none_or(|first| first != "failures:") {
             self.lines.clear();
         }
@@ -75,7 +75,7 @@ impl Tally {
         self.failures.push(Failure { runner: self.runner.clone(), tests, lines });
     }
 
-    /// The program has ended. A crash or a compiler error has no line of its own in the counts.
+    /// Ends the program. A crash or a compiler error has no line of its own in the counts: it is one failure.
     pub(super) fn end(&mut self, success: bool) {
         if self.failed == 0 && (!success || self.runners == 0) {
             self.lines.push("it ended without a count: this counts as one failure".to_string());
@@ -85,8 +85,8 @@ impl Tally {
         }
     }
 
-    /// Both together.
-    pub(super) fn add(&mut self, other: Tally) {
+    /// Adds the counts of another program.
+    pub(super) fn add(&mut self, other: Summary) {
         self.runners += other.runners;
         self.passed += other.passed;
         self.failed += other.failed;
@@ -113,23 +113,23 @@ mod tests {
         test result: FAILED. 40 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.20s\n\
         a test that prints test result: ok. 9 passed; 9 failed\nlast line without an end";
 
-    fn read(output: &str) -> (Tally, Vec<u8>) {
-        let (mut tally, mut passed_on) = (Tally::new("some"), Vec::new());
-        tally.read(output.as_bytes(), &mut passed_on).unwrap();
-        (tally, passed_on)
+    fn read(output: &str) -> (Summary, Vec<u8>) {
+        let (mut summary, mut passed_on) = (Summary::new("some"), Vec::new());
+        summary.read(output.as_bytes(), &mut passed_on).unwrap();
+        (summary, passed_on)
     }
 
     #[test]
     fn results_of_all_runners_are_added_and_all_lines_passed_on() {
-        let (tally, passed_on) = read(OUTPUT);
-        assert_eq!((tally.runners, tally.passed, tally.failed), (2, 43, 2));
+        let (summary, passed_on) = read(OUTPUT);
+        assert_eq!((summary.runners, summary.passed, summary.failed), (2, 43, 2));
         assert_eq!(passed_on, OUTPUT.as_bytes());
     }
 
     #[test]
     fn what_failed_is_told_again_and_nothing_else() {
-        let (tally, _) = read(OUTPUT);
-        let [failure] = &tally.failures[..] else { panic!("{tally:?}") };
+        let (summary, _) = read(OUTPUT);
+        let [failure] = &summary.failures[..] else { panic!("{summary:?}") };
         assert_eq!((failure.runner.as_str(), &failure.tests[..]), ("some", &["b".to_string()][..]));
         assert_eq!(failure.lines[..4], ["failures:", "", "---- b stdout ----", "it broke"]);
     }
@@ -143,7 +143,7 @@ mod tests {
         let (mut well, _) = read(OUTPUT.split_inclusive('\n').take(3).collect::<String>().as_str());
         well.end(true);
         assert_eq!((well.passed, well.failed), (3, 0));
-        let mut sum = Tally::default();
+        let mut sum = Summary::default();
         sum.add(well);
         sum.add(crashed);
         assert_eq!((sum.runners, sum.passed, sum.failed), (1, 3, 1));
