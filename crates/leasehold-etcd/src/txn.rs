@@ -28,6 +28,11 @@ pub(crate) fn range((key, range_end): (Vec<u8>, Vec<u8>)) -> RequestOp {
     RequestOp { request: Some(Request::RequestRange(request)) }
 }
 
+/// A transaction that does nothing when a comparison fails.
+pub(crate) fn only_if(compare: Vec<Compare>, success: Vec<RequestOp>) -> TxnRequest {
+    TxnRequest { compare, success, failure: Vec::new() }
+}
+
 /// A transaction without conditions.
 pub(crate) fn read_only(reads: impl IntoIterator<Item = RequestOp>) -> TxnRequest {
     TxnRequest { success: reads.into_iter().collect(), ..TxnRequest::default() }

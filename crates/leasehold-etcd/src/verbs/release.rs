@@ -111,7 +111,7 @@ async fn evict(client: &Client, keys: &Keys, entries: &[&Entry]) -> Result<bool>
             success.push(put(keys.revoked(id), Vec::new(), entry.lease));
         }
     }
-    let done = client.txn(TxnRequest { compare, success, failure: Vec::new() }).await;
+    let done = client.txn(txn::only_if(compare, success)).await;
     // Without the lease, one of them has just ended by itself.
     Ok(unless_lease_gone(done)?.is_some_and(|answer| answer.succeeded))
 }
@@ -163,12 +163,9 @@ async fn start_delay(
         return Ok(None);
     };
     let short = client.leases.grant(value.delay_s.max(1)).await?;
-    let request = TxnRequest {
-        compare: vec![present(keys.place(id)), unchanged(keys.delay(id), kv.mod_revision)],
-        success: vec![delete(keys.place(id)), put(kv.key, kv.value, short.id)],
-        failure: Vec::new(),
-    };
-    let moved = client.txn(request).await?.succeeded;
+    let compare = vec![present(keys.place(id)), unchanged(keys.delay(id), kv.mod_revision)];
+    let success = vec![delete(keys.place(id)), put(kv.key, kv.value, short.id)];
+    let moved = client.txn(txn::only_if(compare, success)).await?.succeeded;
     if !moved {
         client.leases.revoke(short.id).await?;
     }

@@ -13,7 +13,7 @@ use crate::{
     keys::Keys,
     leases::{ClaimLeases, Lease},
     own_claims::ClaimState,
-    proto::{KeyValue, TxnRequest},
+    proto::KeyValue,
     txn::{self, OPERATIONS_MAX, created, get, put, unchanged},
 };
 
@@ -138,7 +138,7 @@ impl One<'_> {
             created(keys.place(id), place.create_revision),
             unchanged(keys.place(id), place.mod_revision),
         ];
-        let answer = self.client.txn(TxnRequest { compare, success, failure: Vec::new() }).await?;
+        let answer = self.client.txn(txn::only_if(compare, success)).await?;
         if !answer.succeeded {
             let error = Error::new(ErrorKind::TimedOut, "the hold was changed at the same time");
             return Err(error.hint("it is renewed again").unknown());

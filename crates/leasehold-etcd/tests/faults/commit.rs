@@ -30,7 +30,7 @@ fn a_holder_writes_all_and_others_nothing() {
         queue_up(&two, &waiter).await;
         let writes = vec![put("data", "1"), put("more", "1")];
         assert!(matches!(one.commit(&holder, writes).await.unwrap(), Committed::Yes { .. }));
-        // Who waits, who was never there, and who knows only the id.
+        // A waiter, an unknown claim, and a client that knows only the id.
         for claim in [&waiter, &Claim { id: leasehold_core::ClaimId::mint(&env), ..holder.clone() }] {
             let answer = two.commit(claim, vec![put("data", "2")]).await.unwrap();
             assert_eq!(answer, Committed::NotHeld);
@@ -66,7 +66,7 @@ fn a_write_that_arrives_late_is_refused() {
             fault.release();
         };
         let (answer, ()) = tokio::join!(late, meanwhile);
-        // Refused, or nobody knows because it took too long: never written.
+        // Refused, or unknown because it took too long: never written.
         assert!(!matches!(answer, Ok(Committed::Yes { .. })), "{answer:?}");
         assert_eq!(read(&member, "data"), "from the new");
     });

@@ -1,4 +1,4 @@
-//! What the doctor finds on real members.
+//! The findings of the doctor on real members.
 
 use leasehold_core::{ErrorKind, Finding, Severity};
 use leasehold_testkit::etcd::{Cluster, Member};

@@ -121,7 +121,7 @@ fn a_claim_that_is_delivered_late_makes_no_ghost() {
     );
     fault.release();
     naive.wait().unwrap();
-    assert_eq!(keys_of(&member, "naive"), 1, "the control: a lock of nobody");
+    assert_eq!(keys_of(&member, "naive"), 1, "the control: a lock without a holder");
 }
 
 /// etcd#22082: a release that was lost and comes late ends the hold that it was for, and not the one after it, though both
@@ -158,7 +158,7 @@ fn a_late_release_of_an_old_hold_does_not_end_a_new_one() {
     assert_eq!(keys_of(&member, "naive/1"), 0, "the control: the new hold is gone");
 }
 
-/// What a late release of an old hold asks for, without the luck that it takes to be delivered late: the key of the
+/// The transaction of a late release of an old hold, without the luck that it takes to be delivered late: the key of the
 /// revision that it knows.
 #[test]
 fn a_release_is_for_the_hold_that_it_knows() {
@@ -194,7 +194,7 @@ fn the_leases_of_a_claim_in_doubt_end_with_its_release() {
     });
 }
 
-/// N3. The second release finds nothing of its own, and does not touch who came in between.
+/// N3. The second release finds nothing of its own, and does not touch the next holder.
 #[test]
 fn a_lost_reply_to_a_release_touches_no_successor() {
     let (member, proxy) = behind_a_proxy();

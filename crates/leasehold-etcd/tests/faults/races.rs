@@ -71,7 +71,7 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
     assert_eq!(values(), "exclusive\nshared\n", "the control: both got in");
 }
 
-/// Who asks again with another number of permits keeps what it holds.
+/// A claim that is repeated with another number of permits keeps its hold.
 #[test]
 fn a_holder_that_asks_for_other_permits_loses_nothing() {
     let member = Member::start().unwrap();
@@ -145,7 +145,7 @@ fn late_verbs_do_not_prolong_a_lock_delay() {
         assert!(opened >= Duration::from_millis(9_800) && opened < Duration::from_secs(15), "{opened:?}");
         assert!(
             !naive::take(&member, "naive", "them"),
-            "the control: who keeps its lease alive prolongs its delay"
+            "the control: a client that keeps its lease alive prolongs its delay"
         );
     });
 }

@@ -97,7 +97,7 @@ fn a_compaction_while_waiting_is_survived() {
     assert_eq!(keys(&member, "naive"), ["naive/them"], "the control: it enters, and another is there");
 }
 
-/// Compacted again and again under many hand-overs: nobody waits longer than for its turn.
+/// Compacted again and again under many hand-overs: no waiter waits longer than for its turn.
 #[test]
 fn hand_overs_go_on_under_compaction() {
     let member = Member::start().unwrap();
@@ -124,7 +124,7 @@ fn hand_overs_go_on_under_compaction() {
     member.ctl(&["put", "x", "free"]).unwrap();
     member.ctl(&["put", "other", "free"]).unwrap();
     let mut other = Watcher::of(&member.address(), "other", Some(revision(&member)));
-    assert!(other.news().unwrap().contains("\"events\""), "whoever watches hears of it");
+    assert!(other.news().unwrap().contains("\"events\""), "another watcher gets the event");
     assert!(naive.is_silent(), "the control: it waits for ever");
 }
 

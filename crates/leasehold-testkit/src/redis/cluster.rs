@@ -65,8 +65,8 @@ impl Cluster {
             let well = self.nodes.iter().filter(|node| {
                 let Ok(info) = node.command(&["CLUSTER", "INFO"]) else { return false };
                 let text = info.text().unwrap_or_default();
-                let says = |line: &str| text.lines().any(|it| it.trim() == line);
-                says("cluster_state:ok") && says("cluster_slots_ok:16384") && says("cluster_known_nodes:6")
+                let has = |line: &str| text.lines().any(|it| it.trim() == line);
+                has("cluster_state:ok") && has("cluster_slots_ok:16384") && has("cluster_known_nodes:6")
             });
             let following = self.nodes[MASTERS..].iter().filter(|node| node.is_running()).all(|node| {
                 node.try_info("replication").is_ok_and(|info| {
@@ -116,7 +116,7 @@ impl Cluster {
                 }
             }
         }
-        Err(Error(format!("nobody has slot {slot}")))
+        Err(Error(format!("no node has slot {slot}")))
     }
 
     /// The slot of a key.

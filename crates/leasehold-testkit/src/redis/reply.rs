@@ -69,7 +69,7 @@ impl Reply {
     /// The refusal.
     pub fn accepted(self) -> Result<Reply> {
         match self {
-            Self::Error(text) => Err(Error(format!("Redis says: {text}"))),
+            Self::Error(text) => Err(Error(format!("Redis refuses: {text}"))),
             reply => Ok(reply),
         }
     }
