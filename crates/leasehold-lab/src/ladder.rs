@@ -24,7 +24,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::value_parser;
-use leasehold::Env;
+use leasehold::env::Env;
 use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},

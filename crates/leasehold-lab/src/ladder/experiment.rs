@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use leasehold::{FencingToken, Moment};
+use leasehold::{FencingToken, env::Moment};
 use leasehold_testkit::redis::Reply;
 
 use super::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use leasehold::Env;
+use leasehold::env::Env;
 
 use super::{model::now_us, stop_flag::lock, workload::Workload};
 use crate::history::{self, Event, EventKind};

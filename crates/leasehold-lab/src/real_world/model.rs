@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use leasehold::Env;
+use leasehold::env::Env;
 use serde::Serialize;
 
 /// The time to live of every lock: short, so that a pause outlives it.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, ensure};
-use leasehold::Env;
+use leasehold::env::Env;
 use tempfile::TempDir;
 
 use super::{

@@ -3,7 +3,7 @@
 use std::{thread::scope, time::Duration};
 
 use anyhow::{Result, anyhow};
-use leasehold::Env;
+use leasehold::env::Env;
 
 use super::{
     args::WorkArguments,

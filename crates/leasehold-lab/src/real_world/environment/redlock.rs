@@ -6,7 +6,10 @@
 use std::{sync::Mutex, time::Duration};
 
 use anyhow::Result;
-use leasehold::{Env, Moment, StoreUrl};
+use leasehold::{
+    env::{Env, Moment},
+    url::StoreUrl,
+};
 use leasehold_testkit::redis::Server;
 
 use super::{Servers, process_faults, redis::clock_jump, url};

@@ -6,10 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use leasehold::{
-    Outcome,
-    blocking::{Client, Mutex, MutexGuard},
-};
+use leasehold::{Client, Mutex, MutexGuard, store::Outcome};
 
 use super::{Acquired, HoldState, Lock};
 use crate::real_world::workload::Workload;
@@ -23,7 +20,7 @@ pub(super) struct Library {
 
 impl Library {
     pub(super) fn connect(url: &str, workload: Workload) -> Result<Self> {
-        let client = Client::connect(url)?;
+        let client = Client::blocking_connect(url)?;
         let mutex = client.mutex(workload.name())?;
         Ok(Self { client, mutex, held: None, workload })
     }
@@ -31,7 +28,7 @@ impl Library {
 
 impl Lock for Library {
     fn acquire(&mut self, wait: Duration) -> Acquired {
-        match self.mutex.try_lock_for(wait) {
+        match self.mutex.blocking_try_lock_for(wait) {
             Ok(Some(guard)) => {
                 let token = guard.lease().fencing_token().filter(|_| self.workload.is_leasehold());
                 self.held = Some(guard);
@@ -53,8 +50,8 @@ impl Lock for Library {
     fn release(&mut self) -> bool {
         let Some(guard) = self.held.take() else { return false };
         // The present holder loses the lock, as it does when a key is deleted by its name.
-        let deleted =
-            self.workload != Workload::Bare || self.client.force_release(self.workload.name()).is_ok();
-        guard.release().is_ok() && deleted
+        let deleted = self.workload != Workload::Bare
+            || self.client.blocking_force_release(self.workload.name()).is_ok();
+        guard.blocking_release().is_ok() && deleted
     }
 }
