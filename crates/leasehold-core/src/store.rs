@@ -1,11 +1,8 @@
 //! [`Store`]: the trait of every lock system.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Capability, Claim, ClaimId, FencingToken, LockName, LostReason, Mode, Result};
-
-/// A boxed future that may move between threads.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::{BoxFuture, Capability, Claim, ClaimId, FencingToken, LockName, LostReason, Mode, Result};
 
 /// The answer to a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -176,7 +173,7 @@ pub trait Wake: Send {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>>;
 }
 
-/// A lock system. Object safe, no default methods: a wrapper that forgets a method does not compile.
+/// A lock system. Object safe, without default methods: a wrapper without one of the methods does not compile.
 ///
 /// Every verb is idempotent by claim id, and an error says whether it may have been applied. Dropping the future of
 /// `claim`, `renew` or `release` may leave it applied or not; the engine polls such a request to its end and
