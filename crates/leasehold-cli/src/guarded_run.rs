@@ -53,7 +53,7 @@ impl GuardedRun<'_> {
         request: WaitRequest<'_>,
         signals: &mut Signals,
     ) -> Result<RunEnd> {
-        let env = self.client.engine().env();
+        let env = self.client.env();
         match acquire(lock, request, env, signals, self.output).await? {
             Acquired::Held(hold) => {
                 let ending = self.run_under(hold, signals).await?;
@@ -69,7 +69,7 @@ impl GuardedRun<'_> {
     }
 
     async fn run_under(&self, hold: Hold, signals: &mut Signals) -> Result<Ending> {
-        let env = self.client.engine().env();
+        let env = self.client.env();
         let lease = hold.lease().clone();
         self.report_acquired(&lease);
         let task = Task {

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use leasehold::Status;
+use leasehold::session::Status;
 use rustix::process::Signal;
 
 /// The reaction to a lease that is about to be lost.

@@ -40,10 +40,9 @@ impl FencingToken {
         self.0
     }
 
-    /// The number as databases bind it.
+    /// The number as databases bind it: their integers have a sign, and a token is below 2^53.
     pub const fn as_i64(self) -> i64 {
-        // Below 2^53.
-        self.0 as i64
+        self.0.cast_signed()
     }
 
     /// The next token of a counter that stands at `last`: one more, but never below `floor`.
@@ -63,7 +62,7 @@ impl FencingToken {
 
 impl From<FencingToken> for u64 {
     fn from(token: FencingToken) -> u64 {
-        token.get()
+        token.0
     }
 }
 

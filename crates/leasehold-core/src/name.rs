@@ -103,6 +103,36 @@ impl FromStr for LockName {
     }
 }
 
+impl TryFrom<&str> for LockName {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
+impl TryFrom<String> for LockName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
+impl TryFrom<&String> for LockName {
+    type Error = Error;
+
+    fn try_from(text: &String) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
+impl From<&LockName> for LockName {
+    fn from(name: &LockName) -> Self {
+        name.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,11 +3,8 @@
 //! Needs no server. Worker processes sell a limited stock from an SQLite file; one of them is stopped between reading the
 //! stock and writing it, for longer than its lock lives. All numbers are counted in the shop's database afterwards.
 
-mod client;
 mod config;
-mod directory;
 mod event;
-mod messages;
 mod round;
 mod shop;
 mod summary;
@@ -16,26 +13,31 @@ mod tests;
 mod worker;
 mod workers;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    env,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    process::{self, ExitCode},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::value_parser;
-use leasehold::Env;
+use leasehold::env::Env;
+use serde_json::json;
 
-use crate::{exit, output::Output, supervise::signals::Signals};
+use crate::{duration::millis, exit, output::Output, supervise::signals::Signals};
 use config::{Config, Strategy, WorkerArgs};
-use directory::TempDirectory;
-use round::run_round;
-use summary::{RoundSummary, Summary};
+use summary::Summary;
 
 /// Time to live of the locks: long enough that no lease ends by accident on a busy machine.
-const TTL: Duration = Duration::from_secs(1);
+const TTL_MS: u64 = 1000;
 
 /// Show the effect of a paused process on a shop: without a lock, with a naive lock, with Leasehold.
 ///
 /// Starts worker processes that sell a limited stock, stops one of them between reading and writing for longer than its
 /// lock lives, and counts the orders in the shop's database. Needs no server, and removes all its files. Exits with 0 if
-/// Leasehold kept the stock exact and refused the late write, and at least one of the other rounds did not.
+/// Leasehold kept the stock exact and refused the late write, and at least one of the other rounds failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Number of items to sell.
@@ -57,33 +59,51 @@ pub(crate) struct Arguments {
 
 /// Runs the demo. The exit code is 0 only if the run proves something.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    if let Some(args) = arguments.worker {
+    let Arguments { stock, workers, seed, worker, .. } = arguments;
+    if let Some(args) = worker {
         return worker::run(args).await;
     }
-    let config =
-        Config { stock: arguments.stock, workers: arguments.workers, seed: arguments.seed, ttl: TTL };
-    let summary = match Signals::new()?.unless_ended(run_rounds(&config, output)).await {
+    let config = Config { stock, workers, seed, ttl_ms: TTL_MS };
+    let summary = match Signals::new()?.unless_ended(run_rounds(config, output)).await {
         Ok(summary) => summary?,
         Err(signal) => {
             output.say("interrupted: all workers and files of the demo were removed");
             return Ok(exit::of_signal(signal.as_raw()).into());
         }
     };
-    output.data(|| summary.to_json(), || summary.text());
+    output.data(|| json!(summary), || summary.text());
     Ok(if summary.proves { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs all rounds in a temporary directory.
-async fn run_rounds(config: &Config, output: Output) -> Result<Summary> {
+async fn run_rounds(config: Config, output: Output) -> Result<Summary> {
     let env = Env::system()?;
     let begin = env.now();
     let directory = TempDirectory::create()?;
     let mut rounds = Vec::new();
     for strategy in Strategy::ALL {
-        let round = run_round(strategy, config, &env, directory.path(), output).await?;
-        let summary = RoundSummary::new(&round, config);
-        output.say(format!("  {}\n", summary.result()));
-        rounds.push((round, summary));
+        let round = round::run_round(strategy, &config, &env, &directory.0, output).await?;
+        output.say(format!("  {}\n", round.result()));
+        rounds.push(round);
     }
-    Ok(Summary::new(rounds, config, env.now().since(begin)))
+    Ok(Summary::new(rounds, config, millis(env.now().since(begin))))
+}
+
+/// A new directory that only this user can read; removed with its contents on drop.
+struct TempDirectory(PathBuf);
+
+impl TempDirectory {
+    fn create() -> Result<Self> {
+        let path = env::temp_dir().join(format!("leasehold-demo-{}", process::id()));
+        // Fails if the path exists, also as a link of another user.
+        let created = DirBuilder::new().mode(0o700).create(&path);
+        created.with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(TempDirectory(path))
+    }
+}
+
+impl Drop for TempDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

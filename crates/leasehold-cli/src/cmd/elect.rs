@@ -88,7 +88,7 @@ async fn campaign(
             return Ok(end.code);
         }
         guarded.output.say(format!("campaigning for `{name}` again: the command ended with {}", end.code));
-        let pause = guarded.client.engine().env().sleep(CAMPAIGN_PAUSE);
+        let pause = guarded.client.env().sleep(CAMPAIGN_PAUSE);
         if let Err(signal) = signals.unless_ended(pause).await {
             return Ok(exit::of_signal(signal.as_raw()));
         }

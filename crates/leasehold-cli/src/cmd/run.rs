@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
-use leasehold::{Capability, LockName};
+use leasehold::{LockName, store::Capability};
 
 use super::common::{HoldArgs, LossArgs, ModeArgs, StoreArgs, WaitArgs};
 use crate::{
@@ -88,7 +88,7 @@ async fn acquire_and_run(
     guarded: &GuardedRun<'_>,
     signals: &mut Signals,
 ) -> Result<u8> {
-    check_capability(arguments.hold_at_least, guarded.client.engine().store().capability())?;
+    check_capability(arguments.hold_at_least, guarded.client.capability())?;
     let lock = arguments.mode.lock(guarded.client, name)?;
     let limit = arguments.wait.limit(WaitLimit::by_default());
     let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };

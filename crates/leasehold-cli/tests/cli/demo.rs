@@ -62,7 +62,7 @@ fn leasehold_is_exact_and_refuses_the_late_write_while_both_controls_oversell() 
     );
     assert_eq!((&ours["exact"], &ours["stale_writes_accepted"]), (&true.into(), &0.into()));
     let refused = &ours["refusals"][0];
-    assert!(refused["token"].as_u64().unwrap() < refused["highest_seen"].as_u64().unwrap(), "{refused}");
+    assert!(refused["fence"].as_u64().unwrap() < refused["mark"].as_u64().unwrap(), "{refused}");
 
     for control in ["no-lock", "naive-lock"] {
         let control = round(&result, control);
@@ -97,14 +97,14 @@ fn assert_the_history_is_whole(result: &Value, output: &Output) {
 }
 
 #[test]
-fn without_json_it_is_plain_lines_and_a_table() {
+fn without_json_it_is_plain_text() {
     let home = home();
     let output = demo(home.path(), &["--seed", "7"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(!stdout.contains('\u{1b}') && !stderr.contains('\u{1b}'), "{stdout}{stderr}");
     for line in [
-        "1/3 no lock: 4 processes sell 16 items",
+        "no lock: 4 processes sell 16 items",
         "is stopped before it writes",
         "the shop refuses the write of worker",
     ] {

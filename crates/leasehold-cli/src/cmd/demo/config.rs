@@ -1,13 +1,8 @@
 //! [`Config`]: the numbers of a demo; [`Strategy`]: the kind of mutual exclusion in one round.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-
-use crate::duration::millis;
 
 /// The kind of mutual exclusion between the workers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,27 +20,18 @@ impl Strategy {
     /// All strategies, in the order of the rounds.
     pub(super) const ALL: [Strategy; 3] = [Strategy::NoLock, Strategy::NaiveLock, Strategy::Leasehold];
 
-    /// The name in text.
-    pub(super) const fn title(self) -> &'static str {
+    /// Name and description.
+    pub(super) const fn titles(self) -> (&'static str, &'static str) {
         match self {
-            Strategy::NoLock => "no lock",
-            Strategy::NaiveLock => "naive lock",
-            Strategy::Leasehold => "leasehold",
-        }
-    }
-
-    /// A description of the strategy.
-    pub(super) const fn method(self) -> &'static str {
-        match self {
-            Strategy::NoLock => "nothing excludes the workers from each other",
-            Strategy::NaiveLock => "SET NX EX, then DEL without an owner check",
-            Strategy::Leasehold => "a mutex, and a shop that checks fencing tokens",
+            Strategy::NoLock => ("no lock", "nothing excludes the workers from each other"),
+            Strategy::NaiveLock => ("naive lock", "SET NX EX, then DEL without an owner check"),
+            Strategy::Leasehold => ("leasehold", "a mutex, and a shop that checks fencing tokens"),
         }
     }
 }
 
 /// The numbers of a demo.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Config {
     /// Items at the start of each round.
     pub(super) stock: u32,
@@ -54,7 +40,7 @@ pub(super) struct Config {
     /// Seed of the payment times.
     pub(super) seed: u64,
     /// Time to live of the locks.
-    pub(super) ttl: Duration,
+    pub(super) ttl_ms: u64,
 }
 
 /// Duration of all sales of a round one after the other, so that a large stock does not take longer.
@@ -63,7 +49,17 @@ const SELLING: Duration = Duration::from_millis(2100);
 const PAYMENT_MAX: Duration = Duration::from_millis(70);
 
 impl Config {
-    /// The stock at which a worker is stopped before it writes.
+    /// Average duration of a payment.
+    pub(super) fn payment(&self) -> Duration {
+        (SELLING / self.stock).min(PAYMENT_MAX)
+    }
+
+    /// Time to live of the locks.
+    pub(super) fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl_ms)
+    }
+
+    /// The stock from which on the first worker is stopped before it writes.
     pub(super) fn pause_at(&self) -> i64 {
         i64::from(self.stock - self.stock / 4)
     }
@@ -72,65 +68,25 @@ impl Config {
     pub(super) fn sales_in_pause(&self) -> u32 {
         (self.stock / 8).max(2)
     }
-
-    /// Shortest pause, the same in all rounds.
-    pub(super) fn pause_min(&self) -> Duration {
-        self.ttl.mul_f64(1.3)
-    }
-
-    /// The arguments of one worker process.
-    pub(super) fn worker_args(&self, strategy: Strategy, worker: u32, directory: &Path) -> WorkerArgs {
-        WorkerArgs {
-            strategy,
-            worker,
-            directory: directory.to_owned(),
-            seed: self.seed,
-            pause_at: self.pause_at(),
-            payment: (SELLING / self.stock).min(PAYMENT_MAX),
-            ttl_ms: millis(self.ttl),
-        }
-    }
 }
 
 /// The arguments of one worker process, passed as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WorkerArgs {
     pub(super) strategy: Strategy,
-    /// Number of the worker, from 1.
+    /// Number of the worker, from 1. The first one is stopped.
     pub(super) worker: u32,
-    /// Directory of the databases.
-    pub(super) directory: PathBuf,
-    /// Seed of the payment times.
-    pub(super) seed: u64,
-    /// At this stock the worker asks before it writes.
-    pub(super) pause_at: i64,
-    /// Average duration of a payment.
-    pub(super) payment: Duration,
-    /// Time to live of the locks.
-    pub(super) ttl_ms: u64,
+    /// Database of the shop.
+    pub(super) shop: PathBuf,
+    /// Database of the Leasehold locks.
+    pub(super) locks: PathBuf,
+    pub(super) config: Config,
 }
 
-impl WorkerArgs {
-    /// The database of the shop.
-    pub(super) fn shop(&self) -> PathBuf {
-        shop_path(&self.directory, self.strategy)
-    }
-
-    /// The database of the Leasehold locks.
-    pub(super) fn locks(&self) -> PathBuf {
-        self.directory.join("locks.db")
-    }
-}
-
-impl std::str::FromStr for WorkerArgs {
+impl FromStr for WorkerArgs {
     type Err = serde_json::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         serde_json::from_str(text)
     }
-}
-
-/// The database of the shop in one round.
-pub(super) fn shop_path(directory: &Path, strategy: Strategy) -> PathBuf {
-    directory.join(format!("{}.db", strategy.title().replace(' ', "-")))
 }

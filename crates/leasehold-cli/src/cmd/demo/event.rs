@@ -1,7 +1,6 @@
 //! [`Event`]: one step of a worker. Workers write them to stdout as JSON lines.
 
-use anyhow::Context;
-use leasehold::Env;
+use leasehold::env::Env;
 use serde::{Deserialize, Serialize};
 
 /// One step of a worker.
@@ -19,15 +18,13 @@ pub(super) struct Event {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(super) enum Kind {
-    /// The worker is set up and waits for the start.
+    /// The worker waits for the start.
     Ready,
     /// It waits for the lock.
     Waiting,
     /// It holds the lock, with this fencing token.
     Entered { fence: Option<u64> },
-    /// It has read the stock and waits for permission to write.
-    AboutToWrite { read: i64 },
-    /// Its process was stopped.
+    /// It has read the stock and stops itself before it writes.
     Paused,
     /// Its process was continued.
     Resumed,
@@ -49,15 +46,5 @@ impl Event {
     /// An event that happens now.
     pub(super) fn now(env: &Env, worker: u32, kind: Kind) -> Self {
         Event { at_ns: env.now().nanos(), worker, kind }
-    }
-
-    /// Parses one line of a worker.
-    pub(super) fn parse(line: &str) -> anyhow::Result<Self> {
-        serde_json::from_str(line).with_context(|| format!("a worker printed `{line}`"))
-    }
-
-    /// The line of a worker.
-    pub(super) fn line(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self).map(|line| line + "\n")
     }
 }

@@ -18,20 +18,11 @@ const RESOURCE: &str = "stock";
 #[derive(Debug)]
 pub(super) struct Shop(Connection);
 
-/// The result of reading the stock with a token.
+/// The result of an access with a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Reading {
-    /// Items left.
+pub(super) enum Access {
+    /// Accepted. The stock that was read, or replaced.
     Stock(i64),
-    /// The shop has seen the higher token `mark`.
-    Refused { mark: u64 },
-}
-
-/// The result of writing a sale with a token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sale {
-    /// The sale replaced the stock `found`.
-    Written { found: i64 },
     /// The shop has seen the higher token `mark`.
     Refused { mark: u64 },
 }
@@ -81,25 +72,25 @@ impl Shop {
     }
 
     /// Presents the token and reads the stock: from now on the shop refuses lower tokens.
-    pub(super) fn claim(&mut self, token: FencingToken) -> Result<Reading> {
+    pub(super) fn claim(&mut self, token: FencingToken) -> Result<Access> {
         let transaction = self.begin()?;
         if let Some(mark) = higher_token(SqlHighWaterMark::claim(&transaction, RESOURCE, token))? {
-            return Ok(Reading::Refused { mark });
+            return Ok(Access::Refused { mark });
         }
         let stock = read_stock(&transaction)?;
         transaction.commit()?;
-        Ok(Reading::Stock(stock))
+        Ok(Access::Stock(stock))
     }
 
     /// Presents the token and writes stock and order in one transaction.
-    pub(super) fn sell_fenced(&mut self, worker: u32, read: i64, token: FencingToken) -> Result<Sale> {
+    pub(super) fn sell_fenced(&mut self, worker: u32, read: i64, token: FencingToken) -> Result<Access> {
         let transaction = self.begin()?;
         if let Some(mark) = higher_token(SqlHighWaterMark::admit(&transaction, RESOURCE, token))? {
-            return Ok(Sale::Refused { mark });
+            return Ok(Access::Refused { mark });
         }
         let found = write_sale(&transaction, worker, read, Some(token.get()))?;
         transaction.commit()?;
-        Ok(Sale::Written { found })
+        Ok(Access::Stock(found))
     }
 
     /// Counts orders and stock.

@@ -3,7 +3,7 @@
 use std::{
     io::{Write, pipe},
     os::unix::process::CommandExt,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -20,95 +20,77 @@ use super::{config::WorkerArgs, event::Event};
 
 /// The worker processes of one round; killed and reaped on drop.
 pub(super) struct Workers {
-    processes: Vec<Worker>,
+    processes: Vec<Child>,
     events: Lines<BufReader<Receiver>>,
-}
-
-struct Worker {
-    child: Child,
-    stdin: ChildStdin,
 }
 
 impl Workers {
     /// Starts one process per worker.
-    pub(super) fn start(workers: impl Iterator<Item = WorkerArgs>) -> Result<Workers> {
+    pub(super) fn spawn(workers: impl Iterator<Item = WorkerArgs>) -> Result<Workers> {
+        let program = std::env::current_exe().context("cannot find the program file of leasehold")?;
         // One pipe for all, so that the events keep their order.
         let (reader, writer) = pipe().context("cannot create a pipe")?;
         let events = Receiver::from_owned_fd(reader.into()).context("cannot read a pipe")?;
-        let mut started = Workers { processes: Vec::new(), events: BufReader::new(events).lines() };
+        let mut spawned = Workers { processes: Vec::new(), events: BufReader::new(events).lines() };
         for args in workers {
-            let stdout = writer.try_clone().context("cannot share a pipe")?;
-            started.processes.push(spawn(&args, stdout.into())?);
+            let mut command = Command::new(&program);
+            command.args(["demo", "--worker", &serde_json::to_string(&args)?]);
+            // Its own process group: Ctrl-C reaches the parent only, which then ends the workers.
+            command.stdin(Stdio::piped()).stdout(writer.try_clone()?).process_group(0);
+            spawned.processes.push(command.spawn().context("cannot start a worker process")?);
         }
-        Ok(started)
+        Ok(spawned)
     }
 
     /// The next event; `None` when all workers have ended. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Option<Event>> {
-        let line = self.events.next_line().await.context("cannot read the events of the workers")?;
-        line.as_deref().map(Event::parse).transpose()
+        let Some(line) = self.events.next_line().await.context("cannot read the workers' events")? else {
+            return Ok(None);
+        };
+        serde_json::from_str(&line).with_context(|| format!("a worker printed `{line}`"))
     }
 
-    /// Lets a worker continue that waits for the start or for permission to write.
-    pub(super) fn permit(&mut self, worker: u32) -> Result<()> {
-        let stdin = &mut self.worker(worker)?.stdin;
-        stdin.write_all(b"\n").with_context(|| format!("worker {worker} has ended"))
-    }
-
-    /// Stops a worker with SIGSTOP, and returns when the kernel reports it stopped.
-    pub(super) fn pause(&mut self, worker: u32) -> Result<()> {
-        let pid = self.pid(worker)?;
-        kill_process(pid, Signal::STOP).with_context(|| format!("cannot stop worker {worker}"))?;
-        let states = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        let state = retry_on_intr(|| waitid(WaitId::Pid(pid), states));
-        let state = state.with_context(|| format!("cannot wait for worker {worker}"))?;
-        ensure!(state.is_some_and(|state| state.stopped()), "worker {worker} ended before it was stopped");
+    /// Starts the sale in all workers.
+    pub(super) fn start(&mut self) -> Result<()> {
+        for process in &mut self.processes {
+            let mut stdin = process.stdin.take().context("a worker has no stdin")?;
+            stdin.write_all(b"\n").context("a worker has ended before the start")?;
+        }
         Ok(())
     }
 
-    /// Continues a stopped worker with SIGCONT.
-    pub(super) fn resume(&mut self, worker: u32) -> Result<()> {
-        let pid = self.pid(worker)?;
-        kill_process(pid, Signal::CONT).with_context(|| format!("cannot continue worker {worker}"))
+    /// Returns when the kernel reports the first worker stopped.
+    pub(super) fn wait_until_stopped(&self) -> Result<()> {
+        let (states, pid) =
+            (WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT, self.first()?);
+        let state = retry_on_intr(|| waitid(WaitId::Pid(pid), states)).context("cannot wait for worker 1")?;
+        ensure!(state.is_some_and(|state| state.stopped()), "worker 1 ended instead of stopping");
+        Ok(())
     }
 
-    /// A worker that has ended, except for those in `finished`.
-    pub(super) fn ended(&mut self, finished: &[u32]) -> Option<(u32, ExitStatus)> {
-        let numbered = self.processes.iter_mut().zip(1..);
-        let mut unfinished = numbered.filter(|(_, number)| !finished.contains(number));
-        unfinished.find_map(|(worker, number)| Some((number, worker.child.try_wait().ok()??)))
+    /// Continues the first worker with SIGCONT.
+    pub(super) fn resume(&self) -> Result<()> {
+        kill_process(self.first()?, Signal::CONT).context("cannot continue worker 1")
     }
 
-    fn worker(&mut self, worker: u32) -> Result<&mut Worker> {
-        let index = (worker as usize).checked_sub(1);
-        let process = index.and_then(|index| self.processes.get_mut(index));
-        process.with_context(|| format!("there is no worker {worker}"))
+    /// The exit status of a worker that failed.
+    pub(super) fn failure(&mut self) -> Option<ExitStatus> {
+        let mut ended = self.processes.iter_mut().filter_map(|process| process.try_wait().ok()?);
+        ended.find(|status| !status.success())
     }
 
-    fn pid(&mut self, worker: u32) -> Result<Pid> {
-        let pid = i32::try_from(self.worker(worker)?.child.id()).ok().and_then(Pid::from_raw);
-        pid.with_context(|| format!("worker {worker} has no process id"))
+    fn first(&self) -> Result<Pid> {
+        self.processes.first().map(Pid::from_child).context("there is no worker")
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        for worker in &mut self.processes {
-            let _ = worker.child.kill();
+        for process in &mut self.processes {
+            let _ = process.kill();
         }
-        for worker in &mut self.processes {
-            let _ = worker.child.wait();
+        for process in &mut self.processes {
+            let _ = process.wait();
         }
     }
-}
-
-fn spawn(args: &WorkerArgs, stdout: Stdio) -> Result<Worker> {
-    let program = std::env::current_exe().context("cannot find the program file of leasehold")?;
-    let mut command = Command::new(program);
-    command.args(["demo", "--worker", &serde_json::to_string(args)?]);
-    // Its own process group: Ctrl-C reaches the parent only, which then ends the workers.
-    command.stdin(Stdio::piped()).stdout(stdout).process_group(0);
-    let mut child = command.spawn().context("cannot start a worker process")?;
-    let stdin = child.stdin.take().context("a worker has no stdin")?;
-    Ok(Worker { child, stdin })
 }
