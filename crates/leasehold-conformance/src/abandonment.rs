@@ -12,7 +12,7 @@ use crate::{
     CaseResult, Client, TestContext,
     drop_after::drop_after,
     loss::{lease_ttl, locked, terms},
-    outcome::{ensure, kept_out, let_go, take},
+    outcome::{ensure, kept_out, let_go},
 };
 
 crate::case::cases![
@@ -76,8 +76,7 @@ pub async fn a_dropped_wait_leaves_the_queue(context: &TestContext) -> CaseResul
     let [one, two] = context.clients().await?;
     let engine = Engine::new(one, context.env().clone());
     for polls in 0..12 {
-        let holder = context.claim(&context.name());
-        take(&*two, &holder, "the lock is free").await?;
+        let holder = context.held(&two).await?;
         let terms = terms(context.long());
         let acquire = engine.acquire(&holder.name, Mode::Exclusive, &terms, Wait::Forever, None);
         let soon = context.env().now() + Duration::from_millis(20);
@@ -93,8 +92,7 @@ pub async fn a_dropped_wait_leaves_the_queue(context: &TestContext) -> CaseResul
 pub async fn a_wait_that_runs_out_leaves_the_queue(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
     let engine = Engine::new(one, context.env().clone());
-    let holder = context.claim(&context.name());
-    take(&*two, &holder, "the lock is free").await?;
+    let holder = context.held(&two).await?;
     let (patience, begin) = (Duration::from_millis(60), context.env().now());
     let answer = engine
         .acquire(&holder.name, Mode::Exclusive, &terms(context.long()), Wait::For(patience), None)
@@ -111,8 +109,7 @@ pub async fn a_wait_that_runs_out_leaves_the_queue(context: &TestContext) -> Cas
 pub async fn a_hand_over_reaches_the_waiting_task(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
     let engine = Engine::new(one, context.env().clone());
-    let holder = context.claim(&context.name());
-    take(&*two, &holder, "the lock is free").await?;
+    let holder = context.held(&two).await?;
     let (name, terms) = (holder.name.clone(), terms(context.long()));
     let waiting = engine.clone();
     let wait: leasehold_core::BoxFuture<'static, _> = Box::pin(async move {

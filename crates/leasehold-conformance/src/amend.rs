@@ -42,8 +42,7 @@ pub async fn an_amendment_never_creates(context: &TestContext) -> CaseResult {
 /// Nor does it revive what has expired.
 pub async fn an_expired_hold_cannot_be_amended(context: &TestContext) -> CaseResult {
     let store = context.client().await?;
-    let claim = context.brief(&context.name());
-    take(&*store, &claim, "the lock is free").await?;
+    let claim = context.held_briefly(&store).await?;
     context.outlive(claim.ttl).await;
     gone(&store, &claim, "it has expired").await?;
     context.expect_nothing_left(&store, &claim.name, "after an amendment that came too late").await
@@ -52,8 +51,7 @@ pub async fn an_expired_hold_cannot_be_amended(context: &TestContext) -> CaseRes
 /// A place in the queue is no hold.
 pub async fn a_waiter_cannot_be_amended_into_a_hold(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..context.claim(&holder.name) };
     kept_out(&*two, &waiter, "another holds it").await?;
     kept_out(&*two, &amend(&waiter), "it waits and does not hold").await?;
@@ -97,8 +95,7 @@ pub async fn the_note_can_be_taken_away(context: &TestContext) -> CaseResult {
 /// A writer that becomes a reader never lets go in between.
 pub async fn a_downgrade_lets_readers_in(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let writer = context.claim(&context.name());
-    take(&*one, &writer, "the lock is free").await?;
+    let writer = context.held(&one).await?;
     let reader = Claim { mode: Mode::Shared, ..context.claim(&writer.name) };
     refused(&*two, &reader, "a writer holds it").await?;
     take(&*one, &Claim { mode: Mode::Shared, ..amend(&writer) }, "a downgrade is always granted").await?;
@@ -141,8 +138,7 @@ pub async fn an_amendment_is_the_same_grant(context: &TestContext) -> CaseResult
 /// A longer time to live counts from the amendment.
 pub async fn an_amendment_prolongs(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.brief(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held_briefly(&one).await?;
     take(&*one, &Claim { ttl: context.long(), ..amend(&claim) }, "it holds the lock").await?;
     context.outlive(claim.ttl).await;
     refused(&*two, &context.claim(&claim.name), "the amendment made it last longer").await.map(drop)

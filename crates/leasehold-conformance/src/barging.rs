@@ -21,8 +21,7 @@ fn barging(context: &TestContext, name: &LockName) -> Claim {
 /// It waits, and when it asks after the release it is granted.
 pub async fn a_barging_waiter_is_granted_after_the_release(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter = barging(context, &holder.name);
     kept_out(&*two, &waiter, "another holds it").await?;
     let_go(&*one, &holder).await?;

@@ -49,8 +49,7 @@ async fn settle(context: &TestContext) {
 pub async fn a_dropped_wait_is_undone_by_a_release(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
     for polls in 0..POLLS_MAX {
-        let holder = context.claim(&context.name());
-        take(&*one, &holder, "the lock is free").await?;
+        let holder = context.held(&one).await?;
         let waiter = Claim { queueing: Queueing::Barging, ..context.claim(&holder.name) };
         let done = drop_after(polls, two.claim(&waiter)).await.is_some();
         two.release(&waiter).await?;
@@ -87,8 +86,7 @@ pub async fn a_dropped_claim_is_carried_on_by_a_repeat(context: &TestContext) ->
 pub async fn a_dropped_release_is_done_by_a_repeat(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
     for polls in 0..POLLS_MAX {
-        let claim = context.claim(&context.name());
-        take(&*one, &claim, "the lock is free").await?;
+        let claim = context.held(&one).await?;
         let done = drop_after(polls, one.release(&claim)).await.is_some();
         one.release(&claim).await?;
         let successor = context.claim(&claim.name);
@@ -142,8 +140,7 @@ pub async fn a_dropped_subscription_leaves_nothing(context: &TestContext) -> Cas
 /// Replies of dropped requests are not taken for the answers to others.
 pub async fn a_client_survives_dropped_verbs(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let held = context.claim(&context.name());
-    take(&*two, &held, "the lock is free").await?;
+    let held = context.held(&two).await?;
     for polls in 1..12 {
         let other = context.claim(&context.name());
         drop_after(polls, one.claim(&other)).await;

@@ -86,8 +86,7 @@ pub async fn any_lost_message_of_a_hand_over_is_cured_by_repeating(context: &Tes
 }
 
 async fn hand_over(context: &TestContext, lossy: Arc<Chaos>, other: Client) -> CaseResult {
-    let holder = context.claim(&context.name());
-    take(&*other, &holder, "the lock is free").await?;
+    let holder = context.held(&other).await?;
     let fifo = || Claim { queueing: Queueing::Fifo, ..context.claim(&holder.name) };
     let (mine, behind) = (fifo(), fifo());
     let standing = persist!(lossy.claim(&mine));

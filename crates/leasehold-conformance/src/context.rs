@@ -11,7 +11,11 @@ use leasehold_core::{
 };
 use tokio::sync::oneshot;
 
-use crate::{CaseResult, Failure, Fixture, fixture::Connect, outcome::granted};
+use crate::{
+    CaseResult, Failure, Fixture,
+    fixture::Connect,
+    outcome::{granted, take},
+};
 
 /// The bound of waiting rounds: a store that makes its waiters spin fails.
 const ROUNDS_MAX: u32 = 10_000;
@@ -102,6 +106,24 @@ impl TestContext {
     /// A new exclusive claim that lives for [`TestContext::ttl`].
     pub fn brief(&self, name: &LockName) -> Claim {
         Claim { ttl: self.ttl(), ..self.claim(name) }
+    }
+
+    /// A new lock that `store` holds exclusively for longer than the case.
+    ///
+    /// # Errors
+    /// When the claim is not granted.
+    pub async fn held(&self, store: &Client) -> Result<Claim, Failure> {
+        let claim = self.claim(&self.name());
+        take(&**store, &claim, "the lock is free").await.map(|_| claim)
+    }
+
+    /// A new lock that `store` holds exclusively for [`TestContext::ttl`].
+    ///
+    /// # Errors
+    /// When the claim is not granted.
+    pub async fn held_briefly(&self, store: &Client) -> Result<Claim, Failure> {
+        let claim = self.brief(&self.name());
+        take(&**store, &claim, "the lock is free").await.map(|_| claim)
     }
 
     /// The time to live for cases that await its end.

@@ -27,8 +27,7 @@ pub async fn a_detached_hold_outlives_its_client(context: &TestContext) -> CaseR
 /// A hold of the client becomes a ticket.
 pub async fn a_hold_can_be_detached_later(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     let detached = Claim { binding: Binding::Ttl, intent: Intent::Amend, ..claim };
     take(&*one, &detached, "it holds the lock").await?;
     outlives(context, one, &two, &detached).await

@@ -55,8 +55,7 @@ pub async fn a_grant_says_how_long_it_is_valid(context: &TestContext) -> CaseRes
 /// An expired hold is gone, for `inspect` as well.
 pub async fn an_expired_hold_is_not_shown(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.brief(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held_briefly(&one).await?;
     context.outlive(claim.ttl).await;
     context.expect_nothing_left(&two, &claim.name, "after the time to live").await?;
     same(two.list(claim.name.as_str(), 10).await?.len(), 0, "the number of locks listed")
@@ -65,8 +64,7 @@ pub async fn an_expired_hold_is_not_shown(context: &TestContext) -> CaseResult {
 /// Renewal is too late once the time to live is over, whether or not somebody else has come.
 pub async fn an_expired_hold_is_not_renewed(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.brief(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held_briefly(&one).await?;
     context.outlive(claim.ttl).await;
     gone(&one, &claim).await?;
     context.expect_nothing_left(&two, &claim.name, "after a renewal that came too late").await?;

@@ -21,8 +21,7 @@ crate::case::cases![
 /// The evicted contender is the holder.
 pub async fn it_frees_at_once_and_says_whom_it_threw_out(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     let evicted = two.force_release(&claim.name).await?;
     let tags: Vec<_> = evicted.iter().map(|contender| contender.tag).collect();
     same(tags, vec![Contender::tag_of(claim.id)], "the tags of those thrown out")?;
@@ -41,8 +40,7 @@ pub async fn a_free_lock_has_nobody_to_throw_out(context: &TestContext) -> CaseR
 /// The next renewal answers `Gone`.
 pub async fn who_was_thrown_out_is_told(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     two.force_release(&claim.name).await?;
     gone(&one, &claim, "it was thrown out").await?;
     context.expect_nothing_left(&two, &claim.name, "after the renewal of who was thrown out").await
@@ -51,8 +49,7 @@ pub async fn who_was_thrown_out_is_told(context: &TestContext) -> CaseResult {
 /// Neither its release nor its renewal nor its repeated claim disturbs the successor.
 pub async fn who_was_thrown_out_touches_nobody(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let old = context.claim(&context.name());
-    take(&*one, &old, "the lock is free").await?;
+    let old = context.held(&one).await?;
     two.force_release(&old.name).await?;
     let new = context.claim(&old.name);
     take(&*two, &new, "it was freed by force").await?;
@@ -77,8 +74,7 @@ pub async fn all_readers_are_thrown_out(context: &TestContext) -> CaseResult {
 /// The queue keeps its order.
 pub async fn those_who_wait_stay(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let fifo = || Claim { queueing: Queueing::Fifo, ..context.claim(&holder.name) };
     let (first, second) = (fifo(), fifo());
     queued(&*two, &first, "another holds it").await?;

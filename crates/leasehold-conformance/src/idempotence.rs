@@ -100,8 +100,7 @@ pub async fn a_repeat_after_expiry_does_not_disturb_the_successor(context: &Test
 /// A free lock cannot be released again.
 pub async fn a_repeated_force_release_evicts_nobody(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     same(two.force_release(&claim.name).await?.len(), 1, "the number of those thrown out")?;
     same(two.force_release(&claim.name).await?.len(), 0, "the number of those thrown out the second time")
 }

@@ -46,8 +46,7 @@ pub async fn a_holder_is_shown_as_it_is(context: &TestContext) -> CaseResult {
 /// A waiter too.
 pub async fn a_waiter_is_shown_as_it_is(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter =
         Claim { queueing: Queueing::Fifo, note: Some("in line".into()), ..context.claim(&holder.name) };
     kept_out(&*two, &waiter, "another holds it").await?;

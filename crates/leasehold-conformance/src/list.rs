@@ -108,8 +108,7 @@ pub async fn a_prefix_is_no_pattern(context: &TestContext) -> CaseResult {
 /// Everybody's locks, ours among them.
 pub async fn the_empty_prefix_is_everything(context: &TestContext) -> CaseResult {
     let store = context.client().await?;
-    let claim = context.claim(&context.name());
-    take(&*store, &claim, "the lock is free").await?;
+    let claim = context.held(&store).await?;
     let all = names(&store, "", usize::MAX).await?;
     let ours = all.iter().any(|name| name == claim.name.as_str());
     ensure(ours, format!("{} among all locks", claim.name), format!("{} others", all.len()))

@@ -22,8 +22,7 @@ crate::case::cases![
 /// The next claim is granted at once, long before the time to live.
 pub async fn a_closed_client_frees_its_holds(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     one.close().await?;
     take(&*two, &context.claim(&claim.name), "the holder's client is closed").await.map(drop)
 }
@@ -31,8 +30,7 @@ pub async fn a_closed_client_frees_its_holds(context: &TestContext) -> CaseResul
 /// A place in the queue is bound to the client too.
 pub async fn a_closed_client_leaves_the_queue(context: &TestContext) -> CaseResult {
     let [one, two, three] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let fifo = || Claim { queueing: Queueing::Fifo, ..context.claim(&holder.name) };
     queued(&*two, &fifo(), "another holds it").await?;
     let next = fifo();

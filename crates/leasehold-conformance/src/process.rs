@@ -200,8 +200,7 @@ pub async fn a_resumed_holder_touches_nobody(context: &TestContext) -> CaseResul
 async fn queue_behind_taker(context: &TestContext) -> Result<(Client, Child, Claim, Claim, Claim), Failure> {
     let store = context.client().await?;
     let mut taker = Child::start(context)?;
-    let holder = context.claim(&context.name());
-    take(&*store, &holder, "the lock is free").await?;
+    let holder = context.held(&store).await?;
     let dies = Claim { queueing: Queueing::Fifo, ..mortal(context, &holder.name) };
     taker.expect(context, "waiting", &Child::claim(&dies)).await?;
     let next = Claim { queueing: Queueing::Fifo, ..context.claim(&holder.name) };

@@ -34,8 +34,7 @@ pub async fn a_release_frees_at_once(context: &TestContext) -> CaseResult {
 /// Another id is answered `NotHeld` and the holder keeps the lock.
 pub async fn a_foreign_id_releases_nothing(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let foreign = Claim { id: ClaimId::mint(context.env()), ..holder.clone() };
     for store in [&one, &two] {
         same(store.release(&foreign).await?, Release::NotHeld, "the answer to a foreign release")?;
@@ -59,8 +58,7 @@ pub async fn what_was_never_claimed_is_not_held(context: &TestContext) -> CaseRe
 /// A claim that was answered `Held` left no trace.
 pub async fn a_refused_claim_has_nothing_to_release(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let late = context.claim(&holder.name);
     refused(&*two, &late, "another holds it").await?;
     same(two.release(&late).await?, Release::NotHeld, "the answer to the release of a refused claim")?;
@@ -70,8 +68,7 @@ pub async fn a_refused_claim_has_nothing_to_release(context: &TestContext) -> Ca
 /// The id is the only proof of ownership: it works through another client too.
 pub async fn who_knows_the_id_may_release(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     let_go(&*two, &claim).await?;
     take(&*two, &context.claim(&claim.name), "it was released by its id").await.map(drop)
 }
@@ -79,8 +76,7 @@ pub async fn who_knows_the_id_may_release(context: &TestContext) -> CaseResult {
 /// A waiter that gives up is gone, and is not granted behind its own back.
 pub async fn a_release_leaves_the_queue(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter = Claim { queueing: Queueing::Barging, ..context.claim(&holder.name) };
     let standing = two.claim(&waiter).await?;
     let wanted = if matches!(standing, Standing::Waiting(_)) { Release::Released } else { Release::NotHeld };
@@ -94,8 +90,7 @@ pub async fn a_release_leaves_the_queue(context: &TestContext) -> CaseResult {
 /// Mode, note and time to live of the release's claim do not matter.
 pub async fn a_release_looks_at_the_id_and_not_at_the_rest(context: &TestContext) -> CaseResult {
     let store = context.client().await?;
-    let claim = context.claim(&context.name());
-    take(&*store, &claim, "the lock is free").await?;
+    let claim = context.held(&store).await?;
     let bare =
         Claim { ttl: context.ttl(), note: Some("other".into()), queueing: Queueing::No, ..claim.clone() };
     let bare = if context.capability().shared { Claim { mode: Mode::Shared, ..bare } } else { bare };
@@ -106,8 +101,7 @@ pub async fn a_release_looks_at_the_id_and_not_at_the_rest(context: &TestContext
 /// It is not listed any more.
 pub async fn nothing_is_kept_of_a_released_lock(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     let_go(&*one, &claim).await?;
     context.expect_nothing_left(&two, &claim.name, "after the release").await?;
     same(two.list(claim.name.as_str(), 10).await?.len(), 0, "the number of locks listed")

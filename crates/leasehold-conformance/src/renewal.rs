@@ -68,8 +68,7 @@ pub async fn a_renewal_is_counted_from_now(context: &TestContext) -> CaseResult 
 /// A renewal with a shorter time to live leaves the longer one.
 pub async fn a_renewal_never_shortens(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     let short = Claim { ttl: context.ttl(), ..claim.clone() };
     renewed(&one, &short, "it is held").await?;
     context.outlive(short.ttl).await;
@@ -88,8 +87,7 @@ pub async fn a_renewal_never_creates(context: &TestContext) -> CaseResult {
 /// A renewal that was under way when its hold was released does not bring it back.
 pub async fn a_released_hold_is_not_renewed(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.claim(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held(&one).await?;
     let_go(&*one, &claim).await?;
     gone(&one, &claim, "it was released").await?;
     take(&*two, &context.claim(&claim.name), "it was released").await.map(drop)
@@ -98,8 +96,7 @@ pub async fn a_released_hold_is_not_renewed(context: &TestContext) -> CaseResult
 /// A foreign id prolongs nothing.
 pub async fn another_id_renews_nothing(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let claim = context.brief(&context.name());
-    take(&*one, &claim, "the lock is free").await?;
+    let claim = context.held_briefly(&one).await?;
     let foreign = Claim { id: ClaimId::mint(context.env()), ttl: context.long(), ..claim.clone() };
     gone(&one, &foreign, "another id holds it").await?;
     gone(&two, &foreign, "another id holds it").await?;
@@ -112,8 +109,7 @@ pub async fn another_id_renews_nothing(context: &TestContext) -> CaseResult {
 /// Renewing a place in the queue is no hold.
 pub async fn a_waiter_is_not_renewed_into_a_hold(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter = Claim { queueing: Queueing::Barging, ..context.claim(&holder.name) };
     kept_out(&*two, &waiter, "another holds it").await?;
     gone(&two, &waiter, "it waits and does not hold").await?;

@@ -68,8 +68,7 @@ async fn drained(context: &TestContext, wake: &mut Box<dyn Wake>) -> Result<usiz
 /// Long before its recheck, a waiter hears of the release.
 pub async fn a_release_wakes_the_waiter(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter = waiting(context, &holder.name);
     let mut wake = subscribed(&two, &waiter).await?;
     drained(context, &mut wake).await?;
@@ -82,8 +81,7 @@ pub async fn a_release_wakes_the_waiter(context: &TestContext) -> CaseResult {
 pub async fn news_before_the_wait_is_not_lost(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
     for _ in 0..8 {
-        let holder = context.claim(&context.name());
-        take(&*one, &holder, "the lock is free").await?;
+        let holder = context.held(&one).await?;
         let waiter = waiting(context, &holder.name);
         let mut wake = subscribed(&two, &waiter).await?;
         let_go(&*one, &holder).await?;
@@ -96,8 +94,7 @@ pub async fn news_before_the_wait_is_not_lost(context: &TestContext) -> CaseResu
 /// A wait that was dropped loses nothing: the next one is answered.
 pub async fn news_between_two_waits_is_not_lost(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter = waiting(context, &holder.name);
     let mut wake = subscribed(&two, &waiter).await?;
     drained(context, &mut wake).await?;
@@ -132,8 +129,7 @@ pub async fn changes_are_announced(context: &TestContext) -> CaseResult {
 /// Six wait; a release wakes the first, and the others sleep on.
 pub async fn a_hand_over_wakes_only_who_can_run(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let mut sleepers = Vec::new();
     for _ in 0..6 {
         let waiter = waiting(context, &holder.name);
@@ -156,8 +152,7 @@ pub async fn a_hand_over_wakes_only_who_can_run(context: &TestContext) -> CaseRe
 /// When a writer goes, the readers behind it all hear of it.
 pub async fn all_readers_are_woken_together(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let writer = context.claim(&context.name());
-    take(&*one, &writer, "the lock is free").await?;
+    let writer = context.held(&one).await?;
     let mut readers = Vec::new();
     for store in [&one, &two, &two] {
         let reader = Claim { mode: Mode::Shared, ..waiting(context, &writer.name) };
@@ -209,8 +204,7 @@ pub async fn a_waiter_that_leaves_wakes_the_next(context: &TestContext) -> CaseR
 /// Force is news too.
 pub async fn a_forced_release_wakes_the_waiter(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let waiter = waiting(context, &holder.name);
     let mut wake = subscribed(&two, &waiter).await?;
     drained(context, &mut wake).await?;
@@ -222,8 +216,7 @@ pub async fn a_forced_release_wakes_the_waiter(context: &TestContext) -> CaseRes
 /// A writer that becomes a reader lets the waiting readers in.
 pub async fn a_downgrade_wakes_the_readers(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let writer = context.claim(&context.name());
-    take(&*one, &writer, "the lock is free").await?;
+    let writer = context.held(&one).await?;
     let reader = Claim { mode: Mode::Shared, ..waiting(context, &writer.name) };
     let mut wake = subscribed(&two, &reader).await?;
     drained(context, &mut wake).await?;
@@ -249,8 +242,7 @@ pub async fn a_client_that_ends_wakes_the_waiter(context: &TestContext) -> CaseR
 /// A subscription to changes wakes when the queue grows.
 pub async fn a_new_waiter_is_a_change(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let mut wake = two.watch(&holder.name, Interest::Changes).await?;
     drained(context, &mut wake).await?;
     queued(&*one, &waiting(context, &holder.name), "another holds it").await?;
@@ -260,8 +252,7 @@ pub async fn a_new_waiter_is_a_change(context: &TestContext) -> CaseResult {
 /// Wake-ups are hints: who only ever asks again after `recheck_in` gets in too.
 pub async fn the_recheck_is_enough_without_any_wake(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.brief(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held_briefly(&one).await?;
     let waiter = waiting(context, &holder.name);
     let until = context.env().now() + holder.ttl + context.slack();
     loop {
@@ -281,8 +272,7 @@ pub async fn the_recheck_is_enough_without_any_wake(context: &TestContext) -> Ca
 /// A store that cannot wake does not return at once either: its waiters would spin.
 pub async fn without_wake_ups_wait_is_for_ever(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let mut wake = subscribed(&two, &waiting(context, &holder.name)).await?;
     let until = context.env().now() + quiet(context);
     let news = context.env().until(until, wake.wait()).await;
@@ -292,8 +282,7 @@ pub async fn without_wake_ups_wait_is_for_ever(context: &TestContext) -> CaseRes
 /// Nobody tells them of a release: a `recheck_in` as long as the holder's time to live would leave a free lock idle.
 pub async fn without_wake_ups_waiters_ask_often(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let holder = context.claim(&context.name());
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
     let busy = match two.claim(&waiting(context, &holder.name)).await? {
         leasehold_core::Standing::Waiting(busy) | leasehold_core::Standing::Held(busy) => busy,
         other => return ensure(false, "Waiting: another holds it", other),

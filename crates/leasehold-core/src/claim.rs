@@ -102,7 +102,7 @@ pub enum Queueing {
     /// It waits, and may be overtaken by claims that come later (but a shared claim never overtakes a waiting
     /// exclusive one, so that writers do not starve).
     Barging,
-    /// It waits in a queue and is overtaken by nobody.
+    /// It waits in a queue and is not overtaken.
     Fifo,
 }
 

@@ -3,6 +3,7 @@
 //! An [`Engine`] is one client of one store. Locks are built on [`Engine::acquire`], which answers a [`Hold`].
 
 mod acquire;
+mod adopt;
 mod attempt;
 mod cleanup;
 mod contention;
@@ -18,17 +19,18 @@ mod session;
 mod telemetry;
 mod throttle;
 mod ticket;
+mod wait;
 mod watchdog;
 mod watcher;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use acquire::{Observer, Wait};
 pub use health::SessionState;
 pub use hold::Hold;
 pub use lock_options::{LockOptions, Require};
 pub use session::Session;
 pub use ticket::Ticket;
+pub use wait::{Observer, Wait};
 pub use watcher::LockWatcher;
 
 use crate::{

@@ -76,7 +76,7 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
     /// Completes at `moment` or as soon after it as can be.
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()>;
 
-    /// Runs a task to its end, whatever becomes of the caller. It never blocks and never panics.
+    /// Runs a task to its end, independently of the caller. It never blocks and never panics.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 
     /// 128 unpredictable bits.

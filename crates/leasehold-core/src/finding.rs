@@ -1,4 +1,4 @@
-//! [`Finding`]: what a look at a store's configuration and state found, and what to do about it.
+//! [`Finding`]: a result of the diagnosis of a store's configuration and state, with its remedy.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Severity {
     /// Locks can be lost, or cannot be taken: do not rely on the store as it is.
     Critical,
-    /// Locks hold only under an assumption that somebody should know of, or it could not be seen whether they do.
+    /// Locks hold only under an assumption to know of, or a check was not possible.
     Warning,
     /// As it should be.
     Ok,

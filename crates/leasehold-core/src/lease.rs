@@ -30,7 +30,7 @@ pub enum Status {
 /// The view of a holder on its hold: the remaining time, the fencing token and the signal of its loss.
 ///
 /// Clones share one lease, so that every task under a guard can check it. A lease that is not renewed in time is lost
-/// at its deadline, and everything here says so from that instant on, without the network.
+/// at its deadline, and every method reports it from that instant on, without the network.
 #[derive(Clone)]
 pub struct Lease(Arc<Shared>);
 
@@ -101,7 +101,7 @@ impl Lease {
         held.fence.map(|fence| Sequencer::new(self.0.name.clone(), held.mode, fence))
     }
 
-    /// How long the lease is valid from now, if nothing is heard of the store. Zero once it is lost. No I/O.
+    /// How long the lease is valid from now, without an answer of the store. Zero once it is lost. No I/O.
     pub fn remaining(&self) -> Duration {
         match self.status() {
             Status::Lost(_) => Duration::ZERO,
@@ -109,7 +109,7 @@ impl Lease {
         }
     }
 
-    /// The moment at which it is lost if nothing is heard of the store.
+    /// The moment at which it is lost without an answer of the store.
     pub fn deadline(&self) -> Moment {
         Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
     }

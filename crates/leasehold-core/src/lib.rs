@@ -11,6 +11,7 @@ pub mod env;
 pub mod error;
 pub mod fencing;
 pub mod finding;
+mod future;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -22,6 +23,8 @@ pub mod name;
 pub mod quorum;
 pub mod revalidation;
 pub mod sequencer;
+#[cfg(any(test, feature = "serde"))]
+mod serde_impls;
 pub mod store;
 pub mod store_kit;
 pub mod url;
@@ -33,6 +36,7 @@ pub use env::{Env, Moment};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use fencing::FencingToken;
 pub use finding::{Finding, Severity};
+pub use future::BoxFuture;
 pub use lease::{Lease, Status};
 pub use lost::{Lost, LostReason};
 pub use name::LockName;
@@ -40,6 +44,6 @@ pub use quorum::{Quorum, QuorumOptions};
 pub use revalidation::Revalidations;
 pub use sequencer::Sequencer;
 pub use store::{
-    BoxFuture, Busy, Contender, Grant, Interest, Member, Release, Renewal, ServerInfo, Snapshot, Stance,
-    Standing, Store, Wake,
+    Busy, Contender, Grant, Interest, Member, Release, Renewal, ServerInfo, Snapshot, Stance, Standing,
+    Store, Wake,
 };

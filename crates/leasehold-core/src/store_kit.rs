@@ -11,6 +11,8 @@ mod reconnect;
 mod runtime_connections;
 #[cfg(test)]
 pub(crate) mod schedule_point;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 pub use client_state::ClientState;

@@ -262,7 +262,7 @@ impl LockState {
         self.entries.len() - 1
     }
 
-    /// Takes over what a repeated claim says of itself.
+    /// Takes over the values of a repeated claim.
     fn refresh(&mut self, at: usize, claim: &Claim, session: Option<u64>, now: Moment) {
         let entry = &mut self.entries[at];
         entry.mode = claim.mode;
@@ -291,7 +291,7 @@ impl LockState {
         Ok(Standing::Granted(Grant::lasting(token, entry.expires.since(now))))
     }
 
-    /// Repeats or changes a hold. An upgrade to exclusive is granted only when nobody else holds.
+    /// Repeats or changes a hold. An upgrade to exclusive is granted only when it is the only holder.
     fn amend(&mut self, at: usize, claim: &Claim, session: Option<u64>, now: Moment) -> Standing {
         let held_as = self.entries[at].mode;
         if claim.mode != held_as && !self.may_change_mode(at, claim.mode) {

@@ -186,7 +186,7 @@ fn reason(votes: &[Vote]) -> LostReason {
     )
 }
 
-/// Of several reasons the one that says most.
+/// The most specific of several reasons.
 fn gravest(reasons: Vec<LostReason>) -> LostReason {
     let weight = |reason: &LostReason| match reason {
         LostReason::ForceReleased => 2,

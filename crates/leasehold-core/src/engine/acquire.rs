@@ -10,26 +10,13 @@ use super::{
     local_queue::LocalPermit,
     telemetry::{self, Ending},
     throttle::WakeThrottle,
+    wait::{Observer, Wait},
 };
 use crate::{
     Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mode, Moment, Result, Standing,
     Wake,
     decide::{backoff, validity},
 };
-
-/// How long to wait for a taken lock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// At most this long.
-    For(Duration),
-    /// Until it is granted.
-    Forever,
-}
-
-/// Called each time the store answers that the lock is taken, with its holder and for how long.
-pub type Observer = Arc<dyn Fn(&Busy) + Send + Sync>;
 
 /// How many times a claim that does not wait is sent when the store fails.
 const TRIES_WITHOUT_WAIT: u32 = 3;
@@ -77,7 +64,7 @@ impl Engine {
             wake: None,
         };
         let result = acquire.run(claim).await;
-        telemetry::acquired(&self.0, mode, begin, acquire.failures, Ending::of(&result, wait));
+        telemetry::acquired(&self.0, mode, begin, acquire.failures, ending(&result, wait));
         result.map_err(|error| self.0.explain(error, "lock", name).elapsed(self.0.env.now().since(begin)))
     }
 }
@@ -292,4 +279,13 @@ fn mismatch(asked: Option<u32>, stored: Option<u32>) -> Error {
 fn too_slow(ttl: Duration) -> Error {
     let message = format!("the store's answers take longer than the ttl of {ttl:?}");
     Error::new(ErrorKind::TimedOut, message).unknown().hint("raise the ttl")
+}
+
+fn ending(result: &Result<Option<Hold>>, wait: Wait) -> Ending {
+    match result {
+        Ok(Some(_)) => Ending::Acquired,
+        Ok(None) if wait == Wait::No => Ending::Busy,
+        Ok(None) => Ending::TimedOut,
+        Err(_) => Ending::Failed,
+    }
 }

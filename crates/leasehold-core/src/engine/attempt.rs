@@ -22,7 +22,7 @@ enum RemoteState {
     None,
     /// It has answered that there is a hold or a place in the queue.
     Known,
-    /// An answer was lost: whatever is answered later, that request may still arrive.
+    /// An answer was lost: that request may still arrive, also after later answers.
     InDoubt,
 }
 

@@ -13,7 +13,7 @@ use crate::Env;
 /// How a client stands with its store, as a value to watch: one for all its leases, each of which also has a
 /// [`Status`](crate::Status) of its own.
 ///
-/// It asks nobody: the state follows from what the watchdog has heard, and from the clock. Clones watch the same client
+/// No I/O: the state follows from the answers to the watchdog, and from the clock. Clones watch the same client
 /// each at its own pace, and do not keep it alive.
 #[derive(Clone)]
 pub struct Session {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::Verb;
-use crate::{BoxFuture, Claim, Env, Error, ErrorKind, Renewal, Result, Store};
+use crate::{
+    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
+    Result, ServerInfo, Snapshot, Standing, Store, Wake,
+};
 
 /// The fault of one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

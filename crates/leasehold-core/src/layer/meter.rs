@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use metrics::histogram;
 
 use super::Verb;
-use crate::{BoxFuture, Claim, Env, Moment, Renewal, Result, Store};
+use crate::{
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Moment, Release, Renewal, Result,
+    ServerInfo, Snapshot, Standing, Store, Wake,
+};
 
 /// Records `lock.store.duration`, in seconds, with the labels `lock.backend`, `verb` and `outcome` (`ok` or `error`).
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    BoxFuture, Claim, Contender, Interest, LockName, Release, Renewal, Result, Snapshot, Standing, Store,
-    Wake,
+    BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake,
 };
 
 /// Puts a prefix before every name, so that tenants of one store do not meet.

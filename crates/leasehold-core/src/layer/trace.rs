@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use super::Verb;
-use crate::{BoxFuture, Claim, Env, Moment, Renewal, Result, Store};
+use crate::{
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Moment, Release, Renewal, Result,
+    ServerInfo, Snapshot, Standing, Store, Wake,
+};
 
 /// Writes each request to a store and its answer at level `TRACE`, with the time it took.
 #[derive(Debug)]

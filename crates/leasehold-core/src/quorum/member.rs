@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::ordering::OrderHandle;
 use crate::{
     BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Outcome, Release, Renewal, Result, ServerInfo,
-    Standing, Store,
+    Standing, Store, store_kit::Locked,
 };
 
 /// The number of requests that may be under way to one member, including those without a waiter.
@@ -27,7 +27,7 @@ pub(super) struct MemberState {
     pub(super) number: usize,
     pub(super) store: Arc<dyn Store>,
     pub(super) url: Arc<str>,
-    record: Mutex<Record>,
+    record: Locked<Record>,
     pub(super) is_asked: AtomicBool,
     under_way: AtomicUsize,
     idle: Notify,
@@ -63,7 +63,7 @@ impl MemberState {
             number,
             store,
             url,
-            record: Mutex::default(),
+            record: Locked::default(),
             is_asked: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             idle: Notify::new(),
@@ -71,7 +71,7 @@ impl MemberState {
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.lock()
     }
 
     /// Whether a grant of this member counts: its identity is known, and it has kept its data for the longest lease.

@@ -15,7 +15,7 @@ pub struct QuorumOptions {
     /// The time for an answer of a member. A verb takes no longer, or twice as long when tokens are raised; a request
     /// without an answer goes on in the background. At most an eighth of the time to live.
     pub node_timeout: Duration,
-    /// The longest time to live of a hold, and how long a member that may have forgotten who holds has no vote.
+    /// The longest time to live of a hold, and the time without a vote of a member that may have lost its data.
     pub longest_lease: Duration,
     /// How far the clocks of the members may differ in rate from ours: that much of a lease does not count.
     pub drift: Drift,
@@ -35,7 +35,7 @@ impl Default for QuorumOptions {
 }
 
 impl QuorumOptions {
-    /// For how long a member has no vote after it has forgotten: the longest lease, and until its calendar has passed
+    /// The time without a vote of a member that has lost its data: the longest lease, and until its calendar has passed
     /// every token that it may have granted before.
     pub(super) fn quarantine(&self) -> Duration {
         self.longest_lease.max(Duration::from_micros(FencingToken::SLACK_US) * 2)

@@ -3,21 +3,21 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
-use crate::{ClaimId, FencingToken};
+use crate::{ClaimId, FencingToken, store_kit::Locked};
 
 /// The order of the requests of one claim at each member: a release never overtakes the request that it undoes, so a
 /// late request leaves no key behind.
 #[derive(Debug)]
 pub(super) struct ClaimOrder {
     turns: Vec<AsyncMutex<()>>,
-    proposal: Mutex<Option<FencingToken>>,
+    proposal: Locked<Option<FencingToken>>,
     round: AtomicU64,
     ended: AtomicBool,
     /// Members at which a release of the claim was not answered, and may still arrive.
@@ -48,14 +48,14 @@ impl ClaimOrder {
 
     /// The proposed token of the claim: concurrent repeats propose the same one, or each would be granted another.
     pub(super) fn propose(&self, proposal: Option<FencingToken>) -> Option<FencingToken> {
-        let mut kept = self.proposal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.proposal.lock();
         *kept = kept.or(proposal);
         *kept
     }
 
     /// Drops the proposal after a failed attempt that used it.
     pub(super) fn propose_anew(&self) {
-        *self.proposal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.proposal.lock() = None;
     }
 
     /// Marks a release without an answer: if it arrives after another grant there, it ends that hold. Answers of the
@@ -82,7 +82,7 @@ impl ClaimOrder {
 #[derive(Debug)]
 pub(super) struct ClaimOrders {
     members: usize,
-    open: Mutex<HashMap<ClaimId, Arc<ClaimOrder>>>,
+    open: Locked<HashMap<ClaimId, Arc<ClaimOrder>>>,
 }
 
 /// A reference to an order, which is removed with its last reference.
@@ -95,11 +95,11 @@ pub(super) struct OrderHandle {
 
 impl ClaimOrders {
     pub(super) fn new(members: usize) -> Arc<ClaimOrders> {
-        Arc::new(ClaimOrders { members, open: Mutex::default() })
+        Arc::new(ClaimOrders { members, open: Locked::default() })
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<ClaimId, Arc<ClaimOrder>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
     /// The order of a claim.
@@ -109,7 +109,7 @@ impl ClaimOrders {
             let turns = (0..self.members).map(|_| AsyncMutex::new(())).collect();
             Arc::new(ClaimOrder {
                 turns,
-                proposal: Mutex::default(),
+                proposal: Locked::default(),
                 round: AtomicU64::new(0),
                 ended: AtomicBool::new(false),
                 doubts: (0..self.members).map(|_| AtomicBool::new(false)).collect(),

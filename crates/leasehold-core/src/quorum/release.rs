@@ -1,4 +1,4 @@
-//! Releasing on all members.
+//! Release on all members.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{Claim, Release, Result, decide::votes::majority};
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 impl Core {
-    /// Releases on all members and answers once a majority has. Those that hang go on in the background.
+    /// Releases on all members, and returns once a majority has answered. The others go on in the background.
     pub(super) async fn release(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
         self.refuse_closed()?;
         let order = self.orders.of(claim.id);
@@ -61,8 +61,8 @@ impl Core {
         })
     }
 
-    /// Gives back on one member, in the background, what was asked of it up to now; again and again until it answers or
-    /// the hold has ended by itself.
+    /// Releases the current round on one member in the background, again and again until it answers or the hold has
+    /// ended by itself.
     pub(super) fn release_later(
         self: &Arc<Self>,
         member: &Arc<MemberState>,
@@ -79,7 +79,7 @@ impl Core {
                 env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
                 next = member.give_back(&order, claim.clone(), round);
             }
-            // The doubt outlives the try that was answered: the one that was not may still arrive.
+            // The doubt outlives the answered attempt: the one without an answer may still arrive.
             if order.doubts() > 0 {
                 let _ = env.until(until, ended.wait_for(|ended| *ended)).await;
             }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{BoxFuture, Error, Result, Wake};
 
-/// Wakes one waiter. It keeps one wake-up that nobody has consumed, so none is lost between two waits.
+/// Wakes one waiter. It keeps one unconsumed wake-up, so none is lost between two waits.
 ///
 /// `P` is data that a store attaches to each subscription.
 #[derive(Default, Debug)]

@@ -168,25 +168,11 @@ impl<C> fmt::Debug for Reconnect<C> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::sync::atomic::AtomicU32;
 
-    use super::*;
+    use super::{super::tests::Line, *};
     use crate::{ErrorKind, env::Virtual};
-
-    /// A connection that knows whether it was ended.
-    #[derive(Default, Debug)]
-    pub(crate) struct Line(AtomicBool);
-
-    impl Connection for Line {
-        fn is_open(&self) -> bool {
-            !self.0.load(Ordering::Acquire)
-        }
-
-        fn end(&self) {
-            self.0.store(true, Ordering::Release);
-        }
-    }
 
     fn closed() -> Error {
         Error::new(ErrorKind::Closed, "x")

@@ -13,7 +13,7 @@ pub enum State {
     Held,
     /// It ended without a release; its lock-delay keeps the lock shut.
     Delaying,
-    /// It was released by force. It keeps nobody out; it is kept so that its holder can be told why.
+    /// It was released by force. It keeps no claim out; its holder gets the reason from it.
     Revoked,
 }
 
