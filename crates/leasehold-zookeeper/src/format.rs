@@ -122,7 +122,7 @@ impl NodeData {
             "session" => (self.expires, self.ttl) = (false, span()?),
             "delay" => self.lock_delay = span()?,
             "fence" => self.fence = Some(value.parse().ok()?),
-            // A later version may write_phase more.
+            // A later version may say more.
             _ => {}
         }
         Some(())

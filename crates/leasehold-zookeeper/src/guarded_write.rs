@@ -48,7 +48,7 @@ impl ZooKeeperStore {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when the claim does not hold the lock; `Rejected` when one of the writes cannot be done. In both
-    /// cases nothing was written. Those of the connection write_phase whether it may have been.
+    /// cases nothing was written. Those of the connection say whether it may have been.
     ///
     /// # Cancel safety
     /// A future that is dropped has written all or nothing.

@@ -1,5 +1,5 @@
 //! From probe to findings. No I/O: each rule looks at what was seen of one member or of the ensemble, and has nothing to
-//! write_phase about what was not.
+//! say about what was not.
 
 #[cfg(test)]
 mod tests;

@@ -184,7 +184,7 @@ impl ClaimOp<'_> {
             NodeData { ttl: node.expires.since(self.sent), fence, ..NodeData::of(claim, stance, expires) };
     }
 
-    /// Takes over what the servers write_phase of the own node; whether it is still there.
+    /// Takes over what the servers say of the own node; whether it is still there.
     pub(crate) fn was_set(
         &self,
         turn: &mut Turn,
@@ -313,7 +313,7 @@ impl ClaimOp<'_> {
         Ok(())
     }
 
-    /// The mode that a hold may take on without op.
+    /// The mode that a hold may take on without asking.
     pub(crate) fn only_gives_back(held: Mode, wanted: Mode) -> bool {
         match (held, wanted) {
             (Mode::Exclusive, Mode::Shared) => true,
