@@ -23,6 +23,7 @@ pub mod quorum;
 pub mod revalidation;
 pub mod sequencer;
 pub mod store;
+pub mod store_kit;
 
 pub use capability::{Capability, Drift, Exclusion, Fencing, Liveness};
 pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};

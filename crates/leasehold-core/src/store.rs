@@ -156,7 +156,7 @@ pub struct Snapshot {
 }
 
 /// What a [`Wake`] is to be woken by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Interest {
     /// The standing of this waiting claim may have changed.
     Turn(ClaimId),
