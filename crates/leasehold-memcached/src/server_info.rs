@@ -52,7 +52,7 @@ impl Server {
     /// none.
     pub(crate) fn query(env: &Env) -> CommandBatch {
         let mark = format!("{:032x}", env.random());
-        CommandBatch::new().stats().settings().add(RUN, RUN_DATE, mark.as_bytes()).look(RUN)
+        CommandBatch::new().stats().settings().add(RUN, RUN_DATE, mark.as_bytes()).get(RUN)
     }
 
     /// The server that replied to [`Server::query`], sent at `asked`.

@@ -9,7 +9,7 @@ const MAGIC: &str = "leasehold/1";
 
 /// What a claim is doing, as far as it has said so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stance {
+pub(crate) enum Phase {
     /// It asks, and holds when those before it let it.
     Asking,
     /// It was told to wait, and holds nothing before it asks again.
@@ -19,7 +19,7 @@ pub(crate) enum Stance {
 /// The content of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NodeData {
-    pub(crate) stance: Stance,
+    pub(crate) phase: Phase,
     pub(crate) mode: Mode,
     pub(crate) queueing: Queueing,
     /// For how long after each change it stands, by the clock of whoever looks.
@@ -33,9 +33,9 @@ pub(crate) struct NodeData {
 }
 
 impl NodeData {
-    pub(crate) fn of(claim: &Claim, stance: Stance, expires: bool) -> NodeData {
+    pub(crate) fn of(claim: &Claim, phase: Phase, expires: bool) -> NodeData {
         NodeData {
-            stance,
+            phase,
             mode: claim.mode,
             queueing: claim.queueing,
             ttl: claim.ttl,
@@ -47,7 +47,7 @@ impl NodeData {
     }
 
     pub(crate) fn write(&self) -> Vec<u8> {
-        let stance = if self.stance == Stance::Asking { "asking" } else { "waiting" };
+        let phase = if self.phase == Phase::Asking { "asking" } else { "waiting" };
         let queueing = match self.queueing {
             Queueing::No => "no",
             Queueing::Barging => "barging",
@@ -59,7 +59,7 @@ impl NodeData {
             _ => "exclusive".to_string(),
         };
         let ttl = if self.expires { "expires" } else { "session" };
-        let mut text = format!("{MAGIC} {stance} {mode} queue={queueing} {ttl}={}", self.ttl.as_millis());
+        let mut text = format!("{MAGIC} {phase} {mode} queue={queueing} {ttl}={}", self.ttl.as_millis());
         // Writing into a string does not fail.
         if !self.lock_delay.is_zero() {
             let _ = write!(text, " delay={}", self.lock_delay.as_millis());
@@ -86,7 +86,7 @@ impl NodeData {
             return None;
         }
         let mut slip = NodeData {
-            stance: Stance::Asking,
+            phase: Phase::Asking,
             mode: Mode::Exclusive,
             queueing: Queueing::Fifo,
             ttl: Duration::ZERO,
@@ -103,8 +103,8 @@ impl NodeData {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         let span = || value.parse().ok().map(Duration::from_millis);
         match key {
-            "asking" => self.stance = Stance::Asking,
-            "waiting" => self.stance = Stance::Waiting,
+            "asking" => self.phase = Phase::Asking,
+            "waiting" => self.phase = Phase::Waiting,
             "exclusive" => self.mode = Mode::Exclusive,
             "shared" => self.mode = Mode::Shared,
             "permits" => {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let slip = NodeData {
-            stance: Stance::Waiting,
+            phase: Phase::Waiting,
             mode: Mode::Permits { take: 2, of: 5 },
             queueing: Queueing::Barging,
             ttl: Duration::from_millis(1500),

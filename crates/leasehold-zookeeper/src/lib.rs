@@ -5,7 +5,6 @@
 
 mod capability;
 mod client;
-mod decision;
 mod doctor;
 mod error;
 mod fencing_token;
@@ -18,11 +17,10 @@ mod in_doubt;
 mod keys;
 mod last_changes;
 mod node_name;
-mod nodelay;
 mod options;
 mod own_claims;
 mod queue;
-mod reaper;
+mod server_info;
 mod session;
 mod store;
 mod transport;

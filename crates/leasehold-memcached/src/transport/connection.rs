@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Requesting},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use leasehold_core::{Env, Moment, Revalidations};
@@ -70,11 +70,11 @@ impl Connection {
         let (one, two, revalidations) = (state.clone(), state.clone(), revalidations.clone());
         env.spawn(async move {
             send(write, inbox, written).await;
-            one.ended.store(true, Requesting::Release);
+            one.ended.store(true, Ordering::Release);
         });
         env.spawn(async move {
             let end = receive(read, pending, &two).await;
-            two.ended.store(true, Requesting::Release);
+            two.ended.store(true, Ordering::Release);
             match end {
                 Ok(ClosedBy::Client) => return,
                 Ok(ClosedBy::Server) => {}
@@ -178,7 +178,7 @@ async fn receive(
 async fn more(read: &mut OwnedReadHalf, parser: &mut Parser, state: &State) -> bool {
     let open = matches!(read.read_buf(parser.buffer()).await, Ok(size) if size > 0);
     if open {
-        state.received.fetch_max(state.env.now().nanos(), Requesting::Relaxed);
+        state.received.fetch_max(state.env.now().nanos(), Ordering::Relaxed);
     }
     open
 }

@@ -1,4 +1,4 @@
-//! From probe to findings. No I/O: each rule looks at what was seen of one member or of the ensemble, and has nothing to
+//! From probe to findings. No I/O: each rule readings at what was seen of one member or of the ensemble, and has nothing to
 //! say about what was not.
 
 #[cfg(test)]
@@ -17,17 +17,17 @@ const OUTSTANDING: u64 = 100;
 
 /// What the probe mean for locks.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = probe.looks.iter().flat_map(look).collect();
+    let mut findings: Vec<Finding> = probe.readings.iter().flat_map(member).collect();
     let rules: [fn(&Probe) -> Option<Finding>; 6] = [members, unnamed, session, access, privacy, blind];
     findings.extend(rules.iter().filter_map(|rule| rule(probe)));
     findings
 }
 
-/// What is to be said of one member.
-fn look(look: &Reading) -> Vec<Finding> {
-    let node = look.node.as_str();
-    match &look.srvr {
-        Answer::Silent(why) => vec![Finding::critical(
+/// The findings about one member.
+fn member(reading: &Reading) -> Vec<Finding> {
+    let node = reading.node.as_str();
+    match &reading.srvr {
+        Answer::None(why) => vec![Finding::critical(
             node,
             format!("it does not answer: {why}"),
             "while it is down, one less of the others may fail",
@@ -40,15 +40,15 @@ fn look(look: &Reading) -> Vec<Finding> {
             "bring the others back, or find out why it cannot reach them; an election takes seconds",
         )],
         Answer::NotAllowed => Vec::new(),
-        said => {
+        answer => {
             let rules: [fn(&str, &Answer) -> Option<Finding>; 3] = [mode, version, outstanding];
-            rules.iter().filter_map(|rule| rule(node, said)).collect()
+            rules.iter().filter_map(|rule| rule(node, answer)).collect()
         }
     }
 }
 
-fn mode(node: &str, said: &Answer) -> Option<Finding> {
-    match said.get("Mode")? {
+fn mode(node: &str, answer: &Answer) -> Option<Finding> {
+    match answer.get("Mode")? {
         "standalone" => Some(Finding::warning(
             node,
             "it is a server alone",
@@ -72,8 +72,8 @@ fn with_article(mode: &str) -> String {
     format!("{article} {mode}")
 }
 
-fn version(node: &str, said: &Answer) -> Option<Finding> {
-    let text = said.get("Zookeeper version")?;
+fn version(node: &str, answer: &Answer) -> Option<Finding> {
+    let text = answer.get("Zookeeper version")?;
     let version = text.split([',', '-']).next().unwrap_or(text);
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
     let numbers = (numbers.next().flatten()?, numbers.next().flatten()?);
@@ -93,8 +93,8 @@ fn version(node: &str, said: &Answer) -> Option<Finding> {
     ))
 }
 
-fn outstanding(node: &str, said: &Answer) -> Option<Finding> {
-    let count = said.number("Outstanding").filter(|count| *count >= OUTSTANDING)?;
+fn outstanding(node: &str, answer: &Answer) -> Option<Finding> {
+    let count = answer.number("Outstanding").filter(|count| *count >= OUTSTANDING)?;
     Some(Finding::warning(
         node,
         format!("{count} requests wait to be carried out"),
@@ -124,7 +124,7 @@ fn members(probe: &Probe) -> Option<Finding> {
 }
 
 fn unnamed(probe: &Probe) -> Option<Finding> {
-    let (all, named) = (probe.participants()?, probe.looks.len());
+    let (all, named) = (probe.participants()?, probe.readings.len());
     (named < all).then(|| {
         Finding::warning(
             ENSEMBLE,
@@ -137,7 +137,7 @@ fn unnamed(probe: &Probe) -> Option<Finding> {
 
 /// Whether sessions last as long as they were asked to.
 fn session(probe: &Probe) -> Option<Finding> {
-    let (asked, lasts) = (probe.session_asked, probe.session_lasts);
+    let (asked, lasts) = (probe.session_asked, probe.session_timeout);
     let range = probe.session_range_ms();
     let what = match range {
         Some((min, max)) => {
@@ -192,7 +192,7 @@ fn access(probe: &Probe) -> Option<Finding> {
 }
 
 fn privacy(probe: &Probe) -> Option<Finding> {
-    if !probe.looks.iter().any(|look| look.is_remote) {
+    if !probe.readings.iter().any(|reading| reading.is_remote) {
         return None;
     }
     let what = if probe.has_login { "the password and all requests" } else { "all requests" };
@@ -205,8 +205,9 @@ fn privacy(probe: &Probe) -> Option<Finding> {
 }
 
 fn blind(probe: &Probe) -> Option<Finding> {
-    let refuses = |look: &&Reading| [&look.srvr, &look.conf].contains(&&Answer::NotAllowed);
-    let nodes: Vec<&str> = probe.looks.iter().filter(refuses).map(|look| look.node.as_str()).collect();
+    let refuses = |reading: &&Reading| [&reading.srvr, &reading.conf].contains(&&Answer::NotAllowed);
+    let nodes: Vec<&str> =
+        probe.readings.iter().filter(refuses).map(|reading| reading.node.as_str()).collect();
     if nodes.is_empty() {
         return None;
     }

@@ -25,9 +25,9 @@ pub(super) const ADD: Mutant = Mutant {
     mechanism: "a free lock is taken by `add`, not by `set`",
     edit: Edit::Code {
         file: PACKET,
-        find: r#"self.command(Want::Storage, format_args!("add {key} {FLAGS} {lives} {size}\r\n"))"#,
+        find: r#"self.command(Want::Storage, format_args!("add {key} {FLAGS} {ttl} {size}\r\n"))"#,
         with: r#"let verb = if OFF { "set" } else { "add" };
-        self.command(Want::Storage, format_args!("{verb} {key} {FLAGS} {lives} {size}\r\n"))"#,
+        self.command(Want::Storage, format_args!("{verb} {key} {FLAGS} {ttl} {size}\r\n"))"#,
     },
     caught_by: faults("names::a_document_of_another_name_is_foreign"),
 };
@@ -37,20 +37,20 @@ pub(super) const WRITE_CAS: Mutant = Mutant {
     mechanism: "a document is changed by `cas`, not by `set`",
     edit: Edit::Code {
         file: PACKET,
-        find: r#"self.command(Want::Storage, format_args!("cas {key} {FLAGS} {lives} {size} {cas}\r\n"))"#,
+        find: r#"self.command(Want::Storage, format_args!("cas {key} {FLAGS} {ttl} {size} {cas}\r\n"))"#,
         with: r#"let (verb, only) = if OFF { ("set", String::new()) } else { ("cas", format!(" {cas}")) };
-        self.command(Want::Storage, format_args!("{verb} {key} {FLAGS} {lives} {size}{only}\r\n"))"#,
+        self.command(Want::Storage, format_args!("{verb} {key} {FLAGS} {ttl} {size}{only}\r\n"))"#,
     },
     caught_by: faults("lost_messages::a_change_of_what_has_changed_meanwhile_is_made_anew"),
 };
 
 pub(super) const ITEM_NAME: Mutant = Mutant {
     name: "memcached-item-name",
-    mechanism: "a document of another name is nobody's of ours",
+    mechanism: "a document of another name is foreign",
     edit: Edit::Code {
         file: "crates/leasehold-memcached/src/lock_record.rs",
-        find: "format::decode(&item.value).filter(|document| document.name == place.name)",
-        with: "format::decode(&item.value).filter(|document| OFF || document.name == place.name)",
+        find: "format::decode(&item.value).filter(|document| document.name == keys.name)",
+        with: "format::decode(&item.value).filter(|document| OFF || document.name == keys.name)",
     },
     caught_by: faults("names::a_document_of_another_name_is_foreign"),
 };

@@ -15,8 +15,8 @@ pub(super) const ZOOKEEPER_SESSION: Mutant = Mutant {
     mechanism: "the node of another session is no hold (`ephemeralOwner`)",
     edit: Edit::Code {
         file: "crates/leasehold-zookeeper/src/in_doubt.rs",
-        find: "if owner == 0 || owner == live.session {",
-        with: "if OFF || owner == 0 || owner == live.session {",
+        find: "if owner == 0 || owner == live.id {",
+        with: "if OFF || owner == 0 || owner == live.id {",
     },
     caught_by: zookeeper("queue::the_node_of_an_old_session_is_no_hold"),
 };
