@@ -1,21 +1,21 @@
-//! `cargo xtask etcd-messages`: makes the messages of the etcd store of their definition.
+//! `cargo xtask etcd-messages`: generates the messages of the etcd store from their definition.
 //!
-//! The result is checked in, so that nobody who builds Leasehold needs a compiler of protocol buffers, nor even the crates
-//! that do it here: they are behind a feature of this program, which builds itself again with it.
+//! The result is checked in, so that a build of Leasehold needs no compiler of protocol buffers, nor the crates that do it
+//! here: they are behind a feature of this program, which builds itself again with it.
 
 #[cfg(not(feature = "messages"))]
-use crate::tree;
+use crate::files;
 
 /// Writes `crates/leasehold-etcd/src/proto.rs`; with `--check`, compares only.
 ///
 /// # Errors
-/// What is wrong with the definition, or that the file is not what it should be.
+/// An error in the definition, or a file that differs.
 #[cfg(not(feature = "messages"))]
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let mut words =
         vec!["run", "--quiet", "--package", "xtask", "--features", "messages", "--", "etcd-messages"];
     words.extend(args.iter().map(String::as_str));
-    let status = tree::cargo(&words).status();
+    let status = files::cargo(&words).status();
     if status.is_ok_and(|status| status.success()) {
         Ok(())
     } else {
@@ -28,9 +28,9 @@ pub(crate) use make::run;
 
 #[cfg(feature = "messages")]
 mod make {
-    use std::{fs, path::Path};
+    use std::path::Path;
 
-    use crate::tree;
+    use crate::files;
 
     const DEFINITION: &str = "crates/leasehold-etcd/proto/etcd.proto";
     const MESSAGES: &str = "crates/leasehold-etcd/src/proto.rs";
@@ -40,19 +40,15 @@ mod make {
     /// Writes or compares the file.
     ///
     /// # Errors
-    /// What is wrong with the definition, or that the file is not what it should be.
+    /// An error in the definition, or a file that differs.
     pub(crate) fn run(args: &[String]) -> Result<(), String> {
-        let root = tree::root();
-        let made = make(&root)?;
-        let file = root.join(MESSAGES);
-        if args.iter().any(|arg| arg == "--check") {
-            let there = fs::read_to_string(&file).unwrap_or_default();
-            let same = there == made;
-            return same
-                .then_some(())
-                .ok_or_else(|| format!("{MESSAGES} is not what `cargo xtask etcd-messages` makes"));
+        let made = make(&files::root())?;
+        if !args.iter().any(|arg| arg == "--check") {
+            return files::write(MESSAGES, &made);
         }
-        fs::write(&file, made).map_err(|error| format!("{MESSAGES}: {error}"))
+        let same = files::read(MESSAGES)? == made;
+        same.then_some(())
+            .ok_or_else(|| format!("{MESSAGES} is not what `cargo xtask etcd-messages` generates"))
     }
 
     fn make(root: &Path) -> Result<String, String> {

@@ -7,6 +7,7 @@
 //!
 //! Applications use the `leasehold` crate and its URLs; this crate is for code that builds on the store itself.
 
+mod backend;
 mod capability;
 mod client;
 mod doctor;
@@ -31,6 +32,7 @@ mod verbs;
 mod waiters;
 mod watcher;
 
+pub use backend::BACKEND;
 pub use guarded_write::{Committed, Write};
 pub use options::{Endpoint, EtcdOptions};
 pub use store::EtcdStore;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    draw,
     output::{Output, USAGE},
     simulate, torture,
 };
@@ -22,6 +23,7 @@ struct Arguments {
 enum Command {
     Simulate(simulate::Arguments),
     Torture(torture::Arguments),
+    Draw(draw::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -36,6 +38,10 @@ pub fn main() -> ExitCode {
             simulate(arguments, output).unwrap_or_else(|error| output.failure(&error))
         }
         Command::Torture(arguments) => torture::run(arguments),
+        Command::Draw(arguments) => {
+            let output = Output { json: false };
+            draw::run(arguments, output).unwrap_or_else(|error| output.failure(&error))
+        }
     }
 }
 

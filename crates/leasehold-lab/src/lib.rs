@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod command;
 pub mod dice;
+mod draw;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;

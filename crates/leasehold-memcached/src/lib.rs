@@ -7,6 +7,7 @@
 //!
 //! Applications use the `leasehold` crate and its URLs; this crate is for code that needs the store itself.
 
+mod backend;
 mod batch;
 mod capability;
 mod client;
@@ -29,6 +30,7 @@ mod transport;
 mod txn;
 mod verbs;
 
+pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};
 pub use options::MemcachedOptions;
 pub use store::MemcachedStore;

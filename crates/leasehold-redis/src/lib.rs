@@ -2,6 +2,7 @@
 //!
 //! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
 
+mod backend;
 mod capability;
 mod connection;
 mod dial;
@@ -28,6 +29,7 @@ mod topology;
 mod vitals;
 mod wake;
 
+pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};
 pub use options::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOptions, Servers};
 pub use store::RedisStore;

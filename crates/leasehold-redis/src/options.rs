@@ -72,14 +72,7 @@ pub enum Protocol {
     Resp2,
 }
 
-/// That the server is one of several that vote: a member of a [`Quorum`](leasehold_core::Quorum).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct QuorumMembership {
-    /// How many members there are. A server that was told another number is refused.
-    pub members: u32,
-    /// The longest time to live of a hold. A server that was told another one is refused.
-    pub longest_lease: Duration,
-}
+pub use leasehold_core::backend::QuorumMembership;
 
 /// Which servers, as whom, and on what terms. `Debug` shows no password.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 //!
 //! Applications use the `leasehold` crate and its URLs; this crate is for code that needs the store itself.
 
+mod backend;
 mod capability;
 mod client;
 mod doctor;
@@ -28,6 +29,7 @@ mod verbs;
 mod waiters;
 mod watcher;
 
+pub use backend::BACKEND;
 pub use guarded_write::Write;
 pub use node_name::Dialect;
 pub use options::ZooKeeperOptions;

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::tree;
+use crate::files;
 
 const CORE: &str = "leasehold-core";
 const FACADE: &str = "leasehold";
@@ -43,7 +43,7 @@ pub(super) fn findings() -> Vec<String> {
 }
 
 fn edges() -> Result<(Vec<String>, Vec<Edge>), String> {
-    let output = tree::cargo(&["metadata", "--format-version", "1", "--no-deps"]).output();
+    let output = files::cargo(&["metadata", "--format-version", "1", "--no-deps"]).output();
     let output = output.map_err(|error| format!("cargo metadata could not be run: {error}"))?;
     if !output.status.success() {
         return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr)));
@@ -94,9 +94,7 @@ fn is_store(name: &str) -> bool {
 fn may_import(from: &str, to: &str) -> bool {
     match from {
         FACADE => to == CORE || is_store(to),
-        // The picture of the demonstration is drawn with the lab's canvas, until it moves there.
-        CLI => matches!(to, FACADE | LAB),
-        BENCHES => to == FACADE,
+        CLI | BENCHES => to == FACADE,
         // The lab tests everything.
         LAB => to != CLI && to != BENCHES,
         CONFORMANCE | TESTKIT => to == CORE,
@@ -104,7 +102,7 @@ fn may_import(from: &str, to: &str) -> bool {
     }
 }
 
-/// Nobody imports the command line, and the core tests itself with nothing but itself.
+/// No crate imports the command line, and the core tests itself with nothing but itself.
 fn may_test_with(from: &str, to: &str) -> bool {
     from != CORE && matches!(to, CORE | CONFORMANCE | TESTKIT) || from == CLI && is_store(to)
 }
@@ -136,6 +134,7 @@ mod tests {
             (CORE, "rusqlite"),
             ("leasehold-redis", "rusqlite"),
             (CLI, TESTKIT),
+            (CLI, LAB),
             (FACADE, LAB),
             (TESTKIT, LAB),
             (LAB, CLI),

@@ -4,7 +4,10 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use leasehold::{Env, Moment, StoreUrl};
+use leasehold::{
+    env::{Env, Moment},
+    url::StoreUrl,
+};
 use leasehold_testkit::redis::Server;
 
 use super::{Promise, Scene, machine, redis::clock_jumps, url};
@@ -49,7 +52,7 @@ impl Redlock {
 /// The members are new: nobody holds anything there.
 fn promote(url: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(leasehold::promote(&StoreUrl::parse(url)?))?;
+    runtime.block_on(leasehold::diagnose::promote(&StoreUrl::parse(url)?))?;
     Ok(())
 }
 
