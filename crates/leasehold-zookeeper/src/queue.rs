@@ -75,7 +75,7 @@ pub(crate) enum WatchTarget {
 /// The members ahead of a claim.
 pub(crate) struct Ahead {
     count: usize,
-    /// Those whose content the decision depends on.
+    /// The members whose content the decision depends on.
     pub(crate) to_read: Vec<NodeName>,
 }
 

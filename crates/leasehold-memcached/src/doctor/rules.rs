@@ -1,5 +1,4 @@
-//! From probe to findings. No I/O: each rule looks at what was seen of the server, and has nothing to say about what was
-//! not.
+//! Rules that turn a probe into findings. No I/O: each rule judges what was observed, and skips what was not.
 
 #[cfg(test)]
 mod tests;
@@ -9,16 +8,16 @@ use leasehold_core::Finding;
 use super::probe::Probe;
 use crate::server_info::{COMPARE_AND_DELETE, DOCUMENT_MAX, ITEM_MIN, OLDEST, numbers};
 
-/// Shares in percent from which a limit is near.
+/// The shares in percent from which a limit is near.
 const CLIENTS_PERCENT: u64 = 80;
 const MEMORY_PERCENT: u64 = 90;
-/// Its calendar counts whole seconds, and so does what it tells of it.
+/// The tolerated differences of the calendars; the server's counts whole seconds.
 const SKEW_AMBER_S: u64 = 3;
 const SKEW_RED_S: u64 = 60;
-/// Whoever held a lock when it was started may still be at work.
+/// The uptime up to which holders from before the start may still be at work.
 const YOUNG_S: u64 = 600;
 
-/// What the probe mean for locks.
+/// The findings of all rules.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
     let rules: [fn(&Probe) -> Option<Finding>; 15] = [
         compares, item_size, version, eviction, memory, refusals, flushes, restart, age, clock, clients,
@@ -212,15 +211,18 @@ fn udp(probe: &Probe) -> Option<Finding> {
 fn access(probe: &Probe) -> Option<Finding> {
     probe.settings.get("inter")?;
     if probe.is_local() {
-        return probe.green("it is reached from its own machine alone", "no stranger ends its locks");
+        return probe.green(
+            "it is reached from its own machine alone",
+            "clients on other machines cannot end its locks",
+        );
     }
     if probe.settings.is("ssl_enabled", "yes") {
         return None;
     }
     let where_ = probe.interfaces().unwrap_or("all interfaces");
     probe.amber(
-        format!("it lets in whoever reaches it, without a password and without TLS ({where_})"),
-        "whoever reaches it can end every lock, and read who holds it",
+        format!("it accepts every client, without a password and without TLS ({where_})"),
+        "every client that reaches it can end every lock, and read its holders",
         "let a firewall admit its clients alone, or start it with -l on an address that only they reach",
     )
 }

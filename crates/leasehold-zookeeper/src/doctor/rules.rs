@@ -1,5 +1,5 @@
-//! From probe to findings. No I/O: each rule readings at what was seen of one member or of the ensemble, and has nothing to
-//! say about what was not.
+//! Rules that turn a probe into findings. No I/O: each rule judges one member or the ensemble, and skips what was not
+//! observed.
 
 #[cfg(test)]
 mod tests;
@@ -8,14 +8,14 @@ use leasehold_core::Finding;
 
 use super::probe::{Answer, Probe, Reading};
 
-/// What is found of no member in particular is found on this.
+/// The node of findings about no particular member.
 const ENSEMBLE: &str = "zookeeper";
 /// The first that reads several nodes at once; containers there are since 3.5.3.
 const VERSION_MIN: (u32, u32) = (3, 6);
-/// So many requests that wait are a queue.
+/// The number of waiting requests that is worth a warning.
 const OUTSTANDING: u64 = 100;
 
-/// What the probe mean for locks.
+/// The findings of all rules.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
     let mut findings: Vec<Finding> = probe.readings.iter().flat_map(member).collect();
     let rules: [fn(&Probe) -> Option<Finding>; 6] = [members, unnamed, session, access, privacy, blind];
@@ -175,7 +175,7 @@ fn access(probe: &Probe) -> Option<Finding> {
         return Some(Finding::warning(
             ENSEMBLE,
             "what is made belongs to everybody (world:anyone)",
-            "whoever reaches it can end every lock",
+            "every client that reaches it can end every lock",
             "give locks a user of their own: zookeeper://user:password@host/chroot",
         ));
     }
@@ -184,11 +184,11 @@ fn access(probe: &Probe) -> Option<Finding> {
         return Some(Finding::warning(
             ENSEMBLE,
             format!("anybody may change what is under {chroot} (world:anyone)"),
-            "a stranger can make the node of a lock before its user does, and keep that out",
+            "another user can create the node of a lock first, and keep its user out",
             format!("give {chroot} to the user alone (setAcl), or use a chroot that the user makes"),
         ));
     }
-    Some(Finding::ok(ENSEMBLE, "what is made belongs to its user alone", "no stranger ends its locks"))
+    Some(Finding::ok(ENSEMBLE, "what is made belongs to its user alone", "other users cannot end its locks"))
 }
 
 fn privacy(probe: &Probe) -> Option<Finding> {
@@ -199,7 +199,7 @@ fn privacy(probe: &Probe) -> Option<Finding> {
     Some(Finding::warning(
         ENSEMBLE,
         format!("{what} go over the network in the clear"),
-        "whoever is on the way can read them, and change them",
+        "others on the network can read and change them",
         "keep clients and members in a network of their own",
     ))
 }
