@@ -7,7 +7,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Contender, Error, ErrorKind, FencingToken, Mode, Queueing, Stance,
-    decide::grant::{Place, Verdict, grant},
+    decide::grant::{QueueEntry, Verdict, grant},
 };
 use zookeeper_client::Stat;
 
@@ -233,7 +233,7 @@ impl Member {
 /// The state of each member. Nobody is overtaken: the first in order holds first. A claim that does not wait is shown as
 /// nothing unless it holds.
 pub(crate) fn stances(members: &[Member]) -> Vec<Option<Stance>> {
-    let places: Vec<Place> = members.iter().map(|member| place(member.mode())).collect();
+    let places: Vec<QueueEntry> = members.iter().map(|member| place(member.mode())).collect();
     let stance = |at: usize, member: &Member| {
         let is_next = grant(&places, at) == Verdict::Granted;
         match member.name.kind {
@@ -262,8 +262,8 @@ pub(crate) fn other_holder(members: &mut [Member], name: &str) -> Option<Contend
 }
 
 /// All keep their place: a token is the id of the transaction that created the place, so nobody may overtake.
-fn place(mode: Mode) -> Place {
-    Place { mode, queueing: Queueing::Fifo, holds: false }
+fn place(mode: Mode) -> QueueEntry {
+    QueueEntry { mode, queueing: Queueing::Fifo, holds: false }
 }
 
 /// The id of the transaction that created a node.
