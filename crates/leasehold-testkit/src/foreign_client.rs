@@ -1,5 +1,5 @@
-//! Programs of other libraries that take the same locks: their packages are installed below the target directory, once.
-//! Their sources are in `interop/`.
+//! Programs that take the same locks with other libraries. Their sources are in `interop/`, and their packages are
+//! installed below the target directory, once.
 
 use std::{
     ffi::OsStr,
@@ -21,11 +21,11 @@ pub fn python(target: &str, peer: &str) -> PathBuf {
     })
 }
 
-/// The directory of a peer, with `proof` in it: made anew when a file of the peer has changed, or when it was not
-/// finished. Other test programs, of this run or another, wait meanwhile. `target` is the `CARGO_TARGET_TMPDIR` of the test.
+/// The directory of a peer, with `proof` in it. It is created again when a file of the peer has changed, or when it was
+/// not finished; other test programs wait meanwhile. `target` is the `CARGO_TARGET_TMPDIR` of the test.
 ///
 /// # Panics
-/// When it cannot be installed: a test has nothing better to do.
+/// It cannot be installed.
 pub fn installed(target: &str, peer: &str, proof: &str, install: impl FnOnce(&Path)) -> PathBuf {
     copied(target, &[peer], proof, install)
 }
@@ -74,7 +74,7 @@ fn files(source: &Path) -> Vec<(String, Vec<u8>)> {
 /// Runs a program in a directory, to its end.
 ///
 /// # Panics
-/// When it fails, with what it said.
+/// It fails; the message has its output.
 pub fn run(place: &Path, program: impl AsRef<OsStr>, args: &[&str]) {
     let (program, stdin) = (program.as_ref(), Stdio::null());
     let output = Command::new(program).args(args).current_dir(place).stdin(stdin).output();

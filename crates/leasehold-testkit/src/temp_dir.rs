@@ -12,14 +12,14 @@ use crate::{Result, error::Context};
 const PREFIX: &str = "leasehold-testkit-";
 
 /// A new empty directory.
-pub(crate) fn directory() -> Result<TempDir> {
+pub(crate) fn create() -> Result<TempDir> {
     static SWEEP: Once = Once::new();
     SWEEP.call_once(sweep);
     let prefix = format!("{PREFIX}{}-{}-", namespace(), std::process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir().context(|| "no temporary directory".into())
 }
 
-/// Which process ids these are: other namespaces may use the same temporary directory.
+/// The namespace of the process ids: others may use the same temporary directory.
 fn namespace() -> String {
     let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
@@ -34,7 +34,7 @@ fn sweep() {
         let dead =
             process.is_some_and(|id| id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists());
         if dead {
-            // Somebody else may be sweeping too.
+            // Another process may be sweeping, too.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -1,4 +1,4 @@
-//! One direction of a connection: what was read and is yet to be written.
+//! One direction of a connection: the bytes that were read and not yet written.
 
 use std::{
     collections::VecDeque,
@@ -8,14 +8,14 @@ use std::{
     time::Instant,
 };
 
-use super::{state::Mode, trap::Flags};
+use super::{fault::Flags, state::Mode};
 use crate::wait;
 
-/// More is left in the kernel's buffers, until the sender has to wait.
+/// The bytes that are read ahead; more stay in the kernel's buffers, until the sender has to wait.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 const READ_BYTES: usize = 64 << 10;
 
-/// Something to do in turn.
+/// One step of the writer.
 #[derive(Debug)]
 pub(super) enum Item {
     Bytes {
@@ -23,44 +23,44 @@ pub(super) enum Item {
         written: usize,
         read_at: Instant,
     },
-    /// Nothing that follows is written before the trap lets go.
-    Gate(Arc<Flags>),
-    /// What was before has been written.
-    Mark(Arc<Flags>),
+    /// Nothing that follows is written before the fault is released.
+    Hold(Arc<Flags>),
+    /// Everything before it has been written.
+    Delivered(Arc<Flags>),
     /// The connection ends here.
     Cut(Arc<Flags>),
-    /// The sender will say no more.
+    /// The sender has ended.
     End,
 }
 
 #[derive(Default, Debug)]
-pub(super) struct Lane {
+pub(super) struct Direction {
     queue: VecDeque<Item>,
     bytes: usize,
-    /// The sender will say no more; what it said may still be queued.
+    /// The sender has ended; its bytes may still be queued.
     pub(super) read_ended: bool,
     /// Everything was written, and the receiver knows that no more comes.
     pub(super) ended: bool,
-    /// The receiver is gone: what comes is thrown away.
+    /// The receiver is gone: bytes are dropped.
     receiver_gone: bool,
-    /// Something was swallowed when the proxy had been healed so many times.
+    /// The number of times that the proxy had been healed when bytes were dropped.
     pub(super) lost_at: Option<u64>,
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Written {
     Waiting,
-    Mark(Arc<Flags>),
+    Delivered(Arc<Flags>),
     Cut(Arc<Flags>),
 }
 
-impl Lane {
+impl Direction {
     pub(super) fn wants_to_read(&self) -> bool {
         !self.read_ended && self.bytes < QUEUE_BYTES_MAX
     }
 
-    /// What can be read now; `None` when nothing can, or when the sender has ended, which is queued.
+    /// Reads the available bytes; `None` when there are none, or when the sender has ended, which is queued.
     pub(super) fn read(&mut self, mut from: &TcpStream) -> Option<Vec<u8>> {
         let mut buffer = vec![0; READ_BYTES];
         match from.read(&mut buffer) {
@@ -88,19 +88,19 @@ impl Lane {
         self.queue.push_back(item);
     }
 
-    /// When the next piece may be written: `None` when there is none, or nobody knows.
+    /// When the next piece may be written; `None` when there is none, or the time is unknown.
     pub(super) fn due(&self, mode: Mode, held: bool) -> Option<Instant> {
         if held {
             return None;
         }
         match (self.queue.front()?, mode) {
-            (Item::Gate(flags), _) if !flags.is_released() => None,
+            (Item::Hold(flags), _) if !flags.is_released() => None,
             (Item::Bytes { read_at, .. }, Mode::Delay(by)) => Some(*read_at + by),
             _ => Some(wait::now()),
         }
     }
 
-    /// Writes what may be written, until the receiver takes no more.
+    /// Writes all that is due, until the receiver takes no more.
     pub(super) fn write(&mut self, to: &TcpStream, mode: Mode, held: bool) -> Written {
         while self.due(mode, held).is_some_and(|due| due <= wait::now()) {
             match self.queue.pop_front() {
@@ -115,20 +115,20 @@ impl Lane {
                         return Written::Waiting;
                     }
                 }
-                Some(Item::Mark(flags)) => return Written::Mark(flags),
+                Some(Item::Delivered(flags)) => return Written::Delivered(flags),
                 Some(Item::Cut(flags)) => return Written::Cut(flags),
                 Some(Item::End) => {
                     // The receiver may be gone, which is the same to it.
                     let _ = to.shutdown(Shutdown::Write);
                     self.ended = true;
                 }
-                Some(Item::Gate(_)) | None => {}
+                Some(Item::Hold(_)) | None => {}
             }
         }
         Written::Waiting
     }
 
-    /// How many bytes were taken, and whether the receiver wants to be asked later.
+    /// The number of bytes that were taken, and whether the receiver's buffer is full.
     fn write_some(&mut self, mut to: &TcpStream, bytes: &[u8], mode: Mode) -> (usize, bool) {
         let most = if let Mode::Split(most) = mode { most } else { bytes.len() };
         match to.write(&bytes[..most.min(bytes.len())]) {
