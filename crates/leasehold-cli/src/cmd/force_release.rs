@@ -27,7 +27,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,

@@ -20,7 +20,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     /// List at most N locks.
     #[arg(long, value_name = "N", default_value = "1000")]
     limit: NonZeroU32,
