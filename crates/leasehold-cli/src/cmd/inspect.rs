@@ -70,7 +70,7 @@ fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<String, std::fm
 
 fn contender(page: &mut String, word: &str, contender: &Contender) -> std::fmt::Result {
     let note = note_of(contender);
-    let host = if note.host.is_empty() { "somebody" } else { &note.host };
+    let host = if note.host.is_empty() { "unknown host" } else { &note.host };
     write!(page, "\n{word} {}", plain(host))?;
     if let Some(pid) = note.pid {
         write!(page, " · pid {pid}")?;

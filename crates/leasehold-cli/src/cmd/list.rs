@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::common::StoreArgs;
 use crate::{
-    describe::{mode_words, to_json, who},
+    describe::{mode_words, summary, to_json},
     duration::show,
     output::Output,
     store_location::disconnect,
@@ -73,8 +73,8 @@ fn table(locks: &[Snapshot]) -> Table {
         let first = lock.holders.first();
         let holder = match lock.holders.len() {
             0 => "-".to_string(),
-            1 => first.map(who).unwrap_or_default(),
-            more => format!("{} and {} more", first.map(who).unwrap_or_default(), more - 1),
+            1 => first.map(summary).unwrap_or_default(),
+            more => format!("{} and {} more", first.map(summary).unwrap_or_default(), more - 1),
         };
         table.add_row([
             lock.name.to_string(),
