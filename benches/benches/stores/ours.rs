@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold::{Client, Env, Mutex};
+use leasehold::{Client, Mutex, env::Env};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use crate::contender::{Contender, pause};

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold::{Busy, Env, LockName, Mode};
+use leasehold::{Busy, LockName, env::Env, store::Mode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

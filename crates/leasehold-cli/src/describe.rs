@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, time::Duration};
 
-use leasehold::{Contender, Mode, Note, Stance};
+use leasehold::{
+    Note,
+    store::{Contender, Mode, Stance},
+};
 use serde_json::{Value, json};
 
 use crate::{

@@ -77,7 +77,7 @@ impl<'a> GuardedRun<'a> {
         is_fair: bool,
         signals: &mut Signals,
     ) -> Result<RunEnd> {
-        let env = self.client.engine().env();
+        let env = self.client.env();
         let request = WaitRequest { name: &self.name, limit, is_fair };
         match acquire(lock, request, env, signals, self.output).await? {
             Acquired::Held(hold) => {
@@ -94,7 +94,7 @@ impl<'a> GuardedRun<'a> {
     }
 
     async fn run_under(&self, hold: Hold, signals: &mut Signals) -> Result<Ending> {
-        let env = self.client.engine().env();
+        let env = self.client.env();
         let lease = hold.lease().clone();
         self.report_acquired(&lease);
         let task = Task {

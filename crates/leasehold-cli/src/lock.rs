@@ -3,8 +3,8 @@
 use std::{io::IsTerminal, time::Duration};
 
 use leasehold::{
-    Busy, Election, Error, ErrorKind, Leadership, Lease, Mutex, MutexGuard, Permit, ReadGuard, Release,
-    RwLock, Semaphore, Ticket,
+    Busy, Election, Error, ErrorKind, Leadership, Lease, Mutex, MutexGuard, Permit, ReadGuard, RwLock,
+    Semaphore, Ticket, store::Release,
 };
 
 use crate::duration;

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use leasehold::Status;
+use leasehold::session::Status;
 use nix::sys::signal::Signal as NamedSignal;
 use rustix::process::Signal;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use leasehold::{Client, LockOptions, StoreUrl};
+use leasehold::{Client, LockOptions, url::StoreUrl};
 
 use crate::exit::{self, CliError};
 
@@ -78,7 +78,9 @@ impl StoreLocation {
         if self.is_default() {
             make_private_directories(&default_path()?)?;
         }
-        Ok(Client::connect_to(&self.url, change).await?)
+        let client = Client::connect(&self.url).await?;
+        let options = change(client.options().clone());
+        Ok(client.with_options(options).build()?)
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod terminal;
 use std::{ffi::OsString, time::Duration};
 
 use anyhow::{Context, Result};
-use leasehold::{Env, Lease, Lost, Status};
+use leasehold::{Lease, Lost, env::Env, session::Status};
 use rustix::process::{Signal, WaitStatus, getpid, kill_current_process_group, set_child_subreaper};
 use serde_json::json;
 

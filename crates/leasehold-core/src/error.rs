@@ -211,6 +211,13 @@ impl Error {
     }
 }
 
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl From<Lost> for Error {
     fn from(lost: Lost) -> Self {
         let mut error = Error::new(ErrorKind::Lost, lost.reason.to_string());

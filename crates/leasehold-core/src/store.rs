@@ -57,6 +57,13 @@ pub struct Busy {
     pub recheck_in: Duration,
 }
 
+impl Busy {
+    /// When to try again at the latest: by then the present hold has ended, unless its holder has renewed it.
+    pub fn retry_after(&self) -> Duration {
+        self.recheck_in
+    }
+}
+
 /// What a renewal was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Renewal {

@@ -4,27 +4,28 @@
 
 use std::time::Duration;
 
-use leasehold::blocking::Client;
+use leasehold::Client;
 use leasehold_testkit::{etcd, memcached, redis, zookeeper};
 
 /// Locks, is in another's way, hands over to a thread that waits, and is renewed meanwhile.
 fn locks_without_a_runtime(url: &str) {
-    let terms = |terms: leasehold::LockOptions| terms.ttl(Duration::from_secs(4));
-    let (one, two) = (Client::connect_with(url, terms).unwrap(), Client::connect_with(url, terms).unwrap());
-    let guard = one.mutex("orders").unwrap().lock().unwrap();
+    let connect = || Client::blocking_connect(url).unwrap().ttl(Duration::from_secs(4));
+    let (one, two) = (connect(), connect());
+    let guard = one.mutex("orders").unwrap().blocking_lock().unwrap();
     guard.check().unwrap();
-    assert!(two.mutex("orders").unwrap().try_lock().unwrap().is_none(), "{url}");
+    assert!(two.mutex("orders").unwrap().blocking_try_lock().unwrap().is_none(), "{url}");
     let before = guard.lease().deadline();
     std::thread::scope(|scope| {
-        let waits = scope.spawn(|| two.mutex("orders").unwrap().lock().unwrap().release().unwrap());
+        let waits =
+            scope.spawn(|| two.mutex("orders").unwrap().blocking_lock().unwrap().blocking_release().unwrap());
         while guard.lease().deadline() == before {
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        guard.release().unwrap();
+        guard.blocking_release().unwrap();
         waits.join().unwrap();
     });
     for client in [one, two] {
-        client.close(Duration::from_secs(10)).unwrap();
+        client.blocking_close(Duration::from_secs(10)).unwrap();
     }
 }
 

@@ -10,7 +10,7 @@ use leasehold_core::{
     backend::{Entry, Registry},
 };
 
-use crate::StoreUrl;
+use crate::url::StoreUrl;
 
 /// An optional store: its feature, its name, its crate, and the URL schemes by which it is known where it is not built in.
 macro_rules! store {

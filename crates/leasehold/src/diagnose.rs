@@ -4,7 +4,7 @@ use leasehold_core::{Env, Result};
 
 pub use leasehold_core::{Finding, Severity};
 
-use crate::{StoreUrl, backends};
+use crate::{backends, url::StoreUrl};
 
 /// Examines configuration and state of a store for what matters to locks, and answers the findings, the worst first.
 /// Nothing is written, except the marker of a quorum's member.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, num::NonZeroU32, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
-use leasehold::{Client, LockName, LockOptions};
+use leasehold::{Client, LockName};
 
 use crate::{
     duration,
@@ -46,11 +46,14 @@ pub(crate) struct ModeArgs {
 impl ModeArgs {
     /// Describes the lock. No I/O.
     pub(crate) fn lock(&self, client: &Client, name: &LockName) -> Result<Lock> {
-        let fair = |options: LockOptions| if self.fair { options.fair() } else { options };
+        let mut options = client.options().clone();
+        options.fair |= self.fair;
         Ok(match self.permits {
-            Some(permits) => Lock::Permits(client.semaphore(name, permits.get())?.with_terms(fair)?),
-            None if self.shared => Lock::Shared(client.rw_lock(name)?.with_terms(fair)?),
-            None => Lock::Exclusive(client.mutex(name)?.with_terms(fair)?),
+            Some(permits) => {
+                Lock::Permits(client.semaphore(name, permits.get())?.with_options(options).build()?)
+            }
+            None if self.shared => Lock::Shared(client.rw_lock(name)?.with_options(options).build()?),
+            None => Lock::Exclusive(client.mutex(name)?.with_options(options).build()?),
         })
     }
 }

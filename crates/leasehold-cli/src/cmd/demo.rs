@@ -23,7 +23,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::value_parser;
-use leasehold::Env;
+use leasehold::env::Env;
 use serde_json::json;
 
 use crate::{duration::millis, exit, output::Output, supervise::signals::Signals};

@@ -4,7 +4,7 @@ use std::{fmt::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
-use leasehold::{Finding, Severity};
+use leasehold::diagnose::{Finding, Severity};
 use serde_json::{Value, json};
 
 use super::common::StoreArgs;

@@ -56,7 +56,7 @@ async fn campaign(arguments: &Arguments, guarded: &GuardedRun<'_>, signals: &mut
             return Ok(end.code);
         }
         guarded.output.say(format!("campaigning for `{name}` again: the command ended with {}", end.code));
-        let pause = client.engine().env().sleep(CAMPAIGN_PAUSE);
+        let pause = client.env().sleep(CAMPAIGN_PAUSE);
         if let Err(signal) = signals.unless_ended(pause).await {
             return Ok(exit::of_signal(signal.as_raw()));
         }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use leasehold::{Client, Contender, LockName};
+use leasehold::{Client, LockName, store::Contender};
 use serde_json::{Value, json};
 
 use super::common::StoreArgs;

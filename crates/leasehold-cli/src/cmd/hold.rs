@@ -67,7 +67,7 @@ async fn hold(
     signals: &mut Signals,
     output: Output,
 ) -> Result<u8> {
-    let capability = client.engine().store().capability();
+    let capability = client.capability();
     if !(capability.ttl_min..=capability.ttl_max).contains(&arguments.span) {
         let (least, most) = (show(capability.ttl_min), show(capability.ttl_max));
         let message = format!("{} keeps a lock for {least} to {most}", capability.scheme);
@@ -76,7 +76,7 @@ async fn hold(
     let lock = arguments.mode.lock(client, name)?;
     let limit = arguments.wait.limit(WaitLimit::by_default());
     let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };
-    let hold = match acquire(lock, request, client.engine().env(), signals, output).await? {
+    let hold = match acquire(lock, request, client.env(), signals, output).await? {
         Acquired::Held(hold) => hold,
         Acquired::Busy(report) => return Ok(report.print(&arguments.wait, output)),
         Acquired::Interrupted(signal) => return Ok(exit::of_signal(signal.as_raw())),

@@ -4,7 +4,10 @@ use std::{fmt::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
-use leasehold::{Contender, LockName, Snapshot, Stance};
+use leasehold::{
+    LockName,
+    store::{Contender, Snapshot, Stance},
+};
 
 use super::{common::StoreArgs, list::snapshot_to_json};
 use crate::{

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use leasehold::{Contender, Member, Snapshot};
+use leasehold::store::{Contender, Member, Snapshot};
 use serde_json::{Value, json};
 
 use super::common::StoreArgs;

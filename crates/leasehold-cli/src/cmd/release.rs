@@ -4,7 +4,7 @@ use std::{io::Read, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use leasehold::{Release, Ticket};
+use leasehold::{Ticket, store::Release};
 use serde_json::json;
 
 use super::common::StoreArgs;

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
-use leasehold::Capability;
+use leasehold::store::Capability;
 
 use super::common::{GuardArgs, ModeArgs};
 use crate::{
@@ -59,7 +59,7 @@ async fn acquire_and_run(
     guarded: &GuardedRun<'_>,
     signals: &mut Signals,
 ) -> Result<u8> {
-    check_capability(arguments.hold_at_least, guarded.client.engine().store().capability())?;
+    check_capability(arguments.hold_at_least, guarded.client.capability())?;
     let lock = arguments.mode.lock(&guarded.client, &guarded.name)?;
     let limit = arguments.guard.wait.limit(WaitLimit::by_default());
     Ok(guarded.run(lock, limit, arguments.mode.fair, signals).await?.code)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use leasehold::{Capability, Fencing, Liveness, stores};
+use leasehold::store::{Capability, Fencing, Liveness, stores};
 use serde_json::{Value, json};
 
 use crate::{

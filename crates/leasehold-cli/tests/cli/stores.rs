@@ -1,4 +1,4 @@
-//! Capabilities of the stores, in the program and in the README.
+//! Capabilities of the stores, in the program and in the book.
 //!
 //! After a change: `LEASEHOLD_BLESS=1 cargo test --package leasehold-cli --test cli stores`.
 
@@ -41,7 +41,7 @@ fn drift(store: &Value) -> String {
     if part == 0.0 { "none".to_string() } else { format!("{part} % + {}", span(fixed)) }
 }
 
-/// The matrix as it stands in the README: a row a store.
+/// The matrix as it stands in the book: a row a store.
 fn page(stores: &[Value]) -> String {
     let columns = [
         ("store", "store"),
@@ -98,7 +98,7 @@ fn the_readme_has_the_matrix_of_the_program() {
         assert!(shown.stdout.contains(&text(&store["store"])), "{}", shown.stdout);
     }
     let matrix = page(&stores);
-    let path = format!("{}/../../README.md", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../docs/book/stores.md", env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(&path).unwrap();
     let begin = readme.find(BEGIN).expect("the mark before the matrix") + BEGIN.len();
     let end = begin + readme[begin..].find(END).expect("the mark after the matrix");
@@ -106,5 +106,5 @@ fn the_readme_has_the_matrix_of_the_program() {
         std::fs::write(&path, format!("{}{matrix}{}", &readme[..begin], &readme[end..])).unwrap();
         return;
     }
-    assert_eq!(&readme[begin..end], matrix, "the matrix in README.md is stale");
+    assert_eq!(&readme[begin..end], matrix, "the matrix in docs/book/stores.md is stale");
 }

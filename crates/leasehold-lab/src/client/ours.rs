@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold::{Client as Locks, Mutex, MutexGuard, Outcome};
+use leasehold::{Client as Locks, Mutex, MutexGuard, store::Outcome};
 use leasehold_core::{Quorum, QuorumOptions, Store};
 
 use super::{Client, work::Held};
@@ -24,8 +24,7 @@ pub(super) enum Style {
 
 pub(super) async fn run(mut client: Client, style: Style) {
     let scenario = client.stage.cast.scenario;
-    let locks = Locks::with_env(store(&client), client.process.env())
-        .with_terms(|terms| terms.ttl(scenario.ttl).patience(PATIENCE));
+    let locks = Locks::new(store(&client), client.process.env()).ttl(scenario.ttl).retry_timeout(PATIENCE);
     let mutex = locks.mutex(LOCK).expect("name and terms are those of a constant table");
     for _ in 0..client.stage.cast.rounds {
         round(&mut client, &mutex, style, scenario.gives_up).await;

@@ -22,7 +22,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::value_parser;
-use leasehold::Env;
+use leasehold::env::Env;
 use serde_json::json;
 use tokio::sync::oneshot;
 

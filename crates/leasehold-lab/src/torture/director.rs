@@ -3,7 +3,7 @@
 use std::{process::ExitCode, thread::scope, time::Duration};
 
 use crate::history::What;
-use leasehold::Env;
+use leasehold::env::Env;
 use tempfile::TempDir;
 
 use crate::torture::{

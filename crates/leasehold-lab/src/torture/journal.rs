@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::history::{self, Event, What};
-use leasehold::Env;
+use leasehold::env::Env;
 
 use crate::torture::{failure::Result, lane::Lane, pace::now_us};
 

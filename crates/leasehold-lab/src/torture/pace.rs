@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold::Env;
+use leasehold::env::Env;
 
 /// Whether it is over, for those who sleep between two deeds.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::{thread::scope, time::Duration};
 
 use crate::history::What;
-use leasehold::Env;
+use leasehold::env::Env;
 
 use crate::torture::{
     args::WorkArguments,

@@ -1,6 +1,6 @@
 //! [`Event`]: one step of a worker. Workers write them to stdout as JSON lines.
 
-use leasehold::Env;
+use leasehold::env::Env;
 use serde::{Deserialize, Serialize};
 
 /// One step of a worker.

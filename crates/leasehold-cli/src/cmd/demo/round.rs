@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use leasehold::Env;
+use leasehold::env::Env;
 use serde_json::{Value, json};
 
 use super::{

@@ -3,7 +3,7 @@
 use std::{io::Write, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use leasehold::{Client, Env, FencingToken, Mutex, MutexGuard};
+use leasehold::{Client, FencingToken, Mutex, MutexGuard, env::Env};
 use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 
 use super::{
@@ -64,7 +64,7 @@ impl Worker {
         let path = self.args.locks.to_str().context("the path of the temporary directory is not UTF-8")?;
         let client = Client::connect(&format!("sqlite:{path}")).await?;
         let ttl = self.args.config.ttl();
-        let mutex = client.mutex("shop")?.with_terms(|options| options.ttl(ttl).fair())?;
+        let mutex = client.mutex("shop")?.ttl(ttl).fair();
         Ok((client, mutex))
     }
 

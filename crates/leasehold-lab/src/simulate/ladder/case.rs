@@ -5,7 +5,7 @@ mod outcome;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use leasehold::Moment;
+use leasehold::env::Moment;
 use leasehold_testkit::redis::{Connection, Reply};
 
 use super::{resource::Resource, rungs::Rung, stage::Stage};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use leasehold::{Env, Moment};
+use leasehold::env::{Env, Moment};
 use leasehold_testkit::{
     redis::{Connection, Server},
     wait,

@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use leasehold::{
-    Outcome,
-    blocking::{Client, Mutex, MutexGuard},
-};
+use leasehold::{Client, Mutex, MutexGuard, store::Outcome};
 
 use super::{Answer, Lock, Standing};
 use crate::torture::{failure::Result, lane::Lane};
@@ -22,7 +19,7 @@ pub(crate) struct Library {
 
 impl Library {
     pub(crate) fn connect(url: &str, lane: Lane) -> Result<Self> {
-        let client = Client::connect(url)?;
+        let client = Client::blocking_connect(url)?;
         let mutex = client.mutex(lane.name())?;
         Ok(Self { client, mutex, held: None, lane })
     }
@@ -30,7 +27,7 @@ impl Library {
 
 impl Lock for Library {
     fn acquire(&mut self, wait: Duration) -> Answer {
-        match self.mutex.try_lock_for(wait) {
+        match self.mutex.blocking_try_lock_for(wait) {
             Ok(Some(guard)) => {
                 let token = guard.lease().fencing_token().filter(|_| self.lane.is_library());
                 self.held = Some(guard);
@@ -52,7 +49,8 @@ impl Lock for Library {
     fn release(&mut self) -> bool {
         let Some(guard) = self.held.take() else { return false };
         // Whoever holds it now is thrown out: that is what deleting a key by its name does.
-        let thrown_out = self.lane != Lane::Bare || self.client.force_release(self.lane.name()).is_ok();
-        guard.release().is_ok() && thrown_out
+        let thrown_out =
+            self.lane != Lane::Bare || self.client.blocking_force_release(self.lane.name()).is_ok();
+        guard.blocking_release().is_ok() && thrown_out
     }
 }

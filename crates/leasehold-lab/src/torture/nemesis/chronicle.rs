@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use crate::history::{Event, What};
-use leasehold::Env;
+use leasehold::env::Env;
 
 use crate::torture::pace::{lock, now_us};
 

@@ -4,7 +4,10 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use leasehold::{Env, Moment, StoreUrl};
+use leasehold::{
+    env::{Env, Moment},
+    url::StoreUrl,
+};
 use leasehold_testkit::redis::Server;
 
 use super::{Promise, Scene, machine, redis::clock_jumps, url};

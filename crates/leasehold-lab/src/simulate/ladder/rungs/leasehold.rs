@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use leasehold::{Client, FencingToken, Moment, MutexGuard};
+use leasehold::{Client, FencingToken, MutexGuard, env::Moment};
 use leasehold_testkit::{
     proxy::Proxy,
     redis::{Replicated, Reply},
@@ -124,7 +124,7 @@ async fn failover(stage: &Stage, rung: &Rung) -> Result<Outcome> {
 }
 
 async fn connect(address: &str, ttl: Duration) -> Result<Client> {
-    Ok(Client::connect_with(&format!("redis://{address}"), |terms| terms.ttl(ttl)).await?)
+    Ok(Client::connect(format!("redis://{address}")).await?.ttl(ttl))
 }
 
 async fn hold(stage: &Stage, case: &mut Case<'_>, client: &Client) -> Result<Holder> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use leasehold::Env;
+use leasehold::env::Env;
 use leasehold_testkit::{
     proxy::Proxy,
     redis::{Connection, Server},

@@ -1,16 +1,17 @@
 //! [`Election`]: one leader at a time, known to all.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Busy, Claim, Error, ErrorKind, FencingToken, Hold, Lease, LockName, LockOptions, Mode, Release, Result,
-    Snapshot, Stance, Wait, engine::LockWatcher,
+    Claim, Contender, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Lost, Mode, Release, Result,
+    Snapshot, Stance, Ticket, Wait, engine::LockWatcher,
 };
 
-use crate::{Note, client::LockSpec};
+use super::{LockSpec, blocking, lock_methods};
+use crate::{Note, block_on::block_on};
 
-/// An election: a cheap description, `Clone`, no I/O. Who holds the lock leads, and says something to all others: its
-/// address, say.
+/// An election: a cheap spec, `Clone`, no I/O. The holder of the lock leads, and proclaims a value to all others,
+/// such as its address.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
@@ -27,48 +28,30 @@ use crate::{Note, client::LockSpec};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Election {
-    description: LockSpec,
+    spec: LockSpec,
 }
 
+lock_methods!(Election);
+
 impl Election {
-    pub(crate) fn new(description: LockSpec) -> Self {
-        Election { description }
+    pub(crate) fn new(spec: LockSpec) -> Self {
+        Election { spec }
     }
 
-    /// The same election on other terms.
-    ///
-    /// # Errors
-    /// As [`Mutex::with_terms`](crate::Mutex::with_terms).
-    pub fn with_terms(self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
-        Ok(Election::new(self.description.with_terms(change)?))
-    }
-
-    /// Calls `observer` each time the store answers that somebody else leads.
-    #[must_use]
-    pub fn on_busy(mut self, observer: impl Fn(&Busy) + Send + Sync + 'static) -> Self {
-        self.description.observer = Some(Arc::new(observer));
-        self
-    }
-
-    /// The name.
-    pub fn name(&self) -> &LockName {
-        &self.description.name
-    }
-
-    /// Waits to lead, for as long as it takes, and then says `value`.
+    /// Waits to lead for as long as it takes, and proclaims `value`.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a value that is too long; those of the store.
     ///
     /// # Cancel safety
-    /// Cancel safe: who drops the future is no candidate any more.
+    /// Cancel safe: no candidacy remains of a dropped future.
     pub async fn campaign(&self, value: impl AsRef<str>) -> Result<Leadership> {
-        let description = self.saying(value.as_ref())?;
-        let hold = description.acquire_forever(Mode::Exclusive).await?;
-        Ok(Leadership { hold, note: self.note() })
+        let spec = self.proclaiming(value.as_ref())?;
+        let hold = spec.acquire_forever(Mode::Exclusive).await?;
+        Ok(Leadership { hold, note: self.own_note() })
     }
 
-    /// Leads if nobody does.
+    /// Leads if nobody does, and proclaims `value`.
     ///
     /// # Errors
     /// As [`Election::campaign`].
@@ -79,7 +62,7 @@ impl Election {
         self.stand(value.as_ref(), Wait::No).await
     }
 
-    /// Waits to lead for at most `wait`.
+    /// Waits to lead for at most `wait`, and proclaims `value`.
     ///
     /// # Errors
     /// As [`Election::campaign`].
@@ -94,7 +77,7 @@ impl Election {
         self.stand(value.as_ref(), Wait::For(wait)).await
     }
 
-    /// Who leads, as the store has it a moment ago.
+    /// The leader, as the store knew it a moment ago.
     ///
     /// # Errors
     /// Those of the store.
@@ -102,39 +85,71 @@ impl Election {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn leader(&self) -> Result<Option<Leader>> {
-        Ok(Leader::of(&self.description.inspect().await?))
+        Ok(Leader::of(&self.spec.inspect().await?))
     }
 
-    /// Follows who leads. No I/O until it is asked.
+    /// Observes the leadership. No I/O until it is asked.
     pub fn observe(&self) -> Observer {
-        Observer { follow: self.description.follow(), seen: None }
+        Observer { watcher: self.spec.watcher(), seen: None }
     }
 
-    /// Who leads, who held and who waits.
+    /// Waits to lead, proclaims `value`, runs `work` under the lease and resigns. `work` is dropped when the leadership is
+    /// lost.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`ErrorKind::Lost`] when the leadership was lost before `work` was done; as [`Election::campaign`].
     ///
     /// # Cancel safety
-    /// Cancel safe.
-    pub async fn inspect(&self) -> Result<Snapshot> {
-        self.description.inspect().await
+    /// Dropping the future drops `work` and resigns.
+    pub async fn with<T, F>(&self, value: impl AsRef<str>, work: impl FnOnce(Lease) -> F) -> Result<T>
+    where
+        F: Future<Output = T>,
+    {
+        self.proclaiming(value.as_ref())?.with(Mode::Exclusive, work).await
+    }
+
+    /// [`Election::with`] for work that can fail: one error type for both.
+    ///
+    /// # Errors
+    /// Those of `work`; those of the election, converted.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` and resigns.
+    pub async fn try_with<T, E, F>(
+        &self,
+        value: impl AsRef<str>,
+        work: impl FnOnce(Lease) -> F,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.with(value, work).await?
     }
 
     async fn stand(&self, value: &str, wait: Wait) -> Result<Option<Leadership>> {
-        let hold = self.saying(value)?.acquire(Mode::Exclusive, wait).await?;
-        Ok(hold.map(|hold| Leadership { hold, note: self.note() }))
+        let hold = self.proclaiming(value)?.acquire(Mode::Exclusive, wait).await?;
+        Ok(hold.map(|hold| Leadership { hold, note: self.own_note() }))
     }
 
-    fn note(&self) -> Note {
-        self.description.terms.note.as_deref().map(Note::read).unwrap_or_default()
+    fn own_note(&self) -> Note {
+        self.spec.options.note.as_deref().map(Note::read).unwrap_or_default()
     }
 
-    fn saying(&self, value: &str) -> Result<LockSpec> {
-        let note = written(&self.note(), value, &self.description.name)?;
-        self.description.clone().with_terms(|terms| terms.note(note))
+    fn proclaiming(&self, value: &str) -> Result<LockSpec> {
+        let note = written(&self.own_note(), value, &self.spec.name)?;
+        let mut spec = self.spec.clone();
+        spec.change(|options| options.note(note));
+        Ok(spec)
     }
 }
+
+blocking!(Election, self: [&self] {
+    blocking_campaign = campaign(value: impl AsRef<str>) -> Leadership;
+    blocking_try_campaign = try_campaign(value: impl AsRef<str>) -> Option<Leadership>;
+    blocking_try_campaign_for = try_campaign_for(value: impl AsRef<str>, wait: Duration) -> Option<Leadership>;
+    blocking_leader = leader() -> Option<Leader>;
+});
 
 /// The note with the value in it, if it fits.
 fn written(note: &Note, value: &str, name: &LockName) -> Result<Arc<str>> {
@@ -153,7 +168,7 @@ fn written(note: &Note, value: &str, name: &LockName) -> Result<Arc<str>> {
         .hint("proclaim where the long text is to be found"))
 }
 
-/// Being the leader. Derefs to the [`Lease`]; dropping it resigns in the background.
+/// A held leadership. Derefs to the [`Lease`]; dropping it resigns in the background.
 #[must_use = "dropping it resigns"]
 pub struct Leadership {
     hold: Hold,
@@ -166,14 +181,14 @@ impl Leadership {
         self.hold.lease()
     }
 
-    /// Says something else to all others, without a new election: the fencing token stays.
+    /// Proclaims another value to all others, without a new election: the fencing token stays.
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when somebody else may lead by now; [`ErrorKind::Invalid`] for a value that is too long;
     /// those of the store.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it said or not said.
+    /// Dropping the future leaves it proclaimed or not.
     pub async fn proclaim(&mut self, value: impl AsRef<str>) -> Result<()> {
         let note = written(&self.note, value.as_ref(), self.hold.name())?;
         self.hold.amend(|claim| claim.note = Some(note)).await
@@ -190,7 +205,7 @@ impl Leadership {
         self.hold.confirm().await
     }
 
-    /// Leads no longer. [`Release::NotHeld`] says that it did not any more.
+    /// Ends the leadership. [`Release::NotHeld`] means that it was lost before.
     ///
     /// # Errors
     /// Those of the store. The watchdog repeats it until the ttl has ended the leadership.
@@ -200,7 +215,51 @@ impl Leadership {
     pub async fn resign(self) -> Result<Release> {
         self.hold.release().await
     }
+
+    /// As [`MutexGuard::contended`](crate::MutexGuard::contended): completes when there is another candidate.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn contended(&self) -> Result<Contender> {
+        self.hold.contended().await
+    }
+
+    /// As [`MutexGuard::detach`](crate::MutexGuard::detach).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future resigns.
+    pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
+        self.hold.detach(keep_for).await
+    }
+
+    /// [`Lease::lost`] without async: blocks until the leadership is lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldDeadlock`] in an async task.
+    pub fn blocking_lost(&self) -> Result<Lost> {
+        block_on(self.hold.lease().lost())
+    }
 }
+
+blocking!(Leadership, self: [self] {
+    blocking_resign = resign() -> Release;
+    blocking_detach = detach(keep_for: Duration) -> Ticket;
+});
+
+blocking!(Leadership, self: [&self] {
+    blocking_confirm = confirm() -> ();
+    blocking_contended = contended() -> Contender;
+});
+
+blocking!(Leadership, self: [&mut self] {
+    blocking_proclaim = proclaim(value: impl AsRef<str>) -> ();
+});
 
 impl Deref for Leadership {
     type Target = Lease;
@@ -220,15 +279,15 @@ impl fmt::Debug for Leadership {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Leader {
-    /// What it says; empty for one that holds the lock without saying anything.
+    /// The value that it proclaims; empty for a holder that proclaims none.
     pub value: String,
     /// The token of its grant, where the store orders grants: a later leader has a higher one.
     pub fencing_token: Option<FencingToken>,
     /// For how long it has led.
     pub age: Option<Duration>,
-    /// Who it is.
+    /// Host, process and command.
     pub note: Note,
-    /// The first 32 bits of its claim id: tells two terms of office apart where there are no tokens.
+    /// The first 32 bits of its claim id: tells two leaderships apart where there are no tokens.
     pub tag: u32,
 }
 
@@ -250,28 +309,28 @@ impl Leader {
     }
 }
 
-/// Follows who leads an [`Election`]. Made by [`Election::observe`].
+/// Observes the leadership of an [`Election`]. Made by [`Election::observe`].
 #[derive(Debug)]
 pub struct Observer {
-    follow: LockWatcher,
-    /// What was answered last; `None` before the first answer.
+    watcher: LockWatcher,
+    /// The last answer; `None` before the first.
     seen: Option<Option<Leader>>,
 }
 
 impl Observer {
-    /// Waits until another leads, says something else or nobody leads, and answers it. The first call answers at once.
+    /// Waits until the leader or its value changes, and answers the leader. The first call answers at once.
     ///
-    /// Where the store wakes, nothing is polled. A subscription that breaks is made anew; changes in the meantime
+    /// Where the store has wake-ups, nothing is polled. A subscription that breaks is made anew; changes in the meantime
     /// are not missed, but several of them may be answered as one.
     ///
     /// # Errors
-    /// Those of the store, when it failed for longer than the terms' patience. It may be called again.
+    /// Those of the store, when it failed for longer than `retry_timeout`. It may be called again.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn changed(&mut self) -> Result<Option<Leader>> {
         let seen = &self.seen;
-        let now = self.follow.until(|snapshot| {
+        let now = self.watcher.until(|snapshot| {
             let now = Leader::of(snapshot);
             let same = match (seen, &now) {
                 (Some(Some(before)), Some(leader)) => before.says_the_same(leader),
@@ -285,3 +344,7 @@ impl Observer {
         Ok(now)
     }
 }
+
+blocking!(Observer, self: [&mut self] {
+    blocking_changed = changed() -> Option<Leader>;
+});

@@ -1,18 +1,15 @@
 //! [`OncePer`]: a job that runs once per slot of time on the whole fleet.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 
 use leasehold_core::{
-    Busy, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Wait, engine::Observer,
+    Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Snapshot,
 };
 
-use crate::{Client, client::LockSpec};
+use super::{LockSpec, blocking};
+use crate::{Client, Note, block_on};
 
-/// Which run of a job it is: all nodes that mean the same run must name the same slot.
+/// The slot of a run: all nodes that mean the same run must name the same slot.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Slot(Kind);
 
@@ -34,27 +31,33 @@ impl Slot {
     }
 }
 
-/// Which slot it is now, and for how long from now.
+/// The present slot, and the time to its end.
 struct Current {
     key: String,
     rest: Option<Duration>,
 }
 
-/// What became of a run.
+/// The outcome of an attempt to run a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RunOutcome<T> {
     /// It ran here.
     Ran(T),
-    /// It runs or has run elsewhere (or here, before), and these hold the slot.
-    AlreadyTaken(Busy),
+    /// It runs or has run elsewhere, or here before.
+    AlreadyTaken {
+        /// The node that has the slot, if the store knows it.
+        by: Option<Contender>,
+        /// Whether that run has ended with success. A run that failed stays `false`, as does one whose end could not be
+        /// written down.
+        finished: bool,
+    },
 }
 
 impl<T> RunOutcome<T> {
-    /// What the work answered, if it ran here.
+    /// The output of the work, if it ran here.
     pub fn ran(self) -> Option<T> {
         match self {
             RunOutcome::Ran(output) => Some(output),
-            RunOutcome::AlreadyTaken(_) => None,
+            RunOutcome::AlreadyTaken { .. } => None,
         }
     }
 }
@@ -66,7 +69,7 @@ impl<T> RunOutcome<T> {
 /// half a slot), however quick the job was.
 ///
 /// By default a run that failed, or whose node died, is **not** repeated: the slot stays taken, because a skipped run
-/// is less often a harm than a double one. [`retry_failed`](OncePer::retry_failed) lets the next who asks try again.
+/// is less often a harm than a double one. [`retry_failed`](OncePer::retry_failed) lets the next attempt run it again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
@@ -74,7 +77,7 @@ impl<T> RunOutcome<T> {
 /// let locks = leasehold::Client::connect("memory:").await?;
 /// let report = locks.once_per("nightly report", Slot::named("2026-11-22"))?;
 /// assert_eq!(report.run(|_lease| async { 7 }).await?, RunOutcome::Ran(7));
-/// assert!(matches!(report.run(|_lease| async { 7 }).await?, RunOutcome::AlreadyTaken(_)));
+/// assert!(matches!(report.run(|_lease| async { 7 }).await?, RunOutcome::AlreadyTaken { finished: true, .. }));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -82,7 +85,7 @@ pub struct OncePer {
     client: Client,
     job: String,
     slot: Slot,
-    terms: LockOptions,
+    options: LockOptions,
     clock_skew: Duration,
     hold_at_least: Duration,
     hold_at_most: Option<Duration>,
@@ -102,19 +105,19 @@ impl OncePer {
             Kind::Every(period) => (SKEW.min(*period / 2), Duration::ZERO),
             Kind::Named(_) => (Duration::ZERO, NAMED_KEPT_FOR),
         };
-        let terms = client.terms().clone();
+        let options = client.options().clone();
         let (client, job) = (client.clone(), job.to_string());
         let once = OncePer {
             client,
             job,
             slot,
-            terms,
+            options,
             clock_skew,
             hold_at_least,
             hold_at_most: None,
             retry_failed: false,
         };
-        once.describe(&once.current()).map(|_| once)
+        once.spec(&once.current())?.check().map(|()| once)
     }
 
     /// How far the calendars of any two nodes may be apart.
@@ -169,7 +172,7 @@ impl OncePer {
         let work = |lease| async { Ok::<T, std::convert::Infallible>(work(lease).await) };
         Ok(match self.try_run(work).await? {
             RunOutcome::Ran(Ok(output)) => RunOutcome::Ran(output),
-            RunOutcome::AlreadyTaken(busy) => RunOutcome::AlreadyTaken(busy),
+            RunOutcome::AlreadyTaken { by, finished } => RunOutcome::AlreadyTaken { by, finished },
         })
     }
 
@@ -185,11 +188,11 @@ impl OncePer {
         work: impl FnOnce(Lease) -> F,
     ) -> Result<RunOutcome<Result<T, E>>> {
         let current = self.current();
-        let env = self.client.engine().env();
+        let env = self.client.env();
         let begin = env.now();
-        let mut run = match self.take(&current).await? {
-            RunOutcome::Ran(hold) => Run { hold: Some(hold), stays_taken: !self.retry_failed },
-            RunOutcome::AlreadyTaken(busy) => return Ok(RunOutcome::AlreadyTaken(busy)),
+        let mut run = match self.spec(&current)?.acquire_or_busy(Mode::Exclusive).await? {
+            Ok(hold) => Run { hold: Some(hold), stays_taken: !self.retry_failed },
+            Err(busy) => return Ok(already_taken(busy)),
         };
         let lease = run.lease()?;
         let work = lease.run(work(lease.clone()));
@@ -197,43 +200,65 @@ impl OncePer {
             None => work.await?,
             Some(most) => env.until(begin + most, work).await.ok_or_else(|| too_long(most))??,
         };
+        if output.is_ok() && self.client.capability().notes {
+            run.finish(&self.options).await;
+        }
         if output.is_ok() && self.retry_failed {
             run.keep(self.kept_for(&current).saturating_sub(env.now().since(begin))).await;
         }
         Ok(RunOutcome::Ran(output))
     }
 
-    async fn take(&self, current: &Current) -> Result<RunOutcome<Hold>> {
-        let mut description = self.describe(current)?;
-        let seen = Arc::new(Mutex::new(None));
-        let log = seen.clone();
-        let observer: Observer = Arc::new(move |busy: &Busy| {
-            *log.lock().unwrap_or_else(PoisonError::into_inner) = Some(busy.clone());
-        });
-        description.observer = Some(observer);
-        if let Some(hold) = description.acquire(Mode::Exclusive, Wait::No).await? {
-            return Ok(RunOutcome::Ran(hold));
-        }
-        let busy = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let unknown = Busy { holder: None, ahead: None, recheck_in: self.terms.ttl };
-        Ok(RunOutcome::AlreadyTaken(busy.unwrap_or(unknown)))
+    /// [`OncePer::run`] without async. Blocking code cannot be stopped from outside: `work` calls [`Lease::check`] before
+    /// each side effect.
+    ///
+    /// # Errors
+    /// As [`OncePer::run`]; [`ErrorKind::WouldDeadlock`] in an async task.
+    pub fn blocking_run<T>(&self, work: impl FnOnce(&Lease) -> T) -> Result<RunOutcome<T>> {
+        block_on::wait(self.run(|lease| async move { work(&lease) }))
     }
 
-    /// The lock of a slot. What must not be repeated is held from the start by time alone, for the whole slot: then
-    /// no failure of ours, not even of the last request, can free it early.
-    fn describe(&self, current: &Current) -> Result<LockSpec> {
-        let kept_for = self.kept_for(current);
-        let mut terms = self.terms.clone();
+    /// The time to the next slot, by this node's calendar; `None` for a slot that has a name.
+    pub fn next_in(&self) -> Option<Duration> {
+        self.current().rest
+    }
+
+    /// Holders of the present slot, as the store knew them a moment ago.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn inspect(&self) -> Result<Snapshot> {
+        self.spec(&self.current())?.inspect().await
+    }
+
+    /// Frees the present slot: the job may run again in it. Answers the evicted holder.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it done or not done.
+    pub async fn force_release(&self) -> Result<Vec<Contender>> {
+        self.spec(&self.current())?.force_release().await
+    }
+
+    /// The lock of a slot. Without retries it is held from the start by time alone, for the whole slot: then no failure
+    /// of ours, not even of the last request, can free it early.
+    fn spec(&self, current: &Current) -> Result<LockSpec> {
+        let mut options = self.options.clone();
         if !self.retry_failed {
-            terms.hold_max = None;
-            terms = terms.ttl(kept_for).outlives_client();
+            options.hold_max = None;
+            options = options.ttl(self.kept_for(current)).outlives_client();
         }
         let (client, name) = (self.client.clone(), self.name_of(current)?);
-        LockSpec { client, name, mode: Mode::Exclusive, terms, observer: None }.admitted()
+        Ok(LockSpec { client, name, mode: Mode::Exclusive, options, observer: None })
     }
 
     fn kept_for(&self, current: &Current) -> Duration {
-        let capability = self.client.engine().store().capability();
+        let capability = self.client.capability();
         let rest = current.rest.map_or(Duration::ZERO, |rest| rest + self.clock_skew);
         rest.max(self.hold_at_least).clamp(capability.ttl_min, capability.ttl_max)
     }
@@ -242,8 +267,7 @@ impl OncePer {
         match &self.slot.0 {
             Kind::Named(text) => Current { key: text.clone(), rest: None },
             Kind::Every(period) => {
-                let (wall_us, period_us) =
-                    (u128::from(self.client.engine().env().wall_us()), period.as_micros());
+                let (wall_us, period_us) = (u128::from(self.client.env().wall_us()), period.as_micros());
                 let number = wall_us / period_us;
                 let rest_us = (number + 1) * period_us - wall_us;
                 let key = format!("{number}/{period_us}us");
@@ -259,11 +283,21 @@ impl OncePer {
     }
 }
 
+blocking!(OncePer, self: [&self] {
+    blocking_inspect = inspect() -> Snapshot;
+    blocking_force_release = force_release() -> Vec<Contender>;
+});
+
+fn already_taken<T>(busy: Busy) -> RunOutcome<T> {
+    let note = busy.holder.as_ref().and_then(|holder| holder.note.as_deref()).map(Note::read);
+    RunOutcome::AlreadyTaken { finished: note.is_some_and(|note| note.finished), by: busy.holder }
+}
+
 fn too_long(most: Duration) -> Error {
     Error::new(ErrorKind::TimedOut, format!("the job took longer than {most:?}")).unknown()
 }
 
-/// A run under way. However it ends, dropped or in panic, the slot is left taken or free as was agreed.
+/// A run under way. However it ends, dropped or in panic, the slot is left taken or free as configured.
 struct Run {
     hold: Option<Hold>,
     stays_taken: bool,
@@ -273,6 +307,16 @@ impl Run {
     fn lease(&self) -> Result<Lease> {
         let hold = self.hold.as_ref();
         hold.map(|hold| hold.lease().clone()).ok_or_else(|| Error::new(ErrorKind::Closed, "the run is over"))
+    }
+
+    /// Writes down in the note of the hold that the job is done.
+    async fn finish(&mut self, options: &LockOptions) {
+        let mut note = options.note.as_deref().map(Note::read).unwrap_or_default();
+        note.finished = true;
+        let Some(hold) = &mut self.hold else { return };
+        if let Err(error) = hold.amend(|claim| claim.note = Some(note.to_string().into())).await {
+            tracing::warn!(lock = %hold.name(), %error, "the job is done, but others see it as running");
+        }
     }
 
     /// Leaves the slot taken for the rest of it, if there is a rest.

@@ -1,4 +1,4 @@
-//! Runs one future on this thread, which is parked meanwhile.
+//! [`block_on`]: a future on a thread without an async runtime.
 
 use std::{
     future::Future,
@@ -13,6 +13,7 @@ use std::{
 
 use leasehold_core::{Error, ErrorKind, Result, env::background};
 
+/// Wakes a parked thread.
 struct Parked {
     thread: Thread,
     woken: AtomicBool,
@@ -25,14 +26,35 @@ impl Wake for Parked {
     }
 }
 
-/// Waits for `future`. Refuses to block a thread that has async tasks to run.
-pub(super) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+/// Runs a future to its end on this thread, which blocks meanwhile: for code without an async runtime. The `blocking_…`
+/// methods do the same for one call.
+///
+/// ```
+/// # fn main() -> leasehold::Result<()> {
+/// let locks = leasehold::Client::blocking_connect("memory:")?;
+/// let guard = locks.mutex("billing/42")?.blocking_lock()?;
+/// let mut session = locks.session();
+/// locks.blocking_force_release("billing/42")?;
+/// assert!(guard.blocking_confirm().is_err());
+/// assert_eq!(leasehold::block_on(session.changed())?, leasehold::session::SessionState::Expired);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::WouldDeadlock`] in an async task: to block its thread would stop all its tasks, among them perhaps the one
+/// that the call waits for. `spawn_blocking` and `block_in_place` are accepted.
+pub fn block_on<F: Future>(future: F) -> Result<F::Output> {
     refuse_async_context()?;
-    park_on(future)
+    Ok(park_on(future))
 }
 
-/// Waits for `future`, wherever it is called: [`refuse_async_context`] comes first.
-pub(super) fn park_on<T>(future: impl Future<Output = T>) -> T {
+/// [`block_on`] for a future that can fail.
+pub(crate) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    block_on(future)?
+}
+
+/// Runs `future` on any thread: [`refuse_async_context`] comes first.
+pub(crate) fn park_on<T>(future: impl Future<Output = T>) -> T {
     // Stores use the sockets of the runtime that they are called in, and this thread may have none. Without a background
     // thread there is no client that could be called.
     let background = match tokio::runtime::Handle::try_current() {
@@ -58,9 +80,10 @@ pub(super) fn park_on<T>(future: impl Future<Output = T>) -> T {
 /// More polls than tokio grants a task before it makes it yield.
 const BUDGET_PROBES: u32 = 512;
 
-/// tokio has no question "am I in a task?" that tells a task from `spawn_blocking`, but only a task has a budget of
-/// polls that runs out. Spending it costs nothing: the call is refused, and the task yields at its next await.
-pub(super) fn refuse_async_context() -> Result<()> {
+/// Refuses to block the thread of an async task. tokio cannot be asked whether this is one, as opposed to
+/// `spawn_blocking`; but only a task has a budget of polls that runs out. Spending it costs nothing: the call is refused,
+/// and the task yields at its next await.
+pub(crate) fn refuse_async_context() -> Result<()> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Ok(());
     }
@@ -68,8 +91,9 @@ pub(super) fn refuse_async_context() -> Result<()> {
     for _ in 0..BUDGET_PROBES {
         if pin!(tokio::task::coop::consume_budget()).poll(&mut context).is_pending() {
             let message = "a blocking call inside of an async task would stop every task of its thread";
-            return Err(Error::new(ErrorKind::WouldDeadlock, message)
-                .hint("use the async lock of the same name, or move the call into tokio's spawn_blocking"));
+            return Err(Error::new(ErrorKind::WouldDeadlock, message).hint(
+                "use the async method, without `blocking_`, or move the call into tokio's spawn_blocking",
+            ));
         }
     }
     Ok(())
@@ -84,7 +108,7 @@ mod tests {
 
     fn answers() -> Result<u32> {
         let env = Env::system()?;
-        block_on(async {
+        wait(async {
             env.sleep(std::time::Duration::from_millis(1)).await;
             Ok(7)
         })

@@ -1,17 +1,15 @@
-//! [`CountDownLatch`]: waits until so many have arrived.
+//! [`CountDownLatch`]: opens after a number of arrivals.
 
 use std::time::Duration;
 
-use leasehold_core::{
-    Contender, Error, ErrorKind, LockName, LockOptions, Mode, Result, Snapshot, Stance, Wait,
-};
+use leasehold_core::{Contender, Error, ErrorKind, LockName, Mode, Result, Snapshot, Stance, Wait};
 
-use crate::client::LockSpec;
+use super::{LockSpec, blocking};
 
 /// A latch that opens after `count` arrivals: a cheap description, `Clone`, no I/O.
 ///
 /// An arrival is remembered for 24 hours unless [`remember_for`](CountDownLatch::remember_for) says otherwise, by the
-/// store alone: whoever arrived may end. When the first arrivals are forgotten, the latch is shut again, so let
+/// store alone: the process that arrived may end. When the first arrivals are forgotten, the latch is shut again, so let
 /// them be remembered for longer than the slowest waiter needs. All users of the name must state the same count, and
 /// a semaphore of the same name and number is the same lock.
 ///
@@ -29,7 +27,7 @@ use crate::client::LockSpec;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CountDownLatch {
-    description: LockSpec,
+    spec: LockSpec,
     count: u32,
 }
 
@@ -37,29 +35,35 @@ impl CountDownLatch {
     /// For how long an arrival is remembered, where the store can.
     pub const REMEMBER_FOR: Duration = Duration::from_secs(24 * 3600);
 
-    pub(crate) fn new(description: LockSpec, count: u32) -> Result<Self> {
-        let longest = description.client.engine().store().capability().ttl_max;
-        CountDownLatch { description, count }.remember_for(Self::REMEMBER_FOR.min(longest))
+    pub(crate) fn new(spec: LockSpec, count: u32) -> Result<Self> {
+        let longest = spec.client.capability().ttl_max;
+        CountDownLatch { spec, count }.remember_for(Self::REMEMBER_FOR.min(longest)).build()
     }
 
-    /// The same latch with another time for which an arrival is remembered.
+    /// Sets for how long an arrival is remembered.
+    #[must_use]
+    pub fn remember_for(mut self, time: Duration) -> Self {
+        self.spec.change(|mut options| {
+            options.hold_max = None;
+            options.ttl(time).without_renewal().outlives_client()
+        });
+        self
+    }
+
+    /// Checks the options now instead of at the first use.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a time that the store cannot keep.
-    pub fn remember_for(self, time: Duration) -> Result<Self> {
-        let lasting = |mut terms: LockOptions| {
-            terms.hold_max = None;
-            terms.ttl(time).without_renewal().outlives_client()
-        };
-        Ok(CountDownLatch { description: self.description.with_terms(lasting)?, ..self })
+    pub fn build(self) -> Result<Self> {
+        self.spec.check().map(|()| self)
     }
 
     /// The name.
     pub fn name(&self) -> &LockName {
-        &self.description.name
+        &self.spec.name
     }
 
-    /// How many arrivals open it.
+    /// The number of arrivals that open it.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -73,13 +77,13 @@ impl CountDownLatch {
     /// # Cancel safety
     /// Dropping the future takes the arrival back; waiters may have seen it.
     pub async fn count_down(&self) -> Result<()> {
-        match self.description.acquire(self.description.mode, Wait::No).await? {
+        match self.spec.acquire(self.spec.mode, Wait::No).await? {
             Some(hold) => hold.into_ticket().map(|_| ()),
             None => Ok(()),
         }
     }
 
-    /// How many have yet to arrive.
+    /// The number of arrivals still missing.
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`] when others state another count; those of the store.
@@ -87,10 +91,10 @@ impl CountDownLatch {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn remaining(&self) -> Result<u32> {
-        self.missing(&self.description.inspect().await?)
+        self.missing(&self.spec.inspect().await?)
     }
 
-    /// Waits until all have arrived. Woken by the store, where it wakes.
+    /// Waits until all have arrived. Nothing is polled where the store has wake-ups.
     ///
     /// # Errors
     /// As [`CountDownLatch::remaining`].
@@ -98,12 +102,12 @@ impl CountDownLatch {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn wait(&self) -> Result<()> {
-        let look = |snapshot: &Snapshot| match self.missing(snapshot) {
+        let is_open = |snapshot: &Snapshot| match self.missing(snapshot) {
             Ok(0) => Some(Ok(())),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
         };
-        self.description.follow().until(look).await?
+        self.spec.watcher().until(is_open).await?
     }
 
     /// Waits until all have arrived for at most `wait`; answers whether they have.
@@ -114,8 +118,19 @@ impl CountDownLatch {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn wait_for(&self, wait: Duration) -> Result<bool> {
-        let env = self.description.client.engine().env();
+        let env = self.spec.client.env();
         env.until(env.now() + wait, self.wait()).await.transpose().map(|arrived| arrived.is_some())
+    }
+
+    /// Holders and waiters, as the store knew them a moment ago: the arrivals.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn inspect(&self) -> Result<Snapshot> {
+        self.spec.inspect().await
     }
 
     /// Forgets all arrivals: the latch is shut.
@@ -126,7 +141,7 @@ impl CountDownLatch {
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
     pub async fn reset(&self) -> Result<Vec<Contender>> {
-        self.description.client.engine().force_release(self.name()).await
+        self.spec.force_release().await
     }
 
     fn missing(&self, snapshot: &Snapshot) -> Result<u32> {
@@ -147,7 +162,16 @@ impl CountDownLatch {
         let message = format!("asked for as a latch of {}, but in use as {other}", self.count);
         Error::new(ErrorKind::Mismatch, message)
             .lock(self.name())
-            .store(self.description.client.engine().store().url())
+            .store(self.spec.client.url())
             .hint("let all users of the name agree, or use another name")
     }
 }
+
+blocking!(CountDownLatch, self: [&self] {
+    blocking_count_down = count_down() -> ();
+    blocking_remaining = remaining() -> u32;
+    blocking_wait = wait() -> ();
+    blocking_wait_for = wait_for(wait: Duration) -> bool;
+    blocking_inspect = inspect() -> Snapshot;
+    blocking_reset = reset() -> Vec<Contender>;
+});
