@@ -14,9 +14,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{
-    Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mechanism, Mode, Moment, Sequencer,
-};
+use crate::{Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mode, Moment, Sequencer};
 
 /// How a lease stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,10 +27,10 @@ pub enum Status {
     Lost(Lost),
 }
 
-/// What a holder may know and do while it holds: ask for the time left, the fencing token, and be told of the loss.
+/// The view of a holder on its hold: the remaining time, the fencing token and the signal of its loss.
 ///
 /// Clones share one lease, so that every task under a guard can check it. A lease that is not renewed in time is lost
-/// at its deadline, and everything here says so from that instant on, without the network.
+/// at its deadline, and every method reports it from that instant on, without the network.
 #[derive(Clone)]
 pub struct Lease(Arc<Shared>);
 
@@ -47,7 +45,7 @@ struct Shared {
     status: watch::Sender<Status>,
 }
 
-/// What may change while the lease lives.
+/// State that changes during the lease.
 #[derive(Clone, Copy)]
 struct Held {
     mode: Mode,
@@ -103,7 +101,7 @@ impl Lease {
         held.fence.map(|fence| Sequencer::new(self.0.name.clone(), held.mode, fence))
     }
 
-    /// How long the lease is valid from now, if nothing is heard of the store. Zero once it is lost. No I/O.
+    /// How long the lease is valid from now, without an answer of the store. Zero once it is lost. No I/O.
     pub fn remaining(&self) -> Duration {
         match self.status() {
             Status::Lost(_) => Duration::ZERO,
@@ -111,7 +109,7 @@ impl Lease {
         }
     }
 
-    /// The moment at which it is lost if nothing is heard of the store.
+    /// The moment at which it is lost without an answer of the store.
     pub fn deadline(&self) -> Moment {
         Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
     }
@@ -133,8 +131,7 @@ impl Lease {
         if let Status::Lost(lost) = *self.0.status.borrow() {
             return Err(lost);
         }
-        let counts = self.0.env.keeps(Mechanism::LocalDeadline);
-        if !counts || self.0.env.now() < self.deadline() {
+        if self.0.env.now() < self.deadline() {
             return Ok(());
         }
         Err(self.lose(self.lost_by_time()))
@@ -201,9 +198,8 @@ impl Lease {
     pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Lost> {
         let mut work = pin!(work);
         let mut lost = pin!(self.lost());
-        let guards = self.0.env.keeps(Mechanism::PollGuard);
         poll_fn(|context| {
-            if guards && let Poll::Ready(lost) = lost.as_mut().poll(context) {
+            if let Poll::Ready(lost) = lost.as_mut().poll(context) {
                 return Poll::Ready(Err(lost));
             }
             match work.as_mut().poll(context) {
@@ -243,7 +239,7 @@ impl Lease {
         }
     }
 
-    /// What it means that the deadline has come.
+    /// The reason of a loss by the deadline.
     pub(crate) fn lost_by_time(&self) -> Lost {
         match self.0.hold_until {
             Some(until) if until <= self.deadline() => Lost { reason: LostReason::HoldMax, certain: true },

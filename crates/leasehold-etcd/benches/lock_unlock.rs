@@ -1,7 +1,7 @@
 //! Pairs of lock and unlock a second on one member and on three, next to Go's `concurrency.Mutex`, and how long a hand-over
 //! takes, from the moment at which the holder begins to release.
 //!
-//! `cargo bench -p leasehold-etcd --bench pairs`
+//! `cargo bench -p leasehold-etcd --bench lock_unlock`
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark")]
 
 #[path = "../tests/common/mod.rs"]
@@ -10,13 +10,14 @@ mod common;
 mod fixture;
 #[path = "../tests/interop/install.rs"]
 mod install;
-#[path = "../tests/interop/peer.rs"]
-mod peer;
 
 use std::time::Duration;
 
 use leasehold_core::{Engine, Env, LockName, LockOptions, Mode, Moment, Wait};
-use leasehold_testkit::etcd::{Cluster, Member};
+use leasehold_testkit::{
+    etcd::{Cluster, Member},
+    peer::Peer,
+};
 use tokio::sync::oneshot;
 
 const PAIRS: u32 = 300;
@@ -36,7 +37,7 @@ async fn pairs(engine: &Engine, env: &Env) -> f64 {
     f64::from(PAIRS) / env.now().since(begin).as_secs_f64()
 }
 
-async fn go_pairs(peer: &mut peer::Peer) -> f64 {
+async fn go_pairs(peer: &mut Peer) -> f64 {
     peer.send("pairs go 10 1");
     peer.answer().await;
     peer.send(&format!("pairs go {PAIRS} 1"));
@@ -77,7 +78,7 @@ async fn hand_overs(words: &str, env: &Env) -> Vec<Duration> {
 
 async fn measure(label: &str, words: &str, first: &Member, env: &Env) {
     let engine = fixture::engine(words);
-    let mut peer = peer::Peer::start(&install::etcd_go(), first, env).await;
+    let mut peer = install::start(&install::etcd_go(), first).await;
     // In turns, so that what else the machine does is shared.
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..3 {

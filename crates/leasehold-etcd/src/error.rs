@@ -1,42 +1,72 @@
-//! What etcd refuses, and what that leases: which kind of failure, whether it was applied, and what to do.
+//! Failures of requests: their class, whether the request was applied, and what to do.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 
-use leasehold_core::{Error, ErrorKind};
+use leasehold_core::{Error, ErrorKind, Result};
 use tonic::{Code, Status};
 
-/// What a request came to when it was not answered as it should be.
+/// The class of a failed request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
-    /// This member cannot serve it, and has not: another one may.
+    /// This member cannot serve the request, and has not: another one may.
     Elsewhere,
-    /// Nobody knows whether it was carried out.
+    /// The outcome is unknown.
     Lost,
-    /// The login is not valid any more; it was not carried out.
+    /// The login is not valid any more; the request was not applied.
     Login,
-    /// A lease that it names is not there; it was not carried out.
-    NoLease,
+    /// A lease that the request names does not exist; the request was not applied.
+    LeaseNotFound,
     /// Refused.
     Refused,
 }
 
-/// Why a member could not be asked, or what it refused.
+/// The error of a request to the cluster.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// A lease that the request names does not exist. Nothing was done.
+    LeaseNotFound,
+    /// Any other.
+    Other(Error),
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> CallError {
+        CallError::Other(error)
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Error {
+        match error {
+            CallError::Other(error) => error,
+            CallError::LeaseNotFound => Error::new(ErrorKind::Rejected, "the lease has ended"),
+        }
+    }
+}
+
+/// The answer to a request; `None` when a lease that it names does not exist.
+pub(crate) fn unless_lease_gone<T>(result: Result<T, CallError>) -> Result<Option<T>> {
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CallError::LeaseNotFound) => Ok(None),
+        Err(CallError::Other(error)) => Err(error),
+    }
+}
+
+/// Classifies the status of a failed request.
 pub(crate) fn failure(status: &Status) -> Failure {
-    let says = |words: &str| status.message().contains(words);
+    let contains = |words: &str| status.message().contains(words);
     match status.code() {
-        Code::Unavailable if says("no leader") => Failure::Elsewhere,
-        Code::Unavailable if says("not healthy") || says("not capable") => Failure::Elsewhere,
-        Code::NotFound if says("lease not found") => Failure::NoLease,
-        Code::Unauthenticated if says("invalid auth token") => Failure::Login,
-        Code::InvalidArgument if says("old revision of the auth store") => Failure::Login,
-        Code::Unavailable if status.source().is_some() && was_not_sent(status) => Failure::Elsewhere,
+        Code::Unavailable if contains("no leader") => Failure::Elsewhere,
+        Code::Unavailable if contains("not healthy") || contains("not capable") => Failure::Elsewhere,
+        Code::NotFound if contains("lease not found") => Failure::LeaseNotFound,
+        Code::Unauthenticated if contains("invalid auth token") => Failure::Login,
+        Code::InvalidArgument if contains("old revision of the auth store") => Failure::Login,
+        Code::Unavailable if was_not_sent(status) => Failure::Elsewhere,
+        // A status without a source is etcd's own answer; one of the transport was lost on the way.
+        Code::Unknown if status.source().is_none() && contains("etcdserver") => Failure::Refused,
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal => {
-            // etcd's own answers come from etcd; what comes from the transport is lost on the way.
-            if status.code() == Code::Unknown && status.source().is_none() && says("etcdserver") {
-                Failure::Refused
-            } else {
-                Failure::Lost
-            }
+            Failure::Lost
         }
         _ => Failure::Refused,
     }
@@ -44,21 +74,19 @@ pub(crate) fn failure(status: &Status) -> Failure {
 
 /// Whether the connection could not even be made.
 fn was_not_sent(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.is::<tonic::ConnectError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    status.source().is_some_and(|source| causes(source).any(|error| error.is::<tonic::ConnectError>()))
 }
 
-/// As an error of ours.
+/// An error, its cause, and so on.
+fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'e (dyn StdError + 'static)| (**error).source())
+}
+
+/// The error for a status, with a hint.
 pub(crate) fn explain(status: &Status) -> Error {
     let (kind, hint) = meaning(status);
     let message = match status.source() {
-        // The text of the transport says little by itself.
+        // The text of the transport alone says little.
         Some(source) => format!("{}: {}", status.message(), innermost(source)),
         None => status.message().to_string(),
     };
@@ -66,41 +94,38 @@ pub(crate) fn explain(status: &Status) -> Error {
     if failure(status) == Failure::Lost { error.unknown() } else { error }
 }
 
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
+/// The text of the first cause of an error.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
 }
 
 fn meaning(status: &Status) -> (ErrorKind, &'static str) {
     use ErrorKind::{Exhausted, NoQuorum, Rejected, TimedOut, Unreachable};
-    let says = |words: &str| status.message().contains(words);
+    let contains = |words: &str| status.message().contains(words);
     match status.code() {
-        Code::Unavailable if says("no leader") => {
+        Code::Unavailable if contains("no leader") => {
             (NoQuorum, "a majority of the members is needed: bring them back, or wait for the election")
         }
-        Code::Unavailable if says("leader changed") => {
-            (Unreachable, "a new leader was elected meanwhile: the claim is asked for again by its id")
+        Code::Unavailable if contains("leader changed") => {
+            (Unreachable, "a new leader was elected meanwhile: repeat the claim by its id")
         }
-        Code::Unavailable if says("timed out") => {
+        Code::Unavailable if contains("timed out") => {
             (TimedOut, "too few members answer each other in time: look at their logs, disks and network")
         }
-        Code::ResourceExhausted if says("database space exceeded") => {
+        Code::ResourceExhausted if contains("database space exceeded") => {
             (Exhausted, "the cluster takes no writes: compact, defragment, and disarm its alarm")
         }
-        Code::ResourceExhausted => (Exhausted, "the cluster has more to do than it can: ask again later"),
+        Code::ResourceExhausted => (Exhausted, "the cluster is overloaded: ask again later"),
         Code::PermissionDenied => (Rejected, "grant the user's role the ranges that WIRE.md lists"),
         Code::Unauthenticated => (Rejected, "log in again: etcd://user:password@host"),
-        Code::InvalidArgument if says("authentication failed") => {
+        Code::InvalidArgument if contains("authentication failed") => {
             (Rejected, "the user name or the password is wrong")
         }
-        Code::InvalidArgument if says("user name is empty") => {
-            (Rejected, "the cluster wants a login: etcd://user:password@host")
+        Code::InvalidArgument if contains("user name is empty") => {
+            (Rejected, "the cluster needs a login: etcd://user:password@host")
         }
-        Code::FailedPrecondition if says("authentication is not enabled") => {
-            (Rejected, "the cluster has no logins: leave user and password out")
+        Code::FailedPrecondition if contains("authentication is not enabled") => {
+            (Rejected, "authentication is disabled: leave user and password out")
         }
         Code::DeadlineExceeded | Code::Cancelled => {
             (TimedOut, "is the cluster overloaded, paused, or cut off?")
@@ -118,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// What etcd 3.4 says, word for word.
+    /// The messages of etcd 3.4, word for word.
     #[test]
     fn every_class_has_a_kind_and_says_whether_it_may_have_been_applied() {
         use ErrorKind::{Exhausted, NoQuorum, Rejected, TimedOut, Unreachable};
@@ -160,6 +185,6 @@ mod tests {
     #[test]
     fn a_lease_that_is_gone_is_known_as_that() {
         let status = Status::new(Code::NotFound, "etcdserver: requested lease not found");
-        assert_eq!(failure(&status), Failure::NoLease);
+        assert_eq!(failure(&status), Failure::LeaseNotFound);
     }
 }

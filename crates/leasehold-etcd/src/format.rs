@@ -1,29 +1,29 @@
-//! [`Value`]: what is written under a claim's key. Text, for people who look with `etcdctl get`.
+//! [`Value`]: the text under a claim's key, readable with `etcdctl get`.
 
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::Mode;
 
-/// The first word of every value of ours, with the version of the format.
+/// The first word of every value, with the version of the format.
 const HEAD: &str = "leasehold1";
 
-/// What a key says of its claim.
+/// The state of a claim's key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// It has a place in the queue.
+    /// The claim waits in the queue.
     Waiting,
-    /// It holds the lock.
+    /// The claim holds the lock.
     Held,
-    /// Of a delay: the claim has not held the lock yet.
+    /// A delay of a claim that has not held the lock yet.
     Idle,
-    /// Of a delay: it has, and when its place is gone the lock stays shut.
+    /// A delay of a holder: once its place is gone, the lock stays shut.
     Armed,
 }
 
 const STATES: [(&str, State); 4] =
     [("waiting", State::Waiting), ("held", State::Held), ("idle", State::Idle), ("armed", State::Armed)];
 
-/// What is written under a claim's key.
+/// The content of a claim's key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Value {
     pub(crate) state: State,
@@ -32,15 +32,15 @@ pub(crate) struct Value {
     pub(crate) lease_s: u64,
     /// The lock-delay, in seconds.
     pub(crate) delay_s: u64,
-    /// When it was written into this state, by the writer's calendar: for people, and a hint when to look closer.
+    /// When this state was written, by the wall clock of the writer: for display, and a hint when to look up the lease.
     pub(crate) since_us: u64,
-    /// Its token, where that is not the revision that made the key.
+    /// The token, where it is not the revision that created the key.
     pub(crate) fence: Option<u64>,
     pub(crate) note: Option<Arc<str>>,
 }
 
 impl Value {
-    /// As it is stored: one line of words, and the note on the lines after it if there is one.
+    /// The stored bytes: one line of words, and the note on the lines after it if there is one.
     pub(crate) fn write(&self) -> Vec<u8> {
         let state = STATES.iter().find(|(_, state)| *state == self.state).map_or("", |(word, _)| word);
         let mode = match self.mode {
@@ -58,7 +58,7 @@ impl Value {
         text.into_bytes()
     }
 
-    /// `None` for what is not ours.
+    /// Parses stored bytes; `None` for a foreign value.
     pub(crate) fn read(bytes: &[u8]) -> Option<Value> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (line, note) = match text.split_once('\n') {
@@ -88,7 +88,7 @@ impl Value {
         words.next().is_none().then_some(Value { state, mode, lease_s, delay_s, since_us, fence, note })
     }
 
-    /// How much of its lease is left by the calendar, if it was never renewed; `None` when that is over.
+    /// The rest of its lease by the wall clock, if it was never renewed; `None` when that is over.
     pub(crate) fn left(&self, wall_us: u64) -> Option<Duration> {
         let end = self.since_us.saturating_add(self.lease_s.saturating_mul(1_000_000));
         let left = Duration::from_micros(end.checked_sub(wall_us)?);

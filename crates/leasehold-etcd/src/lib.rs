@@ -29,7 +29,6 @@ mod store;
 mod transport;
 mod txn;
 mod verbs;
-mod waiters;
 mod watcher;
 
 pub use backend::BACKEND;

@@ -1,25 +1,24 @@
-//! Who a cluster is.
+//! The identity of a cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
 
 use crate::{
-    client::ClientState,
+    client::Client,
     proto::{StatusRequest, StatusResponse},
     transport::connection::Procedure,
 };
 
 pub(crate) const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
 
-/// The cluster is one server, whichever member is asked; it has no clock that can be read.
+/// The cluster as one server, whichever member answers. It has no clock that can be read.
 ///
 /// # Errors
-/// [`ErrorKind::Unsafe`] when the member is too old to compare ranges, and would answer such a question wrongly.
-pub(crate) async fn server_info(client: &Arc<ClientState>) -> Result<ServerInfo> {
-    client.refuse_closed()?;
-    let status: StatusResponse = client.members.call(STATUS, StatusRequest {}).await?;
-    refuse_old(&status.version)?;
+/// [`ErrorKind::Unsafe`] when the member is too old to compare ranges, and would answer such a comparison wrongly.
+pub(crate) async fn server_info(client: &Client) -> Result<ServerInfo> {
+    let status: StatusResponse = client.cluster.call(STATUS, StatusRequest {}).await?;
+    check_version(&status.version)?;
     let cluster = status.header.unwrap_or_default().cluster_id;
     Ok(ServerInfo {
         server: format!("{cluster:016x}").into(),
@@ -29,7 +28,7 @@ pub(crate) async fn server_info(client: &Arc<ClientState>) -> Result<ServerInfo>
     })
 }
 
-fn refuse_old(version: &str) -> Result<()> {
+fn check_version(version: &str) -> Result<()> {
     if knows_ranges(version) {
         return Ok(());
     }
@@ -37,6 +36,7 @@ fn refuse_old(version: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Unsafe, message).hint("etcd 3.4 or later is needed"))
 }
 
+/// Whether members of this version compare ranges of keys.
 pub(crate) fn knows_ranges(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
     let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());

@@ -1,17 +1,18 @@
-//! [`LockWatcher`]: one lock's queue as this client sees it change, for all who wait for it.
+//! [`LockWatcher`]: a watch on the keys of one lock, for all waiters of this client.
 //!
-//! It reads the queue, and watches from the revision after: nothing is missed in between. When the watch ends (the member
-//! is gone, the revision was compacted away, the cluster has no leader) it reads again and watches anew, and everybody
-//! readings: an event that was missed costs a question, never a wait.
+//! It reads the queue, and watches from the next revision: no event is missed in between. When the watch ends (the member
+//! is gone, the revision was compacted, the cluster has no leader) it reads again, watches anew, and wakes every waiter: a
+//! missed event costs a request, never a wait.
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fmt,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use leasehold_core::{ClaimId, Env, Error, LockName, Result, decide::backoff};
+use leasehold_core::{
+    ClaimId, Env, Error, ErrorKind, Interest, LockName, Result, decide::backoff, store_kit::Waiters,
+};
 use tokio::sync::{mpsc, watch};
 use tonic::Streaming;
 
@@ -23,17 +24,18 @@ use crate::{
         event::EventType, watch_request::RequestUnion,
     },
     queue::Queue,
-    transport::connection::{Connection, Procedure},
-    transport::{Cluster, Refused},
-    waiters::Waiters,
+    transport::{
+        Cluster,
+        connection::{Connection, Procedure},
+    },
 };
 
 pub(crate) const RANGE: Procedure = "/etcdserverpb.KV/Range";
 const WATCH: Procedure = "/etcdserverpb.Watch/Watch";
 
-/// Watches one lock as long as somebody has it.
+/// Watches one lock until it is dropped.
 pub(crate) struct LockWatcher {
-    pub(crate) waiters: Waiters,
+    pub(crate) waiters: Arc<Waiters<Interest>>,
     started: watch::Receiver<Started>,
     /// Its drop ends the watch.
     _alive: watch::Sender<()>,
@@ -44,20 +46,20 @@ pub(crate) struct LockWatcher {
 enum Started {
     NotYet,
     Yes,
-    Failed(Arc<Error>),
+    Failed(Error),
 }
 
-/// What the task has of it.
+/// The background task of a watcher.
 struct Task {
-    members: Arc<Cluster>,
+    cluster: Arc<Cluster>,
     env: Env,
     timeout: Duration,
     keys: Keys,
-    watcher: Weak<LockWatcher>,
+    waiters: Weak<Waiters<Interest>>,
     started: watch::Sender<Started>,
 }
 
-/// The keys, and who was to run when they were looked at.
+/// The keys of a lock, and the claims that could be granted when they were last read.
 #[derive(Default)]
 struct QueueView {
     kvs: BTreeMap<Vec<u8>, KeyValue>,
@@ -65,56 +67,59 @@ struct QueueView {
     places: HashSet<ClaimId>,
 }
 
-/// Why a watch ended.
+/// A watch that has begun. The sender keeps its stream of requests open.
+struct Stream {
+    connection: Arc<Connection>,
+    answers: Streaming<WatchResponse>,
+    _requests: mpsc::Sender<WatchRequest>,
+}
+
+/// The end of a watch.
 enum Ended {
-    /// Nobody listens any more.
+    /// The watcher was dropped.
     Abandoned,
-    /// It can be taken up again.
+    /// It can be resumed.
     Broken(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Ended {
+        Ended::Broken(error)
+    }
 }
 
 impl LockWatcher {
     /// Begins to watch, in the background.
-    pub(crate) fn start(
-        members: Arc<Cluster>,
-        env: &Env,
-        timeout: Duration,
-        name: &LockName,
-    ) -> Arc<LockWatcher> {
+    pub(crate) fn start(cluster: Arc<Cluster>, env: &Env, timeout: Duration, name: &LockName) -> Arc<Self> {
         let (started, has_started) = watch::channel(Started::NotYet);
-        let (alive, mut gone) = watch::channel(());
-        let watcher =
-            Arc::new(LockWatcher { waiters: Waiters::default(), started: has_started, _alive: alive });
-        let weak = Arc::downgrade(&watcher);
-        let task = Task { members, env: env.clone(), timeout, keys: Keys::of(name), watcher: weak, started };
+        let (alive, mut dropped) = watch::channel(());
+        let waiters = Arc::<Waiters<Interest>>::default();
+        let weak = Arc::downgrade(&waiters);
+        let task = Task { cluster, env: env.clone(), timeout, keys: Keys::of(name), waiters: weak, started };
         env.spawn(async move {
             tokio::select! {
                 () = task.run() => {}
-                // The sender was dropped.
-                _ = gone.changed() => {}
+                _ = dropped.changed() => {}
             }
         });
-        watcher
+        Arc::new(LockWatcher { waiters, started: has_started, _alive: alive })
     }
 
-    /// Waits until it watches.
+    /// Waits until the watch has begun.
     ///
     /// # Errors
-    /// Why it does not.
-    pub(crate) async fn begun(&self) -> Result<()> {
+    /// It could not begin.
+    pub(crate) async fn started(&self) -> Result<()> {
         let mut started = self.started.clone();
         let state = started.wait_for(|state| !matches!(state, Started::NotYet)).await;
         match state.as_deref() {
             Ok(Started::Yes) => Ok(()),
-            Ok(Started::Failed(error)) => {
-                let copy = Error::new(error.kind(), error.to_string());
-                Err(error.hint_text().iter().fold(copy, |copy, hint| copy.hint(*hint)))
-            }
-            _ => Err(Error::new(leasehold_core::ErrorKind::Closed, "the watch was given up")),
+            Ok(Started::Failed(error)) => Err(error.clone()),
+            _ => Err(Error::new(ErrorKind::Closed, "the watch has ended")),
         }
     }
 
-    /// Whether it has failed before it began.
+    /// Whether the watch could not begin.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(*self.started.borrow(), Started::Failed(_))
     }
@@ -124,85 +129,76 @@ impl Task {
     async fn run(&self) {
         let mut failures = 0;
         loop {
-            let begun = matches!(*self.started.borrow(), Started::Yes);
-            match self.watch().await {
-                Ended::Abandoned => return,
-                Ended::Broken(error) if !begun && !matches!(*self.started.borrow(), Started::Yes) => {
-                    self.started.send_replace(Started::Failed(Arc::new(error)));
-                    return;
-                }
-                Ended::Broken(error) => {
-                    tracing::debug!(store = "etcd", %error, "a watch ended and is taken up again");
-                    let dice = self.env.jitter(Duration::from_secs(1)).as_secs_f64();
-                    let pause =
-                        backoff::delay(failures, Duration::from_millis(10), Duration::from_secs(1), dice);
-                    failures += 1;
-                    self.env.sleep(pause).await;
-                }
+            let Ended::Broken(error) = self.watch().await else { return };
+            if !matches!(*self.started.borrow(), Started::Yes) {
+                self.started.send_replace(Started::Failed(error));
+                return;
             }
+            tracing::debug!(store = "etcd", %error, "a watch ended and is resumed");
+            let jitter = self.env.jitter(Duration::from_secs(1)).as_secs_f64();
+            let pause = backoff::delay(failures, Duration::from_millis(10), Duration::from_secs(1), jitter);
+            failures += 1;
+            self.env.sleep(pause).await;
         }
     }
 
-    /// Reads, and watches until the watch ends.
+    /// Reads the queue, and watches until the watch ends.
     async fn watch(&self) -> Ended {
-        let mut seen = QueueView::default();
-        let read = match self.read().await {
-            Ok(read) => read,
-            Err(error) => return Ended::Broken(error),
-        };
-        let revision = read.header.unwrap_or_default().revision;
-        seen.kvs = read.kvs.into_iter().map(|kv| (kv.key.clone(), kv)).collect();
-        seen.look(&self.keys);
-        // The sender keeps the stream of requests open.
-        let (_requests, connection, mut answers) = match self.subscribe(revision + 1).await {
-            Ok(subscribed) => subscribed,
-            Err(error) => return Ended::Broken(error),
-        };
-        loop {
-            let message = tokio::select! {
-                message = answers.message() => message,
-                () = connection.retirement() => Ok(None),
-            };
-            let answer = match message {
-                Ok(Some(answer)) => answer,
-                Ok(None) => return Ended::Broken(broken("the watch ended")),
-                Err(status) => {
-                    self.members.judge(&connection, &status);
-                    return Ended::Broken(explain(&status));
+        match self.begin().await {
+            Ok((mut view, mut stream)) => loop {
+                if let Err(ended) = self.next(&mut view, &mut stream).await {
+                    return ended;
                 }
-            };
-            connection.hear(&self.env);
-            let Some(watcher) = self.watcher.upgrade() else { return Ended::Abandoned };
-            if answer.canceled {
-                let reason = format!("the watch was cancelled: {}", answer.cancel_reason);
-                return Ended::Broken(broken(&reason));
-            }
-            if answer.created {
-                let first = matches!(self.started.send_replace(Started::Yes), Started::NotYet);
-                if !first {
-                    watcher.waiters.ring_all();
-                }
-            }
-            if !answer.events.is_empty() {
-                let turns = seen.apply(&self.keys, answer);
-                watcher.waiters.ring(&turns);
-            }
+            },
+            Err(error) => Ended::Broken(error),
         }
     }
 
-    async fn read(&self) -> Result<RangeResponse> {
+    async fn begin(&self) -> Result<(QueueView, Stream)> {
         let (key, range_end) = self.keys.range();
         let request = RangeRequest { key, range_end, ..RangeRequest::default() };
-        self.members.call(RANGE, request).await.map_err(Refused::into)
+        let read: RangeResponse = self.cluster.call(RANGE, request).await?;
+        let revision = read.header.unwrap_or_default().revision;
+        let kvs = read.kvs.into_iter().map(|kv| (kv.key.clone(), kv)).collect();
+        let mut view = QueueView { kvs, ..QueueView::default() };
+        view.refresh(&self.keys);
+        Ok((view, self.subscribe(revision + 1).await?))
     }
 
-    async fn subscribe(
-        &self,
-        start_revision: i64,
-    ) -> Result<(mpsc::Sender<WatchRequest>, Arc<Connection>, Streaming<WatchResponse>)> {
+    /// Waits for the next message, and wakes the waiters that it concerns.
+    async fn next(&self, view: &mut QueueView, stream: &mut Stream) -> Result<(), Ended> {
+        let message = tokio::select! {
+            message = stream.answers.message() => message,
+            () = stream.connection.retirement() => Ok(None),
+        };
+        let answer = match message {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Err(broken("the watch ended").into()),
+            Err(status) => {
+                self.cluster.note_failure(&stream.connection, &status);
+                return Err(explain(&status).into());
+            }
+        };
+        stream.connection.note_answer(&self.env);
+        let waiters = self.waiters.upgrade().ok_or(Ended::Abandoned)?;
+        if answer.canceled {
+            return Err(broken(&format!("the watch was cancelled: {}", answer.cancel_reason)).into());
+        }
+        if answer.created && !matches!(self.started.send_replace(Started::Yes), Started::NotYet) {
+            waiters.wake_all();
+        }
+        if !answer.events.is_empty() {
+            let concerned = view.apply(&self.keys, answer);
+            waiters.wake(&Interest::Changes);
+            concerned.into_iter().for_each(|id| waiters.wake(&Interest::Turn(id)));
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self, start_revision: i64) -> Result<Stream> {
         let until = self.env.now() + self.timeout;
-        let connection = self.members.connection(until).await?;
-        let token = self.members.login(&connection, until).await?;
+        let connection = self.cluster.connection(until).await?;
+        let token = self.cluster.login(&connection, until).await?;
         let (key, range_end) = self.keys.range();
         let create = WatchCreateRequest { key, range_end, start_revision };
         let (requests, mut inbox) = mpsc::channel(1);
@@ -211,13 +207,13 @@ impl Task {
         let _ = requests.try_send(request);
         let stream = futures_util::stream::poll_fn(move |context| inbox.poll_recv(context));
         match self.env.until(until, connection.stream(WATCH, stream, &token)).await {
-            Some(Ok(answers)) => Ok((requests, connection, answers)),
+            Some(Ok(answers)) => Ok(Stream { connection, answers, _requests: requests }),
             Some(Err(status)) => {
-                self.members.judge(&connection, &status);
+                self.cluster.note_failure(&connection, &status);
                 Err(explain(&status))
             }
             None => {
-                self.members.forget(&connection);
+                self.cluster.forget(&connection);
                 Err(broken("the watch was not answered in time"))
             }
         }
@@ -225,7 +221,7 @@ impl Task {
 }
 
 impl QueueView {
-    /// Takes over what has happened, and answers who should ask again: whose turn it is now, and whose place is gone.
+    /// Applies the events, and returns the claims to wake: those that can be granted now, and those whose place is gone.
     fn apply(&mut self, keys: &Keys, answer: WatchResponse) -> HashSet<ClaimId> {
         for event in answer.events {
             let is_delete = event.r#type() == EventType::Delete;
@@ -237,13 +233,13 @@ impl QueueView {
             }
         }
         let (runnable, places) = (std::mem::take(&mut self.runnable), std::mem::take(&mut self.places));
-        self.look(keys);
+        self.refresh(keys);
         let came = self.runnable.difference(&runnable);
         let went = places.difference(&self.places);
         came.chain(went).copied().collect()
     }
 
-    fn look(&mut self, keys: &Keys) {
+    fn refresh(&mut self, keys: &Keys) {
         let queue = Queue::read(keys, self.kvs.values().cloned().collect(), None, 0);
         self.runnable = queue.runnable().collect();
         let place = |key: &Vec<u8>| if let Part::Place(id) = keys.part(key) { Some(id) } else { None };
@@ -252,11 +248,5 @@ impl QueueView {
 }
 
 fn broken(what: &str) -> Error {
-    Error::new(leasehold_core::ErrorKind::Unreachable, what).hint("it is taken up again")
-}
-
-impl fmt::Debug for LockWatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LockWatcher")
-    }
+    Error::new(ErrorKind::Unreachable, what).hint("it is resumed")
 }

@@ -9,14 +9,6 @@ mod common;
 #[allow(dead_code, reason = "a part of it is used")]
 #[path = "../tests/interop/install.rs"]
 mod install;
-#[allow(dead_code, reason = "a part of it is used")]
-#[path = "../tests/interop/peer.rs"]
-mod peer;
-
-mod case {
-    /// How long a peer may take to answer.
-    pub(crate) const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
-}
 
 use std::{
     sync::Arc,
@@ -25,9 +17,14 @@ use std::{
 
 use futures_util::future::join_all;
 use leasehold_core::{Engine, LockName, LockOptions, Mode, Wait};
-use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
-use peer::{Peer, Program};
+use leasehold_testkit::{
+    peer::{Peer, Program},
+    proxy::Proxy,
+    zookeeper::Server,
+};
 
+/// The time limit of a peer's answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 const ROUNDS: usize = 5;
 const PAIRS: usize = 400;
 const TASKS: usize = 16;
@@ -117,7 +114,7 @@ fn main() {
         let mut us = row("Leasehold");
         let mut interop = Vec::new();
         for (label, program) in &programs {
-            let start = |address| Peer::start(program, address, engines[0].env());
+            let start = |address| Peer::start(program, address, ANSWER_LIMIT);
             interop.push((row(label), [start(&near).await, start(&near).await, start(&far).await]));
         }
         // The first round warms the servers and the virtual machines.

@@ -1,5 +1,5 @@
-//! From probe to findings. No I/O: each rule readings at what was seen of one member or of the cluster, and has nothing to say
-//! about what was not.
+//! The rules from facts to findings. No I/O: each rule reads facts about one member or the cluster, and has no finding
+//! where they are missing.
 
 #[cfg(test)]
 mod tests;
@@ -8,33 +8,33 @@ use leasehold_core::Finding;
 
 use super::probe::{Probe, Reading};
 use crate::{
-    proto::{AlarmType, StatusResponse},
+    proto::{AlarmMember, AlarmType, StatusResponse},
     server_info::knows_ranges,
 };
 
-/// What is found of no member in particular is found on this.
+/// The node of findings about no member in particular.
 const CLUSTER: &str = "etcd";
-/// What a database may grow to unless it is configured otherwise. Cluster before 3.6 do not say.
+/// The default quota of a database. Members before 3.6 do not report theirs.
 const QUOTA_USUAL: i64 = 2 << 30;
-/// The share of it in percent from which a limit is near.
+/// The percentage of the quota from which the database is nearly full.
 const SIZE_PERCENT: i64 = 80;
 /// Cluster of these versions may end up with different data when one is killed (etcd#13766).
 const INCONSISTENT: [&str; 3] = ["3.5.0", "3.5.1", "3.5.2"];
 
-/// What the probe mean for locks.
+/// The findings for a cluster.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = probe.readings.iter().flat_map(look).collect();
+    let mut findings: Vec<Finding> = probe.readings.iter().flat_map(member).collect();
     findings.extend(alarms(probe));
     let rules: [fn(&Probe) -> Option<Finding>; 6] =
-        [strangers, size_of_cluster, unnamed, access, privacy, blind];
+        [several_clusters, size_of_cluster, unnamed, access, privacy, blind];
     findings.extend(rules.iter().filter_map(|rule| rule(probe)));
     findings
 }
 
-/// What is to be said of one member.
-fn look(look: &Reading) -> Vec<Finding> {
-    let node = &look.node;
-    match &look.seen {
+/// The findings for one member.
+fn member(reading: &Reading) -> Vec<Finding> {
+    let node = &reading.node;
+    match &reading.status {
         Err(why) => vec![Finding::critical(
             node,
             format!("it does not answer: {why}"),
@@ -53,7 +53,7 @@ fn leader(node: &str, status: &StatusResponse) -> Option<Finding> {
         Finding::critical(
             node,
             "it knows no leader",
-            "it is cut off from a majority of the members: no lock can be taken or renewed through it",
+            "it is cut off from a majority of the members: no lock can be acquired or renewed through it",
             "bring the others back, or find out why it cannot reach them; an election takes seconds",
         )
     })
@@ -67,7 +67,7 @@ fn version(node: &str, status: &StatusResponse) -> Option<Finding> {
         return Some(Finding::critical(
             node,
             what,
-            "before 3.4 it cannot compare ranges of keys, and answers such a question wrongly: no lock is taken there",
+            "before 3.4 it cannot compare ranges of keys, and answers such a comparison wrongly: locks are refused",
             fix,
         ));
     }
@@ -75,12 +75,12 @@ fn version(node: &str, status: &StatusResponse) -> Option<Finding> {
         return Some(Finding::critical(
             node,
             what,
-            "after it was killed, it may have other data than the others: a lock that is held may look free \
+            "after it was killed, its data may differ from the others': a lock that is held may look free \
              (etcd#13766)",
             fix,
         ));
     }
-    Some(Finding::ok(node, what, "it has everything that locks need"))
+    Some(Finding::ok(node, what, "it supports everything that locks need"))
 }
 
 fn learner(node: &str, status: &StatusResponse) -> Option<Finding> {
@@ -103,7 +103,7 @@ fn size(node: &str, status: &StatusResponse) -> Option<Finding> {
         return Some(Finding::warning(
             node,
             what,
-            "a cluster whose database is full takes no locks; those that are held are renewed and released",
+            "a cluster with a full database refuses new locks; existing ones are renewed and released",
             "compact and defragment it (etcdctl compact, defrag), have it compact itself \
              (--auto-compaction-retention), or raise --quota-backend-bytes",
         ));
@@ -113,20 +113,20 @@ fn size(node: &str, status: &StatusResponse) -> Option<Finding> {
 
 fn alarms(probe: &Probe) -> Vec<Finding> {
     let Ok(alarms) = &probe.alarms else { return Vec::new() };
-    let finding = |alarm: &crate::proto::AlarmMember| {
+    let finding = |alarm: &AlarmMember| {
         let node = probe.name_of(alarm.member_id);
         match alarm.alarm() {
             AlarmType::Nospace => Some(Finding::critical(
                 node,
                 "its database is full (alarm NOSPACE)",
-                "the cluster takes no locks until somebody makes room; those that are held are renewed and released",
+                "the cluster refuses new locks until there is room; existing ones are renewed and released",
                 "compact and defragment it (etcdctl compact, defrag), then etcdctl alarm disarm",
             )),
             AlarmType::Corrupt => Some(Finding::critical(
                 node,
                 "its data differ from the others' (alarm CORRUPT)",
-                "the cluster takes no locks, and what it shows may be wrong",
-                "take the member that differs out of the cluster, and add it anew without its data",
+                "the cluster refuses new locks, and its answers may be wrong",
+                "remove the member that differs from the cluster, and add it again without its data",
             )),
             AlarmType::None => None,
         }
@@ -134,14 +134,14 @@ fn alarms(probe: &Probe) -> Vec<Finding> {
     alarms.iter().filter_map(finding).collect()
 }
 
-fn strangers(probe: &Probe) -> Option<Finding> {
+fn several_clusters(probe: &Probe) -> Option<Finding> {
     let count = probe.clusters().len();
     (count > 1).then(|| {
         Finding::critical(
             CLUSTER,
             format!("the addresses belong to {count} clusters"),
-            "whoever is answered by another one than the holder enters while it is at work",
-            "name the members of one cluster alone; for several that vote there is quorum:",
+            "a client of one cluster enters while a client of another holds the lock",
+            "name the members of one cluster only; use quorum: for several that vote",
         )
     })
 }
@@ -154,14 +154,14 @@ fn size_of_cluster(probe: &Probe) -> Option<Finding> {
         1 => Some(Finding::warning(
             CLUSTER,
             "it is one member",
-            "while it is down no lock can be taken or renewed, and with its disk all locks and tokens are lost",
+            "while it is down no lock can be acquired or renewed, and with its disk all locks and tokens are lost",
             "add two members (etcdctl member add)",
         )),
         _ if voters.is_multiple_of(2) => Some(Finding::warning(
             CLUSTER,
             format!("its members are even ({voters}): {may_fail} may fail"),
-            "as many may fail as with one member less, and one more can",
-            "add one member, or take one away",
+            "no more may fail than with one member less",
+            "add one member, or remove one",
         )),
         _ => Some(Finding::ok(
             CLUSTER,
@@ -179,32 +179,32 @@ fn unnamed(probe: &Probe) -> Option<Finding> {
     Some(Finding::warning(
         CLUSTER,
         format!("the URL leaves out {}", others.join(", ")),
-        "when those that it names are down, nobody can be asked, though the cluster serves",
+        "when the named members are down, the cluster cannot be reached although it serves",
         "name all members: etcd://host1,host2,host3",
     ))
 }
 
 fn access(probe: &Probe) -> Option<Finding> {
     if probe.has_login {
-        return Some(Finding::ok(CLUSTER, "it wants a login", "no foreign ends its locks"));
+        return Some(Finding::ok(CLUSTER, "it needs a login", "no anonymous client can end its locks"));
     }
     Some(Finding::warning(
         CLUSTER,
-        "it lets in everybody, without a login",
-        "whoever reaches it can end every lock, and whatever else is in it",
+        "it accepts every client, without a login",
+        "any client that reaches it can end every lock, and change all other data",
         "give locks a user of their own, with the ranges that WIRE.md lists, and etcdctl auth enable",
     ))
 }
 
 fn privacy(probe: &Probe) -> Option<Finding> {
-    if probe.has_tls || !probe.readings.iter().any(|look| look.is_remote) {
+    if probe.has_tls || !probe.readings.iter().any(|reading| reading.is_remote) {
         return None;
     }
     let what = if probe.has_login { "the password and all requests" } else { "all requests" };
     Some(Finding::warning(
         CLUSTER,
         format!("{what} go over the network in the clear"),
-        "whoever is on the way can read them, and change them",
+        "anyone on the network path can read and change them",
         "start members with --cert-file and --key-file, and write etcds://",
     ))
 }
@@ -219,8 +219,8 @@ fn blind(probe: &Probe) -> Option<Finding> {
     }
     Some(Finding::warning(
         CLUSTER,
-        format!("could not look: the cluster does not show {}", refused.join(", ")),
-        "what they would have shown is not judged here",
-        "ask as a user who may, or ask who runs the cluster",
+        format!("incomplete: the cluster does not show {}", refused.join(", ")),
+        "problems that they would show are not found",
+        "use a user with the rights to read them, or ask the operator of the cluster",
     ))
 }

@@ -1,31 +1,30 @@
-//! [`KeepAliveStream`]: one stream on which leases are renewed.
+//! [`KeepAliveStream`]: a stream on which leases are renewed.
 
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     sync::{
-        Arc, Mutex,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Result};
+use leasehold_core::{Env, Error, ErrorKind, Result, store_kit::Locked};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 use crate::{
     error::explain,
     proto::{LeaseKeepAliveRequest, LeaseKeepAliveResponse},
-    transport::connection::{Connection, Procedure, Token},
-    transport::{Cluster, locked},
+    transport::{
+        Cluster,
+        connection::{Connection, Procedure, Token},
+    },
 };
 
 const KEEP_ALIVE: Procedure = "/etcdserverpb.Lease/LeaseKeepAlive";
 
-/// Those who wait for an answer about each lease, in order.
-type Waiting = Mutex<HashMap<i64, VecDeque<oneshot::Sender<Option<u64>>>>>;
-
-/// A stream. It ends with the value, with its connection, or when the member says so.
+/// A stream. It ends when it is dropped, with its connection, or when the member ends it.
 pub(crate) struct KeepAliveStream {
     connection: Arc<Connection>,
     requests: mpsc::UnboundedSender<LeaseKeepAliveRequest>,
@@ -34,102 +33,96 @@ pub(crate) struct KeepAliveStream {
 
 #[derive(Default)]
 struct Shared {
-    waiting: Waiting,
-    ended: AtomicBool,
-    why: Mutex<Option<Status>>,
+    /// The callers that wait for an answer about each lease, in order.
+    waiting: Locked<HashMap<i64, VecDeque<oneshot::Sender<Option<u64>>>>>,
+    has_ended: AtomicBool,
+    reason: OnceLock<Status>,
 }
 
 impl KeepAliveStream {
-    pub(crate) fn start(
-        env: &Env,
-        members: Arc<Cluster>,
-        connection: Arc<Connection>,
-        token: Token,
-    ) -> KeepAliveStream {
-        // Each that is queued has one who waits for it.
+    pub(crate) fn start(env: &Env, cluster: Arc<Cluster>, connection: Arc<Connection>, token: Token) -> Self {
+        // As long as the number of callers that wait.
         let (requests, mut inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
-        let (theirs, on) = (shared.clone(), connection.clone());
+        let (state, on) = (shared.clone(), connection.clone());
         env.spawn(async move {
             let requests = futures_util::stream::poll_fn(move |context| inbox.poll_recv(context));
-            let listening = listen(&on, requests, &token, &theirs);
+            let listening = listen(&on, requests, &token, &state);
             let status = tokio::select! {
                 ended = listening => ended,
                 () = on.retirement() => None,
             };
             if let Some(status) = status {
-                members.judge(&on, &status);
-                *locked(&theirs.why) = Some(status);
+                cluster.note_failure(&on, &status);
+                let _ = state.reason.set(status);
             }
-            theirs.ended.store(true, Ordering::Release);
-            // Whoever waits hears that nobody will answer.
-            locked(&theirs.waiting).clear();
+            state.has_ended.store(true, Ordering::Release);
+            // Dropping their senders tells the callers that no answer will come.
+            state.waiting.lock().clear();
         });
         KeepAliveStream { connection, requests, shared }
     }
 
-    /// Whether it can be used on this connection.
+    /// Whether it is open and runs on this connection.
     pub(crate) fn is_on(&self, connection: &Arc<Connection>) -> bool {
         Arc::ptr_eq(&self.connection, connection) && !self.has_ended()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.shared.ended.load(Ordering::Acquire)
+        self.shared.has_ended.load(Ordering::Acquire)
     }
 
-    /// Asks for a renewal, at once; what is answered is how long the lease lives now, in seconds, or that it is gone.
+    /// Sends a renewal at once; the future answers the lease's time to live in seconds, or `None` when it is gone.
     pub(crate) fn ask(&self, id: i64) -> impl Future<Output = Result<Option<u64>>> + use<> {
-        let (answer, heard) = oneshot::channel();
-        locked(&self.shared.waiting).entry(id).or_default().push_back(answer);
+        let (sender, answer) = oneshot::channel();
+        self.shared.waiting.lock().entry(id).or_default().push_back(sender);
         let is_sent = self.requests.send(LeaseKeepAliveRequest { id }).is_ok();
         let shared = self.shared.clone();
         async move {
-            let broken = || {
-                let status = locked(&shared.why).clone();
-                let error = status.map_or_else(
-                    || Error::new(ErrorKind::Unreachable, "the stream of renewals ended"),
-                    |status| explain(&status),
-                );
-                // A renewal that is not known to be done is asked for again.
-                Err(if is_sent { error.unknown() } else { error })
-            };
-            if shared.ended.load(Ordering::Acquire) {
-                return broken();
+            if !shared.has_ended.load(Ordering::Acquire)
+                && let Ok(lives) = answer.await
+            {
+                return Ok(lives);
             }
-            heard.await.map_or_else(|_| broken(), Ok)
+            let ended = || Error::new(ErrorKind::Unreachable, "the stream of renewals ended");
+            let error = shared.reason.get().map_or_else(ended, explain);
+            Err(if is_sent { error.unknown() } else { error })
         }
     }
 }
 
-/// Hands out answers until the stream ends, and says why it did.
+/// Hands out answers until the stream ends; returns the reason that the member or the transport gave.
 async fn listen(
     connection: &Arc<Connection>,
     requests: impl futures_util::Stream<Item = LeaseKeepAliveRequest> + Send + 'static,
     token: &Token,
     shared: &Shared,
 ) -> Option<Status> {
-    let mut answers =
-        match connection.stream::<_, _, LeaseKeepAliveResponse>(KEEP_ALIVE, requests, token).await {
-            Ok(answers) => answers,
-            Err(status) => return Some(status),
-        };
+    let answers = connection.stream::<_, _, LeaseKeepAliveResponse>(KEEP_ALIVE, requests, token).await;
+    let mut answers = match answers {
+        Ok(answers) => answers,
+        Err(status) => return Some(status),
+    };
     loop {
         match answers.message().await {
-            Ok(Some(answer)) => {
-                let mut waiting = locked(&shared.waiting);
-                if let Some(queue) = waiting.get_mut(&answer.id) {
-                    let lives = u64::try_from(answer.ttl).ok().filter(|lives| *lives > 0);
-                    if let Some(first) = queue.pop_front() {
-                        // Who asked may have gone.
-                        let _ = first.send(lives);
-                    }
-                    if queue.is_empty() {
-                        waiting.remove(&answer.id);
-                    }
-                }
-            }
+            Ok(Some(answer)) => shared.deliver(&answer),
             Ok(None) => return None,
             Err(status) => return Some(status),
+        }
+    }
+}
+
+impl Shared {
+    fn deliver(&self, answer: &LeaseKeepAliveResponse) {
+        let mut waiting = self.waiting.lock();
+        let Some(queue) = waiting.get_mut(&answer.id) else { return };
+        let lives = u64::try_from(answer.ttl).ok().filter(|lives| *lives > 0);
+        if let Some(first) = queue.pop_front() {
+            // The caller may be gone.
+            let _ = first.send(lives);
+        }
+        if queue.is_empty() {
+            waiting.remove(&answer.id);
         }
     }
 }

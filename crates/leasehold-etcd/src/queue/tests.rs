@@ -31,7 +31,7 @@ fn claim(bits: u128, mode: Mode) -> Claim {
 }
 
 #[test]
-fn a_strangers_key_holds_when_it_is_the_oldest_and_waits_else() {
+fn a_foreign_key_holds_when_it_is_the_oldest_and_waits_otherwise() {
     let first = queue(vec![ours(1, 5, "waiting", "exclusive"), foreign(4)]);
     assert_eq!(first.entries[0].stance, Stance::Holding);
     assert!(!first.grants(&claim(1, Mode::Exclusive)));
@@ -71,7 +71,7 @@ fn a_delay_counts_when_it_is_armed_and_alone() {
 }
 
 #[test]
-fn the_oldest_says_how_many_permits_there_are() {
+fn the_oldest_entry_has_the_number_of_permits() {
     let queue = queue(vec![ours(1, 5, "held", "1/3"), ours(2, 6, "waiting", "exclusive")]);
     assert_eq!(queue.mismatch(&claim(3, Mode::Permits { take: 1, of: 3 })), None);
     assert_eq!(queue.mismatch(&claim(3, Mode::Permits { take: 1, of: 4 })), Some(Some(3)));

@@ -1,13 +1,19 @@
-//! [`Connection`]: the connection to one member. What is sent is sent once.
+//! [`Connection`]: the connection to one member, and the [`Connector`] that makes it.
 
 use std::{
-    fmt,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use http::uri::PathAndQuery;
-use leasehold_core::{Env, Error, ErrorKind, Result};
+use leasehold_core::{
+    Env, Error, ErrorKind, Moment, Result,
+    store_kit::{self, timed_out},
+};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::{
@@ -18,7 +24,10 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use crate::options::{Endpoint, EtcdOptions};
+use crate::{
+    error::innermost,
+    options::{Endpoint, EtcdOptions},
+};
 
 /// Larger answers are refused: a queue of a hundred thousand with short notes fits.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -26,42 +35,77 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The path of a procedure.
 pub(crate) type Procedure = &'static str;
 
+/// The login that a request carries.
+pub(crate) type Token = Option<MetadataValue<Ascii>>;
+
 /// One connection.
 pub(crate) struct Connection {
-    pub(crate) endpoint: Endpoint,
+    /// The index of the member among the endpoints.
+    index: usize,
+    endpoint: Endpoint,
     channel: Channel,
-    /// When something was last heard on it, in nanoseconds.
-    heard: AtomicU64,
-    /// Nothing is sent on it any more, and whoever listens on it readings for another.
+    /// When the last answer arrived, in nanoseconds.
+    last_answer: AtomicU64,
+    /// Nothing more is sent on it, and its streams end.
     retired: watch::Sender<bool>,
-    failed: AtomicBool,
 }
 
-/// How members are reached.
+/// Makes connections to the members.
 pub(crate) struct Connector {
+    options: Arc<EtcdOptions>,
+    env: Env,
     tls: Option<ClientTlsConfig>,
+    /// The index of the member that is tried next.
+    next: AtomicUsize,
 }
 
 impl Connector {
     /// # Errors
-    /// [`ErrorKind::Invalid`] when the authorities cannot be read.
-    pub(crate) fn new(options: &EtcdOptions) -> Result<Connector> {
-        if !options.tls {
-            return Ok(Connector { tls: None });
-        }
+    /// [`ErrorKind::Invalid`] when the certificate file cannot be read.
+    pub(crate) fn new(options: Arc<EtcdOptions>, env: Env) -> Result<Connector> {
         let tls = match &options.ca {
-            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
-            None => ClientTlsConfig::new().with_native_roots(),
+            _ if !options.tls => None,
+            Some(path) => Some(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?))),
+            None => Some(ClientTlsConfig::new().with_native_roots()),
         };
-        Ok(Connector { tls: Some(tls) })
+        Ok(Connector { options, env, tls, next: AtomicUsize::new(0) })
     }
 
-    /// Connects, on the current runtime, which drives the connection.
-    pub(crate) async fn connect(&self, endpoint: &Endpoint, env: &Env) -> Result<Connection> {
+    /// Connects to the next member that can be reached, on the current runtime, which drives the connection.
+    pub(crate) async fn connect_any(&self) -> Result<Connection> {
+        let end = self.env.now() + self.options.timeout;
+        let mut last = Error::new(ErrorKind::Invalid, "no member is named");
+        for _ in 0..self.options.endpoints.len() {
+            let index = self.next.fetch_add(1, Ordering::Relaxed) % self.options.endpoints.len();
+            let now = self.env.now();
+            // A member that swallows every packet does not use up the time of all.
+            let share = (self.options.timeout / 2).min(end.since(now).max(Duration::from_millis(1)));
+            match self.env.until(now + share, self.connect(index)).await {
+                Some(Ok(connection)) => {
+                    self.next.store(index, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Some(Err(error)) => last = error,
+                None => {
+                    last = timed_out("connection", share).store(url(&self.options.endpoints[index]));
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Has the next attempt begin with the member after that of a broken connection.
+    pub(crate) fn pass_over(&self, connection: &Connection) {
+        self.next.store(connection.index + 1, Ordering::Relaxed);
+    }
+
+    /// Connects to the member at this index, on the current runtime, which drives the connection.
+    pub(crate) async fn connect(&self, index: usize) -> Result<Connection> {
+        let endpoint = self.options.endpoints[index].clone();
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let named = |error: Error| error.store(format!("etcd://{endpoint}"));
+        let named = |error: Error| error.store(url(&endpoint));
         let invalid = |error: tonic::transport::Error| {
-            named(Error::new(ErrorKind::Invalid, format!("no address can be made of `{endpoint}`: {error}")))
+            named(Error::new(ErrorKind::Invalid, format!("`{endpoint}` is no valid address: {error}")))
         };
         let mut remote =
             Remote::from_shared(format!("{scheme}://{endpoint}")).map_err(invalid)?.tcp_nodelay(true);
@@ -70,21 +114,16 @@ impl Connector {
             remote = remote.tls_config(tls).map_err(invalid)?;
         }
         let channel = remote.connect().await.map_err(|error| named(self.unreachable(&error)))?;
-        let heard = AtomicU64::new(env.now().nanos());
-        let retired = watch::Sender::new(false);
-        Ok(Connection { endpoint: endpoint.clone(), channel, heard, retired, failed: AtomicBool::new(false) })
+        let last_answer = AtomicU64::new(self.env.now().nanos());
+        Ok(Connection { index, endpoint, channel, last_answer, retired: watch::Sender::new(false) })
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Error {
-        let mut last = error;
-        while let Some(source) = last.source() {
-            last = source;
-        }
-        let text = last.to_string();
+        let text = innermost(error);
         if self.tls.is_some() && (text.contains("certificate") || text.contains("Cert")) {
             let message = format!("the member's certificate is not accepted: {text}");
             return Error::new(ErrorKind::Rejected, message)
-                .hint("is the name in the URL one that it names? name your own authority with ca=PATH");
+                .hint("does it contain the name in the URL? name your own authority with ca=PATH");
         }
         Error::new(ErrorKind::Unreachable, text).hint("is the member running, and is the address right?")
     }
@@ -92,44 +131,33 @@ impl Connector {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|source| {
-        let message = format!("the authorities in {} cannot be read: {source}", path.display());
+        let message = format!("the certificates in {} cannot be read: {source}", path.display());
         Error::new(ErrorKind::Invalid, message)
     })
 }
 
-/// The login that a request carries.
-pub(crate) type Token = Option<MetadataValue<Ascii>>;
+fn url(endpoint: &Endpoint) -> String {
+    format!("etcd://{endpoint}")
+}
 
 impl Connection {
-    /// One request and its answer, also from a member that knows no leader, and without a login.
-    pub(crate) async fn lenient<Q, R>(&self, procedure: Procedure, message: Q) -> Result<R, Status>
+    /// The URL of its member.
+    pub(crate) fn url(&self) -> String {
+        url(&self.endpoint)
+    }
+
+    /// Sends one request and returns its answer.
+    pub(crate) async fn unary<Q, R>(&self, procedure: Procedure, request: Request<Q>) -> Result<R, Status>
     where
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
         let mut grpc = self.grpc().await?;
         let path = PathAndQuery::from_static(procedure);
-        Ok(grpc.unary(Request::new(message), path, ProstCodec::default()).await?.into_inner())
+        Ok(grpc.unary(request, path, ProstCodec::default()).await?.into_inner())
     }
 
-    /// One request and its answer.
-    pub(crate) async fn unary<Q, R>(
-        &self,
-        procedure: Procedure,
-        message: Q,
-        token: &Token,
-    ) -> Result<R, Status>
-    where
-        Q: Message + 'static,
-        R: Message + Default + 'static,
-    {
-        let mut grpc = self.grpc().await?;
-        let path = PathAndQuery::from_static(procedure);
-        let answer = grpc.unary(dress(Request::new(message), token), path, ProstCodec::default()).await?;
-        Ok(answer.into_inner())
-    }
-
-    /// A stream of requests and one of answers.
+    /// Opens a stream of requests and one of answers.
     pub(crate) async fn stream<S, Q, R>(
         &self,
         procedure: Procedure,
@@ -143,8 +171,7 @@ impl Connection {
     {
         let mut grpc = self.grpc().await?;
         let path = PathAndQuery::from_static(procedure);
-        let request = dress(Request::new(requests), token);
-        Ok(grpc.streaming(request, path, ProstCodec::default()).await?.into_inner())
+        Ok(grpc.streaming(authorized(requests, token), path, ProstCodec::default()).await?.into_inner())
     }
 
     async fn grpc(&self) -> Result<Grpc<Channel>, Status> {
@@ -153,23 +180,14 @@ impl Connection {
         Ok(grpc)
     }
 
-    pub(crate) fn hear(&self, env: &Env) {
-        self.heard.fetch_max(env.now().nanos(), Ordering::Relaxed);
+    /// Records that the member has just answered something.
+    pub(crate) fn note_answer(&self, env: &Env) {
+        self.last_answer.fetch_max(env.now().nanos(), Ordering::Relaxed);
     }
 
-    /// Whether nothing was heard since then.
-    pub(crate) fn silent_since(&self, nanos: u64) -> bool {
-        self.heard.load(Ordering::Relaxed) < nanos
-    }
-
-    /// Nothing is sent on it from now on.
-    pub(crate) fn retire(&self) {
-        self.failed.store(true, Ordering::Release);
-        self.retired.send_replace(true);
-    }
-
-    pub(crate) fn is_retired(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+    /// Whether nothing has arrived since then.
+    pub(crate) fn is_silent_since(&self, moment: Moment) -> bool {
+        self.last_answer.load(Ordering::Relaxed) < moment.nanos()
     }
 
     /// Completes when it is retired.
@@ -179,18 +197,23 @@ impl Connection {
     }
 }
 
-/// With the login, and only for members that know a leader: others refuse instead of waiting for one.
-fn dress<T>(mut request: Request<T>, token: &Token) -> Request<T> {
+impl store_kit::Connection for Connection {
+    fn is_open(&self) -> bool {
+        !*self.retired.borrow()
+    }
+
+    fn end(&self) {
+        self.retired.send_replace(true);
+    }
+}
+
+/// A request with the login, for members that know a leader: the others refuse it instead of waiting for one.
+pub(crate) fn authorized<T>(message: T, token: &Token) -> Request<T> {
+    let mut request = Request::new(message);
     let metadata = request.metadata_mut();
     metadata.insert("hasleader", MetadataValue::from_static("true"));
     if let Some(token) = token {
         metadata.insert("token", token.clone());
     }
     request
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Connection").field(&self.endpoint.to_string()).finish()
-    }
 }

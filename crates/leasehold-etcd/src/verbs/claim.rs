@@ -1,4 +1,4 @@
-//! The claim: one transaction that enters the queue and answers who is in it; and what has to follow.
+//! The claim: one transaction that enters the queue and reads it, and the steps that follow from the answer.
 
 mod transition;
 
@@ -15,47 +15,38 @@ use leasehold_core::{
 };
 
 use crate::{
-    client::{ClientState, TxnResult},
+    client::{Client, TxnResult},
+    error::unless_lease_gone,
     format::{State, Value},
     keys::Keys,
-    leases::Lease,
+    leases::ClaimLeases,
     own_claims::OwnClaim,
-    proto::TxnRequest,
+    proto::{Compare, RequestOp, TxnRequest},
     queue::Queue,
-    transport::{Refused, locked},
     txn::{absent, nested, none_in, none_since, put},
 };
 
-/// Each try that fails leases that somebody else went on, or that a lease had ended.
+/// A try fails when another client changed the queue meanwhile, or a lease had ended.
 const TRIES_MAX: usize = 64;
 
-/// One claim that is being answered.
-pub(super) struct Attempt<'a> {
-    client: &'a Arc<ClientState>,
+/// The state of one claim that is being answered.
+struct Attempt<'a> {
+    client: &'a Arc<Client>,
     claim: &'a Claim,
     keys: Keys,
-    slot: Arc<OwnClaim>,
+    own: Arc<OwnClaim>,
     begin: Moment,
     /// The first transaction was answered.
     has_entered: AtomicBool,
-    /// The hold is of this attempt: only a new grant carries what is proposed.
+    /// This attempt made the hold: only a new grant carries the proposed token.
     is_new: AtomicBool,
 }
 
-/// What a try came to.
+/// The result of one try.
 enum Progress {
-    TxnResult(Standing),
+    Done(Standing),
     /// Something has changed meanwhile.
     Again,
-}
-
-/// The leases of a try.
-#[derive(Clone, Copy)]
-struct ClaimLeases {
-    place: Lease,
-    delay: Option<Lease>,
-    /// They were granted or renewed just now.
-    is_fresh: bool,
 }
 
 pub(super) fn whole_seconds(span: Duration) -> u64 {
@@ -63,29 +54,29 @@ pub(super) fn whole_seconds(span: Duration) -> u64 {
 }
 
 /// Answers a claim.
-pub(crate) async fn claim(client: &Arc<ClientState>, claim: &Claim, slot: Arc<OwnClaim>) -> Result<Standing> {
-    let _turn = client.turn(&slot).await?;
-    client.refuse_closed()?;
+pub(crate) async fn claim(client: &Arc<Client>, claim: &Claim, own: Arc<OwnClaim>) -> Result<Standing> {
+    let _exclusive = client.exclude_verbs(&own).await?;
+    client.state.check_open()?;
     let begin = client.env.now();
     let attempt = Attempt {
         client,
         claim,
         keys: Keys::of(&claim.name),
-        slot: slot.clone(),
+        own: own.clone(),
         begin,
         has_entered: false.into(),
         is_new: false.into(),
     };
     let until = begin + client.options.timeout * 2;
     for _ in 0..TRIES_MAX {
-        let step = match claim.intent {
+        let progress = match claim.intent {
             Intent::Hold => attempt.hold().await,
             Intent::Amend => attempt.amend().await,
         };
-        // Whatever fails after the first transaction fails where there may be a place already.
+        // After the first transaction there may be a place, whatever fails.
         let has_entered = attempt.has_entered.load(Ordering::Relaxed);
-        match step.map_err(|error| if has_entered { error.unknown() } else { error })? {
-            Progress::TxnResult(standing) => {
+        match progress.map_err(|error| if has_entered { error.unknown() } else { error })? {
+            Progress::Done(standing) => {
                 attempt.remember(&standing);
                 return Ok(standing);
             }
@@ -93,56 +84,45 @@ pub(crate) async fn claim(client: &Arc<ClientState>, claim: &Claim, slot: Arc<Ow
             Progress::Again => {}
         }
     }
-    let message = "others were faster every time";
-    Err(Error::new(ErrorKind::TimedOut, message).hint("ask again: the lock is in great demand").unknown())
+    let message = "other clients were faster every time";
+    Err(Error::new(ErrorKind::TimedOut, message).hint("try again: the lock is in great demand").unknown())
 }
 
 impl Attempt<'_> {
     /// Finds the hold, makes one, or queues up.
     async fn hold(&self) -> Result<Progress> {
-        let leases = self.leases_of_claim().await?;
+        let (leases, is_fresh) = self.obtain_leases().await?;
         {
-            let mut known = locked(&self.slot.known);
-            (known.lease, known.delay, known.in_doubt) = (Some(leases.place), leases.delay, true);
-            known.keys = Some(self.keys.clone());
-            known.bind(self.claim.binding);
+            let mut state = self.own.state.lock();
+            (state.leases, state.keys) = (Some(leases), Some(self.keys.clone()));
+            state.bind(self.claim.binding);
         }
-        let entered = self.enter(&leases);
-        let (done, renewed) = if leases.is_fresh {
-            (entered.await, Ok(Some(leases)))
+        let (entered, renewed) = if is_fresh {
+            (self.enter(&leases).await, Ok(Some(leases)))
         } else {
-            tokio::join!(entered, self.renew(leases))
+            tokio::join!(self.enter(&leases), self.renew(leases))
         };
-        self.has_entered.fetch_or(done.is_ok(), Ordering::Relaxed);
-        let done = match done {
-            Ok(done) => done,
-            Err(Refused::NoLease) => {
-                self.drop_leases();
-                return Ok(Progress::Again);
-            }
-            Err(Refused::Error(error)) => return Err(error),
-        };
-        locked(&self.slot.known).in_doubt = false;
+        let Some(done) = entered? else { return Ok(self.start_over()) };
+        self.has_entered.store(true, Ordering::Relaxed);
         let holds = |at: usize| done.queue.entries[at].stance == Stance::Holding;
         let is_new = done.succeeded && done.queue.find(self.claim.id).is_some_and(holds);
         self.is_new.fetch_or(is_new, Ordering::Relaxed);
-        let Some(leases) = renewed? else {
-            // What lived by it is gone with it.
-            self.drop_leases();
-            return Ok(Progress::Again);
-        };
-        self.answer(done, leases).await
+        match renewed? {
+            Some(leases) => self.answer(done, leases).await,
+            // The keys that lived by them are gone, too.
+            None => Ok(self.start_over()),
+        }
     }
 
-    /// Changes a hold that is there.
+    /// Changes an existing hold.
     async fn amend(&self) -> Result<Progress> {
-        let done = self.look().await?;
-        let gone = |reason| Ok(Progress::TxnResult(Standing::Gone(reason)));
+        let reads = Client::reads(&self.keys, self.claim.id);
+        let done = self.client.transact(&self.keys, Vec::new(), reads.into(), Vec::new()).await?;
+        let gone = |reason| Ok(Progress::Done(Standing::Gone(reason)));
         let Some(at) = done.queue.find(self.claim.id) else {
             return gone(if done.is_revoked { LostReason::ForceReleased } else { LostReason::Gone });
         };
-        let entry = &done.queue.entries[at];
-        match entry.stance {
+        match done.queue.entries[at].stance {
             Stance::Waiting => return gone(LostReason::Gone),
             Stance::Delaying => return gone(LostReason::Expired),
             Stance::Holding => {}
@@ -153,95 +133,72 @@ impl Attempt<'_> {
         }
     }
 
-    async fn look(&self) -> Result<TxnResult> {
-        let reads = ClientState::reads(&self.keys, self.claim.id);
-        let looked = self.client.transact(&self.keys, Vec::new(), reads.into(), Vec::new()).await;
-        looked.map_err(Refused::into)
-    }
-
-    /// What the transaction that was to enter the queue has found.
+    /// Continues from the result of the entering transaction.
     async fn answer(&self, done: TxnResult, leases: ClaimLeases) -> Result<Progress> {
         let Some(at) = done.queue.find(self.claim.id) else {
             return self.outside(done, leases).await;
         };
-        if done.queue.entries[at].stance == Stance::Delaying {
-            self.return_leases(&leases);
-            return Ok(Progress::TxnResult(Standing::Gone(LostReason::Expired)));
+        let entry = &done.queue.entries[at];
+        if entry.stance == Stance::Delaying {
+            self.give_back(leases);
+            return Ok(Progress::Done(Standing::Gone(LostReason::Expired)));
         }
-        if done.queue.entries[at].stance == Stance::Waiting
+        if entry.stance == Stance::Waiting
             && let Some(limit) = done.queue.mismatch(self.claim)
         {
             self.leave().await?;
-            return Ok(Progress::TxnResult(Standing::Mismatch { limit }));
+            return Ok(Progress::Done(Standing::Mismatch { limit }));
         }
-        if done.queue.entries[at].lease == leases.place.id {
+        if entry.lease == leases.place.id {
             return self.settle(done.queue, at, leases).await;
         }
-        // It lives by another lease: another client asked before, or with a shorter time to live.
-        self.return_leases(&leases);
+        // It lives by another lease: another client has made it, or it had a shorter time to live.
+        self.give_back(leases);
         match self.adopt(&done.queue, at).await? {
             Some(leases) => self.settle(done.queue, at, leases).await,
             None => Ok(Progress::Again),
         }
     }
 
-    /// It has no place: it does not queue, or was thrown out.
+    /// Answers a claim without a place: it does not queue, or was released by force.
     async fn outside(&self, done: TxnResult, leases: ClaimLeases) -> Result<Progress> {
-        let out = |standing| {
-            self.return_leases(&leases);
-            Ok(Progress::TxnResult(standing))
-        };
-        if done.is_revoked {
-            return out(Standing::Gone(LostReason::ForceReleased));
-        }
-        if let Some(limit) = done.queue.mismatch(self.claim) {
-            return out(Standing::Mismatch { limit });
-        }
-        if done.queue.grants(self.claim) {
+        let standing = if done.is_revoked {
+            Standing::Gone(LostReason::ForceReleased)
+        } else if let Some(limit) = done.queue.mismatch(self.claim) {
+            Standing::Mismatch { limit }
+        } else if done.queue.grants(self.claim) {
             return self.join(done.queue, leases).await;
-        }
-        if self.client.decided(done.queue.blockers(self.claim.id)).await? {
+        } else if self.client.await_expiry(done.queue.blockers(self.claim.id)).await? {
             return Ok(Progress::Again);
-        }
-        out(Standing::Held(done.queue.busy(self.claim, self.client.env.wall_us())))
+        } else {
+            Standing::Held(done.queue.busy(self.claim, self.client.env.wall_us()))
+        };
+        self.give_back(leases);
+        Ok(Progress::Done(standing))
     }
 
-    /// The entering transaction: the first of all holds at once, others queue up if they want to.
-    async fn enter(&self, leases: &ClaimLeases) -> Result<TxnResult, Refused> {
-        let (id, keys) = (self.claim.id, &self.keys);
-        let reads = ClientState::reads(keys, id);
-        let absent = [keys.place(id), keys.delay(id), keys.revoked(id)].map(absent);
+    /// The entering transaction: the first claim of all holds at once, others queue up if they want to.
+    async fn enter(&self, leases: &ClaimLeases) -> Result<Option<TxnResult>> {
         let queue_up = match self.claim.queueing {
             Queueing::No => Vec::new(),
-            Queueing::Barging | Queueing::Fifo => self.puts(leases, State::Waiting),
+            Queueing::Barging | Queueing::Fifo => self.new_puts(leases, State::Waiting),
         };
         let first = TxnRequest {
-            compare: vec![none_in(keys.range())],
-            success: self.puts(leases, State::Held),
+            compare: vec![none_in(self.keys.range())],
+            success: self.new_puts(leases, State::Held),
             failure: queue_up,
         };
-        let success = std::iter::once(nested(first)).chain(reads.clone()).collect();
-        self.client.transact(keys, absent.into(), success, reads.into()).await
+        self.transact(self.no_place(), vec![nested(first)]).await
     }
 
-    /// Holds beside those who hold already, if nothing has changed since they were looked at.
+    /// Holds beside the present holders, if nothing has changed since they were read.
     async fn join(&self, queue: Queue, leases: ClaimLeases) -> Result<Progress> {
-        let (id, keys) = (self.claim.id, &self.keys);
-        let reads = ClientState::reads(keys, id);
-        let mut compare: Vec<_> = [keys.place(id), keys.delay(id), keys.revoked(id)].map(absent).into();
-        compare.push(none_since(keys.range(), queue.revision));
-        let success = self.puts(&leases, State::Held).into_iter().chain(reads.clone()).collect();
-        locked(&self.slot.known).in_doubt = true;
-        let done = match self.client.transact(keys, compare, success, reads.into()).await {
-            Ok(done) => done,
-            Err(Refused::NoLease) => {
-                self.drop_leases();
-                return Ok(Progress::Again);
-            }
-            Err(Refused::Error(error)) => return Err(error),
+        let mut compare = self.no_place();
+        compare.push(none_since(self.keys.range(), queue.revision));
+        let Some(done) = self.transact(compare, self.new_puts(&leases, State::Held)).await? else {
+            return Ok(self.start_over());
         };
-        locked(&self.slot.known).in_doubt = false;
-        match done.queue.find(id) {
+        match done.queue.find(self.claim.id) {
             Some(at) if done.succeeded => {
                 self.is_new.store(true, Ordering::Relaxed);
                 self.settle(done.queue, at, leases).await
@@ -250,12 +207,37 @@ impl Attempt<'_> {
         }
     }
 
-    fn puts(&self, leases: &ClaimLeases, state: State) -> Vec<crate::proto::RequestOp> {
-        let value = self.value(leases, state, None, self.client.env.wall_us());
-        let mut puts = vec![put(self.keys.place(self.claim.id), value.write(), leases.place.id)];
+    /// The claim has neither a place nor a delay, and was not released by force.
+    fn no_place(&self) -> Vec<Compare> {
+        let (id, keys) = (self.claim.id, &self.keys);
+        [keys.place(id), keys.delay(id), keys.revoked(id)].map(absent).into()
+    }
+
+    /// A transaction that writes keys of this claim, and reads its lock in either case; `None` when one of its leases had
+    /// ended, and nothing was written.
+    async fn transact(&self, compare: Vec<Compare>, success: Vec<RequestOp>) -> Result<Option<TxnResult>> {
+        let reads = Client::reads(&self.keys, self.claim.id);
+        let success = success.into_iter().chain(reads.clone()).collect();
+        self.own.state.lock().in_doubt = true;
+        let done = self.client.transact(&self.keys, compare, success, reads.into()).await;
+        let done = unless_lease_gone(done)?;
+        if done.is_some() {
+            self.own.state.lock().in_doubt = false;
+        }
+        Ok(done)
+    }
+
+    fn new_puts(&self, leases: &ClaimLeases, state: State) -> Vec<RequestOp> {
+        self.puts(leases, &self.value(leases, state, None, self.client.env.wall_us()))
+    }
+
+    /// Writes the place, and the delay if there is one.
+    fn puts(&self, leases: &ClaimLeases, value: &Value) -> Vec<RequestOp> {
+        let (id, keys) = (self.claim.id, &self.keys);
+        let mut puts = vec![put(keys.place(id), value.write(), leases.place.id)];
         if let Some(delay) = leases.delay {
-            let state = if state == State::Held { State::Armed } else { State::Idle };
-            puts.push(put(self.keys.delay(self.claim.id), Value { state, ..value }.write(), delay.id));
+            let state = if value.state == State::Held { State::Armed } else { State::Idle };
+            puts.push(put(keys.delay(id), Value { state, ..value.clone() }.write(), delay.id));
         }
         puts
     }
@@ -274,26 +256,26 @@ impl Attempt<'_> {
 
     fn granted(&self, queue: &Queue, at: usize, leases: &ClaimLeases) -> Result<Progress> {
         let fence = queue.fence(&queue.entries[at])?;
-        // No more than is certain, and counted from before anything was sent.
+        // Only the certain part, counted from before anything was sent.
         let valid_for = leases.place.until.since(self.begin).min(Duration::from_secs(leases.place.lives));
-        Ok(Progress::TxnResult(Standing::Granted(Grant::lasting(Some(fence), valid_for))))
+        Ok(Progress::Done(Standing::Granted(Grant::lasting(Some(fence), valid_for))))
     }
 
-    /// Takes over what the answer leases for what is known of the claim.
+    /// Records the answer in the state of the claim.
     fn remember(&self, standing: &Standing) {
         match standing {
             Standing::Granted(_) => {
-                let mut known = locked(&self.slot.known);
-                known.held = true;
-                known.keys = Some(self.keys.clone());
-                known.bind(self.claim.binding);
-                drop(known);
+                {
+                    let mut state = self.own.state.lock();
+                    (state.held, state.keys) = (true, Some(self.keys.clone()));
+                    state.bind(self.claim.binding);
+                }
                 self.client.leases.grant_ahead(whole_seconds(self.claim.ttl));
             }
             Standing::Waiting(_) => {}
             // A refused upgrade leaves the hold.
-            Standing::Held(_) if locked(&self.slot.known).held => {}
-            _ => self.client.forget(self.claim.id),
+            Standing::Held(_) if self.own.state.lock().held => {}
+            _ => self.client.own_claims.remove(self.claim.id),
         }
     }
 }

@@ -1,71 +1,68 @@
-//! The release, and the end of a client.
+//! The release, the release by force, and the end of a client.
 
 use std::sync::Arc;
 
-use leasehold_core::{Claim, ClaimId, Release, Result};
+use futures_util::future::join_all;
+use leasehold_core::{Claim, ClaimId, Contender, Error, ErrorKind, LockName, Release, Result, Stance};
 
 use crate::{
-    client::ClientState,
+    client::Client,
+    error::unless_lease_gone,
     format::Value,
     keys::Keys,
     leases::Lease,
     own_claims::{ClaimState, OwnClaim},
-    proto::{TxnRequest, TxnResponse},
-    transport::{Refused, locked},
-    txn::{self, created, delete, get, present, put, unchanged},
+    proto::TxnRequest,
+    queue::Entry,
+    txn::{self, OPERATIONS_MAX, created, delete, get, present, put, unchanged},
+    verbs::inspect::{contender, queues},
 };
 
+/// The operations for one holder that is released by force.
+const EVICTION_OPERATIONS: usize = 3;
+
 /// Ends the hold of a claim, or leaves the queue.
-pub(crate) async fn release(
-    client: &Arc<ClientState>,
-    claim: &Claim,
-    slot: Option<Arc<OwnClaim>>,
-) -> Result<Release> {
-    // After whatever is under way for this claim.
-    let turn = match &slot {
-        Some(slot) => Some(client.turn(slot).await?),
+pub(crate) async fn release(client: &Arc<Client>, claim: &Claim) -> Result<Release> {
+    let own = client.own_claims.get(claim.id);
+    let _exclusive = match &own {
+        Some(own) => Some(client.exclude_verbs(own).await?),
         None => None,
     };
-    client.refuse_closed()?;
-    let known = slot.as_ref().map(|slot| locked(&slot.known).clone()).unwrap_or_default();
+    client.state.check_open()?;
+    let known = own.as_ref().map(|own| own.state.lock().clone()).unwrap_or_default();
     if came_too_late(client, &known).await? {
-        client.forget(claim.id);
+        client.own_claims.remove(claim.id);
         return Ok(Release::NotHeld);
     }
-    let released = delete_place(client, claim, &known).await;
-    let released = match released {
-        Ok(released) => released,
-        Err(error) => {
-            // It may arrive later; nothing that lives by these leases may be left by then.
-            if let Some(slot) = &slot {
-                locked(&slot.known).in_doubt = true;
-            }
-            return Err(error);
-        }
-    };
+    let released = delete_place(client, claim, &known).await.inspect_err(|_| {
+        // It may arrive later; by then nothing may live by these leases.
+        own.iter().for_each(|own| own.state.lock().in_doubt = true);
+    })?;
     if known.in_doubt {
-        // The claim itself may still be on its way: it names leases that are not there any more when it arrives.
-        for lease in [known.lease, known.delay].into_iter().flatten() {
-            client.leases.revoke(lease.id).await.map_err(leasehold_core::Error::unknown)?;
+        // The claim itself may arrive later: it names leases that do not exist any more then.
+        for lease in known.leases.iter().flat_map(|leases| leases.all()) {
+            client.leases.revoke(lease.id).await.map_err(Error::unknown)?;
         }
-    } else {
-        give_back(client, &known);
+    } else if let Some(leases) = known.leases {
+        client.leases.give_back(leases);
     }
-    client.forget(claim.id);
-    drop(turn);
+    client.own_claims.remove(claim.id);
     Ok(if released { Release::Released } else { Release::NotHeld })
 }
 
-/// A hold whose time is over leaves its lock-delay, also when etcd has not looked yet: it is asked to decide.
-async fn came_too_late(client: &ClientState, known: &ClaimState) -> Result<bool> {
-    let (Some(place), Some(_), false) = (known.lease, known.delay, known.in_doubt) else { return Ok(false) };
-    if client.env.now() < place.until {
+/// Whether a hold with a lock-delay has ended by itself, so that its delay runs. etcd is asked, because it may not have
+/// revoked an expired lease yet.
+async fn came_too_late(client: &Client, known: &ClaimState) -> Result<bool> {
+    let Some(leases) = known.leases.filter(|leases| leases.delay.is_some() && !known.in_doubt) else {
+        return Ok(false);
+    };
+    if client.env.now() < leases.place.until {
         return Ok(false);
     }
-    Ok(client.leases.keep(place).await?.is_none())
+    Ok(client.leases.keep(leases.place).await?.is_none())
 }
 
-async fn delete_place(client: &ClientState, claim: &Claim, known: &ClaimState) -> Result<bool> {
+async fn delete_place(client: &Client, claim: &Claim, known: &ClaimState) -> Result<bool> {
     let (keys, id) = (Keys::of(&claim.name), claim.id);
     let mine = if known.create > 0 && !known.in_doubt {
         created(keys.place(id), known.create)
@@ -77,78 +74,98 @@ async fn delete_place(client: &ClientState, claim: &Claim, known: &ClaimState) -
         success: vec![delete(keys.place(id)), delete(keys.delay(id))],
         failure: vec![delete(keys.revoked(id))],
     };
-    client.txn(request).await.map(|answer| answer.succeeded).map_err(Refused::into)
+    Ok(client.txn(request).await?.succeeded)
 }
 
-fn give_back(client: &ClientState, known: &ClaimState) {
-    if let Some(place) = known.lease {
-        client.leases.give_back(place);
-    }
-    if let Some(delay) = known.delay {
-        client.leases.discard(delay.id);
+/// Ends every hold and every delay of a lock. Waiters stay.
+pub(crate) async fn force_release(client: &Client, name: &LockName) -> Result<Vec<Contender>> {
+    let keys = Keys::of(name);
+    let mut evicted: Vec<Contender> = Vec::new();
+    let until = client.env.now() + client.options.timeout * 2;
+    loop {
+        let queues = queues(client, std::slice::from_ref(name)).await?;
+        let Some(queue) = queues.get(name) else { return Ok(evicted) };
+        let holders = queue.entries.iter().filter(|entry| entry.stance != Stance::Waiting);
+        let some: Vec<&Entry> = holders.take(OPERATIONS_MAX / EVICTION_OPERATIONS).collect();
+        if some.is_empty() {
+            return Ok(evicted);
+        }
+        if evict(client, &keys, &some).await? {
+            evicted.extend(some.iter().map(|entry| contender(client, queue, entry)));
+        } else if client.env.now() > until {
+            let message = "the holders change faster than they can be released";
+            return Err(Error::new(ErrorKind::TimedOut, message).unknown());
+        }
     }
 }
 
-/// Ends what is bound to this client; what outlives it stays.
-pub(crate) async fn close(client: &Arc<ClientState>) -> Result<()> {
-    if !client.shut() {
+/// Deletes these entries if none of them has changed. Their claims are marked for the time of their lease, so that none
+/// comes back by repeating itself.
+async fn evict(client: &Client, keys: &Keys, entries: &[&Entry]) -> Result<bool> {
+    let compare = entries.iter().map(|entry| unchanged(entry.key.clone(), entry.modified)).collect();
+    let mut success = Vec::new();
+    for entry in entries {
+        success.push(delete(entry.key.clone()));
+        if let Some(id) = entry.id.filter(|_| entry.stance == Stance::Holding) {
+            success.push(delete(keys.delay(id)));
+            success.push(put(keys.revoked(id), Vec::new(), entry.lease));
+        }
+    }
+    let done = client.txn(txn::only_if(compare, success)).await;
+    // Without the lease, one of them has just ended by itself.
+    Ok(unless_lease_gone(done)?.is_some_and(|answer| answer.succeeded))
+}
+
+/// Closes a client and ends the holds that are bound to it; detached ones stay.
+pub(crate) async fn close(client: &Arc<Client>) -> Result<()> {
+    if !client.state.close() {
         return Ok(());
     }
     client.break_watches();
-    let spares = client.leases.take_spares();
-    let slots = client.take_slots();
-    let ends = slots.iter().map(|(id, slot)| end(client, *id, slot));
+    let (spares, claims) = (client.leases.take_spares(), client.own_claims.take_all());
+    let ends = claims.iter().map(|(id, own)| end(client, *id, own));
     let revoked = spares.iter().map(|lease| client.leases.revoke(lease.id));
-    let (ended, spared) =
-        tokio::join!(futures_util::future::join_all(ends), futures_util::future::join_all(revoked));
-    client.members.close();
-    // What could not be revoked ends by itself; the first reason is told.
+    let (ended, spared) = tokio::join!(join_all(ends), join_all(revoked));
+    client.cluster.close();
+    // A lease that could not be revoked ends by itself; the first error is returned.
     ended.into_iter().chain(spared).find(Result::is_err).unwrap_or(Ok(()))
 }
 
-async fn end(client: &ClientState, id: ClaimId, slot: &OwnClaim) -> Result<()> {
-    let _turn = client.turn(slot).await?;
-    let known = locked(&slot.known).clone();
-    if known.is_detached {
-        return Ok(());
-    }
-    let mut ends = vec![known.lease];
-    match known.delay {
+async fn end(client: &Client, id: ClaimId, own: &OwnClaim) -> Result<()> {
+    let _exclusive = client.exclude_verbs(own).await?;
+    let known = own.state.lock().clone();
+    let Some(leases) = known.leases.filter(|_| !known.is_detached) else { return Ok(()) };
+    let mut ends = vec![leases.place];
+    match leases.delay {
         Some(delay) if known.held || known.in_doubt => {
-            if let Some(moved) = shut_for_delay(client, id, &known, delay).await? {
-                ends.push(Some(moved));
-            }
+            ends.extend(start_delay(client, id, &known, delay).await?);
         }
-        delay => ends.push(delay),
+        delay => ends.extend(delay),
     }
-    for lease in ends.into_iter().flatten() {
+    for lease in ends {
         client.leases.revoke(lease.id).await?;
     }
     Ok(())
 }
 
-/// The hold ends now and without a release: the lock stays shut for the delay, and not for what was left of the hold as
-/// well. Answers the lease that nothing lives by any more; none when the delay runs already, as it is.
-async fn shut_for_delay(
-    client: &ClientState,
+/// Ends a hold now, without a release: the lock stays shut for its delay, and not for the rest of the hold as well. Returns
+/// the lease that is free then; `None` when the delay runs already, and stays as it is.
+async fn start_delay(
+    client: &Client,
     id: ClaimId,
     known: &ClaimState,
     lease: Lease,
 ) -> Result<Option<Lease>> {
     let Some(keys) = &known.keys else { return Ok(None) };
-    let read = TxnRequest { success: vec![get(keys.delay(id))], ..TxnRequest::default() };
-    let answer: TxnResponse = client.txn(read).await?;
+    let answer = client.txn(txn::read_only([get(keys.delay(id))])).await?;
     let found = txn::reads(answer).into_iter().flatten().next();
     let Some((kv, value)) = found.and_then(|kv| Value::read(&kv.value).map(|value| (kv, value))) else {
         return Ok(None);
     };
     let short = client.leases.grant(value.delay_s.max(1)).await?;
-    let request = TxnRequest {
-        compare: vec![present(keys.place(id)), unchanged(keys.delay(id), kv.mod_revision)],
-        success: vec![delete(keys.place(id)), put(kv.key, kv.value, short.id)],
-        failure: Vec::new(),
-    };
-    let moved = client.txn(request).await?.succeeded;
+    let compare = vec![present(keys.place(id)), unchanged(keys.delay(id), kv.mod_revision)];
+    let success = vec![delete(keys.place(id)), put(kv.key, kv.value, short.id)];
+    let moved = client.txn(txn::only_if(compare, success)).await?.succeeded;
     if !moved {
         client.leases.revoke(short.id).await?;
     }

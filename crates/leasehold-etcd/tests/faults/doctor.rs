@@ -1,4 +1,4 @@
-//! What the doctor finds on real members.
+//! The findings of the doctor on real members.
 
 use leasehold_core::{ErrorKind, Finding, Severity};
 use leasehold_testkit::etcd::{Cluster, Member};
@@ -26,7 +26,7 @@ fn a_member_alone_that_lets_in_everybody_is_amber() {
         let findings = found(&at(&member)).await;
         let alone = [
             (Severity::Warning, "it is one member"),
-            (Severity::Warning, "it lets in everybody, without a login"),
+            (Severity::Warning, "it accepts every client, without a login"),
         ];
         assert_eq!(bad(&findings), alone, "{findings:#?}");
         assert!(findings.iter().any(|it| it.what.starts_with("etcd 3.") && it.node == member.address()));
@@ -34,7 +34,7 @@ fn a_member_alone_that_lets_in_everybody_is_amber() {
         common::enable_logins(&member).unwrap();
         let findings = found(&format!("{} login=locks", at(&member))).await;
         assert_eq!(bad(&findings)[..1], alone[..1], "{findings:#?}");
-        assert!(findings.iter().any(|finding| finding.what == "it wants a login"), "{findings:#?}");
+        assert!(findings.iter().any(|finding| finding.what == "it needs a login"), "{findings:#?}");
         let error = store(&at(&member)).diagnose().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
     });
@@ -58,7 +58,7 @@ fn a_database_that_is_full_is_red() {
 #[test]
 fn a_cluster_is_looked_at_member_by_member() {
     let (cluster, other) = (Cluster::start().unwrap(), Member::start().unwrap());
-    let open = (Severity::Warning, "it lets in everybody, without a login");
+    let open = (Severity::Warning, "it accepts every client, without a login");
     run(async {
         let whole = common::at(cluster.members());
         let findings = found(&whole).await;

@@ -1,4 +1,4 @@
-//! What the cases share: an engine on members, a runtime, and looking at keys.
+//! The fixture of the cases: an engine on members, a runtime, and reads of keys.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{future::Future, time::Duration};
@@ -102,7 +102,7 @@ pub(crate) fn lease_of(member: &Member, key: &str) -> String {
     format!("{lease:x}")
 }
 
-/// Whether a request speaks of this text.
+/// Whether a request contains this text.
 pub(crate) fn about(text: &'static str) -> impl Fn(&[u8]) -> bool + Send + 'static {
     move |bytes| bytes.windows(text.len()).any(|it| it == text.as_bytes())
 }

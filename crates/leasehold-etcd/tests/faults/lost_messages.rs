@@ -5,7 +5,7 @@ use std::{io::Write, process::Stdio, time::Duration};
 use leasehold_core::{ErrorKind, Outcome, Release, Store};
 use leasehold_testkit::{
     etcd::Member,
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
 };
 
 use crate::{
@@ -32,9 +32,9 @@ fn a_lost_reply_to_a_claim_is_cured_by_asking_again() {
     run(async {
         let engine = engine(&port(proxy.port()));
         lock(&engine, "warm", &ttl(30)).await.release().await.unwrap();
-        let trap = proxy.on_request(about("orders"), Trap::ForwardThenCut);
+        let fault = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
         let hold = lock(&engine, "orders", &ttl(30)).await;
-        assert!(trap.fired() && keys(&member, "orders").len() == 1 && hold.lease().check().is_ok());
+        assert!(fault.fired() && keys(&member, "orders").len() == 1 && hold.lease().check().is_ok());
         hold.release().await.unwrap();
         assert!(keys(&member, "orders").is_empty());
     });
@@ -48,9 +48,9 @@ fn a_lost_reply_to_a_claim_is_cured_by_asking_again() {
         child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         child
     };
-    let trap = proxy.on_request(about("naive"), Trap::ForwardAndDropReply);
+    let fault = proxy.on_request(about("naive"), FaultRule::ForwardAndDropReply);
     let mut first = naive(&proxy.address());
-    assert!(trap.wait_fired(SOON));
+    assert!(fault.wait_fired(SOON));
     run(eventually(&common::env(), "its key", || async { keys_of(&member, "naive") == 1 }));
     first.kill().unwrap();
     first.wait().unwrap();
@@ -72,7 +72,7 @@ fn the_store_never_sends_twice() {
         take(&store, &warm).await;
         store.release(&warm).await.unwrap();
         let before = member.calls("Txn").unwrap();
-        proxy.on_request(about("orders"), Trap::ForwardThenCut);
+        proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
         let mine = claim(&env, "orders", 30);
         let error = store.claim(&mine).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unreachable, Outcome::Unknown), "{error:?}");
@@ -81,7 +81,7 @@ fn the_store_never_sends_twice() {
         assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
     });
     // The naive client writes until it is told that it has written.
-    proxy.on_request(about("naive"), Trap::ForwardAndDropReply);
+    proxy.on_request(about("naive"), FaultRule::ForwardAndDropReply);
     assert!(insists(&proxy.address(), "naive") > 1);
     let shown = member.ctl(&["get", "--write-out=fields", "naive"]).unwrap();
     assert!(!shown.contains("\"Version\" : 1\n"), "the control: done more than once: {shown}");
@@ -97,31 +97,31 @@ fn a_claim_that_is_delivered_late_makes_no_ghost() {
         let warm = claim(&env, "warm", 600);
         take(&store, &warm).await;
         store.release(&warm).await.unwrap();
-        let trap = proxy.on_request(about("orders"), Trap::Hold);
+        let fault = proxy.on_request(about("orders"), FaultRule::Hold);
         let mine = claim(&env, "orders", 600);
         let error = store.claim(&mine).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::TimedOut, Outcome::Unknown), "{error:?}");
-        assert!(trap.fired());
+        assert!(fault.fired());
         eventually(&env, "a release", || async { store.release(&mine).await.is_ok() }).await;
         let before = member.calls("Txn").unwrap();
-        trap.let_go();
+        fault.release();
         // It may be delivered, or cancelled on the way: it changes nothing.
         env.sleep(IMPATIENT).await;
         assert!(keys(&member, "orders").is_empty(), "{} later", member.calls("Txn").unwrap() - before);
         take(&store, &claim(&env, "orders", 30)).await;
     });
     // The naive client's key has no lease that it could revoke: it comes late and stays.
-    let trap = proxy.on_request(about("naive"), Trap::Hold);
+    let fault = proxy.on_request(about("naive"), FaultRule::Hold);
     let mut naive = etcdctl(&proxy.address(), &["put", "naive", "me"]).spawn().unwrap();
-    assert!(trap.wait_fired(SOON));
+    assert!(fault.wait_fired(SOON));
     assert_eq!(
         member.ctl(&["del", "naive"]).unwrap().trim(),
         "0",
         "it gives up, and deletes what is not there"
     );
-    trap.let_go();
+    fault.release();
     naive.wait().unwrap();
-    assert_eq!(keys_of(&member, "naive"), 1, "the control: a lock of nobody");
+    assert_eq!(keys_of(&member, "naive"), 1, "the control: a lock without a holder");
 }
 
 /// etcd#22082: a release that was lost and comes late ends the hold that it was for, and not the one after it, though both
@@ -135,30 +135,30 @@ fn a_late_release_of_an_old_hold_does_not_end_a_new_one() {
         let direct = store(&at(&member));
         let mine = claim(&env, "orders", 600);
         take(&impatient, &mine).await;
-        let trap = proxy.on_request(about("orders"), Trap::Hold);
+        let fault = proxy.on_request(about("orders"), FaultRule::Hold);
         let error = impatient.release(&mine).await.unwrap_err();
-        assert!(trap.fired() && error.outcome() == Outcome::Unknown, "{error:?}");
+        assert!(fault.fired() && error.outcome() == Outcome::Unknown, "{error:?}");
         // The same id, and so the same key, through another client: a new hold.
         assert_eq!(direct.release(&mine).await.unwrap(), Release::Released);
         take(&direct, &mine).await;
-        trap.let_go();
+        fault.release();
         env.sleep(IMPATIENT).await;
         assert_eq!(keys(&member, "orders").len(), 1, "the new hold is there");
         assert!(direct.renew(std::slice::from_ref(&mine)).await[0].is_ok());
     });
     // Go's Unlock deletes by key alone; a session that locks again has the same key.
     member.ctl(&["put", "naive/1", ""]).unwrap();
-    let trap = proxy.on_request(about("naive"), Trap::Hold);
+    let fault = proxy.on_request(about("naive"), FaultRule::Hold);
     let mut late = etcdctl(&proxy.address(), &["del", "naive/1"]).spawn().unwrap();
-    assert!(trap.wait_fired(SOON));
+    assert!(fault.wait_fired(SOON));
     member.ctl(&["del", "naive/1"]).unwrap();
     member.ctl(&["put", "naive/1", ""]).unwrap();
-    trap.let_go();
+    fault.release();
     late.wait().unwrap();
     assert_eq!(keys_of(&member, "naive/1"), 0, "the control: the new hold is gone");
 }
 
-/// What a late release of an old hold asks for, without the luck that it takes to be delivered late: the key of the
+/// The transaction of a late release of an old hold, without the luck that it takes to be delivered late: the key of the
 /// revision that it knows.
 #[test]
 fn a_release_is_for_the_hold_that_it_knows() {
@@ -181,7 +181,7 @@ fn the_leases_of_a_claim_in_doubt_end_with_its_release() {
     let (member, proxy) = behind_a_proxy();
     run(async {
         let (env, store) = (common::env(), store(&port(proxy.port())));
-        proxy.on_request(about("orders"), Trap::ForwardThenCut);
+        proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
         let mine = claim(&env, "orders", 600);
         assert_eq!(store.claim(&mine).await.unwrap_err().outcome(), Outcome::Unknown);
         let key = format!("orders/{}", mine.id);
@@ -194,7 +194,7 @@ fn the_leases_of_a_claim_in_doubt_end_with_its_release() {
     });
 }
 
-/// N3. The second release finds nothing of its own, and does not touch who came in between.
+/// N3. The second release finds nothing of its own, and does not touch the next holder.
 #[test]
 fn a_lost_reply_to_a_release_touches_no_successor() {
     let (member, proxy) = behind_a_proxy();
@@ -202,7 +202,7 @@ fn a_lost_reply_to_a_release_touches_no_successor() {
         let (env, mine, other) = (common::env(), store(&port(proxy.port())), store(&at(&member)));
         let first = claim(&env, "orders", 30);
         take(&mine, &first).await;
-        proxy.on_request(about("orders"), Trap::ForwardThenCut);
+        proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
         assert_eq!(mine.release(&first).await.unwrap_err().outcome(), Outcome::Unknown);
         let second = claim(&env, "orders", 30);
         take(&other, &second).await;

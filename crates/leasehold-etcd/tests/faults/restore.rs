@@ -33,7 +33,7 @@ fn s17_a_restored_snapshot_takes_tokens_back_and_its_missing_holders_are_told() 
             next_token(&words).await;
         }
         let before = next_token(&words).await;
-        // The control is restarted with its data: nobody is told anything, and tokens grow.
+        // The control is restarted with its data: no holder is notified, and tokens grow.
         member.restart().unwrap();
         let grown = next_token(&words).await;
         assert!(grown > before, "the control: a restart takes nothing back");

@@ -9,7 +9,7 @@ use crate::{
     naive::lock_for,
 };
 
-/// It holds: we are kept out, and wait for it; it is killed: we enter.
+/// Its lock excludes us until it is killed.
 #[test]
 fn its_lock_keeps_us_out() {
     let member = Member::start().unwrap();
@@ -52,7 +52,7 @@ fn our_lock_keeps_it_out() {
     assert!(member.ctl(&["lock", "y", "true"]).is_ok());
 }
 
-/// Thrown out by force, whoever it is: its command goes on, as it always does, and we are in.
+/// A forced release ends its lock; its command goes on, as always, and we hold the lock.
 #[test]
 fn force_throws_it_out() {
     let member = Member::start().unwrap();

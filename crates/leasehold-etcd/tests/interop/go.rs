@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use leasehold_core::{Claim, Mode, Queueing, Release, Standing, Store};
-use leasehold_testkit::etcd::Member;
+use leasehold_testkit::{etcd::Member, peer::Peer};
 
 use crate::{
     common,
     fixture::{SOON, at, claim, engine, eventually, keys, lock, queue_up, run, store, take, try_lock, ttl},
-    install::etcd_go,
-    peer::Peer,
+    install::{self, etcd_go},
 };
 
 /// A case on a member of its own, with a peer.
@@ -18,14 +17,14 @@ fn with_go<F: Future<Output = ()>>(case: impl FnOnce(Member, Peer) -> F) {
     let program = etcd_go();
     let member = Member::start().unwrap();
     run(async {
-        let peer = Peer::start(&program, &member, &common::env()).await;
+        let peer = install::start(&program, &member).await;
         case(member, peer).await;
     });
 }
 
 const MODES: [Mode; 2] = [Mode::Exclusive, Mode::Shared];
 
-/// While it holds, no claim of ours is granted, and we see somebody who holds.
+/// While it holds, no claim of ours is granted, and `inspect` shows a holder.
 #[test]
 fn its_lock_keeps_us_out() {
     with_go(|member, mut peer| async move {
@@ -34,11 +33,11 @@ fn its_lock_keeps_us_out() {
             peer.expect(&format!("lock {text} 60000"), "granted").await;
             let mine = Claim { mode, ..claim(&env, text, 30) };
             let Standing::Held(busy) = store.claim(&mine).await.unwrap() else { panic!("it holds the lock") };
-            assert_eq!(busy.holder.unwrap().mode, None, "a stranger");
+            assert_eq!(busy.holder.unwrap().mode, None, "a foreign holder");
             let snapshot = store.inspect(&mine.name).await.unwrap();
             assert!(snapshot.holders.len() == 1 && snapshot.holders[0].fence.is_some(), "{snapshot:?}");
             assert_eq!(store.list(text, 9).await.unwrap().len(), 1);
-            // Control: who does not see its key has the lock.
+            // Control: a client that does not see its key has the lock.
             take(&store, &claim(&env, &format!("{text} blind"), 30)).await;
             peer.expect(&format!("unlock {text}"), "released").await;
             take(&store, &mine).await;
@@ -78,7 +77,7 @@ fn our_lock_keeps_it_out_and_our_release_lets_it_in() {
             peer.expect(&format!("lock {text} 60000"), "busy").await;
             peer.send(&format!("wait {text} 60000 {}", SOON.as_millis()));
             eventually(&env, "its place", || async { keys(&member, text).len() == 2 }).await;
-            // Behind it in the queue, also for those who would share with us.
+            // Behind it in the queue, also a reader that would share with us.
             let late = Claim { mode, queueing: Queueing::Fifo, ..claim(&env, text, 60) };
             queue_up(&store, &late).await;
             assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
@@ -92,7 +91,7 @@ fn our_lock_keeps_it_out_and_our_release_lets_it_in() {
 
 /// kill -9: its lease ends, and so does ours.
 #[test]
-fn whoever_is_killed_is_followed() {
+fn the_lock_of_a_killed_client_passes_on() {
     with_go(|member, mut peer| async move {
         let engine = engine(&at(&member));
         peer.expect("lock x 2000", "granted").await;
@@ -105,7 +104,7 @@ fn whoever_is_killed_is_followed() {
         let mine = claim(&env, "x", 2);
         let sent = env.now();
         take(&store, &mine).await;
-        // Nobody renews it.
+        // It is not renewed.
         peer.expect("wait x 60000 14000", "granted").await;
         assert!(env.now().since(sent) >= Duration::from_millis(1_960), "not before its time");
         assert_eq!(store.release(&mine).await.unwrap(), Release::NotHeld);
@@ -174,7 +173,7 @@ fn crowds_of_both_lose_no_increment() {
         let env = common::env();
         let mut peers = Vec::new();
         for _ in 0..2 {
-            peers.push(Peer::start(&program, &member, &env).await);
+            peers.push(install::start(&program, &member).await);
         }
         let engines = [engine(&at(&member)), engine(&at(&member))];
         let theirs = peers.iter_mut().map(|peer| {

@@ -1,13 +1,22 @@
-//! Where Go's peer comes from.
+//! Go's peer.
 
-use std::path::PathBuf;
+use leasehold_testkit::{
+    etcd::Member,
+    foreign_client,
+    peer::{Peer, Program},
+};
 
-use leasehold_testkit::stranger;
+use crate::fixture::SOON;
 
-/// The program, built with exactly the modules that go.sum names.
-pub(crate) fn etcd_go() -> PathBuf {
-    let place = stranger::installed(env!("CARGO_TARGET_TMPDIR"), "etcd-go", "etcd-go", |place| {
-        stranger::run(place, "go", &["build", "-mod=readonly", "-o", "etcd-go", "."]);
+/// Builds the program with exactly the modules that go.sum names.
+pub(crate) fn etcd_go() -> Program {
+    let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "etcd-go", "etcd-go", |place| {
+        foreign_client::run(place, "go", &["build", "-mod=readonly", "-o", "etcd-go", "."]);
     });
-    place.join("etcd-go")
+    Program { path: place.join("etcd-go"), ..Program::default() }
+}
+
+/// Starts it on a member.
+pub(crate) async fn start(program: &Program, member: &Member) -> Peer {
+    Peer::start(program, &format!("etcd://{}", member.address()), SOON * 3).await
 }

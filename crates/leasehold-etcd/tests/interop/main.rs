@@ -18,4 +18,3 @@ mod naive;
 mod etcdctl;
 mod go;
 mod install;
-mod peer;

@@ -6,7 +6,7 @@ use leasehold_core::{Claim, ErrorKind, Mode, Outcome, Release, Status, Store};
 use leasehold_memcached::MemcachedStore;
 use leasehold_testkit::{
     memcached::Server,
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
 };
 
 use crate::{
@@ -35,9 +35,9 @@ fn a_lost_reply_to_a_claim_is_cured_by_asking_again() {
     run(async {
         let engine = engine(&words);
         lock(&engine, "warm", &ttl(30)).await.release().await.unwrap();
-        let trap = proxy.on_request(about("add", "orders"), Trap::ForwardThenCut);
+        let fault = proxy.on_request(about("add", "orders"), FaultRule::ForwardThenCut);
         let hold = lock(&engine, "orders", &ttl(30)).await;
-        assert!(trap.fired() && hold.lease().check().is_ok());
+        assert!(fault.fired() && hold.lease().check().is_ok());
         assert_eq!(holders(&store(&at(&server)), "orders").await, 1);
         hold.release().await.unwrap();
         assert_eq!(holders(&store(&at(&server)), "orders").await, 0);
@@ -55,7 +55,7 @@ fn the_store_never_sends_twice() {
         let (env, store) = (common::env(), store(&words));
         take(&store, &claim(&env, "warm", 30)).await;
         let before = server.stats().unwrap()["cmd_set"].clone();
-        proxy.on_request(about("add", "orders"), Trap::ForwardThenCut);
+        proxy.on_request(about("add", "orders"), FaultRule::ForwardThenCut);
         let mine = claim(&env, "orders", 30);
         let error = store.claim(&mine).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unreachable, Outcome::Unknown), "{error:?}");
@@ -65,7 +65,7 @@ fn the_store_never_sends_twice() {
         assert_eq!(holders(&store, "orders").await, 1);
     });
     // The naive client asks until it is told, and what it asks for is done twice.
-    proxy.on_request(about("incr", "naive"), Trap::ForwardThenCut);
+    proxy.on_request(about("incr", "naive"), FaultRule::ForwardThenCut);
     server.command("set naive 0 60 1\r\n0").unwrap();
     assert_eq!(insists(&proxy.address(), "incr naive 1\r\n"), 2);
     assert!(Naive::on(&server).holds("naive", "2"), "the control: counted twice");
@@ -79,7 +79,7 @@ fn a_lost_reply_to_a_release_touches_no_successor() {
         let (env, mine, other) = (common::env(), store(&words), store(&at(&server)));
         let first = claim(&env, "orders", 30);
         take(&mine, &first).await;
-        proxy.on_request(about("md", "orders"), Trap::ForwardThenCut);
+        proxy.on_request(about("md", "orders"), FaultRule::ForwardThenCut);
         assert_eq!(mine.release(&first).await.unwrap_err().outcome(), Outcome::Unknown);
         let second = claim(&env, "orders", 30);
         take(&other, &second).await;
@@ -101,7 +101,7 @@ fn a_release_that_is_delivered_late_frees_nothing() {
         let mine = MemcachedStore::new(options, env.clone()).unwrap();
         let first = claim(&env, "orders", 30);
         take(&mine, &first).await;
-        let trap = proxy.on_request(about("md", "orders"), Trap::Hold);
+        let fault = proxy.on_request(about("md", "orders"), FaultRule::Hold);
         assert_eq!(mine.release(&first).await.unwrap_err().outcome(), Outcome::Unknown);
         assert_eq!(other.force_release(&first.name).await.unwrap().len(), 1);
         let second = claim(&env, "orders", 30);
@@ -109,7 +109,7 @@ fn a_release_that_is_delivered_late_frees_nothing() {
         // A delete that finds nothing to delete is counted nowhere: the server has read more than before.
         let read = || server.stats().unwrap()["bytes_read"].parse::<u64>().unwrap();
         let (before, asking) = (read(), "stats\r\n".len() as u64);
-        trap.let_go();
+        fault.release();
         let mut looks = 1;
         eventually(&env, "the late release", || {
             looks += 1;
@@ -123,11 +123,11 @@ fn a_release_that_is_delivered_late_frees_nothing() {
     // The naive client's delete names the key alone.
     let mut naive = Naive::on(&server);
     assert!(naive.lock("naive", "me", 600));
-    let trap = proxy.on_request(|bytes| bytes.starts_with(b"delete naive"), Trap::Hold);
+    let fault = proxy.on_request(|bytes| bytes.starts_with(b"delete naive"), FaultRule::Hold);
     let mut late = Trusting::at(&proxy.address());
     late.send("delete naive\r\n");
-    assert!(trap.wait_fired(SOON) && naive.unlock("naive") && naive.lock("naive", "them", 600));
-    trap.let_go();
+    assert!(fault.wait_fired(SOON) && naive.unlock("naive") && naive.lock("naive", "them", 600));
+    fault.release();
     assert_eq!(late.read().as_deref(), Some("DELETED\r\n"));
     assert!(!naive.holds("naive", "them"), "the control: the next one's lock is gone");
 }
@@ -142,13 +142,13 @@ fn a_change_of_what_has_changed_meanwhile_is_made_anew() {
         take(&other, &reader()).await;
         // It begins by trying to add, which fails: what holds two entries is the change.
         let joins = |bytes: &[u8]| bytes.windows(3).filter(|it| *it == b"\ts\t").count() == 2;
-        let trap = proxy.on_request(joins, Trap::Hold);
+        let fault = proxy.on_request(joins, FaultRule::Hold);
         let mine = reader();
         let joining = async { take(&slow, &mine).await };
         let meanwhile = async {
-            eventually(&env, "a change on its way", || async { trap.fired() }).await;
+            eventually(&env, "a change on its way", || async { fault.fired() }).await;
             take(&other, &reader()).await;
-            trap.let_go();
+            fault.release();
         };
         tokio::join!(joining, meanwhile);
         assert_eq!(holders(&other, "page").await, 3, "all of them are there");
@@ -169,14 +169,14 @@ fn a_claim_that_is_delivered_late_is_given_back() {
         let (env, other) = (common::env(), store(&at(&server)));
         let mine = MemcachedStore::new(options, env.clone()).unwrap();
         take(&mine, &claim(&env, "warm", 30)).await;
-        let trap = proxy.on_request(about("add", "orders"), Trap::Hold);
+        let fault = proxy.on_request(about("add", "orders"), FaultRule::Hold);
         let given_up = claim(&env, "orders", 300);
         assert_eq!(mine.claim(&given_up).await.unwrap_err().outcome(), Outcome::Unknown);
-        assert!(trap.fired());
+        assert!(fault.fired());
         assert_eq!(mine.release(&given_up).await.unwrap(), Release::NotHeld);
         let sets = || server.stats().unwrap()["cmd_set"].clone();
         let before = sets();
-        trap.let_go();
+        fault.release();
         eventually(&env, "the late claim", || async { sets() != before }).await;
         eventually(&env, "nobody holds it", || async { holders(&other, "orders").await == 0 }).await;
     });

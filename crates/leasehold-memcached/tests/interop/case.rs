@@ -7,9 +7,12 @@ use leasehold_core::{
     Store, Wait,
 };
 use leasehold_memcached::{MemcachedOptions, MemcachedStore};
-use leasehold_testkit::memcached::Server;
+use leasehold_testkit::{
+    memcached::Server,
+    peer::{Peer, Program},
+};
 
-use crate::peer::{Peer, Program};
+use crate::ANSWER_LIMIT;
 
 const MODES: [&str; 3] = ["exclusive", "shared", "permits"];
 /// How long a hold lives that is to be given up.
@@ -39,11 +42,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     async fn peer(&self) -> Peer {
-        Peer::start(&self.program, &self.server.url(), &self.env).await
+        Peer::start(&self.program, &self.server.url(), ANSWER_LIMIT).await
     }
 
     async fn process_of_ours(&self, mode: &str) -> Peer {
-        Peer::start(&Program::itself(mode), &self.server.url(), &self.env).await
+        Peer::start(&Program::itself(mode), &self.server.url(), ANSWER_LIMIT).await
     }
 
     fn store(&self) -> MemcachedStore {

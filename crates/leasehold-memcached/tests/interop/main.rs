@@ -1,21 +1,22 @@
 //! Who locks by `add` alone: it excludes us and is excluded by us, both ways, in every mode.
 //!
 //! The stranger is a program of its own (`interop/README.md` says how one speaks with it): pymemcache, installed below the
-//! target directory at first use. A Leasehold of its own process is this program, started again with [`peer::ROLE`].
+//! target directory at first use. A Leasehold of its own process is this program, started again with [`ROLE`](peer::ROLE).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may panic")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod case;
-mod install;
-mod peer;
 mod role;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use leasehold_core::Env;
-use leasehold_testkit::memcached::Server;
+use leasehold_testkit::{
+    memcached::Server,
+    peer::{self, Program},
+};
 use libtest_mimic::{Arguments, Trial};
 
 /// How long a case may take; one that hangs fails by its name.
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
 
 fn run(case: Case, env: Env, server: Arc<Server>) {
     // Before the clock starts: the first one installs it.
-    let program = install::pymemcache();
+    let program = Program::python(env!("CARGO_TARGET_TMPDIR"), "pymemcache");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("this machine can poll");
     runtime.block_on(async {

@@ -8,8 +8,9 @@ use std::{
 };
 
 use leasehold_core::{Claim, ClaimId, Env, LockName, Release, Standing, Store};
+use leasehold_testkit::peer::STORE;
 
-use crate::{case, peer::STORE};
+use crate::case;
 
 /// Serves until the input ends.
 pub(crate) fn play(mode: &str, env: Env) -> ExitCode {

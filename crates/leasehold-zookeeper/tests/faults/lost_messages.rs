@@ -7,7 +7,7 @@ use std::{
 
 use leasehold_core::{ErrorKind, Outcome, Standing, Status, Store};
 use leasehold_testkit::{
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
     zookeeper::Server,
 };
 
@@ -40,10 +40,10 @@ fn a_lost_reply_to_a_create_is_cured_by_asking_again() {
     run(async {
         let (engine, other) = (engine(&words).await, store(&format!("servers={}", server.address())).await);
         lock(&engine, "orders", &ttl(30_000)).await.release().await.unwrap();
-        let trap = proxy.on_request(makes("orders"), Trap::ForwardThenCut);
+        let fault = proxy.on_request(makes("orders"), FaultRule::ForwardThenCut);
         // Without waiting: whoever does not find its own node is kept out by it.
         let hold = try_lock(&engine, "orders", &ttl(30_000)).await.unwrap().expect("its own node is found");
-        assert!(trap.wait_fired(SOON) && hold.lease().check().is_ok());
+        assert!(fault.wait_fired(SOON) && hold.lease().check().is_ok());
         let snapshot = other.inspect(&crate::fixture::name("orders")).await.unwrap();
         assert_eq!(
             (snapshot.holders.len(), snapshot.waiters.len()),
@@ -56,9 +56,9 @@ fn a_lost_reply_to_a_create_is_cured_by_asking_again() {
         let direct = Naive::at(&server.address()).await;
         direct.make("/naive").await;
         let naive = Naive::at(&proxy.address()).await;
-        let trap =
-            proxy.on_request(|bytes| bytes.windows(11).any(|it| it == b"/naive/lock"), Trap::ForwardThenCut);
-        assert!(naive.enqueue("/naive").await.is_err() && trap.wait_fired(SOON));
+        let fault = proxy
+            .on_request(|bytes| bytes.windows(11).any(|it| it == b"/naive/lock"), FaultRule::ForwardThenCut);
+        assert!(naive.enqueue("/naive").await.is_err() && fault.wait_fired(SOON));
         let again = naive.enqueue("/naive").await.unwrap();
         assert!(!direct.is_first("/naive", again).await, "the control: it waits behind itself");
     });
@@ -71,7 +71,7 @@ fn the_store_never_sends_twice() {
     run(async {
         let (env, store) = (common::env(), store(&words).await);
         store.claim(&claim(&env, "orders", 30_000)).await.unwrap();
-        proxy.on_request(makes("invoices"), Trap::ForwardThenCut);
+        proxy.on_request(makes("invoices"), FaultRule::ForwardThenCut);
         let warm = claim(&env, "invoices", 30_000);
         // The first finds no directory: what is cut off is the second request.
         let first = store.claim(&warm).await;
@@ -91,7 +91,7 @@ fn the_store_never_sends_twice() {
         // The naive client sends again what was not answered, and stands there twice.
         let naive = Naive::at(&proxy.address()).await;
         naive.make("/naive").await;
-        proxy.on_request(|bytes| bytes.windows(11).any(|it| it == b"/naive/lock"), Trap::ForwardThenCut);
+        proxy.on_request(|bytes| bytes.windows(11).any(|it| it == b"/naive/lock"), FaultRule::ForwardThenCut);
         while naive.enqueue("/naive").await.is_err() {}
         assert_eq!(naive.children("/naive").await.len(), 2, "the control: two places of one claim");
     });
@@ -138,7 +138,7 @@ fn a_lost_reply_to_a_release_leaves_nothing() {
         let engine = engine(&words).await;
         let hold = lock(&engine, "orders", &ttl(30_000)).await;
         let any = |bytes: &[u8]| bytes.windows(8).any(|it| it == b"/orders/");
-        proxy.on_request(any, Trap::DropThenCut);
+        proxy.on_request(any, FaultRule::DropThenCut);
         drop(hold);
         let other = crate::fixture::engine(&format!("servers={}", server.address())).await;
         let next = lock(&other, "orders", &ttl(30_000)).await;
@@ -150,7 +150,7 @@ fn a_lost_reply_to_a_release_leaves_nothing() {
         naive.make("/naive").await;
         naive.enqueue("/naive").await.unwrap();
         let node = format!("/naive/{}", naive.children("/naive").await[0]);
-        proxy.on_request(|bytes| bytes.windows(12).any(|it| it == b"/naive/lock-"), Trap::DropThenCut);
+        proxy.on_request(|bytes| bytes.windows(12).any(|it| it == b"/naive/lock-"), FaultRule::DropThenCut);
         assert!(naive.client.delete(&node, None).await.is_err());
         let number = rival.enqueue("/naive").await.unwrap();
         assert!(!rival.is_first("/naive", number).await, "the control: a lock of nobody keeps others out");

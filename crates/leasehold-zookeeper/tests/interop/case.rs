@@ -11,13 +11,13 @@ use std::{
 };
 
 use leasehold_core::{Engine, Env, ErrorKind, Hold, LockName, LockOptions, Mode, Wait, engine::Observer};
-use leasehold_testkit::zookeeper::Server;
+use leasehold_testkit::{
+    peer::{Peer, Program, STORE},
+    zookeeper::Server,
+};
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::{
-    Stranger, common,
-    peer::{Peer, Program, STORE},
-};
+use crate::{Stranger, common};
 
 /// How long a case may take; one that hangs fails by its name.
 pub(crate) const CASE_LIMIT: Duration = Duration::from_secs(120);
@@ -37,7 +37,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     async fn peer(&self) -> Peer {
-        Peer::start(&self.program, &self.server.address(), &self.env).await
+        Peer::start(&self.program, &self.server.address(), ANSWER_LIMIT).await
     }
 
     fn words(&self) -> String {
@@ -179,7 +179,7 @@ pub(crate) async fn its_lock_ends_when_it_was_killed(scene: &Scene) {
 pub(crate) async fn our_lock_ends_when_we_were_killed(scene: &Scene) {
     let (mut peer, name) = (scene.peer().await, scene.name());
     let words = format!("{} session=3000", scene.words());
-    let mut ours = Peer::start(&Program::itself("holder"), &words, &scene.env).await;
+    let mut ours = Peer::start(&Program::itself("holder"), &words, ANSWER_LIMIT).await;
     ours.expect(&lock(&name), "granted").await;
     peer.expect(&lock(&name), "busy").await;
     ours.kill();

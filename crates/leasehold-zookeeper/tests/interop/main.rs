@@ -1,7 +1,7 @@
 //! Other libraries on the same server: each of them excludes us and is excluded by us.
 //!
 //! The interop are programs of their own (`interop/README.md` says how one speaks with them), installed below the target
-//! directory at first use; a Leasehold of its own process is this program, started again with [`peer::ROLE`].
+//! directory at first use; a Leasehold of its own process is this program, started again with [`ROLE`](peer::ROLE).
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 #[path = "../common/mod.rs"]
@@ -9,14 +9,15 @@ mod common;
 
 mod case;
 mod install;
-mod peer;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc};
 
 use case::Scene;
-use leasehold_testkit::zookeeper::Server;
+use leasehold_testkit::{
+    peer::{self, Program},
+    zookeeper::Server,
+};
 use libtest_mimic::{Arguments, Trial};
-use peer::Program;
 
 type Case = for<'a> fn(&'a Scene) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 

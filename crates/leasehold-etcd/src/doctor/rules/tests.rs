@@ -17,11 +17,11 @@ fn member(id: u64) -> Member {
     Member { id, name: format!("m{id}"), is_learner: false }
 }
 
-/// A cluster of so many, all of them named.
+/// A cluster of `count` members, all of them named.
 fn probe(count: u64) -> Probe {
-    let look = |id| Reading { node: format!("h{id}:2379"), is_remote: false, seen: Ok(status(id)) };
+    let reading = |id| Reading { node: format!("h{id}:2379"), is_remote: false, status: Ok(status(id)) };
     Probe {
-        readings: (1..=count).map(look).collect(),
+        readings: (1..=count).map(reading).collect(),
         members: Ok((1..=count).map(member).collect()),
         alarms: Ok(Vec::new()),
         has_login: true,
@@ -31,7 +31,7 @@ fn probe(count: u64) -> Probe {
 
 fn one(change: impl FnOnce(&mut StatusResponse)) -> Probe {
     let mut probe = probe(3);
-    change(probe.readings[0].seen.as_mut().unwrap());
+    change(probe.readings[0].status.as_mut().unwrap());
     probe
 }
 
@@ -41,7 +41,7 @@ fn other(change: impl FnOnce(&mut Probe)) -> Probe {
     probe
 }
 
-/// Everything that is said of these probe and of no others.
+/// The findings that are not ok.
 fn said(probe: &Probe) -> Vec<(Severity, String, String)> {
     let findings = findings(probe);
     for finding in &findings {
@@ -81,7 +81,7 @@ fn each_fact_has_its_colour() {
         ),
         (one(|it| it.header.as_mut().unwrap().cluster_id = 8), Critical, "etcd", "2 clusters"),
         (
-            other(|it| it.readings[1].seen = Err("refused".into())),
+            other(|it| it.readings[1].status = Err("refused".into())),
             Critical,
             "h2:2379",
             "does not answer: refused",
@@ -107,7 +107,7 @@ fn each_fact_has_its_colour() {
 fn members_that_are_not_named_are_told_from_members_that_are_down() {
     let found = said(&other(|it| it.readings.truncate(1)));
     assert!(matches!(&found[..], [(Warning, _, text)] if text == "the URL leaves out m2, m3"), "{found:?}");
-    let found = said(&other(|it| it.readings[1].seen = Err("down".into())));
+    let found = said(&other(|it| it.readings[1].status = Err("down".into())));
     assert_eq!(found.len(), 1, "{found:?}");
     // A learner is not missed.
     let found = said(&other(|it| {
