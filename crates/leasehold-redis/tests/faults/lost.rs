@@ -8,7 +8,7 @@ use std::{
 
 use leasehold_core::{ErrorKind, Outcome, Release, Renewal, Standing, Store};
 use leasehold_testkit::{
-    proxy::{Proxy, FaultRule},
+    proxy::{FaultRule, Proxy},
     redis::Server,
 };
 

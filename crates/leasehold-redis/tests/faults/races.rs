@@ -10,7 +10,7 @@ use std::{
 
 use leasehold_core::{Standing, Store};
 use leasehold_testkit::{
-    proxy::{Proxy, FaultRule},
+    proxy::{FaultRule, Proxy},
     redis::{Reply, Server},
     wait,
 };

@@ -4,17 +4,17 @@ use std::fmt::{self, Debug};
 
 use leasehold_core::{Busy, Claim, Error, Grant, Release, Standing, Store};
 
-/// What a case comes to: nothing to say, or how the promise is broken.
-pub type Verdict = Result<(), Failure>;
+/// The result of a case: `Ok`, or how the promise is broken.
+pub type CaseResult = Result<(), Failure>;
 
 /// A broken promise.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     /// `promise::case`; empty until the case's runner fills it in.
     pub promise: String,
-    /// What the contract asks for.
+    /// The expectation of the contract.
     pub expected: String,
-    /// What the store did.
+    /// The behaviour of the store.
     pub found: String,
 }
 
@@ -41,12 +41,12 @@ impl From<Error> for Failure {
 }
 
 /// Fails with `found` unless `condition` holds.
-pub(crate) fn ensure(condition: bool, expected: impl Into<String>, found: impl Debug) -> Verdict {
+pub(crate) fn ensure(condition: bool, expected: impl Into<String>, found: impl Debug) -> CaseResult {
     if condition { Ok(()) } else { Err(Failure::new(expected, format!("{found:?}"))) }
 }
 
 /// Fails unless the two are equal.
-pub(crate) fn same<T: PartialEq + Debug>(found: T, wanted: T, expected: &str) -> Verdict {
+pub(crate) fn same<T: PartialEq + Debug>(found: T, wanted: T, expected: &str) -> CaseResult {
     if found == wanted {
         return Ok(());
     }
@@ -82,8 +82,8 @@ pub(crate) async fn queued(store: &dyn Store, claim: &Claim, expected: &str) -> 
     }
 }
 
-/// Claims, and fails when it is granted; whatever other answer is right.
-pub(crate) async fn kept_out(store: &dyn Store, claim: &Claim, expected: &str) -> Verdict {
+/// Claims, and fails when it is granted; any other answer is accepted.
+pub(crate) async fn kept_out(store: &dyn Store, claim: &Claim, expected: &str) -> CaseResult {
     match store.claim(claim).await? {
         Standing::Granted(grant) => {
             Err(Failure::new(format!("anything but Granted: {expected}"), format!("{grant:?}")))
@@ -93,6 +93,6 @@ pub(crate) async fn kept_out(store: &dyn Store, claim: &Claim, expected: &str) -
 }
 
 /// Releases, and fails unless there was something to release.
-pub(crate) async fn let_go(store: &dyn Store, claim: &Claim) -> Verdict {
+pub(crate) async fn let_go(store: &dyn Store, claim: &Claim) -> CaseResult {
     same(store.release(claim).await?, Release::Released, "the answer to the release of what is held")
 }

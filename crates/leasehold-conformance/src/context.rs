@@ -1,4 +1,4 @@
-//! [`Scene`]: what one case works with.
+//! [`TestContext`]: clients, names and time of one case.
 
 use std::{
     future::Future,
@@ -11,17 +11,21 @@ use leasehold_core::{
 };
 use tokio::sync::oneshot;
 
-use crate::{Failure, Fixture, Verdict, fixture::Connect, verdict::granted};
+use crate::{
+    CaseResult, Failure, Fixture,
+    fixture::Connect,
+    outcome::{granted, take},
+};
 
-/// More rounds of waiting than any case needs: a store that makes its waiters spin is told so.
+/// The bound of waiting rounds: a store that makes its waiters spin fails.
 const ROUNDS_MAX: u32 = 10_000;
 
 /// One client of the backend.
 pub type Client = Arc<dyn Store>;
 
-/// What one case works with: clients of one backend, names that nobody else uses, and time.
+/// The context of one case: clients of one backend, unique names, and time.
 #[derive(Clone)]
-pub struct Scene {
+pub struct TestContext {
     env: Env,
     connect: Connect,
     fixture: Fixture,
@@ -29,22 +33,22 @@ pub struct Scene {
     names: Arc<Mutex<Vec<LockName>>>,
 }
 
-impl Scene {
+impl TestContext {
     pub(crate) fn new(env: Env, connect: Connect, fixture: Fixture, capability: Capability) -> Self {
-        Scene { env, connect, fixture, capability, names: Arc::default() }
+        TestContext { env, connect, fixture, capability, names: Arc::default() }
     }
 
-    /// The clock and dice.
+    /// The environment: clock and randomness.
     pub fn env(&self) -> &Env {
         &self.env
     }
 
-    /// What the author gave us.
+    /// The fixture of the store's author.
     pub fn fixture(&self) -> &Fixture {
         &self.fixture
     }
 
-    /// What the store says that it can do.
+    /// The capability of the store.
     pub fn capability(&self) -> &Capability {
         &self.capability
     }
@@ -62,7 +66,7 @@ impl Scene {
     /// Several clients.
     ///
     /// # Errors
-    /// As [`Scene::client`].
+    /// As [`TestContext::client`].
     pub async fn clients<const N: usize>(&self) -> Result<[Client; N], Failure> {
         let mut clients = Vec::with_capacity(N);
         for _ in 0..N {
@@ -71,12 +75,12 @@ impl Scene {
         clients.try_into().map_err(|_| Failure::new("as many clients as asked for", "fewer"))
     }
 
-    /// A text that nobody else uses.
+    /// A unique text.
     pub fn unique(&self) -> String {
         format!("{:016x}", self.env.random() >> 64)
     }
 
-    /// A lock that nobody else uses.
+    /// A lock with a unique name.
     ///
     /// # Panics
     /// Never: the name is short and not empty.
@@ -99,9 +103,27 @@ impl Scene {
         Claim::new(name.clone(), ClaimId::mint(&self.env), self.long())
     }
 
-    /// A new exclusive claim that lives for [`Scene::ttl`].
+    /// A new exclusive claim that lives for [`TestContext::ttl`].
     pub fn brief(&self, name: &LockName) -> Claim {
         Claim { ttl: self.ttl(), ..self.claim(name) }
+    }
+
+    /// A new lock that `store` holds exclusively for longer than the case.
+    ///
+    /// # Errors
+    /// When the claim is not granted.
+    pub async fn held(&self, store: &Client) -> Result<Claim, Failure> {
+        let claim = self.claim(&self.name());
+        take(&**store, &claim, "the lock is free").await.map(|_| claim)
+    }
+
+    /// A new lock that `store` holds exclusively for [`TestContext::ttl`].
+    ///
+    /// # Errors
+    /// When the claim is not granted.
+    pub async fn held_briefly(&self, store: &Client) -> Result<Claim, Failure> {
+        let claim = self.brief(&self.name());
+        take(&**store, &claim, "the lock is free").await.map(|_| claim)
     }
 
     /// The time to live for cases that await its end.
@@ -159,7 +181,7 @@ impl Scene {
             if let Some(news) = self.env.until(recheck, wake.wait()).await {
                 news?;
                 if round >= 8 {
-                    // Who is woken for nothing all the time lets time pass: a virtual clock would stand still.
+                    // After many spurious wake-ups time has to pass: a virtual clock would stand still.
                     self.env.sleep(Duration::from_millis(1)).await;
                 }
             }
@@ -197,12 +219,12 @@ impl Scene {
     /// Fails unless nobody holds the lock and nobody waits for it.
     ///
     /// # Errors
-    /// Who is there.
-    pub async fn expect_nothing_left(&self, store: &Client, name: &LockName, when: &str) -> Verdict {
+    /// The remaining contenders.
+    pub async fn expect_nothing_left(&self, store: &Client, name: &LockName, when: &str) -> CaseResult {
         let snapshot = store.inspect(name).await?;
         let left: Vec<&Contender> = snapshot.holders.iter().chain(&snapshot.waiters).collect();
         let expected = format!("nobody holds or waits {when}");
-        crate::verdict::ensure(left.is_empty(), expected, left)
+        crate::outcome::ensure(left.is_empty(), expected, left)
     }
 
     /// Ends what the case left behind, so that a shared backend does not fill up.

@@ -1,4 +1,4 @@
-//! Futures dropped after so many polls, as a user's `select!` drops them.
+//! [`drop_after`]: a future dropped after a number of polls, as a user's `select!` drops it.
 
 use std::{
     future::{Future, poll_fn},
