@@ -65,7 +65,7 @@ pub enum Verdict {
     /// Never did two hold at once, and no update was lost.
     Safe,
     /// Two held at once, or a late write was accepted: results are right with fencing alone.
-    OnlyFence,
+    OnlyFenced,
     /// Updates were lost, and nothing here prevents it.
     Unsafe,
 }
@@ -146,7 +146,7 @@ fn verdict(column: &Column, cell: &Cell) -> Verdict {
         _ if is_right && cell.double_holds == 0 => Verdict::Safe,
         // What counts with a fence is the result.
         (None, Fence::ByClaim) if is_right => Verdict::Safe,
-        (None, Fence::None) => Verdict::OnlyFence,
+        (None, Fence::None) => Verdict::OnlyFenced,
         _ => Verdict::Unsafe,
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn failures(results: &[ExperimentResult]) -> Vec<String> {
         } else {
             "did not hold. That must not be: please report it with --json and --svg"
         };
-        format!("rung {rung} ({failure}) {what}. EventKind happened: {happened}; {attempts} attempts refused")
+        format!("rung {rung} ({failure}) {what}. What happened: {happened}; {attempts} attempts refused")
     };
     failed.map(sentence).collect()
 }

@@ -94,7 +94,7 @@ impl World {
         change(&mut self.state().network.line(way).conditions);
     }
 
-    /// Cuts a way, or joins it again. EventKind is under way arrives.
+    /// Cuts a way, or joins it again. Messages in flight arrive.
     pub fn set_cut(&self, way: Way, is_cut: bool) {
         self.state().network.line(way).is_cut = is_cut;
     }
