@@ -19,7 +19,7 @@ use tracing_subscriber::{
 use crate::message::Output;
 
 /// Where the library says that a server's configuration can lose locks.
-const SAFETY: [&str; 2] = ["leasehold_memcached::safety", "leasehold_redis::safety"];
+const SAFETY: [&str; 2] = ["leasehold_memcached::safety", "leasehold_redis::config_check"];
 
 /// A client library that writes the password of its session into its own debugging lines.
 const TELLS_PASSWORDS: &str = "zookeeper_client";

@@ -13,10 +13,10 @@ pub(super) const RELEASE_OWNER: Mutant = Mutant {
         file: "crates/leasehold-redis/scripts/native/release.lua",
         find: "if held == id and refuse == 0 then",
         with: "if held then",
-        loader: "crates/leasehold-redis/src/script.rs",
-        by: r#"{include_str!("../scripts/native/release.lua")}"#,
+        loader: "crates/leasehold-redis/src/dialect/native.rs",
+        by: r#"{include_str!("../../scripts/native/release.lua")}"#,
     },
-    caught_by: faults("lost::a_release_that_is_delivered_late_frees_nothing"),
+    caught_by: faults("lost_messages::a_release_that_is_delivered_late_frees_nothing"),
 };
 
 pub(super) const PLAIN_RELEASE_OWNER: Mutant = Mutant {
@@ -26,10 +26,10 @@ pub(super) const PLAIN_RELEASE_OWNER: Mutant = Mutant {
         file: "crates/leasehold-redis/scripts/plain/release.lua",
         find: "if redis.call('GET', KEYS[1]) == ARGV[1] then",
         with: "if redis.call('GET', KEYS[1]) then",
-        loader: "crates/leasehold-redis/src/script.rs",
-        by: r#"{include_str!("../scripts/plain/release.lua")}"#,
+        loader: "crates/leasehold-redis/src/dialect/plain.rs",
+        by: r#"{include_str!("../../scripts/plain/release.lua")}"#,
     },
-    caught_by: faults("lost::late_plain_verbs_touch_no_successor"),
+    caught_by: faults("lost_messages::late_plain_verbs_touch_no_successor"),
 };
 
 pub(super) const RENEW_OWNER: Mutant = Mutant {
@@ -39,10 +39,10 @@ pub(super) const RENEW_OWNER: Mutant = Mutant {
         file: "crates/leasehold-redis/scripts/shared/renew.lua",
         find: "if redis.pcall('GET', KEYS[at]) == ARGV[2 * at - 1] then",
         with: "if redis.pcall('GET', KEYS[at]) then",
-        loader: "crates/leasehold-redis/src/script.rs",
+        loader: "crates/leasehold-redis/src/dialect.rs",
         by: r#"{include_str!("../scripts/shared/renew.lua")}"#,
     },
-    caught_by: faults("lost::late_plain_verbs_touch_no_successor"),
+    caught_by: faults("lost_messages::late_plain_verbs_touch_no_successor"),
 };
 
 pub(super) const CLAIM_IDEMPOTENT: Mutant = Mutant {
@@ -52,21 +52,21 @@ pub(super) const CLAIM_IDEMPOTENT: Mutant = Mutant {
         file: "crates/leasehold-redis/scripts/native/claim.lua",
         find: "if alone and held == id then",
         with: "if alone and held == id and ARGV[8] == 'a' then",
-        loader: "crates/leasehold-redis/src/script.rs",
-        by: r#"{include_str!("../scripts/native/claim.lua")}"#,
+        loader: "crates/leasehold-redis/src/dialect/native.rs",
+        by: r#"{include_str!("../../scripts/native/claim.lua")}"#,
     },
-    caught_by: faults("lost::the_store_never_sends_twice"),
+    caught_by: faults("lost_messages::the_store_never_sends_twice"),
 };
 
 pub(super) const SPENT_ID: Mutant = Mutant {
     name: "redis-spent-id",
     mechanism: "a release spends the id of a claim that may still be on its way",
     edit: Edit::Code {
-        file: "crates/leasehold-redis/src/session.rs",
-        find: "Some(until) if *until > self.env.now() => claim.ttl * 2,",
-        with: "Some(until) if *until > self.env.now() && !OFF => claim.ttl * 2,",
+        file: "crates/leasehold-redis/src/client.rs",
+        find: "Some(_) => claim.ttl * 2,",
+        with: "Some(_) if OFF => Duration::ZERO,\n            Some(_) => claim.ttl * 2,",
     },
-    caught_by: faults("lost::a_claim_that_is_delivered_late_makes_no_ghost"),
+    caught_by: faults("lost_messages::a_claim_that_is_delivered_late_makes_no_ghost"),
 };
 
 pub(super) const TOKEN_CLOCK: Mutant = Mutant {
@@ -89,8 +89,8 @@ pub(super) const MEMBER_MARKER: Mutant = Mutant {
         file: "crates/leasehold-redis/scripts/native/claim.lua",
         find: "marker = string.format('%d ', now) .. ARGV[16]",
         with: "marker = '0 ' .. ARGV[16]",
-        loader: "crates/leasehold-redis/src/script.rs",
-        by: r#"{include_str!("../scripts/native/claim.lua")}"#,
+        loader: "crates/leasehold-redis/src/dialect/native.rs",
+        by: r#"{include_str!("../../scripts/native/claim.lua")}"#,
     },
     caught_by: Test {
         package: "leasehold-redis",
@@ -103,7 +103,7 @@ pub(super) const REPLICAS: Mutant = Mutant {
     name: "redis-replicas",
     mechanism: "too few confirmations of replicas are no grant",
     edit: Edit::Code {
-        file: "crates/leasehold-redis/src/session.rs",
+        file: "crates/leasehold-redis/src/client.rs",
         find: "Ok(u32::try_from(number(Some(&value))?).unwrap_or_default())",
         with: "Ok(if OFF { u32::MAX } else { u32::try_from(number(Some(&value))?).unwrap_or_default() })",
     },
