@@ -14,7 +14,7 @@ const ALL: &[&[cli::Target]] = &[
     leasehold_etcd::fuzz::TARGETS,
     leasehold_memcached::fuzz::TARGETS,
     leasehold_redis::fuzz::TARGETS,
-    leasehold_sim::fuzz::TARGETS,
+    leasehold_lab::fuzz::TARGETS,
     leasehold_sqlite::fuzz::TARGETS,
     leasehold_zookeeper::fuzz::TARGETS,
 ];

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use leasehold::Env;
+use leasehold::env::Env;
 use leasehold_benches::Samples;
 
 const ROUNDS: usize = 200;

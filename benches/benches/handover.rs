@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use leasehold::{Client, Env, Moment, Mutex};
+use leasehold::{
+    Client, Mutex,
+    env::{Env, Moment},
+};
 use leasehold_benches::Samples;
 
 const TURNS: u64 = 2_000;
@@ -108,7 +111,7 @@ fn leasehold(directory: &Path) -> Leasehold {
     let url = format!("sqlite:{}", directory.join("locks.db").display());
     let client = runtime.block_on(Client::connect(&url)).expect("the store opens");
     let mutex = client.mutex("turn").expect("the name is valid");
-    let mutex = mutex.with_terms(leasehold::LockOptions::fair).expect("SQLite keeps a queue");
+    let mutex = mutex.fair().build().expect("SQLite keeps a queue");
     Leasehold { runtime, mutex, guard: None }
 }
 

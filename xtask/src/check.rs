@@ -1,6 +1,6 @@
 //! `cargo xtask check`: formatting, lints and the rules of the tree.
 
-use crate::{tidy, tree};
+use crate::{files, tidy};
 
 /// The commands, the cheap ones first.
 const COMMANDS: &[&[&str]] = &[
@@ -8,10 +8,10 @@ const COMMANDS: &[&[&str]] = &[
     &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
 ];
 
-/// Runs everything and says what failed.
+/// Runs all checks.
 ///
 /// # Errors
-/// The names of what failed.
+/// The names of those that failed.
 pub(crate) fn run() -> Result<(), String> {
     let mut failed = Vec::new();
     let findings = tidy::all();
@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<(), String> {
         failed.push(format!("{} rules of the tree", findings.len()));
     }
     for args in COMMANDS {
-        let status = tree::cargo(args).status();
+        let status = files::cargo(args).status();
         if !status.is_ok_and(|status| status.success()) {
             failed.push(format!("cargo {}", args[0]));
         }

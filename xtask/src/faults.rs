@@ -1,18 +1,18 @@
-//! The catalogue of faults: each has a test that shows what becomes of it. `docs/faults.md` is made of `docs/faults.toml`.
+//! The catalogue of faults: each has a test that shows its effect. `docs/faults.md` is made from `docs/faults.toml`.
 
-mod page;
-mod table;
-mod tests_named;
+mod markdown;
+mod named_tests;
 
-use std::fs;
+use std::collections::BTreeMap;
 
-use self::table::Fault;
-use crate::tree;
+use serde::Deserialize;
+
+use crate::files;
 
 const TABLE: &str = "docs/faults.toml";
 const PAGE: &str = "docs/faults.md";
 
-/// The kinds of faults: the letter of their ids, what they are, and how many there are.
+/// The kinds of faults: the letter of their ids, their heading, and their number.
 const KINDS: &[(char, &str, usize)] = &[
     ('C', "Clients", 14),
     ('N', "The network", 13),
@@ -23,95 +23,129 @@ const KINDS: &[(char, &str, usize)] = &[
     ('R', "Resources", 8),
 ];
 
+/// One fault.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fault {
+    /// The failure.
+    fault: String,
+    /// The reaction of Leasehold.
+    answer: String,
+    /// The world of the strongest of its tests.
+    kind: Kind,
+    /// Paths of tests, the strongest first.
+    tests: Vec<String>,
+    /// The client that fails in the same run.
+    control: String,
+    /// Tests that hold the control, if it is not in the first test.
+    #[serde(default)]
+    controls: Vec<String>,
+}
+
+/// The world of a test.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Server,
+    Simulation,
+    Unit,
+}
+
+/// The faults by their ids, such as `C1`.
+type Faults = BTreeMap<String, Fault>;
+
 /// `cargo xtask faults [--write]`.
 ///
 /// # Errors
-/// What is missing or differs; nothing is written then unless asked for.
+/// The findings, unless the page is written.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    match args {
-        [] => {
-            let findings = findings();
-            if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) }
-        }
+    let findings = match args {
+        [] => findings(),
         [write] if write == "--write" => {
-            let wrong = wrong(&read()?);
-            if !wrong.is_empty() {
-                return Err(wrong.join("\n"));
+            let faults = read()?;
+            let wrong = wrong(&faults);
+            if wrong.is_empty() {
+                files::write(PAGE, &markdown::write(&faults))?;
             }
-            let page = page::write(&read()?);
-            fs::write(tree::root().join(PAGE), page).map_err(|error| format!("{PAGE}: {error}"))
+            wrong
         }
-        _ => Err("usage: cargo xtask faults [--write]".into()),
-    }
+        _ => return Err("usage: cargo xtask faults [--write]".into()),
+    };
+    if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) }
 }
 
-/// What is wrong with the table, and whether the page is the one that is made of it.
+/// The errors in the table, and whether the page is the one made from it.
 pub(crate) fn findings() -> Vec<String> {
     let faults = match read() {
         Ok(faults) => faults,
         Err(message) => return vec![message],
     };
     let mut found = wrong(&faults);
-    let page = fs::read_to_string(tree::root().join(PAGE)).unwrap_or_default();
-    if page != page::write(&faults) {
+    if files::read(PAGE).unwrap_or_default() != markdown::write(&faults) {
         found.push(format!("{PAGE} is not what {TABLE} says: run `cargo xtask faults --write`"));
     }
     found
 }
 
-fn read() -> Result<Vec<Fault>, String> {
-    let text = fs::read_to_string(tree::root().join(TABLE)).map_err(|error| format!("{TABLE}: {error}"))?;
-    table::read(&text).map_err(|message| format!("{TABLE}: {message}"))
+fn read() -> Result<Faults, String> {
+    toml::from_str(&files::read(TABLE)?).map_err(|error| format!("{TABLE}: {error}"))
 }
 
-fn wrong(faults: &[Fault]) -> Vec<String> {
-    let sources = tree::files(&[".rs"]);
+fn wrong(faults: &Faults) -> Vec<String> {
+    let sources = files::files(&[".rs"]);
     let mut found = misnumbered(faults);
-    for fault in faults {
+    for (id, fault) in faults {
+        if fault.tests.is_empty() {
+            found.push(format!("{TABLE}: {id} has no test"));
+        }
         let named = fault.tests.iter().chain(&fault.controls);
-        let missing = named.filter(|test| !tests_named::exists(test, &sources));
-        found.extend(missing.map(|test| format!("{TABLE}: {}: there is no test `{test}`", fault.id)));
+        let missing = named.filter(|test| !named_tests::exists(test, &sources));
+        found.extend(missing.map(|test| format!("{TABLE}: {id}: there is no test `{test}`")));
     }
     found
 }
 
-/// The ids are those of the catalogue, each once and in order.
-fn misnumbered(faults: &[Fault]) -> Vec<String> {
-    let wanted: Vec<String> = KINDS
-        .iter()
-        .flat_map(|(letter, _, count)| (1..=*count).map(move |at| format!("{letter}{at}")))
-        .collect();
-    let ids: Vec<&str> = faults.iter().map(|fault| fault.id.as_str()).collect();
-    let missing = wanted.iter().filter(|id| !ids.contains(&id.as_str()));
-    let mut found: Vec<String> = missing.map(|id| format!("{TABLE}: {id} is missing")).collect();
-    let unknown = ids.iter().filter(|id| !wanted.iter().any(|it| it == *id));
-    found.extend(unknown.map(|id| format!("{TABLE}: there is no fault {id} in the catalogue")));
-    if found.is_empty() && ids != wanted {
-        found.push(format!("{TABLE}: the ids are not in order, or one is there twice"));
-    }
-    found
+/// The ids of the catalogue.
+fn ids() -> impl Iterator<Item = String> {
+    KINDS.iter().flat_map(|(letter, _, count)| (1..=*count).map(move |at| format!("{letter}{at}")))
+}
+
+fn misnumbered(faults: &Faults) -> Vec<String> {
+    let missing = ids().filter(|id| !faults.contains_key(id)).map(|id| format!("{TABLE}: {id} is missing"));
+    let unknown = faults.keys().filter(|id| ids().all(|known| known != **id));
+    let unknown = unknown.map(|id| format!("{TABLE}: there is no fault {id} in the catalogue"));
+    missing.chain(unknown).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fault(id: &str) -> Fault {
-        Fault { id: id.into(), ..Fault::default() }
+    pub(super) const TEXT: &str = "# a comment\n[C1]\nfault = \"a pause\"\nanswer = \"loss\"\nkind = \"server\"\n\
+        tests = [\n  \"a::b\",\n  \"c::d\",\n]\ncontrol = \"sleeps on\"\ncontrols = [\"e::f\"]\n";
+
+    #[test]
+    fn a_fault_is_read_and_what_is_not_understood_or_missing_is_named() {
+        let faults: Faults = toml::from_str(TEXT).unwrap();
+        assert_eq!((faults["C1"].kind, faults["C1"].tests.len()), (Kind::Server, 2));
+        for (text, named) in [
+            (TEXT.replace("control = ", "contrl = "), "contrl"),
+            (TEXT.replace("\"server\"", "\"hope\""), "hope"),
+            (TEXT.replace("control = \"sleeps on\"\n", ""), "control"),
+        ] {
+            let error = toml::from_str::<Faults>(&text).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
     }
 
     #[test]
     fn a_fault_that_is_missing_or_unknown_is_named() {
-        let all: Vec<Fault> = KINDS
-            .iter()
-            .flat_map(|(letter, _, count)| (1..=*count).map(move |at| fault(&format!("{letter}{at}"))))
-            .collect();
-        assert_eq!(all.len(), 84);
-        assert!(misnumbered(&all).is_empty());
-        assert_eq!(misnumbered(&all[1..]), ["docs/faults.toml: C1 is missing"]);
-        let more: Vec<Fault> = all.iter().cloned().chain([fault("C15")]).collect();
-        assert_eq!(misnumbered(&more), ["docs/faults.toml: there is no fault C15 in the catalogue"]);
-        let twice: Vec<Fault> = all.iter().cloned().chain([fault("C1")]).collect();
-        assert_eq!(misnumbered(&twice).len(), 1);
+        let fault = toml::from_str::<Faults>(TEXT).unwrap()["C1"].clone();
+        let mut all: Faults = ids().map(|id| (id, fault.clone())).collect();
+        assert_eq!((all.len(), misnumbered(&all)), (84, Vec::new()));
+        all.remove("C1");
+        assert_eq!(misnumbered(&all), ["docs/faults.toml: C1 is missing"]);
+        all.extend([("C1".into(), fault.clone()), ("C15".into(), fault)]);
+        assert_eq!(misnumbered(&all), ["docs/faults.toml: there is no fault C15 in the catalogue"]);
     }
 }

@@ -3,23 +3,21 @@
 
 mod check;
 mod faults;
+mod files;
 mod messages;
 mod mutations;
 mod packages;
 mod soak;
-mod source;
 mod test;
 mod tidy;
-mod torture;
-mod tree;
 
 use std::process::ExitCode;
 
-/// What this program can do; documents are checked against it.
+/// The tasks; documents are checked against this list.
 pub(crate) const TASKS: &[(&str, &str)] = &[
     (
         "test",
-        "make sure that what the tests need is installed, run them all, and end with one line of counts",
+        "install what the tests need, run them all, and end with one line of counts; `test quick` runs those of the inner loop",
     ),
     (
         "torture",
@@ -30,16 +28,19 @@ pub(crate) const TASKS: &[(&str, &str)] = &[
         "a million seeds of the simulation and half an hour of torture; --seeds and --seconds shorten it",
     ),
     ("check", "formatting, lints and the rules of the tree"),
-    ("wire", "compare the statements with WIRE.md; with --write, take their hashes over"),
+    ("wire", "compare the statements with WIRE.md; with --write, update their hashes there"),
     (
         "faults",
         "compare docs/faults.toml with the tests and with docs/faults.md; with --write, write the page",
     ),
     (
         "mutations",
-        "switch every mechanism off, one at a time, and see to it that a test fails; or those that are named",
+        "switch each mechanism of xtask/mutations.toml off in a copy and see its test fail; or those that are named",
     ),
-    ("etcd-messages", "make the messages of the etcd store of their definition; with --check, compare only"),
+    (
+        "etcd-messages",
+        "generate the messages of the etcd store from their definition; with --check, compare only",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match task.as_str() {
         "test" => test::run(&rest),
-        "torture" => torture::run(&rest),
+        "torture" => soak::torture(&rest),
         "soak" => soak::run(&rest),
         "check" => check::run(),
         "wire" => tidy::wire::run(&rest),
@@ -74,8 +75,8 @@ fn usage(task: &str) -> String {
         text.push_str(&format!("there is no task `{task}`\n"));
     }
     text.push_str("usage: cargo xtask TASK [ARGUMENTS]\n");
-    for (name, what) in TASKS {
-        text.push_str(&format!("\n  {name:<6} {what}"));
+    for (name, description) in TASKS {
+        text.push_str(&format!("\n  {name:<14} {description}"));
     }
     text
 }

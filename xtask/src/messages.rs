@@ -1,21 +1,21 @@
-//! `cargo xtask etcd-messages`: makes the messages of the etcd store of their definition.
+//! `cargo xtask etcd-messages`: generates the messages of the etcd store from their definition.
 //!
-//! The result is checked in, so that nobody who builds Leasehold needs a compiler of protocol buffers, nor even the crates
-//! that do it here: they are behind a feature of this program, which builds itself again with it.
+//! The result is checked in, so that building Leasehold needs no protocol buffer compiler. The crates that generate it are
+//! behind a feature of this program, which builds itself again with that feature.
 
 #[cfg(not(feature = "messages"))]
-use crate::tree;
+use crate::files;
 
-/// Writes `crates/leasehold-etcd/src/messages.rs`; with `--check`, compares only.
+/// Writes `crates/leasehold-etcd/src/proto.rs`; with `--check`, compares only.
 ///
 /// # Errors
-/// What is wrong with the definition, or that the file is not what it should be.
+/// An error in the definition, or a file that differs.
 #[cfg(not(feature = "messages"))]
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let mut words =
         vec!["run", "--quiet", "--package", "xtask", "--features", "messages", "--", "etcd-messages"];
     words.extend(args.iter().map(String::as_str));
-    let status = tree::cargo(&words).status();
+    let status = files::cargo(&words).status();
     if status.is_ok_and(|status| status.success()) {
         Ok(())
     } else {
@@ -28,31 +28,27 @@ pub(crate) use make::run;
 
 #[cfg(feature = "messages")]
 mod make {
-    use std::{fs, path::Path};
+    use std::path::Path;
 
-    use crate::tree;
+    use crate::files;
 
     const DEFINITION: &str = "crates/leasehold-etcd/proto/etcd.proto";
-    const MESSAGES: &str = "crates/leasehold-etcd/src/messages.rs";
-    const HEAD: &str = "//! etcd's messages. Made of `proto/etcd.proto` by `cargo xtask etcd-messages`: change that, not this.\n\
+    const MESSAGES: &str = "crates/leasehold-etcd/src/proto.rs";
+    const HEAD: &str = "//! etcd's messages, generated from `proto/etcd.proto` by `cargo xtask etcd-messages`: edit that file instead.\n\
         #![allow(missing_docs, unreachable_pub, clippy::all, reason = \"generated\")]\n\n";
 
     /// Writes or compares the file.
     ///
     /// # Errors
-    /// What is wrong with the definition, or that the file is not what it should be.
+    /// An error in the definition, or a file that differs.
     pub(crate) fn run(args: &[String]) -> Result<(), String> {
-        let root = tree::root();
-        let made = make(&root)?;
-        let file = root.join(MESSAGES);
-        if args.iter().any(|arg| arg == "--check") {
-            let there = fs::read_to_string(&file).unwrap_or_default();
-            let same = there == made;
-            return same
-                .then_some(())
-                .ok_or_else(|| format!("{MESSAGES} is not what `cargo xtask etcd-messages` makes"));
+        let made = make(&files::root())?;
+        if !args.iter().any(|arg| arg == "--check") {
+            return files::write(MESSAGES, &made);
         }
-        fs::write(&file, made).map_err(|error| format!("{MESSAGES}: {error}"))
+        let same = files::read(MESSAGES)? == made;
+        same.then_some(())
+            .ok_or_else(|| format!("{MESSAGES} is not what `cargo xtask etcd-messages` generates"))
     }
 
     fn make(root: &Path) -> Result<String, String> {
@@ -65,6 +61,32 @@ mod make {
         let requests = files.file.into_iter().map(|file| (module.clone(), file)).collect();
         let mut texts = config.generate(requests).map_err(|error| error.to_string())?;
         let text = texts.remove(&module).ok_or("the definition has no messages")?;
-        Ok(format!("{HEAD}{text}"))
+        Ok(format!("{HEAD}{}", shorter(&text)))
+    }
+
+    /// The text without the conversions between enums and their names, which the store does not use, and with each `derive`
+    /// on one line.
+    fn shorter(text: &str) -> String {
+        let (mut kept, mut end) = (String::with_capacity(text.len()), None);
+        let mut lines = text.lines().peekable();
+        while let Some(line) = lines.next() {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            if lines.peek().is_some_and(|next| next.contains("/// String value of the enum")) {
+                end = Some(format!("{indent}}}"));
+            }
+            match &end {
+                Some(last) if last == line => end = None,
+                Some(_) => {}
+                None if line.ends_with("#[derive(") => {
+                    let names = lines.by_ref().take_while(|line| line.trim() != ")]").map(str::trim);
+                    kept.push_str(&format!("{line}{})]\n", names.collect::<Vec<_>>().join(" ")));
+                }
+                None => {
+                    kept.push_str(line);
+                    kept.push('\n');
+                }
+            }
+        }
+        kept
     }
 }

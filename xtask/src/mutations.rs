@@ -1,51 +1,101 @@
-//! `cargo xtask mutations`: every mechanism of the stores and the command line is switched off once, and a test that is
-//! named here has to fail.
+//! `cargo xtask mutations`: switches each mechanism of `mutations.toml` off and checks that the test named there fails.
 //!
-//! What cannot be switched off by a knob without making production worse is switched off by a patch: in a copy of the
-//! sources, each of the mechanisms can be taken out by an environment variable. So there is one build for all of them,
-//! each is taken out alone, and no program that anybody uses has a switch.
+//! No program that is shipped has a switch: in a copy of the sources, patches make each mechanism depend on an environment
+//! variable. So there is one build for all of them, and each is switched off alone.
 
 mod copy;
 mod patch;
 mod runner;
-mod table;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    fmt,
     time::Duration,
 };
 
-use runner::{Outcome, Runner};
-use table::{MUTANTS, Mutant, Test};
+use serde::Deserialize;
 
-/// Which mutant runs; nothing else reads it.
+use crate::test::runner::side_by_side;
+use runner::{Outcome, Runner};
+
+/// The variable that names the mutant of a process.
 const VARIABLE: &str = "LEASEHOLD_MUTANT";
 
-/// How many tests run side by side.
+/// The tests that run side by side.
 const AT_ONCE: usize = 3;
 
-/// Runs those whose names contain one of `wanted`, or all.
+/// The mutants by their names.
+type Mutants = BTreeMap<String, Mutant>;
+
+/// A mechanism that can be switched off.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutant {
+    mechanism: String,
+    /// The patched file, from the root.
+    file: String,
+    find: String,
+    with: String,
+    /// The source that loads `file`, if that is a script.
+    loader: Option<String>,
+    /// The loading expression there, between braces, with its surroundings.
+    by: Option<String>,
+    test: Test,
+    /// The seeds of a scenario, if the test is one.
+    seeds: Option<u32>,
+}
+
+/// One test of a test program.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Test {
+    package: String,
+    target: String,
+    name: String,
+}
+
+impl TryFrom<String> for Test {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [package, target, name] = words[..] else {
+            return Err(format!("`{text}` is not a package, a target and a test"));
+        };
+        Ok(Test { package: package.into(), target: target.into(), name: name.into() })
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}::{}", self.package, self.target, self.name)
+    }
+}
+
+fn read() -> Result<Mutants, String> {
+    toml::from_str(include_str!("../mutations.toml")).map_err(|error| format!("mutations.toml: {error}"))
+}
+
+/// Runs the mutants whose names contain one of `wanted`, or all.
 ///
 /// # Errors
 /// A patch that does not apply any more, a test that fails without a mutant, and a mutant that no test has caught.
 pub(crate) fn run(wanted: &[String]) -> Result<(), String> {
-    let is_wanted = |mutant: &&Mutant| wanted.is_empty() || wanted.iter().any(|it| mutant.name.contains(it));
-    let mutants: Vec<&Mutant> = MUTANTS.iter().filter(is_wanted).collect();
+    let all = read()?;
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
+    let mut mutants: Vec<(&str, &Mutant)> =
+        all.iter().map(|(name, mutant)| (name.as_str(), mutant)).collect();
+    mutants.retain(|(name, _)| is_wanted(name));
     if mutants.is_empty() {
         return Err(format!("there is no mutant with {} in its name", wanted.join(" or ")));
     }
-    let tree =
-        copy::refresh(&patch::all(MUTANTS)?).map_err(|error| format!("no copy could be made: {error}"))?;
-    let runner = Runner::build(&tree, MUTANTS)?;
+    let patched = patch::all(&all)?;
+    let tree = copy::refresh(&patched).map_err(|error| format!("no copy could be made: {error}"))?;
+    let runner = Runner::build(&tree, all.values())?;
     let healthy = controls(&runner, &mutants)?;
-    let rows = side_by_side(&mutants, |mutant| {
-        let (outcome, took) = runner.run(&mutant.caught_by, Some(mutant.name))?;
-        let row = Row { mutant, is_sound: healthy.contains(&mutant.caught_by), outcome, took };
+    let rows = side_by_side(AT_ONCE, &mutants, |&(name, mutant)| {
+        let (outcome, took) = runner.run(mutant, Some(name))?;
+        let row = Row { name, mutant, is_sound: healthy.contains(&mutant.test), outcome, took };
         println!("{}", row.line());
         Ok(row)
     });
@@ -53,48 +103,23 @@ pub(crate) fn run(wanted: &[String]) -> Result<(), String> {
 }
 
 /// The tests that pass when nothing is switched off: only they can show anything.
-fn controls(runner: &Runner, mutants: &[&Mutant]) -> Result<BTreeSet<Test>, String> {
-    let tests: BTreeSet<Test> = mutants.iter().map(|mutant| mutant.caught_by).collect();
-    let tests: Vec<Test> = tests.into_iter().collect();
-    let outcomes = side_by_side(&tests, |test| Ok((*test, runner.run(test, None)?.0)));
+fn controls(runner: &Runner, mutants: &[(&str, &Mutant)]) -> Result<BTreeSet<Test>, String> {
+    let tests: BTreeMap<&Test, &Mutant> = mutants.iter().map(|(_, mutant)| (&mutant.test, *mutant)).collect();
+    let tests: Vec<&Mutant> = tests.into_values().collect();
+    let outcomes = side_by_side(AT_ONCE, &tests, |mutant| Ok((&mutant.test, runner.run(mutant, None)?.0)));
     let mut healthy = BTreeSet::new();
     for outcome in outcomes {
-        match outcome? {
-            (test, Outcome::Passed) => drop(healthy.insert(test)),
+        match outcome.map_err(|error: String| error)? {
+            (test, Outcome::Passed) => drop(healthy.insert(test.clone())),
             (test, other) => println!("{test}: {other} although nothing is switched off"),
         }
     }
     Ok(healthy)
 }
 
-/// Several at once: most of the time they wait. The answers are in the order of the questions.
-fn side_by_side<T: Sync, A: Send>(
-    items: &[T],
-    ask: impl Fn(&T) -> Result<A, String> + Sync,
-) -> Vec<Result<A, String>> {
-    let (next, answers) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    let take = || {
-        let at = next.fetch_add(1, Ordering::Relaxed);
-        (at, items.get(at))
-    };
-    let work = || {
-        while let (at, Some(item)) = take() {
-            let answer = ask(item);
-            answers.lock().unwrap_or_else(PoisonError::into_inner).insert(at, answer);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..AT_ONCE {
-            // One that cannot be started is not needed.
-            let _ = thread::Builder::new().name("mutants".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-    answers.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
-}
-
-/// A mutant and what became of it.
+/// A mutant and its outcome.
 struct Row<'m> {
+    name: &'m str,
     mutant: &'m Mutant,
     outcome: Outcome,
     took: Duration,
@@ -107,24 +132,22 @@ impl Row<'_> {
     }
 
     fn line(&self) -> String {
-        let Mutant { name, mechanism, caught_by, .. } = self.mutant;
+        let (name, Mutant { mechanism, test, .. }) = (self.name, self.mutant);
         let verdict = if self.is_caught() { "ok" } else { "FAILED" };
-        let shown = if self.is_sound { "" } else { ", which shows nothing" };
+        let sound = if self.is_sound { "" } else { ", which shows nothing" };
         let (outcome, seconds) = (&self.outcome, self.took.as_secs_f64());
-        format!(
-            "# {name}: {mechanism}: {caught_by} {outcome}{shown} ({seconds:.1} s)\ntest {name} ... {verdict}"
-        )
+        format!("# {name}: {mechanism}: {test} {outcome}{sound} ({seconds:.1} s)\ntest {name} ... {verdict}")
     }
 }
 
-/// Prints the table, and the counts as runners of tests do.
+/// Prints the table, and the counts as test programs do.
 fn report(rows: &[Row<'_>]) -> Result<(), String> {
     let caught = rows.iter().filter(|row| row.is_caught()).count();
     println!("\n| mechanism | where | caught by | seconds |\n|---|---|---|---|");
     for row in rows {
-        let Mutant { mechanism, edit, caught_by, .. } = row.mutant;
-        let by = if row.is_caught() { format!("`{caught_by}`") } else { "**nobody**".to_string() };
-        println!("| {mechanism} | {} | {by} | {:.1} |", edit.file(), row.took.as_secs_f64());
+        let Mutant { mechanism, file, test, .. } = row.mutant;
+        let by = if row.is_caught() { format!("`{test}`") } else { "**nothing**".to_string() };
+        println!("| {mechanism} | {file} | {by} | {:.1} |", row.took.as_secs_f64());
     }
     let missed = rows.len() - caught;
     let verdict = if missed == 0 { "ok" } else { "FAILED" };

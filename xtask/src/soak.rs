@@ -1,9 +1,10 @@
-//! `cargo xtask soak`: what takes too long for every change. A million seeds of the simulation, and half an hour of torture
-//! on all stores, one after the other.
+//! `cargo xtask torture` and `cargo xtask soak`: the tests that take too long for every change.
 
-use crate::{packages, torture, tree};
+use std::process::ExitStatus;
 
-/// What is tortured, each for an equal part of the time.
+use crate::{files, packages};
+
+/// The stores under torture, each for an equal part of the time.
 const STORES: &[&str] = &[
     "redis",
     "redis-volatile",
@@ -19,7 +20,7 @@ const STORES: &[&str] = &[
     "memcached",
 ];
 
-/// How much of it.
+/// The amount of work of a soak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Amount {
     seeds: u64,
@@ -30,52 +31,66 @@ struct Amount {
 impl Amount {
     fn parse(args: &[String]) -> Result<Self, String> {
         let mut amount = Amount { seeds: 1_000_000, seconds: 1800, seed: 1 };
-        let mut words = args.iter();
-        while let Some(word) = words.next() {
-            let number = words.next().and_then(|number| number.parse().ok());
-            let number = number.ok_or_else(|| format!("`{word}` wants a number"))?;
-            match word.as_str() {
+        for pair in args.chunks(2) {
+            let number = pair.get(1).and_then(|number| number.parse().ok());
+            let number = number.ok_or_else(|| format!("`{}` needs a number", pair[0]))?;
+            match pair[0].as_str() {
                 "--seeds" => amount.seeds = number,
                 "--seconds" => amount.seconds = number,
                 "--seed" => amount.seed = number,
-                _ => return Err(format!("`{word}` is none of --seeds, --seconds and --seed")),
+                word => return Err(format!("`{word}` is none of --seeds, --seconds and --seed")),
             }
         }
         Ok(amount)
     }
-
-    /// For one store.
-    fn share_seconds(self) -> u64 {
-        self.seconds / STORES.len() as u64
-    }
 }
 
-/// Runs both parts; `--seeds 0` or `--seconds 0` leaves one out.
+/// Runs a million seeds of the simulation, then half an hour of torture; `--seeds 0` or `--seconds 0` omits a part.
 ///
 /// # Errors
-/// The names of what failed.
+/// The names of the parts that failed.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let amount = Amount::parse(args)?;
-    packages::provide()?;
+    packages::provide(false)?;
     let mut failed = Vec::new();
     if amount.seeds > 0 && !simulate(amount.seeds)? {
         failed.push("the simulation".to_string());
     }
     for store in STORES.iter().filter(|_| amount.seconds > 0) {
-        let (seconds, seed) = (amount.share_seconds().to_string(), amount.seed.to_string());
+        let share_seconds = amount.seconds / STORES.len() as u64;
+        let (seconds, seed) = (share_seconds.to_string(), amount.seed.to_string());
         let args = ["--store", store, "--seconds", &seconds, "--seed", &seed].map(String::from);
-        if !torture::direct(&args)?.success() {
+        if !run_torture(&args)?.success() {
             failed.push(format!("torture of {store}"));
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("soak failed: {}", failed.join(", "))) }
 }
 
-/// The tests of leasehold-sim with so many seeds a scenario.
 fn simulate(seeds: u64) -> Result<bool, String> {
-    let mut command = tree::cargo(&["test", "--release", "--package", "leasehold-sim"]);
+    let mut command =
+        files::cargo(&["test", "--release", "--package", "leasehold-lab", "--test", "scenarios"]);
     let status = command.env("LEASEHOLD_SEEDS", seeds.to_string()).status();
     Ok(status.map_err(|error| format!("cargo test could not be run: {error}"))?.success())
+}
+
+/// Runs the library and its competitors in real processes on real servers that fail; `args` are those of the lab.
+///
+/// # Errors
+/// A missing package, or a failed run; the run prints its own report.
+pub(crate) fn torture(args: &[String]) -> Result<(), String> {
+    packages::provide(false)?;
+    let status = run_torture(args)?;
+    match (status.success(), status.code()) {
+        (true, _) => Ok(()),
+        (false, Some(2)) => Err("the controls did not fail: this run proves nothing".into()),
+        (false, _) => Err(String::new()),
+    }
+}
+
+fn run_torture(args: &[String]) -> Result<ExitStatus, String> {
+    let mut command = files::cargo(&["run", "--quiet", "--package", "leasehold-lab", "--", "torture", "run"]);
+    command.args(args).status().map_err(|error| format!("cargo run could not be run: {error}"))
 }
 
 #[cfg(test)]
@@ -89,7 +104,6 @@ mod tests {
         let whole = Amount { seeds: 1_000_000, seconds: 1800, seed: 1 };
         assert_eq!(parse(""), Ok(whole));
         assert_eq!(parse("--seeds 10 --seconds 660"), Ok(Amount { seeds: 10, seconds: 660, ..whole }));
-        assert_eq!(whole.share_seconds(), 150);
         assert!(parse("--seeds").is_err() && parse("--minutes 3").is_err());
     }
 }

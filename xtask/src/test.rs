@@ -1,58 +1,103 @@
-//! `cargo xtask test`: all tests, and one line that says how they went.
+//! `cargo xtask test`: all tests, and one line of counts.
 
 pub(crate) mod binary;
-mod lane;
-pub(crate) mod tally;
+pub(crate) mod runner;
+pub(crate) mod summary;
 
 use std::{
     io::{self, BufReader},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
-use crate::{packages, tree};
-use tally::Tally;
+use crate::{files, packages};
+use binary::Binary;
+use summary::Summary;
 
-/// What nobody in the workspace enables, and is tested all the same.
+/// Features that no crate of the workspace enables, and that are tested.
 pub(crate) const FEATURES: [&str; 2] = ["--features", "leasehold-redis/redis-1"];
 
-/// How many lines of a failed runner are told again at the end.
+/// The tests of the inner loop: those of one process and of SQLite. They need no server.
+const QUICK: &[&str] = &[
+    "--package=leasehold-core",
+    "--package=leasehold",
+    "--package=leasehold-conformance",
+    "--package=leasehold-sqlite",
+    "--package=leasehold-lab",
+    "--package=leasehold-cli",
+    "--lib",
+    "--bins",
+    "--test=model",
+    "--test=facade",
+    "--test=increments",
+    "--test=memory",
+    "--test=scenarios",
+    "--test=conformance",
+    "--test=contract",
+    "--test=contention",
+    "--test=differential",
+    "--test=leftovers",
+    "--test=processes",
+    "--test=refusals",
+    "--test=cli",
+];
+/// The seeds a scenario of the simulation there.
+const QUICK_SEEDS: &str = "20";
+/// Parts of the names of tests that start servers.
+const SERVERS: &[&str] = &["redis", "redlock", "memcached", "zookeeper", "etcd", "quorum"];
+
+/// The lines of a failed runner that are printed again at the end.
 const AGAIN_LINES: usize = 150;
 
-/// Runs the tests of the workspace. With `args`, `cargo test` gets them and has its way.
+/// Runs the tests of the workspace, or with `quick` those of the inner loop. Other `args` are those of `cargo test`.
 ///
 /// # Errors
-/// Any failure; empty when the counts have said so already.
+/// Any failure; empty when the counts show it already.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    packages::provide()?;
-    let tally = if args.is_empty() { everything()? } else { some(args)? };
-    for failure in &tally.failures {
+    let quick = args == ["quick"];
+    packages::provide(quick)?;
+    let summary = match quick {
+        true => self::quick()?,
+        false if args.is_empty() => everything()?,
+        false => some(args)?,
+    };
+    for failure in &summary.failures {
         println!("\n==== failed: {}", failure.runner);
         for line in &failure.lines[failure.lines.len().saturating_sub(AGAIN_LINES)..] {
             println!("{line}");
         }
     }
-    for failure in &tally.failures {
+    for failure in &summary.failures {
         println!("failed: {}: {}", failure.runner, failure.tests.join(", "));
     }
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    if tally.failed == 0 { Ok(()) } else { Err(String::new()) }
+    println!("{} passed, {} failed", summary.passed, summary.failed);
+    if summary.failed == 0 { Ok(()) } else { Err(String::new()) }
 }
 
-/// All test programs, some at once, then the examples in the documentation, and then each mechanism of the stores switched
-/// off once, which a test has to notice.
-fn everything() -> Result<Tally, String> {
-    let mut tally = lane::run(binary::build(&FEATURES)?);
-    let mut documentation = tree::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]);
+/// All test programs, some at once, then the examples in the documentation, then the mutations.
+fn everything() -> Result<Summary, String> {
+    let mut build = files::cargo(&["test", "--workspace", "--no-run"]);
+    build.args(FEATURES);
+    let mut summary = runner::run_all(binary::build(build)?, &[], &[]);
+    let mut documentation = files::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]);
     documentation.args(FEATURES);
-    tally.add(watch(documentation, "the examples in the documentation")?);
-    let mut mutations = tree::cargo(&["run", "--quiet", "--package", "xtask", "--"]);
-    mutations.arg("mutations");
-    tally.add(watch(mutations, "cargo xtask mutations")?);
-    Ok(tally)
+    summary.add(watch(documentation, "the examples in the documentation")?);
+    let mutations = files::cargo(&["run", "--quiet", "--package", "xtask", "--", "mutations"]);
+    summary.add(watch(mutations, "cargo xtask mutations")?);
+    Ok(summary)
 }
 
-fn some(args: &[String]) -> Result<Tally, String> {
-    let mut command = tree::cargo(&["test", "--no-fail-fast"]);
+fn quick() -> Result<Summary, String> {
+    let mut build = files::cargo(&["test", "--no-run"]);
+    build.args(QUICK);
+    let skip: Vec<&str> = SERVERS.iter().flat_map(|name| ["--skip", *name]).collect();
+    // Of its unit tests the laboratory's scenarios show what matters here.
+    let is_quick = |binary: &Binary| binary.name != "leasehold-lab";
+    let binaries = binary::build(build)?.into_iter().filter(is_quick).collect();
+    Ok(runner::run_all(binaries, &skip, &[("LEASEHOLD_SEEDS", QUICK_SEEDS)]))
+}
+
+fn some(args: &[String]) -> Result<Summary, String> {
+    let mut command = files::cargo(&["test", "--no-fail-fast"]);
     if !chooses_packages(args) {
         command.arg("--workspace").args(FEATURES);
     }
@@ -60,16 +105,16 @@ fn some(args: &[String]) -> Result<Tally, String> {
     watch(command, "cargo test")
 }
 
-/// Runs cargo and passes on what it says as it comes.
-fn watch(mut command: std::process::Command, name: &str) -> Result<Tally, String> {
-    let cannot = |error: io::Error| format!("{name} could not be run: {error}");
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
-    let mut tally = Tally::new(name);
+/// Runs cargo and passes its output on as it comes.
+fn watch(mut command: Command, name: &str) -> Result<Summary, String> {
+    let failed = |error: io::Error| format!("{name} could not be run: {error}");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
+    let mut summary = Summary::new(name);
     if let Some(output) = child.stdout.take() {
-        tally.read(BufReader::new(output), io::stdout()).map_err(cannot)?;
+        summary.read(BufReader::new(output), io::stdout()).map_err(failed)?;
     }
-    tally.end(child.wait().map_err(cannot)?.success());
-    Ok(tally)
+    summary.end(child.wait().map_err(failed)?.success());
+    Ok(summary)
 }
 
 fn chooses_packages(args: &[String]) -> bool {

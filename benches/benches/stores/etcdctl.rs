@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
-use leasehold::Env;
+use leasehold::env::Env;
 use leasehold_testkit::etcd::Member;
 
 use crate::contender::Contender;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold::{Client, Env, Mutex};
+use leasehold::{Client, Mutex, env::Env};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use crate::contender::{Contender, pause};
@@ -29,7 +29,8 @@ impl Ours {
     pub(crate) fn promote(url: &str) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let url = url.parse().expect("the URL is valid");
-        let vouched = runtime.expect("a runtime of one thread starts").block_on(leasehold::promote(&url));
+        let vouched =
+            runtime.expect("a runtime of one thread starts").block_on(leasehold::diagnose::promote(&url));
         vouched.expect("the members answer");
     }
 

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use leasehold::Env;
+use leasehold::env::Env;
 use leasehold_testkit::{etcd, memcached, redis, zookeeper};
 
 use crate::{contender::Contender, etcdctl::Etcdctl, ours::Ours, stranger::Stranger};

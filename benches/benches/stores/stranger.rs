@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_testkit::{process::Process, stranger};
+use leasehold_testkit::{process::Process, foreign_client};
 
 use crate::contender::Contender;
 
@@ -35,7 +35,7 @@ impl Stranger {
     }
 
     fn python(peer: &str, store: &str) -> Stranger {
-        let place = stranger::python(env!("CARGO_TARGET_TMPDIR"), peer);
+        let place = foreign_client::python(env!("CARGO_TARGET_TMPDIR"), peer);
         let place = place.to_str().expect("a path in UTF-8");
         Stranger::start(&format!("{place}/venv/bin/python"), &["-B", &format!("{place}/peer.py")], store)
     }
@@ -54,13 +54,13 @@ impl Stranger {
 
     /// With the virtual machine as it comes, but for its log.
     pub(crate) fn curator(store: &str) -> Stranger {
-        let place = stranger::installed(env!("CARGO_TARGET_TMPDIR"), "curator", "Peer.class", |place| {
-            stranger::run(
+        let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "curator", "Peer.class", |place| {
+            foreign_client::run(
                 place,
                 "mvn",
                 &["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
             );
-            stranger::run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
+            foreign_client::run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
         });
         let classes = format!("{}:{}/lib/*", place.display(), place.display());
         let args = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", &classes, "Peer"];
@@ -68,8 +68,8 @@ impl Stranger {
     }
 
     pub(crate) fn etcd_go(store: &str) -> Stranger {
-        let place = stranger::installed(env!("CARGO_TARGET_TMPDIR"), "etcd-go", "etcd-go", |place| {
-            stranger::run(place, "go", &["build", "-mod=readonly", "-o", "etcd-go", "."]);
+        let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "etcd-go", "etcd-go", |place| {
+            foreign_client::run(place, "go", &["build", "-mod=readonly", "-o", "etcd-go", "."]);
         });
         Stranger::start(place.join("etcd-go").to_str().expect("a path in UTF-8"), &[], store)
     }

@@ -1,17 +1,156 @@
-//! The subcommands: one file each.
+//! The subcommands: one file each, arguments beside the code.
 
-pub(crate) mod check;
-pub(crate) mod completions;
-pub(crate) mod demo;
-pub(crate) mod doctor;
-pub(crate) mod elect;
-pub(crate) mod force_release;
-pub(crate) mod hold;
-pub(crate) mod inspect;
-pub(crate) mod list;
-pub(crate) mod man;
-pub(crate) mod release;
-pub(crate) mod run;
-pub(crate) mod simulate;
-pub(crate) mod stores;
-pub(crate) mod vouch;
+mod check;
+pub(crate) mod common;
+mod completions;
+mod demo;
+mod doctor;
+mod elect;
+mod force_release;
+mod hold;
+mod inspect;
+mod list;
+mod man;
+mod promote;
+mod release;
+mod run;
+mod stores;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::output::Output;
+
+/// Run commands under a distributed lock, and inspect locks.
+///
+/// Locks live in a store: a Redis, Memcached, ZooKeeper or etcd server, or an SQLite file. All machines that share a lock
+/// must name the same store, with --store or LEASEHOLD_STORE. The default is an SQLite file in your state directory, which
+/// only the processes of this machine share.
+#[derive(Parser, Debug)]
+#[command(name = "leasehold", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  N    exit code of the command     128+N  the command was ended by signal N
+  75   the lock is busy
+  79   the lease was lost while the command ran, whatever its own exit code
+  69   the store cannot be reached
+  64   usage error                  78     unsafe configuration refused, damaged or foreign data
+  126  the command cannot be run    127    the command was not found";
+
+/// The subcommands. The help of the others is at their arguments.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Run(Box<run::Arguments>),
+    Inspect(inspect::Arguments),
+    #[command(visible_alias = "ls")]
+    List(list::Arguments),
+    Hold(hold::Arguments),
+    Release(release::Arguments),
+    ForceRelease(force_release::Arguments),
+    Elect(Box<elect::Arguments>),
+    Check(check::Arguments),
+    Doctor(doctor::Arguments),
+    Promote(promote::Arguments),
+    Stores(stores::Arguments),
+    Demo(demo::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
+}
+
+impl Command {
+    /// Whether the output is JSON.
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Command::Run(arguments) => arguments.store.json,
+            Command::Inspect(arguments) => arguments.store.json,
+            Command::List(arguments) => arguments.store.json,
+            Command::Hold(arguments) => arguments.store.json,
+            Command::Release(arguments) => arguments.store.json,
+            Command::ForceRelease(arguments) => arguments.store.json,
+            Command::Elect(arguments) => arguments.store.json,
+            Command::Check(arguments) => arguments.store.json,
+            Command::Doctor(arguments) => arguments.store.json,
+            Command::Promote(arguments) => arguments.store.json,
+            Command::Stores(arguments) => arguments.json,
+            Command::Demo(arguments) => arguments.json,
+            Command::Completions(arguments) => arguments.json,
+            Command::Man(arguments) => arguments.json,
+        }
+    }
+
+    /// Runs the subcommand and returns its exit code.
+    ///
+    /// # Errors
+    /// The subcommand failed; nothing was printed about it yet.
+    pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
+        match self {
+            Command::Completions(arguments) => completions::run(&arguments, Cli::command(), output),
+            Command::Man(_) => man::run(Cli::command(), output),
+            Command::Stores(_) => stores::run(output),
+            command => {
+                // One thread: the parent-death signal is sent when the thread that started the child ends.
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+                runtime.context("cannot start the runtime")?.block_on(command.run_async(output))
+            }
+        }
+    }
+
+    async fn run_async(self, output: Output) -> Result<ExitCode> {
+        match self {
+            Command::Run(arguments) => Box::pin(run::run(*arguments, output)).await,
+            Command::Inspect(arguments) => inspect::run(arguments, output).await,
+            Command::List(arguments) => list::run(arguments, output).await,
+            Command::Hold(arguments) => Box::pin(hold::run(arguments, output)).await,
+            Command::Release(arguments) => release::run(arguments, output).await,
+            Command::ForceRelease(arguments) => force_release::run(arguments, output).await,
+            Command::Elect(arguments) => Box::pin(elect::run(*arguments, output)).await,
+            Command::Check(arguments) => check::run(arguments, output).await,
+            Command::Doctor(arguments) => doctor::run(arguments, output).await,
+            Command::Promote(arguments) => promote::run(arguments, output).await,
+            Command::Demo(arguments) => Box::pin(demo::run(arguments, output)).await,
+            Command::Completions(_) | Command::Man(_) | Command::Stores(_) => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    fn run(line: &[&str]) -> run::Arguments {
+        let line = ["leasehold", "run"].iter().chain(line);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Run(arguments) => *arguments,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_commands_own_options_are_left_to_it() {
+        for line in [
+            &["--ttl", "5s", "x", "--", "sh", "-c", "--ttl"][..],
+            &["--ttl", "5s", "x", "sh", "-c", "--ttl"],
+            &["x", "--ttl", "5s", "--", "sh", "-c", "--ttl"],
+            &["x", "--ttl", "5s", "sh", "-c", "--ttl"],
+        ] {
+            let arguments = run(line);
+            assert_eq!(arguments.command, ["sh", "-c", "--ttl"], "{line:?}");
+            assert_eq!(arguments.hold.ttl, Some(Duration::from_secs(5)));
+        }
+        assert_eq!(run(&["x", "--", "a", "--", "b"]).command, ["a", "--", "b"]);
+    }
+}

@@ -1,8 +1,8 @@
-//! Durations as people write and read them.
+//! Durations on the command line and in messages.
 
 use std::time::Duration;
 
-/// Longer ones are a slip of the pen: ten years.
+/// The longest duration accepted: ten years.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Reads `30s`, `1m30s`, `250ms`, `2h`.
@@ -20,15 +20,15 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// Reads a duration that may not be zero.
+/// Reads a duration greater than zero.
 pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
     match parse(text)? {
-        Duration::ZERO => Err("it must be more than zero".to_string()),
+        Duration::ZERO => Err("must be greater than zero".to_string()),
         duration => Ok(duration),
     }
 }
 
-/// Two units at most: `450ms`, `1.5s`, `21s`, `2m14s`, `3h5m`, `2d4h`.
+/// Formats with two units at most: `450ms`, `1.5s`, `21s`, `2m14s`, `3h5m`, `2d4h`.
 pub(crate) fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let pair = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
@@ -45,7 +45,7 @@ pub(crate) fn show(duration: Duration) -> String {
     }
 }
 
-/// The number for JSON.
+/// Milliseconds, for JSON.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_durations_are_refused() {
         assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
         assert!(parse("30").unwrap_err().contains("`30s`"));
         assert!(parse("").is_err());

@@ -1,37 +1,37 @@
-//! Exit codes, decided in one place. The child's own code passes through unchanged.
+//! Exit codes, and the errors of the command line itself. The exit code of a command passes through unchanged.
 
-use std::{error::Error as StdError, fmt, process::ExitCode};
+use std::{error::Error as StdError, fmt};
 
 use leasehold::ErrorKind;
 
-/// A `check` found that the sequencer is stale.
+/// `check` found a stale sequencer.
 pub(crate) const STALE: u8 = 1;
-/// The command line makes no sense, or the store cannot do what it asks for (sysexits' `EX_USAGE`).
+/// Usage error, or an option that the store does not support (`EX_USAGE` of sysexits).
 pub(crate) const USAGE: u8 = 64;
-/// The store cannot be reached, or does not do its work (`EX_UNAVAILABLE`).
+/// The store cannot be reached, or does not work (`EX_UNAVAILABLE`).
 pub(crate) const UNAVAILABLE: u8 = 69;
-/// A failure of leasehold itself (`EX_SOFTWARE`).
+/// Internal failure of leasehold (`EX_SOFTWARE`).
 pub(crate) const SOFTWARE: u8 = 70;
-/// Somebody else has the lock: try again later (`EX_TEMPFAIL`).
+/// The lock is busy: try again later (`EX_TEMPFAIL`).
 pub(crate) const BUSY: u8 = 75;
-/// The configuration would be unsafe, or the store holds damaged or foreign data (`EX_CONFIG`).
+/// Unsafe configuration, or damaged or foreign data in the store (`EX_CONFIG`).
 pub(crate) const UNSAFE: u8 = 78;
-/// The lease was lost while the command ran, whatever the command itself said. No sysexits code; free in systemd too.
+/// The lease was lost while the command ran, whatever its own exit code. Unused by sysexits and by systemd.
 pub(crate) const LOST: u8 = 79;
-/// The command was found and cannot be run, as in shells.
+/// The command was found but cannot be run, as in shells.
 pub(crate) const CANNOT_RUN: u8 = 126;
 /// The command was not found, as in shells.
 pub(crate) const NOT_FOUND: u8 = 127;
 
-/// The code for a command, or a wait, that a signal ended: 128 + its number, as in shells.
+/// The code for a command or a wait that a signal ended: 128 + its number, as in shells.
 pub(crate) fn of_signal(number: i32) -> u8 {
     u8::try_from(128 + number).unwrap_or(u8::MAX)
 }
 
-/// The code for a failure.
+/// The code for an error.
 pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
-    if let Some(refusal) = error.downcast_ref::<Refusal>() {
-        return refusal.code;
+    if let Some(error) = error.downcast_ref::<CliError>() {
+        return error.code;
     }
     error.downcast_ref::<leasehold::Error>().map_or(SOFTWARE, |error| of_kind(error.kind()))
 }
@@ -51,35 +51,30 @@ fn of_kind(kind: ErrorKind) -> u8 {
     }
 }
 
-/// What the command line itself refuses: a message, the next step, and an exit code.
+/// An error of the command line itself: message, hint and exit code.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) code: u8,
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
+pub(crate) struct CliError {
+    code: u8,
+    message: String,
+    pub(crate) hint: String,
 }
 
-impl Refusal {
+impl CliError {
     /// A usage error.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-        Refusal::with_code(USAGE, message, hint)
+        CliError::with_code(USAGE, message, hint)
     }
 
-    /// A refusal with a code of its own.
+    /// An error with another exit code.
     pub(crate) fn with_code(code: u8, message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Refusal { code, message: message.into(), hint: Some(hint.into()) })
+        anyhow::Error::new(CliError { code, message: message.into(), hint: hint.into() })
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl StdError for Refusal {}
-
-/// Everything went well.
-pub(crate) fn success() -> ExitCode {
-    ExitCode::SUCCESS
-}
+impl StdError for CliError {}

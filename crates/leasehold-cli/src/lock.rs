@@ -1,25 +1,54 @@
-//! The lock that the command line describes, and its hold, whatever its kind.
+//! The lock that the command line describes, of any kind, and its hold.
 
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
-use anyhow::Result;
 use leasehold::{
-    Busy, Client, Election, Error, ErrorKind, Leadership, Lease, LockName, LockOptions, Mutex, MutexGuard,
-    Permit, ReadGuard, Release, RwLock, Semaphore, Ticket,
+    Busy, Election, Error, ErrorKind, Leadership, Lease, Mutex, MutexGuard, Permit, ReadGuard, RwLock,
+    Semaphore, Ticket, store::Release,
 };
 
-use crate::args::{Sharing, Waiting};
+use crate::duration;
 
-/// A lock to be taken.
+/// Default limit of a wait without a terminal.
+const WAIT_UNATTENDED: Duration = Duration::from_secs(120);
+
+/// How long to wait for a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WaitLimit {
+    /// Not at all.
+    NoWait,
+    /// At most this long.
+    For(Duration),
+    /// Without a limit.
+    Forever,
+}
+
+impl WaitLimit {
+    /// Reads the value of `--wait`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text == "forever" {
+            return Ok(WaitLimit::Forever);
+        }
+        duration::parse(text).map(WaitLimit::For)
+    }
+
+    /// No limit on a terminal, where the user sees the holder and can give up; a limit elsewhere, so that unattended jobs
+    /// do not hang.
+    pub(crate) fn by_default() -> Self {
+        if std::io::stderr().is_terminal() { WaitLimit::Forever } else { WaitLimit::For(WAIT_UNATTENDED) }
+    }
+}
+
+/// A lock to be acquired.
 pub(crate) enum Lock {
     Exclusive(Mutex),
     Shared(RwLock),
     Permits(Semaphore),
-    /// An election, and what the leader says.
+    /// An election and the value that the leader publishes.
     Election(Election, String),
 }
 
-/// A lock that was taken.
+/// A lock that is held.
 pub(crate) enum Hold {
     Exclusive(MutexGuard),
     Shared(ReadGuard),
@@ -28,17 +57,7 @@ pub(crate) enum Hold {
 }
 
 impl Lock {
-    /// Describes the lock. No I/O.
-    pub(crate) fn new(client: &Client, name: &LockName, sharing: &Sharing) -> Result<Self> {
-        let fair = |terms: LockOptions| if sharing.fair { terms.fair() } else { terms };
-        Ok(match sharing.permits {
-            Some(permits) => Lock::Permits(client.semaphore(name, permits.get())?.with_terms(fair)?),
-            None if sharing.shared => Lock::Shared(client.rw_lock(name)?.with_terms(fair)?),
-            None => Lock::Exclusive(client.mutex(name)?.with_terms(fair)?),
-        })
-    }
-
-    /// Calls `observer` each time the store answers that the lock is taken.
+    /// Calls `observer` each time the store answers that the lock is busy.
     #[must_use]
     pub(crate) fn on_busy(self, observer: impl Fn(&Busy) + Send + Sync + 'static) -> Self {
         match self {
@@ -49,31 +68,31 @@ impl Lock {
         }
     }
 
-    /// Takes the lock; `None` when it is busy for as long as `waiting` allows. Cancel safe.
-    pub(crate) async fn take(&self, waiting: Option<Waiting>) -> leasehold::Result<Option<Hold>> {
+    /// Acquires the lock; `None` if it stays busy up to the limit. Cancel safe.
+    pub(crate) async fn acquire(&self, limit: WaitLimit) -> leasehold::Result<Option<Hold>> {
         Ok(match self {
-            Lock::Exclusive(lock) => match waiting {
-                None => lock.try_lock().await?,
-                Some(Waiting::For(span)) => lock.try_lock_for(span).await?,
-                Some(Waiting::Forever) => Some(lock.lock().await?),
+            Lock::Exclusive(lock) => match limit {
+                WaitLimit::NoWait => lock.try_lock().await?,
+                WaitLimit::For(span) => lock.try_lock_for(span).await?,
+                WaitLimit::Forever => Some(lock.lock().await?),
             }
             .map(Hold::Exclusive),
-            Lock::Shared(lock) => match waiting {
-                None => lock.try_read().await?,
-                Some(Waiting::For(span)) => lock.try_read_for(span).await?,
-                Some(Waiting::Forever) => Some(lock.read().await?),
+            Lock::Shared(lock) => match limit {
+                WaitLimit::NoWait => lock.try_read().await?,
+                WaitLimit::For(span) => lock.try_read_for(span).await?,
+                WaitLimit::Forever => Some(lock.read().await?),
             }
             .map(Hold::Shared),
-            Lock::Permits(lock) => match waiting {
-                None => lock.try_acquire().await?,
-                Some(Waiting::For(span)) => lock.try_acquire_many_for(1, span).await?,
-                Some(Waiting::Forever) => Some(lock.acquire().await?),
+            Lock::Permits(lock) => match limit {
+                WaitLimit::NoWait => lock.try_acquire().await?,
+                WaitLimit::For(span) => lock.try_acquire_many_for(1, span).await?,
+                WaitLimit::Forever => Some(lock.acquire().await?),
             }
             .map(Hold::Permits),
-            Lock::Election(election, value) => match waiting {
-                None => election.try_campaign(value).await?,
-                Some(Waiting::For(span)) => election.try_campaign_for(value, span).await?,
-                Some(Waiting::Forever) => Some(election.campaign(value).await?),
+            Lock::Election(election, value) => match limit {
+                WaitLimit::NoWait => election.try_campaign(value).await?,
+                WaitLimit::For(span) => election.try_campaign_for(value, span).await?,
+                WaitLimit::Forever => Some(election.campaign(value).await?),
             }
             .map(Hold::Leadership),
         })
@@ -91,7 +110,7 @@ impl Hold {
         }
     }
 
-    /// Gives the lock back.
+    /// Releases the lock.
     pub(crate) async fn release(self) -> leasehold::Result<Release> {
         match self {
             Hold::Exclusive(guard) => guard.release().await,
@@ -101,7 +120,7 @@ impl Hold {
         }
     }
 
-    /// Leaves the hold in the store for `keep_for`.
+    /// Detaches the hold from this process, to last for `keep_for`.
     pub(crate) async fn detach(self, keep_for: Duration) -> leasehold::Result<Ticket> {
         match self {
             Hold::Exclusive(guard) => guard.detach(keep_for).await,

@@ -1,5 +1,5 @@
-//! The library's own log, for those who ask for it: `LEASEHOLD_LOG=debug`. Who does not is still told of servers that
-//! may lose locks.
+//! The log: `LEASEHOLD_LOG=debug` prints the library's log lines. By default only warnings about servers that may lose
+//! locks are printed.
 
 use std::fmt;
 
@@ -16,29 +16,29 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::message::Output;
+use crate::output::Output;
 
-/// Where the library says that a server's configuration can lose locks.
-const SAFETY: [&str; 2] = ["leasehold_memcached::safety", "leasehold_redis::config_check"];
+/// Targets of the warnings about a server's configuration that can lose locks.
+const SAFETY: [&str; 2] = ["leasehold_memcached::config_check", "leasehold_redis::config_check"];
 
-/// A client library that writes the password of its session into its own debugging lines.
-const TELLS_PASSWORDS: &str = "zookeeper_client";
+/// A client library that logs the password of its session at the debug level.
+const LOGS_PASSWORDS: &str = "zookeeper_client";
 
-/// Starts it. Lines go to stderr.
+/// Installs the subscriber, which writes to stderr.
 pub(crate) fn start(output: Output) {
     let level = std::env::var("LEASEHOLD_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
     match level {
         Some(level) => {
             let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
             let wanted =
-                Targets::new().with_default(level).with_target(TELLS_PASSWORDS, level.min(LevelFilter::INFO));
+                Targets::new().with_default(level).with_target(LOGS_PASSWORDS, level.min(LevelFilter::INFO));
             tracing_subscriber::registry().with(lines.with_filter(wanted)).init();
         }
         None => tracing_subscriber::registry().with(Warnings(output)).init(),
     }
 }
 
-/// Says in words of ours what a user has to know without having asked.
+/// Prints warnings as messages of the command line.
 struct Warnings(Output);
 
 impl<S: Subscriber> Layer<S> for Warnings {
@@ -59,7 +59,7 @@ impl<S: Subscriber> Layer<S> for Warnings {
     }
 }
 
-/// The sentence of an event.
+/// The message of an event.
 #[derive(Default)]
 struct Message(String);
 

@@ -1,4 +1,4 @@
-//! A command under a lease: started, watched, signalled, and ended before the lease ends.
+//! Supervises the command: starts it, forwards signals, and ends it before its lease ends.
 
 pub(crate) mod child;
 pub(crate) mod exec;
@@ -10,16 +10,16 @@ pub(crate) mod terminal;
 use std::{ffi::OsString, time::Duration};
 
 use anyhow::{Context, Result};
-use leasehold::{Env, Lease, Lost, Status};
+use leasehold::{Lease, Lost, env::Env, session::Status};
 use rustix::process::{Signal, WaitStatus, getpid, kill_current_process_group, set_child_subreaper};
 use serde_json::json;
 
 use crate::{
+    child_env::ChildEnv,
     duration::{millis, show},
-    environment::Environment,
     exit,
-    loss::{OnLost, Schedule, Step, signal_name},
-    message::Output,
+    loss_policy::{OnLost, Schedule, Step, signal_name},
+    output::Output,
 };
 use child::Child;
 pub(crate) use group::Group;
@@ -27,44 +27,45 @@ use guardian::Guardian;
 use signals::{Signals, asks_to_end};
 use terminal::Terminal;
 
-/// Commands shorter than this never see a guardian: its start would cost them more than it is worth.
+/// Age of the lease at which the guardian is started: a shorter command is not worth its cost.
 const GUARDIAN_AFTER: Duration = Duration::from_millis(20);
-/// Two interrupts within this time mean "now".
-const IMPATIENCE: Duration = Duration::from_secs(3);
-/// How often to look whether the group of a command that has ended is empty: its members need not be our children.
+/// Two interrupts within this time kill the command.
+const DOUBLE_INTERRUPT: Duration = Duration::from_secs(3);
+/// Interval between two checks whether the group of a command that has ended is empty: its members need not be our
+/// children.
 const LINGER_STEP: Duration = Duration::from_millis(20);
-/// How long a group that was killed may take to vanish; processes in a hung system call cannot be waited for.
+/// Time limit for a killed group to end: a process in a hung system call may never do so.
 const VANISH: Duration = Duration::from_secs(1);
 
-/// What to run, and on what terms.
+/// The command and the options of its supervision.
 pub(crate) struct Task<'a> {
     pub(crate) command: &'a [OsString],
-    pub(crate) environment: Environment,
+    pub(crate) environment: ChildEnv,
     pub(crate) on_lost: OnLost,
     pub(crate) schedule: Schedule,
     pub(crate) ttl: Duration,
     pub(crate) hold_max: Option<Duration>,
 }
 
-/// How it ended.
+/// The end of the command.
 pub(crate) struct Ending {
     status: Option<WaitStatus>,
-    /// The lease was lost by then.
+    /// The loss of the lease, if it was lost by then.
     pub(crate) lost: Option<Lost>,
-    /// We asked the command to stop because of its lease.
+    /// The command was asked to stop because of its lease.
     asked: bool,
-    /// A signal asked us to end.
+    /// A signal asked leasehold to end.
     pub(crate) interrupted: bool,
 }
 
 impl Ending {
-    /// The exit code that tells of it.
+    /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         if self.is_lost() { exit::LOST } else { self.status.map_or(exit::LOST, code_of) }
     }
 
-    /// Whether the command did not do its work under the lock: the lease was lost, or the command was stopped so that
-    /// it would not be, and was not done.
+    /// Whether the work was not done under the lock: the lease was lost, or the command was stopped before that and
+    /// failed.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.is_some() || (self.asked && self.status.is_none_or(|status| code_of(status) != 0))
     }
@@ -77,10 +78,10 @@ fn code_of(status: WaitStatus) -> u8 {
     }
 }
 
-/// Runs the command to its end, or to that of its lease.
+/// Runs the command until it ends, or until its lease does.
 ///
 /// # Errors
-/// The command's process cannot be started.
+/// The process cannot be started.
 pub(crate) async fn supervise(
     task: Task<'_>,
     lease: &Lease,
@@ -88,15 +89,15 @@ pub(crate) async fn supervise(
     signals: &mut Signals,
     output: Output,
 ) -> Result<Ending> {
-    signals.expect_child().context("cannot take over signals")?;
-    // Between the grant and here we may have been stopped for long.
+    signals.expect_child().context("cannot handle signals")?;
+    // This process may have been stopped since the grant.
     if let Err(lost) = lease.check() {
         return Ok(Ending { status: None, lost: Some(lost), asked: false, interrupted: false });
     }
     let terminal = Terminal::controlling();
     let foreground = terminal.as_ref().is_some_and(Terminal::is_ours) && !terminal::is_piped();
-    let orders = exec::Orders { foreground, json: output.json };
-    let child = Child::start(task.command, &task.environment, orders).context("cannot start a process")?;
+    let options = exec::ExecOptions { foreground, json: output.json };
+    let child = Child::start(task.command, &task.environment, options).context("cannot start a process")?;
     let mut supervisor = Supervisor {
         task,
         lease,
@@ -123,25 +124,25 @@ struct Supervisor<'a> {
     terminal: Option<Terminal>,
     child: Child,
     guardian: Option<Guardian>,
-    /// The status of the lease that was last acted upon.
+    /// The status of the lease that was last handled.
     seen: Status,
     /// The command was asked to stop because of its lease.
     asked: bool,
     killed: bool,
-    /// The first signal that asked us to end, as the lease's age in whose course it came.
+    /// The last signal that asked leasehold to end, and the age of the lease at that time.
     interrupted: Option<(Signal, Duration)>,
-    /// The command has ended; the rest of its group is waited for until the lease is this old.
+    /// Age of the lease up to which the rest of the group is waited for, once the command has ended.
     lingers_until: Option<Duration>,
 }
 
 impl Supervisor<'_> {
     async fn run(&mut self, signals: &mut Signals) {
         loop {
-            self.look_after_child();
+            self.check_child();
             if self.is_over() {
                 return;
             }
-            let nap = [self.look_after_lease(), Some(self.look_after_guardian()), self.linger_step()];
+            let nap = [self.check_lease(), Some(self.check_guardian()), self.linger_step()];
             let nap = nap.into_iter().flatten().min().unwrap_or(self.task.ttl);
             tokio::select! {
                 biased;
@@ -156,8 +157,8 @@ impl Supervisor<'_> {
         self.child.group()
     }
 
-    fn look_after_child(&mut self) {
-        // Before the command is reaped, and its number may come to mean somebody else.
+    fn check_child(&mut self) {
+        // Before the command is reaped and its process id can be reused.
         if self.lingers_until.is_none() && self.child.has_ended() && !self.must_linger() {
             self.dismiss_guardian();
         }
@@ -166,8 +167,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Whether whoever is left of the group is waited for: only if the group was told to end. Else a background
-    /// process that the command left behind is meant to stay.
+    /// Whether to wait for the rest of the group: only if the group was asked to end. Background processes of a command
+    /// that ended by itself are meant to stay.
     fn must_linger(&self) -> bool {
         let signalled = self.child.ended().and_then(|status| status.terminating_signal());
         self.asked
@@ -176,8 +177,8 @@ impl Supervisor<'_> {
             || signalled.and_then(Signal::from_named_raw).is_some_and(asks_to_end)
     }
 
-    /// Whether the command has ended, and the rest of its group as far as it matters. A lock that were released while
-    /// part of what it protects still cleans up would let the next one in too early.
+    /// Whether the command has ended, and the rest of its group if it is waited for: a lock that is released while part of
+    /// the group still runs would let the next holder in too early.
     fn is_over(&mut self) -> bool {
         if self.child.ended().is_none() {
             return false;
@@ -204,8 +205,8 @@ impl Supervisor<'_> {
         self.lingers_until.map(|_| LINGER_STEP)
     }
 
-    /// Acts upon the lease, and answers how long nothing is due.
-    fn look_after_lease(&mut self) -> Option<Duration> {
+    /// Signals the command if that is due, and returns the time until the next check.
+    fn check_lease(&mut self) -> Option<Duration> {
         let status = self.lease.status();
         self.report(status);
         let allowance = self.task.hold_max.map(|span| span.saturating_sub(self.lease.age()));
@@ -222,7 +223,7 @@ impl Supervisor<'_> {
             }
             (OnLost::Kill, Step::Kill) => {
                 if !self.killed {
-                    self.output.say("killing the command: its lease is over");
+                    self.output.say("killing the command: its lease ends");
                     self.kill();
                 }
                 None
@@ -246,13 +247,13 @@ impl Supervisor<'_> {
             Status::Jeopardy => {
                 self.output.event("jeopardy", json!({ "lock": name.as_str(), "left_ms": millis(left) }));
                 self.output.say(format!(
-                    "warning: the lease of `{name}` is in danger: a renewal is overdue · {} left",
+                    "warning: the lease of `{name}` is in jeopardy: a renewal is overdue · {} left",
                     show(left)
                 ));
             }
             Status::Safe => {
                 self.output.event("safe", json!({ "lock": name.as_str(), "left_ms": millis(left) }));
-                self.output.say(format!("the lease of `{name}` is renewed"));
+                self.output.say(format!("the lease of `{name}` was renewed"));
             }
             Status::Lost(lost) => {
                 let fields = json!({ "lock": name.as_str(), "reason": lost.reason.to_string(), "certain": lost.certain });
@@ -262,10 +263,10 @@ impl Supervisor<'_> {
         self.seen = status;
     }
 
-    /// Asks the whole group to stop, because of the lease.
+    /// Asks the group to stop because of the lease.
     fn ask(&mut self, signal: Signal) {
         self.asked = true;
-        self.collect_orphans();
+        self.adopt_orphans();
         let name = signal_name(signal.as_raw());
         self.output.say(format!(
             "sending {name} to the command: its lease ends in {}",
@@ -276,11 +277,11 @@ impl Supervisor<'_> {
 
     fn kill(&mut self) {
         self.killed = true;
-        self.collect_orphans();
+        self.adopt_orphans();
         self.group().send(Signal::KILL);
     }
 
-    /// Sends to the whole group. What is stopped would not hear it, and is continued.
+    /// Sends a signal to the group. A stopped process is continued, so that it receives a request to end.
     fn send(&self, signal: Signal) {
         self.group().send(signal);
         if asks_to_end(signal) {
@@ -288,8 +289,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// From now on orphans of the group become our children, so that we learn of their end.
-    fn collect_orphans(&self) {
+    /// Makes orphans of the group children of this process, which can then reap them.
+    fn adopt_orphans(&self) {
         let _ = set_child_subreaper(Some(getpid()));
     }
 
@@ -300,11 +301,12 @@ impl Supervisor<'_> {
             _ if !asks_to_end(signal) => self.send(signal),
             _ => {
                 let age = self.lease.age();
-                self.collect_orphans();
-                let hurry = |(first, since): (Signal, Duration)| {
-                    (first, signal) == (Signal::INT, Signal::INT) && age.saturating_sub(since) < IMPATIENCE
+                self.adopt_orphans();
+                let is_repeated = |(first, since): (Signal, Duration)| {
+                    (first, signal) == (Signal::INT, Signal::INT)
+                        && age.saturating_sub(since) < DOUBLE_INTERRUPT
                 };
-                if self.interrupted.is_some_and(hurry) {
+                if self.interrupted.is_some_and(is_repeated) {
                     self.output.say("killing the command: interrupted twice");
                     self.kill();
                 } else {
@@ -315,13 +317,13 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The command was stopped by job control.
+    /// Handles a command that was stopped by `number`.
     fn on_stop(&self, number: i32) {
         let Some(terminal) = &self.terminal else { return };
         let signal = Signal::from_named_raw(number);
         let wants_terminal = matches!(signal, Some(Signal::TTIN | Signal::TTOU));
         if !wants_terminal && signal != Some(Signal::TSTP) {
-            // Somebody stopped it on purpose. We stay and renew.
+            // Stopped on purpose: keep renewing the lease.
             return;
         }
         if wants_terminal && terminal.is_ours() {
@@ -331,17 +333,17 @@ impl Supervisor<'_> {
             terminal.take_back(self.group().0, false);
             let left = show(self.lease.remaining());
             self.output.say(format!(
-                "stopped: nobody renews the lease of `{}`, which ends in {left} unless continued",
+                "stopped: the lease of `{}` is not renewed and ends in {left} unless continued",
                 self.lease.name()
             ));
-            // As the keyboard would: all of our group, so that the shell sees the whole job stop. The next line runs
-            // when we are continued. Meanwhile the guardian kills the command when the lease is about to end.
+            // The whole group, as the terminal does it, so that the shell sees the job stop. The next line runs after
+            // SIGCONT. Meanwhile the guardian kills the command before the lease ends.
             let _ = kill_current_process_group(Signal::STOP);
         }
         self.resume();
     }
 
-    /// Continues the command, with the terminal if that is ours to give. Not if the lease did not last.
+    /// Continues the command, in the foreground if this process is there; not if the lease was lost.
     fn resume(&self) {
         if self.child.ended().is_some() || self.lease.check().is_err() {
             return;
@@ -352,24 +354,24 @@ impl Supervisor<'_> {
         self.group().send(Signal::CONT);
     }
 
-    /// Starts the guardian when it is time, and tells it how the lease stands. Answers when to do so again.
+    /// Starts the guardian when it is due, and sends it the deadline. Returns the time until the next check.
     ///
-    /// That it cannot be started (no process left, say) is no reason to fail: the command runs, and is still watched
-    /// by us and by the kernel.
-    fn look_after_guardian(&mut self) -> Duration {
+    /// A guardian that cannot be started (out of processes) is no failure: this process and the parent-death signal still
+    /// end the command.
+    fn check_guardian(&mut self) -> Duration {
         let age = self.lease.age();
         if self.guardian.is_none() && age < GUARDIAN_AFTER {
             return GUARDIAN_AFTER - age;
         }
-        let kill_at = self.guardian_kills_at();
-        if self.guardian.as_mut().is_none_or(|guardian| guardian.tell(kill_at).is_err()) {
+        let kill_at = self.kill_deadline();
+        if self.guardian.as_mut().is_none_or(|guardian| guardian.set_deadline(kill_at).is_err()) {
             self.guardian = Guardian::start(self.group(), kill_at).ok();
         }
-        // Renewals come every third of a ttl. Whoever looks twice as often knows of an end at least half a ttl away.
+        // The lease is renewed every third of its ttl; checking twice as often always leaves half a ttl to the end.
         self.task.ttl / 6
     }
 
-    fn guardian_kills_at(&self) -> u64 {
+    fn kill_deadline(&self) -> u64 {
         match self.task.on_lost {
             OnLost::Kill => (self.lease.deadline() - self.task.schedule.margin).nanos(),
             OnLost::Send(_) | OnLost::Ignore => guardian::NEVER,
@@ -378,7 +380,7 @@ impl Supervisor<'_> {
 
     fn dismiss_guardian(&mut self) {
         if let Some(guardian) = self.guardian.take() {
-            guardian.farewell();
+            guardian.dismiss();
         }
     }
 

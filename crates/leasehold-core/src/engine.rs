@@ -11,7 +11,6 @@ mod health;
 mod hold;
 mod local_queue;
 mod registry;
-mod sync;
 mod telemetry;
 mod throttle;
 mod watchdog;
@@ -334,4 +333,4 @@ impl fmt::Debug for Engine {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

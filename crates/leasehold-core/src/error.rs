@@ -1,6 +1,6 @@
 //! [`Error`]: what failed, on which lock and store, whether it may have happened, and what to do next.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use crate::{LockName, Lost};
 
@@ -62,6 +62,12 @@ impl ErrorKind {
     }
 }
 
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
 /// Did the operation take effect? `Unknown` is the N of N P C: repeat with the same claim id, or release.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
@@ -80,8 +86,10 @@ pub enum Outcome {
 /// assert_eq!(error.to_string(), "claim on redis://db:6379: store unreachable: connection refused");
 /// assert_eq!(error.hint_text(), Some("is the server running?"));
 /// ```
-pub struct Error(Box<Inner>);
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     outcome: Outcome,
@@ -92,13 +100,13 @@ struct Inner {
     store: Option<String>,
     elapsed: Option<Duration>,
     lost: Option<Lost>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// A failure that certainly changed nothing, until [`Error::unknown`] says otherwise.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner {
+        Error(Arc::new(Inner {
             kind,
             outcome: Outcome::NotApplied,
             message: message.into(),
@@ -112,52 +120,63 @@ impl Error {
         }))
     }
 
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+
     /// The operation may have taken effect.
     #[must_use]
     pub fn unknown(mut self) -> Self {
-        self.0.outcome = Outcome::Unknown;
+        self.inner().outcome = Outcome::Unknown;
+        self
+    }
+
+    /// The operation has certainly not taken effect.
+    #[must_use]
+    pub fn not_applied(mut self) -> Self {
+        self.inner().outcome = Outcome::NotApplied;
         self
     }
 
     /// What to do next, in one sentence.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.inner().hint = Some(hint.into());
         self
     }
 
     /// What was tried; the first layer that says so wins.
     #[must_use]
     pub fn verb(mut self, verb: &'static str) -> Self {
-        self.0.verb.get_or_insert(verb);
+        self.inner().verb.get_or_insert(verb);
         self
     }
 
     /// On which lock; the first layer that says so wins.
     #[must_use]
     pub fn lock(mut self, name: &LockName) -> Self {
-        self.0.lock.get_or_insert_with(|| name.clone());
+        self.inner().lock.get_or_insert_with(|| name.clone());
         self
     }
 
     /// On which store or node: its URL without secrets. The first layer that says so wins.
     #[must_use]
     pub fn store(mut self, redacted_url: impl Into<String>) -> Self {
-        self.0.store.get_or_insert_with(|| redacted_url.into());
+        self.inner().store.get_or_insert_with(|| redacted_url.into());
         self
     }
 
     /// How long it took to fail.
     #[must_use]
     pub fn elapsed(mut self, elapsed: Duration) -> Self {
-        self.0.elapsed = Some(elapsed);
+        self.inner().elapsed = Some(elapsed);
         self
     }
 
     /// The cause.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.inner().source = Some(Arc::from(source.into()));
         self
     }
 
@@ -192,10 +211,17 @@ impl Error {
     }
 }
 
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl From<Lost> for Error {
     fn from(lost: Lost) -> Self {
         let mut error = Error::new(ErrorKind::Lost, lost.reason.to_string());
-        error.0.lost = Some(lost);
+        error.inner().lost = Some(lost);
         error.hint(
             "stop the protected work; what it wrote is safe only where the resource checks fencing tokens",
         )
@@ -218,7 +244,7 @@ impl fmt::Display for Error {
         if inner.verb.is_some() || inner.lock.is_some() || inner.store.is_some() {
             f.write_str(": ")?;
         }
-        write!(f, "{}: {}", inner.kind.words(), inner.message)?;
+        write!(f, "{}: {}", inner.kind, inner.message)?;
         if let Some(elapsed) = inner.elapsed {
             write!(f, " (after {} ms)", elapsed.as_millis())?;
         }
@@ -271,6 +297,21 @@ mod tests {
     fn the_layer_nearest_to_the_failure_names_the_node() {
         let error = Error::new(ErrorKind::Unreachable, "x").store("node 1").store("all").verb("a").verb("b");
         assert_eq!(error.to_string(), "a on node 1: store unreachable: x");
+    }
+
+    #[test]
+    fn a_copy_is_whole_and_changes_alone() {
+        let source = std::io::Error::other("deep");
+        let error = Error::new(ErrorKind::Unreachable, "x").hint("h").source(source);
+        let copy = error.clone().store("node 1").unknown();
+        assert_eq!(
+            (error.to_string(), error.outcome()),
+            ("store unreachable: x".into(), Outcome::NotApplied)
+        );
+        assert_eq!((copy.hint_text(), copy.outcome()), (Some("h"), Outcome::Unknown));
+        assert_eq!(StdError::source(&copy).map(ToString::to_string).as_deref(), Some("deep"));
+        assert_eq!(copy.not_applied().outcome(), Outcome::NotApplied);
+        assert_eq!(ErrorKind::NoQuorum.to_string(), "no quorum");
     }
 
     #[test]

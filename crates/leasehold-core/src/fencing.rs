@@ -40,6 +40,11 @@ impl FencingToken {
         self.0
     }
 
+    /// The number as databases bind it: their integers have a sign, and a token is below 2^53.
+    pub const fn as_i64(self) -> i64 {
+        self.0.cast_signed()
+    }
+
     /// The next token of a counter that stands at `last`: one more, but never below `floor`.
     ///
     /// With the time in microseconds as floor, tokens keep growing even when the counter is lost.
@@ -52,6 +57,18 @@ impl FencingToken {
             return Err(Error::new(ErrorKind::Exhausted, "the fencing counter has reached 2^53"));
         }
         Ok(FencingToken(next))
+    }
+}
+
+impl From<FencingToken> for u64 {
+    fn from(token: FencingToken) -> u64 {
+        token.0
+    }
+}
+
+impl From<FencingToken> for i64 {
+    fn from(token: FencingToken) -> i64 {
+        token.as_i64()
     }
 }
 

@@ -124,6 +124,9 @@ impl Lease {
     /// Whether the lease is valid at this instant. Call it before each side effect. No I/O: it reads the clock, so
     /// it is right also in the first instruction after the process was paused.
     ///
+    /// In a function that returns [`Result`](crate::Result), `lease.check()?` converts it. With an error type of your own,
+    /// `lease.check().map_err(leasehold::Error::from)?` needs one conversion only.
+    ///
     /// # Errors
     /// [`Lost`], from the deadline on for ever.
     pub fn check(&self) -> Result<(), Lost> {

@@ -2,6 +2,7 @@
 //!
 //! Users want the `leasehold` crate. This one is for those who write a store or a layer.
 
+pub mod backend;
 pub mod capability;
 pub mod claim;
 pub mod decide;
@@ -23,6 +24,8 @@ pub mod quorum;
 pub mod revalidation;
 pub mod sequencer;
 pub mod store;
+pub mod store_kit;
+pub mod url;
 
 pub use capability::{Capability, Drift, Exclusion, Fencing, Liveness};
 pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};

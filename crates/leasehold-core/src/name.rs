@@ -1,6 +1,6 @@
 //! [`LockName`]: what a lock is called.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -72,6 +72,50 @@ impl fmt::Display for LockName {
 impl AsRef<str> for LockName {
     fn as_ref(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq<str> for LockName {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl FromStr for LockName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
+impl TryFrom<&str> for LockName {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
+impl TryFrom<String> for LockName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
+impl TryFrom<&String> for LockName {
+    type Error = Error;
+
+    fn try_from(text: &String) -> Result<Self> {
+        LockName::new(text)
+    }
+}
+
+impl From<&LockName> for LockName {
+    fn from(name: &LockName) -> Self {
+        name.clone()
     }
 }
 

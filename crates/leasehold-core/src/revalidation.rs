@@ -1,13 +1,10 @@
 //! [`Revalidations`]: how often holds may have been lost behind everybody's back.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use crate::{Env, Moment};
+use crate::{Env, Moment, store_kit::Locked};
 
 /// A shared count, and those who wait for it to grow: what a store needs for [`Store::upset`](crate::Store::upset).
 #[derive(Clone, Debug, Default)]
@@ -16,7 +13,7 @@ pub struct Revalidations(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     count: watch::Sender<u64>,
-    last: Mutex<Option<Moment>>,
+    last: Locked<Option<Moment>>,
 }
 
 /// A connection that flaps does not make everybody renew all the time.
@@ -31,7 +28,7 @@ impl Revalidations {
     /// Counts one, unless one was counted just now.
     pub fn raise_sparingly(&self, env: &Env) {
         let now = env.now();
-        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.last.lock();
         if last.is_some_and(|last| now.since(last) < PAUSE) {
             return;
         }

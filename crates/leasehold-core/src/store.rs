@@ -57,6 +57,13 @@ pub struct Busy {
     pub recheck_in: Duration,
 }
 
+impl Busy {
+    /// When to try again at the latest: by then the present hold has ended, unless its holder has renewed it.
+    pub fn retry_after(&self) -> Duration {
+        self.recheck_in
+    }
+}
+
 /// What a renewal was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Renewal {
@@ -156,7 +163,7 @@ pub struct Snapshot {
 }
 
 /// What a [`Wake`] is to be woken by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Interest {
     /// The standing of this waiting claim may have changed.
     Turn(ClaimId),

@@ -1,4 +1,4 @@
-//! What etcd can do.
+//! The capability of the etcd store.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 use crate::options::EtcdOptions;
 
 impl EtcdOptions {
-    /// What a store of these options can do. No I/O.
+    /// The capability of a store with these options. No I/O.
     pub fn capability(&self) -> Capability {
         Capability {
             scheme: "etcd",
@@ -17,7 +17,7 @@ impl EtcdOptions {
             permits: true,
             fifo: true,
             fencing: Fencing::Durable,
-            // A client that ends in order takes its leases with it; of one that dies, they end with the time to live.
+            // A client that is closed revokes its leases; those of a dead client end with the time to live.
             liveness: Liveness::Session,
             waiters: true,
             wakes: true,

@@ -1,16 +1,16 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Fuzz targets: arbitrary bytes, and the properties that must hold for what is parsed from them. Built only for tests and
+//! fuzzers.
 
 use leasehold_core::{Claim, ClaimId, LockName, Mode, Queueing};
 
 use crate::{
+    format::Value,
     keys::{self, Keys, Part},
-    messages::KeyValue,
+    proto::KeyValue,
     queue::Queue,
-    value::Value,
 };
 
-/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+/// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets of this crate.
@@ -18,7 +18,7 @@ pub const TARGETS: &[Target] = &[("etcd_value", value), ("etcd_key", key), ("etc
 
 const ID: ClaimId = ClaimId::from_bits(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 
-/// What was read is written as what reads the same, and its times can be reckoned with.
+/// A value that was parsed is written as bytes that parse to the same value, and its times cannot overflow.
 fn value(bytes: &[u8]) {
     let Some(value) = Value::read(bytes) else { return };
     for wall_us in [0, value.since_us, u64::MAX] {
@@ -27,7 +27,7 @@ fn value(bytes: &[u8]) {
     assert_eq!(Value::read(&value.write()), Some(value));
 }
 
-/// Two names have ranges apart, and every key leads back to its name and its part.
+/// Two names have disjoint ranges, and every key leads back to its name and its part.
 fn key(bytes: &[u8]) {
     let _ = keys::split(bytes);
     let text = String::from_utf8_lossy(bytes);
@@ -47,7 +47,7 @@ fn key(bytes: &[u8]) {
     assert!(from <= first.place(ID) && first.place(ID) < to);
 }
 
-/// A queue of whatever keys and values: all that is asked of one has an answer, and no two that are alone hold.
+/// A queue of arbitrary keys and values: every question about it has an answer, and no two exclusive claims hold.
 fn queue(bytes: &[u8]) {
     let name = LockName::new("orders").expect("a short name");
     let keys = Keys::of(&name);
@@ -73,7 +73,7 @@ fn queue(bytes: &[u8]) {
     }
 }
 
-/// A key with a value: the line is `END VALUE` if its first word ends like a key of the lock, and a stranger's otherwise.
+/// A key with a value: the line is `END VALUE` if its first word ends like a key of the lock; otherwise a foreign key.
 fn kv(keys: &Keys, at: usize, line: &[u8]) -> KeyValue {
     let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let mut key = keys.range().0;

@@ -1,7 +1,7 @@
-//! From a lock's name to its keys, and back.
+//! [`Keys`]: the keys of a lock, from its name and back.
 //!
-//! The keys of a lock are `NAME/…`, as Go's `concurrency.Mutex` and `etcdctl lock` have them, where `/` and `%` within
-//! the name are written `%2F` and `%25`: so no lock is within the range of another, whatever they are called.
+//! The keys of a lock are `NAME/…`, as those of Go's `concurrency.Mutex` and `etcdctl lock`. `/` and `%` in a name are
+//! encoded as `%2F` and `%25`, so no lock lies in the range of another.
 
 use leasehold_core::{ClaimId, LockName};
 
@@ -18,10 +18,10 @@ pub(crate) struct Keys(String);
 pub(crate) enum Part {
     /// A claim's place in the queue, or hold.
     Place(ClaimId),
-    /// What keeps the lock shut after a claim's hold has ended.
+    /// The lock-delay of a claim, which keeps the lock shut after its hold has ended.
     Delay(ClaimId),
-    /// Another library's place.
-    Stranger,
+    /// A key of another library.
+    Foreign,
 }
 
 impl Keys {
@@ -43,24 +43,24 @@ impl Keys {
         format!("{}/{id}{DELAY}", self.0).into_bytes()
     }
 
-    /// Says that a claim was thrown out. No encoded name begins so.
+    /// The mark of a claim that was released by force. No encoded name begins like it.
     pub(crate) fn revoked(&self, id: ClaimId) -> Vec<u8> {
         format!("{REVOKED}{}/{id}", self.0).into_bytes()
     }
 
-    /// How much the fencing tokens of the lock are above its revisions, once somebody has raised one.
+    /// The key with the distance of fencing tokens above revisions, once a token was raised.
     pub(crate) fn fence(&self) -> Vec<u8> {
         format!("{FENCE}{}", self.0).into_bytes()
     }
 
-    /// What a key within [`Keys::range`] is.
+    /// The meaning of a key within [`Keys::range`].
     pub(crate) fn part(&self, key: &[u8]) -> Part {
         let end = key.get(self.0.len() + 1..).unwrap_or_default();
         part(end)
     }
 }
 
-/// The lock that a key belongs to, and what it is to it; `None` for the keys of others.
+/// The lock that a key belongs to, and its meaning; `None` for a key of another application.
 pub(crate) fn split(key: &[u8]) -> Option<(LockName, Part)> {
     let text = std::str::from_utf8(key).ok()?;
     let (name, end) = text.split_once('/')?;
@@ -86,7 +86,7 @@ fn part(end: &[u8]) -> Part {
     }
     match text.strip_suffix(DELAY).and_then(|id| id.parse().ok()) {
         Some(id) => Part::Delay(id),
-        None => Part::Stranger,
+        None => Part::Foreign,
     }
 }
 

@@ -1,148 +1,170 @@
-//! [`Leases`]: what a client's keys live by. Every claim has a lease of its own.
+//! [`Leases`]: the etcd leases of a client. Every claim has one of its own.
 //!
-//! A lease that a claim is done with is kept for the next one of the same time to live, so that an uncontended claim need
-//! not wait for a grant. It is renewed beside the claim, and counted from there.
+//! A lease that a claim no longer needs is kept as a spare for the next claim of the same time to live, so that an
+//! uncontended claim does not wait for a grant. A spare is renewed beside the claim, and its validity counts from there.
 
-mod keeper;
+mod keep_alive;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use tokio::sync::Semaphore;
 
 use crate::{
-    link::Procedure,
-    members::{Members, Refused, locked},
-    messages::{
+    error::unless_lease_gone,
+    proto::{
         LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse,
         LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
     },
+    transport::{
+        Cluster,
+        connection::{Connection, Procedure, Token},
+    },
 };
-use keeper::Keeper;
+use keep_alive::KeepAliveStream;
 
 const GRANT: Procedure = "/etcdserverpb.Lease/LeaseGrant";
 const REVOKE: Procedure = "/etcdserverpb.Lease/LeaseRevoke";
 const TIME_TO_LIVE: Procedure = "/etcdserverpb.Lease/LeaseTimeToLive";
 
-/// More spare leases of one time to live are not kept.
+/// Spare leases of one time to live.
 const SPARES_MAX: usize = 16;
-/// Nor leases of more different times to live.
-const KINDS_MAX: usize = 64;
-/// A spare one that ends this soon is not worth renewing.
-const TOO_OLD: Duration = Duration::from_millis(500);
-/// So many are revoked at a time.
-const REVOKED_AT_ONCE: usize = 64;
+/// Different times to live with spare leases.
+const POOLS_MAX: usize = 64;
+/// A spare that ends this soon is not used.
+const SPARE_LEFT_MIN: Duration = Duration::from_millis(500);
+/// Revocations at the same time.
+const REVOCATIONS_MAX: usize = 64;
 
-/// A lease of this client's.
+/// A lease of this client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lease {
     pub(crate) id: i64,
-    /// What was asked for, in seconds.
+    /// The time to live that was requested, in seconds.
     pub(crate) seconds: u64,
-    /// What was granted: no less.
+    /// The time to live that was granted, in seconds: no less.
     pub(crate) lives: u64,
-    /// It is there until then at least.
+    /// It exists at least until then.
     pub(crate) until: Moment,
 }
 
 impl Lease {
-    /// How long ago it was granted or renewed.
+    /// A lease that was found under a key: it may be over.
+    pub(crate) fn found(id: i64, seconds: u64, now: Moment) -> Lease {
+        Lease { id, seconds, lives: seconds, until: now }
+    }
+
+    /// The time since it was granted or renewed.
     pub(crate) fn age(&self, now: Moment) -> Duration {
         Duration::from_secs(self.lives).saturating_sub(self.until.since(now))
     }
 }
 
+/// The leases of one claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ClaimLeases {
+    /// The lease of its place in the queue.
+    pub(crate) place: Lease,
+    /// The lease of its lock-delay, if it has one.
+    pub(crate) delay: Option<Lease>,
+}
+
+impl ClaimLeases {
+    pub(crate) fn all(&self) -> impl Iterator<Item = Lease> + use<> {
+        std::iter::once(self.place).chain(self.delay)
+    }
+}
+
 /// All leases of a client.
 pub(crate) struct Leases {
-    members: Arc<Members>,
+    cluster: Arc<Cluster>,
     env: Env,
     timeout: Duration,
-    spares: Mutex<HashMap<u64, Spares>>,
+    /// The spare leases, by time to live in seconds.
+    spares: Locked<HashMap<u64, SparePool>>,
     /// One for each connection.
-    keepers: Mutex<Vec<Arc<Keeper>>>,
-    revoking: Semaphore,
+    streams: Locked<Vec<Arc<KeepAliveStream>>>,
+    revocations: Semaphore,
 }
 
 /// The spare leases of one time to live.
 #[derive(Default)]
-struct Spares {
+struct SparePool {
     leases: Vec<Lease>,
-    /// Asked for more than once: one is granted ahead.
+    /// It was requested more than once: one is granted in advance.
     in_use: bool,
-    granting: bool,
+    is_granting: bool,
 }
 
 impl Leases {
-    pub(crate) fn new(members: Arc<Members>, env: Env, timeout: Duration) -> Leases {
-        let revoking = Semaphore::new(REVOKED_AT_ONCE);
-        Leases { members, env, timeout, spares: Mutex::default(), keepers: Mutex::default(), revoking }
+    pub(crate) fn new(cluster: Arc<Cluster>, env: Env, timeout: Duration) -> Leases {
+        let revocations = Semaphore::new(REVOCATIONS_MAX);
+        Leases { cluster, env, timeout, spares: Locked::default(), streams: Locked::default(), revocations }
     }
 
     /// A new lease.
     pub(crate) async fn grant(&self, seconds: u64) -> Result<Lease> {
         let sent = self.env.now();
-        let request = LeaseGrantRequest { ttl: i64::try_from(seconds).unwrap_or(i64::MAX), id: 0 };
-        let answer: LeaseGrantResponse = self.members.call(GRANT, request).await?;
+        let request = LeaseGrantRequest { ttl: i64::try_from(seconds).unwrap_or(i64::MAX) };
+        let answer: LeaseGrantResponse = self.cluster.call(GRANT, request).await?;
         let lives = u64::try_from(answer.ttl).unwrap_or_default();
         if answer.id == 0 || lives < seconds {
-            let message = format!("a lease of {seconds} s was answered with one of {} s", answer.ttl);
+            let message = format!("a lease of {seconds} s was requested and one of {} s granted", answer.ttl);
             return Err(Error::new(ErrorKind::Corrupt, message).hint("see the member's log"));
         }
         Ok(Lease { id: answer.id, seconds, lives, until: sent + Duration::from_secs(lives) })
     }
 
-    /// A lease that is there already, if one is. It has to be renewed.
+    /// A spare lease, if there is one. The caller has to renew it.
     pub(crate) fn spare(&self, seconds: u64) -> Option<Lease> {
-        let mut spares = locked(&self.spares);
-        if spares.len() >= KINDS_MAX && !spares.contains_key(&seconds) {
-            spares.retain(|_, spares| !spares.leases.is_empty());
+        let mut spares = self.spares.lock();
+        if spares.len() >= POOLS_MAX && !spares.contains_key(&seconds) {
+            spares.retain(|_, pool| !pool.leases.is_empty());
         }
-        let spares = spares.entry(seconds).or_default();
-        let oldest = self.env.now() + TOO_OLD;
-        spares.leases.retain(|lease| lease.until > oldest);
-        spares.leases.pop()
+        let pool = spares.entry(seconds).or_default();
+        let earliest = self.env.now() + SPARE_LEFT_MIN;
+        pool.leases.retain(|lease| lease.until > earliest);
+        pool.leases.pop()
     }
 
-    /// Keeps a lease that no key lives by any more. Too many are revoked.
-    pub(crate) fn give_back(self: &Arc<Self>, lease: Lease) {
-        let mut spares = locked(&self.spares);
-        let kinds = spares.len();
-        let ours = spares.entry(lease.seconds).or_default();
-        if ours.leases.len() < SPARES_MAX && kinds < KINDS_MAX {
-            ours.leases.push(lease);
+    /// Takes back the leases of a claim without keys: the place's is kept as a spare, the delay's is revoked.
+    pub(crate) fn give_back(self: &Arc<Self>, leases: ClaimLeases) {
+        if let Some(delay) = leases.delay {
+            self.discard(delay.id);
+        }
+        let mut spares = self.spares.lock();
+        let pools = spares.len();
+        let pool = spares.entry(leases.place.seconds).or_default();
+        if pool.leases.len() < SPARES_MAX && pools < POOLS_MAX {
+            pool.leases.push(leases.place);
             return;
         }
         drop(spares);
-        self.discard(lease.id);
+        self.discard(leases.place.id);
     }
 
-    /// Sees to it that the next claim need not wait for a grant, once there was more than one.
+    /// Grants a spare in the background for the next claim, from the second claim of this time to live on.
     pub(crate) fn grant_ahead(self: &Arc<Self>, seconds: u64) {
-        let mut spares = locked(&self.spares);
-        let ours = spares.entry(seconds).or_default();
-        let was_in_use = std::mem::replace(&mut ours.in_use, true);
-        if !was_in_use || ours.granting || !ours.leases.is_empty() {
+        let mut spares = self.spares.lock();
+        let pool = spares.entry(seconds).or_default();
+        let was_in_use = std::mem::replace(&mut pool.in_use, true);
+        if !was_in_use || pool.is_granting || !pool.leases.is_empty() {
             return;
         }
-        ours.granting = true;
+        pool.is_granting = true;
         drop(spares);
         let leases = self.clone();
         self.env.spawn(async move {
             let granted = leases.grant(seconds).await;
-            let mut spares = locked(&leases.spares);
-            let ours = spares.entry(seconds).or_default();
-            ours.granting = false;
-            // Else the next claim asks for itself, and hears why.
-            ours.leases.extend(granted);
+            let mut spares = leases.spares.lock();
+            let pool = spares.entry(seconds).or_default();
+            pool.is_granting = false;
+            // After a failure the next claim asks for its own lease, and gets the error.
+            pool.leases.extend(granted);
         });
     }
 
-    /// Revokes it in the background; if that fails, it ends by itself.
+    /// Revokes a lease in the background. After a failure it ends by itself.
     pub(crate) fn discard(self: &Arc<Self>, id: i64) {
         let leases = self.clone();
         self.env.spawn(async move {
@@ -150,79 +172,67 @@ impl Leases {
         });
     }
 
-    /// Ends a lease, and every key that lives by it. What arrives later and names it is refused.
+    /// Revokes a lease and deletes every key that lives by it. A later request that names it is refused.
     pub(crate) async fn revoke(&self, id: i64) -> Result<()> {
-        // Never closed.
-        let _turn = self.revoking.acquire().await;
-        let revoked = self.members.call::<_, LeaseRevokeResponse>(REVOKE, LeaseRevokeRequest { id }).await;
-        match revoked {
-            Ok(_) | Err(Refused::NoLease) => Ok(()),
-            Err(Refused::Error(error)) => Err(error),
-        }
+        // The semaphore is never closed.
+        let _permit = self.revocations.acquire().await;
+        let request = LeaseRevokeRequest { id };
+        let revoked = self.cluster.call::<_, LeaseRevokeResponse>(REVOKE, request).await;
+        unless_lease_gone(revoked).map(drop)
     }
 
-    /// How many whole seconds it will live, rounded towards zero; below zero when it is gone.
+    /// The time that a lease has left in whole seconds, rounded towards zero; negative when it is gone.
     pub(crate) async fn left(&self, id: i64) -> Result<i64> {
         let request = LeaseTimeToLiveRequest { id };
-        let answer = self.members.call::<_, LeaseTimeToLiveResponse>(TIME_TO_LIVE, request).await;
-        match answer {
-            Ok(answer) => Ok(answer.ttl),
-            Err(Refused::NoLease) => Ok(-1),
-            Err(Refused::Error(error)) => Err(error),
-        }
+        let answer = self.cluster.call::<_, LeaseTimeToLiveResponse>(TIME_TO_LIVE, request).await;
+        Ok(unless_lease_gone(answer)?.map_or(-1, |answer| answer.ttl))
     }
 
-    /// Renews a lease; `None` when it is gone. One that may be over is asked for on a stream of its own: etcd answers
-    /// for it only when it is revoked, and lets everything behind it wait.
+    /// Renews the leases of a claim; `None` when that of the place is gone. That of the delay comes second: where the
+    /// place is gone its delay runs, and must not be prolonged.
+    pub(crate) async fn keep_both(&self, leases: ClaimLeases) -> Result<Option<ClaimLeases>> {
+        let Some(place) = self.keep(leases.place).await? else { return Ok(None) };
+        let delay = match leases.delay {
+            Some(delay) => self.keep(delay).await?,
+            None => None,
+        };
+        Ok(Some(ClaimLeases { place, delay }))
+    }
+
+    /// Renews a lease; `None` when it is gone. One that may be over is renewed on a stream of its own: etcd answers such
+    /// a request only when the lease is revoked, and every request behind it waits.
     pub(crate) async fn keep(&self, lease: Lease) -> Result<Option<Lease>> {
         let sent = self.env.now();
         let until = sent + self.timeout;
-        let link = self.members.link(until).await?;
-        let token = self.members.login(&link, until).await?;
-        let asked = if sent < lease.until {
-            let keeper = self.keeper(&link, token);
-            let answer = keeper.ask(lease.id);
-            self.env.until(until, answer).await
+        let connection = self.cluster.connection(until).await?;
+        let token = self.cluster.login(&connection, until).await?;
+        let stream = if sent < lease.until {
+            self.stream(&connection, token)
         } else {
-            let alone = Arc::new(Keeper::start(&self.env, self.members.clone(), link.clone(), token));
-            let answer = alone.ask(lease.id);
-            self.env.until(until, answer).await
+            Arc::new(KeepAliveStream::start(&self.env, self.cluster.clone(), connection.clone(), token))
         };
-        let lives = match asked {
-            Some(answer) => answer?,
-            None => {
-                if link.silent_since(sent.nanos()) {
-                    self.members.forget(&link);
-                }
-                let message = format!("a renewal was not answered within {:?}", self.timeout);
-                return Err(Error::new(ErrorKind::TimedOut, message)
-                    .hint("is the cluster overloaded, paused, or cut off from its majority?")
-                    .unknown());
-            }
+        let Some(answer) = self.env.until(until, stream.ask(lease.id)).await else {
+            return Err(self.cluster.unanswered(&connection, sent, "answer to a renewal"));
         };
-        link.hear(&self.env);
+        let lives = answer?;
+        connection.note_answer(&self.env);
         Ok(lives.map(|lives| Lease { lives, until: sent + Duration::from_secs(lives), ..lease }))
     }
 
-    fn keeper(&self, link: &Arc<crate::link::Link>, token: crate::link::Token) -> Arc<Keeper> {
-        let mut keepers = locked(&self.keepers);
-        keepers.retain(|keeper| !keeper.has_ended());
-        if let Some(keeper) = keepers.iter().find(|keeper| keeper.is_on(link)) {
-            return keeper.clone();
+    fn stream(&self, connection: &Arc<Connection>, token: Token) -> Arc<KeepAliveStream> {
+        let mut streams = self.streams.lock();
+        streams.retain(|stream| !stream.has_ended());
+        if let Some(stream) = streams.iter().find(|stream| stream.is_on(connection)) {
+            return stream.clone();
         }
-        let new = Arc::new(Keeper::start(&self.env, self.members.clone(), link.clone(), token));
-        keepers.push(new.clone());
+        let new = KeepAliveStream::start(&self.env, self.cluster.clone(), connection.clone(), token);
+        let new = Arc::new(new);
+        streams.push(new.clone());
         new
     }
 
-    /// All spare leases, which are taken out.
+    /// Removes and returns all spare leases.
     pub(crate) fn take_spares(&self) -> Vec<Lease> {
-        locked(&self.spares).drain().flat_map(|(_, spares)| spares.leases).collect()
-    }
-}
-
-impl fmt::Debug for Leases {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Leases")
+        self.spares.lock().drain().flat_map(|(_, pool)| pool.leases).collect()
     }
 }

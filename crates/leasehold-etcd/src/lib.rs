@@ -1,38 +1,37 @@
-//! The etcd store of Leasehold: a queue of keys in order of their creation, a lease for every claim, the revision that made
-//! a key as its fencing token, and writes that only a holder can make.
+//! The etcd store of Leasehold.
 //!
-//! Keys are laid out as Go's `concurrency.Mutex` and `etcdctl lock` have them, so that those exclude us and are excluded.
+//! A lock is a queue of keys in order of creation. Every claim has a lease of its own, the revision that created its key is
+//! its fencing token, and user data can be written in the transaction that checks the hold.
 //!
-//! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
+//! Keys have the layout of Go's `concurrency.Mutex` and `etcdctl lock`, so those clients and this one exclude each other.
+//!
+//! Applications use the `leasehold` crate and its URLs; this crate is for code that builds on the store itself.
 
+mod backend;
 mod capability;
-mod claim;
-mod commit;
+mod client;
 mod doctor;
+mod error;
+mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod guarded_write;
 mod keys;
 mod leases;
-mod link;
-mod look;
-mod members;
-#[rustfmt::skip]
-mod messages;
-mod mirror;
 mod options;
+mod own_claims;
+#[rustfmt::skip]
+mod proto;
 mod queue;
-mod refusal;
-mod release;
-mod renew;
-mod session;
-mod slot;
+mod server_info;
 mod store;
+mod transport;
 mod txn;
-mod value;
-mod vitals;
-mod wake;
+mod verbs;
+mod watcher;
 
-pub use commit::{Committed, Write};
+pub use backend::BACKEND;
+pub use guarded_write::{Committed, Write};
 pub use options::{Endpoint, EtcdOptions};
 pub use store::EtcdStore;

@@ -1,13 +1,13 @@
-//! [`EtcdOptions`]: which members, as whom, and on what terms.
+//! [`EtcdOptions`]: the members, the login, TLS and time limits.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
 
-/// Where a member listens for clients.
+/// The client address of a member.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Endpoint {
-    /// Name or number. An IPv6 address has no brackets here.
+    /// The host name or IP address; an IPv6 address without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
@@ -29,11 +29,11 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Which members, as whom, and on what terms. `Debug` shows no password.
+/// The members of a cluster, the login, TLS and time limits. `Debug` shows no password.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct EtcdOptions {
-    /// Members of one cluster; any of them will do, and another is asked when one does not answer.
+    /// Members of one cluster. Any of them serves; another is used when one does not answer.
     pub endpoints: Vec<Endpoint>,
     /// The user; empty where authentication is not enabled.
     pub user: String,
@@ -41,14 +41,14 @@ pub struct EtcdOptions {
     pub password: String,
     /// Whether to speak TLS.
     pub tls: bool,
-    /// A PEM file of authorities to trust instead of the system's.
+    /// A PEM file of certificate authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
-    /// For how long one request is waited for, connecting included.
+    /// The time limit of one request, connecting included.
     pub timeout: Duration,
     /// The shortest time to live. A cluster lengthens shorter leases to one and a half election timeouts, in whole
-    /// seconds: 2 s as it comes. Say so here when its election timeout was changed.
+    /// seconds: 2 s by default. Change it here when the election timeout of the cluster was changed.
     pub ttl_min: Duration,
-    /// What errors and `inspect` call the store: a URL without secrets.
+    /// The URL without secrets that names the store in errors.
     pub url: String,
 }
 
@@ -68,20 +68,20 @@ impl EtcdOptions {
         }
     }
 
-    /// Refuses what makes no sense.
+    /// Refuses options that contradict each other.
     pub(crate) fn check(&self) -> Result<()> {
         let invalid = |message: &str, hint: &str| Err(Error::new(ErrorKind::Invalid, message).hint(hint));
         if self.endpoints.is_empty() {
             return invalid("no member is named", "name at least one");
         }
         if self.timeout.is_zero() {
-            return invalid("a timeout of nothing", "the usual one is 2s");
+            return invalid("the timeout is zero", "the default is 2s");
         }
         if self.ttl_min < Duration::from_secs(1) {
-            return invalid("etcd's leases live for whole seconds", "the least is 1s");
+            return invalid("etcd leases last whole seconds", "the minimum is 1s");
         }
         if self.ca.is_some() && !self.tls {
-            return invalid("an authority is of use with TLS alone", "set tls as well");
+            return invalid("a certificate authority needs TLS", "enable tls as well");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! [`Queue`]: a lock as etcd has it, read in one transaction, and what follows from it. No I/O.
+//! [`Queue`]: the state of a lock, read in one transaction, and the decisions that follow from it. No I/O.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use leasehold_core::{
 };
 
 use crate::{
+    format::{State, Value},
     keys::{Keys, Part},
-    messages::KeyValue,
-    value::{State, Value},
+    proto::KeyValue,
 };
 
-/// Until when after the end of its lease a key may still be there: etcd looks twice a second.
+/// How long a key may outlive its lease: etcd looks for expired leases twice a second.
 const REVOCATION: Duration = Duration::from_millis(700);
 
-/// Behind more waiters than these no hold is changed upwards: each of them has to be compared.
+/// An upgrade compares every other key: beside more of them it is refused.
 const COMPARED_MAX: usize = 100;
 
-/// One who holds, waits or keeps the lock shut.
+/// A holder, a waiter, or a delay that keeps the lock shut.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {
-    /// `None` for another library's.
+    /// `None` for a key of another library.
     pub(crate) id: Option<ClaimId>,
     pub(crate) key: Vec<u8>,
-    /// The revision that made the key.
+    /// The revision that created the key.
     pub(crate) create: i64,
     /// The revision that last wrote it.
     pub(crate) modified: i64,
@@ -41,7 +41,7 @@ pub(crate) struct Entry {
 pub(crate) struct Queue {
     /// In order of arrival.
     pub(crate) entries: Vec<Entry>,
-    /// How much tokens are above revisions, and the revision that said so.
+    /// The distance of tokens above revisions, and the revision that wrote it.
     pub(crate) raised: (u64, i64),
     pub(crate) revision: i64,
 }
@@ -66,7 +66,7 @@ impl Queue {
                 }
                 Part::Delay(_) => {}
                 // Go's rule: the oldest key holds.
-                Part::Place(_) | Part::Stranger => {
+                Part::Place(_) | Part::Foreign => {
                     let stance = if kv.create_revision == oldest { Stance::Holding } else { Stance::Waiting };
                     entries.push(entry(None, kv, stance));
                 }
@@ -86,19 +86,19 @@ impl Queue {
         Queue { entries, raised, revision }
     }
 
-    /// Where a claim's entry is.
+    /// The index of a claim's entry.
     pub(crate) fn find(&self, id: ClaimId) -> Option<usize> {
         self.entries.iter().position(|entry| entry.id == Some(id))
     }
 
-    /// The number of permits that the oldest other one agreed on, when `claim` speaks of another.
+    /// The number of permits of the oldest entry, when `claim` has another.
     pub(crate) fn mismatch(&self, claim: &Claim) -> Option<Option<u32>> {
         let first = self.entries.first().filter(|first| first.id != Some(claim.id))?;
         let limit = first.mode().limit();
         (limit != claim.mode.limit()).then_some(limit)
     }
 
-    /// Whether the claim would be granted, in its place or, if it has none, behind all others.
+    /// Whether the claim can be granted, in its place or, if it has none, behind all others.
     pub(crate) fn grants(&self, claim: &Claim) -> bool {
         let mut places = self.places();
         let at = self.find(claim.id).unwrap_or_else(|| {
@@ -109,7 +109,7 @@ impl Queue {
         grant(&places, at) == Verdict::Granted
     }
 
-    /// Whether a hold may be changed into this mode. Upwards only when nobody else holds or is just about to.
+    /// Whether a hold may be changed to this mode. An upgrade needs that no other claim holds or can be granted now.
     pub(crate) fn may_become(&self, at: usize, to: Mode) -> bool {
         match (self.entries[at].mode(), to) {
             (before, after) if before == after => true,
@@ -126,12 +126,12 @@ impl Queue {
         }
     }
 
-    /// Those who wait and would be granted now.
+    /// The waiters that can be granted now.
     pub(crate) fn runnable(&self) -> impl Iterator<Item = ClaimId> + '_ {
         runnable(&self.places()).into_iter().filter_map(|at| self.entries[at].id)
     }
 
-    /// Those who keep a claim out: who holds, and who came before it.
+    /// The entries that keep a claim out: holders, and earlier ones.
     pub(crate) fn blockers(&self, id: ClaimId) -> impl Iterator<Item = &Entry> {
         let mine = self.find(id).unwrap_or(self.entries.len());
         let all = self.entries.iter().enumerate();
@@ -143,7 +143,7 @@ impl Queue {
     pub(crate) fn busy(&self, claim: &Claim, wall_us: u64) -> Busy {
         let first = self.blockers(claim.id).find(|entry| entry.stance != Stance::Waiting);
         let ahead = self.blockers(claim.id).count();
-        // A key whose lease was renewed may live for a whole one more.
+        // A lease that was renewed may live for its whole time once more.
         let ends = self.blockers(claim.id).filter_map(|entry| {
             let value = entry.value.as_ref()?;
             Some(value.left(wall_us).unwrap_or(Duration::from_secs(value.lease_s)) + REVOCATION)
@@ -156,8 +156,8 @@ impl Queue {
         }
     }
 
-    /// The number of an entry's token: said by its value, or the revision that made its key, above what was raised
-    /// before it was granted.
+    /// The number of an entry's token: the one in its value, or the revision that created its key, raised by the
+    /// distance that was written before it was granted.
     pub(crate) fn token(&self, entry: &Entry) -> u64 {
         if let Some(fence) = entry.value.as_ref().and_then(|value| value.fence) {
             return fence;
@@ -175,12 +175,12 @@ impl Queue {
         FencingToken::after(self.token(entry).saturating_sub(1), 0).map_err(Error::unknown)
     }
 
-    /// As `inspect` shows it.
+    /// The entry as `inspect` shows it.
     pub(crate) fn contender(&self, entry: &Entry, wall_us: u64) -> Contender {
         let value = entry.value.as_ref();
         let holds = entry.stance != Stance::Waiting;
         Contender {
-            tag: entry.id.map_or_else(|| stranger_tag(entry.lease), Contender::tag_of),
+            tag: entry.id.map_or_else(|| foreign_tag(entry.lease), Contender::tag_of),
             stance: entry.stance,
             mode: value.map(|value| value.mode),
             expires_in: value
@@ -197,7 +197,7 @@ impl Queue {
     fn places(&self) -> Vec<Place> {
         let places = self.entries.iter().map(|entry| Place {
             mode: entry.mode(),
-            // Nobody overtakes: the order of the keys is the order of the tokens.
+            // No claim overtakes another: the order of the keys is the order of the tokens.
             queueing: Queueing::Fifo,
             holds: entry.stance != Stance::Waiting,
         });
@@ -210,7 +210,7 @@ impl Entry {
         self.value.as_ref().map_or(Mode::Exclusive, |value| value.mode)
     }
 
-    /// Whether its lease may be over: it would be, if it was never renewed.
+    /// Whether its lease may be over: it is, unless it was renewed.
     pub(crate) fn may_be_due(&self, wall_us: u64) -> bool {
         self.lease != 0 && self.value.as_ref().is_some_and(|value| value.left(wall_us).is_none())
     }
@@ -232,7 +232,7 @@ fn entry(id: Option<ClaimId>, kv: KeyValue, stance: Stance) -> Entry {
     }
 }
 
-fn stranger_tag(lease: i64) -> u32 {
+fn foreign_tag(lease: i64) -> u32 {
     ((lease as u64) >> 32) as u32 ^ lease as u32
 }
 

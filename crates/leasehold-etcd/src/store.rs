@@ -1,44 +1,42 @@
-//! [`EtcdStore`]: the store behind the trait.
+//! [`EtcdStore`]: the [`Store`] of this crate.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Error, Interest, LockName, Release, Renewal, Result,
-    ServerInfo, Snapshot, Standing, Store, Wake,
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake, store_kit::Explain,
 };
 
 use crate::{
-    claim,
-    commit::{self, Committed, Write},
-    look,
+    client::Client,
+    guarded_write::{self, Committed, Write},
     options::EtcdOptions,
-    release, renew,
-    session::Session,
-    vitals,
+    server_info,
+    verbs::{Detached, claim, inspect, list, release, renew},
 };
 
 /// A client of an etcd cluster.
 ///
-/// Nothing is ever sent twice: a request whose answer was lost is an error that says "it may have taken effect", and
-/// the engine asks again by the claim's id. A verb that has begun is carried to its end, also when its future is dropped.
+/// No request is sent twice: a request without an answer is an error with an unknown outcome, and the engine repeats the
+/// claim by its id. A verb that has begun runs to its end, also when its future is dropped.
 #[derive(Clone)]
 pub struct EtcdStore {
-    session: Arc<Session>,
+    client: Arc<Client>,
     capability: Arc<Capability>,
 }
 
 impl EtcdStore {
-    /// A client of this cluster. No I/O but for reading the file of authorities: the first verb connects.
+    /// A client of this cluster. It reads the certificate file and does no other I/O: the first verb connects.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense together.
+    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that contradict each other.
     pub fn new(options: EtcdOptions, env: Env) -> Result<Self> {
         options.check()?;
         let capability = Arc::new(options.capability());
-        Ok(EtcdStore { session: Arc::new(Session::new(options, env)?), capability })
+        Ok(EtcdStore { client: Arc::new(Client::new(options, env)?), capability })
     }
 
-    /// As [`EtcdStore::new`], and makes sure that it can be used: a member is reached, and is not too old.
+    /// The same, after a check that a member can be reached and is not too old.
     ///
     /// # Errors
     /// Those of [`EtcdStore::new`]; [`ErrorKind::Unreachable`](leasehold_core::ErrorKind) and the like,
@@ -48,54 +46,64 @@ impl EtcdStore {
     /// Cancel safe: nothing is written.
     pub async fn open(options: EtcdOptions, env: Env) -> Result<Self> {
         let store = EtcdStore::new(options, env)?;
-        let session = store.session.clone();
-        let checked = store.session.carry(async move { vitals::server_info(&session).await }).await;
-        checked.map_err(|error| store.named(error, "connect"))?;
+        store
+            .run(
+                "connect",
+                None,
+                |client: Arc<Client>| async move { server_info::server_info(&client).await },
+            )
+            .await?;
         Ok(store)
     }
 
-    /// Writes keys of the user's in the transaction that checks that `claim` holds its lock: all of it, or nothing when
-    /// the hold has ended, however late the request arrives. So such data is safe even from a holder that does not know
-    /// yet that it is none. At most some hundred keys at a time (`--max-txn-ops` of the cluster), each once.
+    /// Writes keys of the application in the transaction that checks that `claim` holds its lock: all of them, or none
+    /// when the hold has ended, however late the request arrives. So the data are safe also from a holder that has not
+    /// noticed its loss. A transaction takes about a hundred keys (`--max-txn-ops` of the cluster), each once.
     ///
     /// # Errors
-    /// Those of the transport; unknown when it may have been written. `Rejected` for a transaction that etcd refuses.
+    /// Those of the transport; with an unknown outcome when it may have been written. `Rejected` for a transaction that
+    /// etcd refuses.
     ///
     /// # Cancel safety
     /// Dropped half-way, it is written or not.
     pub async fn commit(&self, claim: &Claim, writes: Vec<Write>) -> Result<Committed> {
-        let (session, theirs) = (self.session.clone(), claim.clone());
-        let done = self.session.carry(async move { commit::commit(&session, &theirs, writes).await }).await;
-        self.explain(done, "commit", &claim.name)
+        let own = claim.clone();
+        let work = |client: Arc<Client>| async move { guarded_write::commit(&client, &own, writes).await };
+        self.run("commit", Some(&claim.name), work).await
     }
 
-    pub(crate) fn session(&self) -> &Arc<Session> {
-        &self.session
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.client
     }
 
-    fn named(&self, error: Error, verb: &'static str) -> Error {
-        error.verb(verb).store(&*self.session.options.url)
-    }
-
-    /// Names verb, lock and store in an error.
-    fn explain<T>(&self, result: Result<T>, verb: &'static str, name: &LockName) -> Result<T> {
-        result.map_err(|error| self.named(error, verb).lock(name))
+    /// Runs a verb of an open client to its end, and names verb, lock and store in its error.
+    async fn run<T, F>(
+        &self,
+        verb: &'static str,
+        name: Option<&LockName>,
+        work: impl FnOnce(Arc<Client>) -> F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let result = match self.client.state.check_open() {
+            Ok(()) => Detached::new(&self.client.env, work(self.client.clone())).await,
+            Err(error) => Err(error),
+        };
+        match name {
+            Some(name) => result.explain(verb, name, self.url()),
+            None => result.explain_store(verb, self.url()),
+        }
     }
 
     async fn claim_now(&self, claim: &Claim) -> Result<Standing> {
-        self.session.refuse_closed()?;
-        self.capability.admits(claim)?;
-        // Whatever comes later for this claim waits for its turn.
-        let slot = self.session.slot(claim.id);
-        let (session, claim) = (self.session.clone(), claim.clone());
-        self.session.carry(async move { claim::claim(&session, &claim, slot).await }).await
-    }
-
-    async fn release_now(&self, claim: &Claim) -> Result<Release> {
-        self.session.refuse_closed()?;
-        let slot = self.session.known(claim.id);
-        let (session, claim) = (self.session.clone(), claim.clone());
-        self.session.carry(async move { release::release(&session, &claim, slot).await }).await
+        self.capability.admits(claim).explain("claim", &claim.name, self.url())?;
+        // Before the first await: whatever comes later for this claim waits for it.
+        let own = self.client.own_claims.enter(claim.id, self.client.env.now());
+        let wanted = claim.clone();
+        let work = |client: Arc<Client>| async move { claim::claim(&client, &wanted, own).await };
+        self.run("claim", Some(&claim.name), work).await
     }
 }
 
@@ -105,77 +113,73 @@ impl Store for EtcdStore {
     }
 
     fn url(&self) -> &str {
-        &self.session.options.url
+        &self.client.options.url
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async {
-            let session = self.session.clone();
-            let asked = self.session.carry(async move { vitals::server_info(&session).await }).await;
-            asked.map_err(|error| self.named(error, "vitals"))
-        })
+        let work = |client: Arc<Client>| async move { server_info::server_info(&client).await };
+        Box::pin(self.run("server-info", None, work))
     }
 
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.session.revalidations.after(seen))
+        Box::pin(self.client.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(async move { self.explain(self.claim_now(claim).await, "claim", &claim.name) })
+        Box::pin(self.claim_now(claim))
     }
 
     fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
         Box::pin(async move {
-            let (session, theirs) = (self.session.clone(), claims.to_vec());
-            let answers = self.session.carry(async move { renew::renew(&session, &theirs).await }).await;
+            let own = claims.to_vec();
+            let work = |client: Arc<Client>| async move { Ok(renew::renew(&client, &own).await) };
+            let answers = self.run("renew", None, work).await;
+            let answers = answers.unwrap_or_else(|error| vec![Err(error); claims.len()]);
             let named = answers.into_iter().zip(claims);
-            named.map(|(answer, claim)| self.explain(answer, "renew", &claim.name)).collect()
+            named.map(|(answer, claim)| answer.explain("renew", &claim.name, self.url())).collect()
         })
     }
 
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(async move { self.explain(self.release_now(claim).await, "release", &claim.name) })
+        let wanted = claim.clone();
+        let work = |client: Arc<Client>| async move { release::release(&client, &wanted).await };
+        Box::pin(self.run("release", Some(&claim.name), work))
     }
 
     fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move { self.explain(self.session.watch(name, interest).await, "watch", name) })
+        Box::pin(async move { self.client.watch(name, interest).await.explain("watch", name, self.url()) })
     }
 
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move {
-            let (session, theirs) = (self.session.clone(), name.clone());
-            let seen = self.session.carry(async move { look::inspect(&session, &theirs).await }).await;
-            self.explain(seen, "inspect", name)
-        })
+        let wanted = name.clone();
+        let work = |client: Arc<Client>| async move { inspect::inspect(&client, &wanted).await };
+        Box::pin(self.run("inspect", Some(name), work))
     }
 
     fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move {
-            let (session, prefix) = (self.session.clone(), prefix.to_string());
-            let listed = self.session.carry(async move { look::list(&session, &prefix, limit).await }).await;
-            listed.map_err(|error| self.named(error, "list"))
-        })
+        let prefix = prefix.to_string();
+        let work = move |client: Arc<Client>| async move { list::list(&client, &prefix, limit).await };
+        Box::pin(self.run("list", None, work))
     }
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(async move {
-            let (session, theirs) = (self.session.clone(), name.clone());
-            let done = self.session.carry(async move { look::force_release(&session, &theirs).await }).await;
-            self.explain(done, "force-release", name)
-        })
+        let wanted = name.clone();
+        let work = |client: Arc<Client>| async move { release::force_release(&client, &wanted).await };
+        Box::pin(self.run("force-release", Some(name), work))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async {
-            let session = self.session.clone();
-            let closed = self.session.carry(async move { release::close(&session).await }).await;
-            closed.map_err(|error| self.named(error, "close"))
+            let client = self.client.clone();
+            let closed =
+                Detached::new(&client.env.clone(), async move { release::close(&client).await }).await;
+            closed.explain_store("close", self.url())
         })
     }
 }
 
 impl fmt::Debug for EtcdStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EtcdStore").field(&self.session.options.url).finish()
+        f.debug_tuple("EtcdStore").field(&self.url()).finish()
     }
 }

@@ -1,13 +1,13 @@
-//! The parts of a transaction, and reading its answers.
+//! The parts of a transaction, and the parts of its answer.
 
-use crate::messages::{
+use crate::proto::{
     Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, TxnRequest, TxnResponse,
     compare::{CompareResult, CompareTarget, TargetUnion},
     request_op::Request,
     response_op::Response,
 };
 
-/// So many operations may be in one transaction as the server comes (`--max-txn-ops`), and so many comparisons.
+/// Operations in one transaction, and comparisons, by default (`--max-txn-ops`).
 pub(crate) const OPERATIONS_MAX: usize = 128;
 
 pub(crate) fn put(key: Vec<u8>, value: Vec<u8>, lease: i64) -> RequestOp {
@@ -28,28 +28,38 @@ pub(crate) fn range((key, range_end): (Vec<u8>, Vec<u8>)) -> RequestOp {
     RequestOp { request: Some(Request::RequestRange(request)) }
 }
 
+/// A transaction that does nothing when a comparison fails.
+pub(crate) fn only_if(compare: Vec<Compare>, success: Vec<RequestOp>) -> TxnRequest {
+    TxnRequest { compare, success, failure: Vec::new() }
+}
+
+/// A transaction without conditions.
+pub(crate) fn read_only(reads: impl IntoIterator<Item = RequestOp>) -> TxnRequest {
+    TxnRequest { success: reads.into_iter().collect(), ..TxnRequest::default() }
+}
+
 pub(crate) fn nested(txn: TxnRequest) -> RequestOp {
     RequestOp { request: Some(Request::RequestTxn(txn)) }
 }
 
-/// The key is not there.
+/// The key does not exist.
 pub(crate) fn absent(key: Vec<u8>) -> Compare {
     created(key, 0)
 }
 
-/// The key is there and was made by this revision.
+/// The key exists and was created by this revision.
 pub(crate) fn created(key: Vec<u8>, revision: i64) -> Compare {
     let union = TargetUnion::CreateRevision(revision);
     compare(CompareTarget::Create, CompareResult::Equal, (key, Vec::new()), union)
 }
 
-/// The key is there.
+/// The key exists.
 pub(crate) fn present(key: Vec<u8>) -> Compare {
     let union = TargetUnion::CreateRevision(0);
     compare(CompareTarget::Create, CompareResult::Greater, (key, Vec::new()), union)
 }
 
-/// The key was last written by this revision; 0 when it is not there.
+/// The key was last written by this revision; 0 when it does not exist.
 pub(crate) fn unchanged(key: Vec<u8>, revision: i64) -> Compare {
     let union = TargetUnion::ModRevision(revision);
     compare(CompareTarget::Mod, CompareResult::Equal, (key, Vec::new()), union)
@@ -60,7 +70,7 @@ pub(crate) fn none_in(range: (Vec<u8>, Vec<u8>)) -> Compare {
     compare(CompareTarget::Create, CompareResult::Equal, range, TargetUnion::CreateRevision(0))
 }
 
-/// Nothing in the range was written after this revision. What was deleted is not seen.
+/// Nothing in the range was written after this revision. Deletions are not seen.
 pub(crate) fn none_since(range: (Vec<u8>, Vec<u8>), revision: i64) -> Compare {
     let union = TargetUnion::ModRevision(revision + 1);
     compare(CompareTarget::Mod, CompareResult::Less, range, union)
@@ -75,7 +85,7 @@ fn compare(
     Compare { result: result.into(), target: target.into(), key, target_union: Some(union), range_end }
 }
 
-/// The keys that each read of the branch that was taken has found, in order; of nested transactions too.
+/// The keys that each read of the branch taken has found, in order, nested transactions included.
 pub(crate) fn reads(answer: TxnResponse) -> Vec<Vec<KeyValue>> {
     let mut found = Vec::new();
     for part in answer.responses {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
-use crate::{options::MemcachedOptions, server::THIRTY_DAYS};
+use crate::{options::MemcachedOptions, server_info::THIRTY_DAYS};
 
 impl MemcachedOptions {
     /// What a store of these options can do. No I/O.

@@ -1,275 +1,181 @@
-//! [`Node`]: the way to the server. What is sent is sent once.
+//! [`Connection`]: one connection and the two tasks that drive it. What is given to it is sent once, in order, or not at all.
+//!
+//! The tasks live in the background of [`Env`], so the watchdog goes on renewing while the caller's runtime is blocked,
+//! and a request whose caller has gone is carried to its end. All requests of a client go over one link: what is asked
+//! for first happens first, so no claim comes after the release that undoes it.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, Revalidations, decide::backoff};
+use leasehold_core::{Env, Revalidations};
 use tokio::{
-    net::TcpStream,
-    sync::{Mutex as AsyncMutex, Semaphore, oneshot},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, oneshot},
 };
 
 use crate::{
-    clock::Clock, driver::Link, options::MemcachedOptions, packet::Packet, reply::Reply, safety::judge,
-    server::Server,
+    batch::CommandBatch,
+    reply::{Malformed, Parser, Reply, Want},
 };
 
-/// So many requests may be under way.
-const UNDER_WAY_MAX: usize = 1024;
+/// Requests that wait to be written; more make their callers wait.
+const QUEUE: usize = 256;
+/// As much is written in one go.
+const WRITE_MAX: usize = 1 << 16;
 
-/// The way to the server, which is connected to when it is needed.
-pub(crate) struct Node {
-    options: Arc<MemcachedOptions>,
+/// One connection. Dropping it closes the connection when everything is answered.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    orders: mpsc::Sender<Order>,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
     env: Env,
-    revalidations: Revalidations,
-    live: Mutex<Option<Live>>,
-    dialling: AsyncMutex<Failures>,
-    was_live: AtomicBool,
-    under_way: Semaphore,
-    clock: Clock,
-    /// Somebody was told that the server may lose locks.
-    warned: AtomicBool,
+    ended: AtomicBool,
+    /// When something was last heard, in nanoseconds.
+    heard: AtomicU64,
 }
 
-/// Who answered a packet, and when.
-#[derive(Clone, Debug)]
-pub(crate) struct Heard {
-    pub(crate) server: Arc<Server>,
-    /// Before it was sent.
-    pub(crate) sent: Moment,
-    /// After it was answered.
-    pub(crate) received: Moment,
+#[derive(Debug)]
+struct Order {
+    packet: CommandBatch,
+    answer: oneshot::Sender<Vec<Reply>>,
 }
 
-#[derive(Clone)]
-struct Live {
-    link: Arc<Link>,
-    server: Arc<Server>,
+/// What was written and is to be answered.
+struct Pending {
+    wants: Vec<Want>,
+    answer: oneshot::Sender<Vec<Reply>>,
 }
 
-/// How often in a row the server could not be reached, and until when it is not tried again.
-#[derive(Default)]
-struct Failures {
-    count: u32,
-    until: Option<Moment>,
-    last: Option<(ErrorKind, String, Option<String>)>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Node {
-    pub(crate) fn new(options: Arc<MemcachedOptions>, env: Env, revalidations: Revalidations) -> Node {
-        Node {
-            options,
-            env,
-            revalidations,
-            live: Mutex::default(),
-            dialling: AsyncMutex::default(),
-            was_live: AtomicBool::new(false),
-            under_way: Semaphore::new(UNDER_WAY_MAX),
-            clock: Clock::default(),
-            warned: AtomicBool::new(false),
-        }
+impl Connection {
+    /// Drives a connection.
+    pub(crate) fn over(stream: TcpStream, env: &Env, revalidations: &Revalidations) -> Connection {
+        let (read, write) = stream.into_split();
+        let state = Arc::new(State {
+            env: env.clone(),
+            ended: AtomicBool::new(false),
+            heard: AtomicU64::new(env.now().nanos()),
+        });
+        let (orders, inbox) = mpsc::channel(QUEUE);
+        let (written, pending) = mpsc::channel(4 * QUEUE);
+        let (one, two, revalidations) = (state.clone(), state.clone(), revalidations.clone());
+        env.spawn(async move {
+            send(write, inbox, written).await;
+            one.ended.store(true, Ordering::Release);
+        });
+        env.spawn(async move {
+            let end = receive(read, pending, &two).await;
+            two.ended.store(true, Ordering::Release);
+            match end {
+                Ok(End::OwnDocument) => return,
+                Ok(End::Theirs) => {}
+                Err(Malformed(what)) => {
+                    tracing::warn!(
+                        "a memcached server answered out of order, and is connected to anew: {what}"
+                    );
+                }
+            }
+            // It may come back without its memory.
+            revalidations.raise_sparingly(&two.env);
+        });
+        Connection { orders, state }
     }
 
-    /// Sends commands in one piece; answers one reply for each, and which run of the server answered.
-    ///
-    /// # Errors
-    /// Not applied when there was no connection; unknown from then on. Nothing is sent twice.
+    /// Whether nothing can be sent any more.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state.ended.load(Ordering::Acquire)
+    }
+
+    /// When something was last heard, in nanoseconds.
+    pub(crate) fn heard(&self) -> u64 {
+        self.state.heard.load(Ordering::Relaxed)
+    }
+
+    /// One reply for each command; `None` when the connection broke first.
     ///
     /// # Cancel safety
     /// Dropping it leaves the commands sent or not sent.
-    pub(crate) async fn call(&self, packet: Packet, limit: Duration) -> Result<(Vec<Reply>, Heard)> {
-        let begin = self.env.now();
-        let live = self.live(begin + limit, limit).await?;
-        // A crowd takes turns: the time of a request counts from when it is sent, not from when it queued up.
-        let Some(turn) = self.env.until(self.env.now() + limit, self.under_way.acquire()).await else {
-            return Err(timed_out("turn among the requests under way", limit));
+    pub(crate) async fn call(&self, packet: CommandBatch) -> Option<Vec<Reply>> {
+        let (answer, replies) = oneshot::channel();
+        self.orders.send(Order { packet, answer }).await.ok()?;
+        replies.await.ok()
+    }
+}
+
+/// Who has closed a connection.
+enum End {
+    OwnDocument,
+    Theirs,
+}
+
+async fn send(mut write: OwnedWriteHalf, mut inbox: mpsc::Receiver<Order>, written: mpsc::Sender<Pending>) {
+    while let Some(first) = inbox.recv().await {
+        let mut bytes = Vec::new();
+        let mut order = Some(first);
+        while let Some(Order { packet, answer }) = order {
+            bytes.extend_from_slice(&packet.bytes);
+            // The reader knows what to expect before the server can have read it.
+            if written.send(Pending { wants: packet.wants, answer }).await.is_err() {
+                return;
+            }
+            order = if bytes.len() < WRITE_MAX { inbox.try_recv().ok() } else { None };
+        }
+        if write.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn receive(
+    mut read: OwnedReadHalf,
+    mut pending: mpsc::Receiver<Pending>,
+    state: &State,
+) -> Result<End, Malformed> {
+    let mut parser = Parser::default();
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = pending.recv() => next,
+            // Nothing is asked: it can only be closed. An answer that comes so soon that its question was not looked at
+            // is kept.
+            more = more(&mut read, &mut parser, state) => match (more, pending.try_recv()) {
+                (true, Ok(next)) => Some(next),
+                (true, Err(_)) => return Err(Malformed("something that nobody asked for")),
+                (false, _) => return Ok(End::Theirs),
+            },
         };
-        let sent = self.env.now();
-        let answer = self.env.until(sent + limit, live.link.call(packet)).await;
-        drop(turn);
-        let result = match answer {
-            Some(Some(replies)) => {
-                let received = self.env.now();
-                Ok((replies, Heard { server: live.server.clone(), sent, received }))
-            }
-            Some(None) => {
-                self.forget(&live);
-                Err(broken())
-            }
-            None => {
-                // Silence since before the request: the other end may be gone without a word (half-open).
-                if live.link.heard() < sent.nanos() {
-                    self.forget(&live);
+        let Some(Pending { wants, answer }) = next else { return Ok(End::OwnDocument) };
+        let mut replies = Vec::with_capacity(wants.len());
+        for want in wants {
+            loop {
+                if let Some(reply) = parser.next(want)? {
+                    replies.push(reply);
+                    break;
                 }
-                Err(timed_out("answer", limit).unknown())
-            }
-        };
-        result.map_err(|error: Error| error.elapsed(self.env.now().since(begin)))
-    }
-
-    /// The server as it is known, connected to if need be.
-    pub(crate) async fn server(&self, limit: Duration) -> Result<Arc<Server>> {
-        Ok(self.live(self.env.now() + limit, limit).await?.server)
-    }
-
-    /// Looks at the server again.
-    pub(crate) async fn ask(&self, limit: Duration) -> Result<Arc<Server>> {
-        let asked = self.env.now();
-        let (replies, heard) = self.call(Server::question(&self.env), limit).await?;
-        let before = heard.server;
-        let server = Arc::new(Server::read(replies, asked, &self.options)?.seen_before(&before));
-        if let Some(live) = locked(&self.live).as_mut()
-            && Arc::ptr_eq(&live.server, &before)
-        {
-            live.server = server.clone();
-        }
-        Ok(server)
-    }
-
-    /// What it says of itself, on a connection of its own: also of a server that is refused. Nothing is written.
-    pub(crate) async fn survey(&self, limit: Duration) -> Result<Vec<Reply>> {
-        let looking = async {
-            // What becomes of this connection is no news of locks.
-            let link = Link::over(self.dial().await?, &self.env, &Revalidations::default());
-            link.call(Packet::new().stats().settings()).await.ok_or_else(unsaid)
-        };
-        let looked = self.env.until(self.env.now() + limit, looking).await;
-        looked.unwrap_or_else(|| Err(timed_out("answer", limit)))
-    }
-
-    /// How much less than it says a hold lasts that the server showed when its time was `second`.
-    pub(crate) fn lag(&self, second: u64, heard: &Heard) -> Duration {
-        self.clock.lag(&heard.server.name, second, heard.sent, heard.received)
-    }
-
-    /// The server has forgotten something: it is connected to anew, and whoever holds something renews it.
-    pub(crate) fn doubt(&self, server: &Arc<Server>) {
-        let mut current = locked(&self.live);
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.server, server)) {
-            *current = None;
-            self.revalidations.raise_sparingly(&self.env);
-        }
-    }
-
-    /// Closes the connection.
-    pub(crate) fn close(&self) {
-        locked(&self.live).take();
-    }
-
-    /// A stream to the server, for what takes long.
-    pub(crate) async fn dial(&self) -> Result<TcpStream> {
-        let (host, port) = (self.options.host.clone(), self.options.port);
-        let (answer, dialled) = oneshot::channel();
-        // In the background, which will drive it.
-        self.env.spawn(async move {
-            let stream = TcpStream::connect((host, port)).await;
-            let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-            // Who asked may have gone.
-            let _ = answer.send(stream);
-        });
-        let stream = dialled.await.map_err(|_| Error::new(ErrorKind::Closed, "the background is gone"))?;
-        stream.map_err(|source| {
-            Error::new(ErrorKind::Unreachable, source.to_string())
-                .hint("is the server running, and is the address right?")
-                .source(source)
-        })
-    }
-
-    async fn live(&self, until: Moment, limit: Duration) -> Result<Live> {
-        if let Some(live) = self.current() {
-            return Ok(live);
-        }
-        let connected = self.env.until(until, self.connect()).await;
-        connected.unwrap_or_else(|| Err(timed_out("connection", limit)))
-    }
-
-    fn current(&self) -> Option<Live> {
-        locked(&self.live).clone().filter(|live| !live.link.is_ended())
-    }
-
-    fn forget(&self, live: &Live) {
-        let mut current = locked(&self.live);
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.link, &live.link)) {
-            *current = None;
-        }
-    }
-
-    /// One caller dials, the others wait for it; a server that was just found dead is not tried at once again.
-    async fn connect(&self) -> Result<Live> {
-        let mut failures = self.dialling.lock().await;
-        if let Some(live) = self.current() {
-            return Ok(live);
-        }
-        if let (Some(until), Some((kind, message, hint))) = (failures.until, &failures.last)
-            && self.env.now() < until
-        {
-            let error = Error::new(*kind, message.clone());
-            return Err(match hint {
-                Some(hint) => error.hint(hint.clone()),
-                None => error,
-            });
-        }
-        match self.reach().await {
-            Ok(live) => {
-                *failures = Failures::default();
-                *locked(&self.live) = Some(live.clone());
-                if self.was_live.swap(true, Ordering::Relaxed) {
-                    // It may have come back without its memory.
-                    self.revalidations.raise_sparingly(&self.env);
+                if !more(&mut read, &mut parser, state).await {
+                    return Ok(End::Theirs);
                 }
-                Ok(live)
-            }
-            Err(error) => {
-                let dice = self.env.jitter(Duration::from_secs(1)).as_secs_f64();
-                let pause =
-                    backoff::delay(failures.count, Duration::from_millis(10), Duration::from_secs(1), dice);
-                failures.count = failures.count.saturating_add(1);
-                failures.until = Some(self.env.now() + pause);
-                failures.last =
-                    Some((error.kind(), error.to_string(), error.hint_text().map(ToString::to_string)));
-                Err(error)
             }
         }
-    }
-
-    async fn reach(&self) -> Result<Live> {
-        let link = Link::over(self.dial().await?, &self.env, &self.revalidations);
-        let asked = self.env.now();
-        // A mark may have been written, and nothing of a lock.
-        let replies = link.call(Server::question(&self.env)).await.ok_or_else(unsaid)?;
-        let server = Server::read(replies, asked, &self.options)?;
-        judge(&server, &self.options, &self.warned)?;
-        Ok(Live { link: Arc::new(link), server: Arc::new(server) })
+        // Who asked may have gone.
+        let _ = answer.send(replies);
     }
 }
 
-fn timed_out(what: &str, limit: Duration) -> Error {
-    Error::new(ErrorKind::TimedOut, format!("no {what} within {limit:?}"))
-        .hint("is the server overloaded, paused, or cut off?")
-}
-
-fn unsaid() -> Error {
-    Error::new(ErrorKind::Unreachable, "the server does not say what it is")
-}
-
-fn broken() -> Error {
-    Error::new(ErrorKind::Unreachable, "the connection broke")
-        .hint("the claim is asked for again by its id")
-        .unknown()
-}
-
-impl fmt::Debug for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Node").field(&self.options.url).finish()
+/// Reads what there is; whether the connection is still open.
+async fn more(read: &mut OwnedReadHalf, parser: &mut Parser, state: &State) -> bool {
+    let open = matches!(read.read_buf(parser.buffer()).await, Ok(size) if size > 0);
+    if open {
+        state.heard.fetch_max(state.env.now().nanos(), Ordering::Relaxed);
     }
+    open
 }

@@ -1,12 +1,12 @@
-//! What an operator should know of the server: facts are gathered here, and judged in [`judge`].
+//! What an operator should know of the server: probe are gathered here, and judged in [`rules`].
 
-mod facts;
-mod judge;
+mod probe;
+mod rules;
 
 use leasehold_core::{Finding, Result, Store};
 
-use self::facts::{Facts, Look};
-use crate::{MemcachedStore, reply::Reply, server::Stats};
+use self::probe::{Probe, Reading};
+use crate::{MemcachedStore, reply::Reply, server_info::Stats};
 
 impl MemcachedStore {
     /// Looks at how the server was started and what it has forgotten, and says what matters for locks, the worst first.
@@ -20,18 +20,18 @@ impl MemcachedStore {
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<Finding>> {
         let looked = self.look().await.map_err(|error| error.verb("doctor").store(self.url()))?;
-        let mut findings = judge::judge(&looked);
+        let mut findings = rules::findings(&looked);
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)
     }
 
-    async fn look(&self) -> Result<Facts> {
+    async fn look(&self) -> Result<Probe> {
         let session = self.session();
         session.refuse_closed()?;
         let options = &session.options;
-        let mut replies = session.node.survey(options.timeout).await?.into_iter();
+        let mut replies = session.node.probe(options.timeout).await?.into_iter();
         let mut next = || look_at(replies.next());
-        Ok(Facts {
+        Ok(Probe {
             node: self.address(),
             stats: next()?,
             settings: next()?,
@@ -41,6 +41,6 @@ impl MemcachedStore {
     }
 }
 
-fn look_at(reply: Option<Reply>) -> Result<Look> {
-    Ok(Look(Stats::of(reply)?.into_fields()))
+fn look_at(reply: Option<Reply>) -> Result<Reading> {
+    Ok(Reading(Stats::of(reply)?.into_fields()))
 }

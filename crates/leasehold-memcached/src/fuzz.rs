@@ -4,8 +4,9 @@
 use leasehold_core::LockName;
 
 use crate::{
-    codec, escape,
+    format,
     keys::{Keys, Owner},
+    percent,
     reply::{Parser, Want},
 };
 
@@ -19,8 +20,8 @@ pub const TARGETS: &[Target] =
 /// Answers read in one piece are those read byte by byte, up to where they stop making sense.
 fn reply(bytes: &[u8]) {
     for want in [Want::Storage, Want::Meta(7), Want::Stats] {
-        let whole = replies(bytes.chunks(bytes.len().max(1)), want);
-        assert_eq!(whole, replies(bytes.chunks(1), want));
+        let whole_seconds = replies(bytes.chunks(bytes.len().max(1)), want);
+        assert_eq!(whole_seconds, replies(bytes.chunks(1), want));
     }
 }
 
@@ -43,16 +44,19 @@ fn replies<'b>(pieces: impl Iterator<Item = &'b [u8]>, want: Want) -> Vec<String
 
 /// What was read is written as what reads the same.
 fn document(bytes: &[u8]) {
-    let Some(sheet) = codec::decode(bytes) else { return };
-    let written = codec::encode(&sheet);
-    let again = codec::decode(&written).expect("what was written can be read");
-    assert_eq!(codec::encode(&again), written);
-    assert_eq!((&again.name, again.end, again.entries.len()), (&sheet.name, sheet.end, sheet.entries.len()));
+    let Some(document) = format::decode(bytes) else { return };
+    let written = format::encode(&document);
+    let again = format::decode(&written).expect("what was written can be read");
+    assert_eq!(format::encode(&again), written);
+    assert_eq!(
+        (&again.name, again.end, again.entries.len()),
+        (&document.name, document.end, document.entries.len())
+    );
 }
 
 /// Two names have two keys, none can end a command, and a key that is not a digest leads back to its name.
 fn key(bytes: &[u8]) {
-    let _ = escape::unescape_text(bytes);
+    let _ = percent::unescape_text(bytes);
     let text = String::from_utf8_lossy(bytes);
     let _ = Keys::owner(&text);
     let (one, two) = text.split_once('\n').unwrap_or((&text, "other"));

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use leasehold_core::LockName;
 use sha2::{Digest, Sha256};
 
-use crate::escape::{escape, unescape_text};
+use crate::percent::{escape, unescape_text};
 
 /// What begins so is no name of a lock as it stands.
 const OURS: &str = "leasehold:";

@@ -1,42 +1,41 @@
-//! The Memcached store of Leasehold: one server, which may forget.
+//! The Memcached store of Leasehold: one server without replication or persistence.
 //!
-//! A lock is one item under the name itself, so whoever locks by `add` in any language is kept out and keeps us out. The
-//! item's value is the document of the lock; it is made by `add`, changed by `cas`, prolonged in place and deleted by
-//! meta commands that compare its CAS unique. Memcached evicts, is flushed and starts empty: a lock in it saves work, and
-//! protects data only where the resource checks fencing tokens.
+//! A lock is one item under the lock's own name, so every client that locks with `add`, in any language, excludes ours
+//! and is excluded. The item's value is the lock document; it is created by `add`, changed by `cas`, extended in place
+//! and deleted by meta commands that compare its CAS unique. Memcached evicts, can be flushed and starts empty: a lock
+//! in it saves work, and protects data only where the resource checks fencing tokens.
 //!
-//! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
+//! Applications use the `leasehold` crate and its URLs; this crate is for code that needs the store itself.
 
+mod backend;
+mod batch;
 mod capability;
-mod claim;
-mod clock;
-mod codec;
+mod client;
+mod config_check;
 mod connection;
 mod doctor;
-mod doubt;
-mod driver;
-mod dump;
-mod escape;
+mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
-mod holds;
+mod in_doubt;
 mod keys;
-mod list;
-mod look;
-mod offset;
+mod lock_record;
+mod metadump;
 mod options;
-mod packet;
-mod release;
-mod renew;
+mod own_claims;
+mod percent;
 mod reply;
-mod safety;
-mod server;
-mod session;
+mod server_clock;
+mod server_info;
 mod store;
-mod wake;
-mod write;
+mod token_offset;
+mod transport;
+mod txn;
+mod verbs;
+mod waiters;
 
+pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};
 pub use options::MemcachedOptions;
 pub use store::MemcachedStore;

@@ -7,7 +7,7 @@ use leasehold_core::{
     Snapshot, Standing, Store, Wake,
 };
 
-use crate::{look::Place, options::MemcachedOptions, session::Session, wake::Deaf};
+use crate::{client::ClientState, lock_record::LockKeys, options::MemcachedOptions, waiters::NeverWakes};
 
 /// A client of one Memcached server.
 ///
@@ -15,7 +15,7 @@ use crate::{look::Place, options::MemcachedOptions, session::Session, wake::Deaf
 /// engine asks again by the claim's id.
 #[derive(Clone)]
 pub struct MemcachedStore {
-    session: Arc<Session>,
+    session: Arc<ClientState>,
     capability: Arc<Capability>,
 }
 
@@ -27,7 +27,7 @@ impl MemcachedStore {
     pub fn new(options: MemcachedOptions, env: Env) -> Result<Self> {
         options.check()?;
         let capability = Arc::new(options.capability());
-        Ok(MemcachedStore { session: Arc::new(Session::new(options, env)), capability })
+        Ok(MemcachedStore { session: Arc::new(ClientState::new(options, env)), capability })
     }
 
     /// As [`MemcachedStore::new`], and makes sure that it can be used: the server is reached, and how it was started is
@@ -47,7 +47,7 @@ impl MemcachedStore {
         Ok(store)
     }
 
-    pub(crate) fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &ClientState {
         &self.session
     }
 
@@ -71,21 +71,21 @@ impl MemcachedStore {
         self.session.refuse_closed()?;
         self.capability.admits(claim)?;
         let result = self.session.claim(claim).await;
-        self.session.note_doubt(claim, &result);
+        self.session.mark_in_doubt(claim, &result);
         result
     }
 
     async fn release_now(&self, claim: &Claim) -> Result<Release> {
         self.session.refuse_closed()?;
-        self.session.release_for_good(claim).await
+        self.session.release_surely(claim).await
     }
 
     async fn inspect_now(&self, name: &LockName) -> Result<Snapshot> {
         self.session.refuse_closed()?;
-        Ok(self.session.look(&Place::of(name)).await?.snapshot(name))
+        Ok(self.session.look(&LockKeys::of(name)).await?.snapshot(name))
     }
 
-    async fn vitals_now(&self) -> Result<ServerInfo> {
+    async fn server_info_now(&self) -> Result<ServerInfo> {
         self.session.refuse_closed()?;
         let server = self.session.node.ask(self.session.options.timeout).await?;
         Ok(ServerInfo {
@@ -107,7 +107,9 @@ impl Store for MemcachedStore {
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async { self.vitals_now().await.map_err(|error| error.verb("vitals").store(self.url())) })
+        Box::pin(async {
+            self.server_info_now().await.map_err(|error| error.verb("vitals").store(self.url()))
+        })
     }
 
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
@@ -132,7 +134,7 @@ impl Store for MemcachedStore {
 
     fn watch<'a>(&'a self, name: &'a LockName, _: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
         Box::pin(async move {
-            let open = self.session.refuse_closed().map(|()| Box::new(Deaf) as Box<dyn Wake>);
+            let open = self.session.refuse_closed().map(|()| Box::new(NeverWakes) as Box<dyn Wake>);
             self.explain(open, "watch", name)
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! Applications use the `leasehold` crate and its URLs; this crate is for programs that use the store itself.
 
+mod backend;
 mod capability;
 mod client;
 mod config_check;
@@ -26,6 +27,7 @@ mod transport;
 mod verbs;
 mod waiters;
 
+pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};
 pub use options::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOptions, Servers};
 pub use store::RedisStore;

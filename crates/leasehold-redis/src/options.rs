@@ -72,14 +72,7 @@ pub enum Protocol {
     Resp2,
 }
 
-/// The membership of the server in a [`Quorum`](leasehold_core::Quorum).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct QuorumMembership {
-    /// The number of members. A server that is registered with another number is refused.
-    pub members: u32,
-    /// The longest time to live of a hold. A server that is registered with another one is refused.
-    pub longest_lease: Duration,
-}
+pub use leasehold_core::backend::QuorumMembership;
 
 /// Servers, credentials and settings. `Debug` shows no password.
 #[derive(Clone)]

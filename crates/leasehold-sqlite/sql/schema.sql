@@ -1,9 +1,9 @@
 -- Purpose: makes the tables of a new database file, and nothing else.
 -- Parameters: none. Result: none.
 -- Invariant: `meta` has exactly one row, and no fence ever granted by this file is above `meta.fence`. A claim with
--- state 4 is no claim but a watcher: it has a negative seq, a waker, and counts in `woken` what it was told.
+-- state 4 is no claim but a watcher: it has a negative seq, a waker, and counts its wake-ups in `woken`.
 -- Times: *_ns count on CLOCK_BOOTTIME of the boot in `meta.boot`; *_wall_us count from 1970, and are read only to
--- carry a claim over a reboot. The index holds only rows that were rung, so a lock that nobody waits for never
+-- carry a claim over a reboot. The index holds only rows marked as woken, so a lock that nobody waits for never
 -- writes to it.
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),

@@ -1,4 +1,4 @@
--- Purpose: a session asks to be told of any change of a lock.
+-- Purpose: subscribes a session to the changes of a lock.
 -- Parameters: 1 name, 2 seq (negative, made of the session), 3 session. Result: none.
 -- Invariant: one watcher a session and lock; asking again changes nothing.
 INSERT OR IGNORE INTO claims (name, seq, id, state, mode, take, places, queueing, expires_ns, expires_wall_us,

@@ -1,4 +1,4 @@
-//! What this store can do.
+//! The capability of this store.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
 use crate::SqliteOptions;
 
-/// Everything. The bounds of the time to live are choices: below 50 ms an ordinary pause of the scheduler would end a
+/// Every feature of the trait. The bounds of the time to live are choices: below 50 ms an ordinary pause of the scheduler would end a
 /// lease, and a hold of more than 30 days outlives the reboots that updates need.
 pub(crate) const CAPABILITY: Capability = Capability {
     scheme: "sqlite",
@@ -29,7 +29,7 @@ pub(crate) const CAPABILITY: Capability = Capability {
 };
 
 impl SqliteOptions {
-    /// What a store of these options can do. No I/O.
+    /// The capability of a store with these options. No I/O.
     pub fn capability(&self) -> Capability {
         CAPABILITY
     }

@@ -1,21 +1,20 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! The fuzz targets of this crate: properties that hold for any bytes. Built for tests and fuzzers alone.
 
 use rusqlite::{Connection, params_from_iter, types::Value};
 
-use crate::row::Row;
+use crate::format::Row;
 
-/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+/// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &[("sqlite_row", row)];
 
-/// How many columns a row of `claims` has.
+/// The columns of `claims`.
 const COLUMNS: usize = 17;
 const SELECT: &str = "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17";
 
-/// Whatever stands in a row, it is read or an error. Columns are lines, the first letter is their type.
+/// Any row is read or is an error. Columns are lines, the first letter is their type.
 fn row(bytes: &[u8]) {
     thread_local! {
         static DATABASE: Connection = Connection::open_in_memory().expect("there is memory");

@@ -1,7 +1,7 @@
 //! The embedded store of Leasehold: one SQLite file shared by any number of processes of **one** machine.
 //!
-//! No server and no configuration. The kernel tells when a process has died, so its locks are free at once and not
-//! at the end of their time to live; waiters in other processes are woken, they do not poll.
+//! No server and no configuration. The kernel reports the end of a process, so its locks are free at once and not at
+//! the end of their time to live; waiters in other processes are woken and do not poll.
 //!
 //! ```
 //! use leasehold_core::{Claim, ClaimId, Env, LockName, Standing, Store};
@@ -22,44 +22,44 @@
 //!
 //! # Files
 //! Beside the database `locks.db` stand `locks.db-wal` and `locks.db-shm` (SQLite's own), `locks.db-gate` (an empty
-//! file that writers lock in turn) and `locks.db-sessions/`, where every store instance that claims keeps one empty
-//! file locked while it lives. All may be deleted when no process uses the database; none may while one does. New
+//! file that writers lock one after another) and `locks.db-sessions/`, where every store instance that claims keeps one
+//! empty file locked while it lives. All may be deleted when no process uses the database; none may while one does. New
 //! files are readable by their owner only; `chmod` the database before its first use to share it with a group.
 //!
-//! # What it stands on
+//! # Requirements
 //! `flock` that the kernel drops when a process ends, `inotify`, and shared memory: a local file system. Network and
 //! FUSE file systems are refused. Containers of one machine may share a database when they mount the same directory.
 //! A process must not `fork` and go on in both halves: the child would keep the session of its parent alive.
 //!
-//! # What cannot be cured
+//! # Limits
 //! A process that is *stopped* (SIGSTOP, a debugger, the freezer) in the few microseconds in which it is inside a
-//! transaction keeps everybody else from writing until it goes on or dies. That is safe, nobody enters twice; verbs
+//! transaction blocks all writers until it goes on or dies. That is safe, no lock has two holders; verbs
 //! fail with [`ErrorKind::TimedOut`](leasehold_core::ErrorKind) after [`SqliteOptions::timeout`] and name the process.
 
-mod bells;
-mod boot;
+mod backend;
 mod capability;
-mod desk;
+mod client;
+mod config_check;
+mod error;
+mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
-mod gate;
-mod header;
-mod listener;
+mod keys;
+mod lock_record;
 mod options;
-mod place;
-mod queue;
-mod refusal;
-mod request;
-mod row;
 mod schema;
+mod server_info;
 mod session;
-mod shared;
-mod sheet;
 mod store;
-mod transaction;
-mod verb;
+mod transport;
+mod txn;
+mod verbs;
+mod waiters;
+mod watcher;
 mod worker;
+mod write_lock;
 
+pub use backend::BACKEND;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;

@@ -1,8 +1,8 @@
-//! [`SqliteOptions`]: what can be set when the store is opened.
+//! [`SqliteOptions`]: the options of a store.
 
 use std::time::Duration;
 
-/// What can be set when the store is opened.
+/// The options of a store, set when it is opened.
 ///
 /// ```
 /// let mut options = leasehold_sqlite::SqliteOptions::default();
@@ -11,13 +11,13 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SqliteOptions {
-    /// How long a verb waits for its turn to write before it fails with
-    /// [`ErrorKind::TimedOut`](leasehold_core::ErrorKind). 5 s unless set.
+    /// The longest wait of a verb for its turn to write; then it fails with
+    /// [`ErrorKind::TimedOut`](leasehold_core::ErrorKind). 5 s by default.
     pub timeout: Duration,
-    /// Makes the directories above the file where they are missing, readable by their owner only. Off unless set.
+    /// Makes missing directories above the file, readable by their owner only. Off by default.
     pub create_directories: bool,
     /// The identity of this boot of the machine, by which claims of an earlier boot are known to be stale. The
-    /// kernel's own unless set; set it only in tests.
+    /// kernel's own by default; set it only in tests.
     pub boot_id: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The database file: made whole, then opened.
+//! Making and opening the database file.
 
 use std::{fs, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -6,17 +6,15 @@ use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
 use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
 
 use crate::{
-    boot::{self, Boot},
-    gate::Gate,
-    header::{Header, Opened, Reader},
-    place::Place,
-    refusal::{of_io, of_sqlite},
+    config_check::{Header, HeaderReader, OpenMark},
+    error::{from_io, from_sqlite},
+    format::{APPLICATION_ID, FORMAT},
+    keys::DatabasePaths,
+    server_info::{self, BootId},
+    session::Sessions,
+    txn::{has_moved, move_log},
+    write_lock::WriteLock,
 };
-
-/// "LSHD" in the header of the file: whose it is.
-pub(crate) const APPLICATION_ID: u32 = 0x4c53_4844;
-/// The version of the tables.
-pub(crate) const FORMAT: u32 = 1;
 
 /// Every page that a transaction changes is summed and written to the log whole, and most changes are a few hundred
 /// bytes: a lock and unlock takes 32 µs with pages of this size and 37 µs with SQLite's usual 4096.
@@ -26,50 +24,56 @@ const LOG_BYTES_MAX: u32 = 16 << 20;
 
 /// An open database.
 pub(crate) struct Database {
-    /// The way into it.
+    /// The connection to it.
     pub(crate) connection: Connection,
-    /// Where it is noted as open.
-    pub(crate) opened: Opened,
-    /// What its writers lock in turn.
-    pub(crate) gate: Gate,
+    /// Its mark among the databases that this process has open.
+    pub(crate) open_mark: OpenMark,
+    /// The lock of its writers.
+    pub(crate) write_lock: WriteLock,
 }
 
-/// Opens the database at a place; makes it if there is none; carries it over if the machine was restarted.
-pub(crate) fn open(place: &Place, boot: &Boot, env: &Env, deadline: Moment) -> Result<Database> {
-    let reader = Reader::new();
-    let fresh = reader.read(place)?;
-    let mut gate = Gate::open(place)?;
-    if fresh == Header::Blank {
-        let pass = gate.enter_until(place, env, deadline)?;
-        // Another process may have made it while we waited.
-        if reader.read(place)? == Header::Blank {
-            make(place, boot, env)?;
+/// Opens the database; makes it if there is none, and carries it over a restart of the machine.
+pub(crate) fn open(
+    paths: &DatabasePaths,
+    boot: &BootId,
+    env: &Env,
+    sessions: &Sessions,
+    deadline: Moment,
+) -> Result<Database> {
+    let reader = HeaderReader::new();
+    let header = reader.read(&paths.database)?;
+    let mut write_lock = WriteLock::open(paths)?;
+    if header == Header::Blank {
+        let locked = write_lock.lock_until(paths, env, deadline)?;
+        // Another process may have made it while this one waited.
+        if reader.read(&paths.database)? == Header::Blank {
+            make(paths, boot, env)?;
         }
-        drop(pass);
+        drop(locked);
     }
-    let connection = connect(place)?;
-    let opened = reader.opened(place)?;
-    if crate::transaction::has_moved(&connection)? {
+    let connection = connect(paths)?;
+    let open_mark = reader.mark_open(&paths.database)?;
+    if has_moved(&connection)? {
         return Err(Error::new(ErrorKind::Corrupt, "the database was replaced while it was opened")
             .hint("open it again"));
     }
-    if !boot::is_current(&connection, boot)? {
-        let pass = gate.enter_until(place, env, deadline)?;
-        boot::carry_over(&connection, boot, env)?;
-        drop(pass);
+    if !boot.matches(&connection)? {
+        let locked = write_lock.lock_until(paths, env, deadline)?;
+        server_info::carry_over(&connection, boot, env, sessions)?;
+        drop(locked);
     }
-    trim_log(place, &connection);
-    Ok(Database { connection, opened, gate })
+    trim_log(paths, &connection);
+    Ok(Database { connection, open_mark, write_lock })
 }
 
 /// Another connection to a database that is open.
-pub(crate) fn connect(place: &Place) -> Result<Connection> {
+pub(crate) fn connect(paths: &DatabasePaths) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&place.database, flags).map_err(of_sqlite)?;
-    // For a moment somebody may be recovering the log after a crash; after that the gate is where we wait.
-    connection.busy_timeout(std::time::Duration::from_secs(1)).map_err(of_sqlite)?;
+    let connection = Connection::open_with_flags(&paths.database, flags).map_err(from_sqlite)?;
+    // Another process may be recovering the log after a crash for a moment; after that writers wait at the write lock.
+    connection.busy_timeout(std::time::Duration::from_secs(1)).map_err(from_sqlite)?;
     let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(of_sqlite)?;
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(from_sqlite)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Unsafe,
@@ -82,36 +86,36 @@ pub(crate) fn connect(place: &Place) -> Result<Connection> {
             "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;
              PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
         ))
-        .map_err(of_sqlite)?;
+        .map_err(from_sqlite)?;
     // A short run of a command must not pay for the fsync of a checkpoint.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(of_sqlite)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(from_sqlite)?;
     // Else SQLite, built with STAT4, compiles a statement anew whenever a name is bound to it, in the hope of a plan
     // that suits the name better.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(of_sqlite)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(from_sqlite)?;
     connection.set_prepared_statement_cache_capacity(32);
-    connection.busy_timeout(std::time::Duration::ZERO).map_err(of_sqlite)?;
+    connection.busy_timeout(std::time::Duration::ZERO).map_err(from_sqlite)?;
     Ok(connection)
 }
 
 /// Moves a log into the database that many short runs have left behind, each too short to do it.
-pub(crate) fn trim_log(place: &Place, connection: &Connection) {
-    let log_bytes = fs::metadata(place.beside("-wal")).map_or(0, |log| log.len());
+pub(crate) fn trim_log(paths: &DatabasePaths, connection: &Connection) {
+    let log_bytes = fs::metadata(paths.beside("-wal")).map_or(0, |log| log.len());
     if log_bytes > u64::from(LOG_BYTES_MAX)
-        && let Err(error) = crate::worker::move_log(connection)
+        && let Err(error) = move_log(connection)
     {
         tracing::debug!(%error, "the log of the database is left to grow");
     }
 }
 
 /// Makes a database under another name and moves it into place, so that nobody ever sees half of one.
-fn make(place: &Place, boot: &Boot, env: &Env) -> Result<()> {
-    let draft = place.beside(&format!("-new-{:016x}", env.random() as u64));
-    let made = write(&draft, place.mode(), boot).and_then(|()| {
+fn make(paths: &DatabasePaths, boot: &BootId, env: &Env) -> Result<()> {
+    let draft = paths.beside(&format!("-new-{:016x}", env.random() as u64));
+    let made = write(&draft, paths.mode(), boot).and_then(|()| {
         // A log left by a deleted database would be replayed into the new one.
         for suffix in ["-wal", "-shm", "-journal"] {
-            remove(&place.beside(suffix))?;
+            remove(&paths.beside(suffix))?;
         }
-        fs::rename(&draft, &place.database).map_err(|source| of_io(source, "make", &place.database))
+        fs::rename(&draft, &paths.database).map_err(|source| from_io(source, "make", &paths.database))
     });
     if made.is_err() {
         for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -123,32 +127,32 @@ fn make(place: &Place, boot: &Boot, env: &Env) -> Result<()> {
     made
 }
 
-fn write(draft: &Path, mode: u32, boot: &Boot) -> Result<()> {
+fn write(draft: &Path, mode: u32, boot: &BootId) -> Result<()> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(draft);
-    drop(file.map_err(|source| of_io(source, "make", draft))?);
+    drop(file.map_err(|source| from_io(source, "make", draft))?);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(draft, flags).map_err(of_sqlite)?;
+    let connection = Connection::open_with_flags(draft, flags).map_err(from_sqlite)?;
     // Nobody sees the draft before it is whole, so one sync at the end is enough.
     connection
         .execute_batch(&format!(
             "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA page_size = {PAGE_BYTES}; BEGIN;
              PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
         ))
-        .map_err(of_sqlite)?;
-    connection.execute_batch(include_str!("../sql/schema.sql")).map_err(of_sqlite)?;
+        .map_err(from_sqlite)?;
+    connection.execute_batch(include_str!("../sql/schema.sql")).map_err(from_sqlite)?;
     connection
         .execute(include_str!("../sql/meta_new.sql"), params![boot.id, boot.clock])
-        .map_err(of_sqlite)?;
-    connection.execute_batch("COMMIT").map_err(of_sqlite)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(of_sqlite)?;
-    connection.close().map_err(|(_, source)| of_sqlite(source))?;
+        .map_err(from_sqlite)?;
+    connection.execute_batch("COMMIT").map_err(from_sqlite)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(from_sqlite)?;
+    connection.close().map_err(|(_, source)| from_sqlite(source))?;
     let whole = fs::File::open(draft).and_then(|file| file.sync_all());
-    whole.map_err(|source| of_io(source, "write", draft))
+    whole.map_err(|source| from_io(source, "write", draft))
 }
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(of_io(source, "remove", path)),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(from_io(source, "remove", path)),
         _ => Ok(()),
     }
 }

@@ -1,129 +1,214 @@
-//! The worker: the one thread of a store that may wait for the gate.
+//! [`JobQueue`]: the requests that wait for the worker thread, and the threads of a store.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Condvar, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
 };
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{
+    Env, Error, ErrorKind, Moment, Result,
+    store_kit::{ClientState, Locked},
+};
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use crate::{
-    desk::Calls,
-    gate::doze,
-    queue::{Job, Task},
-    refusal::of_sqlite,
-    schema,
-    shared::{Shared, lock},
-    transaction::Attempt,
+    session::Sessions,
+    txn::{AfterCommit, Txn},
 };
 
-/// How long the gate is kept for those of this process before others are let in.
-const TURN: Duration = Duration::from_millis(2);
+/// The requests that may wait for the worker.
+const JOBS_MAX: usize = 10_000;
 
-/// Starts the worker if it does not run yet.
-pub(crate) fn ensure(shared: &Arc<Shared>) -> Result<()> {
-    let mut started = lock(&shared.worker);
-    if started.is_some() {
-        return Ok(());
+/// A thread whose end can be awaited.
+#[derive(Debug)]
+pub(crate) struct Thread(JoinHandle<()>, oneshot::Receiver<()>);
+
+impl Thread {
+    /// Starts a thread.
+    pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread> {
+        let (running, ended) = oneshot::channel::<()>();
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(move || {
+            // Dropped at the end, also by a panic.
+            let _running = running;
+            body();
+        });
+        spawned.map(|handle| Thread(handle, ended)).map_err(|source| {
+            Error::new(ErrorKind::Exhausted, format!("the thread {name} cannot be started: {source}"))
+                .hint("raise the limit on threads (ulimit -u)")
+        })
     }
-    let mine = shared.clone();
-    // A thread of its own because it sleeps in flock(2), which would stop a task's whole runtime.
-    let spawned = std::thread::Builder::new().name("leasehold-sqlite".into()).spawn(move || {
-        run(&mine);
-        mine.ended[1].notify_one();
-    });
-    let thread = spawned.map_err(|source| {
-        Error::new(ErrorKind::Exhausted, format!("the worker thread cannot be started: {source}"))
-            .hint("raise the limit on threads (ulimit -u)")
-    })?;
-    *started = Some(thread);
-    Ok(())
+
+    /// Waits for its end; `false` if it has not come by `deadline`.
+    pub(crate) async fn join(self, env: &Env, deadline: Moment) -> bool {
+        let Thread(handle, ended) = self;
+        let is_ended = env.until(deadline, ended).await.is_some();
+        if is_ended && handle.join().is_err() {
+            tracing::error!("a thread of the store has panicked");
+        }
+        is_ended
+    }
 }
 
-fn run(shared: &Arc<Shared>) {
-    let mut checkpointer = None;
-    loop {
-        match shared.queue.next() {
-            Task::Jobs => serve(shared),
-            Task::Checkpoint => checkpoint(shared, &mut checkpointer),
-            Task::Stop => return,
-        }
+/// Runs a job; `None` when it could not begin. The last argument answers whether the caller still waits.
+type Run =
+    Box<dyn FnMut(&Connection, &Sessions, &Env, &mut dyn FnMut() -> bool) -> Option<AfterCommit> + Send>;
+
+/// A request to the worker.
+pub(crate) struct Job {
+    /// Tells the caller that the job has begun. `None` after that, and for a job without a caller.
+    begin: Option<oneshot::Sender<()>>,
+    /// The time at which the caller gives up.
+    pub(crate) deadline: Moment,
+    run: Run,
+}
+
+impl Job {
+    /// A job that runs `work` in a transaction, and the channel of its answer.
+    pub(crate) fn new<T: Send + 'static>(
+        begin: Option<oneshot::Sender<()>>,
+        deadline: Moment,
+        mut work: impl FnMut(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    ) -> (Job, oneshot::Receiver<Result<T>>) {
+        let (sender, answer) = oneshot::channel();
+        let mut sender = Some(sender);
+        let run: Run = Box::new(move |connection, sessions, env, begin| {
+            let mut begin_work =
+                |txn: &mut Txn<'_>| if begin() { work(txn) } else { Err(ClientState::closed_error()) };
+            let (answer, after) = match Txn::run(connection, sessions, env, &mut begin_work)? {
+                Ok((answer, after)) => (Ok(answer), after),
+                Err(error) => (Err(error), AfterCommit::default()),
+            };
+            // The caller may have gone.
+            let _ = sender.take().map(|sender| sender.send(answer));
+            Some(after)
+        });
+        (Job { begin, deadline, run }, answer)
+    }
+
+    /// Runs the job; `None` when another program is writing.
+    pub(crate) fn run(
+        &mut self,
+        connection: &Connection,
+        sessions: &Sessions,
+        env: &Env,
+    ) -> Option<AfterCommit> {
+        let Job { begin, run, .. } = self;
+        // A second try finds it begun.
+        run(connection, sessions, env, &mut || begin.take().is_none_or(|begin| begin.send(()).is_ok()))
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.begin.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 }
 
-/// Waits for the gate and runs what has come together in the meantime.
-fn serve(shared: &Arc<Shared>) {
-    let mut gate = lock(&shared.gate);
-    let pass = match gate.enter() {
-        Ok(pass) => pass,
-        Err(error) => {
-            tracing::error!(%error, "requests are dropped");
-            // Dropped unanswered: their callers are told so.
-            while shared.queue.pop().is_some() {}
-            return;
-        }
-    };
-    let turn_ends = shared.env.now() + TURN;
-    let mut calls = Vec::new();
-    while let Some(job) = shared.queue.pop() {
-        match attempt(shared, job) {
-            Some(called) => calls.push(called),
-            None => break,
-        }
-        if shared.env.now() >= turn_ends {
-            break;
-        }
-    }
-    drop(pass);
-    drop(gate);
-    calls.into_iter().for_each(|called| shared.deliver(called));
+/// The requests that wait for the worker.
+#[derive(Default)]
+pub(crate) struct JobQueue {
+    state: Locked<QueueState>,
+    changed: Condvar,
+    length: AtomicUsize,
 }
 
-/// Runs one request; `None` when a foreign program keeps the database locked, and we have waited a little.
-fn attempt(shared: &Shared, mut job: Job) -> Option<Calls> {
-    let attempt = match lock(&shared.connection).as_ref() {
-        Some(connection) => (job.run)(shared, connection),
-        None => return Some(Calls::default()),
-    };
-    match attempt {
-        Attempt::Done((), calls) => Some(calls),
-        Attempt::Busy => {
-            if shared.env.now() < job.deadline {
-                shared.queue.put_back(job);
+#[derive(Default)]
+struct QueueState {
+    jobs: VecDeque<Job>,
+    checkpoint: bool,
+    stop: bool,
+}
+
+/// The next work of the worker.
+pub(crate) enum Task {
+    /// Requests wait.
+    Jobs,
+    /// The log has grown.
+    Checkpoint,
+    /// Nothing is left to do.
+    Stop,
+}
+
+impl JobQueue {
+    /// Whether no request waits, so that a newcomer overtakes none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length.load(Ordering::Acquire) == 0
+    }
+
+    /// Adds a job.
+    pub(crate) fn push(&self, job: Job) -> Result<()> {
+        self.change(|state| {
+            if state.jobs.len() >= JOBS_MAX {
+                state.jobs.retain(|job| !job.is_withdrawn());
             }
-            doze();
+            if state.jobs.len() >= JOBS_MAX {
+                let message = format!("{JOBS_MAX} requests are waiting to be written already");
+                return Err(Error::new(ErrorKind::Exhausted, message).hint("use fewer locks at a time"));
+            }
+            state.jobs.push_back(job);
+            Ok(())
+        })
+    }
+
+    /// Returns a job that could not begin.
+    pub(crate) fn put_back(&self, job: Job) {
+        self.change(|state| state.jobs.push_front(job));
+    }
+
+    /// The next job whose caller still waits.
+    pub(crate) fn pop(&self) -> Option<Job> {
+        self.change(|state| {
+            while let Some(job) = state.jobs.pop_front() {
+                if !job.is_withdrawn() {
+                    return Some(job);
+                }
+            }
             None
+        })
+    }
+
+    /// Requests a checkpoint.
+    pub(crate) fn request_checkpoint(&self) {
+        self.change(|state| state.checkpoint = true);
+    }
+
+    /// Lets the worker end when there is nothing left to do.
+    pub(crate) fn stop(&self) {
+        self.change(|state| state.stop = true);
+    }
+
+    /// Waits for work.
+    pub(crate) fn next(&self) -> Task {
+        let mut state = self.state.lock();
+        loop {
+            if !state.jobs.is_empty() {
+                return Task::Jobs;
+            }
+            if std::mem::take(&mut state.checkpoint) {
+                return Task::Checkpoint;
+            }
+            if state.stop {
+                return Task::Stop;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut QueueState) -> T) -> T {
+        let mut state = self.state.lock();
+        let answer = change(&mut state);
+        self.length.store(state.jobs.len(), Ordering::Release);
+        self.changed.notify_one();
+        answer
     }
 }
 
-/// Moves the log into the database. Most of it while others write; the rest under the gate when it never comes to
-/// its end, because only a log that is wholly moved starts anew.
-fn checkpoint(shared: &Shared, checkpointer: &mut Option<Connection>) {
-    shared.commits.store(0, Ordering::Relaxed);
-    let moved = (|| {
-        let connection = match checkpointer {
-            Some(connection) => connection,
-            None => checkpointer.insert(schema::connect(&shared.place)?),
-        };
-        let log_pages = move_log(connection)?;
-        if log_pages > LOG_PAGES_MAX {
-            let mut gate = lock(&shared.gate);
-            let _pass = gate.enter()?;
-            move_log(connection)?;
-        }
-        Ok::<_, Error>(())
-    })();
-    if let Err(error) = moved {
-        tracing::warn!(%error, "the log of the database could not be moved; it goes on growing");
-        *checkpointer = None;
+impl fmt::Debug for JobQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobQueue({})", self.length.load(Ordering::Acquire))
     }
-}
-
-const LOG_PAGES_MAX: i64 = 4000;
-
-/// Moves what can be moved without waiting for anybody; answers how long the log is.
-pub(crate) fn move_log(connection: &Connection) -> Result<i64> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).map_err(of_sqlite)
 }

@@ -1,4 +1,4 @@
-//! A wall clock that jumps for one process only. What is preloaded, and why so, stands in `shim/clock.c`.
+//! A wall clock that jumps for one process only. `shim/clock.c` is the preloaded library.
 
 use std::{
     ffi::OsString,
@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Error, Result, error::Context, scratch, wait::lock};
+use crate::{Error, Result, error::Context, temp_dir, wait::lock};
 
 const SOURCE: &str = include_str!("../shim/clock.c");
 const VARIABLE: &str = "LEASEHOLD_TESTKIT_CLOCK";
@@ -26,7 +26,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that tells the true time so far. Its file is put into the directory.
+    /// A clock with the true time. Its file is created in the directory.
     ///
     /// # Errors
     /// There is no C compiler, or the file cannot be written.
@@ -40,13 +40,13 @@ impl Clock {
         Ok(clock)
     }
 
-    /// What a process needs in its environment to live by this clock. It has to be linked with the C library: Go
-    /// programs are not moved.
+    /// The environment variables of a process that uses this clock. It has to be linked with the C library: Go programs
+    /// are not affected.
     pub fn variables(&self) -> [(&'static str, OsString); 2] {
         [("LD_PRELOAD", self.shim.library.clone().into()), (VARIABLE, self.path.clone().into())]
     }
 
-    /// Moves the clock, forwards or back, from where it is now. It is seen at once.
+    /// Moves the clock forwards or back, with immediate effect.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -54,7 +54,7 @@ impl Clock {
         self.change(|offset_ns| offset_ns.saturating_add(nanoseconds(seconds)))
     }
 
-    /// Moves the clock to this distance from the true time.
+    /// Sets the distance of the clock from the true time.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -94,7 +94,7 @@ impl Shim {
     }
 
     fn compile() -> Result<Self> {
-        let directory = scratch::directory()?;
+        let directory = temp_dir::create()?;
         let (source, library) = (directory.path().join("clock.c"), directory.path().join("clock.so"));
         std::fs::write(&source, SOURCE).context(|| "clock.c cannot be written".into())?;
         let mut command = Command::new("cc");

@@ -1,13 +1,13 @@
-//! What went wrong with the test's own machinery.
+//! Failures of the test's own machinery.
 
 use std::fmt;
 
-/// A sentence for whoever reads the failed test.
+/// The reason, as a sentence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Error(pub String);
 
-/// What everything that acts answers.
-pub type Result<T> = std::result::Result<T, Error>;
+/// The result of everything that acts.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,9 +17,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Says what was tried when an operation of the machine failed.
+/// Adds the attempted operation to an error.
 pub(crate) trait Context<T> {
-    /// `what` failed, and why.
+    /// The error with `what` in front.
     fn context(self, what: impl FnOnce() -> String) -> Result<T>;
 }
 

@@ -1,24 +1,27 @@
 //! Real servers for tests: started on free ports of the loopback device, in directories of their own, and gone with the
 //! value (or with the test process, however it ends).
 //!
-//! Nothing here is asynchronous, so that it can be used from any test. [`redis`], [`memcached`], [`zookeeper`] and [`etcd`]
-//! start the servers, [`proxy`] stands between a client and a server and loses what it is told to, [`clock`] lets the wall
-//! clock of one process jump, [`stranger`] installs the programs of other libraries.
+//! [`redis`], [`memcached`], [`zookeeper`] and [`etcd`] start servers, and [`server`] has the common part. [`proxy`] stands
+//! between a client and a server and injects network faults, [`clock`] moves the wall clock of one process,
+//! [`foreign_client`] installs clients of other libraries, and [`peer`] talks to one of them. Nothing is asynchronous but
+//! [`peer`].
 //!
-//! Methods that act answer a [`Result`]. Methods that only look (`calls`, `info`, `master_of_slot`) panic when the
-//! server cannot be asked, because a test has nothing better to do.
+//! Methods that act return a [`Result`]. Methods that only read (`calls`, `info`, `master_of_slot`) panic when the server
+//! does not answer, because a test could do nothing else.
 
 mod error;
 mod ports;
-mod scratch;
+mod temp_dir;
 
 pub mod clock;
 pub mod etcd;
+pub mod foreign_client;
 pub mod memcached;
+pub mod peer;
 pub mod process;
 pub mod proxy;
 pub mod redis;
-pub mod stranger;
+pub mod server;
 pub mod tls;
 pub mod wait;
 pub mod zookeeper;

@@ -1,7 +1,7 @@
 //! Free ports.
 //!
-//! They lie below the range from which the kernel takes ports for outgoing connections. Else a client that reconnects
-//! to a stopped server may be given that very port as its own, connect to itself, and keep the server from coming back.
+//! They lie below the range of ports for outgoing connections. Otherwise a client that reconnects to a stopped server may
+//! get that very port as its own, connect to itself, and keep the server from coming back.
 
 use std::{
     collections::hash_map::RandomState,
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 const FIRST: u16 = 10_000;
 
-/// A port that nobody listens on now. It is not reserved: start the server, and take another one if that fails.
+/// A port without a listener. It is not reserved: when the server cannot get it, take another one.
 pub(crate) fn free(address: IpAddr) -> Result<u16> {
     listener(address).and_then(|listener| {
         let bound = listener.local_addr();
@@ -34,7 +34,7 @@ pub(crate) fn listener(address: IpAddr) -> Result<TcpListener> {
     found.ok_or_else(|| Error(format!("there is no free port on {address} from {FIRST} to {end}")))
 }
 
-/// Every process begins somewhere else, and does not hand out a port again before it has been round.
+/// Every process begins at a random port, and hands out each port once before any of them twice.
 fn next(end: u16) -> u16 {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     let start = RandomState::new().build_hasher().finish() % u64::from(u16::MAX);
@@ -42,7 +42,7 @@ fn next(end: u16) -> u16 {
     FIRST + next.fetch_add(1, Ordering::Relaxed) % (end - FIRST)
 }
 
-/// Where the kernel's own range begins.
+/// The begin of the kernel's range.
 fn end() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok());

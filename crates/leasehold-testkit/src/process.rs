@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Error, Result, error::Context, wait};
 
-/// How long the kernel may take to do what it was told.
+/// The time limit of a signal's effect.
 const SOON: Duration = Duration::from_secs(5);
 
 /// A process that is killed and waited for with its value, and that the kernel kills when the test process dies first.
@@ -48,18 +48,18 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it has not ended yet. A stopped one is running.
+    /// Whether it has not ended yet. A stopped process is running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// SIGSTOP; returns when the process stands still.
+    /// SIGSTOP; returns when the process is stopped.
     ///
     /// # Errors
     /// The process is gone.
     pub fn pause(&mut self) -> Result<()> {
         self.signal(Signal::STOP)?;
-        self.stands_still(true)
+        self.await_stopped(true)
     }
 
     /// SIGCONT.
@@ -68,7 +68,7 @@ impl Process {
     /// The process is gone.
     pub fn resume(&mut self) -> Result<()> {
         self.signal(Signal::CONT)?;
-        self.stands_still(false)
+        self.await_stopped(false)
     }
 
     /// SIGTERM; returns when the process has ended.
@@ -97,7 +97,7 @@ impl Process {
         kill_process(id, signal).context(|| format!("{} gets no signal", self.program))
     }
 
-    fn stands_still(&self, wanted: bool) -> Result<()> {
+    fn await_stopped(&self, wanted: bool) -> Result<()> {
         let file = PathBuf::from(format!("/proc/{}/stat", self.id()));
         let is_so = || {
             let stat = fs::read_to_string(&file).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Process {
             (state == Some('T')) == wanted
         };
         let done = wait::until(SOON, is_so);
-        done.then_some(()).ok_or_else(|| Error(format!("{} does not stop or go on", self.program)))
+        done.then_some(()).ok_or_else(|| Error(format!("{} does not stop or continue", self.program)))
     }
 }
 
@@ -115,30 +115,30 @@ impl Drop for Process {
     }
 }
 
-type Order = (Command, mpsc::Sender<io::Result<Child>>);
+type Request = (Command, mpsc::Sender<io::Result<Child>>);
 
 /// The thread that starts processes.
 ///
-/// The kernel sends the parent-death signal when the *thread* ends that started the process. Tests run in short threads,
-/// and a server may be shared by several, so one thread that lives as long as this process starts them all.
+/// The kernel sends the parent-death signal when the *thread* that started the process ends. Tests run in short threads
+/// that may share a server, so one thread that lives as long as this process starts them all.
 #[derive(Debug)]
-struct Starter(mpsc::Sender<Order>);
+struct Starter(mpsc::Sender<Request>);
 
 fn starter() -> io::Result<&'static Starter> {
     static STARTER: OnceLock<Starter> = OnceLock::new();
     if let Some(starter) = STARTER.get() {
         return Ok(starter);
     }
-    let (orders, inbox) = mpsc::channel::<Order>();
+    let (requests, inbox) = mpsc::channel::<Request>();
     let work = move || {
         for (mut command, answer) in inbox {
-            // Whoever asked may have given up.
+            // The caller may be gone.
             let _ = answer.send(command.spawn());
         }
     };
     thread::Builder::new().name("testkit-starter".into()).spawn(work)?;
     // Another thread may have been faster: then this one's inbox closes and it ends, having started nothing.
-    Ok(STARTER.get_or_init(|| Starter(orders)))
+    Ok(STARTER.get_or_init(|| Starter(requests)))
 }
 
 impl Starter {

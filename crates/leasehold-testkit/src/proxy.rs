@@ -1,13 +1,13 @@
-//! A TCP proxy that loses, holds, delays and cuts what it is told to.
+//! A TCP proxy that loses, holds, delays and cuts traffic on demand.
 //!
-//! A TCP stream has no holes, so bytes are never lost from the middle of one: once a byte was swallowed, everything after
-//! it in that direction of that connection is swallowed too, until [`Proxy::pass`] resets the connection, as a healed
-//! network does with one that the other side has forgotten. Bytes that were *held* are delivered by `pass`.
+//! A TCP stream has no holes: once a byte was dropped, everything after it in that direction of the connection is dropped
+//! too, until [`Proxy::pass`] resets the connection, as a healed network does with one that the other side has closed. Bytes
+//! that were *held* are delivered by `pass`.
 
-mod lane;
+mod direction;
+mod fault;
 mod relay;
 mod state;
-mod trap;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{Error, Result, error::Context, ports};
 
-pub use trap::{Trap, TrapHandle};
+pub use fault::{FaultHandle, FaultRule};
 
 /// A proxy on a free port of 127.0.0.1; connections and threads end with the value.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Proxy {
     /// A proxy to `host:port`, which need not listen yet.
     ///
     /// # Errors
-    /// The address is none, or there is no free port.
+    /// The address is invalid, or there is no free port.
     pub fn to(target: &str) -> Result<Self> {
         let listener = ports::listener(Ipv4Addr::LOCALHOST.into())?;
         let failed = || "the proxy cannot be set up".into();
@@ -67,17 +67,17 @@ impl Proxy {
         self.port
     }
 
-    /// Connects new connections to that address; those that are open stay where they are.
+    /// Connects new connections to that address; open ones stay where they are.
     ///
     /// # Errors
-    /// The address is none.
+    /// The address is invalid.
     pub fn retarget(&self, target: &str) -> Result<()> {
         let target = resolve(target)?;
         self.shared.change(|state| state.target = target);
         Ok(())
     }
 
-    /// Delivers everything, also what was held; resets the connections that have lost something.
+    /// Delivers everything, held bytes included; resets the connections that have lost something.
     pub fn pass(&self) {
         self.shared.change(|state| {
             state.mode = Mode::Pass;
@@ -90,27 +90,27 @@ impl Proxy {
         self.set(Mode::Delay(by));
     }
 
-    /// Keeps what servers say.
+    /// Holds the replies of servers.
     pub fn hold_replies(&self) {
         self.set(Mode::HoldReplies);
     }
 
-    /// Keeps what clients say.
+    /// Holds the requests of clients.
     pub fn hold_requests(&self) {
         self.set(Mode::HoldRequests);
     }
 
-    /// Swallows what servers say: requests are carried out and nobody is told.
+    /// Drops the replies of servers: requests are carried out without an answer.
     pub fn drop_replies(&self) {
         self.set(Mode::DropReplies);
     }
 
-    /// Swallows everything, as a half-open network does: connections stay open, new ones are accepted, all is silent.
+    /// Drops everything, as a half-open network does: connections stay open, new ones are accepted, no byte arrives.
     pub fn blackhole(&self) {
         self.set(Mode::Blackhole);
     }
 
-    /// Delivers pieces of at most so many bytes, each with a write of its own.
+    /// Delivers pieces of at most this many bytes, each with a write of its own.
     pub fn split(&self, bytes: usize) {
         self.set(Mode::Split(bytes.max(1)));
     }
@@ -120,46 +120,50 @@ impl Proxy {
         self.set(Mode::Refuse);
     }
 
-    /// Ends the connections of now with RST, on both sides. The mode stays.
+    /// Ends the open connections with RST, on both sides. The mode stays.
     pub fn reset_all(&self) {
         self.shared.change(|state| state.resets += 1);
     }
 
-    /// Waits for a request that matches, and does that to it, once. The matcher sees what came with one read: usually one
-    /// request, or several that were sent together. Of several traps, the one that was set first goes first.
-    pub fn on_request(&self, matcher: impl Fn(&[u8]) -> bool + Send + 'static, action: Trap) -> TrapHandle {
-        trap::set(&self.shared, Box::new(matcher), action)
+    /// Applies a fault once, to the first request that matches. The matcher gets the bytes of one read: usually one
+    /// request, or several that were sent together. Of several faults, the oldest applies first.
+    pub fn on_request(
+        &self,
+        matcher: impl Fn(&[u8]) -> bool + Send + 'static,
+        action: FaultRule,
+    ) -> FaultHandle {
+        fault::set(&self.shared, Box::new(matcher), action)
     }
 
-    /// How many connections were accepted, without those that were refused.
+    /// The number of accepted connections, without refused ones.
     pub fn connections(&self) -> u64 {
-        self.shared.look(|state| state.accepted)
+        self.shared.read(|state| state.accepted)
     }
 
-    /// How many connections were refused.
+    /// The number of refused connections.
     pub fn refused(&self) -> u64 {
-        self.shared.look(|state| state.refused)
+        self.shared.read(|state| state.refused)
     }
 
-    /// How many connections are open now.
+    /// The number of open connections.
     pub fn open_connections(&self) -> u64 {
-        self.shared.look(|state| state.open())
+        self.shared.read(|state| state.open())
     }
 
-    /// How often a client sent something and the server answered, over all connections. What is sent together counts as
-    /// one, and so does what is answered in pieces.
+    /// The number of round trips over all connections. Requests that are sent together count as one, and so does an answer
+    /// in pieces.
     pub fn round_trips(&self) -> u64 {
-        self.shared.look(|state| state.round_trips)
+        self.shared.read(|state| state.round_trips)
     }
 
-    /// What clients sent since the last call, one element a read; of more than 1 MiB the oldest is forgotten.
+    /// The bytes from clients since the last call, one element a read; beyond 1 MiB the oldest are dropped.
     pub fn take_request_bytes(&self) -> Vec<Vec<u8>> {
         let mut taken = Vec::new();
         self.shared.change(|state| taken = state.take_log());
         taken
     }
 
-    /// Sets the counters to zero and forgets what was logged. Open connections are still open.
+    /// Sets the counters to zero and clears the log. Connections stay open.
     pub fn reset_counters(&self) {
         self.shared.change(|state| {
             (state.accepted, state.refused, state.round_trips) = (0, 0, 0);
@@ -177,7 +181,7 @@ impl Drop for Proxy {
         self.stop.take();
         self.shared.change(|state| state.stopped = true);
         if let Some(acceptor) = self.acceptor.take() {
-            // A thread of ours that panicked has said so.
+            // A thread that panicked has reported it.
             let _ = acceptor.join();
         }
     }
@@ -205,7 +209,7 @@ fn accept(listener: &TcpListener, stopped: &UnixStream, shared: &Arc<Shared>) {
         relays.retain(|relay| !relay.is_finished());
     }
     for relay in relays {
-        // A thread of ours that panicked has said so.
+        // A thread that panicked has reported it.
         let _ = relay.join();
     }
 }

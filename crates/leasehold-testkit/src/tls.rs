@@ -9,20 +9,19 @@ use rcgen::{
 
 use crate::{Result, error::Context};
 
-/// An authority that is trusted by nobody else, and a server certificate that it signed.
+/// An authority that no other program trusts, and a server certificate that it signed.
 #[derive(Debug)]
 pub struct Identity {
-    ca_pem: String,
     ca_path: PathBuf,
     certificate_path: PathBuf,
     key_path: PathBuf,
 }
 
 impl Identity {
-    /// Makes both, for `localhost`, 127.0.0.1 and what else is named, and writes them into the directory.
+    /// Creates both, for `localhost`, 127.0.0.1 and further names, and writes them into the directory.
     ///
     /// # Errors
-    /// A name is none, or the files cannot be written.
+    /// A name is invalid, or the files cannot be written.
     pub fn create(directory: &Path, names: &[&str]) -> Result<Self> {
         Self::until(directory, names, 4096)
     }
@@ -47,13 +46,7 @@ impl Identity {
             ca_path: write("ca.pem", &ca_pem)?,
             certificate_path: write("server.pem", &certificate)?,
             key_path: write("server.key", &key)?,
-            ca_pem,
         })
-    }
-
-    /// The authority's certificate.
-    pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
     }
 
     /// The file with the authority's certificate.
@@ -72,7 +65,7 @@ impl Identity {
     }
 }
 
-fn sign(names: &[&str], last_year: i32) -> std::result::Result<(String, String, String), rcgen::Error> {
+fn sign(names: &[&str], last_year: i32) -> Result<(String, String, String), rcgen::Error> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -8,10 +8,10 @@ use std::{
 
 use crate::{Error, Result};
 
-/// How long one looks away between two looks.
+/// The time between two polls.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Looks until the condition holds, every few milliseconds; whether it held within the limit.
+/// Polls a condition every few milliseconds; whether it held within the limit.
 pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let end = now() + limit;
     loop {

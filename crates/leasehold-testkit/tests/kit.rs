@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use leasehold_testkit::{
     memcached,
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
     redis::{Cluster, Replicated, Sentinels, Server},
     wait,
 };
@@ -81,22 +81,22 @@ fn a_proxy_passes_counts_holds_swallows_and_cuts() {
     proxy.pass();
     connection.set_read_timeout(SOON).unwrap();
     assert_eq!(connection.reply().unwrap().int(), Some(4), "held, not lost");
-    let trap = proxy.on_request(|bytes| bytes.windows(4).any(|it| it == b"INCR"), Trap::ForwardThenCut);
+    let fault = proxy.on_request(|bytes| bytes.windows(4).any(|it| it == b"INCR"), FaultRule::ForwardThenCut);
     connection.send(&["INCR", "n"]).unwrap();
-    assert!(connection.reply().is_err() && trap.wait_fired(SOON));
+    assert!(connection.reply().is_err() && fault.wait_fired(SOON));
     assert_eq!(server.command(&["GET", "n"]).unwrap().int(), Some(5), "done, and nobody told");
-    let trap = proxy.on_request(|bytes| bytes.windows(4).any(|it| it == b"INCR"), Trap::DropThenCut);
+    let fault = proxy.on_request(|bytes| bytes.windows(4).any(|it| it == b"INCR"), FaultRule::DropThenCut);
     let mut connection = connect();
     connection.send(&["INCR", "n"]).unwrap();
-    assert!(connection.reply().is_err() && trap.wait_fired(SOON));
+    assert!(connection.reply().is_err() && fault.wait_fired(SOON));
     assert_eq!(server.command(&["GET", "n"]).unwrap().int(), Some(5), "never delivered");
-    let trap = proxy.on_request(|bytes| bytes.windows(4).any(|it| it == b"INCR"), Trap::Hold);
+    let fault = proxy.on_request(|bytes| bytes.windows(4).any(|it| it == b"INCR"), FaultRule::Hold);
     let mut connection = connect();
     connection.send(&["INCR", "n"]).unwrap();
-    assert!(trap.wait_fired(SOON));
+    assert!(fault.wait_fired(SOON));
     drop(connection);
     assert_eq!(server.command(&["GET", "n"]).unwrap().int(), Some(5), "held");
-    trap.let_go();
+    fault.release();
     assert!(wait::until(SOON, || server.command(&["GET", "n"]).unwrap().int() == Some(6)), "delivered late");
 }
 

@@ -7,16 +7,8 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[allow(dead_code, reason = "a part of it is used")]
-#[path = "../tests/strangers/install.rs"]
+#[path = "../tests/interop/install.rs"]
 mod install;
-#[allow(dead_code, reason = "a part of it is used")]
-#[path = "../tests/strangers/peer.rs"]
-mod peer;
-
-mod case {
-    /// How long a peer may take to answer.
-    pub(crate) const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
-}
 
 use std::{
     sync::Arc,
@@ -25,9 +17,14 @@ use std::{
 
 use futures_util::future::join_all;
 use leasehold_core::{Engine, LockName, LockOptions, Mode, Wait};
-use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
-use peer::{Peer, Program};
+use leasehold_testkit::{
+    peer::{Peer, Program},
+    proxy::Proxy,
+    zookeeper::Server,
+};
 
+/// The time limit of a peer's answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 const ROUNDS: usize = 5;
 const PAIRS: usize = 400;
 const TASKS: usize = 16;
@@ -115,20 +112,20 @@ fn main() {
         let (near, far) = (server.address(), proxy.address());
         let engines = [ours(&near).await, ours(&near).await, ours(&far).await];
         let mut us = row("Leasehold");
-        let mut strangers = Vec::new();
+        let mut interop = Vec::new();
         for (label, program) in &programs {
-            let start = |address| Peer::start(program, address, engines[0].env());
-            strangers.push((row(label), [start(&near).await, start(&near).await, start(&far).await]));
+            let start = |address| Peer::start(program, address, ANSWER_LIMIT);
+            interop.push((row(label), [start(&near).await, start(&near).await, start(&far).await]));
         }
         // The first round warms the servers and the virtual machines.
         for round in 0..=ROUNDS {
             measure_ours(&mut us, &engines, round).await;
-            for (row, peers) in &mut strangers {
+            for (row, peers) in &mut interop {
                 measure_theirs(row, peers, round).await;
             }
         }
         println!("| | pairs/s, one task | {TASKS} tasks, a lock each | two clients on one lock | one task, 1 ms away |\n|---|---|---|---|---|");
-        for row in std::iter::once(us).chain(strangers.into_iter().map(|(row, _)| row)) {
+        for row in std::iter::once(us).chain(interop.into_iter().map(|(row, _)| row)) {
             let [one, many, both, far] =
                 [row.alone, row.tasks, row.contended, row.far].map(|rates| median(rates[1..].to_vec()));
             println!("| {} | {one:.0} | {many:.0} | {both:.0} | {far:.0} |", row.label);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
-use crate::{options::ZooKeeperOptions, sibling::Dialect};
+use crate::{node_name::Dialect, options::ZooKeeperOptions};
 
 impl ZooKeeperOptions {
     /// What a store of these options can do, if the servers agree to the session. No I/O.

@@ -1,7 +1,7 @@
-//! What an operator should know of an ensemble: facts are gathered here, and judged in [`judge`].
+//! What an operator should know of an ensemble: probe are gathered here, and judged in [`rules`].
 
-mod facts;
-mod judge;
+mod probe;
+mod rules;
 
 use std::net::IpAddr;
 
@@ -14,12 +14,12 @@ use tokio::{
 };
 use zookeeper_client::{Acl, Permission};
 
-use self::facts::{Facts, Look, Said};
+use self::probe::{Answer, Probe, Reading};
 use crate::{
     ZooKeeperStore,
-    link::Live,
-    refusal::{Effect, Refusal},
-    shared::Shared,
+    client::ClientState,
+    error::{Effect, ServerError},
+    session::LiveSession,
 };
 
 /// More than any answer to these questions has.
@@ -37,20 +37,20 @@ impl ZooKeeperStore {
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<Finding>> {
         let looked = look(&self.shared).await;
-        let facts = looked.map_err(|error| self.named(error, "doctor"))?;
-        let mut findings = judge::judge(&facts);
+        let probe = looked.map_err(|error| self.named(error, "doctor"))?;
+        let mut findings = rules::findings(&probe);
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)
     }
 }
 
-async fn look(shared: &Shared) -> Result<Facts> {
+async fn look(shared: &ClientState) -> Result<Probe> {
     let (options, env) = (&shared.link.options, &shared.env);
     let live = shared.link.ready().await?;
     let until = env.now() + options.timeout;
     let looks = join_all(options.servers.iter().map(|server| look_at(env, server, until))).await;
     let config = shared.link.ask(Effect::Reads, live.client.get_config()).await;
-    Ok(Facts {
+    Ok(Probe {
         looks,
         session_asked: options.session,
         session_lasts: live.lasts,
@@ -63,29 +63,29 @@ async fn look(shared: &Shared) -> Result<Facts> {
 
 /// Whether anybody may change what is under the node whose children are the locks; `None` where there is none yet, or it
 /// does not show that.
-async fn is_open(shared: &Shared, live: &Live) -> Result<Option<bool>> {
+async fn is_open(shared: &ClientState, live: &LiveSession) -> Result<Option<bool>> {
     let changes = |acl: &Acl| {
         let rights = [Permission::CREATE, Permission::DELETE, Permission::ADMIN];
         acl.scheme() == "world" && rights.iter().any(|right| acl.permission().has(*right))
     };
     match shared.link.ask(Effect::Reads, live.client.get_acl(shared.paths.root())).await {
         Ok((acls, _)) => Ok(Some(acls.iter().any(changes))),
-        Err(Refusal::Failed(error)) if error.kind() != ErrorKind::Rejected => Err(error),
+        Err(ServerError::Failed(error)) if error.kind() != ErrorKind::Rejected => Err(error),
         Err(_) => Ok(None),
     }
 }
 
 /// What a member says of itself, as its operators ask for it.
-async fn look_at(env: &Env, server: &str, until: Moment) -> Look {
+async fn look_at(env: &Env, server: &str, until: Moment) -> Reading {
     let srvr = ask(env, server, "srvr", until).await;
     let conf = match &srvr {
-        Said::Seen(_) => ask(env, server, "conf", until).await,
-        _ => Said::Silent(String::new()),
+        Answer::Seen(_) => ask(env, server, "conf", until).await,
+        _ => Answer::Silent(String::new()),
     };
-    Look { node: server.to_string(), is_remote: is_remote(server), srvr, conf }
+    Reading { node: server.to_string(), is_remote: is_remote(server), srvr, conf }
 }
 
-async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Said {
+async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Answer {
     let (answer, asked) = oneshot::channel();
     let address = server.to_string();
     // In the background, whose runtime has I/O.
@@ -94,10 +94,10 @@ async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Said
         let _ = answer.send(exchange(&address, word).await);
     });
     match env.until(until, asked).await {
-        Some(Ok(Ok(text))) => Said::of(word, &text),
-        Some(Ok(Err(error))) => Said::Silent(error.to_string()),
-        Some(Err(_)) => Said::Silent("the background thread has ended".into()),
-        None => Said::Silent("no answer in time".into()),
+        Some(Ok(Ok(text))) => Answer::of(word, &text),
+        Some(Ok(Err(error))) => Answer::Silent(error.to_string()),
+        Some(Err(_)) => Answer::Silent("the background thread has ended".into()),
+        None => Answer::Silent("no answer in time".into()),
     }
 }
 

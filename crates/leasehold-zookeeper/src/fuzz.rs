@@ -4,9 +4,9 @@
 use leasehold_core::{ClaimId, LockName};
 
 use crate::{
-    path::{self, Paths},
-    sibling::{Dialect, Kind, sort},
-    slip::Slip,
+    format::NodeData,
+    keys::{self, Paths},
+    node_name::{Dialect, NodeKind, sort},
 };
 
 /// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
@@ -14,27 +14,27 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets of this crate.
 pub const TARGETS: &[Target] =
-    &[("zookeeper_slip", slip), ("zookeeper_sibling", sibling), ("zookeeper_path", path)];
+    &[("zookeeper_node_data", node_data), ("zookeeper_node_name", node_name), ("zookeeper_path", path)];
 
 /// What was read is written as what reads the same.
-fn slip(bytes: &[u8]) {
-    let Some(slip) = Slip::read(bytes) else { return };
-    assert_eq!(Slip::read(&slip.write()), Some(slip));
+fn node_data(bytes: &[u8]) {
+    let Some(data) = NodeData::read(bytes) else { return };
+    assert_eq!(NodeData::read(&data.write()), Some(data));
 }
 
 /// Whatever children there are, they can be read and sorted, and our own names come back.
-fn sibling(bytes: &[u8]) {
+fn node_name(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for dialect in [Dialect::Curator, Dialect::Kazoo] {
-        let mut siblings: Vec<_> = text.lines().filter_map(|line| dialect.read(line)).collect();
+        let mut names: Vec<_> = text.lines().filter_map(|line| dialect.read(line)).collect();
         for pivot in [0, i32::MAX, i32::MIN] {
-            sort(&mut siblings, pivot);
+            sort(&mut names, pivot);
         }
-        for sibling in siblings {
+        for sibling in names {
             let id = sibling.id.unwrap_or(ClaimId::from_bits(7));
             let ours = format!("{}{:010}", dialect.stem(id), sibling.number);
             let read = dialect.read(&ours).expect("a name of ours can be read");
-            assert_eq!((read.kind, read.number, read.id), (Kind::Contender, sibling.number, Some(id)));
+            assert_eq!((read.kind, read.number, read.id), (NodeKind::Contender, sibling.number, Some(id)));
         }
     }
 }
@@ -42,7 +42,7 @@ fn sibling(bytes: &[u8]) {
 /// Two names have two nodes, which are one level below the root, and lead back to their names.
 fn path(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = path::decode(&text);
+    let _ = keys::decode(&text);
     let (one, two) = text.split_once('\n').unwrap_or((&text, "other"));
     let [Ok(one), Ok(two)] = [one, two].map(LockName::new) else { return };
     let paths = Paths::new("/locks");
@@ -52,7 +52,7 @@ fn path(bytes: &[u8]) {
         let node = node.strip_prefix("/locks/").expect("it is below the root");
         assert!(!node.contains('/') && !matches!(node, "." | ".."), "{node}");
         assert!(node.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{node}");
-        assert_eq!(path::decode(node), Some(name));
+        assert_eq!(keys::decode(node), Some(name));
     }
 }
 

@@ -1,41 +1,38 @@
 //! The ZooKeeper store of Leasehold: ephemeral sequential nodes in Curator's layout, one session for all locks of a
-//! client, the number of a transaction as the fencing token.
+//! client, the transaction id of a node's creation as the fencing token.
 //!
-//! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
+//! Applications use the `leasehold` crate and its URLs; this crate is for code that needs the store itself.
 
-mod amend;
-mod bells;
+mod backend;
 mod capability;
-mod claim;
+mod client;
+mod decision;
 mod doctor;
-mod driver;
-mod fence;
-mod find;
+mod error;
+mod fencing_token;
+mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
-mod held;
-mod janitor;
-mod judge;
-mod link;
-mod look;
+mod guarded_write;
+mod in_doubt;
+mod keys;
+mod last_changes;
+mod node_name;
 mod nodelay;
 mod options;
-mod path;
+mod own_claims;
 mod queue;
-mod refusal;
-mod registry;
-mod release;
-mod renew;
-mod shared;
-mod sibling;
-mod sights;
-mod slip;
+mod reaper;
+mod session;
 mod store;
-mod waiting;
-mod watching;
+mod transport;
+mod verbs;
+mod waiters;
+mod watcher;
 
-pub use held::Write;
+pub use backend::BACKEND;
+pub use guarded_write::Write;
+pub use node_name::Dialect;
 pub use options::ZooKeeperOptions;
-pub use sibling::Dialect;
 pub use store::ZooKeeperStore;

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
 
-use crate::sibling::Dialect;
+use crate::node_name::Dialect;
 
 /// Which servers, as whom, and on what terms. `Debug` shows no password.
 #[derive(Clone)]

@@ -9,11 +9,11 @@ use leasehold_core::{
 use zookeeper_client::{MultiReadResult, Stat};
 
 use crate::{
-    link::Live,
-    refusal::{Effect, Refusal},
-    shared::{Shared, token_of},
-    sibling::{Dialect, Kind, Sibling, sort},
-    slip::{Slip, Stance},
+    client::{ClientState, token_of},
+    error::{Effect, ServerError},
+    format::{NodeData, Stance},
+    node_name::{Dialect, NodeKind, NodeName, sort},
+    session::LiveSession,
 };
 
 /// So many nodes are read with one request: with the longest notes half of what a server sends at once.
@@ -22,7 +22,7 @@ pub(crate) const READS_MAX: usize = 128;
 /// The children of a lock's node that count, in order.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    pub(crate) members: Vec<Sibling>,
+    pub(crate) members: Vec<NodeName>,
     /// One that does not see us, if there is one.
     blind: Option<String>,
 }
@@ -30,10 +30,10 @@ pub(crate) struct Queue {
 /// A child and what is in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    pub(crate) sibling: Sibling,
+    pub(crate) sibling: NodeName,
     pub(crate) path: String,
     /// `None` when it is not of ours.
-    pub(crate) slip: Option<Slip>,
+    pub(crate) slip: Option<NodeData>,
     pub(crate) stat: Stat,
     /// How much of its time is left, if it ends by time.
     pub(crate) left: Option<Duration>,
@@ -44,15 +44,15 @@ pub(crate) struct Member {
 impl Queue {
     /// The members, as seen from the place `pivot`.
     pub(crate) fn of(dialect: Dialect, children: &[String], pivot: Option<i32>) -> Queue {
-        let mut members: Vec<Sibling> = children.iter().filter_map(|child| dialect.read(child)).collect();
-        let blind = members.iter().find(|it| it.kind == Kind::Blind).map(|it| it.name.clone());
+        let mut members: Vec<NodeName> = children.iter().filter_map(|child| dialect.read(child)).collect();
+        let blind = members.iter().find(|it| it.kind == NodeKind::Blind).map(|it| it.name.clone());
         let living: HashSet<_> =
-            members.iter().filter(|it| it.kind == Kind::Contender).map(|it| (it.id, it.number)).collect();
-        // A shadow counts when its holder has gone.
+            members.iter().filter(|it| it.kind == NodeKind::Contender).map(|it| (it.id, it.number)).collect();
+        // A delay_marker counts when its holder has gone.
         members.retain(|it| match it.kind {
-            Kind::Contender => true,
-            Kind::Shadow => !living.contains(&(it.id, it.number)),
-            Kind::Blind => false,
+            NodeKind::Contender => true,
+            NodeKind::DelayMarker => !living.contains(&(it.id, it.number)),
+            NodeKind::Blind => false,
         });
         let pivot = pivot.or(members.first().map(|it| it.number)).unwrap_or_default();
         sort(&mut members, pivot);
@@ -69,16 +69,16 @@ impl Queue {
     }
 
     /// Those that stand before this place.
-    pub(crate) fn before(&self, number: i32) -> Vec<Sibling> {
+    pub(crate) fn before(&self, number: i32) -> Vec<NodeName> {
         self.members.iter().filter(|it| it.number.wrapping_sub(number) < 0).cloned().collect()
     }
 }
 
 impl Member {
-    fn new(shared: &Shared, sibling: &Sibling, path: String, data: &[u8], stat: Stat) -> Member {
-        let (slip, now) = (Slip::read(data), shared.env.now());
+    fn new(shared: &ClientState, sibling: &NodeName, path: String, data: &[u8], stat: Stat) -> Member {
+        let (slip, now) = (NodeData::read(data), shared.env.now());
         let span = slip.as_ref().and_then(|slip| match sibling.kind {
-            Kind::Shadow => Some(slip.lock_delay),
+            NodeKind::DelayMarker => Some(slip.lock_delay),
             _ => slip.expires.then_some(slip.ttl),
         });
         let left = span.map(|span| shared.sights.left(&path, stat.mzxid, span, now));
@@ -121,13 +121,13 @@ impl Member {
 
 /// Reads what is in these children; those that are gone are left out.
 pub(crate) async fn read(
-    shared: &Shared,
-    live: &Live,
+    shared: &ClientState,
+    live: &LiveSession,
     directory: &str,
-    siblings: &[Sibling],
-) -> Result<Vec<Member>, Refusal> {
-    let mut members = Vec::with_capacity(siblings.len());
-    for chunk in siblings.chunks(READS_MAX) {
+    names: &[NodeName],
+) -> Result<Vec<Member>, ServerError> {
+    let mut members = Vec::with_capacity(names.len());
+    for chunk in names.chunks(READS_MAX) {
         let paths: Vec<String> = chunk.iter().map(|it| format!("{directory}/{}", it.name)).collect();
         let results = read_all(shared, live, &paths).await?;
         for ((sibling, path), result) in chunk.iter().zip(paths).zip(results) {
@@ -141,19 +141,19 @@ pub(crate) async fn read(
 }
 
 async fn read_all(
-    shared: &Shared,
-    live: &Live,
+    shared: &ClientState,
+    live: &LiveSession,
     paths: &[String],
-) -> Result<Vec<Option<(Vec<u8>, Stat)>>, Refusal> {
+) -> Result<Vec<Option<(Vec<u8>, Stat)>>, ServerError> {
     let mut reader = live.client.new_multi_reader();
     for path in paths {
-        reader.add_get_data(path).map_err(|foreign| Refusal::of(foreign, Effect::Reads))?;
+        reader.add_get_data(path).map_err(|foreign| ServerError::of(foreign, Effect::Reads))?;
     }
     let results = shared.link.ask(Effect::Reads, reader.commit()).await?;
     let result = |result| match result {
         MultiReadResult::Data { data, stat } => Ok(Some((data, stat))),
-        MultiReadResult::Error { err } => match Refusal::of(err, Effect::Reads) {
-            Refusal::NoNode => Ok(None),
+        MultiReadResult::Error { err } => match ServerError::of(err, Effect::Reads) {
+            ServerError::NoNode => Ok(None),
             other => Err(other),
         },
         _ => Ok(None),
@@ -168,7 +168,7 @@ pub(crate) fn stances(members: &[Member]) -> Vec<Option<Shown>> {
     let stance = |at: usize, member: &Member| {
         let is_next = grant(&places, at) == Verdict::Granted;
         match member.sibling.kind {
-            Kind::Shadow => Some(Shown::Delaying),
+            NodeKind::DelayMarker => Some(Shown::Delaying),
             _ if is_next && member.asks() => Some(Shown::Holding),
             _ if member.slip.as_ref().is_some_and(|slip| slip.queueing == Queueing::No) => None,
             _ => Some(Shown::Waiting),

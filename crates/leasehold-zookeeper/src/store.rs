@@ -7,14 +7,20 @@ use leasehold_core::{
     Snapshot, Standing, Store, Wake,
 };
 
-use crate::{claim, janitor, look, options::ZooKeeperOptions, release, renew, shared::Shared, watching};
+use crate::{
+    client::ClientState,
+    options::ZooKeeperOptions,
+    reaper,
+    verbs::{claim, inspect, release, renew},
+    watcher,
+};
 
 /// A client of a ZooKeeper ensemble, with one session for all its locks.
 ///
 /// Nothing is ever sent twice: a request whose answer was lost is an error that says "it may have taken effect", and
 /// the engine asks again by the claim's id.
 pub struct ZooKeeperStore {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<ClientState>,
     url: String,
 }
 
@@ -25,7 +31,7 @@ impl ZooKeeperStore {
     /// # Errors
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense.
     pub fn new(options: ZooKeeperOptions, env: Env) -> Result<Self> {
-        let shared = Shared::new(&options, env.clone());
+        let shared = ClientState::new(&options, env.clone());
         let shared = shared.map_err(|error| error.verb("connect").store(&*options.url))?;
         Ok(ZooKeeperStore::over(shared, options, &env))
     }
@@ -39,14 +45,14 @@ impl ZooKeeperStore {
     /// # Cancel safety
     /// Cancel safe: a session that is made too late is closed at once.
     pub async fn open(options: ZooKeeperOptions, env: Env) -> Result<Self> {
-        let opened = Shared::open(&options, env.clone()).await;
+        let opened = ClientState::open(&options, env.clone()).await;
         let shared = opened.map_err(|error| error.verb("connect").store(&*options.url))?;
         Ok(ZooKeeperStore::over(shared, options, &env))
     }
 
-    fn over(shared: Shared, options: ZooKeeperOptions, env: &Env) -> Self {
+    fn over(shared: ClientState, options: ZooKeeperOptions, env: &Env) -> Self {
         let shared = Arc::new(shared);
-        env.spawn(janitor::run(Arc::downgrade(&shared), shared.registry.clone(), env.clone()));
+        env.spawn(reaper::run(Arc::downgrade(&shared), shared.registry.clone(), env.clone()));
         ZooKeeperStore { shared, url: options.url }
     }
 
@@ -58,7 +64,7 @@ impl ZooKeeperStore {
             Interest::Turn(id) => Ok(Box::new(shared.hear(id).await)),
             Interest::Changes => {
                 let live = shared.link.ready().await?;
-                Ok(Box::new(watching::changes(shared, &live, name).await?))
+                Ok(Box::new(watcher::changes(shared, &live, name).await?))
             }
         }
     }
@@ -83,7 +89,7 @@ impl Store for ZooKeeperStore {
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async { self.explain_all(look::server_info(&self.shared).await, "vitals") })
+        Box::pin(async { self.explain_all(inspect::server_info(&self.shared).await, "vitals") })
     }
 
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
@@ -113,17 +119,17 @@ impl Store for ZooKeeperStore {
     }
 
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move { self.explain(look::inspect(&self.shared, name).await, "inspect", name) })
+        Box::pin(async move { self.explain(inspect::inspect(&self.shared, name).await, "inspect", name) })
     }
 
     fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move { self.explain_all(look::list(&self.shared, prefix, limit).await, "list") })
+        Box::pin(async move { self.explain_all(inspect::list(&self.shared, prefix, limit).await, "list") })
     }
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(
-            async move { self.explain(look::force_release(&self.shared, name).await, "force-release", name) },
-        )
+        Box::pin(async move {
+            self.explain(inspect::force_release(&self.shared, name).await, "force-release", name)
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -1,28 +1,51 @@
-//! What there is to choose from.
+//! The kinds of stores. Adding one adds a line to [`BACKENDS`], and its Cargo feature.
 
-use leasehold_core::{Capability, ErrorKind, Result};
+mod memory;
+mod quorum;
 
-use crate::StoreUrl;
+pub(crate) use quorum::promote;
 
-/// A URL of each kind of store; hosts stand for any others.
-const KINDS: &[&str] = &[
-    "memory:",
-    "sqlite:locks.db",
-    "redis://host",
-    "redis://host?dialect=plain",
-    "redis+sentinel://h1,h2,h3/master",
-    "redis+cluster://h1,h2,h3",
-    "redlock://h1,h2,h3",
-    "memcached://host",
-    "zookeeper://h1,h2,h3",
-    "zookeeper://h1,h2,h3?dialect=kazoo",
-    "etcd://h1,h2,h3",
-];
+use leasehold_core::{
+    Capability, ErrorKind, Result,
+    backend::{Entry, Registry},
+};
 
-/// Every kind of store that is built in, by an example of its URL, and what it can do. No I/O.
+use crate::url::StoreUrl;
+
+/// An optional store: its feature, its name, its crate, and the URL schemes by which it is known where it is not built in.
+macro_rules! store {
+    ($feature:tt, $title:literal, $krate:ident, $schemes:expr) => {
+        Entry {
+            title: $title,
+            feature: $feature,
+            schemes: $schemes,
+            #[cfg(feature = $feature)]
+            backend: Some(&$krate::BACKEND),
+            #[cfg(not(feature = $feature))]
+            backend: None,
+        }
+    };
+}
+
+/// All kinds of stores, in the order in which they are listed.
+#[rustfmt::skip]
+pub(crate) static BACKENDS: Registry = Registry(&[
+    Entry { title: "memory", feature: "", schemes: &[], backend: Some(&memory::BACKEND) },
+    store!("sqlite", "SQLite", leasehold_sqlite, &["sqlite", "file"]),
+    store!("redis", "Redis", leasehold_redis, &[
+        "redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+        "valkey", "valkeys", "valkey+unix",
+    ]),
+    Entry { title: "quorum", feature: "", schemes: &[], backend: Some(&quorum::BACKEND) },
+    store!("memcached", "Memcached", leasehold_memcached, &["memcached"]),
+    store!("zookeeper", "ZooKeeper", leasehold_zookeeper, &["zookeeper", "zk"]),
+    store!("etcd", "etcd", leasehold_etcd, &["etcd", "etcds"]),
+]);
+
+/// Every kind of store that is built in: an example of its URL, and its capability. No I/O.
 ///
 /// ```
-/// for (url, capability) in leasehold::stores().unwrap() {
+/// for (url, capability) in leasehold::store::stores().unwrap() {
 ///     println!("{url}: fair queue {}, lock-delay {}", capability.fifo, capability.lock_delay);
 /// }
 /// ```
@@ -31,12 +54,42 @@ const KINDS: &[&str] = &[
 /// None that can be met: the URLs are good ones.
 pub fn stores() -> Result<Vec<(&'static str, Capability)>> {
     let mut found = Vec::new();
-    for text in KINDS {
+    for text in BACKENDS.backends().flat_map(|backend| backend.examples()) {
         match StoreUrl::parse(text)?.capability() {
             Ok(capability) => found.push((*text, capability)),
+            // `redlock://` without Redis.
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             Err(error) => return Err(error),
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_known_by_the_schemes_that_it_has() {
+        for entry in BACKENDS.0.iter().filter(|entry| !entry.feature.is_empty()) {
+            let Some(backend) = entry.backend else { continue };
+            let mut known = entry.schemes.to_vec();
+            let mut built_in: Vec<_> = backend.schemes().iter().flat_map(|scheme| scheme.names()).collect();
+            known.sort_unstable();
+            built_in.sort_unstable();
+            assert_eq!(known, built_in, "{}", entry.title);
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_not_built_in_is_refused_with_its_feature() {
+        for entry in BACKENDS.0.iter().filter(|entry| entry.backend.is_none()) {
+            for scheme in entry.schemes {
+                let error = StoreUrl::parse(&format!("{scheme}://me:s3cret@host/x")).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{scheme}");
+                assert!(error.hint_text().unwrap().contains(entry.feature), "{error:?}");
+                assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+            }
+        }
+    }
 }

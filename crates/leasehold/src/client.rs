@@ -1,153 +1,167 @@
 //! [`Client`]: one connection to one lock system.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Engine, Env, LockName, LockOptions, Mode, Result, Sequencer, Session, Snapshot, Stance,
-    Store, Ticket, Wait,
-    engine::{LockWatcher, Observer},
+    Capability, Claim, ClaimId, Contender, Engine, Env, Error, LockName, LockOptions, Mode, Release, Result,
+    Sequencer, Session, Snapshot, Stance, Store, Ticket,
 };
 
 use crate::{
-    Contender, CountDownLatch, Election, MultiLock, Mutex, MutexGuard, Note, OncePer, ReentrantMutex,
-    Release, RwLock, Semaphore, Slot, StoreUrl, reentrant_mutex::OwnerTable, url,
+    CountDownLatch, Election, MultiLock, Mutex, MutexGuard, Note, OncePer, ReentrantMutex, RwLock, Semaphore,
+    Slot, block_on,
+    locks::{LockSpec, blocking, option_methods, reentrant_mutex::OwnerTable},
+    url::StoreUrl,
 };
 
 /// A client of one store. Clones are the same client: one session, one watchdog.
 ///
-/// A process must not `fork` and go on using it in both halves: connect after the fork.
+/// The option methods set the defaults of the locks that it makes from then on. Methods that take a name accept text
+/// and a [`LockName`], which is not checked again.
+///
+/// A process must not `fork` and go on using a client in both halves: connect after the fork.
 #[derive(Clone)]
 pub struct Client {
-    engine: Engine,
-    terms: LockOptions,
-    pub(crate) visits: OwnerTable,
+    pub(crate) engine: Engine,
+    pub(crate) owners: OwnerTable,
+    options: LockOptions,
 }
 
+option_methods!(Client);
+
 impl Client {
-    /// Connects to the store of a [`StoreUrl`].
+    /// Connects to the store of a URL: text, or a [`StoreUrl`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+    /// use std::time::Duration;
     /// let locks = leasehold::Client::connect("memory:?ttl=10s").await?;
-    /// assert_eq!(locks.terms().ttl, std::time::Duration::from_secs(10));
-    /// # Ok(()) }
+    /// assert_eq!(locks.options().ttl, Duration::from_secs(10));
+    /// let locks = locks.ttl(Duration::from_secs(5)).fair();       // for all locks that it makes from now on
+    /// # let _ = locks; Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind) for a bad URL, [`ErrorKind::Unsupported`](crate::ErrorKind) for a store
-    /// that is not built in; those of the store.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind) for a bad URL or a ttl that the store cannot keep;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind) for a store that is not built in; those of the store.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn connect(url: &str) -> Result<Client> {
-        Client::connect_with(url, |terms| terms).await
-    }
-
-    /// As [`Client::connect`], with other terms than the usual ones and those of the URL.
-    ///
-    /// # Errors
-    /// As [`Client::connect`]; also for terms that the store cannot keep.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn connect_with(url: &str, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Client> {
-        Client::connect_to(&StoreUrl::parse(url)?, change).await
-    }
-
-    /// As [`Client::connect_with`], for a URL that has been read.
-    ///
-    /// # Errors
-    /// As [`Client::connect_with`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn connect_to(
-        url: &StoreUrl,
-        change: impl FnOnce(LockOptions) -> LockOptions,
-    ) -> Result<Client> {
+    pub async fn connect(url: impl TryInto<StoreUrl, Error: Into<Error>>) -> Result<Client> {
+        let url: StoreUrl = url.try_into().map_err(Into::into)?;
         let env = Env::system()?;
-        let store = url::open(url, &env).await?;
-        let client = Client::with_env(store, env).with_terms(|terms| {
-            let patience = url.settings.timeout.unwrap_or(terms.patience);
-            let ttl = url.settings.ttl.unwrap_or(terms.ttl);
-            change(terms.ttl(ttl).patience(patience))
+        let client = Client::new(url.open(&env).await?, env).change(|options| {
+            let (ttl, timeout) = (url.options().ttl(), url.options().timeout());
+            let timeout = timeout.unwrap_or(options.patience);
+            options.ttl(ttl.unwrap_or(LockOptions::default().ttl)).patience(timeout)
         });
-        // Better told now than at the first lock.
-        let probe = LockName::new("x")?;
-        let kept = client.engine.store().capability();
-        kept.admits(&Claim::new(probe, ClaimId::from_bits(0), client.terms.ttl))
-            .map_err(|error| error.store(url.to_string()))?;
-        Ok(client)
+        client.build().map_err(|error| error.store(url.to_string()))
     }
 
-    /// Makes a client of a store of your own, in the machine's own [`Env`].
+    /// [`Client::connect`] without async: the thread blocks.
     ///
     /// # Errors
-    /// [`ErrorKind::Exhausted`](crate::ErrorKind) when the background threads cannot be started.
-    pub fn with_store(store: impl Store) -> Result<Client> {
-        Ok(Client::with_env(Arc::new(store), Env::system()?))
+    /// As [`Client::connect`]; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
+    pub fn blocking_connect(url: impl TryInto<StoreUrl, Error: Into<Error>>) -> Result<Client> {
+        block_on::wait(Client::connect(url))
     }
 
-    /// Makes a client of a store in another world: a virtual clock, for tests.
-    pub fn with_env(store: Arc<dyn Store>, env: Env) -> Client {
-        let note = Note::of_this_process().to_string();
-        Client {
-            engine: Engine::new(store, env),
-            terms: LockOptions::default().note(note),
-            visits: OwnerTable::default(),
-        }
+    /// Makes a client of a store of your own, on the clock of `env`: [`Env::system`], or a virtual one in tests.
+    pub fn new(store: Arc<dyn Store>, env: Env) -> Client {
+        let options = LockOptions::default().note(Note::of_this_process().to_string());
+        Client { engine: Engine::new(store, env), owners: OwnerTable::default(), options }
     }
 
-    /// The same client with other terms for the locks that it makes from now on.
-    #[must_use]
-    pub fn with_terms(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Client {
-        self.terms = change(self.terms);
+    fn change(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Self {
+        self.options = change(self.options);
         self
     }
 
-    /// The terms of the locks that it makes.
-    pub fn terms(&self) -> &LockOptions {
-        &self.terms
+    /// Checks the options now instead of when a lock is made.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind) and [`ErrorKind::Unsupported`](crate::ErrorKind) for options that the
+    /// store cannot keep.
+    pub fn build(self) -> Result<Self> {
+        let claim = Claim::new(LockName::new("x")?, ClaimId::from_bits(0), self.options.ttl);
+        self.capability().admits(&claim)?;
+        self.engine.admits(&claim.name, Mode::Exclusive, &self.options).map(|()| self)
+    }
+
+    /// The options of the locks that it makes.
+    pub fn options(&self) -> &LockOptions {
+        &self.options
+    }
+
+    /// The capability of the store.
+    pub fn capability(&self) -> &Capability {
+        self.engine.store().capability()
+    }
+
+    /// The URL of the store, without passwords.
+    pub fn url(&self) -> &str {
+        self.engine.store().url()
+    }
+
+    /// The clock that deadlines are measured on.
+    pub fn env(&self) -> &Env {
+        self.engine.env()
+    }
+
+    /// The number of claims that it holds, asks for or releases at this moment.
+    pub fn claims_alive(&self) -> usize {
+        self.engine.claims_alive()
     }
 
     /// Describes a mutual exclusion lock. No I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind) for a bad name or terms that the store cannot keep,
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind) for what it lacks.
-    pub fn mutex(&self, name: impl AsRef<str>) -> Result<Mutex> {
-        Mutex::new(self.describe(name, Mode::Exclusive)?)
+    /// [`ErrorKind::Invalid`](crate::ErrorKind) for a bad name, or options of the client that the store cannot keep;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind) for a kind of lock or an option that the store lacks.
+    pub fn mutex(&self, name: impl TryInto<LockName, Error: Into<Error>>) -> Result<Mutex> {
+        self.spec(name, Mode::Exclusive).map(Mutex::new)
     }
 
     /// Describes a readers-writer lock. A mutex of the same name is its writer side.
     ///
     /// # Errors
     /// As [`Client::mutex`].
-    pub fn rw_lock(&self, name: impl AsRef<str>) -> Result<RwLock> {
-        RwLock::new(self.describe(name, Mode::Shared)?)
+    pub fn rw_lock(&self, name: impl TryInto<LockName, Error: Into<Error>>) -> Result<RwLock> {
+        self.spec(name, Mode::Shared).map(RwLock::new)
     }
 
-    /// Describes a semaphore of `permits` places. All users of the name must state the same number.
+    /// Describes a semaphore. All users of the name must state the same number of permits.
     ///
     /// # Errors
     /// As [`Client::mutex`]; also for 0 permits.
-    pub fn semaphore(&self, name: impl AsRef<str>, permits: u32) -> Result<Semaphore> {
-        Semaphore::new(self.describe(name, Mode::Permits { take: 1, of: permits })?, permits)
+    pub fn semaphore(
+        &self,
+        name: impl TryInto<LockName, Error: Into<Error>>,
+        permits: u32,
+    ) -> Result<Semaphore> {
+        let spec = self.spec(name, Mode::Permits { take: 1, of: permits })?;
+        Ok(Semaphore::new(spec, permits))
     }
 
     /// Describes a mutex that its owner may lock again. It is the same lock as the mutex of this name.
     ///
     /// # Errors
     /// As [`Client::mutex`].
-    pub fn reentrant_mutex(&self, name: impl AsRef<str>) -> Result<ReentrantMutex> {
-        self.describe(name, Mode::Exclusive).map(ReentrantMutex::new)
+    pub fn reentrant_mutex(
+        &self,
+        name: impl TryInto<LockName, Error: Into<Error>>,
+    ) -> Result<ReentrantMutex> {
+        self.spec(name, Mode::Exclusive).map(ReentrantMutex::new)
     }
 
     /// Describes several locks that are held together. Names may come in any order and more than once.
     ///
     /// # Errors
     /// As [`Client::mutex`]; also for no names, and for more than [`MultiLock::NAMES_MAX`].
-    pub fn multi_lock<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<MultiLock> {
+    pub fn multi_lock<N>(&self, names: impl IntoIterator<Item = N>) -> Result<MultiLock>
+    where
+        N: TryInto<LockName, Error: Into<Error>>,
+    {
         MultiLock::new(self, names)
     }
 
@@ -155,16 +169,20 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::mutex`].
-    pub fn election(&self, name: impl AsRef<str>) -> Result<Election> {
-        self.describe(name, Mode::Exclusive).map(Election::new)
+    pub fn election(&self, name: impl TryInto<LockName, Error: Into<Error>>) -> Result<Election> {
+        self.spec(name, Mode::Exclusive).map(Election::new)
     }
 
     /// Describes a latch that opens after `count` arrivals. All users of the name must state the same number.
     ///
     /// # Errors
     /// As [`Client::mutex`]; also for a count of 0.
-    pub fn count_down_latch(&self, name: impl AsRef<str>, count: u32) -> Result<CountDownLatch> {
-        CountDownLatch::new(self.describe(name, Mode::Permits { take: 1, of: count })?, count)
+    pub fn count_down_latch(
+        &self,
+        name: impl TryInto<LockName, Error: Into<Error>>,
+        count: u32,
+    ) -> Result<CountDownLatch> {
+        CountDownLatch::new(self.spec(name, Mode::Permits { take: 1, of: count })?, count)
     }
 
     /// Describes a job that runs once per slot on the whole fleet.
@@ -175,12 +193,12 @@ impl Client {
         OncePer::new(self, job.as_ref(), slot)
     }
 
-    /// How this client stands with its store: safe, in jeopardy before anything is lost, or expired. A value to watch,
-    /// for all leases together; each has a [`Status`](crate::Status) of its own. No I/O.
+    /// The state of the client's session with its store: safe, in jeopardy before anything is lost, or expired. A value to
+    /// watch, for all leases together; each has a [`Status`](crate::session::Status) of its own. No I/O.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
-    /// use leasehold::SessionState;
+    /// use leasehold::session::SessionState;
     /// let locks = leasehold::Client::connect("memory:").await?;
     /// let mut session = locks.session();
     /// let guard = locks.mutex("session")?.lock().await?;
@@ -197,7 +215,7 @@ impl Client {
         self.engine.session()
     }
 
-    /// Takes over the hold that a ticket stands for.
+    /// Takes over the hold of a ticket.
     ///
     /// # Errors
     /// [`ErrorKind::Lost`](crate::ErrorKind) when it has ended; [`ErrorKind::Mismatch`](crate::ErrorKind) when the
@@ -206,11 +224,11 @@ impl Client {
     /// # Cancel safety
     /// Dropping the future may leave the hold without a guard until its ttl.
     pub async fn adopt(&self, ticket: &Ticket) -> Result<MutexGuard> {
-        let hold = self.engine.adopt(ticket, &self.terms).await?;
+        let hold = self.engine.adopt(ticket, &self.options).await?;
         Ok(MutexGuard::new(hold))
     }
 
-    /// Ends the hold that a ticket stands for.
+    /// Ends the hold of a ticket.
     ///
     /// # Errors
     /// Those of the store.
@@ -221,15 +239,15 @@ impl Client {
         self.engine.release_ticket(ticket).await
     }
 
-    /// Who holds a lock and who waits for it.
+    /// Holders and waiters of a lock, as the store knew them a moment ago.
     ///
     /// # Errors
     /// Those of the store; a bad name.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn inspect(&self, name: impl AsRef<str>) -> Result<Snapshot> {
-        self.engine.inspect(&LockName::new(name)?).await
+    pub async fn inspect(&self, name: impl TryInto<LockName, Error: Into<Error>>) -> Result<Snapshot> {
+        self.engine.inspect(&name.try_into().map_err(Into::into)?).await
     }
 
     /// The locks in use whose names begin with `prefix`, at most `limit`.
@@ -243,18 +261,21 @@ impl Client {
         self.engine.list(prefix, limit).await
     }
 
-    /// Throws out whoever holds a lock, and raises its fencing counter, so that their late writes are refused.
+    /// Ends all holds of a lock and raises its fencing counter, so that late writes of the evicted holders are refused.
     ///
     /// # Errors
     /// Those of the store; a bad name.
     ///
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
-    pub async fn force_release(&self, name: impl AsRef<str>) -> Result<Vec<Contender>> {
-        self.engine.force_release(&LockName::new(name)?).await
+    pub async fn force_release(
+        &self,
+        name: impl TryInto<LockName, Error: Into<Error>>,
+    ) -> Result<Vec<Contender>> {
+        self.engine.force_release(&name.try_into().map_err(Into::into)?).await
     }
 
-    /// Whether the grant that a sequencer speaks of still holds the lock, by the store's word.
+    /// Asks the store whether the grant that a sequencer states still holds the lock.
     ///
     /// # Errors
     /// Those of the store.
@@ -270,89 +291,38 @@ impl Client {
         }))
     }
 
-    /// Ends the client: what it still holds is lost and released, and what is being released is awaited for at most
-    /// `patience`.
+    /// Ends the client: its leases are lost and released, and releases under way are awaited for at most `wait`.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`](crate::ErrorKind) when releases were still under way.
-    pub async fn close(&self, patience: Duration) -> Result<()> {
-        self.engine.close(patience).await
+    pub async fn close(&self, wait: Duration) -> Result<()> {
+        self.engine.close(wait).await
     }
 
-    /// The engine, for primitives of your own.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    pub(crate) fn describe(&self, name: impl AsRef<str>, mode: Mode) -> Result<LockSpec> {
-        let description = LockSpec {
-            client: self.clone(),
-            name: LockName::new(name)?,
-            mode,
-            terms: self.terms.clone(),
-            observer: None,
-        };
-        description.admitted()
+    pub(crate) fn spec(
+        &self,
+        name: impl TryInto<LockName, Error: Into<Error>>,
+        mode: Mode,
+    ) -> Result<LockSpec> {
+        let name = name.try_into().map_err(Into::into)?;
+        let (client, options) = (self.clone(), self.options.clone());
+        let spec = LockSpec { client, name, mode, options, observer: None };
+        spec.check().map(|()| spec)
     }
 }
 
-/// What every lock is made of: a name, a mode and terms, on a client.
-#[derive(Clone)]
-pub(crate) struct LockSpec {
-    pub(crate) client: Client,
-    pub(crate) name: LockName,
-    pub(crate) mode: Mode,
-    pub(crate) terms: LockOptions,
-    pub(crate) observer: Option<Observer>,
-}
+blocking!(Client, self: [&self] {
+    blocking_adopt = adopt(ticket: &Ticket) -> MutexGuard;
+    blocking_release = release(ticket: &Ticket) -> Release;
+    blocking_inspect = inspect(name: impl TryInto<LockName, Error: Into<Error>>) -> Snapshot;
+    blocking_list = list(prefix: &str, limit: usize) -> Vec<Snapshot>;
+    blocking_force_release = force_release(name: impl TryInto<LockName, Error: Into<Error>>) -> Vec<Contender>;
+    blocking_check = check(sequencer: &Sequencer) -> bool;
+    blocking_close = close(wait: Duration) -> ();
+});
 
-impl LockSpec {
-    pub(crate) fn with_terms(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Self> {
-        self.terms = change(self.terms);
-        self.admitted()
-    }
-
-    pub(crate) fn admitted(self) -> Result<Self> {
-        self.client.engine.admits(&self.name, self.mode, &self.terms)?;
-        Ok(self)
-    }
-
-    pub(crate) async fn acquire(&self, mode: Mode, wait: Wait) -> Result<Option<leasehold_core::Hold>> {
-        self.client.engine.acquire(&self.name, mode, &self.terms, wait, self.observer.as_ref()).await
-    }
-
-    pub(crate) async fn acquire_forever(&self, mode: Mode) -> Result<leasehold_core::Hold> {
-        match self.acquire(mode, Wait::Forever).await? {
-            Some(hold) => Ok(hold),
-            None => Err(leasehold_core::Error::new(
-                leasehold_core::ErrorKind::Closed,
-                "waiting for ever has ended",
-            )),
-        }
-    }
-
-    pub(crate) fn follow(&self) -> LockWatcher {
-        LockWatcher::new(&self.client.engine, &self.name, self.terms.patience)
-    }
-
-    pub(crate) async fn inspect(&self) -> Result<Snapshot> {
-        self.client.engine.inspect(&self.name).await
-    }
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("engine", &self.engine).field("terms", &self.terms).finish()
-    }
-}
-
-impl std::fmt::Debug for LockSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LockSpec")
-            .field("name", &self.name)
-            .field("mode", &self.mode)
-            .field("terms", &self.terms)
-            .field("store", &self.client.engine.store().url())
-            .finish()
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("engine", &self.engine).field("options", &self.options).finish()
     }
 }

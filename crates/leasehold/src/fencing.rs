@@ -1,4 +1,4 @@
-//! The resource's half of fencing: refuse whoever comes late.
+//! The resource's half of fencing: refuse late writes.
 //!
 //! A lease alone never keeps a paused holder from writing after its end; the resource must check. There are three
 //! steps, not one:
@@ -8,25 +8,27 @@
 //! 3. **check** and write are one transaction of the resource.
 //!
 //! Without the first step an update is lost: the stale holder writes after the new one has read and before it has
-//! written, and nobody has told the resource of the new one yet.
+//! written, when the resource does not know the new one's token yet.
 //!
 //! ```
 //! use leasehold::{FencingToken, fencing::HighWaterMark};
-//! let gate = HighWaterMark::new();
+//! let mark = HighWaterMark::new();
 //! let (old, new) = (FencingToken::new(41).unwrap(), FencingToken::new(42).unwrap());
-//! gate.claim(old).unwrap();
-//! gate.claim(new).unwrap();                           // from here on `old` is too late, before `new` has written
-//! assert_eq!(gate.admit(old).unwrap_err().highest, new);
-//! gate.admit(new).unwrap();
+//! mark.claim(old).unwrap();
+//! mark.claim(new).unwrap();                           // from here on `old` is too late, before `new` has written
+//! assert_eq!(mark.admit(old).unwrap_err().highest, new);
+//! mark.admit(new).unwrap();
 //! ```
 //!
-//! Whoever is handed a [`Sequencer`](crate::Sequencer) with each request, and knows no store, has [`Sequencers`]: what
-//! Chubby's servers do that hold no session.
+//! A server that gets a [`Sequencer`](crate::Sequencer) with each request, and has no client of the store, checks it with
+//! [`Sequencers`], as Chubby's servers without a session do.
 //!
-//! For resources in SQL databases see [`statements`]; for SQLite there is `SqlHighWaterMark`, too.
+//! For resources in SQL databases see [`statements`]; `FencingToken::as_i64` is the number to bind. With the feature
+//! `rusqlite` there is `fencing::sqlite::SqlHighWaterMark`, too.
 
 mod sequencers;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "rusqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rusqlite")))]
 pub mod sqlite;
 pub mod statements;
 
@@ -41,12 +43,12 @@ use std::{
 
 use leasehold_core::{Error, ErrorKind, FencingToken};
 
-/// A token that came too late.
+/// A stale token: a later holder was at the resource.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Stale {
-    /// The one that was presented.
+    /// The presented token.
     pub presented: FencingToken,
-    /// The highest that was here before.
+    /// The highest token that the resource has seen.
     pub highest: FencingToken,
 }
 
@@ -73,7 +75,7 @@ pub struct HighWaterMark {
 }
 
 impl HighWaterMark {
-    /// A gate that has seen nobody.
+    /// A mark below every token.
     pub fn new() -> Self {
         HighWaterMark::default()
     }
@@ -100,7 +102,7 @@ impl HighWaterMark {
         raise(&mut self.mark(), token)
     }
 
-    /// Checks and writes in one step: no claim comes in between. `write` should be short; it must not use the gate.
+    /// Checks and writes in one step: no claim comes in between. `write` should be short; it must not use the mark.
     ///
     /// # Errors
     /// [`Stale`] when a later holder was here; `write` is not called then.
@@ -143,7 +145,7 @@ impl<K> Default for HighWaterMarks<K> {
 }
 
 impl<K: Eq + Hash> HighWaterMarks<K> {
-    /// HighWaterMarks that have seen nobody.
+    /// Marks below every token.
     pub fn new() -> Self {
         HighWaterMarks::default()
     }

@@ -1,15 +1,14 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Fuzz targets: arbitrary bytes, and the properties of the values made from them. Built for tests and fuzzers only.
 
-use crate::StoreUrl;
+use crate::url::StoreUrl;
 
-/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+/// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &[("url", url)];
 
-/// What is long and in the corpus as a password, so that it cannot be part of anything else.
+/// A password in the corpus, long enough not to be part of anything else.
 const SECRET: &str = "correct-horse-battery-staple";
 
 /// A URL written with its secrets is the same URL, and shown it has none.

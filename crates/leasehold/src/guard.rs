@@ -2,7 +2,12 @@
 
 use std::{fmt, ops::Deref, time::Duration};
 
-use leasehold_core::{Contender, Error, Hold, Lease, Mode, Release, Result, Ticket};
+use leasehold_core::{Contender, Error, Hold, Lease, Lost, Mode, Release, Result, Ticket};
+
+use crate::{
+    block_on::{self, refuse_async_context},
+    locks::blocking,
+};
 
 /// A1: a release consumes its guard, so there is no second one to make.
 ///
@@ -35,7 +40,7 @@ macro_rules! guard {
                 self.hold.lease()
             }
 
-            /// Gives the lock back and waits for the store's answer; [`Release::NotHeld`] says that it was lost before.
+            /// Releases the lock and waits for the store's answer; [`Release::NotHeld`] means that it was lost before.
             ///
             /// # Errors
             /// Those of the store. The watchdog repeats the release until the ttl has ended the hold.
@@ -57,12 +62,11 @@ macro_rules! guard {
                 self.hold.confirm().await
             }
 
-            /// Completes when somebody waits who is kept out by this lock's holders, and answers who: so a lock that nobody
-            /// else wants can be kept, and given back when somebody does.
+            /// Completes when another client waits for the lock, and answers which: so a lock that nobody else wants can be
+            /// kept, and given back when somebody does.
             ///
-            /// Whoever only tries, and does not wait, is not heard of. It completes at once for those who wait already.
-            /// Two round trips for those who ask, then none until something changes; where the store wakes nobody, one
-            /// a second.
+            /// A client that only tries, and does not wait, is not seen. It completes at once when some wait already. Two
+            /// round trips at first, then none until something changes; one a second where the store has no wake-ups.
             ///
             /// ```
             /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
@@ -80,8 +84,8 @@ macro_rules! guard {
             /// ```
             ///
             /// # Errors
-            /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not see who waits
-            /// ([`Capability::waiters`](crate::Capability)); [`ErrorKind::Lost`](crate::ErrorKind) when the lease is
+            /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not know its waiters
+            /// ([`Capability::waiters`](crate::store::Capability)); [`ErrorKind::Lost`](crate::ErrorKind) when the lease is
             /// lost meanwhile; those of the store.
             ///
             /// # Cancel safety
@@ -90,8 +94,8 @@ macro_rules! guard {
                 self.hold.contended().await
             }
 
-            /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, or for what is left of
-            /// its ttl if that is longer, and whoever has the ticket can adopt or release it, from any process.
+            /// Ends the guard without releasing the lock: the hold lives on in the store for `keep_for`, or for the rest of
+            /// its ttl if that is longer. Any process can adopt or release it by the ticket.
             ///
             /// # Errors
             /// [`ErrorKind::Lost`](crate::ErrorKind), those of the store; the lock is released then.
@@ -101,7 +105,25 @@ macro_rules! guard {
             pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
                 self.hold.detach(keep_for).await
             }
+
+            /// [`Lease::lost`] without async: blocks until the lease is lost.
+            ///
+            /// # Errors
+            /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
+            pub fn blocking_lost(&self) -> Result<Lost> {
+                block_on::block_on(self.hold.lease().lost())
+            }
         }
+
+        blocking!($name, self: [self] {
+            blocking_release = release() -> Release;
+            blocking_detach = detach(keep_for: Duration) -> Ticket;
+        });
+
+        blocking!($name, self: [&self] {
+            blocking_confirm = confirm() -> ();
+            blocking_contended = contended() -> Contender;
+        });
 
         impl Deref for $name {
             type Target = Lease;
@@ -129,12 +151,12 @@ guard! {
 }
 
 guard! {
-    /// Held places of a [`Semaphore`](crate::Semaphore).
+    /// Held permits of a [`Semaphore`](crate::Semaphore).
     Permit
 }
 
 impl WriteGuard {
-    /// Lets readers in while going on to read: the lock is never free in between, and the token stays the same.
+    /// Becomes a reader and lets other readers in: the lock is never free in between, and the fencing token stays.
     ///
     /// # Errors
     /// [`ErrorKind::Lost`](crate::ErrorKind), those of the store; the lock is released then.
@@ -147,9 +169,13 @@ impl WriteGuard {
     }
 }
 
+blocking!(WriteGuard, self: [self] {
+    blocking_downgrade = downgrade() -> ReadGuard;
+});
+
 impl ReadGuard {
-    /// Becomes the writer if there is no other reader; never waits, because two readers that wait for each other to
-    /// leave would wait for ever.
+    /// Becomes the writer if there is no other reader. It never waits: two readers that waited for each other to leave
+    /// would wait for ever.
     ///
     /// # Errors
     /// [`UpgradeRefused`] gives the guard back, with [`ErrorKind::WouldDeadlock`](crate::ErrorKind) when there are
@@ -163,14 +189,26 @@ impl ReadGuard {
             Err(error) => Err(UpgradeRefused { guard: self, error }),
         }
     }
+
+    /// [`ReadGuard::upgrade`] without async: the thread blocks.
+    ///
+    /// # Errors
+    /// As [`ReadGuard::upgrade`]; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
+    pub fn blocking_upgrade(self) -> Result<WriteGuard, UpgradeRefused> {
+        match refuse_async_context() {
+            Ok(()) => block_on::park_on(self.upgrade()),
+            // Asked first, so that the guard can be given back in every case.
+            Err(error) => Err(UpgradeRefused { guard: self, error }),
+        }
+    }
 }
 
-/// An upgrade that was not granted: the guard, as it was, and why.
+/// An upgrade that was not granted, with the read guard as it was.
 #[derive(Debug)]
 pub struct UpgradeRefused {
     /// The read guard.
     pub guard: ReadGuard,
-    /// Why.
+    /// The reason.
     pub error: Error,
 }
 

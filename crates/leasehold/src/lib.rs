@@ -1,8 +1,8 @@
 //! Distributed locks that tell you when they stop being locks.
 //!
-//! A lock is a cheap description ([`Mutex`], [`RwLock`], [`Semaphore`], …) made by a [`Client`] of one store. Locking
-//! answers a guard, which is a [`Lease`]: it knows its deadline and its fencing token, it is renewed in the background,
-//! and it tells when it is lost, no later than its deadline and without the network.
+//! A lock is a cheap description ([`Mutex`], [`RwLock`], …) made by a [`Client`] of one store. Locking answers a guard,
+//! which is a [`Lease`]: it knows its deadline and its fencing token, it is renewed in the background, and it reports its
+//! loss no later than its deadline and without the network.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
@@ -13,49 +13,131 @@
 //! guard.release().await?;                               // or drop it: the watchdog releases it
 //! # let _ = token; Ok(()) }
 //! ```
+//!
+//! # Installation
+//!
+//! ```text
+//! cargo add leasehold --features redis
+//! ```
+//!
+//! Stores are Cargo features. Without any, there are `memory:` and `quorum:`; the default set is empty, because SQLite's C
+//! library may be linked only once in a program.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `sqlite` | `sqlite:PATH`, an embedded store: no server, all processes of one machine |
+//! | `redis` | `redis://`, `redis+unix://`, `redis+sentinel://`, `redis+cluster://`, and `redlock://` |
+//! | `memcached` | `memcached://` |
+//! | `zookeeper` | `zookeeper://` |
+//! | `etcd` | `etcd://` |
+//! | `all-stores` | all of these |
+//! | `rusqlite` | `fencing::sqlite`, which checks fencing tokens inside a transaction of your SQLite database |
+//!
+//! # Locks
+//!
+//! | made by | type | holders |
+//! |---|---|---|
+//! | [`Client::mutex`] | [`Mutex`] | one |
+//! | [`Client::rw_lock`] | [`RwLock`] | many readers or one writer; upgrade and downgrade |
+//! | [`Client::semaphore`] | [`Semaphore`] | up to a number of permits |
+//! | [`Client::reentrant_mutex`] | [`ReentrantMutex`] | one owner, any number of times |
+//! | [`Client::multi_lock`] | [`MultiLock`] | one, of several names: all or none |
+//! | [`Client::election`] | [`Election`] | one leader, whose value all others observe |
+//! | [`Client::count_down_latch`] | [`CountDownLatch`] | opens after a number of arrivals |
+//! | [`Client::once_per`] | [`OncePer`] | one run of a job per slot of time |
+//!
+//! Options are methods: `locks.mutex("x")?.ttl(ttl).fair().lock().await?`. An option that the store cannot keep is refused
+//! before the first request, or at once by [`build`](Mutex::build). Every lock has `try_…` (no wait), `try_…_for` (a
+//! bounded wait), `with` and `try_with` (run work under the lease), `inspect` and `force_release`; every async method has
+//! a `blocking_…` form for threads without an async runtime.
+//!
+//! # Stores
+//!
+//! The promises of each store and their assumptions are in the project's `SAFETY.md`; [`store::stores`] lists the
+//! capability of each.
+//!
+//! | store | fair queue | fencing tokens | a dead client's lock is free |
+//! |---|---|---|---|
+//! | memory, for tests | yes | until restart | when its process ends |
+//! | SQLite | yes | durable | at once |
+//! | Redis | yes | durable | after its ttl |
+//! | majority of stores, Redlock | no | as its members' | after its ttl |
+//! | Memcached | yes | until restart | after its ttl |
+//! | ZooKeeper | yes | durable | with its session |
+//! | etcd | yes | durable | with its lease |
+//!
+//! # More
+//!
+//! The project's `docs/book` teaches: `getting-started.md`, `fencing.md` (what a lock alone cannot protect), one page per
+//! store, `cron.md`, `chubby.md`. Modules of this page: [`fencing`] for the resource's half, [`testing`] for virtual time,
+//! [`mod@diagnose`] for servers whose configuration can lose locks.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// The code of the page compiles.
+/// The code of these pages compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/book/chubby.md")]
-struct ChubbyPage;
+#[doc = include_str!("../../../docs/book/getting-started.md")]
+struct BookPages;
 
 mod backends;
-pub mod blocking;
+mod block_on;
 mod client;
-mod count_down_latch;
-mod doctor;
-mod election;
+pub mod diagnose;
 pub mod fencing;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
-mod multi_lock;
-mod mutex;
+mod locks;
 mod note;
-mod once_per;
-mod reentrant_mutex;
-mod rw_lock;
-mod semaphore;
-mod url;
+pub mod testing;
+pub mod url;
 
-pub use backends::stores;
+pub use block_on::block_on;
 pub use client::Client;
-pub use count_down_latch::CountDownLatch;
-pub use doctor::doctor;
-pub use election::{Election, Leader, Leadership, Observer};
 pub use guard::{MutexGuard, Permit, ReadGuard, UpgradeRefused, WriteGuard};
 pub use leasehold_core::{
-    Busy, Capability, ClaimId, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, FencingToken,
-    Finding, Lease, Liveness, LockName, LockOptions, Lost, LostReason, Member, Mode, Moment, Outcome,
-    Release, Require, Result, Sequencer, Session, SessionState, Severity, Snapshot, Stance, Status, Store,
-    Ticket, engine::Observer as BusyObserver,
+    Busy, Error, ErrorKind, FencingToken, Lease, LockName, LockOptions, Lost, LostReason, Result, Sequencer,
+    Ticket,
 };
-pub use multi_lock::{MultiGuard, MultiLock};
-pub use mutex::Mutex;
+pub use locks::{
+    count_down_latch::CountDownLatch,
+    election::{Election, Leadership},
+    multi_guard::MultiGuard,
+    multi_lock::MultiLock,
+    mutex::Mutex,
+    once_per::{OncePer, RunOutcome, Slot},
+    reentrant_mutex::{Owner, ReentrantGuard, ReentrantMutex},
+    rw_lock::RwLock,
+    semaphore::Semaphore,
+};
 pub use note::Note;
-pub use once_per::{OncePer, RunOutcome, Slot};
-pub use reentrant_mutex::{Owner, ReentrantGuard, ReentrantMutex};
-pub use rw_lock::RwLock;
-pub use semaphore::Semaphore;
-pub use url::{Address, Login, Password, Place, Settings, StoreUrl, promote};
+
+pub mod store {
+    //! The trait of stores and its types: capability, holders and waiters, answers.
+
+    pub use leasehold_core::{
+        Capability, ClaimId, Contender, Drift, Exclusion, Fencing, Liveness, Member, Mode, Outcome, Release,
+        Require, Snapshot, Stance, Store,
+    };
+
+    pub use crate::backends::stores;
+}
+
+pub mod session {
+    //! The state of a client's session, and of one lease.
+
+    pub use leasehold_core::{Session, SessionState, Status};
+}
+
+pub mod election {
+    //! The leader of an [`Election`](crate::Election) as others see it.
+
+    pub use crate::locks::election::{Leader, Observer};
+}
+
+pub mod env {
+    //! The clock that leases are measured on; see [`Client::env`](crate::Client::env).
+
+    pub use leasehold_core::{Env, Moment};
+}

@@ -1,10 +1,10 @@
-//! [`Note`]: who holds a lock, written for people.
+//! [`Note`]: a description of the holder, for people.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Who and why: shown to those who wait and by `inspect`. Its text form is one line of JSON.
+/// A description of the holder, shown to waiters and by `inspect`. Its text form is one line of JSON.
 ///
 /// A store keeps notes as it gets them; those of other programs may be any text, which [`Note::read`] takes as `text`.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -16,15 +16,18 @@ pub struct Note {
     /// The process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// What runs there.
+    /// The program.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub command: String,
-    /// What else there is to say.
+    /// Free text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
-    /// What the leader of an [`Election`](crate::Election) says. Never cut: one that does not fit is an error.
+    /// The value that the leader of an [`Election`](crate::Election) proclaims. Never cut: one that does not fit is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// Whether the run of a job has ended with success. See [`OncePer`](crate::OncePer).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub finished: bool,
 }
 
 /// Longer commands and texts are cut: a note travels with every claim.
@@ -37,31 +40,31 @@ impl Note {
         let program = std::env::args_os().next().unwrap_or_default();
         let command =
             std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Note { host, pid: Some(std::process::id()), command: cut(&command), text: String::new(), value: None }
+        Note { host, pid: Some(std::process::id()), command: cut(&command), ..Note::default() }
     }
 
-    /// The same note with other words for what runs.
+    /// Replaces the program.
     #[must_use]
     pub fn command(mut self, command: impl AsRef<str>) -> Self {
         self.command = cut(command.as_ref());
         self
     }
 
-    /// The same note with something to say.
+    /// Replaces the free text.
     #[must_use]
     pub fn text(mut self, text: impl AsRef<str>) -> Self {
         self.text = cut(text.as_ref());
         self
     }
 
-    /// The same note with what a leader says.
+    /// Replaces the value of a leader.
     #[must_use]
     pub fn value(mut self, value: impl Into<String>) -> Self {
         self.value = Some(value.into());
         self
     }
 
-    /// Reads a note as a store has it. Whatever is not of ours is kept as `text`.
+    /// Reads a note as a store has it. A note of another program is kept as `text`.
     pub fn read(raw: &str) -> Self {
         raw.parse().unwrap_or_else(|_| Note::default().text(raw))
     }

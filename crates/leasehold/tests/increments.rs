@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold::{Client, Env};
+use leasehold::{Client, env::Env};
 
 const WORKERS: usize = 32;
 const INCREMENTS: usize = 2_000;

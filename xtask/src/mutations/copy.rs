@@ -6,15 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::tree;
+use crate::files;
 
-/// What is not needed to build and run tests, or is made by building.
+/// Directories without sources that tests need.
 const LEFT_OUT: &[&str] = &["target", "fuzz", "docs", ".git"];
 
-/// Brings the copy up to date and answers where it is. Files that have not changed are not touched, so that cargo sees
-/// what has.
-pub(super) fn refresh(patched: &BTreeMap<&str, String>) -> io::Result<PathBuf> {
-    let (from, to) = (tree::root(), tree::root().join("target/mutations/tree"));
+/// Updates the copy and answers its path. Unchanged files are not touched, so that cargo sees the changed ones.
+pub(super) fn refresh(patched: &BTreeMap<String, String>) -> io::Result<PathBuf> {
+    let (from, to) = (files::root(), files::root().join("target/mutations/tree"));
     let mut wanted = BTreeSet::new();
     copy(&from, &from, &to, patched, &mut wanted)?;
     sweep(&to, &wanted)?;
@@ -25,7 +24,7 @@ fn copy(
     root: &Path,
     directory: &Path,
     to: &Path,
-    patched: &BTreeMap<&str, String>,
+    patched: &BTreeMap<String, String>,
     wanted: &mut BTreeSet<PathBuf>,
 ) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
@@ -53,7 +52,7 @@ fn copy(
     Ok(())
 }
 
-/// Takes out what is not in the sources any more.
+/// Removes files that are not in the sources any more.
 fn sweep(directory: &Path, wanted: &BTreeSet<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -3,35 +3,28 @@
 use std::{
     collections::BTreeSet,
     env, fmt,
-    io::Read,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread,
     time::{Duration, Instant},
 };
 
-use super::{
-    VARIABLE,
-    table::{Mutant, Test},
-};
+use super::{Mutant, VARIABLE};
 use crate::{
+    files,
     test::{
         self,
         binary::{self, Binary},
-        tally,
+        runner, summary,
     },
-    tree,
 };
 
 /// A test that takes longer hangs.
-const TIME_LIMIT: Duration = Duration::from_secs(90);
+const SECONDS_MAX: u32 = 90;
 
-/// What became of a test.
+/// The outcome of a test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
     Passed,
-    /// With what it said, if it panicked.
+    /// With its message, if it panicked.
     Failed(String),
     /// It did not end in time, and was killed.
     Hung,
@@ -41,49 +34,56 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outcome::Passed => f.write_str("passed"),
-            Outcome::Failed(said) => write!(f, "failed: {said}"),
+            Outcome::Failed(message) => write!(f, "failed: {message}"),
             Outcome::Hung => f.write_str("hung"),
         }
     }
 }
 
-/// Programs of tests.
+/// The test programs of the copy.
 pub(super) struct Runner(Vec<Binary>);
 
 impl Runner {
-    /// Builds what the mutants' tests need, once for all.
+    /// Builds the tests of all mutants.
     ///
     /// All members are named, so that third-party crates have the features that they have in `cargo xtask test`, and
-    /// are not compiled a second time; finished programs go elsewhere, so that nobody takes them for the real ones.
-    pub(super) fn build(tree: &Path, mutants: &[Mutant]) -> Result<Runner, String> {
-        let targets: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.caught_by.target).collect();
-        let mut command = tree::cargo(&["test", "--workspace", "--no-run"]);
+    /// are not compiled a second time; finished programs go elsewhere, so that none is taken for a real one.
+    pub(super) fn build<'m>(
+        tree: &Path,
+        mutants: impl Iterator<Item = &'m Mutant>,
+    ) -> Result<Runner, String> {
+        let targets: BTreeSet<&str> = mutants.map(|mutant| mutant.test.target.as_str()).collect();
+        let mut command = files::cargo(&["test", "--workspace", "--no-run"]);
         command.args(test::FEATURES).current_dir(tree);
-        for target in targets {
-            command.args(["--test", target]);
-        }
+        command.args(targets.iter().flat_map(|target| ["--test", target]));
         let built =
-            env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), PathBuf::from);
-        command
-            .env("CARGO_BUILD_BUILD_DIR", &built)
-            .env("CARGO_TARGET_DIR", built.join("mutations/programs"));
-        binary::built_by(command).map(Runner)
+            env::var_os("CARGO_TARGET_DIR").map_or_else(|| files::root().join("target"), PathBuf::from);
+        command.env("CARGO_BUILD_BUILD_DIR", &built);
+        command.env("CARGO_TARGET_DIR", built.join("mutations/programs"));
+        binary::build(command).map(Runner)
     }
 
-    /// Runs one test, with a mechanism switched off or with none.
-    pub(super) fn run(&self, test: &Test, mutant: Option<&str>) -> Result<(Outcome, Duration), String> {
-        let name = format!("{} {}", test.package, test.target);
-        let program = self.0.iter().find(|binary| binary.name == name);
-        let program = program.ok_or_else(|| format!("there is no program for {test}"))?;
-        let mut command = Command::new(&program.program);
-        command.args(["--exact", test.name]).current_dir(&program.directory);
-        command.env("CARGO_MANIFEST_DIR", &program.directory);
-        command.env_remove(VARIABLE).envs(mutant.map(|name| (VARIABLE, name)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    /// Runs the test of a mutant, with that mutant or with none.
+    pub(super) fn run(&self, mutant: &Mutant, name: Option<&str>) -> Result<(Outcome, Duration), String> {
+        let test = &mutant.test;
+        let program = format!("{} {}", test.package, test.target);
+        let binary = self.0.iter().find(|binary| binary.name == program);
+        let binary = binary.ok_or_else(|| format!("there is no program for {test}"))?;
+        let seeds = mutant.seeds.map(|seeds| seeds.to_string());
+        let seeds = seeds.as_deref().map(|seeds| ("LEASEHOLD_SEEDS", seeds));
+        let env: Vec<_> = [Some((VARIABLE, name.unwrap_or("none"))), seeds].into_iter().flatten().collect();
         let begin = now();
-        let child = command.spawn().map_err(|error| format!("{test} could not be run: {error}"))?;
-        let outcome = outcome(child, test)?;
-        Ok((outcome, now() - begin))
+        let run = runner::run(binary, &["--exact", &test.name], &env, SECONDS_MAX);
+        let (status, output) = run.map_err(|error| format!("{test} could not be run: {error}"))?;
+        let took = now() - begin;
+        let outcome = match output.lines().find_map(summary::result_of) {
+            Some((1, 0)) if status.success() => Outcome::Passed,
+            Some((0, 0)) => return Err(format!("{test} is not there any more")),
+            None if took.as_secs() >= SECONDS_MAX.into() => Outcome::Hung,
+            // It may also have been killed by the mechanism under test.
+            _ => Outcome::Failed(message(&output)),
+        };
+        Ok((outcome, took))
     }
 }
 
@@ -92,33 +92,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Waits for the test, and kills it when it hangs.
-fn outcome(mut child: Child, test: &Test) -> Result<Outcome, String> {
-    let Some(mut output) = child.stdout.take() else { return Err(format!("{test} has no output")) };
-    let (said, hear) = mpsc::channel();
-    let read = move || {
-        let mut text = String::new();
-        let _ = output.read_to_string(&mut text);
-        let _ = said.send(text);
-    };
-    let reader = thread::Builder::new().name("output of a test".into()).spawn(read);
-    reader.map_err(|error| format!("no thread could be started: {error}"))?;
-    let Ok(text) = hear.recv_timeout(TIME_LIMIT) else {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Ok(Outcome::Hung);
-    };
-    let status = child.wait().map_err(|error| error.to_string())?;
-    match text.lines().find_map(tally::result_of) {
-        Some((1, 0)) if status.success() => Ok(Outcome::Passed),
-        Some((0, 0)) => Err(format!("{test} is not there any more")),
-        // It may also have been killed by what it tests.
-        _ => Ok(Outcome::Failed(message(&text))),
-    }
-}
-
-/// The line that follows `panicked at …`, where the message begins.
+/// The line after `panicked at …`, where the message begins, or the one that says FAILED.
 fn message(output: &str) -> String {
-    let mut lines = output.lines().skip_while(|line| !line.contains("panicked at ")).skip(1);
-    lines.next().unwrap_or_default().chars().take(100).collect()
+    let panic = output.lines().skip_while(|line| !line.contains("panicked at ")).nth(1);
+    let failed = || output.lines().find(|line| line.starts_with("FAILED"));
+    panic.or_else(failed).unwrap_or_default().chars().take(100).collect()
 }

@@ -1,4 +1,4 @@
-//! The test programs of the workspace, built.
+//! The test programs of the workspace.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,49 +8,37 @@ use std::{
 
 use serde_json::Value;
 
-use crate::tree;
-
 /// One test program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Binary {
-    /// Package and target, for people.
+    /// Package and target.
     pub(crate) name: String,
     /// The program.
     pub(crate) program: PathBuf,
-    /// Where it expects to be run: the directory of its package, as with `cargo test`.
+    /// The directory of its package, in which `cargo test` runs it.
     pub(crate) directory: PathBuf,
 }
 
-/// Builds all of them.
+/// Builds test programs with `cargo test --no-run …`.
 ///
 /// # Errors
-/// When cargo cannot be run or something does not compile; cargo has said what.
-pub(super) fn build(features: &[&str]) -> Result<Vec<Binary>, String> {
-    let mut command = tree::cargo(&["test", "--workspace", "--no-run"]);
-    command.args(features);
-    built_by(command)
-}
-
-/// What a `cargo test --no-run` builds.
-///
-/// # Errors
-/// As [`build`].
-pub(crate) fn built_by(mut command: Command) -> Result<Vec<Binary>, String> {
+/// When cargo cannot be run, or when something does not compile; cargo has printed the reason.
+pub(crate) fn build(mut command: Command) -> Result<Vec<Binary>, String> {
     command.args(["--message-format", "json-render-diagnostics"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let cannot = |error| format!("cargo could not be run: {error}");
-    let mut child = command.spawn().map_err(cannot)?;
+    let failed = |error| format!("cargo could not be run: {error}");
+    let mut child = command.spawn().map_err(failed)?;
     let mut found = Vec::new();
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).lines() {
-            let message = serde_json::from_str(&line.map_err(cannot)?).unwrap_or(Value::Null);
+            let message = serde_json::from_str(&line.map_err(failed)?).unwrap_or(Value::Null);
             found.extend(binary(&message));
         }
     }
-    let status = child.wait().map_err(cannot)?;
+    let status = child.wait().map_err(failed)?;
     if status.success() { Ok(found) } else { Err("the tests do not compile".to_string()) }
 }
 
-/// Reads one of cargo's messages; `None` when it is not of a test program.
+/// Reads one of cargo's messages; `None` unless it is about a test program.
 fn binary(message: &Value) -> Option<Binary> {
     let program = message["executable"].as_str()?;
     if message["profile"]["test"] != true {

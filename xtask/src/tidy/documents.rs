@@ -4,17 +4,17 @@ use std::fs;
 
 use crate::{
     TASKS,
-    tree::{self, File},
+    files::{self, File},
 };
 
 /// Subcommands of cargo that a page may show.
 const CARGO: &[&str] = &[
-    "add", "bench", "build", "clippy", "deny", "doc", "fmt", "fuzz", "install", "run", "test", "update",
-    "xtask",
+    "add", "bench", "build", "clippy", "deny", "doc", "fmt", "fuzz", "install", "lab", "run", "test",
+    "update", "xtask",
 ];
 
 pub(super) fn findings() -> Vec<String> {
-    let pages = tree::files(&[".md"]);
+    let pages = files::files(&[".md"]);
     let links = pages.iter().flat_map(broken_links);
     let for_users = pages.iter().filter(|page| is_for_users(&page.path));
     let commands = for_users.flat_map(|page| {
@@ -31,7 +31,7 @@ fn is_for_users(path: &str) -> bool {
 
 /// SAFETY.md names the test that shows each promise, as `module::test`.
 fn unknown_tests(pages: &[File]) -> Vec<String> {
-    let sources = tree::files(&[".rs"]);
+    let sources = files::files(&[".rs"]);
     let page = pages.iter().filter(|page| page.path == "SAFETY.md");
     let named = page.flat_map(|page| tests_named(&page.text));
     let missing = named.filter(|test| {
@@ -86,8 +86,8 @@ fn leads_somewhere(page: &File, link: &str) -> bool {
     }
     let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
     let target = match path {
-        "" => tree::root().join(&page.path),
-        path => tree::root().join(page.directory()).join(path),
+        "" => files::root().join(&page.path),
+        path => files::root().join(page.directory()).join(path),
     };
     if anchor.is_empty() {
         return target.exists();
@@ -150,13 +150,13 @@ fn unknown_command(command: &str) -> Option<String> {
 }
 
 fn package_exists(package: &str) -> bool {
-    let root = tree::root();
+    let root = files::root();
     package == "xtask" || root.join("crates").join(package).join("Cargo.toml").exists()
 }
 
 /// Every verb of the command line is a file.
 fn verb_exists(verb: &str) -> bool {
-    let verbs = tree::root().join("crates/leasehold-cli/src/cmd");
+    let verbs = files::root().join("crates/leasehold-cli/src/cmd");
     let name = verb.replace('-', "_");
     verb.starts_with('-') || verbs.join(&name).is_dir() || verbs.join(format!("{name}.rs")).exists()
 }

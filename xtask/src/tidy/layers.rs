@@ -5,17 +5,16 @@
 
 use serde_json::Value;
 
-use crate::tree;
+use crate::files;
 
 const CORE: &str = "leasehold-core";
 const FACADE: &str = "leasehold";
 const CONFORMANCE: &str = "leasehold-conformance";
 const TESTKIT: &str = "leasehold-testkit";
-const SIM: &str = "leasehold-sim";
-const TORTURE: &str = "leasehold-torture";
+const LAB: &str = "leasehold-lab";
 const CLI: &str = "leasehold-cli";
 const BENCHES: &str = "leasehold-benches";
-const NOT_STORES: &[&str] = &[CORE, FACADE, CONFORMANCE, TESTKIT, SIM, TORTURE, CLI, BENCHES, "xtask"];
+const NOT_STORES: &[&str] = &[CORE, FACADE, CONFORMANCE, TESTKIT, LAB, CLI, BENCHES, "xtask"];
 
 /// Client libraries of stores, and who may use each outside of tests. SQLite is more than a store: the facade fences
 /// the user's own SQLite databases, and the demonstration's shop is one.
@@ -44,7 +43,7 @@ pub(super) fn findings() -> Vec<String> {
 }
 
 fn edges() -> Result<(Vec<String>, Vec<Edge>), String> {
-    let output = tree::cargo(&["metadata", "--format-version", "1", "--no-deps"]).output();
+    let output = files::cargo(&["metadata", "--format-version", "1", "--no-deps"]).output();
     let output = output.map_err(|error| format!("cargo metadata could not be run: {error}"))?;
     if !output.status.success() {
         return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr)));
@@ -95,18 +94,15 @@ fn is_store(name: &str) -> bool {
 fn may_import(from: &str, to: &str) -> bool {
     match from {
         FACADE => to == CORE || is_store(to),
-        // The simulations are played on the very servers, proxies and clocks that the tests use.
-        CLI => matches!(to, FACADE | SIM | TESTKIT),
-        BENCHES => to == FACADE,
-        SIM => matches!(to, CORE | CONFORMANCE | FACADE),
-        // It is a test of everything, and nobody imports it.
-        TORTURE => to != CLI && to != BENCHES,
+        CLI | BENCHES => to == FACADE,
+        // The lab tests everything.
+        LAB => to != CLI && to != BENCHES,
         CONFORMANCE | TESTKIT => to == CORE,
         _ => is_store(from) && to == CORE,
     }
 }
 
-/// Nobody imports the command line, and the core tests itself with nothing but itself.
+/// No crate imports the command line, and the core tests itself with nothing but itself.
 fn may_test_with(from: &str, to: &str) -> bool {
     from != CORE && matches!(to, CORE | CONFORMANCE | TESTKIT) || from == CLI && is_store(to)
 }
@@ -117,7 +113,7 @@ mod tests {
 
     fn breaks(from: &str, to: &str, for_tests: bool) -> bool {
         let crates =
-            ["leasehold-sqlite", "leasehold-redis", CORE, FACADE, CLI, CONFORMANCE, TESTKIT, SIM, TORTURE]
+            ["leasehold-sqlite", "leasehold-redis", CORE, FACADE, CLI, CONFORMANCE, TESTKIT, LAB, BENCHES]
                 .map(String::from);
         let edge = Edge { from: from.into(), to: to.into(), for_tests };
         !violations(&crates, &[edge]).is_empty()
@@ -137,10 +133,12 @@ mod tests {
             (CONFORMANCE, FACADE),
             (CORE, "rusqlite"),
             ("leasehold-redis", "rusqlite"),
-            (SIM, TESTKIT),
-            (SIM, TORTURE),
-            (CLI, TORTURE),
-            (TORTURE, CLI),
+            (CLI, TESTKIT),
+            (CLI, LAB),
+            (FACADE, LAB),
+            (TESTKIT, LAB),
+            (LAB, CLI),
+            (LAB, BENCHES),
         ] {
             assert!(breaks(from, to, false), "{from} -> {to}");
         }
@@ -148,13 +146,11 @@ mod tests {
             ("leasehold-sqlite", CORE),
             (FACADE, "leasehold-redis"),
             (CLI, FACADE),
-            (CLI, TESTKIT),
             (CORE, "tokio"),
-            (SIM, CORE),
-            (SIM, FACADE),
-            (TORTURE, FACADE),
-            (TORTURE, SIM),
-            (TORTURE, TESTKIT),
+            (LAB, CORE),
+            (LAB, FACADE),
+            (LAB, CONFORMANCE),
+            (LAB, TESTKIT),
         ] {
             assert!(!breaks(from, to, false), "{from} -> {to}");
         }

@@ -1,8 +1,6 @@
-//! What is written to stores is a contract between versions: a statement cannot change without WIRE.md.
+//! The statements sent to stores are a contract between versions: none changes without WIRE.md.
 
-use std::fs;
-
-use crate::tree::{self, File};
+use crate::files::{self, File};
 
 const DOCUMENT: &str = "WIRE.md";
 const BEGIN: &str = "<!-- statements: written by `cargo xtask wire --write` -->\n";
@@ -11,35 +9,32 @@ const END: &str = "<!-- end of statements -->";
 /// `cargo xtask wire [--write]`.
 ///
 /// # Errors
-/// What differs; nothing is written then unless asked for.
+/// The differences, unless they are written.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     match args {
         [] => {
             let findings = findings();
             if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) }
         }
-        [write] if write == "--write" => take_over(),
+        [write] if write == "--write" => write_table(),
         _ => Err("usage: cargo xtask wire [--write]".into()),
     }
 }
 
-fn take_over() -> Result<(), String> {
-    let path = tree::root().join(DOCUMENT);
-    let page = fs::read_to_string(&path).map_err(|error| format!("{DOCUMENT}: {error}"))?;
+fn write_table() -> Result<(), String> {
+    let page = files::read(DOCUMENT)?;
     let (before, listed, after) = split(&page)?;
-    let table = table(&tree::files(&[".sql", ".lua"]));
+    let table = table(&files::files(&[".sql", ".lua"]));
     if listed == table {
         return Ok(());
     }
-    fs::write(&path, format!("{before}{table}{after}")).map_err(|error| format!("{DOCUMENT}: {error}"))?;
-    // Standard output belongs to what was asked for; this is advice.
+    files::write(DOCUMENT, &format!("{before}{table}{after}"))?;
     eprintln!("the table in {DOCUMENT} is new: is the prose around it still true of what changed?");
     Ok(())
 }
 
 pub(super) fn findings() -> Vec<String> {
-    let page = fs::read_to_string(tree::root().join(DOCUMENT)).unwrap_or_default();
-    differences(&page, &tree::files(&[".sql", ".lua"]))
+    differences(&files::read(DOCUMENT).unwrap_or_default(), &files::files(&[".sql", ".lua"]))
 }
 
 fn differences(page: &str, statements: &[File]) -> Vec<String> {
@@ -62,7 +57,7 @@ fn differences(page: &str, statements: &[File]) -> Vec<String> {
     findings
 }
 
-/// What stands before, in and after the table.
+/// The page before, in and after the table.
 fn split(page: &str) -> Result<(&str, &str, &str), String> {
     let parts = page.find(BEGIN).and_then(|begin| {
         let begin = begin + BEGIN.len();

@@ -3,26 +3,39 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::Args;
 use leasehold::Sequencer;
 use serde_json::json;
 
-use crate::{args::CheckArguments, duty::leave, exit, message::Output, store::Location};
+use super::common::StoreArgs;
+use crate::{exit, output::Output, store_location::disconnect};
+
+/// Check whether a sequencer is still valid.
+///
+/// Exits with 0 if the grant of the sequencer still holds the lock, with 1 if it is stale. The answer may be outdated when
+/// you read it: a resource is safe only if it refuses lower fencing tokens itself.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Value of LEASEHOLD_SEQUENCER.
+    sequencer: String,
+}
 
 /// Asks the store.
-pub(crate) async fn run(arguments: CheckArguments, output: Output) -> Result<ExitCode> {
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let sequencer: Sequencer = arguments.sequencer.trim().parse()?;
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let client = location.connect(|terms| terms).await?;
+    let client = arguments.store.location()?.connect(|options| options).await?;
     let valid = client.check(&sequencer).await;
-    leave(&client).await;
+    disconnect(&client).await;
     let valid = valid?;
     let (name, token) = (sequencer.name(), sequencer.fencing_token());
     output.data(
         || json!({ "lock": name.as_str(), "fencing_token": token.get(), "valid": valid }),
         || {
-            let verdict = if valid { "valid: it still holds" } else { "stale: it no longer holds" };
-            format!("{verdict} `{name}` with fencing token {token}\n")
+            let state = if valid { "valid: it still holds" } else { "stale: it no longer holds" };
+            format!("{state} `{name}` with fencing token {token}\n")
         },
     );
-    Ok(if valid { exit::success() } else { exit::STALE.into() })
+    Ok(if valid { ExitCode::SUCCESS } else { exit::STALE.into() })
 }

@@ -1,22 +1,29 @@
-//! `leasehold completions`: for the shell.
+//! `leasehold completions`: completion scripts for shells.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::CommandFactory;
+use clap::{Args, Command};
+use clap_complete::Shell;
 use serde_json::json;
 
-use crate::{
-    args::{Arguments, CompletionsArguments},
-    exit,
-    message::Output,
-};
+use crate::output::Output;
+
+/// Print a completion script for a shell.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Print the script as a JSON string.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The shell.
+    shell: Shell,
+}
 
 /// Prints the script.
-pub(crate) fn run(arguments: &CompletionsArguments, output: Output) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments, mut cli: Command, output: Output) -> Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "leasehold", &mut script);
+    clap_complete::generate(arguments.shell, &mut cli, "leasehold", &mut script);
     let script = String::from_utf8(script)?;
     output.data(|| json!({ "shell": arguments.shell.to_string(), "script": script }), || script.clone());
-    Ok(exit::success())
+    Ok(ExitCode::SUCCESS)
 }

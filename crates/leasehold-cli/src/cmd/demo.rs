@@ -1,134 +1,109 @@
-//! `leasehold demo`: what one stopped process does to a shop without a lock, with a naive lock and with Leasehold.
+//! `leasehold demo`: the effect of one stopped process on a shop without a lock, with a naive lock and with Leasehold.
 //!
-//! Needs no server. Real processes sell a limited stock from an SQLite file; one of them is stopped between reading the
-//! stock and writing it, for longer than its lock lives. All numbers are counted from the shop's database afterwards.
+//! Needs no server. Worker processes sell a limited stock from an SQLite file; one of them is stopped between reading the
+//! stock and writing it, for longer than its lock lives. All numbers are counted in the shop's database afterwards.
 
-mod crew;
-mod director;
-mod door;
+mod config;
 mod event;
-mod history;
-mod plan;
-#[cfg(test)]
-mod sample;
+mod round;
 mod shop;
-pub(crate) mod signals;
-pub(crate) mod timeline;
-mod verdict;
-mod view;
+mod summary;
+#[cfg(test)]
+mod tests;
 mod worker;
+mod workers;
 
 use std::{
-    io::{IsTerminal, Write},
+    env,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
     path::PathBuf,
-    process::ExitCode,
-    time::Duration,
+    process::{self, ExitCode},
 };
 
 use anyhow::{Context, Result};
 use clap::value_parser;
-use leasehold::Env;
+use leasehold::env::Env;
+use serde_json::json;
 
-use director::{Director, Record};
-use plan::{Assignment, Lane, Plan};
-use signals::{Interrupted, Signals};
-use verdict::{LaneVerdict, Verdict};
-use view::View;
+use crate::{duration::millis, exit, output::Output, supervise::signals::Signals};
+use config::{Config, Strategy, WorkerArgs};
+use summary::Summary;
 
-/// How long a lock lives without news of its holder. Long enough that a busy machine does not end leases by accident.
-const TTL: Duration = Duration::from_secs(1);
+/// Time to live of the locks: long enough that no lease ends by accident on a busy machine.
+const TTL_MS: u64 = 1000;
 
-/// See what a paused process does to a shop: without a lock, with a naive lock, with Leasehold.
+/// Show the effect of a paused process on a shop: without a lock, with a naive lock, with Leasehold.
 ///
-/// Starts worker processes that sell a limited stock, stops one of them between reading and writing for longer than
-/// its lock lives, and counts what the shop has in the end. Needs no server and leaves nothing behind.
+/// Starts worker processes that sell a limited stock, stops one of them between reading and writing for longer than its
+/// lock lives, and counts the orders in the shop's database. Needs no server, and removes all its files. Exits with 0 if
+/// Leasehold kept the stock exact and refused the late write, and at least one of the other rounds failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Items to sell.
+    /// Number of items to sell.
     #[arg(long, value_name = "ITEMS", default_value_t = 30, value_parser = value_parser!(u32).range(12..=400))]
     stock: u32,
-    /// Processes that sell.
+    /// Number of worker processes.
     #[arg(long, value_name = "PROCESSES", default_value_t = 4, value_parser = value_parser!(u32).range(2..=12))]
     workers: u32,
-    /// Seed of the payment times; who comes first is up to the machine all the same.
+    /// Seed of the payment times. The order of the workers still depends on the machine.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Draw what happened into this SVG file.
-    #[arg(long, value_name = "PATH")]
-    svg: Option<PathBuf>,
-    /// Print the verdict as JSON, and every event as a line of JSON on stderr.
+    /// Print the result and the history of all rounds as one JSON document, and each event as a JSON line on stderr.
     #[arg(long)]
     pub(crate) json: bool,
-    /// This process is a worker of a demonstration.
-    #[arg(long, hide = true, value_name = "ASSIGNMENT")]
-    worker: Option<Assignment>,
+    /// Run as a worker process of a demo.
+    #[arg(long, hide = true, value_name = "JSON")]
+    worker: Option<WorkerArgs>,
 }
 
-/// Runs the demonstration. The exit code is 0 only when it proves something.
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    if let Some(assignment) = arguments.worker {
-        return worker::run(assignment).await;
+/// Runs the demo. The exit code is 0 only if the run proves something.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
+    let Arguments { stock, workers, seed, worker, .. } = arguments;
+    if let Some(args) = worker {
+        return worker::run(args).await;
     }
-    let env = Env::system()?;
-    let plan = Plan { stock: arguments.stock, workers: arguments.workers, seed: arguments.seed, ttl: TTL };
-    let mut view = View::new(&env, arguments.json);
-    let played = play(&plan, &env, &mut view).await;
-    view.clear();
-    let played = match played {
-        Ok(played) => played,
-        Err(error) => return interrupted(error),
+    let config = Config { stock, workers, seed, ttl_ms: TTL_MS };
+    let summary = match Signals::new()?.unless_ended(run_rounds(config, output)).await {
+        Ok(summary) => summary?,
+        Err(signal) => {
+            output.say("interrupted: all workers and files of the demo were removed");
+            return Ok(exit::of_signal(signal.as_raw()).into());
+        }
     };
-    if let Some(path) = &arguments.svg {
-        let picture = timeline::draw(&played.records, &played.lanes, &plan);
-        std::fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    let verdict = Verdict::of(played.lanes, &plan, played.elapsed.as_millis(), arguments.svg);
-    print(&verdict, arguments.json)?;
-    Ok(if verdict.proves { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    output.data(|| json!(summary), || summary.text());
+    Ok(if summary.proves { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-struct Played {
-    records: Vec<Record>,
-    lanes: Vec<LaneVerdict>,
-    elapsed: Duration,
-}
-
-/// Plays all lanes in a directory that is gone afterwards.
-async fn play(plan: &Plan, env: &Env, view: &mut View) -> Result<Played> {
+/// Runs all rounds in a temporary directory.
+async fn run_rounds(config: Config, output: Output) -> Result<Summary> {
+    let env = Env::system()?;
     let begin = env.now();
-    let mut signals = Signals::listen()?;
-    let home = tempfile::Builder::new().prefix("leasehold-demo-").tempdir();
-    let home = home.context("cannot make a temporary directory")?;
-    let (mut records, mut lanes) = (Vec::new(), Vec::new());
-    for lane in Lane::ALL {
-        let mut director = Director { plan, env, home: home.path(), view: &mut *view, signals: &mut signals };
-        let record = director.play(lane).await?;
-        let verdict = LaneVerdict::of(&record, plan);
-        view.end(&verdict);
-        records.push(record);
-        lanes.push(verdict);
+    let directory = TempDirectory::create()?;
+    let mut rounds = Vec::new();
+    for strategy in Strategy::ALL {
+        let round = round::run_round(strategy, &config, &env, &directory.0, output).await?;
+        output.say(format!("  {}\n", round.result()));
+        rounds.push(round);
     }
-    home.close().context("cannot remove the temporary directory")?;
-    Ok(Played { records, lanes, elapsed: env.now().since(begin) })
+    Ok(Summary::new(rounds, config, millis(env.now().since(begin))))
 }
 
-fn interrupted(error: anyhow::Error) -> Result<ExitCode> {
-    let interrupted = error.downcast::<Interrupted>()?;
-    writeln!(std::io::stderr(), "leasehold: {interrupted}")?;
-    Ok(ExitCode::from(interrupted.exit_code()))
+/// A new directory that only this user can read; removed with its contents on drop.
+struct TempDirectory(PathBuf);
+
+impl TempDirectory {
+    fn create() -> Result<Self> {
+        let path = env::temp_dir().join(format!("leasehold-demo-{}", process::id()));
+        // Fails if the path exists, also as a link of another user.
+        let created = DirBuilder::new().mode(0o700).create(&path);
+        created.with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(TempDirectory(path))
+    }
 }
 
-fn print(verdict: &Verdict, json: bool) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        serde_json::to_writer(&mut out, verdict)?;
-        return Ok(writeln!(out)?);
+impl Drop for TempDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
-    let paint = view::colours(out.is_terminal());
-    write!(out, "{}", verdict.text(paint))?;
-    match &verdict.svg {
-        Some(path) => writeln!(out, "The picture of this run: {}", path.display())?,
-        None => writeln!(out, "`leasehold demo --svg demo.svg` draws the picture of a run.")?,
-    }
-    Ok(())
 }

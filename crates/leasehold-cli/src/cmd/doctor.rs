@@ -1,35 +1,36 @@
-//! `leasehold doctor`: whether a store can be relied on, and what to change.
+//! `leasehold doctor`: diagnoses the configuration and state of a store.
 
 use std::{fmt::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
-use leasehold::{Finding, Severity};
+use leasehold::diagnose::{Finding, Severity};
 use serde_json::{Value, json};
 
-use crate::{args::Common, exit, holder::plain, message::Output, store::Location};
+use super::common::StoreArgs;
+use crate::{describe::plain, exit, output::Output, store_location::StoreLocation};
 
-/// Say whether a store can be relied on, and what to change.
+/// Diagnose a store: whether its configuration and state are safe for locks, and what to change.
 ///
-/// Looks at the configuration and the state of the servers, and writes nothing. Red: locks can be lost, or cannot be taken
-/// (exit code 78). Amber: locks hold only under an assumption that you should know of, or it could not be seen. Green: as
-/// it should be.
+/// Reads the configuration and the state of the servers, and writes nothing. Critical: locks can be lost, or cannot be taken
+/// (exit code 78). Warning: locks are safe only under the assumption named, or something could not be checked. Ok: no
+/// problem.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) store: StoreArgs,
 }
 
 /// Prints all findings, the worst first.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let findings = leasehold::doctor(location.url()).await?;
+    let location = arguments.store.location()?;
+    let findings = leasehold::diagnose::diagnose(location.url()).await?;
     output.data(
         || Value::Array(findings.iter().map(to_json).collect()),
         || page(&findings, &location).unwrap_or_default(),
     );
     Ok(match count(&findings, Severity::Critical) {
-        0 => exit::success(),
+        0 => ExitCode::SUCCESS,
         _ => exit::UNSAFE.into(),
     })
 }
@@ -48,23 +49,23 @@ fn count(findings: &[Finding], severity: Severity) -> usize {
     findings.iter().filter(|finding| finding.severity == severity).count()
 }
 
-fn page(findings: &[Finding], location: &Location) -> Result<String, std::fmt::Error> {
+fn page(findings: &[Finding], location: &StoreLocation) -> Result<String, std::fmt::Error> {
     let mut page = String::new();
     writeln!(page, "store    {}", location.shown())?;
     let of = |severity| format!("{} {severity}", count(findings, severity));
     let counts = [Severity::Critical, Severity::Warning, Severity::Ok].map(of);
     writeln!(page, "found    {}", counts.join(", "))?;
-    let mut was_green = false;
+    let mut was_ok = false;
     for finding in findings {
-        let is_green = finding.severity == Severity::Ok;
-        // What is well takes a line, what is not a paragraph.
-        if !(is_green && was_green) {
+        let is_ok = finding.severity == Severity::Ok;
+        // One line for a finding that is ok, a paragraph for any other.
+        if !(is_ok && was_ok) {
             writeln!(page)?;
         }
-        was_green = is_green;
-        let word = finding.severity.to_string();
-        writeln!(page, "{word:<8} {} · {}", plain(&finding.node), plain(&finding.what))?;
-        if !is_green {
+        was_ok = is_ok;
+        let severity = finding.severity.to_string();
+        writeln!(page, "{severity:<8} {} · {}", plain(&finding.node), plain(&finding.what))?;
+        if !is_ok {
             writeln!(page, "  why      {}", plain(&finding.why))?;
             writeln!(page, "  fix      {}", plain(&finding.fix))?;
         }

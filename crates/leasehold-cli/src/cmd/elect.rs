@@ -1,104 +1,96 @@
-//! `leasehold elect`: a command while being the leader.
+//! `leasehold elect`: runs a command while being the leader.
 
-use std::{process::ExitCode, time::Duration};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use leasehold::{Client, LockName};
-use rustix::process::Signal;
+use clap::{Args, ValueHint};
+use leasehold::LockName;
 
+use super::common::{HoldArgs, LossArgs, StoreArgs, WaitArgs};
 use crate::{
-    args::{ElectArguments, OnBusy, Waiting},
-    duty::{Duty, leave},
-    entry::{Approach, Entry, enter},
-    exit, holder,
-    lock::Lock,
-    message::Output,
-    store::Location,
+    acquire::WaitRequest,
+    describe, exit,
+    guarded_run::GuardedRun,
+    hold_plan::HoldPlan,
+    lock::{Lock, WaitLimit},
+    output::Output,
+    store_location::disconnect,
     supervise::signals::Signals,
-    tenure::Plan,
 };
 
-/// How long a leader whose command has ended stays out of the next election, so that others get their turn and a
-/// command that fails at once does not spin.
-const REST: Duration = Duration::from_secs(1);
+/// Pause between two campaigns, so that other candidates are elected and a command that fails at once does not spin.
+const CAMPAIGN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Campaigns, leads, and campaigns again if told so.
-pub(crate) async fn run(arguments: ElectArguments, output: Output) -> Result<ExitCode> {
+/// Run a command while being the leader.
+///
+/// Waits to be elected, without a limit unless --wait sets one. Resigns when the command ends. If the lease is lost, the
+/// command is stopped as by `run`.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    hold: HoldArgs,
+    #[command(flatten)]
+    loss: LossArgs,
+    /// Value that the leader publishes to observers, such as its address.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    value: String,
+    /// Campaign again after the command has ended or the lease was lost, until a signal ends leasehold.
+    #[arg(long)]
+    forever: bool,
+    /// Name of the election: 1 to 512 bytes of UTF-8.
+    name: String,
+    /// Command and arguments, run without a shell.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
+    command: Vec<OsString>,
+}
+
+/// Campaigns, leads and resigns; with `--forever` again and again.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let plan = Plan::new(&arguments.tenure, &arguments.loss, location.ttl())?;
+    let location = arguments.store.location()?;
+    let plan = HoldPlan::new(&arguments.hold, &arguments.loss, location.ttl())?;
     let mut signals = Signals::new()?;
-    let note = holder::own_note(&arguments.command, arguments.tenure.note.as_deref());
-    let client = tokio::select! {
-        biased;
-        signal = signals.ending() => return Ok(exit::of_signal(signal.as_raw()).into()),
-        client = location.connect(|terms| plan.terms(terms, note)) => client?,
+    let note = describe::own_note(&arguments.command, arguments.hold.note.as_deref());
+    let connecting = location.connect(|options| plan.options(options, note));
+    let client = match signals.unless_ended(connecting).await {
+        Ok(client) => client?,
+        Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
     };
-    let mut campaign =
-        Campaign { arguments: &arguments, name: &name, location: &location, plan: &plan, output };
-    let code = campaign.pursue(&client, &mut signals).await;
-    leave(&client).await;
+    let guarded = GuardedRun {
+        command: &arguments.command,
+        plan: &plan,
+        location: &location,
+        client: &client,
+        wait: &arguments.wait,
+        hold_at_least: None,
+        output,
+    };
+    let code = campaign(&arguments, &name, &guarded, &mut signals).await;
+    disconnect(&client).await;
     Ok(code?.into())
 }
 
-struct Campaign<'a> {
-    arguments: &'a ElectArguments,
-    name: &'a LockName,
-    location: &'a Location,
-    plan: &'a Plan,
-    output: Output,
-}
-
-/// What one term of office led to.
-enum Term {
-    Over(u8),
-    Again(u8),
-}
-
-impl Campaign<'_> {
-    async fn pursue(&mut self, client: &Client, signals: &mut Signals) -> Result<u8> {
-        loop {
-            let code = match self.serve(client, signals).await? {
-                Term::Over(code) => return Ok(code),
-                Term::Again(code) => code,
-            };
-            self.output.say(format!("campaigning for `{}` again: the command ended with {code}", self.name));
-            tokio::select! {
-                biased;
-                signal = signals.ending() => return Ok(of_signal(signal)),
-                () = client.engine().env().sleep(REST) => {}
-            }
+async fn campaign(
+    arguments: &Arguments,
+    name: &LockName,
+    guarded: &GuardedRun<'_>,
+    signals: &mut Signals,
+) -> Result<u8> {
+    let limit = arguments.wait.limit(WaitLimit::Forever);
+    loop {
+        let lock = Lock::Election(guarded.client.election(name)?, arguments.value.clone());
+        let end = guarded.run(lock, WaitRequest { name, limit, is_fair: false }, signals).await?;
+        if !arguments.forever || end.is_final {
+            return Ok(end.code);
+        }
+        guarded.output.say(format!("campaigning for `{name}` again: the command ended with {}", end.code));
+        let pause = guarded.client.env().sleep(CAMPAIGN_PAUSE);
+        if let Err(signal) = signals.unless_ended(pause).await {
+            return Ok(exit::of_signal(signal.as_raw()));
         }
     }
-
-    async fn serve(&mut self, client: &Client, signals: &mut Signals) -> Result<Term> {
-        let lock = Lock::Election(client.election(self.name)?, self.arguments.value.clone());
-        let waiting = self.arguments.patience.waiting(Waiting::Forever);
-        let approach = Approach { name: self.name, waiting, is_fair: false };
-        let env = client.engine().env();
-        match enter(lock, approach, env, signals, self.output).await? {
-            Entry::Interrupted(signal) => Ok(Term::Over(of_signal(signal))),
-            Entry::Busy(refused) => {
-                let skips = self.arguments.patience.on_busy == OnBusy::Skip;
-                let code = self.arguments.patience.busy_exit_code;
-                Ok(Term::Over(refused.report(skips, code, self.output)))
-            }
-            Entry::Held(hold) => {
-                let duty = Duty {
-                    command: &self.arguments.command,
-                    plan: self.plan,
-                    location: self.location,
-                    hold_at_least: None,
-                    output: self.output,
-                };
-                let ending = duty.run(hold, env, signals).await?;
-                let again = self.arguments.forever && !ending.interrupted;
-                Ok(if again { Term::Again(ending.code()) } else { Term::Over(ending.code()) })
-            }
-        }
-    }
-}
-
-fn of_signal(signal: Signal) -> u8 {
-    exit::of_signal(signal.as_raw())
 }

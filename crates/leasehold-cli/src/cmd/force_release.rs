@@ -1,36 +1,51 @@
-//! `leasehold force-release`: throws out whoever holds a lock.
+//! `leasehold force-release`: releases a lock whoever holds it.
 
 use std::{
     io::{BufRead, IsTerminal},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
-use leasehold::{Client, Contender, LockName};
+use clap::Args;
+use leasehold::{Client, LockName, store::Contender};
 use serde_json::{Value, json};
 
+use super::common::StoreArgs;
 use crate::{
-    args::ForceReleaseArguments,
+    describe::{held_by, to_json, who},
     duration::show,
-    duty::leave,
-    exit::{self, Refusal},
-    holder::{held_by, to_json, who},
-    message::{Output, write_stderr},
-    store::Location,
+    exit::{self, CliError},
+    output::{Output, write_stderr},
+    store_location::disconnect,
 };
 
-/// Asks, throws out, and says whom.
-pub(crate) async fn run(arguments: ForceReleaseArguments, output: Output) -> Result<ExitCode> {
+/// Release a lock by force, without its holder.
+///
+/// Raises the fencing counter of the lock, so that resources that check tokens refuse late writes of the evicted holder. A
+/// command under `leasehold run` is stopped when its next renewal is refused.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Do not ask for confirmation.
+    #[arg(long)]
+    yes: bool,
+    /// Name of the lock.
+    name: String,
+}
+
+/// Asks for confirmation, releases the lock and prints the evicted holders.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !output.json;
     if !arguments.yes && !may_ask {
-        let message = format!("`{name}` is not released by force without being asked for twice");
-        return Err(Refusal::usage(message, "there is no terminal to ask at: add --yes"));
+        let message = format!("releasing `{name}` by force needs a confirmation");
+        return Err(CliError::usage(message, "there is no terminal to ask at: add --yes"));
     }
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let client = location.connect(|terms| terms).await?;
+    let client = arguments.store.location()?.connect(|options| options).await?;
     let evicted = force(&client, &name, !arguments.yes).await;
-    leave(&client).await;
+    disconnect(&client).await;
     let Some(evicted) = evicted? else {
         output.say("nothing was released");
         return Ok(exit::SOFTWARE.into());
@@ -39,11 +54,11 @@ pub(crate) async fn run(arguments: ForceReleaseArguments, output: Output) -> Res
         || json!({ "lock": name.as_str(), "evicted": evicted.iter().map(to_json).collect::<Vec<Value>>() }),
         String::new,
     );
-    tell(&name, &evicted, output);
-    Ok(exit::success())
+    report(&name, &evicted, output);
+    Ok(ExitCode::SUCCESS)
 }
 
-/// `None` when the question was answered otherwise.
+/// `None` if the user did not confirm.
 async fn force(client: &Client, name: &LockName, asks: bool) -> Result<Option<Vec<Contender>>> {
     if asks {
         let holders = client.inspect(name).await?.holders;
@@ -56,28 +71,28 @@ async fn force(client: &Client, name: &LockName, asks: bool) -> Result<Option<Ve
 
 fn confirmed(name: &LockName, holders: &[Contender]) -> Result<bool> {
     let mut text = holders.iter().fold(String::new(), |text, holder| {
-        format!("{text}`{name}` is {}\n", held_by(holder, std::time::Duration::ZERO))
+        format!("{text}`{name}` is {}\n", held_by(holder, Duration::ZERO))
     });
     if holders.is_empty() {
-        text = format!("`{name}` is held by nobody\n");
+        text = format!("`{name}` is not held\n");
     }
     write_stderr(&format!(
-        "{text}Whoever is thrown out may not notice at once. Type the name of the lock to go on: "
+        "{text}An evicted holder may not notice at once. Type the name of the lock to continue: "
     ));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     let answer = answer.trim_end_matches('\n');
-    // Of a name that cannot be typed, what was shown can.
+    // The escaped name counts too: a name with control characters cannot be typed.
     Ok(answer == name.as_str() || answer == name.to_string())
 }
 
-fn tell(name: &LockName, evicted: &[Contender], output: Output) {
+fn report(name: &LockName, evicted: &[Contender], output: Output) {
     if evicted.is_empty() {
-        output.say(format!("nobody held `{name}`; its fencing counter was raised all the same"));
+        output.say(format!("`{name}` was not held; its fencing counter was raised"));
     }
     for contender in evicted {
-        let age = contender.age.map(|age| format!(", who held it for {}", show(age))).unwrap_or_default();
+        let age = contender.age.map(|age| format!(", after {}", show(age))).unwrap_or_default();
         let token = contender.fence.map(|token| format!(" (fencing token {token})")).unwrap_or_default();
-        output.say(format!("threw {} out of `{name}`{age}{token}", who(contender)));
+        output.say(format!("evicted {} from `{name}`{age}{token}", who(contender)));
     }
 }

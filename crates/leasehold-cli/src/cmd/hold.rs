@@ -1,70 +1,85 @@
-//! `leasehold hold`: a lock that outlives this process.
+//! `leasehold hold`: takes a lock that outlives this process.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
+use clap::Args;
 use leasehold::{Client, LockName};
 use serde_json::json;
 
+use super::common::{ModeArgs, StoreArgs, WaitArgs};
 use crate::{
-    args::{HoldArguments, OnBusy, Waiting},
-    duration::{millis, show},
-    duty::leave,
-    entry::{Approach, Entry, enter},
-    exit::{self, Refusal},
-    holder,
-    lock::Lock,
-    message::Output,
-    store::Location,
+    acquire::{Acquired, WaitRequest, acquire},
+    describe,
+    duration::{millis, parse_positive, show},
+    exit::{self, CliError},
+    lock::WaitLimit,
+    output::Output,
+    store_location::disconnect,
     supervise::signals::Signals,
 };
 
-/// Takes the lock and prints the ticket.
-pub(crate) async fn run(arguments: HoldArguments, output: Output) -> Result<ExitCode> {
+/// Take a lock that outlives this process, and print its ticket.
+///
+/// Only the ticket is printed on stdout. The ticket proves ownership: anyone who has it can release the lock. The hold ends
+/// after the time given, or with `leasehold release`.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// Duration of the hold, which is not renewed.
+    #[arg(long = "for", value_name = "DUR", value_parser = parse_positive)]
+    span: Duration,
+    /// Text that other clients see.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Name of the lock: 1 to 512 bytes of UTF-8.
+    name: String,
+}
+
+/// Acquires the lock and prints the ticket.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
-    let location = Location::find(arguments.common.store.as_deref())?;
+    let location = arguments.store.location()?;
     let mut signals = Signals::new()?;
-    let note = holder::own_note(&[], arguments.note.as_deref());
+    let note = describe::own_note(&[], arguments.note.as_deref());
     let span = arguments.span;
-    // Not the whole span yet: that is also how long a waiter that dies may keep its place. And not more than the span:
-    // a hold that is detached is never shortened.
-    let client = location
-        .connect(|terms| {
-            let ttl = terms.ttl.min(span);
-            terms.ttl(ttl).note(note)
-        })
-        .await?;
+    // The usual ttl until the lock is held, since it is also how long a dead waiter keeps its place in the queue; but not
+    // more than the span, since detaching never shortens a hold.
+    let connecting = location.connect(|options| {
+        let ttl = options.ttl.min(span);
+        options.ttl(ttl).note(note)
+    });
+    let client = connecting.await?;
     let code = hold(&arguments, &name, &client, &mut signals, output).await;
-    leave(&client).await;
+    disconnect(&client).await;
     Ok(code?.into())
 }
 
 async fn hold(
-    arguments: &HoldArguments,
+    arguments: &Arguments,
     name: &LockName,
     client: &Client,
     signals: &mut Signals,
     output: Output,
 ) -> Result<u8> {
-    let capability = client.engine().store().capability();
+    let capability = client.capability();
     if !(capability.ttl_min..=capability.ttl_max).contains(&arguments.span) {
         let (least, most) = (show(capability.ttl_min), show(capability.ttl_max));
-        let message = format!("{} keeps a hold for {least} to {most}", capability.scheme);
-        return Err(Refusal::usage(message, "choose --for within these bounds"));
+        let message = format!("{} keeps a lock for {least} to {most}", capability.scheme);
+        return Err(CliError::usage(message, "choose --for within these bounds"));
     }
-    let lock = Lock::new(client, name, &arguments.sharing)?;
-    let approach = Approach {
-        name,
-        waiting: arguments.patience.waiting(Waiting::by_default()),
-        is_fair: arguments.sharing.fair,
-    };
-    let hold = match enter(lock, approach, client.engine().env(), signals, output).await? {
-        Entry::Interrupted(signal) => return Ok(exit::of_signal(signal.as_raw())),
-        Entry::Busy(refused) => {
-            let skips = arguments.patience.on_busy == OnBusy::Skip;
-            return Ok(refused.report(skips, arguments.patience.busy_exit_code, output));
-        }
-        Entry::Held(hold) => hold,
+    let lock = arguments.mode.lock(client, name)?;
+    let limit = arguments.wait.limit(WaitLimit::by_default());
+    let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };
+    let hold = match acquire(lock, request, client.env(), signals, output).await? {
+        Acquired::Held(hold) => hold,
+        Acquired::Busy(report) => return Ok(report.print(&arguments.wait, output)),
+        Acquired::Interrupted(signal) => return Ok(exit::of_signal(signal.as_raw())),
     };
     let fence = hold.lease().fencing_token().map(|token| token.get());
     let ticket = hold.detach(arguments.span).await?.to_string();

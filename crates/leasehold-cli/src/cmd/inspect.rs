@@ -1,34 +1,44 @@
-//! `leasehold inspect`: who holds a lock and who waits for it.
+//! `leasehold inspect`: holders and waiters of a lock.
 
 use std::{fmt::Write, process::ExitCode};
 
 use anyhow::Result;
-use leasehold::{Contender, LockName, Snapshot, Stance};
-
-use super::list::snapshot_to_json;
-use crate::{
-    args::InspectArguments,
-    duration::show,
-    duty::leave,
-    exit,
-    holder::{mode_words, note_of, ordinal, plain},
-    message::Output,
-    store::Location,
+use clap::Args;
+use leasehold::{
+    LockName,
+    store::{Contender, Snapshot, Stance},
 };
 
-/// Prints everything the store knows.
-pub(crate) async fn run(arguments: InspectArguments, output: Output) -> Result<ExitCode> {
-    let name = LockName::new(&arguments.name)?;
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let client = location.connect(|terms| terms).await?;
-    let snapshot = client.inspect(&name).await;
-    leave(&client).await;
-    let snapshot = snapshot?;
-    output.data(|| snapshot_to_json(&snapshot), || page(&snapshot, &location).unwrap_or_default());
-    Ok(exit::success())
+use super::{common::StoreArgs, list::snapshot_to_json};
+use crate::{
+    describe::{mode_words, note_of, ordinal, plain},
+    duration::show,
+    output::Output,
+    store_location::{StoreLocation, disconnect},
+};
+
+/// Show holders and waiters of a lock.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Name of the lock.
+    name: String,
 }
 
-fn page(snapshot: &Snapshot, location: &Location) -> Result<String, std::fmt::Error> {
+/// Prints all that the store knows about the lock.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
+    let name = LockName::new(&arguments.name)?;
+    let location = arguments.store.location()?;
+    let client = location.connect(|options| options).await?;
+    let snapshot = client.inspect(&name).await;
+    disconnect(&client).await;
+    let snapshot = snapshot?;
+    output.data(|| snapshot_to_json(&snapshot), || page(&snapshot, &location).unwrap_or_default());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<String, std::fmt::Error> {
     let mut page = String::new();
     let name = &snapshot.name;
     writeln!(page, "lock     {name}")?;
@@ -39,20 +49,24 @@ fn page(snapshot: &Snapshot, location: &Location) -> Result<String, std::fmt::Er
     };
     writeln!(page, "state    {state}")?;
     if let Some(token) = snapshot.fence {
-        writeln!(page, "token    {token} is the highest so far")?;
+        writeln!(page, "token    {token} is the highest granted")?;
     }
     for member in &snapshot.members {
         writeln!(page, "member   {} · {}", plain(&member.url), plain(&member.state))?;
     }
     for holder in &snapshot.holders {
-        let word = if holder.stance == Stance::Delaying { "shut     after" } else { "holder  " };
+        let word = if holder.stance == Stance::Delaying { "delayed  after" } else { "holder  " };
         contender(&mut page, word, holder)?;
     }
-    for (place, waiter) in (1..).zip(&snapshot.waiters) {
-        contender(&mut page, &format!("{:<8}", ordinal(place)), waiter)?;
+    for (position, waiter) in (1..).zip(&snapshot.waiters) {
+        contender(&mut page, &format!("{:<8}", ordinal(position)), waiter)?;
     }
     if !snapshot.holders.is_empty() {
-        writeln!(page, "\nto throw the holder out: leasehold force-release {}", words(name, location))?;
+        writeln!(
+            page,
+            "\nto release it by force: leasehold force-release {}",
+            shell_arguments(name, location)
+        )?;
     }
     Ok(page)
 }
@@ -80,8 +94,8 @@ fn contender(page: &mut String, word: &str, contender: &Contender) -> std::fmt::
     writeln!(page, "  {}", facts.join(" · "))
 }
 
-/// The arguments that name this lock in a shell.
-fn words(name: &LockName, location: &Location) -> String {
+/// The shell arguments that name this lock.
+fn shell_arguments(name: &LockName, location: &StoreLocation) -> String {
     let store = match location.is_default() {
         true => String::new(),
         false => format!("--store {} ", quoted(&location.shown())),
@@ -90,8 +104,7 @@ fn words(name: &LockName, location: &Location) -> String {
     format!("{store}{dashes}{}", quoted(name.as_str()))
 }
 
-/// One word for the shell. Control characters, which could do something to the terminal, need a shell that knows
-/// `$'…'`.
+/// The text as one shell word. Control characters are written as `$'…'`, so that they do not reach the terminal.
 fn quoted(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@%".contains(&byte);
     if text.chars().any(char::is_control) {

@@ -1,43 +1,55 @@
 //! `leasehold list`: the locks in use.
 
-use std::{process::ExitCode, time::Duration};
+use std::{num::NonZeroU32, process::ExitCode, time::Duration};
 
 use anyhow::Result;
+use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use leasehold::{Contender, Member, Snapshot};
+use leasehold::store::{Contender, Member, Snapshot};
 use serde_json::{Value, json};
 
+use super::common::StoreArgs;
 use crate::{
-    args::ListArguments,
+    describe::{mode_words, to_json, who},
     duration::show,
-    duty::leave,
-    exit,
-    holder::{mode_words, to_json, who},
-    message::Output,
-    store::Location,
+    output::Output,
+    store_location::disconnect,
 };
 
-/// Prints a table, or one JSON line a lock.
-pub(crate) async fn run(arguments: ListArguments, output: Output) -> Result<ExitCode> {
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let client = location.connect(|terms| terms).await?;
+/// List the locks in use.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// List at most N locks.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    limit: NonZeroU32,
+    /// Only names with this prefix.
+    #[arg(default_value = "", hide_default_value = true)]
+    prefix: String,
+}
+
+/// Prints a table, or one JSON array.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
+    let location = arguments.store.location()?;
+    let client = location.connect(|options| options).await?;
     let limit = usize::try_from(arguments.limit.get()).unwrap_or(usize::MAX);
     let locks = client.list(&arguments.prefix, limit).await;
-    leave(&client).await;
+    disconnect(&client).await;
     let locks = locks?;
     if locks.is_empty() {
         output.say(format!("no lock is in use in {}", location.shown()));
     } else if locks.len() >= limit {
-        output.say(format!("only the first {limit} are shown: raise --limit, or name a prefix"));
+        output.say(format!("only the first {limit} locks are shown: raise --limit, or give a prefix"));
     }
     output.data(
         || Value::Array(locks.iter().map(snapshot_to_json).collect()),
         || if locks.is_empty() { String::new() } else { format!("{}\n", table(&locks)) },
     );
-    Ok(exit::success())
+    Ok(ExitCode::SUCCESS)
 }
 
-/// A lock in JSON.
+/// The JSON of a lock.
 pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
     let mut lock = json!({
         "lock": snapshot.name.as_str(),

@@ -1,32 +1,44 @@
-//! `leasehold release`: the end of a ticket's hold.
+//! `leasehold release`: releases the hold of a ticket.
 
 use std::{io::Read, process::ExitCode};
 
 use anyhow::{Context, Result};
-use leasehold::{Release, Ticket};
+use clap::Args;
+use leasehold::{Ticket, store::Release};
 use serde_json::json;
 
-use crate::{args::ReleaseArguments, duty::leave, exit, message::Output, store::Location};
+use super::common::StoreArgs;
+use crate::{exit, output::Output, store_location::disconnect};
 
-/// More is no ticket.
+/// Limit of the input: longer text is no ticket.
 const TICKET_BYTES_MAX: u64 = 16 * 1024;
 
-/// Gives the hold back.
-pub(crate) async fn run(arguments: ReleaseArguments, output: Output) -> Result<ExitCode> {
+/// Release the hold of a ticket.
+///
+/// Exits with 79 if the hold had already ended: work done under it may have overlapped with another holder.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Ticket that `leasehold hold` printed; `-` reads it from stdin, so that `ps` does not show it.
+    ticket: String,
+}
+
+/// Releases the hold.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let ticket: Ticket = read(&arguments.ticket)?.trim().parse()?;
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let client = location.connect(|terms| terms).await?;
+    let client = arguments.store.location()?.connect(|options| options).await?;
     let release = client.release(&ticket).await;
-    leave(&client).await;
+    disconnect(&client).await;
     let released = release? == Release::Released;
     let name = &ticket.name;
     output.data(|| json!({ "lock": name.as_str(), "released": released }), String::new);
     if released {
         output.say(format!("released `{name}`"));
-        return Ok(exit::success());
+        return Ok(ExitCode::SUCCESS);
     }
-    output.say(format!("error: `{name}` was not held by this ticket any more"));
-    output.say("hint: the hold had ended: what was done under it may have overlapped with another holder");
+    output.say(format!("error: `{name}` is no longer held by this ticket"));
+    output.say("hint: the hold had ended: work done under it may have overlapped with another holder");
     Ok(exit::LOST.into())
 }
 

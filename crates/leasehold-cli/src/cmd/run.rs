@@ -1,99 +1,120 @@
-//! `leasehold run`: a command under a lock.
+//! `leasehold run`: runs a command under a lock.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use leasehold::{Client, LockName};
+use clap::{Args, ValueHint};
+use leasehold::{LockName, store::Capability};
 
+use super::common::{HoldArgs, LossArgs, ModeArgs, StoreArgs, WaitArgs};
 use crate::{
-    args::{OnBusy, RunArguments, Waiting},
-    duration::show,
-    duty::{Duty, leave},
-    entry::{Approach, Entry, enter},
-    exit::{self, Refusal},
-    holder,
-    lock::Lock,
-    message::Output,
-    store::Location,
+    acquire::WaitRequest,
+    describe,
+    duration::{parse_positive, show},
+    exit::{self, CliError},
+    guarded_run::GuardedRun,
+    hold_plan::HoldPlan,
+    lock::WaitLimit,
+    output::Output,
+    store_location::disconnect,
     supervise::signals::Signals,
-    tenure::Plan,
 };
 
-/// Runs it.
-pub(crate) async fn run(arguments: RunArguments, output: Output) -> Result<ExitCode> {
+/// Run a command while holding a lock.
+///
+/// The command gets LEASEHOLD_NAME, LEASEHOLD_FENCING_TOKEN, LEASEHOLD_SEQUENCER, LEASEHOLD_STORE and LEASEHOLD_TTL_MS in
+/// its environment. It runs in its own process group, and leasehold forwards signals to that group. If the lease cannot be
+/// renewed, the command is stopped before the lease ends. If leasehold itself is killed, the command is killed too.
+///
+/// On a terminal the command is in the foreground, as if the shell had started it. Elsewhere, and in pipelines, a second
+/// SIGINT within 3s kills it. After a signal that asks to end, leasehold keeps the lock until the whole process group has
+/// ended, and kills what is left of it after the grace. Background processes of a command that ended by itself are left
+/// alone.
+///
+/// Waiting clients see host, process id and command line of the holder. Values of arguments that look secret (password,
+/// passwd, secret, token, key, auth, and passwords in URLs) are masked.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    pub(crate) hold: HoldArgs,
+    #[command(flatten)]
+    loss: LossArgs,
+    /// Keep the lock for at least this long, even if the command ends earlier. Leasehold itself exits with the command.
+    #[arg(long, value_name = "DUR", value_parser = parse_positive)]
+    hold_at_least: Option<Duration>,
+    /// Name of the lock: 1 to 512 bytes of UTF-8.
+    name: String,
+    /// Command and arguments, run without a shell.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Acquires the lock, runs the command and releases the lock.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
-    let location = Location::find(arguments.common.store.as_deref())?;
-    let plan = Plan::new(&arguments.tenure, &arguments.loss, location.ttl())?;
-    refuse_contradiction(&arguments)?;
+    let location = arguments.store.location()?;
+    let plan = HoldPlan::new(&arguments.hold, &arguments.loss, location.ttl())?;
+    check_hold_limits(&arguments)?;
     let mut signals = Signals::new()?;
-    let note = holder::own_note(&arguments.command, arguments.tenure.note.as_deref());
-    let client = tokio::select! {
-        biased;
-        signal = signals.ending() => return Ok(exit::of_signal(signal.as_raw()).into()),
-        client = location.connect(|terms| plan.terms(terms, note)) => client?,
+    let note = describe::own_note(&arguments.command, arguments.hold.note.as_deref());
+    let connecting = location.connect(|options| plan.options(options, note));
+    let client = match signals.unless_ended(connecting).await {
+        Ok(client) => client?,
+        Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
     };
-    let code = under_lock(&arguments, &name, &location, &plan, &client, &mut signals, output).await;
-    leave(&client).await;
+    let guarded = GuardedRun {
+        command: &arguments.command,
+        plan: &plan,
+        location: &location,
+        client: &client,
+        wait: &arguments.wait,
+        hold_at_least: arguments.hold_at_least,
+        output,
+    };
+    let code = acquire_and_run(&arguments, &name, &guarded, &mut signals).await;
+    disconnect(&client).await;
     Ok(code?.into())
 }
 
-async fn under_lock(
-    arguments: &RunArguments,
+async fn acquire_and_run(
+    arguments: &Arguments,
     name: &LockName,
-    location: &Location,
-    plan: &Plan,
-    client: &Client,
+    guarded: &GuardedRun<'_>,
     signals: &mut Signals,
-    output: Output,
 ) -> Result<u8> {
-    refuse_what_the_store_lacks(arguments, client)?;
-    let lock = Lock::new(client, name, &arguments.sharing)?;
-    let approach = Approach {
-        name,
-        waiting: arguments.patience.waiting(Waiting::by_default()),
-        is_fair: arguments.sharing.fair,
-    };
-    let env = client.engine().env();
-    match enter(lock, approach, env, signals, output).await? {
-        Entry::Interrupted(signal) => Ok(exit::of_signal(signal.as_raw())),
-        Entry::Busy(refused) => {
-            let skips = arguments.patience.on_busy == OnBusy::Skip;
-            Ok(refused.report(skips, arguments.patience.busy_exit_code, output))
-        }
-        Entry::Held(hold) => {
-            let duty = Duty {
-                command: &arguments.command,
-                plan,
-                location,
-                hold_at_least: arguments.hold_at_least,
-                output,
-            };
-            Ok(duty.run(hold, env, signals).await?.code())
-        }
-    }
+    check_capability(arguments.hold_at_least, guarded.client.capability())?;
+    let lock = arguments.mode.lock(guarded.client, name)?;
+    let limit = arguments.wait.limit(WaitLimit::by_default());
+    let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };
+    Ok(guarded.run(lock, request, signals).await?.code)
 }
 
-fn refuse_contradiction(arguments: &RunArguments) -> Result<()> {
+fn check_hold_limits(arguments: &Arguments) -> Result<()> {
     match (arguments.hold_at_least, arguments.loss.hold_max) {
         (Some(least), Some(most)) if least > most => {
             let message = format!("--hold-at-least {} is longer than --hold-max {}", show(least), show(most));
-            Err(Refusal::usage(message, "the lock is given back at --hold-max"))
+            Err(CliError::usage(message, "the lock is released at --hold-max"))
         }
         _ => Ok(()),
     }
 }
 
-fn refuse_what_the_store_lacks(arguments: &RunArguments, client: &Client) -> Result<()> {
-    let capability = client.engine().store().capability();
-    match arguments.hold_at_least {
+fn check_capability(hold_at_least: Option<Duration>, capability: &Capability) -> Result<()> {
+    let scheme = &capability.scheme;
+    match hold_at_least {
         Some(_) if !capability.detach => {
-            let message = format!("{} has no holds that outlive their process", capability.scheme);
-            Err(Refusal::usage(message, "--hold-at-least needs a store that has them"))
+            let message = format!("{scheme} cannot keep a lock after its process has ended");
+            Err(CliError::usage(message, "--hold-at-least needs a store that can: see `leasehold stores`"))
         }
         Some(least) if least > capability.ttl_max => {
-            let message =
-                format!("{} keeps a hold for at most {}", capability.scheme, show(capability.ttl_max));
-            Err(Refusal::usage(message, "lower --hold-at-least"))
+            let message = format!("{scheme} keeps a lock for at most {}", show(capability.ttl_max));
+            Err(CliError::usage(message, "lower --hold-at-least"))
         }
         _ => Ok(()),
     }

@@ -1,34 +1,37 @@
-//! `leasehold stores`: what each store can do.
+//! `leasehold stores`: capabilities of each store.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use leasehold::{Capability, Fencing, Liveness, stores};
+use leasehold::store::{Capability, Fencing, Liveness, stores};
 use serde_json::{Value, json};
 
-use crate::{duration::show, exit, message::Output};
+use crate::{
+    duration::{millis, show},
+    output::Output,
+};
 
-/// Show what each store can do, without asking a server.
+/// List the capabilities of each store, without asking a server.
 ///
-/// Levels, as SAFETY.md has them: E two holders at once are possible, L one valid holder under the listed assumptions, F
-/// right whatever happens if the resource checks fencing tokens, T right for data in the store itself.
+/// Levels of SAFETY.md: E two holders at once are possible, L at most one valid holder under the listed assumptions, F correct
+/// if the resource checks fencing tokens, T correct for data that is written to the store itself.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// JSON instead of text.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Prints a table, or an array of objects.
+/// Prints a table, or one JSON array.
 pub(crate) fn run(output: Output) -> Result<ExitCode> {
     let stores = stores()?;
     output.data(
         || stores.iter().map(|(url, capability)| to_json(url, capability)).collect(),
         || format!("{}\n", table(&stores)),
     );
-    Ok(exit::success())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn to_json(url: &str, capability: &Capability) -> Value {
@@ -45,14 +48,14 @@ fn to_json(url: &str, capability: &Capability) -> Value {
         "notes": capability.notes,
         "lock_delay": capability.lock_delay,
         "votes": capability.votes,
-        "ttl_min_ms": milliseconds(capability.ttl_min),
-        "ttl_max_ms": milliseconds(capability.ttl_max),
+        "ttl_min_ms": millis(capability.ttl_min),
+        "ttl_max_ms": millis(capability.ttl_max),
         "drift_per_mille": capability.drift.per_mille,
-        "drift_fixed_ms": milliseconds(capability.drift.fixed),
+        "drift_fixed_ms": millis(capability.drift.fixed),
     })
 }
 
-/// One column a store would be too wide: one row each, with what is the same for most in few letters.
+/// One row per store.
 fn table(stores: &[(&str, Capability)]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -97,7 +100,7 @@ fn fencing(fencing: Fencing) -> &'static str {
     }
 }
 
-/// What frees the hold of a client that died.
+/// The event that frees the hold of a crashed client.
 fn freed(liveness: Liveness) -> &'static str {
     match liveness {
         Liveness::Ttl => "ttl",
@@ -119,8 +122,4 @@ fn drift(capability: &Capability) -> String {
 
 fn yes(has: bool) -> String {
     if has { "yes" } else { "-" }.to_string()
-}
-
-fn milliseconds(span: std::time::Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

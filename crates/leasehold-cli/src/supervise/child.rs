@@ -1,4 +1,4 @@
-//! The command as a process.
+//! The process of the command.
 
 use std::{
     ffi::OsString,
@@ -11,51 +11,55 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait,
 
 use super::{
     Group,
-    exec::{self, Orders},
+    exec::{self, ExecOptions},
 };
-use crate::environment::Environment;
+use crate::child_env::ChildEnv;
 
-/// This very program, whatever has become of its file since.
-pub(super) const OURSELVES: &str = "/proc/self/exe";
+/// The running program, also if its file was replaced.
+pub(super) const OWN_BINARY: &str = "/proc/self/exe";
 
-/// The command as a process.
+/// The process of the command.
 pub(crate) struct Child {
     pid: Pid,
     ended: Option<WaitStatus>,
 }
 
 impl Child {
-    /// Starts the command in a process group of its own.
+    /// Starts the command in its own process group.
     ///
-    /// To be called on the main thread: the parent-death signal comes at the death of the thread that started the
-    /// child, not of the process.
-    pub(crate) fn start(command: &[OsString], environment: &Environment, orders: Orders) -> io::Result<Self> {
-        let mut process = Command::new(OURSELVES);
-        process.arg0("leasehold").args([exec::MARK, &id().to_string(), &orders.to_text()]).args(command);
-        environment.put(&mut process);
+    /// Must be called on the main thread: the parent-death signal is sent when the thread that started the child ends, not
+    /// the process.
+    pub(crate) fn start(
+        command: &[OsString],
+        environment: &ChildEnv,
+        options: ExecOptions,
+    ) -> io::Result<Self> {
+        let mut process = Command::new(OWN_BINARY);
+        process.arg0("leasehold").args([exec::MARK, &id().to_string(), &options.to_text()]).args(command);
+        environment.apply(&mut process);
         let pid = i32::try_from(process.process_group(0).spawn()?.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
         Ok(Child { pid, ended: None })
     }
 
-    /// Its process group.
+    /// The process group that the command leads.
     pub(crate) fn group(&self) -> Group {
         Group(self.pid)
     }
 
-    /// How it ended, once it has been reaped.
+    /// The exit status, once the command has been reaped.
     pub(crate) fn ended(&self) -> Option<WaitStatus> {
         self.ended
     }
 
-    /// Whether it has ended and waits to be reaped: its number still means itself.
+    /// Whether the command has ended; until it is reaped, its process id is not reused.
     pub(crate) fn has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         self.ended.is_some() || matches!(waitid(WaitId::Pid(self.pid), options), Ok(Some(_)))
     }
 
-    /// Reaps all children that have ended: the command, and the orphans of its group. Answers the signal by which the
-    /// command was stopped, if it was.
+    /// Reaps all children that have ended: the command, and orphans of its group. Returns the signal that stopped the
+    /// command, if one did.
     pub(crate) fn reap(&mut self) -> Option<i32> {
         let mut stopped = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {

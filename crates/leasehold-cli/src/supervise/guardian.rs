@@ -1,16 +1,17 @@
-//! The dead man's switch: a second process that kills the command when this one cannot.
+//! The guardian: a second process that kills the command when leasehold cannot.
 //!
-//! It hears of the end of the lease through a pipe. When the pipe closes without a farewell, we were killed; when the
-//! lease is about to end without news, we were stopped. Either way it kills the whole group of the command.
+//! Leasehold writes the end of the lease to a pipe. If the pipe closes before the guardian is dismissed, leasehold was
+//! killed; if the lease is about to end without a message, leasehold was stopped. In both cases the guardian kills the
+//! process group of the command.
 //!
-//! The order of things when we are killed: the kernel closes our files one after the other, among them the pipe (the
-//! guardian wakes) and the store's session (the lock becomes free where the store can see that), and only then sends
-//! the parent-death signal. So the group may live for the fraction of a millisecond that the guardian needs after the
-//! lock is free. Only a lock-delay of the store, or fencing tokens, can close that gap.
+//! When leasehold is killed, the kernel closes its files one after the other, among them the pipe (which wakes the
+//! guardian) and the store's session (which frees the lock, if the store detects that), and then sends the parent-death
+//! signal. The group may therefore live for the fraction of a millisecond that the guardian needs after the lock is free.
+//! Only a lock-delay of the store, or fencing tokens, close that gap.
 //!
-//! The group's number stays taken as long as any member lives or the command has not been reaped. We say farewell
-//! before we reap; and if we are killed, whoever inherits the command reaps it no sooner than the guardian wakes, in
-//! effect, since all process numbers would have to be used up in between for the number to mean somebody else.
+//! The id of the group stays in use while any member lives or the command has not been reaped. Leasehold dismisses the
+//! guardian before it reaps the command. If leasehold is killed, init reaps the command, possibly before the guardian
+//! wakes; the id is reused only after all other process ids were used in between.
 
 use std::{
     ffi::OsString,
@@ -31,29 +32,30 @@ use rustix::{
     },
 };
 
-use super::{Group, child::OURSELVES};
+use super::{Group, child::OWN_BINARY};
 use crate::exit;
 
-/// The first argument that means this mode.
+/// First argument of this hidden mode.
 pub(crate) const MARK: &str = "__guard";
-/// Stands for a farewell; no lease ends at the start of the clock.
-const FAREWELL: u64 = 0;
-/// Stands for a lease whose end harms nobody.
+/// Message that dismisses the guardian; no lease ends at the start of the clock.
+const DISMISS: u64 = 0;
+/// Deadline of a command that is not killed when its lease ends.
 pub(crate) const NEVER: u64 = u64::MAX;
 const MESSAGE_BYTES: usize = size_of::<u64>();
 
-/// Our end of the switch.
+/// A running guardian, as its parent sees it.
 pub(crate) struct Guardian {
     pipe: ChildStdin,
-    told: u64,
+    /// The deadline last sent.
+    sent: u64,
 }
 
 impl Guardian {
     /// Starts the guardian of a group, to kill it at `kill_at` (nanoseconds of the clock that counts suspend).
     ///
-    /// The moment goes with the start and not through the pipe: we may be stopped before we write.
+    /// The deadline is an argument and not the first message: leasehold may be stopped before it writes.
     pub(crate) fn start(group: Group, kill_at: u64) -> io::Result<Self> {
-        let mut process = Command::new(OURSELVES)
+        let mut process = Command::new(OWN_BINARY)
             .arg0("leasehold")
             .args([MARK, &group.0.as_raw_nonzero().to_string(), &kill_at.to_string()])
             .stdin(Stdio::piped())
@@ -61,56 +63,56 @@ impl Guardian {
             .stderr(Stdio::null())
             .spawn()?;
         let pipe = process.stdin.take().ok_or_else(|| io::Error::other("the guardian has no pipe"))?;
-        // We must never hang on a guardian that somebody has stopped.
+        // A write must not block, should the guardian be stopped.
         fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-        Ok(Guardian { pipe, told: kill_at })
+        Ok(Guardian { pipe, sent: kill_at })
     }
 
-    /// Moves the moment of the kill.
+    /// Changes the time of the kill.
     ///
     /// # Errors
-    /// The guardian has gone: start another.
-    pub(crate) fn tell(&mut self, kill_at: u64) -> io::Result<()> {
-        if self.told == kill_at {
+    /// The guardian has ended: start another.
+    pub(crate) fn set_deadline(&mut self, kill_at: u64) -> io::Result<()> {
+        if self.sent == kill_at {
             return Ok(());
         }
-        self.told = kill_at;
+        self.sent = kill_at;
         self.write(kill_at)
     }
 
-    /// The command has ended: there is nobody to kill any more.
-    pub(crate) fn farewell(mut self) {
-        let _ = self.write(FAREWELL);
+    /// Ends the guardian without a kill: the command has ended.
+    pub(crate) fn dismiss(mut self) {
+        let _ = self.write(DISMISS);
     }
 
     fn write(&mut self, message: u64) -> io::Result<()> {
         match self.pipe.write(&message.to_le_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            // So short a message is written whole or not at all.
+            // A message this short is written whole or not at all.
             _ => Ok(()),
         }
     }
 }
 
-/// What the guardian woke for.
-enum News {
+/// A message from leasehold, or the end of leasehold.
+enum Message {
     KillAt(u64),
-    Farewell,
+    Dismiss,
     PipeClosed,
 }
 
-/// Arguments: the number of the group, and when to kill it unless told otherwise.
+/// Runs the guardian. Arguments: the id of the group, and when to kill it.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let number = arguments.next().and_then(|text| text.to_str()?.parse().ok());
     let kill_at = arguments.next().and_then(|text| text.to_str()?.parse().ok());
     let (Some(pid), Some(kill_at)) = (number.and_then(Pid::from_raw), kill_at) else {
         return exit::USAGE.into();
     };
-    // A session of its own: no terminal, and no signal to our group, reaches it.
+    // A new session: signals of the terminal and to the group of leasehold do not reach it.
     let _ = setsid();
     let _ = chdir("/");
     match watch(Group(pid), kill_at) {
-        Ok(()) => exit::success(),
+        Ok(()) => ExitCode::SUCCESS,
         Err(_) => exit::SOFTWARE.into(),
     }
 }
@@ -128,16 +130,16 @@ fn watch(group: Group, kill_at: u64) -> io::Result<()> {
             Err(errno) => return Err(errno.into()),
         }
         let [pipe, alarm] = sources.map(|source| !source.revents().is_empty());
-        // The pipe first: an extension that has come in time counts, however late we were woken.
+        // The pipe first: a new deadline that was sent in time counts, however late this process was woken.
         if pipe {
-            match hear()? {
-                News::KillAt(moment) => {
+            match receive()? {
+                Message::KillAt(moment) => {
                     armed = moment != NEVER;
                     arm(&timer, moment)?;
                     continue;
                 }
-                News::Farewell => return Ok(()),
-                News::PipeClosed => group.send(Signal::KILL),
+                Message::Dismiss => return Ok(()),
+                Message::PipeClosed => group.send(Signal::KILL),
             }
         } else if !(alarm && armed) {
             continue;
@@ -148,19 +150,20 @@ fn watch(group: Group, kill_at: u64) -> io::Result<()> {
     }
 }
 
-fn hear() -> io::Result<News> {
+/// Reads the pending messages: a dismissal if there is one, else the last deadline.
+fn receive() -> io::Result<Message> {
     let mut bytes = [0u8; 512 * MESSAGE_BYTES];
     let count = match read(stdio::stdin(), &mut bytes) {
         Ok(count) => count,
-        Err(Errno::INTR) => return hear(),
+        Err(Errno::INTR) => return receive(),
         Err(errno) => return Err(errno.into()),
     };
     let messages = bytes[..count].as_chunks::<MESSAGE_BYTES>().0;
-    let mut news = messages.iter().map(|bytes| u64::from_le_bytes(*bytes));
-    Ok(match news.clone().find(|message| *message == FAREWELL).or(news.next_back()) {
-        None => News::PipeClosed,
-        Some(FAREWELL) => News::Farewell,
-        Some(moment) => News::KillAt(moment),
+    let mut values = messages.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    Ok(match values.clone().find(|value| *value == DISMISS).or(values.next_back()) {
+        None => Message::PipeClosed,
+        Some(DISMISS) => Message::Dismiss,
+        Some(moment) => Message::KillAt(moment),
     })
 }
 

@@ -1,25 +1,25 @@
-//! The signals that come to us.
+//! Signals that leasehold receives.
 
 use std::{future::poll_fn, io, task::Poll};
 
 use rustix::process::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// Those that end a wait for the lock.
+/// Signals that end a wait for the lock.
 const ENDING: [Signal; 6] =
     [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
-/// Those that matter once there is a child.
+/// Signals that matter once the command runs.
 const OF_CHILD: [Signal; 4] = [Signal::CHILD, Signal::CONT, Signal::TSTP, Signal::WINCH];
 
-/// The streams of the signals that we take care of.
+/// The signals that leasehold handles.
 pub(crate) struct Signals {
     streams: Vec<(Signal, Stream)>,
     has_child: bool,
 }
 
 impl Signals {
-    /// Takes over the signals that would end us. Those that we were started to ignore (`nohup`, a shell's background
-    /// jobs) stay ignored, by us and by the command.
+    /// Handles the signals that would end this process. Signals that are ignored at the start (`nohup`, background jobs of a
+    /// shell) stay ignored, also by the command.
     pub(crate) fn new() -> io::Result<Self> {
         let ignored = ignored();
         let mut signals = Signals { streams: Vec::new(), has_child: false };
@@ -27,7 +27,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Takes over those that matter once there is a child.
+    /// Handles the signals that matter once the command runs.
     pub(crate) fn expect_child(&mut self) -> io::Result<()> {
         if self.has_child {
             return Ok(());
@@ -53,7 +53,7 @@ impl Signals {
         .await
     }
 
-    /// The next of the signals that end a wait. Cancel safe.
+    /// The next signal that ends a wait. Cancel safe.
     pub(crate) async fn ending(&mut self) -> Signal {
         loop {
             let one = self.next().await;
@@ -62,14 +62,23 @@ impl Signals {
             }
         }
     }
+
+    /// Completes with the output of `future`, or with the first signal that ends a wait.
+    pub(crate) async fn unless_ended<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Signal> {
+        tokio::select! {
+            biased;
+            signal = self.ending() => Err(signal),
+            output = future => Ok(output),
+        }
+    }
 }
 
-/// Whether a signal asks a process to end; the user-defined ones may mean anything.
+/// Whether a signal asks a process to end. User-defined signals may have any meaning.
 pub(crate) fn asks_to_end(signal: Signal) -> bool {
     matches!(signal, Signal::TERM | Signal::INT | Signal::HUP | Signal::QUIT)
 }
 
-/// The mask of the signals that this process was started to ignore. There is no safe call that asks for it.
+/// The mask of the ignored signals. The standard library has no safe call for it.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

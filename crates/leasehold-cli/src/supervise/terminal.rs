@@ -1,4 +1,4 @@
-//! Whose keyboard it is: the foreground of the controlling terminal.
+//! The foreground process group of the controlling terminal.
 
 use std::os::fd::OwnedFd;
 
@@ -10,7 +10,7 @@ use rustix::{
     termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp},
 };
 
-/// The terminal that controls this process.
+/// The controlling terminal of this process.
 pub(crate) struct Terminal {
     tty: OwnedFd,
     modes: Option<Termios>,
@@ -25,19 +25,19 @@ impl Terminal {
         Some(Terminal { tty, modes })
     }
 
-    /// Whether our process group has the foreground.
+    /// Whether our process group is in the foreground.
     pub(crate) fn is_ours(&self) -> bool {
         self.foreground() == Some(getpgrp())
     }
 
-    /// Whether a shell above us would take the terminal back when we stop. Without one nobody would ever continue us.
+    /// Whether a job-control shell started this process. Without one, a stopped process would never be continued.
     pub(crate) fn has_shell(&self) -> bool {
         getsid(None).is_ok_and(|session| session != getpid())
     }
 
-    /// Makes `group` the foreground.
+    /// Moves `group` to the foreground.
     pub(crate) fn give(&self, group: Pid) {
-        // Whoever is in the background and sets the foreground is stopped by SIGTTOU, unless it blocks the signal.
+        // SIGTTOU stops a background process that sets the foreground, unless it blocks the signal.
         let mut ttou = SigSet::empty();
         ttou.add(NixSignal::SIGTTOU);
         if let Ok(before) = ttou.thread_swap_mask(SigmaskHow::SIG_BLOCK) {
@@ -46,8 +46,8 @@ impl Terminal {
         }
     }
 
-    /// Takes the foreground back from `group`, if it has it. `restore` also the modes, from a command that had no
-    /// time to do so itself.
+    /// Takes the foreground back from `group`. With `restore` also resets the terminal modes, for a command that was killed
+    /// before it could.
     pub(crate) fn take_back(&self, group: Pid, restore: bool) {
         if self.foreground() != Some(group) {
             return;
@@ -63,7 +63,7 @@ impl Terminal {
     }
 }
 
-/// Whether we are part of a pipeline. Then the others of our process group may need the keyboard too, and the command
+/// Whether this process is part of a pipeline. The rest of the pipeline may then read the terminal too, and the command
 /// gets the foreground only when it asks for it.
 pub(crate) fn is_piped() -> bool {
     [stdio::stdin(), stdio::stdout()].into_iter().any(|stream| {

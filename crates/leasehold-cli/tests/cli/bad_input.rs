@@ -1,18 +1,18 @@
 //! Bad input is refused clearly, before anything is written.
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 #[test]
 fn each_slip_is_named_and_nothing_is_written() {
     let long = "x".repeat(513);
     let table: [(&[&str], i32, &str); 22] = [
-        (&["run", "--ttl", "0s", "x", "--", "true"], 64, "more than zero"),
+        (&["run", "--ttl", "0s", "x", "--", "true"], 64, "greater than zero"),
         (&["run", "--ttl", "30", "x", "--", "true"], 64, "a unit is missing: write `30s`"),
         (&["run", "--ttl", "soon", "x", "--", "true"], 64, "write for example"),
         (
             &["run", "--ttl", "8s", "--grace", "5s", "x", "--", "true"],
             64,
-            "a grace of 5s needs a ttl of twice",
+            "--grace 5s needs a ttl of at least twice",
         ),
         (&["run", "--ttl", "30s", "--hold-max", "10s", "x", "--", "true"], 64, "shorter than the ttl"),
         (&["run", "--hold-at-least", "2m", "--hold-max", "1m", "x", "--", "true"], 64, "longer than"),
@@ -21,8 +21,8 @@ fn each_slip_is_named_and_nothing_is_written() {
         (&["run", "--permits", "0", "x", "--", "true"], 64, "--permits"),
         (&["run", "--permits", "3", "--shared", "x", "--", "true"], 64, "cannot be used with"),
         (&["run", "--wait", "1s", "--no-wait", "x", "--", "true"], 64, "cannot be used with"),
-        (&["run", "--on-lost", "die", "x", "--", "true"], 64, "say `kill`, `signal:NAME` or `ignore`"),
-        (&["run", "--on-lost", "signal:FOO", "x", "--", "true"], 64, "unknown signal; known are HUP"),
+        (&["run", "--on-lost", "die", "x", "--", "true"], 64, "expected `kill`, `signal:NAME` or `ignore`"),
+        (&["run", "--on-lost", "signal:FOO", "x", "--", "true"], 64, "unknown signal; expected one of HUP"),
         (&["run", "x"], 64, "<CMD>"),
         (&["run"], 64, "required"),
         (&["frobnicate"], 64, "unrecognized subcommand"),
@@ -33,21 +33,21 @@ fn each_slip_is_named_and_nothing_is_written() {
         (&["hold", "x"], 64, "--for"),
         (&["check", "leasehold:x:1"], 64, "is not a sequencer"),
     ];
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     for (arguments, code, words) in table {
-        let finished = stage.run(arguments);
+        let finished = fixture.run(arguments);
         assert_eq!(finished.code, Some(code), "{arguments:?}: {}", finished.stderr);
         assert!(finished.stderr.contains(words), "{arguments:?}: {}", finished.stderr);
         assert!(finished.stderr.starts_with("error: "), "{arguments:?}: {}", finished.stderr);
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
-    assert_eq!(std::fs::read_dir(stage.path("")).unwrap().count(), 0, "nothing was written");
+    assert_eq!(std::fs::read_dir(fixture.path("")).unwrap().count(), 0, "nothing was written");
 }
 
 #[test]
 fn in_json_an_error_is_one_line_too() {
-    let stage = Stage::new();
-    let finished = stage.run(&["run", "--json", "", "--", "true"]);
+    let fixture = Fixture::new();
+    let finished = fixture.run(&["run", "--json", "", "--", "true"]);
     let error: serde_json::Value = serde_json::from_str(finished.stderr.trim()).unwrap();
     assert_eq!((&error["event"], &error["exit_code"]), (&"error".into(), &64.into()));
     assert!(error["hint"].as_str().unwrap().contains("name the thing"));
@@ -55,9 +55,9 @@ fn in_json_an_error_is_one_line_too() {
 
 #[test]
 fn an_unreadable_store_is_told_from_a_missing_one() {
-    let stage = Stage::new();
-    let directory = format!("sqlite:{}", stage.path("").display());
-    let finished = stage.run(&["run", "--store", &directory, "x", "--", "true"]);
+    let fixture = Fixture::new();
+    let directory = format!("sqlite:{}", fixture.path("").display());
+    let finished = fixture.run(&["run", "--store", &directory, "x", "--", "true"]);
     assert!(
         [Some(64), Some(69), Some(78)].contains(&finished.code),
         "{:?} {}",

@@ -4,24 +4,24 @@ use std::{process::Command, time::Duration};
 
 use rustix::process::Signal;
 
-use crate::stage::{Doomed, Running, Stage, is_alive, now, until, until_dead};
+use crate::fixture::{Fixture, KillOnDrop, Running, is_alive, now, until, until_dead};
 
 const FAMILY: &str = "sleep 1000 & echo $$ $!; wait";
 
 #[test]
 fn kill_of_leasehold_kills_the_whole_group_and_frees_the_lock_at_once() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     // All are freed; the quickest of some shows how quickly, whatever else this machine does meanwhile.
-    let quickest = (0..4).map(|_| freed_after_kill(&stage)).min().unwrap();
+    let quickest = (0..4).map(|_| freed_after_kill(&fixture)).min().unwrap();
     assert!(quickest < Duration::from_millis(100), "{quickest:?}, and the ttl is 30 s");
 }
 
-fn freed_after_kill(stage: &Stage) -> Duration {
-    let mut run = stage.start(&["--ttl", "30s", "x"], FAMILY);
+fn freed_after_kill(fixture: &Fixture) -> Duration {
+    let mut run = fixture.start(&["--ttl", "30s", "x"], FAMILY);
     let pids = run.pids();
     run.guardian();
-    let mut next = stage.start(&["--wait", "forever", "x"], "echo in");
-    until("the waiter", || stage.waiters("x") == 1);
+    let mut next = fixture.start(&["--wait", "forever", "x"], "echo in");
+    until("the waiter", || fixture.waiters("x") == 1);
     let begin = now();
     run.send(Signal::KILL);
     assert_eq!(next.line(), "in");
@@ -35,13 +35,13 @@ fn freed_after_kill(stage: &Stage) -> Duration {
 /// The negative control: what others do.
 #[test]
 fn kill_of_flock_leaves_the_command_alive() {
-    let stage = Stage::new();
-    let path = stage.path("naive");
+    let fixture = Fixture::new();
+    let path = fixture.path("naive");
     let mut naive = Command::new("flock");
     naive.arg("-o").arg(path).args(["sh", "-c", "echo $$; exec sleep 1000"]);
     let mut run = Running::start(&mut naive);
     let pid = run.pids()[0];
-    let _doomed = Doomed(pid);
+    let _kill = KillOnDrop(pid);
     run.send(Signal::KILL);
     until_dead(run.pid());
     assert!(is_alive(pid), "the naive wrapper leaves its command behind");
@@ -49,22 +49,22 @@ fn kill_of_flock_leaves_the_command_alive() {
 
 #[test]
 fn even_a_command_without_a_guardian_dies() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["x"], "echo $$; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["x"], "echo $$; exec sleep 1000");
     let pid = run.pids()[0];
     // Perhaps before the guardian was started: the kernel's parent-death signal does it.
     run.send(Signal::KILL);
     until_dead(pid);
-    until("a free lock", || stage.holders("x") == 0);
+    until("a free lock", || fixture.holders("x") == 0);
 }
 
 #[test]
 fn a_guardian_that_is_killed_is_replaced() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["--ttl", "1s", "x"], FAMILY);
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["--ttl", "1s", "x"], FAMILY);
     let pids = run.pids();
     let first = run.guardian();
-    crate::stage::send(first, Signal::KILL);
+    crate::fixture::send(first, Signal::KILL);
     until_dead(first);
     until("another guardian", || run.guardian() != first);
     run.send(Signal::KILL);
@@ -73,12 +73,12 @@ fn a_guardian_that_is_killed_is_replaced() {
 
 #[test]
 fn nothing_is_left_of_a_run_that_ended() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["x"], "echo ready; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["x"], "echo ready; exec sleep 1000");
     assert_eq!(run.line(), "ready");
     let guardian = run.guardian();
     run.send(Signal::TERM);
     assert_eq!(run.end().code, Some(143));
     until_dead(guardian);
-    assert_eq!(stage.holders("x"), 0);
+    assert_eq!(fixture.holders("x"), 0);
 }

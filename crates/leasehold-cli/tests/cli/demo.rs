@@ -1,19 +1,18 @@
-//! `leasehold demo`, run as its users run it.
-#![expect(clippy::unwrap_used, reason = "what tests share may panic, as tests may")]
+//! `leasehold demo`, run as users run it.
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A demonstration whose temporary files are in a directory of its own.
+/// A demo whose temporary files are in the given directory.
 fn demo(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
     command.arg("demo").args(["--stock", "16"]).args(arguments);
@@ -29,7 +28,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// The processes whose command line speaks of this directory: every worker gets the path of the shop.
+/// The processes whose command line has this directory: every worker gets the path of the shop.
 fn processes_of(home: &Path) -> Vec<PathBuf> {
     let named = |process: &PathBuf| {
         let line = fs::read(process.join("cmdline")).unwrap_or_default();
@@ -44,69 +43,68 @@ fn assert_nothing_is_left(home: &Path) {
     assert_eq!(fs::read_dir(home).unwrap().count(), 0, "files are left");
 }
 
-fn lane<'v>(verdict: &'v Value, name: &str) -> &'v Value {
-    verdict["lanes"].as_array().unwrap().iter().find(|lane| lane["lane"] == name).unwrap()
+fn round<'v>(result: &'v Value, strategy: &str) -> &'v Value {
+    result["rounds"].as_array().unwrap().iter().find(|round| round["strategy"] == strategy).unwrap()
 }
 
 #[test]
 fn leasehold_is_exact_and_refuses_the_late_write_while_both_controls_oversell() {
-    let (home, pictures) = (home(), home());
-    let picture = pictures.path().join("demo.svg");
-    let output = demo(home.path(), &["--json", "--svg", picture.to_str().unwrap()]).output().unwrap();
+    let home = home();
+    let output = demo(home.path(), &["--json"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(verdict["proves"], true, "{verdict}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["proves"], true, "{result}");
 
-    let ours = lane(&verdict, "leasehold");
+    let ours = round(&result, "leasehold");
     assert_eq!(
         (&ours["orders"], &ours["stock_left"], &ours["double_holds"]),
         (&16.into(), &0.into(), &0.into())
     );
     assert_eq!((&ours["exact"], &ours["stale_writes_accepted"]), (&true.into(), &0.into()));
     let refused = &ours["refusals"][0];
-    assert!(refused["token"].as_u64().unwrap() < refused["highest_seen"].as_u64().unwrap(), "{refused}");
+    assert!(refused["fence"].as_u64().unwrap() < refused["mark"].as_u64().unwrap(), "{refused}");
 
     for control in ["no-lock", "naive-lock"] {
-        let control = lane(&verdict, control);
+        let control = round(&result, control);
         assert!(control["oversold"].as_i64().unwrap() > 0, "{control}");
         assert!(control["double_holds"].as_u64().unwrap() > 0, "{control}");
         assert_eq!(control["exact"], false);
     }
-    assert_is_the_picture(&fs::read_to_string(&picture).unwrap());
-    assert_the_events_are_json(&output);
+    assert_the_history_is_whole(&result, &output);
     assert_nothing_is_left(home.path());
 }
 
-fn assert_is_the_picture(picture: &str) {
-    let document = roxmltree::Document::parse(picture).unwrap();
-    let texts: Vec<_> =
-        document.descendants().filter(|it| it.has_tag_name("text")).filter_map(|it| it.text()).collect();
-    for title in ["No lock", "Naive lock", "Leasehold", "✓ 16 orders for 16 items"] {
-        assert!(texts.contains(&title), "{title} in {texts:?}");
+/// The document has the events of all workers, and stderr has the same ones as they happened.
+fn assert_the_history_is_whole(result: &Value, output: &Output) {
+    let mut live = text(&output.stderr).lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    for round in result["rounds"].as_array().unwrap() {
+        let events = round["events"].as_array().unwrap();
+        for kind in ["ready", "sold-out"] {
+            assert_eq!(events.iter().filter(|event| event["event"] == kind).count(), 4, "{kind} in {round}");
+        }
+        for kind in ["paused", "resumed"] {
+            assert_eq!(events.iter().filter(|event| event["event"] == kind).count(), 1, "{kind} in {round}");
+        }
+        let sold = events.iter().filter(|event| event["event"] == "sold").count();
+        assert_eq!(round["orders"], sold, "{round}");
+        for event in events {
+            let mut event = event.clone();
+            event["strategy"] = round["strategy"].clone();
+            assert_eq!(live.next(), Some(event));
+        }
     }
-    assert_eq!(texts.iter().filter(|text| text.starts_with("worker ")).count(), 12);
-    assert!(texts.iter().any(|text| text.starts_with("it wakes and writes: refused, token ")), "{texts:?}");
-}
-
-fn assert_the_events_are_json(output: &Output) {
-    let events: Vec<Value> =
-        text(&output.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let paused: Vec<_> = events.iter().filter(|event| event["event"] == "paused").collect();
-    assert_eq!(
-        paused.iter().map(|event| &event["lane"]).collect::<Vec<_>>(),
-        ["no-lock", "naive-lock", "leasehold"]
-    );
+    assert_eq!(live.next(), None);
 }
 
 #[test]
-fn for_people_without_a_terminal_it_is_plain_lines_and_a_table() {
+fn without_json_it_is_plain_text() {
     let home = home();
     let output = demo(home.path(), &["--seed", "7"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(!stdout.contains('\u{1b}') && !stderr.contains('\u{1b}'), "{stdout}{stderr}");
     for line in [
-        "1/3 no lock: 4 processes sell 16 items",
+        "no lock: 4 processes sell 16 items",
         "is stopped before it writes",
         "the shop refuses the write of worker",
     ] {
@@ -116,14 +114,14 @@ fn for_people_without_a_terminal_it_is_plain_lines_and_a_table() {
     assert_nothing_is_left(home.path());
 }
 
-/// Starts a demonstration and comes back when the first worker stands still.
-fn stopped_in_the_middle(home: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
+/// Starts a demo and returns when the first worker is stopped.
+fn stopped_in_the_middle(home: &Path) -> (Child, BufReader<ChildStderr>) {
     let mut child = demo(home, &[]).process_group(0).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("SIGSTOP") {
         line.clear();
-        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended before anybody was stopped");
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended before a worker was stopped");
     }
     assert_eq!(processes_of(home).len(), 4);
     (child, stderr)
@@ -134,11 +132,11 @@ fn pid(child: &Child) -> Pid {
 }
 
 #[test]
-fn whoever_interrupts_it_leaves_nothing_behind_not_even_the_stopped_worker() {
+fn an_interrupted_demo_leaves_nothing_behind_not_even_the_stopped_worker() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let home = home();
         let (mut child, _stderr) = stopped_in_the_middle(home.path());
-        // As a terminal does it: to the whole process group.
+        // To the whole process group, as a terminal does it.
         kill_process_group(pid(&child), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert_nothing_is_left(home.path());

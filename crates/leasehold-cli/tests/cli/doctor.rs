@@ -2,7 +2,7 @@
 
 use leasehold_testkit::redis::{Builder, Replicated, Server};
 
-use crate::stage::{Finished, Stage};
+use crate::fixture::{Finished, Fixture};
 
 const PASSWORD: &str = "s3cr3t-of-the-test";
 
@@ -11,7 +11,7 @@ fn start(builder: Builder) -> Server {
 }
 
 fn doctor(store: &str, more: &[&str]) -> Finished {
-    let finished = Stage::new().run(&[&["doctor", "--store", store], more].concat());
+    let finished = Fixture::new().run(&[&["doctor", "--store", store], more].concat());
     let all = format!("{}{}", finished.stdout, finished.stderr);
     assert!(!all.contains(PASSWORD), "a password is shown: {all}");
     finished
@@ -25,7 +25,7 @@ fn a_durable_server_is_well() {
     let (address, info) = (server.address(), server.info("server"));
     let mut lines = finished.stdout.lines();
     assert_eq!(lines.next(), Some(&*format!("store    redis://:***@{address}")), "{}", finished.stdout);
-    assert_eq!(lines.next(), Some("found    0 red, 0 amber, 6 green"), "{}", finished.stdout);
+    assert_eq!(lines.next(), Some("found    0 critical, 0 warning, 6 ok"), "{}", finished.stdout);
     assert_eq!(lines.next(), Some(""));
     let found: Vec<&str> = lines.collect();
     let expected = [
@@ -38,7 +38,7 @@ fn a_durable_server_is_well() {
     ];
     assert_eq!(found.len(), expected.len(), "{}", finished.stdout);
     for (line, expected) in found.iter().zip(expected) {
-        assert!(line.starts_with(&format!("green    {address} · {expected}")), "{line}");
+        assert!(line.starts_with(&format!("ok       {address} · {expected}")), "{line}");
     }
 }
 
@@ -49,17 +49,17 @@ fn red_is_78_and_says_why_and_what_to_do() {
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(78), ""), "{}", finished.stdout);
     let address = server.address();
     let expected = format!(
-        "found    1 red, 1 amber, 4 green
+        "found    1 critical, 1 warning, 4 ok
 
-red      {address} · it may evict locks when its memory is full (maxmemory-policy allkeys-lru)
+critical {address} · it may evict locks when its memory is full (maxmemory-policy allkeys-lru)
   why      a lock that is evicted lets a second holder in while the first is at work
   fix      CONFIG SET maxmemory-policy noeviction, and in redis.conf; or give locks a server of their own
 
-amber    {address} · it keeps nothing on disk: a restart forgets every lock
+warning  {address} · it keeps nothing on disk: a restart forgets every lock
   why      after a restart, a second holder gets in while the first is at work
   fix      CONFIG SET appendonly yes and appendfsync always, and in redis.conf
 
-green    {address} · it is a master
+ok       {address} · it is a master
 "
     );
     assert!(finished.stdout.contains(&expected), "{}", finished.stdout);
@@ -75,14 +75,14 @@ fn in_json_it_is_an_array() {
     assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.stdout);
     let findings: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
     let first = &findings[0];
-    assert_eq!((&first["severity"], &first["node"]), (&"red".into(), &replica.address().into()));
+    assert_eq!((&first["severity"], &first["node"]), (&"critical".into(), &replica.address().into()));
     assert_eq!(first["what"], "it is a replica");
     for key in ["why", "fix"] {
         assert!(first[key].as_str().is_some_and(|text| !text.is_empty()), "{first}");
     }
     // Amber alone is no failure.
     let finished = doctor(&servers.master().url(), &["--json"]);
-    assert!(finished.code == Some(0) && finished.stdout.contains("\"amber\""), "{}", finished.stdout);
+    assert!(finished.code == Some(0) && finished.stdout.contains("\"warning\""), "{}", finished.stdout);
 }
 
 #[test]
@@ -101,37 +101,37 @@ fn who_is_not_there_is_69() {
 
 #[test]
 fn other_stores_have_nothing_to_check() {
-    let stage = Stage::new();
-    let finished = stage.run(&["doctor"]);
-    let green = "green    sqlite · there is nothing to check for sqlite:\n";
-    assert!(finished.code == Some(0) && finished.stdout.ends_with(green), "{}", finished.stdout);
-    let finished = stage.run(&["doctor", "--store", "memory:"]);
-    let green = "green    memory · there is nothing to check for memory:\n";
-    assert!(finished.code == Some(0) && finished.stdout.ends_with(green), "{}", finished.stdout);
-    assert_eq!(std::fs::read_dir(stage.path("")).unwrap().count(), 0, "nothing was written");
+    let fixture = Fixture::new();
+    let finished = fixture.run(&["doctor"]);
+    let ok = "ok       sqlite · there is nothing to check for sqlite:\n";
+    assert!(finished.code == Some(0) && finished.stdout.ends_with(ok), "{}", finished.stdout);
+    let finished = fixture.run(&["doctor", "--store", "memory:"]);
+    let ok = "ok       memory · there is nothing to check for memory:\n";
+    assert!(finished.code == Some(0) && finished.stdout.ends_with(ok), "{}", finished.stdout);
+    assert_eq!(std::fs::read_dir(fixture.path("")).unwrap().count(), 0, "nothing was written");
     // Nobody listens at port 1.
-    let finished = stage.run(&["doctor", "--store", "etcd://127.0.0.1:1?timeout=300ms"]);
+    let finished = fixture.run(&["doctor", "--store", "etcd://127.0.0.1:1?timeout=300ms"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(69), ""), "{}", finished.stderr);
 }
 
 #[test]
 fn other_verbs_warn_of_eviction_and_refuse_it_when_strict() {
     let server = start(Server::builder().password(PASSWORD).arg("maxmemory-policy", "allkeys-random"));
-    let (stage, url) = (Stage::new(), server.url());
+    let (fixture, url) = (Fixture::new(), server.url());
     let what = format!(
         "{} may evict locks when its memory is full (maxmemory-policy allkeys-random)",
         server.address()
     );
-    let finished = stage.run(&["run", "--store", &url, "x", "--", "echo", "done"]);
+    let finished = fixture.run(&["run", "--store", &url, "x", "--", "echo", "done"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "done\n"), "{}", finished.stderr);
     let warning = format!("warning: {what}: set maxmemory-policy to noeviction\n");
     assert_eq!(finished.stderr, warning);
-    let finished = stage.run(&["list", "--json", "--store", &url]);
+    let finished = fixture.run(&["list", "--json", "--store", &url]);
     let event: serde_json::Value = serde_json::from_str(finished.stderr.trim()).unwrap();
     assert_eq!((finished.code, &event["event"]), (Some(0), &"warning".into()), "{}", finished.stderr);
     let strict = format!("{url}?strict=true");
     for line in [&["run", "x", "--store", &strict, "--", "echo", "done"][..], &["list", "--store", &strict]] {
-        let finished = stage.run(line);
+        let finished = fixture.run(line);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(78), ""), "{}", finished.stderr);
         let says = |words: &str| finished.stderr.contains(words) && !finished.stderr.contains(PASSWORD);
         assert!(says(&what) && says("\nhint: set maxmemory-policy to noeviction"), "{}", finished.stderr);

@@ -2,20 +2,20 @@
 
 use rustix::process::Signal;
 
-use crate::stage::{Running, Stage, until};
+use crate::fixture::{Fixture, Running, until};
 
 #[test]
 fn the_next_leads_when_the_first_has_ended() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let elect = |script: &str| {
         Running::start(
-            &mut stage.leasehold(&["elect", "--value", "10.0.0.7", "boss", "--", "sh", "-c", script]),
+            &mut fixture.leasehold(&["elect", "--value", "10.0.0.7", "boss", "--", "sh", "-c", script]),
         )
     };
     let mut first = elect("echo leads; exec sleep 1000");
     assert_eq!(first.line(), "leads");
     let mut second = elect("echo leads; exit 6");
-    until("a candidate", || stage.waiters("boss") == 1);
+    until("a candidate", || fixture.waiters("boss") == 1);
     first.send(Signal::TERM);
     assert_eq!(second.line(), "leads");
     assert_eq!(first.end().code, Some(143));
@@ -24,11 +24,11 @@ fn the_next_leads_when_the_first_has_ended() {
 
 #[test]
 fn forever_campaigns_again_until_a_signal_comes() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let arguments = ["elect", "--forever", "boss", "--", "sh", "-c", "echo leads; sleep 0.05"];
-    let mut run = Running::start(&mut stage.leasehold(&arguments));
+    let mut run = Running::start(&mut fixture.leasehold(&arguments));
     assert_eq!((run.line(), run.line()), ("leads".to_string(), "leads".to_string()));
     run.send(Signal::TERM);
     assert_eq!(run.end().code, Some(143));
-    assert_eq!(stage.holders("boss"), 0);
+    assert_eq!(fixture.holders("boss"), 0);
 }

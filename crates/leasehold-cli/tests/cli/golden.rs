@@ -1,10 +1,10 @@
 //! The help, word for word. After a change: `LEASEHOLD_BLESS=1 cargo test --package leasehold-cli --test cli golden`.
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 #[test]
 fn help_reads_as_reviewed() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let bless = std::env::var_os("LEASEHOLD_BLESS").is_some();
     let mut differing = Vec::new();
     for command in [
@@ -18,15 +18,11 @@ fn help_reads_as_reviewed() {
         "elect",
         "check",
         "doctor",
-        "vouch",
+        "promote",
         "stores",
-        "simulate",
-        "simulate ladder",
-        "simulate list",
-        "simulate matrix",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
-        let finished = crate::stage::finish(stage.leasehold(&arguments).env("COLUMNS", "100"));
+        let finished = crate::fixture::finish(fixture.leasehold(&arguments).env("COLUMNS", "100"));
         assert_eq!(finished.code, Some(0));
         let file = if command.is_empty() { "leasehold".into() } else { command.replace(' ', "-") };
         let path = format!("{}/tests/cli/golden/{file}.txt", env!("CARGO_MANIFEST_DIR"));

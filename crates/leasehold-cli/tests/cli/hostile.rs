@@ -6,9 +6,9 @@ use std::{
     process::Stdio,
 };
 
-use crate::stage::{Stage, eventually};
+use crate::fixture::{Fixture, eventually};
 
-/// What the program may need at most, with all of its stores and a debug build.
+/// Memory limit of the program, a debug build with all stores.
 const MEMORY_MAX_KIB: u64 = 256 * 1024;
 
 /// Answers whatever it is asked with these bytes, over and over if `endless`; ends with the process.
@@ -54,10 +54,10 @@ fn x8_answers_without_bounds_are_errors_and_cost_no_memory() {
         ("etcd", "settings without end", [0, 0, 0, 4, 0, 0, 0, 0, 0].repeat(4096), true),
         ("etcd", "nothing but bytes", vec![0x41; 65536], true),
     ];
-    let (stage, mut wrong) = (Stage::new(), Vec::new());
+    let (fixture, mut wrong) = (Fixture::new(), Vec::new());
     for (scheme, case, answer, endless) in cases {
         let url = format!("{scheme}://127.0.0.1:{}?timeout=1s", fake(answer, endless));
-        let mut command = stage.leasehold(&["inspect", "--store", &url, "x"]);
+        let mut command = fixture.leasehold(&["inspect", "--store", &url, "x"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let status = format!("/proc/{}/status", child.id());
         let mut peak = 0_u64;

@@ -2,19 +2,19 @@
 
 use rustix::process::Signal;
 
-use crate::stage::{Doomed, Stage, send, state, until_dead};
+use crate::fixture::{Fixture, KillOnDrop, send, state, until_dead};
 
 const FOREVER: &str = "echo $$; while :; do sleep 0.02; done";
 
 #[test]
 fn a_paused_run_is_killed_on_waking_and_says_79() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["--ttl", "1s", "x"], FOREVER);
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["--ttl", "1s", "x"], FOREVER);
     let child = run.pids()[0];
     let guardian = run.guardian();
     // As a paused machine: all of them at once.
     [guardian, run.pid(), child].into_iter().for_each(|pid| send(pid, Signal::STOP));
-    let next = stage.run(&["run", "--wait", "20s", "x", "--", "true"]);
+    let next = fixture.run(&["run", "--wait", "20s", "x", "--", "true"]);
     assert_eq!(next.code, Some(0), "{}", next.stderr);
     assert_eq!(state(child), Some('T'), "a process that is stopped cannot be told");
     [run.pid(), child].into_iter().for_each(|pid| send(pid, Signal::CONT));
@@ -32,14 +32,14 @@ fn a_paused_run_is_killed_on_waking_and_says_79() {
 
 #[test]
 fn a_stopped_wrapper_does_not_let_its_command_outlive_the_lease() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["--ttl", "1s", "x"], FOREVER);
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["--ttl", "1s", "x"], FOREVER);
     let child = run.pids()[0];
     run.guardian();
     run.send(Signal::STOP);
     // The next holder looks at the command of the last one in its first step: it is dead (a zombie of the wrapper).
     let look = format!("sed -n 's/^State:.\\(.\\).*/\\1/p' /proc/{child}/status");
-    let next = stage.run(&["run", "--wait", "20s", "x", "--", "sh", "-c", &look]);
+    let next = fixture.run(&["run", "--wait", "20s", "x", "--", "sh", "-c", &look]);
     assert_eq!((next.code, next.stdout.trim()), (Some(0), "Z"), "{}", next.stderr);
     run.send(Signal::CONT);
     assert_eq!(run.end().code, Some(79));
@@ -48,14 +48,14 @@ fn a_stopped_wrapper_does_not_let_its_command_outlive_the_lease() {
 /// The negative control: without the switch the command goes on while another holds the lock.
 #[test]
 fn told_to_ignore_the_loss_the_command_overlaps_with_the_next() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["--ttl", "1s", "--on-lost", "ignore", "x"], FOREVER);
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["--ttl", "1s", "--on-lost", "ignore", "x"], FOREVER);
     let child = run.pids()[0];
-    let _doomed = Doomed(child);
+    let _kill = KillOnDrop(child);
     run.guardian();
     run.send(Signal::STOP);
     let look = format!("sed -n 's/^State:.\\(.\\).*/\\1/p' /proc/{child}/status");
-    let next = stage.run(&["run", "--wait", "20s", "x", "--", "sh", "-c", &look]);
+    let next = fixture.run(&["run", "--wait", "20s", "x", "--", "sh", "-c", &look]);
     assert_eq!(next.code, Some(0));
     assert!(["R", "S", "D"].contains(&next.stdout.trim()), "{}", next.stdout);
     run.send(Signal::CONT);
@@ -65,11 +65,11 @@ fn told_to_ignore_the_loss_the_command_overlaps_with_the_next() {
 
 #[test]
 fn a_signal_of_ones_own_choice_is_sent_instead() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let script = "trap 'echo told; exit 0' USR1; echo ready; while :; do sleep 0.02; done";
-    let mut run = stage.start(&["--ttl", "10s", "--on-lost", "signal:USR1", "x"], script);
+    let mut run = fixture.start(&["--ttl", "10s", "--on-lost", "signal:USR1", "x"], script);
     assert_eq!(run.line(), "ready");
-    let forced = stage.run(&["force-release", "--yes", "x"]);
+    let forced = fixture.run(&["force-release", "--yes", "x"]);
     assert_eq!(forced.code, Some(0), "{}", forced.stderr);
     assert_eq!(run.line(), "told");
     let finished = run.end();
@@ -78,12 +78,12 @@ fn a_signal_of_ones_own_choice_is_sent_instead() {
 
 #[test]
 fn force_release_stops_the_command() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["--ttl", "3s", "x"], FOREVER);
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["--ttl", "3s", "x"], FOREVER);
     let child = run.pids()[0];
-    let forced = stage.run(&["force-release", "--yes", "x"]);
+    let forced = fixture.run(&["force-release", "--yes", "x"]);
     assert_eq!(forced.code, Some(0));
-    assert!(forced.stderr.starts_with("threw "), "{}", forced.stderr);
+    assert!(forced.stderr.starts_with("evicted "), "{}", forced.stderr);
     assert!(forced.stderr.contains(&format!("pid {}", run.pid())), "{}", forced.stderr);
     let finished = run.end();
     assert_eq!(finished.code, Some(79));
@@ -93,15 +93,15 @@ fn force_release_stops_the_command() {
 
 #[test]
 fn hold_max_asks_before_it_kills() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let script = "trap 'echo asked; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
-    let mut run = stage.start(&["--hold-max", "1s", "x"], script);
+    let mut run = fixture.start(&["--hold-max", "1s", "x"], script);
     assert_eq!(run.line(), "ready");
     assert_eq!(run.line(), "asked");
     // It ended by itself, in time, with the lease still held: that is its own result.
     assert_eq!(run.end().code, Some(0));
     let mut run =
-        stage.start(&["--hold-max", "600ms", "x"], "trap '' TERM; echo $$; while :; do sleep 0.02; done");
+        fixture.start(&["--hold-max", "600ms", "x"], "trap '' TERM; echo $$; while :; do sleep 0.02; done");
     let child = run.pids()[0];
     assert_eq!(run.end().code, Some(79));
     until_dead(child);
@@ -109,11 +109,11 @@ fn hold_max_asks_before_it_kills() {
 
 #[test]
 fn a_long_command_keeps_its_lock() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     // Three times as long as it has without a renewal, and a second for a busy machine to come to one.
-    let mut run = stage.start(&["--ttl", "1500ms", "x"], "echo ready; sleep 5; echo done");
+    let mut run = fixture.start(&["--ttl", "1500ms", "x"], "echo ready; sleep 5; echo done");
     assert_eq!(run.line(), "ready");
-    let next = stage.run(&["run", "--wait", "3s", "x", "--", "true"]);
+    let next = fixture.run(&["run", "--wait", "3s", "x", "--", "true"]);
     assert_eq!(next.code, Some(75), "{}", next.stderr);
     assert_eq!(run.line(), "done");
     assert_eq!(run.end().code, Some(0));

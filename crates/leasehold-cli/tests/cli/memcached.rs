@@ -2,7 +2,7 @@
 
 use leasehold_testkit::memcached::Server;
 
-use crate::stage::{Stage, until_dead};
+use crate::fixture::{Fixture, until_dead};
 
 fn server(args: &[&str]) -> Server {
     Server::with(args).unwrap_or_else(|error| panic!("{error}"))
@@ -10,22 +10,22 @@ fn server(args: &[&str]) -> Server {
 
 #[test]
 fn a_command_runs_under_a_lock_and_the_next_is_told_who_has_it() {
-    let (stage, server) = (Stage::new(), server(&[]));
+    let (fixture, server) = (Fixture::new(), server(&[]));
     let url = server.url();
     let script = "echo $$; echo $LEASEHOLD_FENCING_TOKEN; while :; do sleep 0.02; done";
-    let mut run = stage.start(&["--store", &url, "--ttl", "6s", "nightly"], script);
+    let mut run = fixture.start(&["--store", &url, "--ttl", "6s", "nightly"], script);
     let child = run.pids()[0];
     let token: u64 = run.line().trim().parse().unwrap();
-    let busy = stage.run(&["run", "--store", &url, "--no-wait", "nightly", "--", "true"]);
+    let busy = fixture.run(&["run", "--store", &url, "--no-wait", "nightly", "--", "true"]);
     assert_eq!(busy.code, Some(75), "{}", busy.stderr);
     assert!(busy.stderr.contains(&format!("pid {}", run.pid())), "{}", busy.stderr);
     assert!(busy.stderr.contains("start it with -M"), "{}", busy.stderr);
-    let listed = stage.run(&["list", "--store", &url, "night"]);
+    let listed = fixture.run(&["list", "--store", &url, "night"]);
     assert!(listed.stdout.contains("nightly"), "{}", listed.stdout);
-    let forced = stage.run(&["force-release", "--store", &url, "--yes", "nightly"]);
+    let forced = fixture.run(&["force-release", "--store", &url, "--yes", "nightly"]);
     assert_eq!(forced.code, Some(0), "{}", forced.stderr);
     let next =
-        stage.run(&["run", "--store", &url, "nightly", "--", "sh", "-c", "echo $LEASEHOLD_FENCING_TOKEN"]);
+        fixture.run(&["run", "--store", &url, "nightly", "--", "sh", "-c", "echo $LEASEHOLD_FENCING_TOKEN"]);
     assert!(next.stdout.trim().parse::<u64>().unwrap() > token, "{}", next.stdout);
     let finished = run.end();
     assert_eq!(finished.code, Some(79), "thrown out: {}", finished.stderr);
@@ -34,39 +34,39 @@ fn a_command_runs_under_a_lock_and_the_next_is_told_who_has_it() {
 
 #[test]
 fn a_server_that_is_not_there_is_69_a_stranger_is_75_and_a_senseless_ttl_is_refused() {
-    let (stage, server) = (Stage::new(), server(&[]));
-    let nobody = stage.run(&["run", "--store", "memcached://127.0.0.1:1?timeout=300ms", "x", "--", "true"]);
+    let (fixture, server) = (Fixture::new(), server(&[]));
+    let nobody = fixture.run(&["run", "--store", "memcached://127.0.0.1:1?timeout=300ms", "x", "--", "true"]);
     assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
     assert!(nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
     assert_eq!(server.command("add x 0 60 2\r\nme").unwrap(), "STORED");
-    let busy = stage.run(&["run", "--store", &server.url(), "--no-wait", "x", "--", "true"]);
+    let busy = fixture.run(&["run", "--store", &server.url(), "--no-wait", "x", "--", "true"]);
     assert_eq!(busy.code, Some(75), "{}", busy.stderr);
-    let shown = stage.run(&["inspect", "--store", &server.url(), "x"]);
+    let shown = fixture.run(&["inspect", "--store", &server.url(), "x"]);
     assert!(shown.stdout.contains("another library: value me"), "{}", shown.stdout);
     for ttl in ["500ms", "31d"] {
-        let refused = stage.run(&["run", "--store", &server.url(), "--ttl", ttl, "y", "--", "true"]);
+        let refused = fixture.run(&["run", "--store", &server.url(), "--ttl", ttl, "y", "--", "true"]);
         assert!(refused.code != Some(0) && refused.stderr.contains("time to live"), "{}", refused.stderr);
     }
 }
 
 #[test]
 fn doctor_says_what_loses_locks() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let evicting = server(&[]);
     evicting.command("flush_all").unwrap();
-    let found = stage.run(&["doctor", "--store", &evicting.url()]);
+    let found = fixture.run(&["doctor", "--store", &evicting.url()]);
     assert_eq!(found.code, Some(78), "{}", found.stdout);
-    assert!(found.stdout.contains("found    1 red, 3 amber, 2 green"), "{}", found.stdout);
+    assert!(found.stdout.contains("found    1 critical, 3 warning, 2 ok"), "{}", found.stdout);
     assert!(
         found.stdout.contains("start it with -M") && found.stdout.contains("emptied 1 times"),
         "{}",
         found.stdout
     );
     let firm = server(&["-M"]);
-    let found = stage.run(&["doctor", "--store", &firm.url()]);
-    assert!(found.stdout.contains("found    0 red, 2 amber, 5 green"), "{}", found.stdout);
+    let found = fixture.run(&["doctor", "--store", &firm.url()]);
+    assert!(found.stdout.contains("found    0 critical, 2 warning, 5 ok"), "{}", found.stdout);
     let without_cas = server(&["-M", "-C"]);
-    let found = stage.run(&["doctor", "--store", &without_cas.url()]);
+    let found = fixture.run(&["doctor", "--store", &without_cas.url()]);
     assert_eq!(found.code, Some(78), "{}", found.stdout);
     assert!(found.stdout.contains("started with -C"), "{}", found.stdout);
 }

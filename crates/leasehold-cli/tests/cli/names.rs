@@ -1,20 +1,20 @@
 //! Any text of 1 to 512 bytes is a name.
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 #[test]
 fn names_may_be_anything() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let long = "x".repeat(512);
     let names =
         ["a b", "a/b/../c", "line\nbreak", "🔒 emoji", "'quo\"tes'", "%2F*{}", &long, "tab\there", "a//b"];
     for name in names {
-        let finished = stage.run(&["run", name, "--", "sh", "-c", "printf %s \"$LEASEHOLD_NAME\""]);
+        let finished = fixture.run(&["run", name, "--", "sh", "-c", "printf %s \"$LEASEHOLD_NAME\""]);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), name), "{}", finished.stderr);
     }
-    let mut holders: Vec<_> = names.map(|name| stage.start(&[name], "echo in; exec sleep 1000")).into();
+    let mut holders: Vec<_> = names.map(|name| fixture.start(&[name], "echo in; exec sleep 1000")).into();
     holders.iter_mut().for_each(|holder| assert_eq!(holder.line(), "in"));
-    let list: serde_json::Value = serde_json::from_str(&stage.run(&["list", "--json"]).stdout).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&fixture.run(&["list", "--json"]).stdout).unwrap();
     let mut listed: Vec<&str> =
         list.as_array().unwrap().iter().map(|lock| lock["lock"].as_str().unwrap()).collect();
     let mut expected = names.to_vec();
@@ -25,12 +25,12 @@ fn names_may_be_anything() {
 
 #[test]
 fn a_name_cannot_forge_a_line() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let name = "x\nerror: all is lost\u{1b}[2J";
-    let mut holder = stage.start(&[name], "echo in; exec sleep 1000");
+    let mut holder = fixture.start(&[name], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
     for arguments in [&["run", "-n", name, "true"][..], &["inspect", name], &["list"]] {
-        let finished = stage.run(arguments);
+        let finished = fixture.run(arguments);
         let all = format!("{}{}", finished.stdout, finished.stderr);
         assert!(!all.contains('\u{1b}') && !all.contains("\nerror: all"), "{all}");
     }

@@ -1,68 +1,68 @@
-//! What operators do: look, hold, release, throw out, check.
+//! The commands of operators: inspect, list, hold, release, force-release, check.
 
 use std::{io::Write, process::Stdio};
 
-use crate::stage::{Stage, finish, now, until};
+use crate::fixture::{Fixture, finish, now, until};
 
 #[test]
 fn a_ticket_is_the_only_thing_on_stdout_and_outlives_its_process() {
-    let stage = Stage::new();
-    let held = stage.run(&["hold", "--for", "10m", "--note", "maintenance", "x"]);
+    let fixture = Fixture::new();
+    let held = fixture.run(&["hold", "--for", "10m", "--note", "maintenance", "x"]);
     assert_eq!((held.code, held.stderr.as_str(), held.stdout.lines().count()), (Some(0), "", 1));
     let ticket = held.stdout.trim();
-    let busy = stage.run(&["run", "--no-wait", "x", "--", "true"]);
+    let busy = fixture.run(&["run", "--no-wait", "x", "--", "true"]);
     assert_eq!(busy.code, Some(75));
     assert!(busy.stderr.contains("\"maintenance\""), "{}", busy.stderr);
-    let left = stage.inspect("x")["holders"][0]["left_ms"].as_u64().unwrap();
+    let left = fixture.inspect("x")["holders"][0]["left_ms"].as_u64().unwrap();
     assert!((590_000..=600_000).contains(&left), "{left}");
-    assert_eq!(stage.run(&["hold", "--for", "300ms", "short"]).code, Some(0));
-    until("the end of a short hold", || stage.holders("short") == 0);
-    let released = stage.run(&["release", ticket]);
+    assert_eq!(fixture.run(&["hold", "--for", "300ms", "short"]).code, Some(0));
+    until("the end of a short hold", || fixture.holders("short") == 0);
+    let released = fixture.run(&["release", ticket]);
     assert_eq!((released.code, released.stdout.as_str()), (Some(0), ""));
-    assert_eq!(stage.run(&["run", "--no-wait", "x", "--", "true"]).code, Some(0));
-    let again = stage.run(&["release", ticket]);
+    assert_eq!(fixture.run(&["run", "--no-wait", "x", "--", "true"]).code, Some(0));
+    let again = fixture.run(&["release", ticket]);
     assert_eq!(again.code, Some(79), "{}", again.stderr);
 }
 
 #[test]
 fn a_ticket_is_read_from_stdin() {
-    let stage = Stage::new();
-    let ticket = stage.run(&["hold", "--for", "1m", "x"]).stdout;
-    let mut release = stage.leasehold(&["release", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let fixture = Fixture::new();
+    let ticket = fixture.run(&["hold", "--for", "1m", "x"]).stdout;
+    let mut release = fixture.leasehold(&["release", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     release.stdin.take().unwrap().write_all(ticket.as_bytes()).unwrap();
     assert_eq!(release.wait().unwrap().code(), Some(0));
-    let rubbish = stage.run(&["release", "rubbish"]);
+    let rubbish = fixture.run(&["release", "rubbish"]);
     assert_eq!(rubbish.code, Some(64), "{}", rubbish.stderr);
 }
 
 #[test]
 fn hold_at_least_keeps_the_lock_and_not_the_caller() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let begin = now();
-    let quick = stage.run(&["run", "--hold-at-least", "10m", "x", "--", "sh", "-c", "exit 4"]);
+    let quick = fixture.run(&["run", "--hold-at-least", "10m", "x", "--", "sh", "-c", "exit 4"]);
     assert_eq!((quick.code, quick.stderr.as_str()), (Some(4), ""));
     assert!(begin.elapsed().as_secs() < 20);
-    assert_eq!(stage.run(&["run", "--on-busy", "skip", "-n", "x", "--", "false"]).code, Some(0));
-    let left = stage.inspect("x")["holders"][0]["left_ms"].as_u64().unwrap();
+    assert_eq!(fixture.run(&["run", "--on-busy", "skip", "-n", "x", "--", "false"]).code, Some(0));
+    let left = fixture.inspect("x")["holders"][0]["left_ms"].as_u64().unwrap();
     assert!((500_000..=600_000).contains(&left), "{left}");
-    let short = stage.run(&["run", "--hold-at-least", "100ms", "y", "--", "sleep", "0.2"]);
-    assert_eq!((short.code, stage.holders("y")), (Some(0), 0));
+    let short = fixture.run(&["run", "--hold-at-least", "100ms", "y", "--", "sleep", "0.2"]);
+    assert_eq!((short.code, fixture.holders("y")), (Some(0), 0));
     assert_eq!(
-        stage.run(&["run", "--ttl", "200ms", "--hold-at-least", "300ms", "z", "--", "true"]).code,
+        fixture.run(&["run", "--ttl", "200ms", "--hold-at-least", "300ms", "z", "--", "true"]).code,
         Some(0)
     );
-    until("the end of the minimum", || stage.holders("z") == 0);
+    until("the end of the minimum", || fixture.holders("z") == 0);
 }
 
 #[test]
 fn inspect_and_list_say_who() {
-    let stage = Stage::new();
-    let free = stage.run(&["inspect", "x"]);
+    let fixture = Fixture::new();
+    let free = fixture.run(&["inspect", "x"]);
     assert_eq!(free.code, Some(0));
     assert!(free.stdout.contains("state    free\n"), "{}", free.stdout);
-    let mut holder = stage.start(&["--note", "why not", "x"], "echo in; exec sleep 1000");
+    let mut holder = fixture.start(&["--note", "why not", "x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
-    let page = stage.run(&["inspect", "x"]).stdout;
+    let page = fixture.run(&["inspect", "x"]).stdout;
     for part in [
         "lock     x\n".to_string(),
         "state    1 holding, 0 waiting\n".to_string(),
@@ -70,58 +70,58 @@ fn inspect_and_list_say_who() {
         "  command  sh -c echo in; exec sleep 1000\n".to_string(),
         "  note     why not\n".to_string(),
         "  exclusive · for ".to_string(),
-        format!("to throw the holder out: leasehold force-release --store {} x\n", stage.store()),
+        format!("to release it by force: leasehold force-release --store {} x\n", fixture.store()),
     ] {
         assert!(page.contains(&part), "{part:?} in {page}");
     }
-    let table = stage.run(&["list"]).stdout;
+    let table = fixture.run(&["list"]).stdout;
     assert_eq!(table.lines().count(), 2, "{table}");
     assert!(table.lines().next().unwrap().trim_start().starts_with("NAME"), "{table}");
-    let none = stage.run(&["list", "nothing-begins-so"]);
+    let none = fixture.run(&["list", "nothing-begins-so"]);
     assert_eq!((none.code, none.stdout.as_str()), (Some(0), ""));
     assert!(none.stderr.starts_with("no lock is in use in sqlite:"), "{}", none.stderr);
 }
 
 #[test]
 fn force_release_needs_a_yes_where_nobody_can_be_asked() {
-    let stage = Stage::new();
-    let refused = stage.run(&["force-release", "x"]);
+    let fixture = Fixture::new();
+    let refused = fixture.run(&["force-release", "x"]);
     assert_eq!(refused.code, Some(64));
     assert!(refused.stderr.contains("hint: there is no terminal to ask at: add --yes"), "{}", refused.stderr);
-    let nobody = stage.run(&["force-release", "--yes", "x"]);
+    let nobody = fixture.run(&["force-release", "--yes", "x"]);
     assert_eq!(nobody.code, Some(0));
-    assert!(nobody.stderr.starts_with("nobody held `x`"), "{}", nobody.stderr);
+    assert!(nobody.stderr.starts_with("`x` was not held"), "{}", nobody.stderr);
 }
 
 #[test]
 fn check_knows_the_stale_from_the_valid() {
-    let stage = Stage::new();
-    let mut holder = stage.start(&["x"], "echo $LEASEHOLD_SEQUENCER; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["x"], "echo $LEASEHOLD_SEQUENCER; exec sleep 1000");
     let sequencer = holder.line();
-    let valid = stage.run(&["check", &sequencer]);
+    let valid = fixture.run(&["check", &sequencer]);
     assert_eq!(valid.code, Some(0), "{}", valid.stderr);
     assert!(valid.stdout.starts_with("valid: it still holds `x` with fencing token "), "{}", valid.stdout);
     holder.send(rustix::process::Signal::TERM);
     holder.end();
-    // Somebody holds it again, by another token: whoever looked at the name alone would call it valid.
-    let mut next = stage.start(&["x"], "echo $LEASEHOLD_SEQUENCER; exec sleep 1000");
+    // Somebody holds it again, by another token: a check of the name alone would call it valid.
+    let mut next = fixture.start(&["x"], "echo $LEASEHOLD_SEQUENCER; exec sleep 1000");
     assert_ne!(next.line(), sequencer);
-    let stale = stage.run(&["check", "--json", &sequencer]);
+    let stale = fixture.run(&["check", "--json", &sequencer]);
     assert_eq!(stale.code, Some(1));
     next.send(rustix::process::Signal::TERM);
     next.end();
     assert!(stale.stdout.contains("\"valid\":false"), "{}", stale.stdout);
-    assert_eq!(stage.run(&["check", "rubbish"]).code, Some(64));
+    assert_eq!(fixture.run(&["check", "rubbish"]).code, Some(64));
 }
 
 #[test]
 fn completions_and_manual_are_printed() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     for shell in ["bash", "zsh", "fish"] {
-        let finished = finish(&mut stage.leasehold(&["completions", shell]));
+        let finished = finish(&mut fixture.leasehold(&["completions", shell]));
         assert!(finished.code == Some(0) && finished.stdout.contains("force-release"), "{shell}");
     }
-    let page = stage.run(&["man"]).stdout;
+    let page = fixture.run(&["man"]).stdout;
     assert!(page.contains(".TH leasehold") && page.contains("hold\\-at\\-least"), "{page}");
-    assert!(!stage.path("locks.db").exists(), "no store is opened for that");
+    assert!(!fixture.path("locks.db").exists(), "no store is opened for that");
 }

@@ -10,7 +10,7 @@ use leasehold_testkit::{
     zookeeper::Server,
 };
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -21,38 +21,38 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Stores that do not forget have a vote from the beginning, and come to one token.
 #[test]
 fn etcd_zookeeper_and_sqlite_vote_together_and_memcached_may_not() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let etcd = Member::start().unwrap_or_else(|error| panic!("{error}"));
     let zookeeper = Server::start().unwrap_or_else(|error| panic!("{error}"));
     let others = format!("etcd://{};zookeeper://{}", etcd.address(), zookeeper.address());
-    let url = format!("quorum:{others};{}", stage.store());
+    let url = format!("quorum:{others};{}", fixture.store());
     let mut last = 0;
     for _ in 0..3 {
         let script = "echo $LEASEHOLD_FENCING_TOKEN";
-        let held = stage.run(&["run", "--store", &url, "nightly", "--", "sh", "-c", script]);
+        let held = fixture.run(&["run", "--store", &url, "nightly", "--", "sh", "-c", script]);
         assert_eq!(held.code, Some(0), "{}", held.stderr);
         let token: u64 = held.stdout.trim().parse().unwrap();
         assert!(token > last, "{token} comes after {last}");
         last = token;
     }
-    let mut run = stage.start(&["--store", &url, "nightly"], "echo $$; while :; do sleep 0.02; done");
+    let mut run = fixture.start(&["--store", &url, "nightly"], "echo $$; while :; do sleep 0.02; done");
     run.pids();
-    let busy = stage.run(&["run", "--store", &url, "--no-wait", "nightly", "--", "true"]);
+    let busy = fixture.run(&["run", "--store", &url, "--no-wait", "nightly", "--", "true"]);
     assert_eq!(busy.code, Some(75), "{}", busy.stderr);
-    let shown = stage.run(&["inspect", "--store", &url, "nightly"]);
+    let shown = fixture.run(&["inspect", "--store", &url, "nightly"]);
     let votes = shown.stdout.lines().filter(|line| line.ends_with(" · votes")).count();
     assert_eq!(votes, 3, "{}", shown.stdout);
     drop(run);
     let forgetful = memcached::Server::start().unwrap_or_else(|error| panic!("{error}"));
     let url = format!("quorum:{others};memcached://{}", forgetful.address());
-    let refused = stage.run(&["run", "--store", &url, "nightly", "--", "true"]);
+    let refused = fixture.run(&["run", "--store", &url, "nightly", "--", "true"]);
     assert!(refused.stderr.contains("cannot be a member of a quorum"), "{}", refused.stderr);
     assert_eq!(refused.code, Some(78), "{}", refused.stderr);
 }
 
 /// A client is opened, and takes a lock, while one of three is not there; when that comes up, the client that runs has its
 /// hold there as well. Alone, the same store cannot even be opened.
-fn opens_without(stage: &Stage, members: [&str; 3], down: &str, bring_up: impl FnOnce()) {
+fn opens_without(fixture: &Fixture, members: [&str; 3], down: &str, bring_up: impl FnOnce()) {
     let url = format!("quorum:{};?timeout=500ms", members.join(";"));
     block_on(async {
         let alone = Client::connect(&format!("{down}?timeout=500ms")).await;
@@ -61,7 +61,7 @@ fn opens_without(stage: &Stage, members: [&str; 3], down: &str, bring_up: impl F
         let guard = client.mutex("nightly").unwrap().try_lock_for(SOON).await.unwrap().expect("it is free");
         bring_up();
         let mine = format!("pid {}", std::process::id());
-        let joined = || stage.run(&["inspect", "--store", down, "nightly"]).stdout.contains(&mine);
+        let joined = || fixture.run(&["inspect", "--store", down, "nightly"]).stdout.contains(&mine);
         assert!(until(SOON, joined), "{down} does not join");
         guard.check().unwrap();
         let votes = client.inspect("nightly").await.unwrap().members;
@@ -73,27 +73,27 @@ fn opens_without(stage: &Stage, members: [&str; 3], down: &str, bring_up: impl F
 
 #[test]
 fn a_quorum_is_opened_while_any_one_of_its_members_is_down() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let etcd = Member::start().unwrap_or_else(|error| panic!("{error}"));
     let zookeeper = Server::start().unwrap_or_else(|error| panic!("{error}"));
-    let directory = stage.path("disk");
+    let directory = fixture.path("disk");
     let urls = [
         format!("etcd://{}", etcd.address()),
         format!("zookeeper://{}", zookeeper.address()),
         format!("sqlite:{}", directory.join("locks.db").display()),
     ];
     let urls = urls.each_ref().map(String::as_str);
-    opens_without(&stage, urls, urls[2], || std::fs::create_dir(&directory).unwrap());
+    opens_without(&fixture, urls, urls[2], || std::fs::create_dir(&directory).unwrap());
     etcd.kill();
-    opens_without(&stage, urls, urls[0], || etcd.restart().unwrap());
+    opens_without(&fixture, urls, urls[0], || etcd.restart().unwrap());
     zookeeper.kill();
-    opens_without(&stage, urls, urls[1], || {
+    opens_without(&fixture, urls, urls[1], || {
         zookeeper.restart().unwrap();
         zookeeper.await_serving().unwrap();
     });
 }
 
-/// What shares its fate is no second vote: an ensemble under two chroots, a cluster by two of its members or under two
+/// Members that fail together have one vote: an ensemble under two chroots, a cluster by two of its members or under two
 /// prefixes.
 #[test]
 fn one_store_by_two_names_is_refused() {

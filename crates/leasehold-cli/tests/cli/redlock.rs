@@ -2,7 +2,7 @@
 
 use leasehold_testkit::redis::Server;
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 fn servers(count: usize) -> Vec<Server> {
     (0..count).map(|_| Server::start().unwrap_or_else(|error| panic!("{error}"))).collect()
@@ -16,27 +16,27 @@ fn url(servers: &[Server]) -> String {
 /// Set up, used, one member lost and brought back, and every step is told.
 #[test]
 fn a_quorum_is_set_up_loses_a_member_and_says_so() {
-    let (stage, servers) = (Stage::new(), servers(3));
+    let (fixture, servers) = (Fixture::new(), servers(3));
     let url = url(&servers);
     let run =
-        |more: &[&str]| stage.run(&[&["run", "--store", &url], more, &["nightly", "--", "true"]].concat());
+        |more: &[&str]| fixture.run(&[&["run", "--store", &url], more, &["nightly", "--", "true"]].concat());
     let early = run(&["--no-wait"]);
     assert_eq!(early.code, Some(69), "{}", early.stderr);
     assert!(early.stderr.contains("may have forgotten who holds"), "{}", early.stderr);
-    let vouched = stage.run(&["vouch", "--store", &url]);
-    assert_eq!(vouched.code, Some(0), "{}", vouched.stderr);
-    assert_eq!(vouched.stdout, format!("vouched for 3 members of {url}\n"));
+    let promoted = fixture.run(&["promote", "--store", &url]);
+    assert_eq!(promoted.code, Some(0), "{}", promoted.stderr);
+    assert_eq!(promoted.stdout, format!("promoted 3 members of {url}\n"));
     let first = run(&["--no-wait"]);
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     servers[1].kill();
     let without_one = run(&["--no-wait"]);
     assert_eq!(without_one.code, Some(0), "{}", without_one.stderr);
     servers[1].restart().unwrap();
-    let shown = stage.run(&["inspect", "--store", &url, "nightly"]);
+    let shown = fixture.run(&["inspect", "--store", &url, "nightly"]);
     let votes = shown.stdout.lines().filter(|line| line.ends_with(" · votes")).count();
     assert_eq!(votes, 2, "{}", shown.stdout);
     assert!(shown.stdout.contains("may have forgotten who holds"), "{}", shown.stdout);
-    let doctor = stage.run(&["doctor", "--store", &url]);
+    let doctor = fixture.run(&["doctor", "--store", &url]);
     assert!(
         doctor.stdout.contains("2 of 3 members have a vote: all of them are needed"),
         "{}",
@@ -53,7 +53,7 @@ fn a_quorum_is_set_up_loses_a_member_and_says_so() {
 
 #[test]
 fn what_is_no_quorum_is_refused() {
-    let (stage, servers) = (Stage::new(), servers(2));
+    let (fixture, servers) = (Fixture::new(), servers(2));
     let (one, two) = (servers[0].port(), servers[1].port());
     let replica = Server::builder().replica_of(&servers[0]).start().unwrap_or_else(|error| panic!("{error}"));
     for (url, says, code) in [
@@ -75,23 +75,23 @@ fn what_is_no_quorum_is_refused() {
             78,
         ),
     ] {
-        let finished = stage.run(&["run", "--store", &url, "--no-wait", "x", "--", "true"]);
+        let finished = fixture.run(&["run", "--store", &url, "--no-wait", "x", "--", "true"]);
         assert!(finished.stderr.contains(says), "{url}: {}", finished.stderr);
         assert_eq!(finished.code, Some(code), "{url}: {}", finished.stderr);
     }
-    let no_quorum = stage.run(&["vouch", "--store", &servers[0].url()]);
+    let no_quorum = fixture.run(&["promote", "--store", &servers[0].url()]);
     assert_eq!(no_quorum.code, Some(64), "{}", no_quorum.stderr);
 }
 
 /// A majority of any stores: here two files and a server.
 #[test]
 fn stores_of_several_kinds_vote_together() {
-    let (stage, servers) = (Stage::new(), servers(1));
-    let [a, b] = ["a.db", "b.db"].map(|file| format!("sqlite:{}", stage.path(file).display()));
+    let (fixture, servers) = (Fixture::new(), servers(1));
+    let [a, b] = ["a.db", "b.db"].map(|file| format!("sqlite:{}", fixture.path(file).display()));
     let url = format!("quorum:{a};{b};{};?longest_lease=30s", servers[0].url());
     let print = ["sh", "-c", "echo $LEASEHOLD_FENCING_TOKEN"];
     let token = || {
-        let finished = stage.run(&[&["run", "--store", &url, "nightly", "--"], &print[..]].concat());
+        let finished = fixture.run(&[&["run", "--store", &url, "nightly", "--"], &print[..]].concat());
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         finished.stdout.trim().parse::<u64>().unwrap()
     };

@@ -2,7 +2,7 @@
 
 use leasehold_testkit::redis::Server;
 
-use crate::stage::{Finished, Running, Stage, children, finish, words};
+use crate::fixture::{Finished, Fixture, Running, children, command_line, finish};
 
 const CANARY: &str = "c4nary-p4ss-7f3a";
 
@@ -15,7 +15,7 @@ fn clean(what: &str, text: &str) {
 /// the environment that the command gets from us, what is kept in the store. The password is in none of them.
 #[test]
 fn x6_the_canary_is_found_nowhere() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let server = Server::builder().password(CANARY).start().unwrap();
     let url = format!("redis://:{CANARY}@{}", server.address());
     let wrong = format!("redis://:{CANARY}x@{}", server.address());
@@ -37,7 +37,7 @@ fn x6_the_canary_is_found_nowhere() {
     for level in ["off", "trace"] {
         for (verb, store) in verbs.iter().flat_map(|verb| [&url, &wrong, &closed].map(|store| (verb, store)))
         {
-            let mut command = stage.leasehold(verb);
+            let mut command = fixture.leasehold(verb);
             let Finished { code, stdout, stderr } =
                 finish(command.env("LEASEHOLD_STORE", store).env("LEASEHOLD_LOG", level));
             clean(&format!("{verb:?} {level} {code:?}"), &format!("{stdout}{stderr}"));
@@ -46,18 +46,18 @@ fn x6_the_canary_is_found_nowhere() {
         }
     }
     // From the variable the command has it already, as it has all variables of its user; from an option it gets it masked.
-    let mut named = stage.leasehold(&["run", "--store", &url, "x", "--", "env"]);
+    let mut named = fixture.leasehold(&["run", "--store", &url, "x", "--", "env"]);
     let environment = finish(named.env_remove("LEASEHOLD_STORE")).stdout;
     clean("the environment of the command", &environment);
     assert!(environment.contains("LEASEHOLD_STORE=redis://:***@"), "{environment}");
     let mut run = Running::start(
-        stage
+        fixture
             .leasehold(&["run", "x", "--", "sh", "-c", "echo $$; exec sleep 600"])
             .env("LEASEHOLD_STORE", &url),
     );
     let command = run.pids()[0];
     for pid in children(run.pid()).into_iter().chain([run.pid(), command]) {
-        clean("the list of processes", &words(pid));
+        clean("the list of processes", &command_line(pid));
     }
     let kept = "local all = '' for _, key in ipairs(redis.call('KEYS', '*')) do all = all .. key .. redis.call('DUMP', key) end return all";
     let kept = server.command(&["EVAL", kept, "0"]).unwrap();

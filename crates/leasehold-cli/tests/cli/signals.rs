@@ -2,31 +2,31 @@
 
 use rustix::process::Signal;
 
-use crate::stage::{Stage, now, until_dead};
+use crate::fixture::{Fixture, now, until_dead};
 
 /// A command with a grandchild; prints both.
 const FAMILY: &str = "sleep 1000 & echo $$ $!; wait";
 
 #[test]
 fn signals_are_passed_on_to_the_whole_group() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         // A shell lets its background processes ignore INT and QUIT; a grandchild in the foreground does not.
-        let mut run = stage.start(&["x"], "sh -c 'echo $PPID $$; exec sleep 1000'; exit 9");
+        let mut run = fixture.start(&["x"], "sh -c 'echo $PPID $$; exec sleep 1000'; exit 9");
         let pids = run.pids();
         run.send(signal);
         let finished = run.end();
         assert!([Some(code), Some(9)].contains(&finished.code), "{signal:?}: {:?}", finished.code);
         pids.into_iter().for_each(until_dead);
-        assert_eq!(stage.holders("x"), 0);
+        assert_eq!(fixture.holders("x"), 0);
     }
 }
 
 #[test]
 fn a_handler_of_the_command_decides_on_its_code() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let script = "trap 'echo tidy; exit 11' TERM; echo ready; while :; do sleep 0.01; done";
-    let mut run = stage.start(&["x"], script);
+    let mut run = fixture.start(&["x"], script);
     assert_eq!(run.line(), "ready");
     run.send(Signal::TERM);
     assert_eq!(run.line(), "tidy");
@@ -35,10 +35,10 @@ fn a_handler_of_the_command_decides_on_its_code() {
 
 #[test]
 fn user_signals_are_passed_on_and_end_nothing() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let script =
         "trap 'echo one' USR1; trap 'echo two; exit 0' USR2; echo ready; while :; do sleep 0.01; done";
-    let mut run = stage.start(&["x"], script);
+    let mut run = fixture.start(&["x"], script);
     assert_eq!(run.line(), "ready");
     run.send(Signal::USR1);
     assert_eq!(run.line(), "one");
@@ -49,8 +49,8 @@ fn user_signals_are_passed_on_and_end_nothing() {
 
 #[test]
 fn a_second_interrupt_kills() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["x"], "trap 'echo deaf' INT; echo $$; while :; do sleep 0.01; done");
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["x"], "trap 'echo deaf' INT; echo $$; while :; do sleep 0.01; done");
     let pids = run.pids();
     run.send(Signal::INT);
     assert_eq!(run.line(), "deaf");
@@ -62,13 +62,13 @@ fn a_second_interrupt_kills() {
 
 #[test]
 fn the_lock_is_kept_until_the_whole_group_has_ended() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     // The shell dies of TERM at once, the worker needs a while: the next one must not come in meanwhile.
     let worker = "trap 'sleep 0.5; echo done; exit' TERM; echo ready; while :; do sleep 0.01; done";
-    let mut run = stage.start(&["x"], &format!("sh -c '{}' & wait", worker.replace('\'', "'\\''")));
+    let mut run = fixture.start(&["x"], &format!("sh -c '{}' & wait", worker.replace('\'', "'\\''")));
     assert_eq!(run.line(), "ready");
     run.send(Signal::TERM);
-    let next = stage.run(&["run", "--wait", "20s", "x", "--", "true"]);
+    let next = fixture.run(&["run", "--wait", "20s", "x", "--", "true"]);
     assert_eq!(next.code, Some(0));
     // By now the worker has said its last word; a lock given back early would not have waited for it.
     assert_eq!(run.line(), "done");
@@ -77,11 +77,11 @@ fn the_lock_is_kept_until_the_whole_group_has_ended() {
 }
 
 #[test]
-fn whoever_of_the_group_does_not_end_is_killed_after_the_grace() {
-    let stage = Stage::new();
+fn processes_of_the_group_that_do_not_end_are_killed_after_the_grace() {
+    let fixture = Fixture::new();
     let stubborn = "trap '' TERM; echo $$; while :; do sleep 0.05; done";
     let options = ["--ttl", "2s", "--grace", "300ms", "x"];
-    let mut run = stage.start(&options, &format!("sh -c \"{}\" & wait", stubborn.replace('$', "\\$")));
+    let mut run = fixture.start(&options, &format!("sh -c \"{}\" & wait", stubborn.replace('$', "\\$")));
     let pids = run.pids();
     let begin = now();
     run.send(Signal::TERM);
@@ -92,26 +92,26 @@ fn whoever_of_the_group_does_not_end_is_killed_after_the_grace() {
 
 #[test]
 fn what_the_command_leaves_in_the_background_on_purpose_stays() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["x"], "sleep 1000 >&- 2>&- & echo $!");
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["x"], "sleep 1000 >&- 2>&- & echo $!");
     let pid = run.pids()[0];
-    let _doomed = crate::stage::Doomed(pid);
+    let _kill = crate::fixture::KillOnDrop(pid);
     assert_eq!(run.end().code, Some(0));
-    assert!(crate::stage::is_alive(pid));
+    assert!(crate::fixture::is_alive(pid));
 }
 
 #[test]
 fn a_signal_ignored_from_the_start_stays_ignored() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let mut shell = std::process::Command::new("sh");
     let script = "trap '' HUP; exec \"$0\" run x -- sh -c 'echo ready; read line; echo $line'";
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_leasehold")]).env("LEASEHOLD_STORE", stage.store());
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_leasehold")]).env("LEASEHOLD_STORE", fixture.store());
     shell.stdin(std::process::Stdio::piped());
     let mut child = shell.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
-    crate::stage::send(i32::try_from(child.id()).unwrap(), Signal::HUP);
+    crate::fixture::send(i32::try_from(child.id()).unwrap(), Signal::HUP);
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"still here\n").unwrap();
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
     assert_eq!(line, "ready\nstill here\n");
@@ -120,8 +120,8 @@ fn a_signal_ignored_from_the_start_stays_ignored() {
 
 #[test]
 fn the_family_is_a_group_of_its_own() {
-    let stage = Stage::new();
-    let mut run = stage.start(&["x"], FAMILY);
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["x"], FAMILY);
     let pids = run.pids();
     run.guardian();
     let group = |pid: i32| rustix::process::getpgid(rustix::process::Pid::from_raw(pid)).unwrap();

@@ -1,19 +1,19 @@
-//! What each store can do, said by the program and in the README.
+//! Capabilities of the stores, in the program and in the book.
 //!
 //! After a change: `LEASEHOLD_BLESS=1 cargo test --package leasehold-cli --test cli stores`.
 
 use serde_json::Value;
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 const BEGIN: &str =
     "<!-- stores: written by `LEASEHOLD_BLESS=1 cargo test -p leasehold-cli --test cli stores` -->\n";
 const END: &str = "<!-- end of stores -->";
 
-fn told(stage: &Stage) -> Vec<Value> {
+fn told(fixture: &Fixture) -> Vec<Value> {
     // A store that cannot be reached: nobody is asked.
-    let mut command = stage.leasehold(&["stores", "--json"]);
-    let finished = crate::stage::finish(command.env("LEASEHOLD_STORE", "redis://127.0.0.1:1"));
+    let mut command = fixture.leasehold(&["stores", "--json"]);
+    let finished = crate::fixture::finish(command.env("LEASEHOLD_STORE", "redis://127.0.0.1:1"));
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     serde_json::from_str(&finished.stdout).unwrap()
 }
@@ -41,7 +41,7 @@ fn drift(store: &Value) -> String {
     if part == 0.0 { "none".to_string() } else { format!("{part} % + {}", span(fixed)) }
 }
 
-/// The matrix as it stands in the README: a row a store.
+/// The matrix as it stands in the book: a row a store.
 fn page(stores: &[Value]) -> String {
     let columns = [
         ("store", "store"),
@@ -73,7 +73,7 @@ fn page(stores: &[Value]) -> String {
 
 #[test]
 fn each_store_says_what_it_can_do_without_a_server() {
-    let stores = told(&Stage::new());
+    let stores = told(&Fixture::new());
     let of = |url: &str| stores.iter().find(|store| text(&store["store"]).starts_with(url)).unwrap();
     assert_eq!(of("memcached:")["levels"], serde_json::json!(["E", "F"]));
     assert_eq!(
@@ -90,15 +90,15 @@ fn each_store_says_what_it_can_do_without_a_server() {
 
 #[test]
 fn the_readme_has_the_matrix_of_the_program() {
-    let stage = Stage::new();
-    let stores = told(&stage);
-    let shown = stage.run(&["stores"]);
+    let fixture = Fixture::new();
+    let stores = told(&fixture);
+    let shown = fixture.run(&["stores"]);
     assert_eq!(shown.code, Some(0), "{}", shown.stderr);
     for store in &stores {
         assert!(shown.stdout.contains(&text(&store["store"])), "{}", shown.stdout);
     }
     let matrix = page(&stores);
-    let path = format!("{}/../../README.md", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../docs/book/stores.md", env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(&path).unwrap();
     let begin = readme.find(BEGIN).expect("the mark before the matrix") + BEGIN.len();
     let end = begin + readme[begin..].find(END).expect("the mark after the matrix");
@@ -106,5 +106,5 @@ fn the_readme_has_the_matrix_of_the_program() {
         std::fs::write(&path, format!("{}{matrix}{}", &readme[..begin], &readme[end..])).unwrap();
         return;
     }
-    assert_eq!(&readme[begin..end], matrix, "the matrix in README.md is stale");
+    assert_eq!(&readme[begin..end], matrix, "the matrix in docs/book/stores.md is stale");
 }

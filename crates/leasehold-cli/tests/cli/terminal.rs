@@ -9,7 +9,7 @@ use std::{
 
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use crate::stage::{Stage, children, is_alive, until, until_dead};
+use crate::fixture::{Fixture, children, is_alive, until, until_dead};
 
 /// A terminal with a program on it.
 struct Terminal {
@@ -71,40 +71,40 @@ impl Drop for Terminal {
 
 #[test]
 fn the_command_reads_the_keyboard_and_ctrl_c_ends_it() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let script = "read line; echo got $line; echo pid=$$.; exec sleep 1000";
-    let mut terminal = Terminal::run(&mut stage.leasehold(&["run", "x", "--", "sh", "-c", script]));
+    let mut terminal = Terminal::run(&mut fixture.leasehold(&["run", "x", "--", "sh", "-c", script]));
     terminal.types("hello\n");
     terminal.shows("got hello");
     terminal.shows("pid=");
     terminal.shows(".");
     terminal.types("\u{3}");
     assert_eq!(terminal.code(), Some(130));
-    assert_eq!(stage.holders("x"), 0);
+    assert_eq!(fixture.holders("x"), 0);
 }
 
 #[test]
 fn ctrl_c_while_waiting_leaves_the_queue() {
-    let stage = Stage::new();
-    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
-    let mut terminal = Terminal::run(&mut stage.leasehold(&["run", "--fair", "x", "--", "echo", "never"]));
+    let mut terminal = Terminal::run(&mut fixture.leasehold(&["run", "--fair", "x", "--", "echo", "never"]));
     terminal.shows("waiting for `x` · held by ");
     // On a terminal the line lives.
     terminal.shows("waiting for `x` · held by ");
-    assert_eq!(stage.waiters("x"), 1);
+    assert_eq!(fixture.waiters("x"), 1);
     terminal.types("\u{3}");
     assert_eq!(terminal.code(), Some(130));
-    assert_eq!(stage.waiters("x"), 0);
+    assert_eq!(fixture.waiters("x"), 0);
 }
 
 #[test]
 fn in_a_pipeline_the_command_gets_the_keyboard_when_it_asks() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let itself = env!("CARGO_BIN_EXE_leasehold");
     let script = format!("{itself} run x -- sh -c 'read line; echo got $line' | cat");
     let mut sh = Command::new("sh");
-    sh.env("LEASEHOLD_STORE", stage.store());
+    sh.env("LEASEHOLD_STORE", fixture.store());
     let mut terminal = Terminal::run(sh.args(["-c", &script]));
     terminal.types("hello\n");
     terminal.shows("got hello");
@@ -113,10 +113,10 @@ fn in_a_pipeline_the_command_gets_the_keyboard_when_it_asks() {
 
 #[test]
 fn ctrl_z_and_fg_work() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let itself = env!("CARGO_BIN_EXE_leasehold");
     let mut bash = Command::new("bash");
-    bash.args(["--norc", "--noprofile", "-i"]).env("LEASEHOLD_STORE", stage.store()).env("PS1", "prompt> ");
+    bash.args(["--norc", "--noprofile", "-i"]).env("LEASEHOLD_STORE", fixture.store()).env("PS1", "prompt> ");
     let mut terminal = Terminal::run(&mut bash);
     terminal.shows("prompt> ");
     terminal.types(&format!("{itself} run x -- sh -c 'echo re''ady; read line; echo got $line; exit 3'\n"));
@@ -137,9 +137,9 @@ fn ctrl_z_and_fg_work() {
 
 #[test]
 fn a_closed_terminal_ends_the_command() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let mut terminal =
-        Terminal::run(&mut stage.leasehold(&["run", "x", "--", "sh", "-c", "echo up; exec sleep 1000"]));
+        Terminal::run(&mut fixture.leasehold(&["run", "x", "--", "sh", "-c", "echo up; exec sleep 1000"]));
     terminal.shows("up");
     let setsid = i32::try_from(terminal.child.id()).unwrap();
     let leasehold = children(setsid).first().copied().unwrap_or(setsid);
@@ -147,5 +147,5 @@ fn a_closed_terminal_ends_the_command() {
     drop(std::mem::replace(&mut terminal.keyboard, File::open("/dev/null").unwrap()));
     drop(std::mem::replace(&mut terminal.screen, File::open("/dev/null").unwrap()));
     until_dead(leasehold);
-    until("a free lock", || stage.holders("x") == 0);
+    until("a free lock", || fixture.holders("x") == 0);
 }

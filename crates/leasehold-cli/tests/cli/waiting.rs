@@ -2,15 +2,15 @@
 
 use rustix::process::Signal;
 
-use crate::stage::{Stage, now, until};
+use crate::fixture::{Fixture, now, until};
 
 #[test]
 fn a_wait_gives_up_in_time_and_names_the_holder() {
-    let stage = Stage::new();
-    let mut holder = stage.start(&["--note", "nightly", "deploy"], "echo in; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["--note", "nightly", "deploy"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
     let begin = now();
-    let finished = stage.run(&["run", "--wait", "2s", "deploy", "--", "true"]);
+    let finished = fixture.run(&["run", "--wait", "2s", "deploy", "--", "true"]);
     let waited = begin.elapsed();
     assert_eq!(finished.code, Some(75));
     assert!((2.0..4.0).contains(&waited.as_secs_f64()), "{waited:?}");
@@ -28,12 +28,12 @@ fn a_wait_gives_up_in_time_and_names_the_holder() {
 }
 
 #[test]
-fn whoever_waited_is_told_of_the_end_of_it() {
-    let stage = Stage::new();
-    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+fn the_end_of_a_reported_wait_is_reported() {
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
-    let mut waiter = stage.start(&["x"], "echo mine");
-    assert!(waiter.complaint().starts_with("waiting for `x` · held by "));
+    let mut waiter = fixture.start(&["x"], "echo mine");
+    assert!(waiter.stderr_line().starts_with("waiting for `x` · held by "));
     holder.send(Signal::TERM);
     assert_eq!(holder.end().code, Some(143));
     assert_eq!(waiter.line(), "mine");
@@ -44,45 +44,45 @@ fn whoever_waited_is_told_of_the_end_of_it() {
 
 #[test]
 fn a_short_wait_is_not_worth_a_word() {
-    let stage = Stage::new();
-    let finished = stage.run(&["run", "x", "--", "true"]);
+    let fixture = Fixture::new();
+    let finished = fixture.run(&["run", "x", "--", "true"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]
 fn a_signal_leaves_the_queue() {
-    let stage = Stage::new();
-    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let mut waiter = stage.start(&["--fair", "x"], "echo never");
-        assert!(waiter.complaint().ends_with("you are 1st"), "the place is told");
-        assert_eq!(stage.waiters("x"), 1);
+        let mut waiter = fixture.start(&["--fair", "x"], "echo never");
+        assert!(waiter.stderr_line().ends_with("you are 1st"), "the place is told");
+        assert_eq!(fixture.waiters("x"), 1);
         waiter.send(signal);
         let finished = waiter.end();
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""));
-        assert_eq!(stage.waiters("x"), 0, "left at once, not after the ttl");
+        assert_eq!(fixture.waiters("x"), 0, "left at once, not after the ttl");
     }
 }
 
 #[test]
 fn a_killed_waiter_leaves_the_queue_too() {
-    let stage = Stage::new();
-    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
-    let waiter = stage.start(&["--fair", "x"], "echo never");
-    until("the waiter", || stage.waiters("x") == 1);
+    let waiter = fixture.start(&["--fair", "x"], "echo never");
+    until("the waiter", || fixture.waiters("x") == 1);
     waiter.send(Signal::KILL);
-    until("an empty queue", || stage.waiters("x") == 0);
+    until("an empty queue", || fixture.waiters("x") == 0);
 }
 
 #[test]
 fn events_are_one_json_line_each() {
-    let stage = Stage::new();
-    let mut holder = stage.start(&["x"], "echo in; exec sleep 1000");
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
-    let mut waiter = stage.start(&["--json", "x"], "exit 3");
-    let waiting: serde_json::Value = serde_json::from_str(&waiter.complaint()).unwrap();
+    let mut waiter = fixture.start(&["--json", "x"], "exit 3");
+    let waiting: serde_json::Value = serde_json::from_str(&waiter.stderr_line()).unwrap();
     assert_eq!((&waiting["event"], &waiting["lock"]), (&"waiting".into(), &"x".into()));
     assert_eq!(waiting["holder"]["pid"], holder.pid());
     holder.send(Signal::TERM);

@@ -11,10 +11,11 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use super::{
     cleanup::{PendingRelease, Request},
     health::{HealthSnapshot, LeaseTotals},
-    sync::{Locked, Notifier},
 };
 use crate::{
-    Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Status, decide::validity,
+    Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Status,
+    decide::validity,
+    store_kit::{Locked, Notifier},
 };
 
 #[derive(Default)]
@@ -273,7 +274,7 @@ impl Registry {
     pub(super) fn order(&self, claim: Claim, under_way: Option<Request>, alive: Option<CountGuard>) {
         let order = PendingRelease { claim, under_way, alive, counted: self.orders.one_more() };
         self.book().orders.push(order);
-        self.news.ring();
+        self.news.wake();
     }
 
     /// All leases are lost from now on and their claims given up, and no new ones are made.
@@ -294,7 +295,7 @@ impl Registry {
 
     pub(super) fn finish(&self) {
         self.book().state = Phase::Finished;
-        self.news.ring();
+        self.news.wake();
     }
 
     /// Lets the watchdog look at its agenda again.
@@ -303,7 +304,7 @@ impl Registry {
     }
 
     pub(super) async fn news(&self) {
-        self.news.rung().await;
+        self.news.notified().await;
     }
 
     fn wake_if_earlier(&self, book: Open<'_>) {
@@ -311,7 +312,7 @@ impl Registry {
         let oversleeps = first.is_some_and(|first| book.asleep_until.is_none_or(|until| first < until));
         drop(book);
         if oversleeps {
-            self.news.ring();
+            self.news.wake();
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 mod contention;
-pub(super) mod handover;
+pub(crate) mod handover;
 mod health;
 mod in_doubt;
 mod panics;

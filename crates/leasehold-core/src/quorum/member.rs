@@ -268,9 +268,7 @@ impl MemberState {
         Box::pin(async move {
             match member.enter() {
                 Ok(_under_way) => member.store.renew(&claims).await,
-                Err(error) => {
-                    claims.iter().map(|_| Err(Error::new(error.kind(), error.to_string()))).collect()
-                }
+                Err(error) => claims.iter().map(|_| Err(error.clone())).collect(),
             }
         })
     }

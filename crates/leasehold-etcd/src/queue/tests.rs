@@ -18,7 +18,7 @@ fn ours(bits: u128, at: i64, state: &str, mode: &str) -> KeyValue {
     kv(keys().place(id(bits)), at, &format!("leasehold1 {state} {mode} 2 0 0 -"))
 }
 
-fn stranger(at: i64) -> KeyValue {
+fn foreign(at: i64) -> KeyValue {
     kv(b"x/694d".to_vec(), at, "")
 }
 
@@ -31,11 +31,11 @@ fn claim(bits: u128, mode: Mode) -> Claim {
 }
 
 #[test]
-fn a_strangers_key_holds_when_it_is_the_oldest_and_waits_else() {
-    let first = queue(vec![ours(1, 5, "waiting", "exclusive"), stranger(4)]);
+fn a_foreign_key_holds_when_it_is_the_oldest_and_waits_otherwise() {
+    let first = queue(vec![ours(1, 5, "waiting", "exclusive"), foreign(4)]);
     assert_eq!(first.entries[0].stance, Stance::Holding);
     assert!(!first.grants(&claim(1, Mode::Exclusive)));
-    let second = queue(vec![ours(1, 3, "waiting", "shared"), stranger(4)]);
+    let second = queue(vec![ours(1, 3, "waiting", "shared"), foreign(4)]);
     assert_eq!(second.entries[1].stance, Stance::Waiting);
     assert!(second.grants(&claim(1, Mode::Shared)));
     assert!(!second.grants(&claim(2, Mode::Shared)), "Go came before it and does not share");
@@ -71,7 +71,7 @@ fn a_delay_counts_when_it_is_armed_and_alone() {
 }
 
 #[test]
-fn the_oldest_says_how_many_permits_there_are() {
+fn the_oldest_entry_has_the_number_of_permits() {
     let queue = queue(vec![ours(1, 5, "held", "1/3"), ours(2, 6, "waiting", "exclusive")]);
     assert_eq!(queue.mismatch(&claim(3, Mode::Permits { take: 1, of: 3 })), None);
     assert_eq!(queue.mismatch(&claim(3, Mode::Permits { take: 1, of: 4 })), Some(Some(3)));

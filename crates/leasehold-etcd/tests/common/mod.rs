@@ -1,4 +1,4 @@
-//! What the tests share: a store on members of the kit.
+//! A store on members of the testkit.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{path::PathBuf, time::Duration};

@@ -4,12 +4,12 @@ use leasehold_core::{Claim, Store};
 use leasehold_etcd::{Committed, Write};
 use leasehold_testkit::{
     etcd::Member,
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
 };
 
 use crate::{
     common,
-    rig::{about, at, claim, eventually, fifo, port, queue_up, run, store, take},
+    fixture::{about, at, claim, eventually, fifo, port, queue_up, run, store, take},
 };
 
 fn put(key: &str, value: &str) -> Write {
@@ -30,7 +30,7 @@ fn a_holder_writes_all_and_others_nothing() {
         queue_up(&two, &waiter).await;
         let writes = vec![put("data", "1"), put("more", "1")];
         assert!(matches!(one.commit(&holder, writes).await.unwrap(), Committed::Yes { .. }));
-        // Who waits, who was never there, and who knows only the id.
+        // A waiter, an unknown claim, and a client that knows only the id.
         for claim in [&waiter, &Claim { id: leasehold_core::ClaimId::mint(&env), ..holder.clone() }] {
             let answer = two.commit(claim, vec![put("data", "2")]).await.unwrap();
             assert_eq!(answer, Committed::NotHeld);
@@ -55,28 +55,28 @@ fn a_write_that_arrives_late_is_refused() {
         let (env, slow, next) = (common::env(), store(&port(proxy.port())), store(&at(&member)));
         let old = claim(&env, "x", 60);
         take(&slow, &old).await;
-        let trap = proxy.on_request(about("from the old"), Trap::Hold);
+        let fault = proxy.on_request(about("from the old"), FaultRule::Hold);
         let late = async { slow.commit(&old, vec![put("data", "from the old")]).await };
         let meanwhile = async {
-            eventually(&env, "the write", || async { trap.fired() }).await;
+            eventually(&env, "the write", || async { fault.fired() }).await;
             next.force_release(&old.name).await.unwrap();
             let new = claim(&env, "x", 60);
             take(&next, &new).await;
             next.commit(&new, vec![put("data", "from the new")]).await.unwrap();
-            trap.let_go();
+            fault.release();
         };
         let (answer, ()) = tokio::join!(late, meanwhile);
-        // Refused, or nobody knows because it took too long: never written.
+        // Refused, or unknown because it took too long: never written.
         assert!(!matches!(answer, Ok(Committed::Yes { .. })), "{answer:?}");
         assert_eq!(read(&member, "data"), "from the new");
     });
-    let trap = proxy.on_request(about("naive"), Trap::Hold);
+    let fault = proxy.on_request(about("naive"), FaultRule::Hold);
     let mut naive = std::process::Command::new("etcdctl");
     naive.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", proxy.address()));
     let mut naive = naive.args(["put", "data", "naive"]).spawn().unwrap();
-    assert!(trap.wait_fired(crate::rig::SOON));
+    assert!(fault.wait_fired(crate::fixture::SOON));
     member.ctl(&["put", "data", "from the new"]).unwrap();
-    trap.let_go();
+    fault.release();
     naive.wait().unwrap();
     assert_eq!(read(&member, "data"), "naive", "the control: it overwrites");
 }

@@ -1,11 +1,11 @@
-//! What the doctor finds on real members.
+//! The findings of the doctor on real members.
 
 use leasehold_core::{ErrorKind, Finding, Severity};
 use leasehold_testkit::etcd::{Cluster, Member};
 
 use crate::{
     common,
-    rig::{at, run, store, store_with},
+    fixture::{at, run, store, store_with},
 };
 
 async fn found(words: &str) -> Vec<Finding> {
@@ -26,7 +26,7 @@ fn a_member_alone_that_lets_in_everybody_is_amber() {
         let findings = found(&at(&member)).await;
         let alone = [
             (Severity::Warning, "it is one member"),
-            (Severity::Warning, "it lets in everybody, without a login"),
+            (Severity::Warning, "it accepts every client, without a login"),
         ];
         assert_eq!(bad(&findings), alone, "{findings:#?}");
         assert!(findings.iter().any(|it| it.what.starts_with("etcd 3.") && it.node == member.address()));
@@ -34,7 +34,7 @@ fn a_member_alone_that_lets_in_everybody_is_amber() {
         common::enable_logins(&member).unwrap();
         let findings = found(&format!("{} login=locks", at(&member))).await;
         assert_eq!(bad(&findings)[..1], alone[..1], "{findings:#?}");
-        assert!(findings.iter().any(|finding| finding.what == "it wants a login"), "{findings:#?}");
+        assert!(findings.iter().any(|finding| finding.what == "it needs a login"), "{findings:#?}");
         let error = store(&at(&member)).diagnose().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
     });
@@ -58,7 +58,7 @@ fn a_database_that_is_full_is_red() {
 #[test]
 fn a_cluster_is_looked_at_member_by_member() {
     let (cluster, other) = (Cluster::start().unwrap(), Member::start().unwrap());
-    let open = (Severity::Warning, "it lets in everybody, without a login");
+    let open = (Severity::Warning, "it accepts every client, without a login");
     run(async {
         let whole = common::at(cluster.members());
         let findings = found(&whole).await;
@@ -75,7 +75,7 @@ fn a_cluster_is_looked_at_member_by_member() {
         // Never started; it is listed, and has no vote.
         let learner = ["member", "add", "m3", "--learner", "--peer-urls=http://127.0.0.1:1"];
         // A cluster takes one when its members have known each other for a while.
-        crate::rig::eventually(&common::env(), "a learner", || async {
+        crate::fixture::eventually(&common::env(), "a learner", || async {
             cluster.member(0).ctl(&learner).is_ok()
         })
         .await;
@@ -87,8 +87,8 @@ fn a_cluster_is_looked_at_member_by_member() {
         assert_eq!(findings[0].node, cluster.member(2).address());
         // Without a majority those that are left answer, and know no leader.
         cluster.member(1).kill();
-        let last = store_with(&whole, |options| options.timeout = crate::rig::SOON);
-        crate::rig::eventually(&common::env(), "no leader", || async {
+        let last = store_with(&whole, |options| options.timeout = crate::fixture::SOON);
+        crate::fixture::eventually(&common::env(), "no leader", || async {
             let findings = last.diagnose().await.unwrap();
             findings
                 .iter()

@@ -1,4 +1,4 @@
-//! Errors say what is wrong, whether it may have happened, and no secret.
+//! Errors contain the failure, whether the request may have been applied, and no secret.
 
 use std::{process::Stdio, time::Duration};
 
@@ -8,8 +8,8 @@ use leasehold_testkit::{etcd::Member, process::Process, wait};
 
 use crate::{
     common,
+    fixture::{SOON, at, claim, eventually, keys, run, store, store_with, take},
     naive::{self, Login, etcdctl},
-    rig::{SOON, at, claim, eventually, keys, run, store, store_with, take},
 };
 
 #[test]
@@ -24,13 +24,13 @@ fn a_wrong_password_is_refused_and_not_shown() {
         let error = wrong.claim(&claim(&env, "x", 30)).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Rejected, Outcome::NotApplied), "{error:?}");
         assert!(!format!("{error:?} {wrong:?}").contains("c4nary"), "{error:?}");
-        let nobody = store(&at(&member));
-        let error = nobody.claim(&claim(&env, "x", 30)).await.unwrap_err();
+        let anonymous = store(&at(&member));
+        let error = anonymous.claim(&claim(&env, "x", 30)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
         assert!(error.hint_text().unwrap().contains("etcd://user:password@host"), "{error:?}");
         take(&store(&format!("{} login=locks", at(&member))), &claim(&env, "x", 30)).await;
     });
-    // The control: etcdctl has its password in its command line, for everybody who asks for processes.
+    // The control: etcdctl has its password in its command line, which every process listing shows.
     let address = member.address();
     let naive = Process::start("etcdctl", |command| {
         command.env("ETCDCTL_API", "3").arg(format!("--endpoints={address}"));
@@ -123,7 +123,7 @@ fn a_full_cluster_takes_no_claims_and_lets_go_of_holds() {
 fn a_cluster_that_is_not_there_is_named_in_time() {
     run(async {
         let env = common::env();
-        // Nobody listens at ports 1 and 2.
+        // Ports 1 and 2 have no listener.
         let store = store_with("ports=1,2", |options| options.timeout = Duration::from_secs(1));
         let error = store.claim(&claim(&env, "x", 30)).await.unwrap_err();
         assert_eq!(

@@ -7,11 +7,11 @@ use leasehold_testkit::{etcd::Member, proxy::Proxy};
 
 use crate::{
     common,
-    rig::{SOON, at, name, run, store},
+    fixture::{SOON, at, name, run, store},
 };
 
-/// It says so before anything is lost, takes it back when the network is there again, and says when all is lost. Whoever
-/// looks at the key through the same network hears nothing.
+/// The client reports jeopardy before anything is lost, safety when the network is back, and the loss at the deadline. A
+/// client that only reads the key through the same network gets no report.
 #[test]
 fn a_silent_network_is_announced_before_the_loss_and_taken_back() {
     let member = Member::start().unwrap();

@@ -7,11 +7,11 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
-    naive::{self, etcdctl_lock},
-    rig::{
+    fixture::{
         SOON, at, claim, engine, eventually, fifo, keys, lease_of, lock, queue_up, run, store, take,
         try_lock, ttl,
     },
+    naive::{self, etcdctl_lock},
 };
 
 /// An operator revokes it, or an old leader does (etcd#15247): the holder hears of it with its next renewal, long before
@@ -40,7 +40,7 @@ fn a_lease_revoked_under_its_holder_is_noticed() {
     assert!(naive.is_running(), "the control: etcdctl goes on with its work without its lock");
 }
 
-/// etcd#11456: whoever waits until all before it have gone, and does not look whether it is still there itself, believes
+/// etcd#11456: a client that waits until all before it have gone, and does not check its own key, believes
 /// that it holds.
 #[test]
 fn a_lease_revoked_under_a_waiter_makes_no_holder() {
@@ -56,7 +56,7 @@ fn a_lease_revoked_under_a_waiter_makes_no_holder() {
         // It is told that its place is gone.
         assert!(env.until(env.now() + SOON, wake.wait()).await.is_some());
         one.release(&holder).await.unwrap();
-        // The control: nobody is before it now, which is all that the first Mutex of Go looked at.
+        // The control: no key is before it now, which is all that the first Mutex of Go checked.
         assert!(keys(&member, "x").is_empty());
         take(&one, &other).await;
         let standing = two.claim(&waiter).await.unwrap();
@@ -98,7 +98,7 @@ fn a_waiting_engine_queues_up_again() {
     assert!(keys(&member, "naive").is_empty(), "the control: a free lock, and it waits for ever");
 }
 
-/// A lease that nobody needs is kept for the next claim, and counted from there: its hold lasts its whole time.
+/// A spare lease is kept for the next claim, and counted from there: its hold lasts its whole time.
 #[test]
 fn a_spare_lease_is_counted_from_the_claim() {
     let member = Member::start().unwrap();

@@ -10,7 +10,7 @@ use std::{
 
 use leasehold_testkit::{etcd::Member, process::Process};
 
-use crate::rig::{SOON, keys};
+use crate::fixture::{SOON, keys};
 
 /// etcdctl, told of an address.
 pub(crate) fn etcdctl(address: &str, words: &[&str]) -> Command {
@@ -42,7 +42,7 @@ pub(crate) fn lease(member: &Member, seconds: u64) -> String {
     shown.split(' ').nth(1).expect("lease ID granted with TTL(…)").into()
 }
 
-/// Takes a lock if nobody has it, by looking first.
+/// Takes a free lock, by reading first.
 pub(crate) fn take(member: &Member, text: &str, who: &str) -> bool {
     let is_free = keys(member, text).is_empty();
     if is_free {

@@ -5,8 +5,8 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
+    fixture::{at, claim, eventually, keys, run, store, take},
     naive::etcdctl_lock,
-    rig::{at, claim, eventually, keys, run, store, take},
 };
 
 #[test]
@@ -50,7 +50,7 @@ fn no_name_is_within_another() {
         wanted.sort();
         assert_eq!(listed, wanted);
     });
-    // The control: to Go, `n/m` is within `n`, and whoever holds the one keeps others out of the other.
+    // The control: to Go, `n/m` is within `n`, and the holder of one excludes others from the other.
     let naive = etcdctl_lock(&member, "n/m");
     run(eventually(&common::env(), "its key", || async { keys(&member, "n").len() == 1 }));
     let mut kept_out = etcdctl_lock(&member, "n");

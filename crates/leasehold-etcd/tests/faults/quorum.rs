@@ -7,8 +7,8 @@ use leasehold_testkit::etcd::Cluster;
 
 use crate::{
     common,
+    fixture::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
     naive::lock_for,
-    rig::{SOON, at, claim, engine, eventually, keys, lock, run, store, take, try_lock, ttl},
 };
 
 /// The hold lives on, under the same token; others are kept out meanwhile, and let in when it is released.
@@ -40,7 +40,7 @@ fn a_killed_leader_costs_no_lock() {
         eventually(&env, "a renewal", || async { hold.lease().remaining() > Duration::from_secs(15) }).await;
         hold.release().await.unwrap();
         assert!(lock(&two, "orders", &ttl(20)).await.lease().check().is_ok());
-        // The control: who knows of one member alone has lost everything with it.
+        // The control: a client of one member alone has lost everything with it.
         let error = naive.claim(&claim(&env, "other", 20)).await.unwrap_err();
         assert!(error.is_transient(), "{error:?}");
     });
@@ -70,7 +70,7 @@ fn without_a_majority(stop: impl Fn(usize), back: impl Fn(usize), cluster: &Clus
         let lost = env.now().since(begin);
         assert!(lost < Duration::from_secs(5) + SOON, "{lost:?}");
         assert!(naive.is_running(), "the control: it goes on with its work, though its time is over");
-        assert!(waiting.is_running(), "the control: it waits, and is not told that nobody answers");
+        assert!(waiting.is_running(), "the control: it waits without an error");
         back(0);
         back(1);
         eventually(&env, "a cluster that serves", || async {

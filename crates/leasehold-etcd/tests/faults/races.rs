@@ -5,12 +5,13 @@ use std::time::Duration;
 use leasehold_core::{Claim, Intent, Mode, Queueing, Stance, Standing, Store};
 use leasehold_testkit::{
     etcd::Member,
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
 };
 
 use crate::{
-    common, naive,
-    rig::{SOON, at, claim, eventually, fifo, port, queue_up, run, store, store_with, take},
+    common,
+    fixture::{SOON, at, claim, eventually, fifo, port, queue_up, run, store, store_with, take},
+    naive,
 };
 
 fn has(bytes: &[u8], text: &str) -> bool {
@@ -33,9 +34,9 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
         take(&one, &holder).await;
         queue_up(&direct, &writer).await;
         queue_up(&two, &reader).await;
-        let upgrade = first.on_request(|bytes| has(bytes, "leasehold1 held exclusive"), Trap::Hold);
+        let upgrade = first.on_request(|bytes| has(bytes, "leasehold1 held exclusive"), FaultRule::Hold);
         let enter = |bytes: &[u8]| has(bytes, "leasehold1 held shared") && !has(bytes, "leasehold1 waiting");
-        let enter = second.on_request(enter, Trap::Hold);
+        let enter = second.on_request(enter, FaultRule::Hold);
         let upgrading = async {
             let wanted = Claim { mode: Mode::Exclusive, intent: Intent::Amend, ..holder.clone() };
             one.claim(&wanted).await.unwrap()
@@ -48,10 +49,10 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
         let ordering = async {
             eventually(&env, "the reader", || async { enter.fired() }).await;
             let before = member.calls("Txn").unwrap();
-            upgrade.let_go();
+            upgrade.release();
             eventually(&env, "the upgrade", || async { member.calls("Txn").unwrap() > before }).await;
             env.sleep(Duration::from_millis(300)).await;
-            enter.let_go();
+            enter.release();
         };
         let (upgraded, entered, ()) = tokio::join!(upgrading, entering, ordering);
         assert!(matches!(upgraded, Standing::Held(_)), "the reader may enter: {upgraded:?}");
@@ -70,7 +71,7 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
     assert_eq!(values(), "exclusive\nshared\n", "the control: both got in");
 }
 
-/// Who asks again with another number of permits keeps what it holds.
+/// A claim that is repeated with another number of permits keeps its hold.
 #[test]
 fn a_holder_that_asks_for_other_permits_loses_nothing() {
     let member = Member::start().unwrap();
@@ -144,7 +145,7 @@ fn late_verbs_do_not_prolong_a_lock_delay() {
         assert!(opened >= Duration::from_millis(9_800) && opened < Duration::from_secs(15), "{opened:?}");
         assert!(
             !naive::take(&member, "naive", "them"),
-            "the control: who keeps its lease alive prolongs its delay"
+            "the control: a client that keeps its lease alive prolongs its delay"
         );
     });
 }

@@ -5,7 +5,7 @@ use leasehold_testkit::etcd::Member;
 
 use crate::{
     common,
-    rig::{SOON, at, claim, engine, lock, run, store, take, ttl},
+    fixture::{SOON, at, claim, engine, lock, run, store, take, ttl},
 };
 
 async fn next_token(words: &str) -> FencingToken {
@@ -33,7 +33,7 @@ fn s17_a_restored_snapshot_takes_tokens_back_and_its_missing_holders_are_told() 
             next_token(&words).await;
         }
         let before = next_token(&words).await;
-        // The control is restarted with its data: nobody is told anything, and tokens grow.
+        // The control is restarted with its data: no holder is notified, and tokens grow.
         member.restart().unwrap();
         let grown = next_token(&words).await;
         assert!(grown > before, "the control: a restart takes nothing back");
@@ -44,7 +44,7 @@ fn s17_a_restored_snapshot_takes_tokens_back_and_its_missing_holders_are_told() 
         assert!(after <= grown, "{after} after {grown}: the violation that SAFETY.md lists");
         // A second holder is in. The first hears of it by the new connection of whatever it asks next, not by its renewal
         // after 200 s.
-        let second = lock(&crate::rig::engine(&words), "unsaved", &ttl(600)).await;
+        let second = lock(&crate::fixture::engine(&words), "unsaved", &ttl(600)).await;
         lock(&engine, "another", &ttl(60)).await.release().await.unwrap();
         let told = env.until(env.now() + SOON, hold.lease().lost()).await;
         assert!(told.is_some(), "told within {SOON:?}");

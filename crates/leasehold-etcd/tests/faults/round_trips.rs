@@ -7,7 +7,7 @@ use leasehold_testkit::{etcd::Member, proxy::Proxy};
 
 use crate::{
     common,
-    rig::{SOON, at, claim, fifo, port, queue_up, run, store, store_with, take},
+    fixture::{SOON, at, claim, fifo, port, queue_up, run, store, store_with, take},
 };
 
 /// How often a member was asked for transactions, ranges, leases and renewals.
@@ -20,7 +20,7 @@ fn since(member: &Member, before: [u64; 4]) -> [u64; 4] {
     std::array::from_fn(|at| after[at] - before[at])
 }
 
-/// What a round trip takes through the proxy: longer than anything else here.
+/// The duration of a round trip through the proxy: longer than anything else here.
 const HALF: Duration = Duration::from_millis(1_000);
 
 #[test]
@@ -40,7 +40,7 @@ fn lock_and_unlock_are_one_round_trip_each() {
         take(&store, &mine).await;
         let locked = env.now();
         // A transaction; and, unless that was just done, the renewal of a lease that was there, in the same moment.
-        // (Another lease may be granted for the next claim; nobody waits for it.)
+        // (Another lease may be granted for the next claim; no claim waits for it.)
         let [txn, range, _, renewed] = since(&member, before);
         assert!(txn == 1 && range == 0 && renewed <= 1, "to lock: {txn} {range} {renewed}");
         store.release(&mine).await.unwrap();
@@ -75,7 +75,7 @@ fn a_busy_try_names_the_holder_in_one_round_trip() {
     });
 }
 
-/// Go reads twice after the event. Here one transaction takes the place over, and says so to everybody who looks.
+/// Go reads twice after the event. Here one transaction takes the place over, visibly for every reader.
 #[test]
 fn a_hand_over_is_a_push_and_two_transactions() {
     let member = Member::start().unwrap();

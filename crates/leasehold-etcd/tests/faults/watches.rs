@@ -3,13 +3,13 @@
 use leasehold_core::{Interest, Store};
 use leasehold_testkit::{
     etcd::Member,
-    proxy::{Proxy, Trap},
+    proxy::{FaultRule, Proxy},
 };
 
 use crate::{
     common,
+    fixture::{SOON, about, at, claim, eventually, fifo, keys, port, queue_up, run, store, store_with, take},
     naive::{self, Watcher},
-    rig::{SOON, about, at, claim, eventually, fifo, keys, port, queue_up, run, store, store_with, take},
 };
 
 fn waiting_behind_a_proxy() -> (Member, Proxy) {
@@ -66,18 +66,18 @@ fn a_compaction_while_waiting_is_survived() {
         let warm = claim(&env, "warm", 600);
         take(&two, &warm).await;
         // The read passes; what asks to watch from there is held.
-        let read = proxy.on_request(about("orders/"), Trap::Hold);
+        let read = proxy.on_request(about("orders/"), FaultRule::Hold);
         let watching = async { two.watch(&waiter.name, Interest::Turn(waiter.id)).await };
         let compacting = async {
             eventually(&env, "the read", || async { read.fired() }).await;
-            let create = proxy.on_request(about("orders/"), Trap::Hold);
-            read.let_go();
+            let create = proxy.on_request(about("orders/"), FaultRule::Hold);
+            read.release();
             eventually(&env, "the watch", || async { create.fired() }).await;
             for number in 0..20 {
                 member.ctl(&["put", "other", &number.to_string()]).unwrap();
             }
             member.ctl(&["compaction", &revision(&member).to_string()]).unwrap();
-            create.let_go();
+            create.release();
         };
         let reads = member.calls("Range").unwrap();
         let (wake, ()) = tokio::join!(watching, compacting);
@@ -97,7 +97,7 @@ fn a_compaction_while_waiting_is_survived() {
     assert_eq!(keys(&member, "naive"), ["naive/them"], "the control: it enters, and another is there");
 }
 
-/// Compacted again and again under many hand-overs: nobody waits longer than for its turn.
+/// Compacted again and again under many hand-overs: no waiter waits longer than for its turn.
 #[test]
 fn hand_overs_go_on_under_compaction() {
     let member = Member::start().unwrap();
@@ -124,7 +124,7 @@ fn hand_overs_go_on_under_compaction() {
     member.ctl(&["put", "x", "free"]).unwrap();
     member.ctl(&["put", "other", "free"]).unwrap();
     let mut other = Watcher::of(&member.address(), "other", Some(revision(&member)));
-    assert!(other.news().unwrap().contains("\"events\""), "whoever watches hears of it");
+    assert!(other.news().unwrap().contains("\"events\""), "another watcher gets the event");
     assert!(naive.is_silent(), "the control: it waits for ever");
 }
 

@@ -4,8 +4,8 @@ use leasehold_core::{Finding, Severity};
 use leasehold_testkit::memcached::Server;
 
 use crate::{
+    fixture::{at, run, store},
     naive::Naive,
-    rig::{at, run, store},
 };
 
 async fn found(server: &Server) -> Vec<Finding> {

@@ -5,8 +5,8 @@ use leasehold_testkit::memcached::Server;
 
 use crate::{
     common,
+    fixture::{at, claim, engine, eventually, lock, lost_in_time, run, store, take, ttl},
     naive::{Naive, Trusting},
-    rig::{at, claim, engine, eventually, lock, lost_in_time, run, store, take, ttl},
 };
 
 /// S18. The memory is full and the lock is thrown out: the holder is told at its next renewal, and the next holder's
@@ -87,7 +87,7 @@ fn a_flush_is_noticed_by_the_next_request_of_any_kind() {
         env.sleep(std::time::Duration::from_millis(1_500)).await;
         server.command("flush_all").unwrap();
         lock(&engine, "other", &ttl(600)).await.release().await.unwrap();
-        let lost = env.until(env.now() + crate::rig::SOON, hold.lease().lost()).await;
+        let lost = env.until(env.now() + crate::fixture::SOON, hold.lease().lost()).await;
         assert!(
             lost.is_some_and(|lost| lost.certain),
             "told before the 200 s after which it would have asked"
@@ -127,7 +127,7 @@ fn a_restart_is_noticed_at_once_and_tokens_grow() {
             Naive::on(&server).lock("naive", "them", 600),
             "the control: two holders, and nobody is told"
         );
-        let lost = env.until(env.now() + crate::rig::SOON, hold.lease().lost()).await;
+        let lost = env.until(env.now() + crate::fixture::SOON, hold.lease().lost()).await;
         assert!(
             lost.is_some_and(|lost| lost.certain),
             "told before the 40 s after which it would have asked"

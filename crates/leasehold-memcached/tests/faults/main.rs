@@ -9,12 +9,12 @@
 mod common;
 
 mod doctor;
+mod fixture;
 mod forgets;
-mod lost;
+mod lost_messages;
 mod memory;
 mod naive;
 mod names;
-mod rig;
 mod round_trips;
 mod servers;
 mod tokens;

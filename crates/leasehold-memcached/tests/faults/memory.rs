@@ -7,8 +7,8 @@ use leasehold_testkit::memcached::{Connection, Server};
 
 use crate::{
     common,
+    fixture::{at, claim, engine, holders, lock, run, store, take, ttl},
     naive::Naive,
-    rig::{at, claim, engine, holders, lock, run, store, take, ttl},
 };
 
 /// Little memory, nothing evicted, and none of it moved from one size of items to another in the background.

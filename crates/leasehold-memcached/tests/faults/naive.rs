@@ -9,7 +9,7 @@ use std::{
 
 use leasehold_testkit::memcached::{Connection, Server};
 
-use crate::rig::SOON;
+use crate::fixture::SOON;
 
 /// `add` to take a lock, `delete` to free it.
 pub(crate) struct Naive(Connection);

@@ -5,8 +5,8 @@ use leasehold_testkit::{memcached::Server, proxy::Proxy};
 
 use crate::{
     common,
+    fixture::{at, claim, holders, kept_out, run, store, take},
     naive::Naive,
-    rig::{at, claim, holders, kept_out, run, store, take},
 };
 
 fn hostile() -> Vec<String> {
@@ -78,13 +78,16 @@ fn hostile_names_are_locks_of_their_own_and_send_no_commands() {
     let mut naive = Naive::on(&server);
     assert!(naive.lock("victim", "me", 60));
     server.command("add a\r\nflush_all\r\n 0 60 1\r\nx").unwrap();
-    assert!(leasehold_testkit::wait::until(crate::rig::SOON, || !naive.holds("victim", "me")), "the control");
+    assert!(
+        leasehold_testkit::wait::until(crate::fixture::SOON, || !naive.holds("victim", "me")),
+        "the control"
+    );
 }
 
 /// A document of another lock under a key is nobody's but keeps out all the same: two names with one hash would wait for
 /// each other and never hold together.
 #[test]
-fn a_document_of_another_name_is_a_strangers() {
+fn a_document_of_another_name_is_foreign() {
     let server = Server::start().unwrap();
     run(async {
         let (env, store) = (common::env(), store(&at(&server)));

@@ -7,7 +7,7 @@ use leasehold_testkit::{memcached::Server, proxy::Proxy};
 
 use crate::{
     common,
-    rig::{claim, engine, lock, name, run, store, take, ttl},
+    fixture::{claim, engine, lock, name, run, store, take, ttl},
 };
 
 #[test]
@@ -43,7 +43,7 @@ fn lock_and_unlock_are_one_round_trip_each_and_a_busy_try_names_the_holder_in_on
 
 /// All that is asked for is in one packet, and the answer to a stranger's lock too.
 #[test]
-fn a_strangers_lock_is_answered_with_its_remaining_time_in_one() {
+fn a_foreign_lock_is_answered_with_its_remaining_time_in_one() {
     let server = Server::start().unwrap();
     let proxy = Proxy::to(&server.address()).unwrap();
     run(async {

@@ -8,8 +8,8 @@ use leasehold_testkit::memcached::Server;
 
 use crate::{
     common,
+    fixture::{at, claim, engine, eventually, holders, lock, lost_in_time, run, store, take, try_lock, ttl},
     naive::{Naive, Trusting, gives_up},
-    rig::{at, claim, engine, eventually, holders, lock, lost_in_time, run, store, take, try_lock, ttl},
 };
 
 async fn refused(words: &str) -> leasehold_core::Error {

@@ -7,7 +7,7 @@ use leasehold_testkit::memcached::Server;
 
 use crate::{
     common,
-    rig::{at, claim, run, store, take},
+    fixture::{at, claim, run, store, take},
 };
 
 /// Clients that take turns while everything is thrown away all the time: no token twice, none below one before.
@@ -50,7 +50,7 @@ fn the_tokens_of_many_readers_differ_and_are_seen_by_all() {
             );
         }
         let seen: BTreeSet<FencingToken> = two
-            .inspect(&crate::rig::name("page"))
+            .inspect(&crate::fixture::name("page"))
             .await
             .unwrap()
             .holders

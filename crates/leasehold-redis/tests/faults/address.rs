@@ -21,7 +21,7 @@ fn n13_a_server_that_moves_is_found_by_its_name() {
     let directory = tempfile::tempdir().unwrap();
     let hosts = directory.path().join("hosts");
     std::fs::write(&hosts, format!("127.0.0.2 {NAME}\n")).unwrap();
-    let first = Server::builder().address("127.0.0.2").start().unwrap();
+    let first = Server::builder().address([127, 0, 0, 2].into()).start().unwrap();
     let address = format!("{NAME}:{}", first.port());
     let mut worker = Worker::start_by(WITH_HOSTS, &address, |command: &mut Command| {
         command.env("HOSTS", &hosts);

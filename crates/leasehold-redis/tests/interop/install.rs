@@ -1,25 +1,25 @@
 //! Where the strangers come from.
 
-use leasehold_testkit::stranger;
+use leasehold_testkit::foreign_client;
 
 use crate::peer::Program;
 
 /// redis-py, in a virtual environment of its own.
 pub(crate) fn redis_py() -> Program {
-    let place = stranger::python(env!("CARGO_TARGET_TMPDIR"), "redis-py");
+    let place = foreign_client::python(env!("CARGO_TARGET_TMPDIR"), "redis-py");
     let args = vec!["-B".into(), place.join("peer.py").into()];
     Program { path: place.join("venv/bin/python"), args, role: String::new() }
 }
 
 /// npm redlock with ioredis.
 pub(crate) fn node_redlock() -> Program {
-    let place = stranger::installed(
+    let place = foreign_client::installed(
         env!("CARGO_TARGET_TMPDIR"),
         "node-redlock",
         "node_modules/redlock/package.json",
         |place| {
             let args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-            stranger::run(place, "npm", &args);
+            foreign_client::run(place, "npm", &args);
         },
     );
     Program { path: "node".into(), args: vec![place.join("peer.mjs").into()], role: String::new() }

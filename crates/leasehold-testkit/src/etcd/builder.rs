@@ -1,9 +1,9 @@
-//! How members are to be started.
+//! The options of members.
 
 use super::{cluster::Cluster, member::Member};
 use crate::{Error, Result};
 
-/// A description of members, see [`Member::builder`].
+/// The options of members, see [`Member::builder`].
 #[derive(Clone, Default, Debug)]
 pub struct Builder {
     pub(super) arguments: Vec<String>,
@@ -18,7 +18,7 @@ impl Builder {
         self
     }
 
-    /// Speaks TLS with clients, and nothing else, with a certificate of an authority of its own.
+    /// Requires TLS from clients, with a certificate of an authority of its own.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
@@ -30,8 +30,8 @@ impl Builder {
     /// # Errors
     /// `etcd` is not installed, refuses an argument (the message has its log), or no port is free.
     pub fn start(self) -> Result<Member> {
-        let mut members = Cluster::launch(self, 1)?.into_members();
-        members.pop().ok_or_else(|| Error("a cluster of nobody".into()))
+        let mut members = Cluster::launch(&self, 1)?.into_members();
+        members.pop().ok_or_else(|| Error("a cluster without members".into()))
     }
 
     /// Starts a cluster of three; returns when it serves clients.
@@ -39,6 +39,6 @@ impl Builder {
     /// # Errors
     /// As [`Builder::start`].
     pub fn start_three(self) -> Result<Cluster> {
-        Cluster::launch(self, 3)
+        Cluster::launch(&self, 3)
     }
 }

@@ -1,17 +1,16 @@
-//! Members that belong together.
+//! A cluster of several members.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use super::{
     builder::Builder,
-    member::{Failure, Member, Ports},
+    member::{Member, Ports},
 };
-use crate::{Error, Result, ports, wait};
-
-/// How long a cluster may take to serve clients, on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
-/// How often other ports are tried.
-const PORTS_TRIED: usize = 20;
+use crate::{
+    Error, Result,
+    server::{free_port, on_free_ports},
+    wait,
+};
 
 /// Three members on free ports of 127.0.0.1, each in a directory of its own; all are gone with the value.
 #[derive(Debug)]
@@ -28,33 +27,16 @@ impl Cluster {
         Builder::default().start_three()
     }
 
-    pub(super) fn launch(builder: Builder, count: usize) -> Result<Self> {
-        for _ in 0..PORTS_TRIED {
-            match Self::try_launch(&builder, count) {
-                Ok(cluster) => return Ok(cluster),
-                Err(Failure::PortTaken) => {}
-                Err(Failure::Other(error)) => return Err(error),
-            }
-        }
-        Err(Error("somebody else took every port that was tried".into()))
-    }
-
-    fn try_launch(builder: &Builder, count: usize) -> std::result::Result<Self, Failure> {
-        let free = || ports::free(Ipv4Addr::LOCALHOST.into());
-        let mut all = Vec::with_capacity(count);
-        for _ in 0..count {
-            all.push(Ports { client: free()?, peer: free()? });
-        }
-        let mut members = Vec::with_capacity(count);
-        for at in 0..count {
-            members.push(Member::launch(builder.clone(), at, &all)?);
-        }
-        let cluster = Self { members };
-        // None serves before a majority is there.
-        for member in &cluster.members {
-            member.await_ready(START_LIMIT)?;
-        }
-        Ok(cluster)
+    pub(super) fn launch(builder: &Builder, count: usize) -> Result<Self> {
+        on_free_ports(|| {
+            let ports = (0..count).map(|_| Ok(Ports { client: free_port()?, peer: free_port()? }));
+            let ports = ports.collect::<Result<Vec<_>>>()?;
+            let members = (0..count).map(|at| Member::configured(builder.clone(), at, &ports));
+            let cluster = Self { members: members.collect::<Result<_, _>>()? };
+            // None serves before a majority runs.
+            cluster.members.iter().try_for_each(Member::await_ready)?;
+            Ok(cluster)
+        })
     }
 
     pub(super) fn into_members(self) -> Vec<Member> {
@@ -71,10 +53,10 @@ impl Cluster {
         self.members.iter()
     }
 
-    /// Which member leads; waits for an election.
+    /// The index of the leader; waits for an election.
     ///
     /// # Errors
-    /// None does within ten seconds.
+    /// There is none within ten seconds.
     pub fn leader(&self) -> Result<usize> {
         wait::attempt(Duration::from_secs(10), || {
             let leads =

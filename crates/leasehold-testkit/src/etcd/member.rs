@@ -1,45 +1,37 @@
 //! One running member.
 
 use std::{
-    fs::File,
     io::{Read, Write},
-    net::TcpStream,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Mutex, MutexGuard},
     time::Duration,
 };
-
-use tempfile::TempDir;
 
 use super::builder::Builder;
 use crate::{
     Error, Result,
     error::Context,
-    process::Process,
-    scratch,
+    server::{Failure, Program, ServerProcess, free_port},
+    temp_dir,
     tls::Identity,
-    wait::{self, lock},
 };
 
-/// What the log says of a member that serves clients.
+/// The log line of a member that serves clients.
 const READY: &str = "serving client traffic";
-const PORT_TAKEN: &str = "address already in use";
-/// How long a member that is asked may take.
+/// The time limit of an answer.
 const SOON: Duration = Duration::from_secs(5);
-/// How long one that comes back may take.
-const RESTART_LIMIT: Duration = Duration::from_secs(60);
 
-/// A member, in a directory of its own; both are gone with the value.
+/// A member on 127.0.0.1. It serves no client before a majority of its cluster runs.
+pub type Member = ServerProcess<Etcd>;
+
+/// The program of a [`Member`].
 #[derive(Debug)]
-pub struct Member {
-    // The process ends before its directory is removed: fields are dropped in this order.
-    process: Mutex<Process>,
+pub struct Etcd {
     identity: Option<Identity>,
     arguments: Vec<String>,
     ports: Ports,
     metrics: u16,
-    directory: TempDir,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,20 +40,25 @@ pub(super) struct Ports {
     pub(super) peer: u16,
 }
 
-#[derive(Debug)]
-pub(super) enum Failure {
-    PortTaken,
-    Other(Error),
-}
+impl Program for Etcd {
+    const NAME: &'static str = "etcd";
+    const PORT_TAKEN: &'static str = "address already in use";
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
+    fn prepare(&self, command: &mut Command, _directory: &Path) {
+        command.args(&self.arguments);
+    }
+
+    fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.client).into()
+    }
+
+    fn is_ready(&self, log: &str, _process: u32) -> bool {
+        log.contains(READY)
     }
 }
 
 impl Member {
-    /// A member that is a cluster by itself, as it comes, on 127.0.0.1.
+    /// A member that is a cluster by itself, with etcd's defaults.
     ///
     /// # Errors
     /// See [`Builder::start`].
@@ -69,157 +66,75 @@ impl Member {
         Self::builder().start()
     }
 
-    /// A member that is different.
+    /// Describes a member with other options.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Starts it; it serves nobody before a majority is there.
-    pub(super) fn launch(builder: Builder, at: usize, all: &[Ports]) -> std::result::Result<Self, Failure> {
-        let directory = scratch::directory()?;
+    /// Starts member `at` of a cluster with these ports, and does not wait for it.
+    pub(super) fn configured(builder: Builder, at: usize, all: &[Ports]) -> Result<Self, Failure> {
+        let directory = temp_dir::create()?;
         let identity = builder.tls.then(|| Identity::create(directory.path(), &[])).transpose()?;
-        let metrics = crate::ports::free(std::net::Ipv4Addr::LOCALHOST.into())?;
+        let metrics = free_port()?;
         let mut arguments = arguments(at, all, metrics, identity.as_ref());
         arguments.extend(builder.arguments);
-        let process = Mutex::new(run(&arguments, directory.path())?);
-        Ok(Self { process, identity, arguments, ports: all[at], metrics, directory })
+        Ok(Self::launch(directory, Etcd { identity, arguments, ports: all[at], metrics })?)
     }
 
-    pub(super) fn await_ready(&self, limit: Duration) -> std::result::Result<(), Failure> {
-        let mut ended = false;
-        wait::until(limit, || {
-            ended = !self.is_running();
-            ended || self.log().contains(READY)
-        });
-        let log = self.log();
-        match () {
-            () if log.contains(READY) && !ended => Ok(()),
-            () if log.contains(PORT_TAKEN) => Err(Failure::PortTaken),
-            () => Err(Failure::Other(Error(format!("etcd did not start:\n{log}")))),
-        }
-    }
-
-    /// `127.0.0.1:port`, where it serves clients.
-    pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.client)
-    }
-
-    /// The port where it serves clients.
-    pub fn port(&self) -> u16 {
-        self.ports.client
-    }
-
-    /// The authority of its certificate, if it speaks TLS.
+    /// The certificate of the authority that signed its own, if it uses TLS.
     pub fn ca_path(&self) -> Option<&Path> {
-        self.identity.as_ref().map(Identity::ca_path)
+        self.program.identity.as_ref().map(Identity::ca_path)
     }
 
-    /// What it has said since it was last started.
-    pub fn log(&self) -> String {
-        let bytes = std::fs::read(self.directory.path().join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// SIGSTOP; returns when it stands still.
-    ///
-    /// # Errors
-    /// It is not running.
-    pub fn pause(&self) -> Result<()> {
-        self.process().pause()
-    }
-
-    /// SIGCONT.
-    ///
-    /// # Errors
-    /// It is not running.
-    pub fn resume(&self) -> Result<()> {
-        self.process().resume()
-    }
-
-    /// SIGKILL; its data stay.
-    pub fn kill(&self) {
-        self.process().kill();
-    }
-
-    /// Starts it again (after killing it, if it still runs) with its data; returns when it serves clients, for which a
-    /// majority has to be there.
-    ///
-    /// # Errors
-    /// It does not start.
-    pub fn restart(&self) -> Result<()> {
-        {
-            let mut process = self.process();
-            process.kill();
-            *process = run(&self.arguments, self.directory.path())?;
-        }
-        self.await_ready(RESTART_LIMIT).map_err(|failure| match failure {
-            Failure::PortTaken => Error(format!("somebody else took port {}", self.port())),
-            Failure::Other(error) => error,
-        })
-    }
-
-    /// Writes a snapshot of what it has now, and answers where.
+    /// Writes a snapshot of its data, and returns the path.
     ///
     /// # Errors
     /// It does not answer.
     pub fn snapshot(&self) -> Result<PathBuf> {
-        let path = self.directory.path().join("snapshot");
+        let path = self.directory().join("snapshot");
         self.ctl(&["snapshot", "save", &path.display().to_string()])?;
         Ok(path)
     }
 
-    /// Puts a member that is alone back to what a snapshot has, as after a disaster; returns when it serves clients.
+    /// Restores a snapshot in a member that is alone, as after a disaster; returns when it serves clients.
     ///
     /// # Errors
-    /// The snapshot is none, or the member does not start.
+    /// The snapshot is invalid, or the member does not start.
     pub fn restore(&self, snapshot: &Path) -> Result<()> {
         self.kill();
-        let data = self.directory.path().join("data");
+        let data = self.directory().join("data");
         std::fs::remove_dir_all(&data).context(|| "the data cannot be removed".into())?;
         let identity =
             ["--name=", "--initial-cluster=", "--initial-cluster-token=", "--initial-advertise-peer-urls="];
-        let words = self.arguments.iter().filter(|word| identity.iter().any(|it| word.starts_with(it)));
-        let mut command = Command::new("etcdctl");
-        command.env("ETCDCTL_API", "3").stdin(Stdio::null()).args(["snapshot", "restore"]).arg(snapshot);
-        command.args(words).arg(format!("--data-dir={}", data.display()));
-        let output = command.output().context(|| "etcdctl cannot be run".into())?;
-        if !output.status.success() {
-            return Err(Error(String::from_utf8_lossy(&output.stderr).trim().into()));
-        }
+        let words =
+            self.program.arguments.iter().filter(|word| identity.iter().any(|it| word.starts_with(it)));
+        let mut command = etcdctl();
+        command.args(["snapshot", "restore"]).arg(snapshot).args(words);
+        output(command.arg(format!("--data-dir={}", data.display())))?;
         self.restart()
     }
 
-    /// Whether the process is there. A paused one is.
-    pub fn is_running(&self) -> bool {
-        self.process().is_running()
-    }
-
-    /// Runs etcdctl with these words, and answers what it prints.
+    /// Runs etcdctl with these arguments, and returns its output.
     ///
     /// # Errors
-    /// It is not installed, or fails: what it says then.
+    /// It is not installed, or fails; the error has its output.
     pub fn ctl(&self, words: &[&str]) -> Result<String> {
-        let output = self.ctl_command().args(words).output().context(|| "etcdctl cannot be run".into())?;
-        if !output.status.success() {
-            return Err(Error(String::from_utf8_lossy(&output.stderr).trim().into()));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        output(self.ctl_command().args(words))
     }
 
-    /// etcdctl, told of this member, without words yet.
+    /// etcdctl with the address of this member, without further arguments.
     pub fn ctl_command(&self) -> Command {
-        let mut command = Command::new("etcdctl");
-        command.env("ETCDCTL_API", "3").stdin(Stdio::null());
-        let scheme = if self.identity.is_some() { "https" } else { "http" };
+        let mut command = etcdctl();
+        let scheme = if self.program.identity.is_some() { "https" } else { "http" };
         command.arg(format!("--endpoints={scheme}://{}", self.address()));
-        if let Some(identity) = &self.identity {
+        if let Some(identity) = &self.program.identity {
             command.arg("--cacert").arg(identity.ca_path());
         }
         command
     }
 
-    /// How many requests of a procedure, such as `Txn`, it has served since it was started; of a stream, how many messages
-    /// clients have sent.
+    /// The number of requests of a procedure, such as `Txn`, since it was started; of a stream, the number of messages from
+    /// clients.
     ///
     /// # Errors
     /// It does not answer.
@@ -240,17 +155,29 @@ impl Member {
 
     fn metrics(&self) -> Result<String> {
         let failed = || format!("the metrics of {} cannot be read", self.address());
-        let mut stream = TcpStream::connect(("127.0.0.1", self.metrics)).context(failed)?;
+        let mut stream = TcpStream::connect(("127.0.0.1", self.program.metrics)).context(failed)?;
         stream.set_read_timeout(Some(SOON)).context(failed)?;
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").context(failed)?;
         let mut text = String::new();
         stream.read_to_string(&mut text).context(failed)?;
         Ok(text)
     }
+}
 
-    fn process(&self) -> MutexGuard<'_, Process> {
-        lock(&self.process)
+/// etcdctl without arguments.
+fn etcdctl() -> Command {
+    let mut command = Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end, and returns its output.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().context(|| "etcdctl cannot be run".into())?;
+    if !output.status.success() {
+        return Err(Error(String::from_utf8_lossy(&output.stderr).trim().into()));
     }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The last word of a line, such as `7` or `1.2e+01`.
@@ -286,13 +213,4 @@ fn arguments(at: usize, all: &[Ports], metrics: u16, identity: Option<&Identity>
         arguments.push(format!("--key-file={}", identity.key_path().display()));
     }
     arguments
-}
-
-fn run(arguments: &[String], directory: &Path) -> Result<Process> {
-    let output = File::create(directory.join("log")).context(|| "the log cannot be written".into())?;
-    let errors = output.try_clone().context(|| "the log cannot be written".into())?;
-    Process::start("etcd", |command: &mut Command| {
-        command.args(arguments).current_dir(directory);
-        command.stdin(Stdio::null()).stdout(output).stderr(errors);
-    })
 }

@@ -1,4 +1,4 @@
-//! One connection: a thread that carries bytes both ways.
+//! One connection: a thread that copies bytes both ways.
 
 use std::{
     io::Read,
@@ -15,14 +15,14 @@ use rustix::{
 };
 
 use super::{
-    lane::{Item, Lane, Written},
+    direction::{Direction, Item, Written},
+    fault::{self, FaultRule, Flags},
     state::{Mode, Shared},
-    trap::{self, Flags, Trap},
 };
 use crate::wait;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-/// How long [`Trap::ForwardThenCut`] waits for the answer that nobody gets.
+/// How long [`FaultRule::ForwardThenCut`] waits for the answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Relay {
@@ -32,14 +32,14 @@ pub(super) struct Relay {
     client: TcpStream,
     server: Option<TcpStream>,
     /// From the client to the server.
-    requests: Lane,
+    requests: Direction,
     /// From the server to the client.
-    replies: Lane,
-    /// The client has sent something that the server has not answered yet.
+    replies: Direction,
+    /// The client has sent bytes that the server has not answered yet.
     asked: bool,
-    /// The trap that cuts, and until when it waits for the server's answer.
+    /// The fault that cuts, and until when it waits for the server's answer.
     cut: Option<(Arc<Flags>, Instant)>,
-    /// How often all had been reset when this one began.
+    /// The number of resets when this connection began.
     resets: u64,
 }
 
@@ -50,11 +50,11 @@ enum End {
     Done,
     /// RST to both sides.
     Reset,
-    /// RST to the client; the server gets what was sent to it and is told that no more comes.
+    /// RST to the client; the server gets all bytes that were sent to it, and the end of the stream.
     ResetClient,
 }
 
-/// What may be done without waiting.
+/// The sides that can be read without waiting.
 #[derive(Clone, Copy, Default)]
 struct Ready {
     client: bool,
@@ -62,29 +62,29 @@ struct Ready {
 }
 
 impl Relay {
-    /// Begins with a connection, unless it is to be refused.
+    /// Starts the thread of a connection, unless the connection is to be refused.
     pub(super) fn start(client: TcpStream, shared: &Arc<Shared>) -> Option<JoinHandle<()>> {
         let (waker, wake) = UnixStream::pair().ok()?;
         waker.set_nonblocking(true).ok()?;
         wake.set_nonblocking(true).ok()?;
         client.set_nonblocking(true).ok()?;
         client.set_nodelay(true).ok()?;
-        let (id, resets) = shared.look(|state| Some((state.enter(waker)?, state.resets)))?;
+        let (id, resets) = shared.read(|state| Some((state.enter(waker)?, state.resets)))?;
         let relay = Self {
             shared: shared.clone(),
             id,
             wake,
             client,
             server: None,
-            requests: Lane::default(),
-            replies: Lane::default(),
+            requests: Direction::default(),
+            replies: Direction::default(),
             asked: false,
             cut: None,
             resets,
         };
-        // When there is no thread, the closure and the connection with it are dropped: the client sees it end.
+        // Without a thread, the closure and its connection are dropped: the client sees it end.
         let thread = thread::Builder::new().name(format!("relay-{id}")).spawn(move || relay.run());
-        thread.inspect_err(|_| shared.look(|state| state.leave(id))).ok()
+        thread.inspect_err(|_| shared.read(|state| state.leave(id))).ok()
     }
 
     fn run(mut self) {
@@ -107,10 +107,10 @@ impl Relay {
         });
     }
 
-    /// Writes what may be written, waits for something to happen, and reads.
+    /// Writes all that is due, waits for an event, and reads.
     fn step(&mut self) -> Option<End> {
-        let (mode, target) = match self.orders() {
-            Ok(orders) => orders,
+        let (mode, target) = match self.instructions() {
+            Ok(instructions) => instructions,
             Err(end) => return Some(end),
         };
         if self.server.is_none() && mode != Mode::Blackhole {
@@ -125,23 +125,24 @@ impl Relay {
         }
         let ready = self.poll(mode);
         if ready.client {
-            self.hear_client();
+            self.read_client();
         }
         if ready.server {
-            self.hear_server();
+            self.read_server();
         }
         let answered = |(_, limit): &(Arc<Flags>, Instant)| {
             self.replies.read_ended || ready.server || *limit <= wait::now()
         };
-        // Nothing is left to be said to the server: DropThenCut, or the cut was reached.
+        // The server gets no more bytes: DropThenCut, or the cut was reached.
         self.cut.as_ref().is_some_and(answered).then_some(End::ResetClient)
     }
 
-    /// What is wanted now; an error when the connection is to end.
-    fn orders(&self) -> Result<(Mode, SocketAddr), End> {
-        self.shared.look(|state| {
-            let lanes = [&self.requests, &self.replies];
-            let has_lost = lanes.iter().any(|lane| lane.lost_at.is_some_and(|at| at < state.healed));
+    /// The current mode and target; an error when the connection is to end.
+    fn instructions(&self) -> Result<(Mode, SocketAddr), End> {
+        self.shared.read(|state| {
+            let directions = [&self.requests, &self.replies];
+            let has_lost =
+                directions.iter().any(|direction| direction.lost_at.is_some_and(|at| at < state.healed));
             if state.stopped || has_lost || state.resets > self.resets {
                 return Err(End::Reset);
             }
@@ -153,18 +154,18 @@ impl Relay {
         while let Some(server) = &self.server {
             match self.requests.write(server, mode, holds_requests(mode)) {
                 Written::Waiting => break,
-                Written::Mark(flags) => self.shared.change(|_| flags.fire()),
+                Written::Delivered(flags) => self.shared.change(|_| flags.fire()),
                 Written::Cut(flags) => {
                     self.cut = Some((flags, wait::now() + ANSWER_LIMIT));
                     break;
                 }
             }
         }
-        // No trap is set in this direction.
+        // Faults apply to the other direction only.
         self.replies.write(&self.client, mode, holds_replies(mode));
     }
 
-    /// Waits until one side may be read or written, something is due, or orders have changed.
+    /// Waits until one side can be read or written, a piece is due, or the mode has changed.
     fn poll(&self, mode: Mode) -> Ready {
         let dues =
             [self.replies.due(mode, holds_replies(mode)), self.requests.due(mode, holds_requests(mode))];
@@ -178,7 +179,7 @@ impl Relay {
         let limit = self.cut.as_ref().map(|(_, limit)| *limit);
         let next = dues.into_iter().chain([limit]).flatten().filter(|due| *due > now).min();
         let timeout = next.and_then(|next| Timespec::try_from(next.duration_since(now)).ok());
-        // A side that nothing is wanted of is left out: that it has hung up would be said again and again.
+        // A side without interest is left out: its hang-up would be reported again and again.
         let mut watched = vec![PollFd::new(&self.wake, PollFlags::IN)];
         let client = flags(self.requests.wants_to_read(), dues[0]);
         let client_at = watched.len();
@@ -187,7 +188,7 @@ impl Relay {
         let server = flags(self.replies.wants_to_read(), dues[1]);
         let server = self.server.as_ref().filter(|_| !server.is_empty()).map(|it| PollFd::new(it, server));
         watched.extend(server);
-        // Interrupted: nothing is ready, and it is asked again.
+        // Interrupted: nothing is ready, and it is polled again.
         let _ = poll(&mut watched, timeout.as_ref());
         if !watched[0].revents().is_empty() {
             let mut wakes = [0; 64];
@@ -203,10 +204,10 @@ impl Relay {
         }
     }
 
-    fn hear_client(&mut self) {
+    fn read_client(&mut self) {
         let Some(request) = self.requests.read(&self.client) else { return };
-        // Looked at after the reading: whoever set the mode before the client spoke finds it kept.
-        let (mode, healed) = self.shared.look(|state| {
+        // After the read: a mode that was set before the client sent applies.
+        let (mode, healed) = self.shared.read(|state| {
             state.log(&request);
             (state.mode, state.healed)
         });
@@ -217,38 +218,38 @@ impl Relay {
             self.requests.lost_at = Some(healed);
             return;
         }
-        let sprung = trap::spring(&self.shared, &request);
-        match sprung {
-            Some((Trap::DropThenCut, flags)) => {
+        let fault = fault::take_matching(&self.shared, &request);
+        match fault {
+            Some((FaultRule::DropThenCut, flags)) => {
                 self.cut = Some((flags, wait::now()));
                 return;
             }
-            Some((Trap::Hold, ref flags)) => {
-                self.requests.then(Item::Gate(flags.clone()));
+            Some((FaultRule::Hold, ref flags)) => {
+                self.requests.then(Item::Hold(flags.clone()));
                 self.shared.change(|_| flags.fire());
             }
             _ => {}
         }
         self.asked = true;
         self.requests.push(request);
-        match sprung {
-            Some((Trap::ForwardThenCut, flags)) => {
+        match fault {
+            Some((FaultRule::ForwardThenCut, flags)) => {
                 self.replies.lost_at = Some(healed);
                 self.requests.then(Item::Cut(flags));
             }
-            Some((Trap::ForwardAndDropReply, flags)) => {
+            Some((FaultRule::ForwardAndDropReply, flags)) => {
                 self.replies.lost_at = Some(healed);
-                self.requests.then(Item::Mark(flags));
+                self.requests.then(Item::Delivered(flags));
             }
             _ => {}
         }
     }
 
-    fn hear_server(&mut self) {
+    fn read_server(&mut self) {
         let Some(server) = &self.server else { return };
         let Some(reply) = self.replies.read(server) else { return };
         let asked = std::mem::take(&mut self.asked);
-        let (mode, healed) = self.shared.look(|state| {
+        let (mode, healed) = self.shared.read(|state| {
             state.round_trips += u64::from(asked);
             (state.mode, state.healed)
         });
@@ -276,7 +277,7 @@ fn connect(target: SocketAddr) -> Option<TcpStream> {
     Some(server)
 }
 
-/// Lets the coming close send RST.
+/// Makes the next close send RST.
 fn reset(stream: &TcpStream) {
     // A connection that is broken already needs none.
     let _ = set_socket_linger(stream, Some(Duration::ZERO));

@@ -1,4 +1,4 @@
-//! What the proxy and its connections share.
+//! The state that a proxy and its connections share.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use super::trap::Armed;
+use super::fault::PendingFault;
 use crate::wait::{self, lock};
 
 const LOG_BYTES_MAX: usize = 1 << 20;
 
-/// What is done to all connections.
+/// The treatment of all connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mode {
     Pass,
@@ -31,15 +31,15 @@ pub(super) enum Mode {
 pub(super) struct State {
     pub(super) mode: Mode,
     pub(super) target: SocketAddr,
-    /// How often `pass` was said: those that have lost something before end then.
+    /// The number of calls of `pass`: connections that lost bytes before the last one end.
     pub(super) healed: u64,
-    /// How often all were to be reset.
+    /// The number of calls of `reset_all`.
     pub(super) resets: u64,
     pub(super) stopped: bool,
     pub(super) accepted: u64,
     pub(super) refused: u64,
     pub(super) round_trips: u64,
-    pub(super) traps: Vec<Armed>,
+    pub(super) faults: Vec<PendingFault>,
     log: VecDeque<Vec<u8>>,
     log_bytes: usize,
     /// The open connections. Each is woken when something changes.
@@ -64,7 +64,7 @@ impl Shared {
             accepted: 0,
             refused: 0,
             round_trips: 0,
-            traps: Vec::new(),
+            faults: Vec::new(),
             log: VecDeque::new(),
             log_bytes: 0,
             wakers: BTreeMap::new(),
@@ -73,23 +73,23 @@ impl Shared {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Reads or counts; nobody needs to know.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut lock(&self.state))
+    /// Reads or counts, without waking anybody.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
+        read(&mut lock(&self.state))
     }
 
-    /// Changes what connections or tests wait for.
+    /// Changes a value that connections or tests wait for, and wakes them.
     pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = lock(&self.state);
         change(&mut state);
         for mut waker in state.wakers.values() {
-            // Full: it is going to wake up anyway.
+            // Full: it will wake up anyway.
             let _ = waker.write(&[1]);
         }
         self.changed.notify_all();
     }
 
-    /// Waits until something that is said by [`Self::change`] is so.
+    /// Waits until a condition that [`Self::change`] may bring about holds.
     pub(super) fn await_change(&self, limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
         let end = wait::now() + limit;
         let mut state = lock(&self.state);

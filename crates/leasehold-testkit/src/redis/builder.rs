@@ -1,14 +1,19 @@
-//! How a server is to be started.
+//! The options of a server.
 
-use std::{fmt::Write, fs, net::IpAddr, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
 use super::server::Server;
-use crate::{Error, Result, error::Context};
+use crate::{Result, error::Context};
 
-/// A description of a server, see [`Server::builder`].
+/// The options of a server, see [`Server::builder`].
 #[derive(Clone, Debug)]
 pub struct Builder {
-    pub(super) address: String,
+    pub(super) address: IpAddr,
     pub(super) password: Option<String>,
     pub(super) tls: bool,
     pub(super) expired: bool,
@@ -27,7 +32,7 @@ pub(super) struct Ports {
     pub(super) bus: Option<u16>,
 }
 
-/// What every server gets, before what the test asks for.
+/// The configuration of every server, before the lines of the test.
 const DEFAULTS: &str = "\
 save \"\"
 appendonly no
@@ -38,7 +43,7 @@ repl-diskless-sync-delay 0
 impl Builder {
     pub(super) fn new() -> Self {
         Self {
-            address: "127.0.0.1".into(),
+            address: Ipv4Addr::LOCALHOST.into(),
             password: None,
             tls: false,
             expired: false,
@@ -91,7 +96,7 @@ impl Builder {
         self
     }
 
-    /// Loses nothing when killed: the append-only file is synced with every write.
+    /// Loses no data when killed: the append-only file is synced with every write.
     #[must_use]
     pub fn aof(self) -> Self {
         self.arg("appendonly", "yes").arg("appendfsync", "always")
@@ -114,7 +119,7 @@ impl Builder {
         builder.replica_of_address(&master.address())
     }
 
-    /// A replica of whoever answers at `host:port`, such as a proxy.
+    /// A replica of the server at `host:port`, such as a proxy.
     #[must_use]
     pub fn replica_of_address(self, address: &str) -> Self {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "6379"));
@@ -128,17 +133,17 @@ impl Builder {
         self
     }
 
-    /// A node of a cluster that it has yet to meet.
+    /// A node of a cluster, before it has met the other nodes.
     #[must_use]
     pub fn cluster(mut self) -> Self {
         self.cluster = true;
         self.arg("cluster-enabled", "yes").arg("cluster-config-file", "nodes.conf")
     }
 
-    /// Listens here and not on 127.0.0.1; any address of 127.0.0.0/8.
+    /// Listens on this address of 127.0.0.0/8 instead of 127.0.0.1.
     #[must_use]
-    pub fn address(mut self, address: &str) -> Self {
-        self.address = address.into();
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = address;
         self
     }
 
@@ -147,11 +152,7 @@ impl Builder {
     /// # Errors
     /// A program is missing, the configuration is refused (the message has the server's log), or no port is free.
     pub fn start(self) -> Result<Server> {
-        Server::launch(self)
-    }
-
-    pub(super) fn ip(&self) -> Result<IpAddr> {
-        self.address.parse().map_err(|_| Error(format!("{} is no IP address", self.address)))
+        Server::configured(&self)
     }
 
     /// Writes the configuration. The server may rewrite it later, as Sentinel tells it to.

@@ -14,17 +14,17 @@ pub struct Cluster {
     nodes: Vec<Server>,
 }
 
-/// A master that is silent for so long has failed, and the other slots go on without its own.
+/// The options of a node: a master that is silent for this timeout has failed, and the other slots are served.
 fn node() -> Builder {
     let node = Server::builder().cluster().arg("cluster-node-timeout", "1500");
     node.arg("cluster-require-full-coverage", "no")
 }
 
 impl Cluster {
-    /// Starts it, and waits until all nodes say that it is well.
+    /// Starts it, and waits until all nodes report that it is well.
     ///
     /// # Errors
-    /// When it is not.
+    /// It is not.
     pub fn start() -> Result<Self> {
         let nodes = (0..2 * MASTERS).map(|_| node().start()).collect::<Result<Vec<_>>>()?;
         let kit = Cluster { nodes };
@@ -56,17 +56,17 @@ impl Cluster {
         (first, (first + size - 1).min(SLOTS - 1))
     }
 
-    /// Waits until so many nodes say that all slots are served, and all replicas follow.
+    /// Waits until that many nodes report that all slots are served, and all replicas follow.
     ///
     /// # Errors
-    /// When they do not.
+    /// They do not.
     pub fn await_well(&self, nodes: usize) -> Result<()> {
         wait::attempt(Duration::from_secs(60), || {
             let well = self.nodes.iter().filter(|node| {
                 let Ok(info) = node.command(&["CLUSTER", "INFO"]) else { return false };
                 let text = info.text().unwrap_or_default();
-                let says = |line: &str| text.lines().any(|it| it.trim() == line);
-                says("cluster_state:ok") && says("cluster_slots_ok:16384") && says("cluster_known_nodes:6")
+                let has = |line: &str| text.lines().any(|it| it.trim() == line);
+                has("cluster_state:ok") && has("cluster_slots_ok:16384") && has("cluster_known_nodes:6")
             });
             let following = self.nodes[MASTERS..].iter().filter(|node| node.is_running()).all(|node| {
                 node.try_info("replication").is_ok_and(|info| {
@@ -84,7 +84,7 @@ impl Cluster {
     /// A node.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// There are fewer.
     pub fn node(&self, at: usize) -> &Server {
         &self.nodes[at]
     }
@@ -102,7 +102,7 @@ impl Cluster {
     /// The node that a running node names as the master of a slot.
     ///
     /// # Errors
-    /// When nobody is named.
+    /// No node names one.
     pub fn master_of(&self, slot: u16) -> Result<usize> {
         for node in self.nodes.iter().filter(|node| node.is_running()) {
             let Ok(reply) = node.command(&["CLUSTER", "SLOTS"]) else { continue };
@@ -116,22 +116,22 @@ impl Cluster {
                 }
             }
         }
-        Err(Error(format!("nobody has slot {slot}")))
+        Err(Error(format!("no node has slot {slot}")))
     }
 
     /// The slot of a key.
     ///
     /// # Errors
-    /// When the node does not answer.
+    /// The node does not answer.
     pub fn slot_of(&self, key: &str) -> Result<u16> {
         let slot = self.nodes[0].command(&["CLUSTER", "KEYSLOT", key])?.int();
         slot.and_then(|slot| u16::try_from(slot).ok()).ok_or_else(|| Error("no slot".into()))
     }
 
-    /// Begins to move a slot: from now on, keys that are not there any more are asked for at the other node.
+    /// Begins to move a slot: from now on, missing keys are redirected to the other node.
     ///
     /// # Errors
-    /// What the nodes say against it.
+    /// A node refuses it.
     pub fn begin_move(&self, slot: u16, from: usize, to: usize) -> Result<()> {
         let (source, target, slot) = (self.id(from)?, self.id(to)?, slot.to_string());
         self.nodes[to].command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source])?.accepted()?;
@@ -141,7 +141,7 @@ impl Cluster {
     /// Moves the keys of a slot over, one by one.
     ///
     /// # Errors
-    /// What the nodes say against it.
+    /// A node refuses it.
     pub fn move_keys(&self, slot: u16, from: usize, to: usize) -> Result<usize> {
         let keys = self.nodes[from].command(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "1000"])?;
         let port = self.nodes[to].port().to_string();
@@ -155,7 +155,7 @@ impl Cluster {
     /// Ends the move of a slot.
     ///
     /// # Errors
-    /// What the nodes say against it.
+    /// A node refuses it.
     pub fn finish_move(&self, slot: u16, from: usize, to: usize) -> Result<()> {
         let (target, slot) = (self.id(to)?, slot.to_string());
         for at in [to, from] {

@@ -22,7 +22,7 @@ impl Connection {
     /// Connects to `host:port`.
     ///
     /// # Errors
-    /// Nobody listens there.
+    /// No server listens there.
     pub fn open(address: &str) -> Result<Self> {
         let resolved = address.to_socket_addrs().context(|| format!("{address} is no address"))?.next();
         let resolved = resolved.ok_or_else(|| Error(format!("{address} is no address")))?;

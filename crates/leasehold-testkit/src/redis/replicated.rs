@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{builder::Builder, server::Server};
 use crate::{Error, Result, proxy::Proxy, wait};
 
-/// How long replicas may take to be there, on a busy machine.
+/// The time limit of replication, on a busy machine.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
 
 /// A master whose replicas replicate through a proxy each, so that the stream can be held without stopping anybody.
@@ -25,7 +25,7 @@ impl Replicated {
         Self::with(replicas, |builder| builder)
     }
 
-    /// The same, of servers that are different: `prepare` is called for each of them, the master too.
+    /// The same with other options: `prepare` is called for each server, the master too.
     ///
     /// # Errors
     /// See [`Self::start`].
@@ -47,20 +47,20 @@ impl Replicated {
     /// A server that was started as a replica.
     ///
     /// # Panics
-    /// There are not so many.
+    /// There are fewer.
     pub fn replica(&self, index: usize) -> &Server {
         &self.replicas[index]
     }
 
-    /// What the stream to that replica goes through: `link(0).hold_replies()` keeps the replica from learning anything.
+    /// The proxy of the stream to that replica: `link(0).hold_replies()` keeps the replica from receiving anything.
     ///
     /// # Panics
-    /// There are not so many replicas.
+    /// There are fewer replicas.
     pub fn link(&self, index: usize) -> &Proxy {
         &self.links[index]
     }
 
-    /// Waits until every replica has all that the master wrote so far.
+    /// Waits until every replica has all writes of the master so far.
     ///
     /// # Errors
     /// It takes too long.
@@ -71,8 +71,8 @@ impl Replicated {
         })
     }
 
-    /// Promotes that replica (`REPLICAOF NO ONE`), as an operator or a script would. The old master is not told, and the
-    /// other replicas stay with it.
+    /// Promotes that replica (`REPLICAOF NO ONE`), as an operator would. The old master gets no notice, and the other
+    /// replicas stay with it.
     ///
     /// # Errors
     /// The replica does not answer.
@@ -81,7 +81,7 @@ impl Replicated {
     }
 }
 
-/// The position of the master's stream, if so many replicas are online.
+/// The position of the master's stream, if that many replicas are online.
 pub(super) fn online_offset(master: &Server, replicas: usize) -> Result<u64> {
     let info = master.try_info("replication")?;
     let online = info.values().filter(|value| value.contains("state=online")).count();

@@ -1,10 +1,10 @@
-//! What a Redis server answers.
+//! Replies of a Redis server.
 
 use std::io::{BufRead, Read};
 
 use crate::{Error, Result, error::Context};
 
-/// A longer text than any test asks for.
+/// The longest text.
 const TEXT_BYTES_MAX: i64 = 64 << 20;
 const ELEMENTS_MAX: i64 = 1 << 20;
 const DEPTH_MAX: usize = 16;
@@ -55,7 +55,7 @@ impl Reply {
         }
     }
 
-    /// The elements of an array; nothing for everything else.
+    /// The elements of an array; none for everything else.
     pub fn items(&self) -> &[Reply] {
         match self {
             Self::Array(items) => items,
@@ -69,7 +69,7 @@ impl Reply {
     /// The refusal.
     pub fn accepted(self) -> Result<Reply> {
         match self {
-            Self::Error(text) => Err(Error(format!("Redis says: {text}"))),
+            Self::Error(text) => Err(Error(format!("Redis refuses: {text}"))),
             reply => Ok(reply),
         }
     }

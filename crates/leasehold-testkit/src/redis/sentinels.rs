@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use super::{Server, replicated::online_offset};
 use crate::{Error, Result, ports, wait};
 
-/// What the Sentinels call the master.
+/// The name of the master.
 const NAME: &str = "main";
 
 /// A master, two replicas, and three Sentinels that promote one of them half a second after the master fell silent.
@@ -19,7 +19,7 @@ impl Sentinels {
     /// Starts them, and waits until all know each other.
     ///
     /// # Errors
-    /// When they do not.
+    /// They do not.
     pub fn start() -> Result<Self> {
         let mut servers = vec![Server::start()?];
         for _ in 0..2 {
@@ -39,7 +39,7 @@ impl Sentinels {
     /// Waits until every Sentinel knows two others and two replicas that follow.
     ///
     /// # Errors
-    /// When they do not.
+    /// They do not.
     pub fn await_agreement(&self) -> Result<()> {
         wait::attempt(Duration::from_secs(40), || {
             for sentinel in &self.sentinels {
@@ -75,7 +75,7 @@ impl Sentinels {
     /// A server; the first was the master at the start.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// There are fewer.
     pub fn server(&self, at: usize) -> &Server {
         &self.servers[at]
     }
@@ -88,15 +88,15 @@ impl Sentinels {
     /// A Sentinel.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// There are fewer.
     pub fn sentinel(&self, at: usize) -> &Server {
         &self.sentinels[at]
     }
 
-    /// Whom the Sentinels name, by its port.
+    /// The port of the master, as the Sentinels report it.
     ///
     /// # Errors
-    /// When none answers.
+    /// None answers.
     pub fn master_port(&self) -> Result<u16> {
         for sentinel in &self.sentinels {
             let Ok(reply) = sentinel.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]) else {
@@ -112,7 +112,7 @@ impl Sentinels {
     /// Asks for a planned failover, and waits until another server is named.
     ///
     /// # Errors
-    /// When none is.
+    /// None is.
     pub fn failover(&self) -> Result<u16> {
         let before = self.master_port()?;
         wait::attempt(Duration::from_secs(20), || {
@@ -124,7 +124,7 @@ impl Sentinels {
     /// Waits until another server is named than the one with this port.
     ///
     /// # Errors
-    /// When none is.
+    /// None is.
     pub fn await_other_than(&self, port: u16) -> Result<u16> {
         wait::attempt(Duration::from_secs(30), || {
             let named = self.master_port()?;
@@ -132,8 +132,8 @@ impl Sentinels {
         })
     }
 
-    /// Makes the replicas copy from a port at which nobody listens, which Sentinel notices late: what the master writes
-    /// from now on, they do not have.
+    /// Makes the replicas copy from a port without a listener, which Sentinel notices late: later writes of the master do
+    /// not reach them.
     ///
     /// # Errors
     /// When they do not answer.

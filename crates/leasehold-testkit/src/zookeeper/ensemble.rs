@@ -1,11 +1,11 @@
-//! Several servers that agree.
+//! An ensemble of several servers.
 
-use std::{fmt::Write, net::Ipv4Addr, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use super::server::Server;
-use crate::{Error, Result, ports, wait};
+use crate::{Error, Result, server::free_port, wait};
 
-/// How long the members may take to elect a leader, on a busy machine.
+/// The time limit of an election, on a busy machine.
 const ELECTION_LIMIT: Duration = Duration::from_secs(60);
 
 /// An ensemble on ports of 127.0.0.1.
@@ -13,18 +13,17 @@ const ELECTION_LIMIT: Duration = Duration::from_secs(60);
 pub struct Ensemble(Vec<Server>);
 
 impl Ensemble {
-    /// So many members; returns when all serve.
+    /// An ensemble of that many members; returns when all serve.
     ///
     /// # Errors
     /// Java or ZooKeeper is not installed, or the members do not find each other.
     pub fn start(members: usize) -> Result<Self> {
-        let free = || ports::free(Ipv4Addr::LOCALHOST.into());
         let mut lines = String::from("standaloneEnabled=false\nreconfigEnabled=false\n");
         for number in 1..=members {
             // Writing into a string does not fail.
-            let _ = writeln!(lines, "server.{number}=127.0.0.1:{}:{}", free()?, free()?);
+            let _ = writeln!(lines, "server.{number}=127.0.0.1:{}:{}", free_port()?, free_port()?);
         }
-        let member = |number| Server::launch(free()?, Some((number, &lines)));
+        let member = |number| Ok(Server::configured(free_port()?, Some((number, &lines)))?);
         let ensemble = Self((1..=members).map(member).collect::<Result<Vec<_>>>()?);
         ensemble.0.iter().try_for_each(Server::await_serving)?;
         Ok(ensemble)
@@ -40,7 +39,7 @@ impl Ensemble {
         self.0.iter().map(Server::address).collect::<Vec<_>>().join(",")
     }
 
-    /// The member that leads now; waits for an election to end.
+    /// The leader of now; waits for an election to end.
     ///
     /// # Errors
     /// There is none.
@@ -51,7 +50,7 @@ impl Ensemble {
         })
     }
 
-    /// The members that follow now.
+    /// The followers of now.
     pub fn followers(&self) -> Vec<&Server> {
         self.0.iter().filter(|member| member.mode().as_deref() == Some("follower")).collect()
     }

@@ -5,8 +5,8 @@ use leasehold_testkit::zookeeper::Server;
 
 use crate::{
     common,
+    fixture::{claim, name, run, store},
     naive::Naive,
-    rig::{claim, name, run, store},
 };
 
 #[test]

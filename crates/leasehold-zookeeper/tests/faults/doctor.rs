@@ -5,7 +5,7 @@ use leasehold_testkit::zookeeper::{Ensemble, Server};
 
 use crate::{
     common,
-    rig::{claim, eventually, run, store},
+    fixture::{claim, eventually, run, store},
 };
 
 const OPEN: (Severity, &str) = (Severity::Warning, "what is made belongs to everybody (world:anyone)");

@@ -7,8 +7,8 @@ use leasehold_testkit::zookeeper::Ensemble;
 
 use crate::{
     common,
+    fixture::{claim, engine, eventually, holders, lock, run, store, try_lock, ttl},
     naive::{Naive, Pending, becomes_first},
-    rig::{claim, engine, eventually, holders, lock, run, store, try_lock, ttl},
 };
 
 /// The leader is killed under a holder: the session moves to another member, the hold lives on, nobody enters, and later
@@ -30,7 +30,7 @@ fn a_hold_survives_its_leader() {
         leader.kill();
         ensemble.leader().unwrap();
         eventually(&env, "another client is served again", || async {
-            two.store().inspect(&crate::rig::name("orders")).await.is_ok()
+            two.store().inspect(&crate::fixture::name("orders")).await.is_ok()
         })
         .await;
         assert!(try_lock(&two, "orders", &ttl(20_000)).await.unwrap().is_none(), "it is held");

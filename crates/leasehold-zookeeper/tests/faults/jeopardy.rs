@@ -7,7 +7,7 @@ use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
 
 use crate::{
     common,
-    rig::{SOON, name, run, store},
+    fixture::{SOON, name, run, store},
 };
 
 /// It says so before anything is lost, takes it back when the network is there again, and says when all is lost. Whoever

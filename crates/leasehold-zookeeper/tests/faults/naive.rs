@@ -6,7 +6,7 @@ use std::{future::Future, time::Duration};
 use leasehold_core::Env;
 use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error};
 
-use crate::rig::eventually;
+use crate::fixture::eventually;
 
 /// A node that ends with its session, in a queue, open to anybody.
 pub(crate) fn place() -> CreateOptions<'static> {

@@ -5,8 +5,8 @@ use leasehold_testkit::zookeeper::Server;
 
 use crate::{
     common,
+    fixture::{claim, holders, name, run, store},
     naive::Naive,
-    rig::{claim, holders, name, run, store},
 };
 
 fn hostile() -> Vec<String> {

@@ -11,8 +11,8 @@ use leasehold_testkit::zookeeper::Server;
 
 use crate::{
     common,
+    fixture::{SOON, claim, engine, eventually, lock, name, run, store, ttl},
     naive::Naive,
-    rig::{SOON, claim, engine, eventually, lock, name, run, store, ttl},
 };
 
 const ROLE: &str = "LEASEHOLD_ZOOKEEPER_HOLDER";

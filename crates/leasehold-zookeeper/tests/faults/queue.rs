@@ -1,4 +1,4 @@
-//! The queue itself: containers that go, nodes of old sessions, strangers that do not see us, numbers that begin again.
+//! The queue itself: containers that go, nodes of old sessions, interop that do not see us, numbers that begin again.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use zookeeper_client::{Acls, CreateMode};
 
 use crate::{
     common,
+    fixture::{claim, eventually, holders, run, store},
     naive::{Naive, place},
-    rig::{claim, eventually, holders, run, store},
 };
 
 fn uuid(id: leasehold_core::ClaimId) -> String {
@@ -95,7 +95,7 @@ fn the_node_of_an_old_session_is_no_hold() {
 
 /// Layouts that would not see us are refused, and nothing of ours stays.
 #[test]
-fn strangers_that_do_not_see_us_are_refused() {
+fn foreign_layouts_that_ignore_ours_are_refused() {
     let server = Server::start().unwrap();
     run(async {
         let (env, naive) = (common::env(), Naive::at(&server.address()).await);

@@ -9,8 +9,8 @@ use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
 
 use crate::{
     common,
+    fixture::{claim, run, store},
     naive::Naive,
-    rig::{claim, run, store},
 };
 
 /// A session so long that no ping comes between.

@@ -12,8 +12,8 @@ use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
 
 use crate::{
     common,
+    fixture::{SOON, engine, eventually, lock, run, ttl},
     naive::Naive,
-    rig::{SOON, engine, eventually, lock, run, ttl},
 };
 
 /// A request to continue a session: 44 bytes after the length, with a number of a session that is not 0.
@@ -103,7 +103,7 @@ fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
         holder.enqueue("/naive").await.unwrap();
         let number = naive.enqueue("/naive").await.unwrap();
         eventually(&env, "it waits", || async {
-            one.store().inspect(&crate::rig::name("orders")).await.unwrap().waiters.len() == 1
+            one.store().inspect(&crate::fixture::name("orders")).await.unwrap().waiters.len() == 1
         })
         .await;
         proxy.take_request_bytes();

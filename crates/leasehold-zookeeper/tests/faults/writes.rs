@@ -6,8 +6,8 @@ use leasehold_zookeeper::Write;
 
 use crate::{
     common,
+    fixture::{claim, name, run, store},
     naive::Naive,
-    rig::{claim, name, run, store},
 };
 
 #[test]

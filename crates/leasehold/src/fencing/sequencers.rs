@@ -13,7 +13,7 @@ use super::Stale;
 /// (Burrows, "The Chubby lock service", 2006, section 2.4: "against the most recent sequencer that the server has
 /// observed"). A lock is remembered for ever: forgetting one would let the stale in.
 ///
-/// An exclusive holder makes everybody before it too late; a reader makes only the writers before it too late, for readers
+/// An exclusive holder makes every earlier one stale; a reader makes only earlier writers stale, because readers
 /// hold together, each with a token of its own.
 ///
 /// ```
@@ -82,7 +82,7 @@ fn unordered(sequencer: &Sequencer) -> Error {
 mod tests {
     use super::*;
 
-    /// What became of sequencers that come in this order.
+    /// The outcome for sequencers that come in this order.
     fn admitted(texts: &[&str]) -> Vec<Option<ErrorKind>> {
         let seen = Sequencers::new();
         let admit = |text: &&str| seen.admit(&text.parse().unwrap()).err().map(|error| error.kind());

@@ -1,5 +1,7 @@
 //! [`SqlHighWaterMark`]: fencing in your own SQLite database, in your own transaction.
 
+pub use rusqlite;
+
 use leasehold_core::{Error, ErrorKind, FencingToken, Result};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -74,9 +76,8 @@ fn change(transaction: &Connection, sql: &str, resource: &str, token: FencingTok
         let message = "there is no open transaction: the check and the write would not commit together";
         return Err(Error::new(ErrorKind::Unsafe, message).hint("begin a transaction and pass it"));
     }
-    let number = i64::try_from(token.get()).unwrap_or(i64::MAX);
     let mut statement = transaction.prepare_cached(sql).map_err(|source| refused("fence", source))?;
-    let changed = statement.execute(named_params! { ":resource": resource, ":token": number });
+    let changed = statement.execute(named_params! { ":resource": resource, ":token": token.as_i64() });
     changed.map(|rows| rows > 0).map_err(|source| refused("fence", source))
 }
 

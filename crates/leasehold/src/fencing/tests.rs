@@ -72,7 +72,7 @@ fn a_panic_inside_of_a_write_leaves_the_gate_in_order() {
     assert!(gate.claim(token(1)).is_err());
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "rusqlite")]
 mod sql {
     use rusqlite::Connection;
 

@@ -1,4 +1,9 @@
-use leasehold_core::ErrorKind;
+use std::time::Duration;
+
+use leasehold_core::{
+    ErrorKind,
+    url::percent::{encode, encode_path},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -45,8 +50,8 @@ fn every_form_reads_and_prints_in_its_one_spelling() {
 #[test]
 fn user_info_is_decoded() {
     let url = StoreUrl::parse("redis://a%3Ab:p%40%2F%25@db").unwrap();
-    let Place::Redis { login, .. } = &url.place else { panic!("{url}") };
-    assert_eq!((login.user.as_str(), login.password.reveal()), ("a:b", "p@/%"));
+    let Credentials { user, password } = url.credentials();
+    assert_eq!((user.as_str(), password.reveal()), ("a:b", "p@/%"));
 }
 
 #[test]
@@ -133,53 +138,82 @@ fn addresses(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Address
     proptest::collection::btree_set(address, count).prop_map(|set| set.into_iter().collect())
 }
 
-fn logins() -> impl Strategy<Value = Login> {
-    (words(), words()).prop_map(|(user, password)| Login { user, password: Password::new(password) })
+fn logins() -> impl Strategy<Value = Credentials> {
+    (words(), words()).prop_map(|(user, password)| Credentials { user, password: Password::new(password) })
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+fn options() -> impl Strategy<Value = UrlOptions> {
     let span = (1u64..u64::from(u32::MAX), 0u32..1_000_000_000).prop_map(|(s, n)| Duration::new(s, n));
     let prefix = proptest::option::of("\\PC{1,9}");
-    (prefix, proptest::option::of(span), proptest::option::of((1u64..5000).prop_map(Duration::from_millis)))
-        .prop_map(|(prefix, ttl, timeout)| Settings { prefix, ttl, timeout, ..Settings::default() })
+    let timeout = proptest::option::of((1u64..5000).prop_map(Duration::from_millis));
+    (prefix, proptest::option::of(span), timeout).prop_map(|(prefix, ttl, timeout)| {
+        let mut options = UrlOptions::default();
+        options = prefix.into_iter().fold(options, |it, prefix| it.with("prefix", prefix));
+        options = ttl.into_iter().fold(options, |it, ttl| it.with_duration("ttl", ttl));
+        timeout.into_iter().fold(options, |it, timeout| it.with_duration("timeout", timeout))
+    })
 }
 
-fn places() -> impl Strategy<Value = Place> {
+fn parsed(scheme: &str, credentials: Credentials, addresses: Vec<Address>, path: String) -> ParsedUrl {
+    let (_, scheme) = BACKENDS.find(scheme, true).unwrap();
+    ParsedUrl { credentials, addresses, path, ..ParsedUrl::new(scheme) }
+}
+
+fn numbered(database: u32) -> String {
+    if database == 0 { String::new() } else { format!("/{database}") }
+}
+
+/// URLs of every form, without options.
+fn places() -> impl Strategy<Value = ParsedUrl> {
+    let nobody = Credentials::default;
+    let file = |path: &str| encode_path(path.as_bytes()).to_string();
     prop_oneof![
-        "\\PC{0,9}".prop_map(|name| Place::Memory { name }),
-        "/{0,3}[\\PC&&[^:]]{1,9}".prop_map(|path| Place::Sqlite { path: path.into() }),
-        (any::<bool>(), logins(), addresses(1..2), any::<u32>()).prop_map(
-            |(tls, login, mut one, database)| {
-                Place::Redis { tls, login, address: one.remove(0), database }
-            }
-        ),
-        (logins(), "/\\PC{1,9}").prop_map(|(login, path)| Place::RedisUnix { login, path: path.into() }),
+        "\\PC{0,9}".prop_map(move |name| parsed("memory", nobody(), vec![], encode(&name).to_string())),
+        "/{0,3}[\\PC&&[^:]]{1,9}".prop_map(move |path| parsed("sqlite", nobody(), vec![], file(&path))),
+        (any::<bool>(), logins(), addresses(1..2), any::<u32>()).prop_map(|(tls, login, one, database)| {
+            parsed(if tls { "rediss" } else { "redis" }, login, one, numbered(database))
+        }),
+        (logins(), "/\\PC{1,9}").prop_map(move |(login, path)| parsed(
+            "redis+unix",
+            login,
+            vec![],
+            file(&path)
+        )),
         (logins(), addresses(1..4), "\\PC{1,9}", 0u32..16).prop_map(
             |(login, addresses, master, database)| {
-                Place::RedisSentinel { tls: false, login, addresses, master, database }
+                parsed(
+                    "redis+sentinel",
+                    login,
+                    addresses,
+                    format!("/{}{}", encode(&master), numbered(database)),
+                )
             }
         ),
-        (logins(), addresses(3..6)).prop_map(|(login, addresses)| Place::Redlock { login, addresses }),
+        (logins(), addresses(3..6)).prop_map(|(login, addresses)| parsed(
+            "redlock",
+            login,
+            addresses,
+            String::new()
+        )),
         (logins(), addresses(1..4), "(/[a-z%& ]{1,5}){0,3}")
-            .prop_map(|(login, addresses, chroot)| Place::ZooKeeper { login, addresses, chroot }),
-        addresses(1..2).prop_map(|mut one| Place::Memcached { address: one.remove(0) }),
+            .prop_map(move |(login, addresses, chroot)| parsed("zookeeper", login, addresses, file(&chroot))),
+        addresses(1..2).prop_map(move |one| parsed("memcached", nobody(), one, String::new())),
     ]
 }
 
 fn urls() -> impl Strategy<Value = StoreUrl> {
-    let one = (places(), settings()).prop_map(|(place, settings)| StoreUrl { place, settings });
-    let quorum = (proptest::collection::vec(places(), 3..5), settings()).prop_map(|(places, settings)| {
-        let members = places.into_iter().map(|place| StoreUrl { place, settings: Settings::default() });
-        let mut distinct: Vec<StoreUrl> = Vec::new();
-        members.for_each(|member| {
-            if !distinct.contains(&member) {
-                distinct.push(member)
+    let one = (places(), options()).prop_map(|(place, options)| StoreUrl(ParsedUrl { options, ..place }));
+    let quorum = (proptest::collection::vec(places(), 3..5), options()).prop_map(|(places, options)| {
+        let mut members: Vec<ParsedUrl> = Vec::new();
+        places.into_iter().for_each(|member| {
+            if !members.contains(&member) {
+                members.push(member)
             }
         });
-        StoreUrl { place: Place::Quorum { members: distinct }, settings }
+        let (_, scheme) = BACKENDS.find("quorum", true).unwrap();
+        StoreUrl(ParsedUrl { members, options, ..ParsedUrl::new(scheme) })
     });
-    let quorum = quorum
-        .prop_filter("distinct", |url| matches!(&url.place, Place::Quorum { members } if members.len() >= 3));
+    let quorum = quorum.prop_filter("distinct", |url| url.0.members.len() >= 3);
     prop_oneof![4 => one, 1 => quorum]
 }
 
@@ -210,7 +244,7 @@ proptest! {
     fn no_password_is_ever_shown(before in "[ -~]{0,12}", after in "[ -~]{0,12}", scheme in "redis|rediss|redlock|etcd|zk") {
         let text = format!("{scheme}://me:{before}{CANARY}{after}@h1,h2,h3");
         let shown = match StoreUrl::parse(&text) {
-            Ok(url) => format!("{url} {url:?} {:?}", url.place),
+            Ok(url) => format!("{url} {url:?} {:?} {:?}", url.credentials(), url.0),
             Err(error) => format!("{error} {error:?}"),
         };
         prop_assert!(!shown.contains(CANARY), "{}: {}", text, shown);

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 type Case = (&'static str, fn(&Client) -> Result<()>, ErrorKind, &'static str);
 
 fn ttl(client: &Client, ttl: Duration) -> Result<()> {
-    client.mutex("x")?.with_terms(|terms| terms.ttl(ttl)).map(drop)
+    client.mutex("x")?.ttl(ttl).build().map(drop)
 }
 
 const CASES: [Case; 17] = [
@@ -25,19 +25,19 @@ const CASES: [Case; 17] = [
     ("a bad name of many", |it| it.multi_lock(["a", ""]).map(drop), ErrorKind::Invalid, "may not be empty"),
     (
         "hold_max below ttl",
-        |it| it.mutex("x")?.with_terms(|terms| terms.hold_max(Duration::from_secs(1))).map(drop),
+        |it| it.mutex("x")?.max_hold(Duration::from_secs(1)).build().map(drop),
         ErrorKind::Invalid,
         "hold_max 1s is shorter than the ttl",
     ),
     (
         "long note",
-        |it| it.mutex("x")?.with_terms(|terms| terms.note("x".repeat(4097))).map(drop),
+        |it| it.mutex("x")?.note("x".repeat(4097)).build().map(drop),
         ErrorKind::Invalid,
         "4096 bytes",
     ),
     (
         "durable tokens of a store without",
-        |it| it.mutex("x")?.with_terms(|terms| terms.require_fencing()).map(drop),
+        |it| it.mutex("x")?.require_fencing().build().map(drop),
         ErrorKind::Unsupported,
         "memory has no fencing tokens that survive",
     ),
@@ -55,7 +55,7 @@ const CASES: [Case; 17] = [
     ),
     (
         "remembered for nothing",
-        |it| it.count_down_latch("x", 1)?.remember_for(Duration::ZERO).map(drop),
+        |it| it.count_down_latch("x", 1)?.remember_for(Duration::ZERO).build().map(drop),
         ErrorKind::Invalid,
         "outside",
     ),
@@ -84,4 +84,39 @@ fn a12_taking_no_permits_or_more_than_there_are_is_refused_before_anything_is_se
         assert_eq!(error.kind(), ErrorKind::Invalid, "{take}");
     }
     bench.assert_clean(&[&client], "permits");
+}
+
+#[test]
+fn a12_options_that_were_not_built_are_refused_by_the_first_use_and_nothing_is_written() {
+    let bench = Bench::new(1);
+    let client = bench.client();
+    let mutex = client.mutex("x").unwrap().require_fencing();
+    let built = mutex.clone().build().unwrap_err().to_string();
+    bench.world.block_on(async {
+        let endless = Duration::MAX;
+        assert_eq!(mutex.lock().await.unwrap_err().kind(), ErrorKind::Unsupported);
+        assert!(mutex.try_lock().await.unwrap_err().to_string().contains(&built));
+        let error = client.rw_lock("x").unwrap().ttl(endless).with_write(|_| async {}).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let error = client.election("x").unwrap().ttl(endless).campaign("me").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let error = client.multi_lock(["a", "b"]).unwrap().ttl(endless).lock().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let owner = leasehold::Owner::new();
+        let error = client.reentrant_mutex("x").unwrap().ttl(endless).lock(&owner).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let error =
+            client.count_down_latch("x", 2).unwrap().remember_for(endless).count_down().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    });
+    assert_eq!(client.clone().ttl(Duration::MAX).mutex("x").unwrap_err().kind(), ErrorKind::Invalid);
+    bench.assert_clean(&[&client], "options");
+}
+
+#[test]
+fn the_order_in_which_options_are_set_does_not_matter() {
+    let client = Bench::new(1).client();
+    let short = Duration::from_secs(1);
+    client.mutex("x").unwrap().max_hold(short).ttl(short).build().unwrap();
+    client.mutex("x").unwrap().ttl(short).max_hold(short).build().unwrap();
 }

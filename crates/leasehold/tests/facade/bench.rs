@@ -25,13 +25,13 @@ impl Bench {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::with_env(Arc::new(self.memory.client()), self.world.env()).with_terms(|terms| terms.ttl(TTL))
+        Client::new(Arc::new(self.memory.client()), self.world.env()).ttl(TTL)
     }
 
     pub(crate) fn chaotic(&self, plan: impl Fn(u64, Verb) -> Fault + Send + Sync + 'static) -> Client {
         let env = self.world.env();
         let chaos = Chaos::new(Arc::new(self.memory.client()), env.clone(), plan);
-        Client::with_env(Arc::new(chaos), env).with_terms(|terms| terms.ttl(TTL))
+        Client::new(Arc::new(chaos), env).ttl(TTL)
     }
 
     /// What is held or waited for, by name.
@@ -46,7 +46,7 @@ impl Bench {
         self.world.settle();
         assert_eq!(self.in_use(), Vec::<String>::new(), "{context}");
         for client in clients {
-            assert_eq!(client.engine().claims_alive(), 0, "{context}");
+            assert_eq!(client.claims_alive(), 0, "{context}");
         }
         assert_eq!(self.world.tasks_alive(), clients.len() as u64, "{context}");
     }

@@ -3,10 +3,10 @@ use std::{
     time::Duration,
 };
 
-use leasehold::{Owner, RunOutcome, Slot, blocking::Client};
+use leasehold::{Client, ErrorKind, Owner, RunOutcome, Slot};
 
 fn client(name: &str) -> Client {
-    Client::connect(&format!("memory:blocking-{name}?ttl=5s")).unwrap()
+    Client::blocking_connect(format!("memory:blocking-{name}?ttl=5s")).unwrap()
 }
 
 #[test]
@@ -17,11 +17,11 @@ fn threads_exclude_each_other() {
             scope.spawn(|| {
                 let mutex = client("exclude").mutex("x").unwrap();
                 for _ in 0..50 {
-                    let guard = mutex.lock().unwrap();
+                    let guard = mutex.blocking_lock().unwrap();
                     assert_eq!(inside.fetch_add(1, Ordering::AcqRel), 0);
                     sum.fetch_add(1, Ordering::AcqRel);
                     inside.fetch_sub(1, Ordering::AcqRel);
-                    guard.release().unwrap();
+                    guard.blocking_release().unwrap();
                 }
             });
         }
@@ -30,64 +30,78 @@ fn threads_exclude_each_other() {
 }
 
 #[test]
-fn every_lock_has_its_blocking_twin() {
+fn every_lock_has_blocking_methods() {
     let locks = client("twins");
-    let guard = locks.mutex("m").unwrap().lock().unwrap();
+    let guard = locks.mutex("m").unwrap().blocking_lock().unwrap();
     guard.check().unwrap();
-    guard.confirm().unwrap();
-    let ticket = guard.detach(Duration::from_secs(5)).unwrap();
-    locks.adopt(&ticket).unwrap().release().unwrap();
-    assert!(locks.mutex("m").unwrap().with(|lease| lease.check().is_ok()).unwrap());
+    guard.blocking_confirm().unwrap();
+    let ticket = guard.blocking_detach(Duration::from_secs(5)).unwrap();
+    locks.blocking_adopt(&ticket).unwrap().blocking_release().unwrap();
+    assert!(locks.mutex("m").unwrap().blocking_with(|lease| lease.check().is_ok()).unwrap());
 
-    let read = locks.rw_lock("r").unwrap().read().unwrap();
-    let write = read.upgrade().unwrap();
-    assert!(locks.rw_lock("r").unwrap().try_read().unwrap().is_none());
-    write.downgrade().unwrap().release().unwrap();
+    let read = locks.rw_lock("r").unwrap().blocking_read().unwrap();
+    let write = read.blocking_upgrade().unwrap();
+    assert!(locks.rw_lock("r").unwrap().blocking_try_read().unwrap().is_none());
+    write.blocking_downgrade().unwrap().blocking_release().unwrap();
 
-    let permit = locks.semaphore("s", 2).unwrap().acquire_many(2).unwrap();
-    assert_eq!(locks.semaphore("s", 2).unwrap().available_permits().unwrap(), 0);
-    permit.release().unwrap();
+    let permit = locks.semaphore("s", 2).unwrap().blocking_acquire_many(2).unwrap();
+    assert_eq!(locks.semaphore("s", 2).unwrap().blocking_available_permits().unwrap(), 0);
+    permit.blocking_release().unwrap();
 
     let owner = Owner::new();
     let reentrant = locks.reentrant_mutex("e").unwrap();
-    let (outer, inner) = (reentrant.lock_as(&owner).unwrap(), reentrant.lock_as(&owner).unwrap());
-    assert!(inner.release().unwrap().is_none() && outer.release().unwrap().is_some());
+    let (outer, inner) = (reentrant.blocking_lock(&owner).unwrap(), reentrant.blocking_lock(&owner).unwrap());
+    assert!(inner.blocking_release().unwrap().is_none() && outer.blocking_release().unwrap().is_some());
 
-    let multi = locks.multi_lock(["a", "b"]).unwrap().lock().unwrap();
+    let multi = locks.multi_lock(["a", "b"]).unwrap().blocking_lock().unwrap();
     assert_eq!(multi.leases().count(), 2);
-    multi.release().unwrap();
+    multi.blocking_release().unwrap();
 
     let once = locks.once_per("job", Slot::named("1")).unwrap();
-    assert_eq!(once.run(|_| 5).unwrap(), RunOutcome::Ran(5));
-    assert!(once.run(|_| 5).unwrap().ran().is_none());
-    locks.close(Duration::from_secs(5)).unwrap();
+    assert_eq!(once.blocking_run(|_| 5).unwrap(), RunOutcome::Ran(5));
+    assert!(once.blocking_run(|_| 5).unwrap().ran().is_none());
+    locks.blocking_close(Duration::from_secs(5)).unwrap();
 }
 
 #[test]
 fn a_leader_and_a_latch_wake_other_threads() {
     let locks = client("wake");
     let mut observer = locks.election("l").unwrap().observe();
-    assert!(observer.changed().unwrap().is_none());
+    assert!(observer.blocking_changed().unwrap().is_none());
     let latch = locks.count_down_latch("ready", 1).unwrap();
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| {
-            let value = observer.changed().unwrap().unwrap().value;
-            latch.count_down().unwrap();
+            let value = observer.blocking_changed().unwrap().unwrap().value;
+            latch.blocking_count_down().unwrap();
             value
         });
-        let mut leadership = locks.election("l").unwrap().campaign("here").unwrap();
-        latch.wait().unwrap();
+        let mut leadership = locks.election("l").unwrap().blocking_campaign("here").unwrap();
+        latch.blocking_wait().unwrap();
         assert_eq!(watching.join().unwrap(), "here");
-        leadership.proclaim("there").unwrap();
-        assert_eq!(locks.election("l").unwrap().leader().unwrap().unwrap().value, "there");
-        leadership.resign().unwrap();
+        leadership.blocking_proclaim("there").unwrap();
+        assert_eq!(locks.election("l").unwrap().blocking_leader().unwrap().unwrap().value, "there");
+        leadership.blocking_resign().unwrap();
     });
 }
 
 #[test]
 fn a_thread_learns_of_the_loss() {
     let locks = client("loss");
-    let guard = locks.mutex("x").unwrap().lock().unwrap();
-    locks.force_release("x").unwrap();
-    assert_eq!(guard.wait_lost().unwrap().reason, leasehold::LostReason::ForceReleased);
+    let guard = locks.mutex("x").unwrap().blocking_lock().unwrap();
+    locks.blocking_force_release("x").unwrap();
+    assert_eq!(guard.blocking_lost().unwrap().reason, leasehold::LostReason::ForceReleased);
+}
+
+#[test]
+fn a13_a_blocking_call_in_a_task_is_refused_and_the_read_guard_is_given_back() {
+    let locks = client("refused");
+    let read = locks.rw_lock("x").unwrap().blocking_read().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let read = runtime.block_on(async {
+        assert_eq!(locks.mutex("y").unwrap().blocking_lock().unwrap_err().kind(), ErrorKind::WouldDeadlock);
+        let refused = read.blocking_upgrade().unwrap_err();
+        assert_eq!(refused.error.kind(), ErrorKind::WouldDeadlock);
+        refused.guard
+    });
+    read.blocking_release().unwrap();
 }

@@ -39,12 +39,12 @@ fn an_arrival_outlives_its_client_and_is_forgotten_in_the_end() {
     let other = bench.client();
     bench.world.block_on(async {
         let client = bench.client();
-        client.count_down_latch("x", 2).unwrap().remember_for(TTL * 10).unwrap().count_down().await.unwrap();
-        assert_eq!(client.engine().claims_alive(), 0);
+        client.count_down_latch("x", 2).unwrap().remember_for(TTL * 10).count_down().await.unwrap();
+        assert_eq!(client.claims_alive(), 0);
         client.close(TTL).await.unwrap();
         drop(client);
         assert_eq!(other.count_down_latch("x", 2).unwrap().remaining().await.unwrap(), 1);
-        other.engine().env().sleep(TTL * 10).await;
+        other.env().sleep(TTL * 10).await;
         assert_eq!(other.count_down_latch("x", 2).unwrap().remaining().await.unwrap(), 2);
     });
 }

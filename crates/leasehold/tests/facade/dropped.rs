@@ -65,12 +65,12 @@ macro_rules! dropped {
 dropped! {
     a3_mutex_lock: |client| { let _guard = client.mutex("x")?.lock().await?; }
     a3_mutex_fair_lock: |client| {
-        let _guard = client.mutex("x")?.with_terms(|terms| terms.fair())?.lock().await?;
+        let _guard = client.mutex("x")?.fair().lock().await?;
     }
     a3_mutex_try_lock: |client| { let _guard = client.mutex("x")?.try_lock().await?; }
     a3_mutex_try_lock_for: |client| { let _guard = client.mutex("x")?.try_lock_for(TTL).await?; }
     a3_mutex_with: |client| {
-        let env = client.engine().env().clone();
+        let env = client.env().clone();
         client.mutex("x")?.with(|_| env.sleep(Duration::from_millis(9))).await?;
     }
     a3_mutex_inspect: |client| { client.mutex("x")?.inspect().await?; }
@@ -92,12 +92,12 @@ dropped! {
     a3_semaphore_available: |client| { client.semaphore("s", 3)?.available_permits().await?; }
     a3_reentrant: |client| {
         let (lock, owner) = (client.reentrant_mutex("x")?, Owner::new());
-        let (one, two) = tokio::join!(lock.lock_as(&owner), lock.lock_as(&owner));
+        let (one, two) = tokio::join!(lock.lock(&owner), lock.lock(&owner));
         one?.release().await?;
         two?.release().await?;
     }
     a3_reentrant_try_for: |client| {
-        let _guard = client.reentrant_mutex("x")?.try_lock_as_for(&Owner::new(), TTL).await?;
+        let _guard = client.reentrant_mutex("x")?.try_lock_for(&Owner::new(), TTL).await?;
     }
     a3_multi_lock: |client| { let _guard = client.multi_lock(["z", "x", "a"])?.lock().await?; }
     a3_multi_try_lock: |client| { let _guard = client.multi_lock(["z", "x", "a"])?.try_lock().await?; }
@@ -116,13 +116,13 @@ dropped! {
             observer.changed().await?;
         }
     }
-    a3_latch_count_down: |client| { client.count_down_latch("l", 2)?.remember_for(HOUR)?.count_down().await?; }
+    a3_latch_count_down: |client| { client.count_down_latch("l", 2)?.remember_for(HOUR).count_down().await?; }
     a3_latch_wait: |client| {
         client.count_down_latch("l", 1)?.wait_for(Duration::from_millis(20)).await?;
         client.count_down_latch("l", 1)?.reset().await?;
     }
     a3_once: |client| {
-        let env = client.engine().env().clone();
+        let env = client.env().clone();
         let once = client.once_per("job", Slot::named("s"))?.hold_at_least(HOUR).retry_failed();
         once.run(|_| env.sleep(Duration::from_millis(9))).await?;
     }

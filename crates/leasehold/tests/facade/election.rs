@@ -70,16 +70,16 @@ fn an_observer_sees_terms_of_office_values_and_their_end_without_polling() {
 fn an_observer_sees_the_end_of_a_leader_that_died() {
     let bench = Bench::new(1);
     let client = bench.client();
-    let lasting = bench.client().with_terms(|terms| terms.outlives_client());
+    let lasting = bench.client().outlives_client();
     bench.world.block_on(async {
         let mut observer = client.election("x").unwrap().observe();
         let leadership = lasting.election("x").unwrap().campaign("me").await.unwrap();
         assert_eq!(observer.changed().await.unwrap().unwrap().value, "me");
-        lasting.engine().close(Duration::ZERO).await.ok();
+        lasting.close(Duration::ZERO).await.ok();
         std::mem::forget(leadership);
-        let begin = client.engine().env().now();
+        let begin = client.env().now();
         assert!(observer.changed().await.unwrap().is_none());
-        assert!(client.engine().env().now().since(begin) <= TTL + Duration::from_secs(1));
+        assert!(client.env().now().since(begin) <= TTL + Duration::from_secs(1));
     });
 }
 
@@ -119,7 +119,7 @@ fn a_value_that_does_not_fit_is_refused_and_nothing_is_written() {
 #[test]
 fn whoever_holds_the_lock_otherwise_leads_without_a_word() {
     let bench = Bench::new(1);
-    let client = bench.client().with_terms(|terms| terms.note("worker-7"));
+    let client = bench.client().note("worker-7");
     bench.world.block_on(async {
         let _guard = client.mutex("x").unwrap().lock().await.unwrap();
         let leader = client.election("x").unwrap().leader().await.unwrap().unwrap();

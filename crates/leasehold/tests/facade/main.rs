@@ -13,3 +13,4 @@ mod misuse;
 mod multi_lock;
 mod once_per;
 mod reentrant_mutex;
+mod verbs;

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use leasehold::{ClaimId, Client, ErrorKind, Release, Ticket};
+use leasehold::{
+    Client, ErrorKind, Ticket,
+    store::{ClaimId, Release},
+};
 
 use crate::bench::{Bench, TTL};
 
@@ -108,7 +111,7 @@ fn a7_a_forgotten_guard_is_bounded_by_hold_max_and_without_it_by_nothing() {
         bench.world.block_on(async {
             let mutex = forgetful.mutex("x").unwrap();
             let mutex = match bounded {
-                true => mutex.with_terms(|terms| terms.hold_max(TTL * 3)).unwrap(),
+                true => mutex.max_hold(TTL * 3),
                 false => mutex,
             };
             std::mem::forget(mutex.lock().await.unwrap());
@@ -177,10 +180,10 @@ fn a15_an_observer_that_panics_leaks_neither_claim_nor_place() {
     let guard = bench.world.block_on(holder.mutex("x").unwrap().lock()).unwrap();
     for fair in [false, true] {
         let mutex = waiter.mutex("x").unwrap().on_busy(|_| panic!("on purpose, in the observer"));
-        let mutex = mutex.with_terms(|terms| if fair { terms.fair() } else { terms }).unwrap();
+        let mutex = if fair { mutex.fair() } else { mutex };
         catch_unwind(AssertUnwindSafe(|| bench.world.block_on(mutex.lock()))).unwrap_err();
         bench.world.advance(Duration::from_secs(1));
-        assert_eq!(waiter.engine().claims_alive(), 0);
+        assert_eq!(waiter.claims_alive(), 0);
         let snapshot = bench.world.block_on(holder.inspect("x")).unwrap();
         assert!(snapshot.waiters.is_empty(), "{snapshot:?}");
     }
@@ -205,7 +208,7 @@ fn a14_every_guard_and_every_future_may_move_between_threads() {
     send(mutex.lock());
     send(mutex.with(|_| async {}));
     send(multi.lock());
-    send(reentrant.lock_as(&owner));
+    send(reentrant.lock(&owner));
     send(election.campaign("x"));
     send(observer.changed());
     send(latch.count_down());

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use leasehold::{ErrorKind, MultiLock, Release};
+use leasehold::{ErrorKind, MultiLock, store::Release};
 use leasehold_core::layer::{Fault, Verb};
 
 use crate::bench::{Bench, TTL};
@@ -71,7 +71,7 @@ fn opposite_orders(lock_in_order: impl AsyncFn(&leasehold::Client, [&str; 2])) -
 fn a11_opposite_orders_complete() {
     let done = opposite_orders(async |client, names| {
         let guard = client.multi_lock(names).unwrap().lock().await.unwrap();
-        client.engine().env().sleep(Duration::from_millis(50)).await;
+        client.env().sleep(Duration::from_millis(50)).await;
         guard.release().await.unwrap();
     });
     assert!(done);
@@ -81,7 +81,7 @@ fn a11_opposite_orders_complete() {
 fn a11_the_negative_control_one_mutex_after_the_other_deadlocks() {
     let done = opposite_orders(async |client, [first, second]| {
         let first = client.mutex(first).unwrap().lock().await.unwrap();
-        client.engine().env().sleep(Duration::from_millis(50)).await;
+        client.env().sleep(Duration::from_millis(50)).await;
         let second = client.mutex(second).unwrap().lock().await.unwrap();
         drop((first, second));
     });

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use leasehold::{Client, ErrorKind, RunOutcome, Slot};
+use leasehold::{Client, ErrorKind, Note, RunOutcome, Slot};
 
 use crate::bench::{Bench, TTL};
 
@@ -18,7 +18,7 @@ async fn late_node_runs_again(node: &Client, late: &Client, with_slot: bool) -> 
             false => client.mutex("job").unwrap().try_lock().await.unwrap().is_some(),
         };
         runs += u32::from(ran);
-        client.engine().env().sleep(Duration::from_secs(5)).await;
+        client.env().sleep(Duration::from_secs(5)).await;
     }
     runs == 2
 }
@@ -48,7 +48,7 @@ fn the_next_slot_is_free_and_the_last_one_stays_taken_for_clocks_that_are_behind
         assert!(bench.world.env().now().since(begin) <= MINUTE);
         assert!(behind.mutex(slot.as_str()).unwrap().try_lock().await.unwrap().is_none(), "a clock behind");
         assert_eq!(once.run(|_| async { 2 }).await.unwrap(), RunOutcome::Ran(2));
-        assert!(matches!(once.run(|_| async { 2 }).await.unwrap(), RunOutcome::AlreadyTaken(_)));
+        assert!(matches!(once.run(|_| async { 2 }).await.unwrap(), RunOutcome::AlreadyTaken { .. }));
         bench.world.env().sleep(Duration::from_secs(11)).await;
         assert!(behind.mutex(slot.as_str()).unwrap().try_lock().await.unwrap().is_some(), "not for ever");
     });
@@ -57,12 +57,13 @@ fn the_next_slot_is_free_and_the_last_one_stays_taken_for_clocks_that_are_behind
 #[test]
 fn a_taken_slot_names_its_holder() {
     let bench = Bench::new(1);
-    let (a, b) = (bench.client().with_terms(|terms| terms.note("node a")), bench.client());
+    let (a, b) = (bench.client().note("node a"), bench.client());
     bench.world.block_on(async {
         a.once_per("job", Slot::named("1")).unwrap().run(|_| async {}).await.unwrap();
         let taken = b.once_per("job", Slot::named("1")).unwrap().run(|_| async {}).await.unwrap();
-        let RunOutcome::AlreadyTaken(busy) = taken else { panic!("taken") };
-        assert_eq!(busy.holder.unwrap().note.as_deref(), Some("node a"));
+        let RunOutcome::AlreadyTaken { by, finished } = taken else { panic!("taken") };
+        assert_eq!(Note::read(by.unwrap().note.as_deref().unwrap()).text, "node a");
+        assert!(finished);
         assert!(
             b.once_per("job", Slot::named("2")).unwrap().run(|_| async {}).await.unwrap().ran().is_some()
         );
@@ -81,7 +82,7 @@ fn a_failed_run_is_not_repeated_unless_that_is_asked_for() {
         bench.world.block_on(async {
             let failed = describe(&a).try_run(|_| async { Err::<(), _>("disk full") }).await.unwrap();
             assert_eq!(failed, RunOutcome::Ran(Err("disk full")));
-            a.engine().env().sleep(Duration::from_secs(1)).await;
+            a.env().sleep(Duration::from_secs(1)).await;
             let again = describe(&b).run(|_| async {}).await.unwrap();
             assert_eq!(again.ran().is_some(), retry);
         });
@@ -125,13 +126,14 @@ fn a_node_that_dies_frees_the_slot_only_when_retries_are_wanted() {
             if retry { once.retry_failed() } else { once }
         };
         bench.world.block_on(async {
-            let a = bench.client();
+            let store = std::sync::Arc::new(bench.memory.client());
+            let a = Client::new(store.clone(), bench.world.env()).ttl(TTL);
             let once = describe(&a);
             let mut run = Box::pin(once.run(|_| std::future::pending::<()>()));
             let env = bench.world.env();
             assert!(env.until(env.now() + TTL, run.as_mut()).await.is_none());
             // The process ends without a word: its session ends, its futures are never dropped.
-            a.engine().store().close().await.unwrap();
+            leasehold_core::Store::close(&*store).await.unwrap();
             std::mem::forget(run);
             let again = describe(&b).run(|_| async {}).await.unwrap();
             assert_eq!(again.ran().is_some(), retry);
@@ -154,7 +156,7 @@ fn a_job_longer_than_its_slot_keeps_its_lease() {
     let client = bench.client();
     let once = client.once_per("job", Slot::every(Duration::from_secs(1))).unwrap();
     let ran = bench.world.block_on(once.run(|lease| async move {
-        client.engine().env().sleep(MINUTE).await;
+        client.env().sleep(MINUTE).await;
         lease.check().is_ok()
     }));
     assert_eq!(ran.unwrap(), RunOutcome::Ran(true));
@@ -167,4 +169,31 @@ fn job_and_slot_never_run_together_to_the_name_of_another_pair() {
     let name = |job: &str, slot: &str| client.once_per(job, Slot::named(slot)).unwrap().name().unwrap();
     assert_ne!(name("a@b", "c"), name("a", "b@c"));
     assert_ne!(name("a%40b", "c"), name("a@b", "c"));
+}
+
+#[test]
+fn a_taken_slot_tells_whether_the_run_is_over_and_when_the_next_one_begins() {
+    for retry in [false, true] {
+        let bench = Bench::new(1);
+        let (a, b) = (bench.client(), bench.client());
+        let describe = |client: &Client| {
+            let once = client.once_per("job", Slot::every(MINUTE)).unwrap();
+            if retry { once.retry_failed() } else { once }
+        };
+        let finished = |outcome: RunOutcome<()>| match outcome {
+            RunOutcome::AlreadyTaken { finished, by } => by.is_some() && finished,
+            RunOutcome::Ran(()) => panic!("it ran twice"),
+        };
+        bench.world.block_on(async {
+            let (running, other) = (describe(&a), describe(&b));
+            let meanwhile = running.run(|_| async { other.run(|_| async {}).await.unwrap() });
+            assert!(!finished(meanwhile.await.unwrap().ran().unwrap()), "retry {retry}");
+            assert!(finished(other.run(|_| async {}).await.unwrap()), "retry {retry}");
+            let next = other.next_in().unwrap();
+            assert!(!next.is_zero() && next <= MINUTE);
+            a.env().sleep(next).await;
+            assert!(other.run(|_| async {}).await.unwrap().ran().is_some());
+            assert!(b.once_per("job", Slot::named("1")).unwrap().next_in().is_none());
+        });
+    }
 }

@@ -41,7 +41,7 @@ thread_local! {
 }
 
 /// Lets others go first, if the scheduler wants; whether there is one.
-pub(in crate::engine) fn others_first() -> bool {
+pub(crate) fn others_first() -> bool {
     let exploring = EXPLORING.get();
     if exploring {
         thread::yield_now();
@@ -50,7 +50,7 @@ pub(in crate::engine) fn others_first() -> bool {
 }
 
 /// Whether bells forget a ring that nobody hears.
-pub(in crate::engine) fn is_forgetful() -> bool {
+pub(crate) fn is_forgetful() -> bool {
     FORGETFUL.get()
 }
 

@@ -1,0 +1,237 @@
+//! Acquires a lock and shows the wait for it.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use leasehold::{Busy, LockName, env::Env, store::Mode};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    cmd::common::WaitArgs,
+    describe::{held_by, ordinal, to_json},
+    duration::{millis, show},
+    lock::{Hold, Lock, WaitLimit},
+    output::{Output, write_stderr},
+    supervise::signals::Signals,
+};
+
+/// Shorter waits are not shown.
+const QUIET: Duration = Duration::from_millis(400);
+/// Interval between two updates of the line on a terminal.
+const REDRAW: Duration = Duration::from_secs(1);
+
+/// The lock to wait for.
+#[derive(Clone, Copy)]
+pub(crate) struct WaitRequest<'a> {
+    pub(crate) name: &'a LockName,
+    pub(crate) limit: WaitLimit,
+    /// Whether the lock has a fair queue, whose positions mean something.
+    pub(crate) is_fair: bool,
+}
+
+/// The result of a wait.
+pub(crate) enum Acquired {
+    /// The lock is held.
+    Held(Hold),
+    /// The lock stayed busy up to the limit.
+    Busy(BusyReport),
+    /// A signal ended the wait.
+    Interrupted(Signal),
+}
+
+/// The last known holder of a lock that stayed busy.
+pub(crate) struct BusyReport {
+    name: LockName,
+    waited: Option<Duration>,
+    holder: Option<String>,
+    holder_json: Value,
+}
+
+/// Acquires the lock and names its holder while waiting. The first signal cancels the wait and leaves the queue.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn acquire(
+    lock: Lock,
+    request: WaitRequest<'_>,
+    env: &Env,
+    signals: &mut Signals,
+    output: Output,
+) -> leasehold::Result<Acquired> {
+    let mut progress = WaitProgress::new(&request, env.clone(), output);
+    let lock = lock.on_busy(progress.observer());
+    let acquired = {
+        let mut acquiring = pin!(lock.acquire(request.limit));
+        loop {
+            let next_update = progress.next_update();
+            tokio::select! {
+                biased;
+                signal = signals.ending() => {
+                    progress.erase();
+                    return Ok(Acquired::Interrupted(signal));
+                }
+                acquired = &mut acquiring => break acquired,
+                () = env.sleep(next_update) => progress.draw(),
+            }
+        }
+    };
+    progress.erase();
+    match acquired? {
+        Some(hold) => {
+            progress.report_acquired();
+            Ok(Acquired::Held(hold))
+        }
+        None => Ok(Acquired::Busy(progress.busy_report(request.limit))),
+    }
+}
+
+impl BusyReport {
+    /// Prints the report and returns the exit code.
+    pub(crate) fn print(self, wait: &WaitArgs, output: Output) -> u8 {
+        let (skips, code) = (wait.skips_busy(), wait.busy_code());
+        let fields = json!({
+            "lock": self.name.as_str(),
+            "holder": self.holder_json,
+            "waited_ms": self.waited.map(millis),
+            "skipped": skips,
+            "exit_code": code,
+        });
+        output.event("busy", fields);
+        let name = &self.name;
+        let holder = self.holder.map(|holder| format!(" · {holder}")).unwrap_or_default();
+        if skips {
+            output.say(format!("skipped: `{name}` is busy{holder}"));
+        } else {
+            let waited = self.waited.map(|span| format!(": gave up after {}", show(span)));
+            output.say(format!("error: `{name}` is busy{}{holder}", waited.unwrap_or_default()));
+            output.say("hint: wait longer with --wait DUR, or see the holder with `leasehold inspect`");
+        }
+        code
+    }
+}
+
+/// The last busy answer of the store, and the age of the wait at that moment.
+type LastBusy = Arc<Mutex<Option<(Busy, Duration)>>>;
+
+/// Shows a wait on stderr.
+struct WaitProgress {
+    name: LockName,
+    output: Output,
+    age: Arc<dyn Fn() -> Duration + Send + Sync>,
+    last_busy: LastBusy,
+    is_fair: bool,
+    /// Tag of the holder that was last shown; `None` before the first line.
+    shown: Option<Option<u32>>,
+    drawn: bool,
+}
+
+impl WaitProgress {
+    fn new(request: &WaitRequest<'_>, env: Env, output: Output) -> Self {
+        let begin = env.now();
+        WaitProgress {
+            name: request.name.clone(),
+            output,
+            age: Arc::new(move || env.now().since(begin)),
+            last_busy: LastBusy::default(),
+            is_fair: request.is_fair,
+            shown: None,
+            drawn: false,
+        }
+    }
+
+    fn observer(&self) -> impl Fn(&Busy) + Send + Sync + 'static {
+        let (last_busy, age) = (self.last_busy.clone(), self.age.clone());
+        move |busy| {
+            *last_busy.lock().unwrap_or_else(PoisonError::into_inner) = Some((busy.clone(), age()));
+        }
+    }
+
+    /// Time until the next update.
+    fn next_update(&self) -> Duration {
+        let age = (self.age)();
+        if age < QUIET {
+            QUIET - age
+        } else if self.output.is_live() {
+            REDRAW
+        } else {
+            QUIET
+        }
+    }
+
+    fn last_busy(&self) -> Option<(Busy, Duration)> {
+        self.last_busy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Rewrites one line on a terminal; elsewhere writes one line per holder.
+    fn draw(&mut self) {
+        let Some((busy, then)) = self.last_busy() else { return };
+        let tag = busy.holder.as_ref().map(|holder| holder.tag);
+        let is_new = self.shown != Some(tag);
+        self.shown = Some(tag);
+        let line = self.line(&busy, then);
+        if self.output.is_live() {
+            let line: String = line.chars().take(stderr_width()).collect();
+            write_stderr(&format!("\r\u{1b}[2K{line}"));
+            self.drawn = true;
+        } else if is_new {
+            let holder = busy.holder.as_ref().map(to_json);
+            let fields = json!({ "lock": self.name.as_str(), "holder": holder, "ahead": busy.ahead });
+            self.output.event("waiting", fields);
+            self.output.say(line);
+        }
+    }
+
+    fn line(&self, busy: &Busy, then: Duration) -> String {
+        let elapsed = (self.age)().saturating_sub(then);
+        let holder = busy.holder.as_ref().map(|holder| format!(" · {}", held_by(holder, elapsed)));
+        let position = queue_position(busy).filter(|_| self.is_fair);
+        let position = position.map(|position| format!(" · you are {}", ordinal(position)));
+        format!("waiting for `{}`{}{}", self.name, holder.unwrap_or_default(), position.unwrap_or_default())
+    }
+
+    fn erase(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            write_stderr("\r\u{1b}[2K");
+        }
+    }
+
+    /// Reports the end of a wait that was shown.
+    fn report_acquired(&self) {
+        if self.shown.is_some() {
+            self.output.say(format!("acquired `{}` after {}", self.name, show((self.age)())));
+        }
+    }
+
+    fn busy_report(&self, limit: WaitLimit) -> BusyReport {
+        let age = (self.age)();
+        let holder = self.last_busy().and_then(|(busy, then)| Some((busy.holder?, age.saturating_sub(then))));
+        BusyReport {
+            name: self.name.clone(),
+            waited: (limit != WaitLimit::NoWait).then_some(age),
+            holder_json: holder.as_ref().map_or(Value::Null, |(holder, _)| to_json(holder)),
+            holder: holder.map(|(holder, elapsed)| held_by(&holder, elapsed)),
+        }
+    }
+}
+
+/// Our position in the queue. The store counts everyone ahead, holders included.
+fn queue_position(busy: &Busy) -> Option<u32> {
+    let holders = match busy.holder.as_ref()?.mode? {
+        Mode::Exclusive => 1,
+        Mode::Permits { take, of } if take > 0 => of / take,
+        // The number of readers that hold the lock is unknown.
+        _ => return None,
+    };
+    busy.ahead?.checked_sub(holders)?.checked_add(1)
+}
+
+fn stderr_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+    // Some terminals report a width of 0.
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { 79 } else { columns.saturating_sub(1) }
+}

@@ -1,0 +1,39 @@
+//! The environment variables of the command.
+
+use std::{ffi::OsString, process::Command, time::Duration};
+
+use leasehold::Lease;
+
+use crate::{duration::millis, store_location::StoreLocation};
+
+/// The environment variables of the command. When runs are nested, the innermost lock sets all of them: a variable that
+/// it has no value for is removed.
+pub(crate) struct ChildEnv {
+    variables: Vec<(&'static str, Option<OsString>)>,
+}
+
+impl ChildEnv {
+    /// The variables for a lease in a store.
+    pub(crate) fn new(lease: &Lease, ttl: Duration, location: &StoreLocation) -> Self {
+        let mut variables = vec![
+            ("LEASEHOLD_NAME", Some(lease.name().as_str().into())),
+            ("LEASEHOLD_FENCING_TOKEN", lease.fencing_token().map(|token| token.to_string().into())),
+            ("LEASEHOLD_SEQUENCER", lease.sequencer().map(|sequencer| sequencer.to_string().into())),
+            ("LEASEHOLD_TTL_MS", Some(millis(ttl).to_string().into())),
+        ];
+        if let Some(url) = location.for_child() {
+            variables.push(("LEASEHOLD_STORE", Some(url.into())));
+        }
+        ChildEnv { variables }
+    }
+
+    /// Sets the variables for a process to be started.
+    pub(crate) fn apply(&self, process: &mut Command) {
+        for (name, value) in &self.variables {
+            match value {
+                Some(value) => process.env(name, value),
+                None => process.env_remove(name),
+            };
+        }
+    }
+}

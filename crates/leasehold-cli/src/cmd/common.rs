@@ -1,0 +1,136 @@
+//! Groups of options that several subcommands have.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+use leasehold::{Client, LockName};
+
+use crate::{
+    duration,
+    exit::BUSY,
+    lock::{Lock, WaitLimit},
+    loss_policy::OnLost,
+    store_location::StoreLocation,
+};
+
+/// The store and the format of the output.
+#[derive(Args, Debug)]
+pub(crate) struct StoreArgs {
+    /// URL of the store, such as redis://HOST:PORT or sqlite:PATH [default: an SQLite file in your state directory].
+    #[arg(long, env = "LEASEHOLD_STORE", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
+    store: Option<String>,
+    /// Print JSON instead of text: the result on stdout, one event per line on stderr.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl StoreArgs {
+    /// The store that the options name, or the default one.
+    pub(crate) fn location(&self) -> Result<StoreLocation> {
+        StoreLocation::find(self.store.as_deref())
+    }
+}
+
+/// The kind of lock.
+#[derive(Args, Debug)]
+pub(crate) struct ModeArgs {
+    /// Take the lock in shared mode: together with other shared holders, never with an exclusive one.
+    #[arg(short, long, conflicts_with = "permits")]
+    shared: bool,
+    /// Take one permit of a semaphore that has N.
+    #[arg(long, value_name = "N")]
+    permits: Option<NonZeroU32>,
+    /// Wait in a first-in-first-out queue.
+    #[arg(long)]
+    pub(crate) fair: bool,
+}
+
+impl ModeArgs {
+    /// Describes the lock. No I/O.
+    pub(crate) fn lock(&self, client: &Client, name: &LockName) -> Result<Lock> {
+        let mut options = client.options().clone();
+        options.fair |= self.fair;
+        Ok(match self.permits {
+            Some(permits) => {
+                Lock::Permits(client.semaphore(name, permits.get())?.with_options(options).build()?)
+            }
+            None if self.shared => Lock::Shared(client.rw_lock(name)?.with_options(options).build()?),
+            None => Lock::Exclusive(client.mutex(name)?.with_options(options).build()?),
+        })
+    }
+}
+
+/// How long to wait for a busy lock, and the exit code if it stays busy.
+#[derive(Args, Debug)]
+pub(crate) struct WaitArgs {
+    /// Wait at most DUR, or `forever` [default: forever on a terminal, 2m otherwise].
+    #[arg(short, long, value_name = "DUR|forever", value_parser = WaitLimit::parse, conflicts_with = "no_wait")]
+    wait: Option<WaitLimit>,
+    /// Do not wait.
+    #[arg(short, long)]
+    no_wait: bool,
+    /// If the lock is busy: `fail` (exit code 75) or `skip` (exit code 0).
+    #[arg(long, value_enum, value_name = "fail|skip", default_value = "fail", hide_possible_values = true)]
+    on_busy: OnBusy,
+    /// If the lock is busy, exit with CODE instead of 75.
+    #[arg(short = 'E', long, value_name = "CODE")]
+    busy_exit_code: Option<u8>,
+}
+
+impl WaitArgs {
+    /// The limit of the wait; `default` if the options name none.
+    pub(crate) fn limit(&self, default: WaitLimit) -> WaitLimit {
+        match self.wait {
+            _ if self.no_wait => WaitLimit::NoWait,
+            Some(WaitLimit::For(Duration::ZERO)) => WaitLimit::NoWait,
+            limit => limit.unwrap_or(default),
+        }
+    }
+
+    /// Whether a busy lock is a success.
+    pub(crate) fn skips_busy(&self) -> bool {
+        self.on_busy == OnBusy::Skip
+    }
+
+    /// The exit code for a busy lock.
+    pub(crate) fn busy_code(&self) -> u8 {
+        if self.skips_busy() { 0 } else { self.busy_exit_code.unwrap_or(BUSY) }
+    }
+}
+
+/// The meaning of a busy lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum OnBusy {
+    /// Failure.
+    Fail,
+    /// Success without running the command.
+    Skip,
+}
+
+/// Time to live and note of a hold.
+#[derive(Args, Debug)]
+pub(crate) struct HoldArgs {
+    /// Time to live of the lock: it expires when it has not been renewed for this long. Renewed while the command runs
+    /// [default: 30s].
+    #[arg(long, value_name = "DUR", value_parser = duration::parse_positive)]
+    pub(crate) ttl: Option<Duration>,
+    /// Text that other clients see, besides host, process id and command.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+/// The reaction to a lost lease.
+#[derive(Args, Debug)]
+pub(crate) struct LossArgs {
+    /// If the lease is about to be lost: `kill` the command before the lease ends, send it a signal, or `ignore`.
+    #[arg(long, value_name = "kill|signal:NAME|ignore", default_value = "kill")]
+    pub(crate) on_lost: OnLost,
+    /// Send SIGTERM this long before the lease ends, so that the command can exit by itself
+    /// [default: 5s, at most half of the ttl].
+    #[arg(long, value_name = "DUR", value_parser = duration::parse_positive)]
+    pub(crate) grace: Option<Duration>,
+    /// Hold the lock at most this long; the lease then counts as lost.
+    #[arg(long, value_name = "DUR", value_parser = duration::parse_positive)]
+    pub(crate) hold_max: Option<Duration>,
+}

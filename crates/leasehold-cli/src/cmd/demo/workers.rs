@@ -1,0 +1,96 @@
+//! [`Workers`]: the worker processes of one round.
+
+use std::{
+    io::{Write, pipe},
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use rustix::{
+    io::retry_on_intr,
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid},
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    net::unix::pipe::Receiver,
+};
+
+use super::{config::WorkerArgs, event::Event};
+
+/// The worker processes of one round; killed and reaped on drop.
+pub(super) struct Workers {
+    processes: Vec<Child>,
+    events: Lines<BufReader<Receiver>>,
+}
+
+impl Workers {
+    /// Starts one process per worker.
+    pub(super) fn spawn(workers: impl Iterator<Item = WorkerArgs>) -> Result<Workers> {
+        let program = std::env::current_exe().context("cannot find the program file of leasehold")?;
+        // One pipe for all, so that the events keep their order.
+        let (reader, writer) = pipe().context("cannot create a pipe")?;
+        let events = Receiver::from_owned_fd(reader.into()).context("cannot read a pipe")?;
+        let mut spawned = Workers { processes: Vec::new(), events: BufReader::new(events).lines() };
+        for args in workers {
+            let mut command = Command::new(&program);
+            command.args(["demo", "--worker", &serde_json::to_string(&args)?]);
+            // Its own process group: Ctrl-C reaches the parent only, which then ends the workers.
+            command.stdin(Stdio::piped()).stdout(writer.try_clone()?).process_group(0);
+            spawned.processes.push(command.spawn().context("cannot start a worker process")?);
+        }
+        Ok(spawned)
+    }
+
+    /// The next event; `None` when all workers have ended. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>> {
+        let Some(line) = self.events.next_line().await.context("cannot read the workers' events")? else {
+            return Ok(None);
+        };
+        serde_json::from_str(&line).with_context(|| format!("a worker printed `{line}`"))
+    }
+
+    /// Starts the sale in all workers.
+    pub(super) fn start(&mut self) -> Result<()> {
+        for process in &mut self.processes {
+            let mut stdin = process.stdin.take().context("a worker has no stdin")?;
+            stdin.write_all(b"\n").context("a worker has ended before the start")?;
+        }
+        Ok(())
+    }
+
+    /// Returns when the kernel reports the first worker stopped.
+    pub(super) fn wait_until_stopped(&self) -> Result<()> {
+        let (states, pid) =
+            (WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT, self.first()?);
+        let state = retry_on_intr(|| waitid(WaitId::Pid(pid), states)).context("cannot wait for worker 1")?;
+        ensure!(state.is_some_and(|state| state.stopped()), "worker 1 ended instead of stopping");
+        Ok(())
+    }
+
+    /// Continues the first worker with SIGCONT.
+    pub(super) fn resume(&self) -> Result<()> {
+        kill_process(self.first()?, Signal::CONT).context("cannot continue worker 1")
+    }
+
+    /// The exit status of a worker that failed.
+    pub(super) fn failure(&mut self) -> Option<ExitStatus> {
+        let mut ended = self.processes.iter_mut().filter_map(|process| process.try_wait().ok()?);
+        ended.find(|status| !status.success())
+    }
+
+    fn first(&self) -> Result<Pid> {
+        self.processes.first().map(Pid::from_child).context("there is no worker")
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+        }
+        for process in &mut self.processes {
+            let _ = process.wait();
+        }
+    }
+}

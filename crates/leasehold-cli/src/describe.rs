@@ -1,0 +1,166 @@
+//! Holders and waiters as text and as JSON.
+
+use std::{ffi::OsString, time::Duration};
+
+use leasehold::{
+    Note,
+    store::{Contender, Mode, Stance},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    duration::{millis, show},
+    redact,
+};
+
+/// Longest command or note in a one-line description.
+const COMMAND_CHARS_MAX: usize = 40;
+
+/// The note of this process: host, process id, command (secrets masked) and the text of the user.
+pub(crate) fn own_note(command: &[OsString], text: Option<&str>) -> String {
+    let mut note = Note::of_this_process();
+    if let Some((program, _)) = command.split_first() {
+        let line = redact::command_line(command);
+        let rest = line.get(program.to_string_lossy().len()..).unwrap_or_default();
+        note = note.command(format!("{}{rest}", redact::program(program)));
+    }
+    note.text(text.unwrap_or_default()).to_string()
+}
+
+/// The note of a contender.
+pub(crate) fn note_of(contender: &Contender) -> Note {
+    contender.note.as_deref().map(Note::read).unwrap_or_default()
+}
+
+/// One-line description: `api-7 (pid 4121, backup.sh, "nightly")`. Control characters are escaped, since other clients
+/// write the notes.
+pub(crate) fn who(contender: &Contender) -> String {
+    let note = note_of(contender);
+    let host = if note.host.is_empty() { "unknown host".to_string() } else { plain(&note.host) };
+    let details = [
+        note.pid.map(|pid| format!("pid {pid}")),
+        Some(short(&note.command)).filter(|command| !command.is_empty()),
+        Some(short(&note.text)).filter(|text| !text.is_empty()).map(|text| format!("\"{text}\"")),
+    ];
+    let details: Vec<String> = details.into_iter().flatten().collect();
+    if details.is_empty() { host } else { format!("{host} ({})", details.join(", ")) }
+}
+
+/// `held by … for 2m14s · 21s left`, if `elapsed` has passed since the store answered.
+pub(crate) fn held_by(contender: &Contender, elapsed: Duration) -> String {
+    let verb = match contender.stance {
+        Stance::Delaying => "delayed after",
+        Stance::Holding | Stance::Waiting => "held by",
+    };
+    let age = contender.age.map(|age| format!(" for {}", show(whole(age + elapsed)))).unwrap_or_default();
+    let left =
+        contender.expires_in.map(|span| format!(" · {} left", show(whole(span.saturating_sub(elapsed)))));
+    format!("{verb} {}{age}{}", who(contender), left.unwrap_or_default())
+}
+
+/// Whole seconds, but for spans below one second.
+fn whole(span: Duration) -> Duration {
+    if span < Duration::from_secs(1) { span } else { Duration::from_secs(span.as_secs()) }
+}
+
+/// `1st`, `2nd`, `3rd`, `11th`.
+pub(crate) fn ordinal(number: u32) -> String {
+    let suffix = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{suffix}")
+}
+
+/// The mode of a contender as text.
+pub(crate) fn mode_words(mode: Option<Mode>) -> String {
+    mode.map_or_else(|| "unknown".to_string(), |mode| mode.to_string())
+}
+
+/// The JSON of a contender.
+pub(crate) fn to_json(contender: &Contender) -> Value {
+    let note = note_of(contender);
+    let stance = match contender.stance {
+        Stance::Holding => "holding",
+        Stance::Waiting => "waiting",
+        Stance::Delaying => "delaying",
+    };
+    json!({
+        "tag": format!("{:08x}", contender.tag),
+        "stance": stance,
+        "mode": contender.mode.map(|mode| mode.to_string()),
+        "age_ms": contender.age.map(millis),
+        "left_ms": contender.expires_in.map(millis),
+        "fencing_token": contender.fence.map(|token| token.get()),
+        "host": note.host,
+        "pid": note.pid,
+        "command": note.command,
+        "note": note.text,
+    })
+}
+
+/// Text with control characters escaped.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .flat_map(|character| {
+            let escaped = character.is_control().then(|| character.escape_default());
+            let itself = if escaped.is_some() { None } else { Some(character) };
+            escaped.into_iter().flatten().chain(itself)
+        })
+        .collect()
+}
+
+fn short(text: &str) -> String {
+    let text = plain(text);
+    if text.chars().count() <= COMMAND_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(COMMAND_CHARS_MAX - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contender(note: &str) -> Contender {
+        Contender {
+            tag: 1,
+            stance: Stance::Holding,
+            mode: Some(Mode::Exclusive),
+            expires_in: Some(Duration::from_millis(21_500)),
+            age: Some(Duration::from_secs(130)),
+            fence: None,
+            note: Some(note.into()),
+        }
+    }
+
+    #[test]
+    fn a_holder_is_described_in_one_line() {
+        let note = r#"{"host":"api-7","pid":4121,"command":"backup.sh","text":"nightly"}"#;
+        let words = held_by(&contender(note), Duration::from_secs(4));
+        assert_eq!(words, "held by api-7 (pid 4121, backup.sh, \"nightly\") for 2m14s · 17s left");
+    }
+
+    #[test]
+    fn foreign_notes_cannot_forge_a_line() {
+        let words = who(&contender("x\n\u{1b}[2Jerror: all is lost"));
+        assert_eq!(words, "unknown host (\"x\\n\\u{1b}[2Jerror: all is lost\")");
+    }
+
+    #[test]
+    fn positions_are_ordinals() {
+        let words: Vec<String> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal).into();
+        assert_eq!(words, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]);
+    }
+
+    #[test]
+    fn the_own_note_names_the_program_without_its_path() {
+        let command = ["/opt/x/backup.sh", "--password=hunter2", "/data"].map(OsString::from);
+        let note = Note::read(&own_note(&command, Some("why")));
+        assert_eq!((note.command.as_str(), note.text.as_str()), ("backup.sh --password=*** /data", "why"));
+        assert_eq!(note.pid, Some(std::process::id()));
+    }
+}

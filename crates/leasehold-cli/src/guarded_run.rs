@@ -1,0 +1,146 @@
+//! A command under a lock, from the acquisition to the release.
+
+use std::{ffi::OsString, time::Duration};
+
+use anyhow::Result;
+use leasehold::{Client, Lease, LockName};
+use serde_json::json;
+
+use crate::{
+    acquire::{Acquired, WaitRequest, acquire},
+    child_env::ChildEnv,
+    cmd::common::WaitArgs,
+    duration::{millis, show},
+    exit,
+    hold_plan::HoldPlan,
+    lock::{Hold, Lock},
+    output::Output,
+    store_location::StoreLocation,
+    supervise::{Ending, Task, signals::Signals, supervise},
+};
+
+/// Time limit for releasing a lost lock: waiting clients gain nothing from it.
+const RELEASE_OF_LOST: Duration = Duration::from_millis(500);
+
+/// A command and the options of its lock.
+pub(crate) struct GuardedRun<'a> {
+    pub(crate) command: &'a [OsString],
+    pub(crate) plan: &'a HoldPlan,
+    pub(crate) location: &'a StoreLocation,
+    pub(crate) client: &'a Client,
+    pub(crate) wait: &'a WaitArgs,
+    /// Minimum time for which the lock is kept.
+    pub(crate) hold_at_least: Option<Duration>,
+    pub(crate) output: Output,
+}
+
+/// The end of a guarded run.
+pub(crate) struct RunEnd {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// Whether the lock was busy or a signal ended the run: `--forever` does not run the command again.
+    pub(crate) is_final: bool,
+}
+
+impl GuardedRun<'_> {
+    /// Acquires the lock, runs the command and releases the lock.
+    ///
+    /// # Errors
+    /// The store failed, or the process of the command could not be started.
+    pub(crate) async fn run(
+        &self,
+        lock: Lock,
+        request: WaitRequest<'_>,
+        signals: &mut Signals,
+    ) -> Result<RunEnd> {
+        let env = self.client.env();
+        match acquire(lock, request, env, signals, self.output).await? {
+            Acquired::Held(hold) => {
+                let ending = self.run_under(hold, signals).await?;
+                Ok(RunEnd { code: ending.code(), is_final: ending.interrupted })
+            }
+            Acquired::Busy(report) => {
+                Ok(RunEnd { code: report.print(self.wait, self.output), is_final: true })
+            }
+            Acquired::Interrupted(signal) => {
+                Ok(RunEnd { code: exit::of_signal(signal.as_raw()), is_final: true })
+            }
+        }
+    }
+
+    async fn run_under(&self, hold: Hold, signals: &mut Signals) -> Result<Ending> {
+        let env = self.client.env();
+        let lease = hold.lease().clone();
+        self.report_acquired(&lease);
+        let task = Task {
+            command: self.command,
+            environment: ChildEnv::new(&lease, self.plan.ttl, self.location),
+            on_lost: self.plan.on_lost,
+            schedule: self.plan.schedule,
+            ttl: self.plan.ttl,
+            hold_max: self.plan.hold_max,
+        };
+        let ending = supervise(task, &lease, env, signals, self.output).await;
+        match &ending {
+            Ok(ending) if ending.lost.is_some() => {
+                let end = env.now() + RELEASE_OF_LOST;
+                let _ = env.until(end, hold.release()).await;
+            }
+            _ => self.release(hold, &lease).await,
+        }
+        let ending = ending?;
+        self.report_ending(&ending, lease.name());
+        Ok(ending)
+    }
+
+    async fn release(&self, hold: Hold, lease: &Lease) {
+        let age = lease.age();
+        let released = match self.hold_at_least.filter(|least| *least > age) {
+            None => hold.release().await.map(|_| ()),
+            Some(least) => hold.detach(least - age).await.map(|_| ()),
+        };
+        let name = lease.name();
+        match released {
+            Ok(()) => {
+                let kept = self.hold_at_least.and_then(|least| least.checked_sub(age)).map(millis);
+                let fields = json!({ "lock": name.as_str(), "held_ms": millis(age), "kept_for_ms": kept });
+                self.output.event("released", fields);
+            }
+            // The exit code stays that of the command: the lock ends by its ttl.
+            Err(error) => {
+                let fields = json!({ "lock": name.as_str(), "message": error.to_string() });
+                self.output.event("unreleased", fields);
+                let ttl = show(self.plan.ttl);
+                self.output.say(format!("warning: {error}; the lock expires within {ttl}"));
+            }
+        }
+    }
+
+    fn report_acquired(&self, lease: &Lease) {
+        let fields = json!({
+            "lock": lease.name().as_str(),
+            "store": self.location.shown(),
+            "mode": lease.mode().to_string(),
+            "fencing_token": lease.fencing_token().map(|token| token.get()),
+            "sequencer": lease.sequencer().map(|sequencer| sequencer.to_string()),
+            "ttl_ms": millis(self.plan.ttl),
+        });
+        self.output.event("acquired", fields);
+    }
+
+    fn report_ending(&self, ending: &Ending, name: &LockName) {
+        let code = ending.code();
+        let fields = json!({ "lock": name.as_str(), "exit_code": code, "lost": ending.is_lost() });
+        self.output.event("exit", fields);
+        if !ending.is_lost() {
+            return;
+        }
+        let stopped = "the command was stopped because its lease was about to end";
+        let reason = ending.lost.map_or_else(|| stopped.to_string(), |lost| lost.to_string());
+        self.output.say(format!("error: `{name}`: {reason}"));
+        self.output.say(
+            "hint: another client may hold the lock by now; writes of the command are safe only if the resource \
+             checks fencing tokens",
+        );
+    }
+}

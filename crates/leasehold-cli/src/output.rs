@@ -1,0 +1,79 @@
+//! Output: results on stdout, messages on stderr, and both as JSON lines with `--json`.
+
+use std::io::{IsTerminal, Write};
+
+use serde_json::{Value, json};
+
+use crate::exit::{self, CliError};
+
+/// The output format.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// JSON instead of text.
+    pub(crate) json: bool,
+}
+
+impl Output {
+    /// Whether stderr is a terminal that shows text.
+    pub(crate) fn is_live(self) -> bool {
+        !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// Prints a message on stderr. Nothing in JSON, where an event reports the same.
+    pub(crate) fn say(self, message: impl AsRef<str>) {
+        if !self.json {
+            write_stderr(&format!("{}\n", message.as_ref()));
+        }
+    }
+
+    /// Prints an event as one JSON line on stderr. Nothing in text.
+    pub(crate) fn event(self, name: &str, fields: Value) {
+        if !self.json {
+            return;
+        }
+        let fields = fields.to_string();
+        let rest = fields.strip_prefix('{').unwrap_or("}");
+        let comma = if rest == "}" { "" } else { "," };
+        // By hand, so that the name of the event comes first.
+        write_stderr(&format!("{{\"event\":{}{comma}{rest}\n", json!(name)));
+    }
+
+    /// Prints the result on stdout, as JSON or as text.
+    pub(crate) fn data(self, value: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+        let result = if self.json { format!("{}\n", value()) } else { text() };
+        let mut stdout = std::io::stdout().lock();
+        // A closed pipe (`| head`) is no failure.
+        let _ = stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    /// Prints an error with its cause and hint, and returns its exit code.
+    pub(crate) fn failure(self, error: &anyhow::Error) -> u8 {
+        let code = exit::of_error(error);
+        let hint = hint_of(error);
+        self.event("error", json!({ "message": error.to_string(), "hint": hint, "exit_code": code }));
+        self.say(format!("error: {error}"));
+        if let Some(cause) = cause_of(error) {
+            self.say(format!("  caused by: {cause}"));
+        }
+        if let Some(hint) = hint {
+            self.say(format!("hint: {hint}"));
+        }
+        code
+    }
+}
+
+fn hint_of(error: &anyhow::Error) -> Option<&str> {
+    let own = error.downcast_ref::<CliError>().map(|error| error.hint.as_str());
+    own.or_else(|| error.downcast_ref::<leasehold::Error>().and_then(leasehold::Error::hint_text))
+}
+
+/// The root cause, unless the message contains it.
+fn cause_of(error: &anyhow::Error) -> Option<String> {
+    let cause = error.chain().skip(1).last()?.to_string();
+    (!error.to_string().contains(&cause)).then_some(cause)
+}
+
+/// Writes to stderr in one piece. A failure is ignored.
+pub(crate) fn write_stderr(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,21 @@
+//! Building blocks that every store shares: waiting subscriptions, connections, claims in doubt, the end of a client.
+//!
+//! No network here: a store brings its own transport, and these types hold it.
+
+mod client_state;
+mod explain;
+mod in_doubt;
+mod locked;
+mod notifier;
+mod reconnect;
+mod runtime_connections;
+mod waiters;
+
+pub use client_state::ClientState;
+pub use explain::{Explain, in_time, timed_out};
+pub use in_doubt::InDoubt;
+pub use locked::Locked;
+pub use notifier::{NeverWakes, Notifier};
+pub use reconnect::{Connection, Reconnect};
+pub use runtime_connections::RuntimeConnections;
+pub use waiters::{Subscription, Topic, Waiters};

@@ -1,0 +1,79 @@
+//! Verb, lock and store named in an error; the error of a request without an answer.
+
+use std::{future::Future, time::Duration};
+
+use crate::{Env, Error, ErrorKind, LockName, Result};
+
+/// Names the verb, the lock and the store in an error, unless a layer below has named them.
+pub trait Explain {
+    /// Names all three.
+    #[must_use]
+    fn explain(self, verb: &'static str, name: &LockName, url: &str) -> Self;
+
+    /// Names verb and store, for a verb that is not about one lock.
+    #[must_use]
+    fn explain_store(self, verb: &'static str, url: &str) -> Self;
+}
+
+impl Explain for Error {
+    fn explain(self, verb: &'static str, name: &LockName, url: &str) -> Self {
+        self.explain_store(verb, url).lock(name)
+    }
+
+    fn explain_store(self, verb: &'static str, url: &str) -> Self {
+        self.verb(verb).store(url)
+    }
+}
+
+impl<T> Explain for Result<T> {
+    fn explain(self, verb: &'static str, name: &LockName, url: &str) -> Self {
+        self.map_err(|error| error.explain(verb, name, url))
+    }
+
+    fn explain_store(self, verb: &'static str, url: &str) -> Self {
+        self.map_err(|error| error.explain_store(verb, url))
+    }
+}
+
+/// The error of a request that got no `answer` within `limit`. It says nothing about the outcome.
+pub fn timed_out(answer: &str, limit: Duration) -> Error {
+    Error::new(ErrorKind::TimedOut, format!("no {answer} within {limit:?}"))
+        .hint("is the server overloaded, paused, or cut off?")
+}
+
+/// The output of a future that completes within `limit`.
+///
+/// # Errors
+/// [`timed_out`]. The future is dropped then.
+pub async fn in_time<F: Future>(env: &Env, limit: Duration, answer: &str, future: F) -> Result<F::Output> {
+    env.until(env.now() + limit, future).await.ok_or_else(|| timed_out(answer, limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Virtual;
+
+    #[test]
+    fn the_layer_nearest_to_the_failure_names_the_node() {
+        let name = LockName::new("a").unwrap();
+        let named = Error::new(ErrorKind::Unreachable, "x").store("node 1").explain("claim", &name, "all");
+        assert_eq!(named.to_string(), "claim `a` on node 1: store unreachable: x");
+        let result: Result<()> = Err(Error::new(ErrorKind::Unreachable, "x"));
+        assert_eq!(
+            result.explain_store("list", "all").unwrap_err().to_string(),
+            "list on all: store unreachable: x"
+        );
+    }
+
+    #[test]
+    fn a_future_that_never_completes_is_timed_out() {
+        let world = Virtual::new(1);
+        let (env, limit) = (world.env(), Duration::from_secs(1));
+        world.block_on(async {
+            let error = in_time(&env, limit, "answer", std::future::pending::<()>()).await.unwrap_err();
+            assert_eq!(error.to_string(), "no answer in time: no answer within 1s");
+            assert_eq!(in_time(&env, limit, "answer", async { 1 }).await.unwrap(), 1);
+        });
+    }
+}

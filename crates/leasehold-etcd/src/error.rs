@@ -1,0 +1,190 @@
+//! Failures of requests: their class, whether the request was applied, and what to do.
+
+use std::error::Error as StdError;
+
+use leasehold_core::{Error, ErrorKind, Result};
+use tonic::{Code, Status};
+
+/// The class of a failed request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// This member cannot serve the request, and has not: another one may.
+    Elsewhere,
+    /// The outcome is unknown.
+    Lost,
+    /// The login is not valid any more; the request was not applied.
+    Login,
+    /// A lease that the request names does not exist; the request was not applied.
+    LeaseNotFound,
+    /// Refused.
+    Refused,
+}
+
+/// The error of a request to the cluster.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// A lease that the request names does not exist. Nothing was done.
+    LeaseNotFound,
+    /// Any other.
+    Other(Error),
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> CallError {
+        CallError::Other(error)
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Error {
+        match error {
+            CallError::Other(error) => error,
+            CallError::LeaseNotFound => Error::new(ErrorKind::Rejected, "the lease has ended"),
+        }
+    }
+}
+
+/// The answer to a request; `None` when a lease that it names does not exist.
+pub(crate) fn unless_lease_gone<T>(result: Result<T, CallError>) -> Result<Option<T>> {
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CallError::LeaseNotFound) => Ok(None),
+        Err(CallError::Other(error)) => Err(error),
+    }
+}
+
+/// Classifies the status of a failed request.
+pub(crate) fn failure(status: &Status) -> Failure {
+    let contains = |words: &str| status.message().contains(words);
+    match status.code() {
+        Code::Unavailable if contains("no leader") => Failure::Elsewhere,
+        Code::Unavailable if contains("not healthy") || contains("not capable") => Failure::Elsewhere,
+        Code::NotFound if contains("lease not found") => Failure::LeaseNotFound,
+        Code::Unauthenticated if contains("invalid auth token") => Failure::Login,
+        Code::InvalidArgument if contains("old revision of the auth store") => Failure::Login,
+        Code::Unavailable if was_not_sent(status) => Failure::Elsewhere,
+        // A status without a source is etcd's own answer; one of the transport was lost on the way.
+        Code::Unknown if status.source().is_none() && contains("etcdserver") => Failure::Refused,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal => {
+            Failure::Lost
+        }
+        _ => Failure::Refused,
+    }
+}
+
+/// Whether the connection could not even be made.
+fn was_not_sent(status: &Status) -> bool {
+    status.source().is_some_and(|source| causes(source).any(|error| error.is::<tonic::ConnectError>()))
+}
+
+/// An error, its cause, and so on.
+fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'e (dyn StdError + 'static)| (**error).source())
+}
+
+/// The error for a status, with a hint.
+pub(crate) fn explain(status: &Status) -> Error {
+    let (kind, hint) = meaning(status);
+    let message = match status.source() {
+        // The text of the transport alone says little.
+        Some(source) => format!("{}: {}", status.message(), innermost(source)),
+        None => status.message().to_string(),
+    };
+    let error = Error::new(kind, message).hint(hint);
+    if failure(status) == Failure::Lost { error.unknown() } else { error }
+}
+
+/// The text of the first cause of an error.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
+}
+
+fn meaning(status: &Status) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Exhausted, NoQuorum, Rejected, TimedOut, Unreachable};
+    let contains = |words: &str| status.message().contains(words);
+    match status.code() {
+        Code::Unavailable if contains("no leader") => {
+            (NoQuorum, "a majority of the members is needed: bring them back, or wait for the election")
+        }
+        Code::Unavailable if contains("leader changed") => {
+            (Unreachable, "a new leader was elected meanwhile: repeat the claim by its id")
+        }
+        Code::Unavailable if contains("timed out") => {
+            (TimedOut, "too few members answer each other in time: look at their logs, disks and network")
+        }
+        Code::ResourceExhausted if contains("database space exceeded") => {
+            (Exhausted, "the cluster takes no writes: compact, defragment, and disarm its alarm")
+        }
+        Code::ResourceExhausted => (Exhausted, "the cluster is overloaded: ask again later"),
+        Code::PermissionDenied => (Rejected, "grant the user's role the ranges that WIRE.md lists"),
+        Code::Unauthenticated => (Rejected, "log in again: etcd://user:password@host"),
+        Code::InvalidArgument if contains("authentication failed") => {
+            (Rejected, "the user name or the password is wrong")
+        }
+        Code::InvalidArgument if contains("user name is empty") => {
+            (Rejected, "the cluster needs a login: etcd://user:password@host")
+        }
+        Code::FailedPrecondition if contains("authentication is not enabled") => {
+            (Rejected, "authentication is disabled: leave user and password out")
+        }
+        Code::DeadlineExceeded | Code::Cancelled => {
+            (TimedOut, "is the cluster overloaded, paused, or cut off?")
+        }
+        Code::Unavailable | Code::Unknown | Code::Internal if status.source().is_some() => {
+            (Unreachable, "is the member running, and is the address right?")
+        }
+        _ => (Rejected, "see the member's log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::Outcome;
+
+    use super::*;
+
+    /// The messages of etcd 3.4, word for word.
+    #[test]
+    fn every_class_has_a_kind_and_says_whether_it_may_have_been_applied() {
+        use ErrorKind::{Exhausted, NoQuorum, Rejected, TimedOut, Unreachable};
+        let table = [
+            (Code::Unavailable, "etcdserver: no leader", NoQuorum, Outcome::NotApplied),
+            (Code::Unavailable, "etcdserver: leader changed", Unreachable, Outcome::Unknown),
+            (Code::Unavailable, "etcdserver: request timed out", TimedOut, Outcome::Unknown),
+            (
+                Code::Unavailable,
+                "etcdserver: request timed out, possibly due to connection lost",
+                TimedOut,
+                Outcome::Unknown,
+            ),
+            (
+                Code::ResourceExhausted,
+                "etcdserver: mvcc: database space exceeded",
+                Exhausted,
+                Outcome::NotApplied,
+            ),
+            (Code::ResourceExhausted, "etcdserver: too many requests", Exhausted, Outcome::NotApplied),
+            (Code::PermissionDenied, "etcdserver: permission denied", Rejected, Outcome::NotApplied),
+            (
+                Code::InvalidArgument,
+                "etcdserver: authentication failed, invalid user ID or password",
+                Rejected,
+                Outcome::NotApplied,
+            ),
+            (Code::InvalidArgument, "etcdserver: user name is empty", Rejected, Outcome::NotApplied),
+            (Code::Unauthenticated, "etcdserver: invalid auth token", Rejected, Outcome::NotApplied),
+            (Code::Cancelled, "Timeout expired", TimedOut, Outcome::Unknown),
+        ];
+        for (code, message, kind, outcome) in table {
+            let error = explain(&Status::new(code, message));
+            assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{message}");
+            assert!(error.hint_text().is_some() && error.to_string().contains(message), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_gone_is_known_as_that() {
+        let status = Status::new(Code::NotFound, "etcdserver: requested lease not found");
+        assert_eq!(failure(&status), Failure::LeaseNotFound);
+    }
+}

@@ -1,0 +1,7 @@
+//! The program of the lab: `cargo lab simulate …`, `leasehold-lab torture …`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    leasehold_lab::command::main()
+}

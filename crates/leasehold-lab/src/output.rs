@@ -1,0 +1,87 @@
+//! Output of the commands: results on stdout, messages on stderr, either as text or as JSON.
+
+use std::{fmt, io::Write, process::ExitCode};
+
+use serde_json::{Value, json};
+
+/// The command line is invalid (`EX_USAGE`).
+pub(crate) const USAGE: u8 = 64;
+/// A required program is missing (`EX_UNAVAILABLE`).
+pub(crate) const UNAVAILABLE: u8 = 69;
+/// An internal failure (`EX_SOFTWARE`).
+const SOFTWARE: u8 = 70;
+
+/// The output format.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// JSON instead of text.
+    pub(crate) json: bool,
+}
+
+impl Output {
+    /// Prints a message to stderr, unless the format is JSON.
+    pub(crate) fn say(self, message: impl AsRef<str>) {
+        if !self.json {
+            write_stderr(&format!("{}\n", message.as_ref()));
+        }
+    }
+
+    /// Prints an event to stderr as one JSON line, if the format is JSON.
+    pub(crate) fn event(self, name: &str, mut fields: Value) {
+        if self.json {
+            fields["event"] = name.into();
+            write_stderr(&format!("{fields}\n"));
+        }
+    }
+
+    /// Prints the result to stdout.
+    pub(crate) fn data(self, value: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+        let result = if self.json { format!("{}\n", value()) } else { text() };
+        let mut stdout = std::io::stdout().lock();
+        // A reader that closes the pipe early (`| head`) is no failure.
+        let _ = stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    /// Prints an error with its cause and hint; returns its exit code.
+    pub(crate) fn failure(self, error: &anyhow::Error) -> ExitCode {
+        let refusal = error.downcast_ref::<Refusal>();
+        let hint = refusal.map(|refusal| refusal.hint.as_str());
+        let code = refusal.map_or(SOFTWARE, |refusal| refusal.code);
+        self.event("error", json!({ "message": error.to_string(), "hint": hint, "exit_code": code }));
+        self.say(format!("error: {error}"));
+        if let Some(cause) = error.chain().skip(1).last() {
+            self.say(format!("  caused by: {cause}"));
+        }
+        if let Some(hint) = hint {
+            self.say(format!("hint: {hint}"));
+        }
+        code.into()
+    }
+}
+
+/// An error of the command line with a next step and an exit code.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    code: u8,
+    message: String,
+    hint: String,
+}
+
+impl Refusal {
+    pub(crate) fn with_code(code: u8, message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Refusal { code, message: message.into(), hint: hint.into() })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A closed stderr is no reason to stop.
+fn write_stderr(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,62 @@
+//! A minute of torture on each kind of store, all side by side, because they mostly wait.
+//!
+//! `LEASEHOLD_TORTURE_SECONDS` makes it longer, `LEASEHOLD_TORTURE_SEED` another one. A failure names the command that does
+//! the run again and where its histories are.
+
+use std::{
+    process::{Command, ExitCode},
+    str::FromStr,
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+const STORES: [&str; 6] = ["redis", "redlock", "zookeeper", "etcd", "sqlite", "memcached"];
+/// What it takes a level F to keep: nothing is lost there.
+const FENCED: &str = "claimed";
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Not as many as there are cores: they wait for leases to end.
+    arguments.test_threads = arguments.test_threads.or(Some(STORES.len()));
+    let trials = STORES.map(|store| {
+        let name = format!("{store}_survives_torture_and_its_controls_do_not");
+        Trial::test(name, move || survives(store))
+    });
+    libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
+
+fn from_environment<T: FromStr>(name: &str, usual: T) -> T {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
+}
+
+fn survives(store: &str) -> Result<(), Failed> {
+    let seconds: u64 = from_environment("LEASEHOLD_TORTURE_SECONDS", 60);
+    let seed: u64 = from_environment("LEASEHOLD_TORTURE_SEED", 1);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold-lab"));
+    command.args(["torture", "run", "--json", "--store", store]);
+    command.args(["--seconds", &seconds.to_string(), "--seed", &seed.to_string()]);
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let verdict: Value = serde_json::from_str(&said)
+        .map_err(|_| format!("no run: {said}{}", String::from_utf8_lossy(&output.stderr)))?;
+    ensure(verdict["ending"] == "kept" && output.status.success(), "all rules, and the controls", &verdict)?;
+    let lanes = verdict["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lost = |lane: &Value| lane["figures"]["updates_lost"].as_u64().unwrap_or_default();
+    let claimed = lanes.iter().find(|lane| lane["lane"] == FENCED);
+    ensure(claimed.is_some_and(|lane| lost(lane) == 0), "nothing lost with the claim", &verdict)?;
+    let controls: Vec<&Value> = lanes.iter().filter(|lane| lane["control"] == true).collect();
+    let fail = controls.iter().all(|lane| lost(lane) > 0);
+    ensure(fail && controls.len() == 3, "controls that lose", &verdict)?;
+    let double = |lane: &Value| lane["figures"]["double_holds"].as_u64().unwrap_or_default();
+    let single = claimed.is_some_and(|lane| double(lane) == 0);
+    ensure(single || verdict["exclusive"] == false, "one holder where leases exclude", &verdict)
+}
+
+fn ensure(kept: bool, what: &str, verdict: &Value) -> Result<(), Failed> {
+    let (replay, histories) = (&verdict["replay"], &verdict["histories"]);
+    if kept {
+        return Ok(());
+    }
+    Err(format!("not kept: {what}\nagain: {replay}\nhistories: {histories}\n{verdict:#}").into())
+}

@@ -1,0 +1,203 @@
+//! [`BACKEND`]: the store by its URL.
+
+use std::sync::Arc;
+
+use leasehold_core::{
+    BoxFuture, Capability, Env, Error, ErrorKind, Finding, Result, Store,
+    backend::{Backend, QuorumMembership},
+    url::{
+        Address, Form, Hosts, Key, ParsedUrl, Scheme, Value,
+        percent::{decode, encode},
+    },
+};
+
+use crate::{Dialect, Endpoint, Protocol, RedisOptions, RedisStore, Servers};
+
+/// `redis://`, `redis+unix://`, `redis+sentinel://` and `redis+cluster://`.
+pub static BACKEND: RedisBackend = RedisBackend;
+
+/// Redis servers.
+#[derive(Debug)]
+pub struct RedisBackend;
+
+const KEYS: &[Key] = &[
+    Key { name: "dialect", value: Value::Word },
+    Key { name: "min_replicas", value: Value::Number },
+    Key { name: "strict", value: Value::Flag },
+    Key { name: "resp", value: Value::Choice(&["2", "3"]) },
+    Key { name: "template", value: Value::Template },
+];
+const TLS_KEYS: &[Key] =
+    &[KEYS[0], KEYS[1], KEYS[2], Key { name: "ca", value: Value::Path }, KEYS[3], KEYS[4]];
+
+const fn hosts(name: &'static str, hosts: Hosts, path: bool) -> Scheme {
+    let port = if path && matches!(hosts, Hosts::Many) { 26379 } else { 6379 };
+    Scheme { port, keys: KEYS, ..Scheme::new(name, Form::Hosts { hosts, login: true, path }) }
+}
+
+const fn tls(scheme: Scheme) -> Scheme {
+    Scheme { tls: true, keys: TLS_KEYS, ..scheme }
+}
+
+static SCHEMES: [Scheme; 7] = [
+    Scheme { aliases: &["valkey"], ..hosts("redis", Hosts::One, true) },
+    Scheme { aliases: &["valkeys"], ..tls(hosts("rediss", Hosts::One, true)) },
+    Scheme { aliases: &["valkey+unix"], keys: KEYS, ..Scheme::new("redis+unix", Form::Socket) },
+    hosts("redis+sentinel", Hosts::Many, true),
+    tls(hosts("rediss+sentinel", Hosts::Many, true)),
+    hosts("redis+cluster", Hosts::Many, false),
+    tls(hosts("rediss+cluster", Hosts::Many, false)),
+];
+
+impl Backend for RedisBackend {
+    fn schemes(&self) -> &'static [Scheme] {
+        &SCHEMES
+    }
+
+    fn examples(&self) -> &'static [&'static str] {
+        &[
+            "redis://host",
+            "redis://host?dialect=plain",
+            "redis+sentinel://h1,h2,h3/master",
+            "redis+cluster://h1,h2,h3",
+        ]
+    }
+
+    fn check(&self, url: &mut ParsedUrl) -> Result<()> {
+        if url.scheme.form == Form::Socket {
+            return Ok(());
+        }
+        let (master, database) = place(url)?;
+        url.path = master.map(|name| format!("/{}", encode(&name))).unwrap_or_default();
+        if database != 0 {
+            url.path += &format!("/{database}");
+        }
+        Ok(())
+    }
+
+    fn capability(&self, url: &ParsedUrl) -> Result<Capability> {
+        options(url).map(|options| options.capability())
+    }
+
+    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
+        Box::pin(async move {
+            Ok(Arc::new(RedisStore::open(options(url)?, env.clone()).await?) as Arc<dyn Store>)
+        })
+    }
+
+    fn open_member<'a>(
+        &'a self,
+        url: &'a ParsedUrl,
+        membership: QuorumMembership,
+        env: &'a Env,
+    ) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
+        match options(url) {
+            Ok(options) if matches!(options.servers, Servers::Cluster(_)) => self.open(url, env),
+            _ => Box::pin(async move { Ok(Arc::new(member(url, membership, env)?) as Arc<dyn Store>) }),
+        }
+    }
+
+    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
+        Box::pin(async move {
+            let store = RedisStore::new(options(url)?, env.clone())?;
+            let findings = store.diagnose().await;
+            // It holds nothing; the tasks that watch its servers end.
+            let _ = store.close().await;
+            findings
+        })
+    }
+
+    fn promote<'a>(
+        &'a self,
+        url: &'a ParsedUrl,
+        membership: QuorumMembership,
+        env: &'a Env,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            if matches!(options(url)?.servers, Servers::Cluster(_)) {
+                return Ok(false);
+            }
+            let store = member(url, membership, env)?;
+            let promoted = store.promote().await;
+            // It holds nothing; the tasks that watch its servers end.
+            let _ = store.close().await;
+            promoted.map(|()| true)
+        })
+    }
+}
+
+fn member(url: &ParsedUrl, membership: QuorumMembership, env: &Env) -> Result<RedisStore> {
+    let mut options = options(url)?;
+    options.membership = Some(membership);
+    RedisStore::new(options, env.clone())
+}
+
+/// The options that a URL sets.
+fn options(url: &ParsedUrl) -> Result<RedisOptions> {
+    let (settings, (_, database)) = (&url.options, place(url)?);
+    let mut options = RedisOptions::new(servers(url)?);
+    options.user.clone_from(&url.credentials.user);
+    options.password = url.credentials.password.reveal().to_string();
+    options.database = database;
+    options.tls = url.scheme.tls;
+    options.ca = settings.get("ca").map(Into::into);
+    options.dialect = dialect(url)?;
+    if settings.number("resp") == Some(2) {
+        options.protocol = Protocol::Resp2;
+    }
+    options.timeout = settings.timeout().unwrap_or(options.timeout);
+    options.min_replicas = settings.number("min_replicas").unwrap_or(0);
+    options.strict = settings.flag("strict");
+    options.url = url.to_string();
+    Ok(options)
+}
+
+fn servers(url: &ParsedUrl) -> Result<Servers> {
+    let endpoint = |address: &Address| Endpoint::tcp(address.host.clone(), address.port);
+    let mut endpoints: Vec<_> = url.addresses.iter().map(endpoint).collect();
+    Ok(match (url.scheme.form, place(url)?.0) {
+        (Form::Socket, _) => Servers::Single(Endpoint::Unix(url.file()?)),
+        (_, Some(master)) => Servers::Sentinel { sentinels: endpoints, master },
+        (Form::Hosts { hosts: Hosts::One, .. }, None) => Servers::Single(endpoints.remove(0)),
+        _ => Servers::Cluster(endpoints),
+    })
+}
+
+/// The master's name, for Sentinel, and the number of the database.
+fn place(url: &ParsedUrl) -> Result<(Option<String>, u32)> {
+    let path = url.path.trim_start_matches('/');
+    match url.scheme.form {
+        Form::Hosts { hosts: Hosts::One, .. } => Ok((None, database(path)?)),
+        Form::Hosts { path: true, .. } => {
+            let (master, number) = path.split_once('/').unwrap_or((path, ""));
+            if master.is_empty() {
+                return Err(Error::new(ErrorKind::Invalid, "the URL does not name the master")
+                    .hint("for example redis+sentinel://h1,h2,h3/mymaster"));
+            }
+            Ok((Some(decode(master, "the name of the master")?), database(number)?))
+        }
+        _ => Ok((None, 0)),
+    }
+}
+
+fn database(text: &str) -> Result<u32> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse().map_err(|_| {
+        let message = format!("`/{}` is not the number of a database", text.escape_debug());
+        Error::new(ErrorKind::Invalid, message).hint("for example redis://host/0")
+    })
+}
+
+fn dialect(url: &ParsedUrl) -> Result<Dialect> {
+    match (url.options.dialect(), url.options.get("template")) {
+        (None | Some("native"), None) => Ok(Dialect::Native),
+        (None | Some("native"), Some(_)) => {
+            Err(Error::new(ErrorKind::Invalid, "`template` is for the plain dialect alone")
+                .hint("add dialect=plain, or use prefix="))
+        }
+        (Some("plain"), template) => Ok(Dialect::Plain { template: template.unwrap_or("*").to_string() }),
+        (Some(other), _) => Err(ParsedUrl::unsupported_dialect(other, "there are `native` and `plain`")),
+    }
+}

@@ -1,0 +1,217 @@
+//! Checks before SQLite opens the file: a local file system, and a header that this store wrote.
+
+use std::{
+    collections::HashMap,
+    fs::{self, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::MutexGuard,
+};
+
+use leasehold_core::{Error, ErrorKind, Result, store_kit::Locked};
+
+use crate::{
+    error::from_io,
+    format::{APPLICATION_ID, FORMAT},
+};
+
+/// Refuses file systems on which file locks of one machine do not exclude processes of another, or are dropped
+/// silently with the connection. FUSE is refused too because its backing storage cannot be known.
+pub(crate) fn file_system(directory: &Path) -> Result<()> {
+    let status = rustix::fs::statfs(directory)
+        .map_err(|errno| from_io(errno.into(), "ask for the file system of", directory))?;
+    // The width of the field differs between machines; the magic numbers have 32 bits.
+    let Some(kind) = network_file_system(status.f_type as u32) else { return Ok(()) };
+    let message =
+        format!("{} is on {kind}, where file locks of one machine do not hold", directory.display());
+    Err(Error::new(ErrorKind::Unsafe, message)
+        .hint("put the database on a local disk, or use a store with a server to lock between machines"))
+}
+
+/// The name of a file system that is refused, by the magic number of statfs(2).
+fn network_file_system(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x6969 => "NFS",
+        0x517b => "SMB",
+        0xff53_4d42 | 0xfe53_4d42 => "CIFS",
+        0x0102_1997 => "9P",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x00c3_6400 => "Ceph",
+        0x7375_7245 => "Coda",
+        0x564c => "NCP",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        0x0bd0_0bd0 => "Lustre",
+        0x4750_4653 => "GPFS",
+        0xaad7_aaea => "PanFS",
+        0x1983_0326 => "BeeGFS",
+        0x786f_4256 => "a VirtualBox shared folder",
+        0xbacb_acbc => "a VMware shared folder",
+        0x6573_5546 => "FUSE",
+        _ => return None,
+    })
+}
+
+/// The content of the database's path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Header {
+    /// Nothing, or an empty file: a new database is to be made.
+    Blank,
+    /// A database of this store.
+    Valid,
+}
+
+/// Device and inode of a database.
+type FileId = (u64, u64);
+
+/// The databases that this process has open, with the number of stores that have each open.
+///
+/// Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them (fcntl(2);
+/// "How to corrupt an SQLite database file", 2.2). So a database that is open is never opened a second time to read
+/// its header; it was checked when it was opened first.
+static OPEN: Locked<Option<HashMap<FileId, usize>>> = Locked::new(None);
+
+/// The exclusive right of this process to read headers and to open a database.
+pub(crate) struct HeaderReader(MutexGuard<'static, Option<HashMap<FileId, usize>>>);
+
+/// Marks a database as open in this process. Dropped after SQLite's connections.
+#[derive(Debug)]
+pub(crate) struct OpenMark(FileId);
+
+impl HeaderReader {
+    /// Waits until no other thread opens a database.
+    pub(crate) fn new() -> Self {
+        HeaderReader(OPEN.lock())
+    }
+
+    /// Reads the header at a path; a file of another program or a damaged one is an error and is left as it is.
+    pub(crate) fn read(&self, database: &Path) -> Result<Header> {
+        let file = match fs::metadata(database) {
+            Ok(file) if !file.is_file() => return Err(foreign(database, "is not a regular file")),
+            Ok(file) => (file.dev(), file.ino()),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Header::Blank),
+            Err(source) => return Err(from_io(source, "look at", database)),
+        };
+        if self.0.as_ref().is_some_and(|open| open.contains_key(&file)) {
+            return Ok(Header::Valid);
+        }
+        read_header(database)
+    }
+
+    /// Marks the database as open.
+    pub(crate) fn mark_open(mut self, database: &Path) -> Result<OpenMark> {
+        let file = fs::metadata(database).map_err(|source| from_io(source, "look at", database))?;
+        let id = (file.dev(), file.ino());
+        *self.0.get_or_insert_default().entry(id).or_default() += 1;
+        Ok(OpenMark(id))
+    }
+}
+
+impl Drop for OpenMark {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock();
+        let open = open.get_or_insert_default();
+        if let Some(count) = open.get_mut(&self.0) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.0);
+            }
+        }
+    }
+}
+
+fn read_header(database: &Path) -> Result<Header> {
+    let failed = |source| from_io(source, "read", database);
+    // NONBLOCK: opening a named pipe that was put there in the meantime would wait for its writer.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(database).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    let mut bytes = Vec::with_capacity(HEADER_BYTES);
+    file.take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.is_empty() {
+        return Ok(Header::Blank);
+    }
+    check_header(&bytes, about.len()).map_err(|why| foreign(database, &why))?;
+    if about.nlink() > 1 {
+        let message = format!("{} has several names (hard links)", database.display());
+        return Err(Error::new(ErrorKind::Unsafe, message).hint(
+            "SQLite keeps its log beside the name that it was opened by, so two names are two databases: remove one",
+        ));
+    }
+    Ok(Header::Valid)
+}
+
+const HEADER_BYTES: usize = 100;
+
+/// Checks a header by the file format of SQLite (sqlite.org/fileformat2.html, 1.3).
+fn check_header(header: &[u8], file_bytes: u64) -> Result<(), String> {
+    if header.len() < HEADER_BYTES || !header.starts_with(b"SQLite format 3\0") {
+        return Err("is not a SQLite database".into());
+    }
+    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if word(68) != APPLICATION_ID {
+        return Err("is the database of another program".into());
+    }
+    if word(60) > FORMAT {
+        return Err(format!("has format {}, this program knows formats up to {FORMAT}", word(60)));
+    }
+    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65536,
+        bytes => u64::from(bytes),
+    };
+    let page_count_is_valid = word(24) == word(92);
+    if page_count_is_valid && file_bytes < page_bytes * u64::from(word(28)) {
+        return Err(format!("is truncated: {file_bytes} bytes are left of {} pages", word(28)));
+    }
+    Ok(())
+}
+
+fn foreign(database: &Path, why: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("{} {why}", database.display()))
+        .hint("it was left as it is; choose another path, or move it away")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Vec<u8> {
+        let mut header = vec![0; HEADER_BYTES];
+        header[..16].copy_from_slice(b"SQLite format 3\0");
+        header[16..18].copy_from_slice(&4096u16.to_be_bytes());
+        header[28..32].copy_from_slice(&5u32.to_be_bytes());
+        header[60..64].copy_from_slice(&FORMAT.to_be_bytes());
+        header[68..72].copy_from_slice(&APPLICATION_ID.to_be_bytes());
+        header
+    }
+
+    #[test]
+    fn our_header_passes_and_every_other_says_why_not() {
+        check_header(&header(), 5 * 4096).unwrap();
+        assert!(check_header(&header(), 5 * 4096 - 1).unwrap_err().contains("truncated"));
+        assert!(check_header(&header()[..99], 99).unwrap_err().contains("not a SQLite"));
+        let with = |at: usize, word: u32| {
+            let mut changed = header();
+            changed[at..at + 4].copy_from_slice(&word.to_be_bytes());
+            check_header(&changed, 5 * 4096).unwrap_err()
+        };
+        assert!(with(68, 0).contains("another program"));
+        assert!(with(60, FORMAT + 1).contains("format"));
+        assert!(with(0, 0).contains("not a SQLite"));
+    }
+
+    #[test]
+    fn file_systems_of_other_machines_are_refused_and_local_ones_are_not() {
+        for (magic, name) in
+            [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x6573_5546, "FUSE"), (0x0102_1997, "9P")]
+        {
+            assert_eq!(network_file_system(magic), Some(name));
+        }
+        for local in [0xef53, 0x0102_1994, 0x9123_683e, 0x5846_5342, 0x794c_7630] {
+            assert_eq!(network_file_system(local), None, "{local:x}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        file_system(directory.path()).unwrap();
+    }
+}

@@ -1,0 +1,166 @@
+//! [`Row`]: the rows of the table `claims`, read and written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_core::{
+    ClaimId, Error, ErrorKind, FencingToken, LockName, Mode, Moment, Queueing, Result,
+    decide::lock_state::{Entry, State},
+};
+use rusqlite::{CachedStatement, Connection, params};
+
+use crate::error::from_sqlite;
+
+/// "LSHD" in the header of the file: the application that owns it.
+pub(crate) const APPLICATION_ID: u32 = 0x4c53_4844;
+/// The version of the tables.
+pub(crate) const FORMAT: u32 = 1;
+
+/// A row of `claims`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Row {
+    /// A claim that holds, waits or delays.
+    Claim(ClaimRow),
+    /// A session's subscription to changes.
+    Watch(WatchRow),
+}
+
+/// A claim, with the columns that the state machine does not use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ClaimRow {
+    /// The columns that the state machine uses.
+    pub(crate) entry: Entry,
+    /// The end by the wall clock, in microseconds since 1970.
+    pub(crate) expires_wall_us: i64,
+    /// The session to wake, while the claim waits.
+    pub(crate) waker: Option<u64>,
+}
+
+/// A session's subscription to the changes of a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct WatchRow {
+    /// The key of the row: negative, made of the session.
+    pub(crate) seq: i64,
+    /// The session to wake.
+    pub(crate) session: u64,
+}
+
+impl WatchRow {
+    /// The row of a session.
+    pub(crate) fn of(session: u64) -> WatchRow {
+        // All negative numbers but the lowest: two sessions collide with probability 2^-63, and then share wake-ups.
+        WatchRow { seq: -1 - (session >> 1) as i64, session }
+    }
+}
+
+const WATCH: i64 = 4;
+
+const STATES: [State; 4] = [State::Waiting, State::Held, State::Delaying, State::Revoked];
+const QUEUEINGS: [Queueing; 3] = [Queueing::No, Queueing::Barging, Queueing::Fifo];
+
+impl Row {
+    /// Reads all rows of one lock.
+    pub(crate) fn read_all(connection: &Connection, name: &LockName) -> Result<Vec<Row>> {
+        let mut statement =
+            connection.prepare_cached(include_str!("../sql/rows.sql")).map_err(from_sqlite)?;
+        let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(from_sqlite)? {
+            all.push(Row::read(row)?);
+        }
+        Ok(all)
+    }
+
+    /// Reads the columns that rows.sql and list.sql name.
+    pub(crate) fn read(row: &rusqlite::Row<'_>) -> Result<Row> {
+        let state: i64 = row.get(3).map_err(from_sqlite)?;
+        if state == WATCH {
+            let session = row.get::<_, i64>(13).map_err(from_sqlite)? as u64;
+            return Ok(Row::Watch(WatchRow { seq: row.get(1).map_err(from_sqlite)?, session }));
+        }
+        let waker = row.get::<_, Option<i64>>(13).map_err(from_sqlite)?.map(|number| number as u64);
+        let expires_wall_us = row.get(9).map_err(from_sqlite)?;
+        Ok(Row::Claim(ClaimRow { entry: entry(row, state)?, expires_wall_us, waker }))
+    }
+}
+
+fn entry(row: &rusqlite::Row<'_>, state: i64) -> Result<Entry> {
+    let number = |column: usize| row.get::<_, i64>(column).map_err(from_sqlite);
+    let mode = match number(4)? {
+        0 => Mode::Exclusive,
+        1 => Mode::Shared,
+        2 => Mode::Permits { take: permits(number(5)?)?, of: permits(number(6)?)? },
+        _ => return Err(unknown("mode")),
+    };
+    Ok(Entry {
+        seq: number(1)? as u64,
+        id: ClaimId::from_bits(u128::from_be_bytes(row.get(2).map_err(from_sqlite)?)),
+        state: *pick(&STATES, state).ok_or_else(|| unknown("state"))?,
+        mode,
+        queueing: *pick(&QUEUEINGS, number(7)?).ok_or_else(|| unknown("queueing"))?,
+        expires: Moment::from_nanos(number(8)? as u64),
+        since: Moment::from_nanos(number(10)? as u64),
+        lock_delay: Duration::from_nanos(number(11)? as u64),
+        session: row.get::<_, Option<i64>>(12).map_err(from_sqlite)?.map(|session| session as u64),
+        fence: match row.get::<_, Option<i64>>(15).map_err(from_sqlite)? {
+            Some(fence) => Some(FencingToken::new(fence as u64)?),
+            None => None,
+        },
+        note: row.get::<_, Option<Arc<str>>>(16).map_err(from_sqlite)?,
+    })
+}
+
+impl ClaimRow {
+    /// Writes the row by put.sql, with no pending wake-up.
+    pub(crate) fn write(&self, name: &LockName, put: &mut CachedStatement<'_>) -> Result<()> {
+        let entry = &self.entry;
+        let (mode, take, of) = match entry.mode {
+            Mode::Exclusive => (0, 0, 0),
+            Mode::Shared => (1, 0, 0),
+            Mode::Permits { take, of } => (2, i64::from(take), i64::from(of)),
+            _ => return Err(Error::new(ErrorKind::Unsupported, "sqlite does not know this mode")),
+        };
+        let written = put.execute(params![
+            name.as_str(),
+            entry.seq as i64,
+            entry.id.bits().to_be_bytes(),
+            index_of(&STATES, &entry.state),
+            mode,
+            take,
+            of,
+            index_of(&QUEUEINGS, &entry.queueing),
+            nanos(entry.expires),
+            self.expires_wall_us,
+            nanos(entry.since),
+            i64::try_from(entry.lock_delay.as_nanos()).unwrap_or(i64::MAX),
+            entry.session.map(|session| session as i64),
+            self.waker.map(|session| session as i64),
+            0,
+            entry.fence.map(|fence| fence.get() as i64),
+            entry.note.as_deref(),
+        ]);
+        written.map(drop).map_err(from_sqlite)
+    }
+}
+
+/// SQLite's integers are signed; they end three centuries after the start of the machine.
+fn nanos(moment: Moment) -> i64 {
+    i64::try_from(moment.nanos()).unwrap_or(i64::MAX)
+}
+
+fn permits(number: i64) -> Result<u32> {
+    u32::try_from(number).map_err(|_| unknown("number of permits"))
+}
+
+fn pick<T>(all: &[T], index: i64) -> Option<&T> {
+    usize::try_from(index).ok().and_then(|index| all.get(index))
+}
+
+fn index_of<T: PartialEq>(all: &[T], one: &T) -> i64 {
+    all.iter().position(|other| other == one).map_or(-1, |index| index as i64)
+}
+
+fn unknown(what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("a claim in the database has an unknown {what}"))
+        .hint("a newer version may have written it: use that version")
+}

@@ -1,0 +1,109 @@
+//! [`BootId`]: the run of the machine that the times of a file belong to, and the change to the next one.
+
+use std::fs;
+
+use leasehold_core::{
+    Env, Error, ErrorKind, LockName, Result,
+    decide::lock_state::{Entry, LockState, State},
+};
+use rusqlite::{Connection, params};
+
+use crate::{
+    capability::TTL_MAX, error::from_sqlite, format::Row, lock_record::LockRecord, session::Sessions,
+    txn::Txn,
+};
+
+/// The run of the machine, and the clock of it that this process sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct BootId {
+    /// Random, new with every start of the machine.
+    pub(crate) id: String,
+    /// The offset of this process's CLOCK_BOOTTIME from the machine's (time_namespaces(7)).
+    pub(crate) clock: String,
+}
+
+impl BootId {
+    /// Asks the kernel; `id` is for tests.
+    pub(crate) fn current(id: Option<String>) -> Result<BootId> {
+        let id = match id {
+            Some(id) => id,
+            None => fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|source| {
+                Error::new(ErrorKind::Unsafe, "the kernel does not show the identity of this boot")
+                    .hint("mount /proc: without it, locks of an earlier boot cannot be told from those of this one")
+                    .source(source)
+            })?,
+        };
+        let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        let clock = offsets.lines().find_map(|line| line.strip_prefix("boottime")).unwrap_or("0 0");
+        let clock = clock.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(BootId { id: id.trim().to_owned(), clock })
+    }
+
+    /// Whether the times of the file belong to this boot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsafe`] when another time namespace of this boot wrote them.
+    pub(crate) fn matches(&self, connection: &Connection) -> Result<bool> {
+        let of_file = read(connection)?;
+        if of_file.id == self.id && of_file.clock != self.clock {
+            return Err(Error::new(
+                ErrorKind::Unsafe,
+                "the database is used from another time namespace, whose clock differs from this one's",
+            )
+            .hint("run all processes that share a database in one time namespace"));
+        }
+        Ok(of_file.id == self.id)
+    }
+}
+
+fn read(connection: &Connection) -> Result<BootId> {
+    let read = connection.query_row(include_str!("../sql/meta.sql"), [], |row| {
+        Ok(BootId { id: row.get(0)?, clock: row.get(1)? })
+    });
+    read.map_err(|source| match source {
+        rusqlite::Error::QueryReturnedNoRows => {
+            Error::new(ErrorKind::Corrupt, "the database has lost its state")
+        }
+        other => from_sqlite(other),
+    })
+}
+
+/// Carries all claims over a restart of the machine: no process of the old boot lives, and claims that live by time
+/// alone go on by the wall clock, the only clock that survived.
+pub(crate) fn carry_over(
+    connection: &Connection,
+    boot: &BootId,
+    env: &Env,
+    sessions: &Sessions,
+) -> Result<()> {
+    let txn = Txn::begin(connection, sessions, env).map_err(from_sqlite)?;
+    // Another process may have done it while this one waited.
+    if boot.matches(connection)? {
+        return Ok(());
+    }
+    for name in txn.lock_names(include_str!("../sql/names.sql"), &[])? {
+        carry_over_lock(&txn, name)?;
+    }
+    connection.execute(include_str!("../sql/boot.sql"), params![boot.id, boot.clock]).map_err(from_sqlite)?;
+    txn.commit().map(drop)
+}
+
+fn carry_over_lock(txn: &Txn<'_>, name: LockName) -> Result<()> {
+    let entries = txn.rows(&name)?.into_iter().filter_map(|row| match row {
+        Row::Claim(claim) => matches!(claim.entry.state, State::Held | State::Delaying).then_some(claim),
+        Row::Watch(_) => None,
+    });
+    let entries: Vec<_> = entries
+        .map(|claim| {
+            let expires = txn.moment_of(claim.expires_wall_us).min(txn.now + TTL_MAX);
+            Entry { expires, since: txn.now, ..claim.entry }
+        })
+        .collect();
+    let sessions: Vec<_> = entries.iter().filter_map(|entry| entry.session).collect();
+    let mut record = LockRecord::new(name, Vec::new());
+    record.state = LockState::of(entries);
+    for session in sessions {
+        record.state.end_session(session, txn.now);
+    }
+    record.rewrite(txn)
+}

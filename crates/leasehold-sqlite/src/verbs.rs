@@ -1,0 +1,34 @@
+//! The verbs: each is a function of a transaction, without I/O beside it.
+
+use leasehold_core::{LockName, Result};
+use rusqlite::params;
+
+use crate::{error::from_sqlite, format::WatchRow, txn::Txn};
+
+mod claim;
+mod inspect;
+mod list;
+mod release;
+mod renew;
+
+pub(crate) use claim::claim;
+pub(crate) use inspect::View;
+pub(crate) use release::{end_own_session, force_release, reap, release};
+pub(crate) use renew::renew;
+
+/// Subscribes this store's session to the changes of a lock.
+pub(crate) fn watch(txn: &mut Txn<'_>, name: &LockName) -> Result<()> {
+    let Some(session) = txn.session else { return Ok(()) };
+    let row = WatchRow::of(session);
+    let mut statement = txn.prepare(include_str!("../sql/watch.sql"))?;
+    let written = statement.execute(params![name.as_str(), row.seq, row.session as i64]);
+    written.map(drop).map_err(from_sqlite)
+}
+
+/// Ends the subscription to the changes of a lock.
+pub(crate) fn unwatch(txn: &mut Txn<'_>, name: &LockName) -> Result<()> {
+    match txn.session {
+        Some(session) => txn.delete(name, WatchRow::of(session).seq),
+        None => Ok(()),
+    }
+}

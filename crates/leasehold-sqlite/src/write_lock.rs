@@ -1,0 +1,131 @@
+//! [`WriteLock`]: the lock file that lets the processes of one database write one after another.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+};
+
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::ClientState};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{error::from_io, keys::DatabasePaths};
+
+/// The lock file that lets the processes of one database write one after another.
+///
+/// SQLite alone would be safe, but its busy handler sleeps and retries, which costs hundreds of milliseconds now and
+/// then. The kernel's queue for a file lock wakes the next process at once.
+#[derive(Debug)]
+pub(crate) struct WriteLock(Option<File>);
+
+/// Unlocks the [`WriteLock`] on drop.
+#[derive(Debug)]
+pub(crate) struct WriteLockGuard<'f>(&'f File);
+
+impl WriteLock {
+    /// Opens the lock file of a database, and makes it if it is missing.
+    pub(crate) fn open(paths: &DatabasePaths) -> Result<WriteLock> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(paths.mode())
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            .open(&paths.write_lock);
+        opened.map(|file| WriteLock(Some(file))).map_err(|source| from_io(source, "open", &paths.write_lock))
+    }
+
+    /// Locks it unless another process has it.
+    pub(crate) fn try_lock(&mut self) -> Result<Option<WriteLockGuard<'_>>> {
+        self.lock_file(FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Waits for the lock without limit. Cannot be cancelled, so only the worker thread calls it.
+    pub(crate) fn lock(&mut self) -> Result<WriteLockGuard<'_>> {
+        while self.0.is_some() {
+            // `None` is a signal that came in between.
+            if let Some(guard) = self.lock_file(FlockOperation::LockExclusive)? {
+                return Ok(guard);
+            }
+        }
+        Err(ClientState::closed_error())
+    }
+
+    /// Waits for the lock until `deadline` with a try every millisecond: for opening, when there is no worker yet.
+    pub(crate) fn lock_until(
+        &mut self,
+        paths: &DatabasePaths,
+        env: &Env,
+        deadline: Moment,
+    ) -> Result<WriteLockGuard<'_>> {
+        loop {
+            if let Some(guard) = self.lock_file(FlockOperation::NonBlockingLockExclusive)? {
+                return Ok(guard);
+            }
+            if env.now() >= deadline {
+                return Err(timed_out(paths));
+            }
+            sleep_1ms();
+        }
+    }
+
+    /// Locks the file; `None` when another process has it, or when a signal came in between.
+    fn lock_file(&self, how: FlockOperation) -> Result<Option<WriteLockGuard<'_>>> {
+        let file = self.0.as_ref().ok_or_else(ClientState::closed_error)?;
+        match flock(file, how) {
+            Ok(()) => Ok(Some(WriteLockGuard(file))),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(None),
+            Err(errno) => {
+                Err(Error::new(ErrorKind::Unreachable, format!("cannot lock the lock file: {errno}")))
+            }
+        }
+    }
+
+    /// Closes the file.
+    pub(crate) fn close(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for WriteLockGuard<'_> {
+    fn drop(&mut self) {
+        if let Err(errno) = flock(self.0, FlockOperation::Unlock) {
+            tracing::error!(%errno, "the lock file could not be unlocked");
+        }
+    }
+}
+
+/// Blocks the calling thread for a millisecond.
+pub(crate) fn sleep_1ms() {
+    let span = rustix::event::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    // Polls no descriptor; an interrupted sleep is a short one.
+    let _ = rustix::event::poll(&mut [], Some(&span));
+}
+
+/// The error of a writer that did not get the lock in time; names the process that has it where the kernel shows it.
+pub(crate) fn timed_out(paths: &DatabasePaths) -> Error {
+    let who = match lock_owner(paths) {
+        Some(process) => format!("{process} is inside a transaction"),
+        None => "another process is inside a transaction".to_owned(),
+    };
+    Error::new(ErrorKind::TimedOut, format!("{who} and lets nobody write")).hint(
+        "a stopped process (Ctrl-Z, a debugger, a frozen container) blocks writers until it goes on or is killed",
+    )
+}
+
+/// The process that holds the lock file, by /proc/locks.
+fn lock_owner(paths: &DatabasePaths) -> Option<String> {
+    let file = format!(":{}", fs::metadata(&paths.write_lock).ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    // 1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF, and "1: -> FLOCK …" for those who wait.
+    let owner = locks.lines().find_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let ours = words.get(1) == Some(&"FLOCK") && words.get(5).is_some_and(|word| word.ends_with(&file));
+        ours.then(|| words[4].to_owned())
+    })?;
+    let status = fs::read_to_string(format!("/proc/{owner}/stat")).unwrap_or_default();
+    let command = status.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
+    let Some((command, rest)) = command else { return Some(format!("process {owner}")) };
+    let stopped = matches!(rest.split_whitespace().next(), Some("T" | "t"));
+    Some(format!("process {owner} ({}{})", command.escape_debug(), if stopped { ", stopped" } else { "" }))
+}

@@ -1,0 +1,224 @@
+//! From probe to findings. No I/O: each rule looks at what was seen of one member or of the ensemble, and has nothing to
+//! write_phase about what was not.
+
+#[cfg(test)]
+mod tests;
+
+use leasehold_core::Finding;
+
+use super::probe::{Answer, Probe, Reading};
+
+/// What is found of no member in particular is found on this.
+const ENSEMBLE: &str = "zookeeper";
+/// The first that reads several nodes at once; containers there are since 3.5.3.
+const VERSION_MIN: (u32, u32) = (3, 6);
+/// So many requests that wait are a queue.
+const OUTSTANDING: u64 = 100;
+
+/// What the probe mean for locks.
+pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = probe.looks.iter().flat_map(look).collect();
+    let rules: [fn(&Probe) -> Option<Finding>; 6] = [members, unnamed, session, access, privacy, blind];
+    findings.extend(rules.iter().filter_map(|rule| rule(probe)));
+    findings
+}
+
+/// What is to be said of one member.
+fn look(look: &Reading) -> Vec<Finding> {
+    let node = look.node.as_str();
+    match &look.srvr {
+        Answer::Silent(why) => vec![Finding::critical(
+            node,
+            format!("it does not answer: {why}"),
+            "while it is down, one less of the others may fail",
+            "bring it back, or find out why it cannot be reached",
+        )],
+        Answer::ServesNobody => vec![Finding::critical(
+            node,
+            "it serves nobody",
+            "it is cut off from a majority of the members, or they have not elected a leader yet",
+            "bring the others back, or find out why it cannot reach them; an election takes seconds",
+        )],
+        Answer::NotAllowed => Vec::new(),
+        said => {
+            let rules: [fn(&str, &Answer) -> Option<Finding>; 3] = [mode, version, outstanding];
+            rules.iter().filter_map(|rule| rule(node, said)).collect()
+        }
+    }
+}
+
+fn mode(node: &str, said: &Answer) -> Option<Finding> {
+    match said.get("Mode")? {
+        "standalone" => Some(Finding::warning(
+            node,
+            "it is a server alone",
+            "while it is down no lock can be taken or renewed, and with its disk all locks and tokens are lost",
+            "make it an ensemble of three (server.N= in zoo.cfg)",
+        )),
+        "read-only" => Some(Finding::critical(
+            node,
+            "it is cut off from a majority, and shows what it last knew",
+            "no lock can be taken or renewed through it",
+            "bring the others back, or find out why it cannot reach them",
+        )),
+        other => {
+            Some(Finding::ok(node, format!("it is {}", with_article(other)), "it belongs to a majority"))
+        }
+    }
+}
+
+fn with_article(mode: &str) -> String {
+    let article = if mode.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {mode}")
+}
+
+fn version(node: &str, said: &Answer) -> Option<Finding> {
+    let text = said.get("Zookeeper version")?;
+    let version = text.split([',', '-']).next().unwrap_or(text);
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
+    let numbers = (numbers.next().flatten()?, numbers.next().flatten()?);
+    let what = format!("ZooKeeper {version}");
+    if numbers < VERSION_MIN {
+        return Some(Finding::critical(
+            node,
+            what,
+            "before 3.6 it cannot read several nodes at once: locks do not work there",
+            "upgrade it, one member after the other",
+        ));
+    }
+    Some(Finding::ok(
+        node,
+        what,
+        "it has everything that locks need, and takes away their nodes when they are empty",
+    ))
+}
+
+fn outstanding(node: &str, said: &Answer) -> Option<Finding> {
+    let count = said.number("Outstanding").filter(|count| *count >= OUTSTANDING)?;
+    Some(Finding::warning(
+        node,
+        format!("{count} requests wait to be carried out"),
+        "when a renewal waits for longer than its session, the locks of that client are lost",
+        "look at its disk (dataLogDir on one of its own) and at its garbage collector",
+    ))
+}
+
+fn members(probe: &Probe) -> Option<Finding> {
+    let count = probe.participants()?;
+    let may_fail = (count - 1) / 2;
+    match count {
+        // A server alone says so itself.
+        1 => None,
+        _ if count.is_multiple_of(2) => Some(Finding::warning(
+            ENSEMBLE,
+            format!("its members are even ({count}): {may_fail} may fail"),
+            "as many may fail as with one member less, and one more can",
+            "add one member, or take one away, or make one an observer",
+        )),
+        _ => Some(Finding::ok(
+            ENSEMBLE,
+            format!("of its {count} members {may_fail} may fail"),
+            "locks survive their loss",
+        )),
+    }
+}
+
+fn unnamed(probe: &Probe) -> Option<Finding> {
+    let (all, named) = (probe.participants()?, probe.looks.len());
+    (named < all).then(|| {
+        Finding::warning(
+            ENSEMBLE,
+            format!("the URL names {named} of {all} members"),
+            "when those that it names are down, nobody can be asked, though the ensemble serves",
+            "name all members: zookeeper://host1,host2,host3",
+        )
+    })
+}
+
+/// Whether sessions last as long as they were asked to.
+fn session(probe: &Probe) -> Option<Finding> {
+    let (asked, lasts) = (probe.session_asked, probe.session_lasts);
+    let range = probe.session_range_ms();
+    let what = match range {
+        Some((min, max)) => {
+            format!("it makes a session of {lasts:?} of {asked:?} (it allows {min} to {max} ms)")
+        }
+        None => format!("it makes a session of {lasts:?} of {asked:?}"),
+    };
+    if lasts < asked {
+        return Some(Finding::warning(
+            ENSEMBLE,
+            what,
+            "no lock has a longer time to live than the session of its client",
+            format!(
+                "raise maxSessionTimeout to {} (20 ticks unless configured), or ask for ttl={lasts:?}",
+                asked.as_millis()
+            ),
+        ));
+    }
+    if lasts > asked {
+        return Some(Finding::warning(
+            ENSEMBLE,
+            what,
+            "a lock of a client that dies stays for as long as its session, and not as long as it was asked for",
+            format!(
+                "lower minSessionTimeout to {} (2 ticks unless configured), or tickTime",
+                asked.as_millis()
+            ),
+        ));
+    }
+    Some(Finding::ok(ENSEMBLE, format!("a session lasts {lasts:?}, as it was asked to"), "so may locks"))
+}
+
+fn access(probe: &Probe) -> Option<Finding> {
+    if !probe.has_login {
+        return Some(Finding::warning(
+            ENSEMBLE,
+            "what is made belongs to everybody (world:anyone)",
+            "whoever reaches it can end every lock",
+            "give locks a user of their own: zookeeper://user:password@host/chroot",
+        ));
+    }
+    let chroot = &probe.chroot;
+    if probe.is_open? {
+        return Some(Finding::warning(
+            ENSEMBLE,
+            format!("anybody may change what is under {chroot} (world:anyone)"),
+            "a stranger can make the node of a lock before its user does, and keep that out",
+            format!("give {chroot} to the user alone (setAcl), or use a chroot that the user makes"),
+        ));
+    }
+    Some(Finding::ok(ENSEMBLE, "what is made belongs to its user alone", "no stranger ends its locks"))
+}
+
+fn privacy(probe: &Probe) -> Option<Finding> {
+    if !probe.looks.iter().any(|look| look.is_remote) {
+        return None;
+    }
+    let what = if probe.has_login { "the password and all requests" } else { "all requests" };
+    Some(Finding::warning(
+        ENSEMBLE,
+        format!("{what} go over the network in the clear"),
+        "whoever is on the way can read them, and change them",
+        "keep clients and members in a network of their own",
+    ))
+}
+
+fn blind(probe: &Probe) -> Option<Finding> {
+    let refuses = |look: &&Reading| [&look.srvr, &look.conf].contains(&&Answer::NotAllowed);
+    let nodes: Vec<&str> = probe.looks.iter().filter(refuses).map(|look| look.node.as_str()).collect();
+    if nodes.is_empty() {
+        return None;
+    }
+    Some(Finding::warning(
+        ENSEMBLE,
+        format!("could not look: {} not all of srvr and conf", show(&nodes)),
+        "what they would have shown is not judged here",
+        "4lw.commands.whitelist=srvr,conf in zoo.cfg, or ask who runs the ensemble",
+    ))
+}
+
+fn show(nodes: &[&str]) -> String {
+    let verb = if nodes.len() == 1 { "answers" } else { "answer" };
+    format!("{} {verb}", nodes.join(", "))
+}

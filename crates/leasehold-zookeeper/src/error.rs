@@ -1,0 +1,123 @@
+//! What the client library or a server refuses, and what that means.
+
+use leasehold_core::{Error, ErrorKind};
+use zookeeper_client::Error as ClientError;
+
+/// Why a request was not answered with what was asked for.
+#[derive(Debug)]
+pub(crate) enum ServerError {
+    /// There is no such node.
+    NoNode,
+    /// There is such a node already.
+    NodeExists,
+    /// The node was changed meanwhile.
+    BadVersion,
+    /// The node has children.
+    NotEmpty,
+    /// All else.
+    Failed(Error),
+}
+
+/// Whether a request that is not answered may have changed something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Effect {
+    Reads,
+    Writes,
+}
+
+impl Effect {
+    pub(crate) fn in_doubt(self, error: Error) -> Error {
+        if self == Effect::Writes { error.unknown() } else { error }
+    }
+}
+
+impl ServerError {
+    pub(crate) fn of(foreign: ClientError, effect: Effect) -> ServerError {
+        match foreign {
+            ClientError::NoNode => ServerError::NoNode,
+            ClientError::NodeExists => ServerError::NodeExists,
+            ClientError::BadVersion => ServerError::BadVersion,
+            ClientError::NotEmpty => ServerError::NotEmpty,
+            other => ServerError::Failed(error(&other, effect)),
+        }
+    }
+
+    /// As an error of ours, where the node itself should not have been a problem.
+    pub(crate) fn into_error(self) -> Error {
+        let odd = |message: &str| {
+            Error::new(ErrorKind::Corrupt, message)
+                .hint("another program changes the nodes of this lock: see WIRE.md")
+        };
+        match self {
+            ServerError::NoNode => odd("a node went away that should be there"),
+            ServerError::NodeExists => odd("a node is there that should not be"),
+            ServerError::BadVersion => odd("a node keeps changing"),
+            ServerError::NotEmpty => odd("a node has children that should have none"),
+            ServerError::Failed(error) => error,
+        }
+    }
+}
+
+impl From<Error> for ServerError {
+    fn from(error: Error) -> Self {
+        ServerError::Failed(error)
+    }
+}
+
+/// An error of the library as one of ours. None of its messages carries a password.
+pub(crate) fn error(foreign: &ClientError, effect: Effect) -> Error {
+    use ErrorKind::{Closed, Exhausted, Invalid, Rejected, TimedOut, Unreachable};
+    let (kind, is_refused, hint) = match foreign {
+        ClientError::NoAuth => (Rejected, true, "grant the user what WIRE.md lists under access control"),
+        ClientError::AuthFailed => (Rejected, true, "the servers do not accept this login"),
+        ClientError::InvalidAcl => {
+            (Rejected, true, "an access list needs a login: zookeeper://user:password@host")
+        }
+        ClientError::QuotaExceeded => (Exhausted, true, "the quota of the path is used up"),
+        ClientError::Throttled => {
+            (Unreachable, true, "the server is overloaded: the same request will pass later")
+        }
+        ClientError::NotReadOnly => (Unreachable, true, "this member has lost the majority: wait for it"),
+        ClientError::Unimplemented => (Rejected, true, "ZooKeeper 3.6 or later is needed"),
+        ClientError::BadArguments(_) | ClientError::MarshallingError => (Invalid, true, "see the message"),
+        ClientError::NoHosts => (Unreachable, true, "no member can be reached: are the addresses right?"),
+        ClientError::ClientClosed => (Closed, false, "this client is closed"),
+        ClientError::SessionExpired | ClientError::SessionMoved => {
+            (Unreachable, false, "the session has ended and all holds of this client with it: ask again")
+        }
+        ClientError::Timeout => (TimedOut, false, "no member answers: is there a majority?"),
+        _ => (Unreachable, false, "the connection was lost: ask again"),
+    };
+    let error = Error::new(kind, foreign.to_string()).hint(hint);
+    if is_refused { error } else { effect.in_doubt(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn what_was_refused_was_not_applied_and_what_was_lost_may_have_been() {
+        let outcome = |foreign: ClientError, effect| match ServerError::of(foreign, effect) {
+            ServerError::Failed(error) => Some((error.kind(), error.outcome())),
+            _ => None,
+        };
+        use Effect::{Reads, Writes};
+        assert_eq!(
+            outcome(ClientError::ConnectionLoss, Writes),
+            Some((ErrorKind::Unreachable, Outcome::Unknown))
+        );
+        assert_eq!(
+            outcome(ClientError::ConnectionLoss, Reads),
+            Some((ErrorKind::Unreachable, Outcome::NotApplied))
+        );
+        assert_eq!(
+            outcome(ClientError::SessionExpired, Writes),
+            Some((ErrorKind::Unreachable, Outcome::Unknown))
+        );
+        assert_eq!(outcome(ClientError::NoAuth, Writes), Some((ErrorKind::Rejected, Outcome::NotApplied)));
+        assert_eq!(outcome(ClientError::NoNode, Writes), None);
+    }
+}

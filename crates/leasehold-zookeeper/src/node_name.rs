@@ -1,0 +1,189 @@
+//! [`NodeName`]: a child of a lock's node, as its name shows it.
+
+use leasehold_core::ClaimId;
+
+/// In whose layout locks are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// Ours, which is Curator's: `_c_<uuid>-lock-<number>`. Curator's `InterProcessMutex`, go-zookeeper and the Rust crate
+    /// `zookeeper-client` exclude us and are excluded.
+    Curator,
+    /// `<32 digits>__lock__<number>`, as Python's kazoo has it. Exclusive locks only.
+    Kazoo,
+}
+
+/// What a child is to a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NodeKind {
+    /// One that stands in the queue, and knows that we do.
+    Contender,
+    /// What keeps a lock shut after its holder has gone.
+    DelayMarker,
+    /// One that stands in a queue of its own, blind for ours.
+    Blind,
+}
+
+/// A child of a lock's node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NodeName {
+    pub(crate) name: String,
+    pub(crate) kind: NodeKind,
+    /// Its place: later ones have higher numbers, until they wrap around.
+    pub(crate) number: i32,
+    /// The claim, if it has one in its name.
+    pub(crate) id: Option<ClaimId>,
+}
+
+impl Dialect {
+    /// How the node of a claim is to be called, without its number.
+    pub(crate) fn stem(self, id: ClaimId) -> String {
+        match self {
+            Dialect::Curator => format!("_c_{}-lock-", uuid(id)),
+            Dialect::Kazoo => format!("{id}__lock__"),
+        }
+    }
+
+    /// How the delay_marker of the node with this number is called: same number, so that it stands in the same place for
+    /// everybody.
+    pub(crate) fn delay_marker(self, id: ClaimId, number: i32) -> String {
+        match self {
+            Dialect::Curator => format!("_d_{}-lock-{number:010}", uuid(id)),
+            Dialect::Kazoo => format!("_d_{id}__lock__{number:010}"),
+        }
+    }
+
+    /// How the node is called that remembers the highest token that a floor has raised. Those who take every child for a
+    /// contender find it behind all of them.
+    pub(crate) fn fence(self) -> &'static str {
+        match self {
+            Dialect::Curator => "_f_-lock-2147483647",
+            Dialect::Kazoo => "_f___lock__2147483647",
+        }
+    }
+
+    /// Reads a child's name; `None` for one that stands in no queue.
+    pub(crate) fn read(self, name: &str) -> Option<NodeName> {
+        if name == self.fence() {
+            return None;
+        }
+        let sibling = |kind, number, id| Some(NodeName { name: name.to_string(), kind, number, id });
+        let markers: &[&str] = match self {
+            Dialect::Curator => &["lock-"],
+            Dialect::Kazoo => &["__lock__", "__rlock__"],
+        };
+        for marker in markers {
+            let Some(at) = name.rfind(marker) else { continue };
+            let Some(number) = number(&name[at + marker.len()..]) else { continue };
+            let head = &name[..at];
+            let is_shadow = head.starts_with("_d_");
+            let sees_us = self == Dialect::Kazoo || head.starts_with("_c_") || is_shadow;
+            let id = claim_id(head.trim_start_matches("_c_").trim_start_matches("_d_"));
+            return match (sees_us, is_shadow) {
+                (true, true) => sibling(NodeKind::DelayMarker, number, id),
+                (true, false) => sibling(NodeKind::Contender, number, id),
+                (false, _) => sibling(NodeKind::Blind, number, None),
+            };
+        }
+        // Curator's semaphore keeps its queue one level below.
+        if name == "leases" {
+            return sibling(NodeKind::Blind, 0, None);
+        }
+        let digits = name.len().checked_sub(10).and_then(|at| name.get(at..))?;
+        sibling(NodeKind::Blind, number(digits)?, None)
+    }
+}
+
+/// Sorts by place, as seen from `pivot`. Numbers wrap around: those that stand at one time are no 2^31 apart.
+pub(crate) fn sort(names: &mut [NodeName], pivot: i32) {
+    names.sort_by_key(|sibling| (sibling.number.wrapping_sub(pivot), sibling.kind == NodeKind::DelayMarker));
+}
+
+/// The ten digits that the server appends; negative after the wrap-around.
+fn number(text: &str) -> Option<i32> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = text.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { text.parse().ok() } else { None }
+}
+
+/// 8-4-4-4-12 digits.
+fn uuid(id: ClaimId) -> String {
+    let digits = id.to_string();
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+fn claim_id(head: &str) -> Option<ClaimId> {
+    let head = head.trim_end_matches('-');
+    head.replace('-', "").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ClaimId = ClaimId::from_bits(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+
+    fn kind(dialect: Dialect, name: &str) -> Option<NodeKind> {
+        dialect.read(name).map(|sibling| sibling.kind)
+    }
+
+    #[test]
+    fn our_names_come_back() {
+        for dialect in [Dialect::Curator, Dialect::Kazoo] {
+            for number in [0, 7, i32::MAX, -5, i32::MIN] {
+                let name = format!("{}{number:010}", dialect.stem(ID));
+                let read = dialect.read(&name).unwrap();
+                assert_eq!(
+                    (read.kind, read.number, read.id),
+                    (NodeKind::Contender, number, Some(ID)),
+                    "{name}"
+                );
+                let delay_marker = dialect.read(&dialect.delay_marker(ID, number)).unwrap();
+                assert_eq!(
+                    (delay_marker.kind, delay_marker.number, delay_marker.id),
+                    (NodeKind::DelayMarker, number, Some(ID))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn those_who_see_us_are_told_from_those_who_do_not() {
+        use Dialect::{Curator, Kazoo};
+        use NodeKind::{Blind, Contender};
+        let uuid = "_c_01234567-89ab-cdef-0123-456789abcdef";
+        let table = [
+            (Curator, format!("{uuid}-lock-0000000001"), Some(Contender)),
+            (Curator, "_c_0123456789abcdef0123456789abcdef-lock-0000000001".into(), Some(Contender)),
+            (Curator, format!("{ID}__lock__0000000001"), Some(Blind)),
+            (Curator, format!("{uuid}-__WRIT__0000000001"), Some(Blind)),
+            (Curator, format!("{uuid}-latch-0000000001"), Some(Blind)),
+            (Curator, "lock-0000000001".into(), Some(Blind)),
+            (Curator, "x-72057594-0000000001".into(), Some(Blind)),
+            (Curator, "leases".into(), Some(Blind)),
+            (Curator, Curator.fence().into(), None),
+            (Kazoo, Kazoo.fence().into(), None),
+            (Curator, "orders".into(), None),
+            (Curator, "é".into(), None),
+            (Curator, "lock-1".into(), None),
+            (Kazoo, format!("{ID}__lock__0000000001"), Some(Contender)),
+            (Kazoo, format!("{ID}__rlock__0000000001"), Some(Contender)),
+            (Kazoo, format!("{uuid}-lock-0000000001"), Some(Blind)),
+        ];
+        for (dialect, name, expected) in table {
+            assert_eq!(kind(dialect, &name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_queue_goes_on_over_the_wrap_around() {
+        let mut queue: Vec<_> = [i32::MIN, i32::MAX - 1, i32::MIN + 1, i32::MAX]
+            .iter()
+            .map(|number| {
+                Dialect::Curator.read(&format!("{}{number:010}", Dialect::Curator.stem(ID))).unwrap()
+            })
+            .collect();
+        sort(&mut queue, i32::MIN);
+        let numbers: Vec<_> = queue.iter().map(|sibling| sibling.number).collect();
+        assert_eq!(numbers, [i32::MAX - 1, i32::MAX, i32::MIN, i32::MIN + 1]);
+    }
+}

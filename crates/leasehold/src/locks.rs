@@ -1,0 +1,338 @@
+//! The locks, and the parts that all of them share: [`LockSpec`], options, and blocking forms.
+
+pub(crate) mod count_down_latch;
+pub(crate) mod election;
+pub(crate) mod multi_guard;
+pub(crate) mod multi_lock;
+pub(crate) mod mutex;
+pub(crate) mod once_per;
+pub(crate) mod reentrant_mutex;
+pub(crate) mod rw_lock;
+pub(crate) mod semaphore;
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+};
+
+use leasehold_core::{
+    Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Moment, Release, Result,
+    Snapshot, Wait,
+    engine::{LockWatcher, Observer},
+};
+
+use crate::Client;
+
+/// The definition of a lock: a name, a mode and options, on a client.
+#[derive(Clone)]
+pub(crate) struct LockSpec {
+    pub(crate) client: Client,
+    pub(crate) name: LockName,
+    pub(crate) mode: Mode,
+    pub(crate) options: LockOptions,
+    pub(crate) observer: Option<Observer>,
+}
+
+impl LockSpec {
+    /// Checks name, mode and options against the capability of the store.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.client.engine.admits(&self.name, self.mode, &self.options)
+    }
+
+    pub(crate) fn change(&mut self, change: impl FnOnce(LockOptions) -> LockOptions) {
+        self.options = change(std::mem::take(&mut self.options));
+    }
+
+    pub(crate) fn observe(&mut self, observer: impl Fn(&Busy) + Send + Sync + 'static) {
+        self.observer = Some(Arc::new(observer));
+    }
+
+    /// Acquires the lock. The engine checks the options before the first request.
+    pub(crate) async fn acquire(&self, mode: Mode, wait: Wait) -> Result<Option<Hold>> {
+        self.client.engine.acquire(&self.name, mode, &self.options, wait, self.observer.as_ref()).await
+    }
+
+    pub(crate) async fn acquire_forever(&self, mode: Mode) -> Result<Hold> {
+        let hold = self.acquire(mode, Wait::Forever).await?;
+        hold.ok_or_else(|| Error::new(ErrorKind::Closed, "waiting for ever has ended"))
+    }
+
+    /// Acquires the lock if it is free; otherwise answers who has it, and for how long.
+    pub(crate) async fn acquire_or_busy(&self, mode: Mode) -> Result<Result<Hold, Busy>> {
+        let seen = Arc::new(StdMutex::new(None));
+        let (log, next) = (seen.clone(), self.observer.clone());
+        let observer: Observer = Arc::new(move |busy: &Busy| {
+            *log.lock().unwrap_or_else(PoisonError::into_inner) = Some(busy.clone());
+            next.iter().for_each(|next| next(busy));
+        });
+        let spec = LockSpec { observer: Some(observer), ..self.clone() };
+        if let Some(hold) = spec.acquire(mode, Wait::No).await? {
+            return Ok(Ok(hold));
+        }
+        let busy = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(Err(busy.unwrap_or(Busy { holder: None, ahead: None, recheck_in: self.options.ttl })))
+    }
+
+    /// Acquires the lock, runs `work` under its lease and releases it.
+    pub(crate) async fn with<T, F>(&self, mode: Mode, work: impl FnOnce(Lease) -> F) -> Result<T>
+    where
+        F: Future<Output = T>,
+    {
+        let hold = self.acquire_forever(mode).await?;
+        let output = hold.lease().run(work(hold.lease().clone())).await?;
+        self.released(hold.release().await);
+        Ok(output)
+    }
+
+    /// Logs a failed release after work that is done, and was done under the lease.
+    pub(crate) fn released(&self, answer: Result<Release>) {
+        if let Err(error) = answer {
+            tracing::warn!(lock = %self.name, %error, "the release is repeated in the background");
+        }
+    }
+
+    pub(crate) fn watcher(&self) -> LockWatcher {
+        LockWatcher::new(&self.client.engine, &self.name, self.options.patience)
+    }
+
+    pub(crate) async fn inspect(&self) -> Result<Snapshot> {
+        self.client.engine.inspect(&self.name).await
+    }
+
+    pub(crate) async fn force_release(&self) -> Result<Vec<Contender>> {
+        self.client.engine.force_release(&self.name).await
+    }
+}
+
+impl fmt::Debug for LockSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockSpec")
+            .field("name", &self.name)
+            .field("mode", &self.mode)
+            .field("options", &self.options)
+            .field("store", &self.client.engine.store().url())
+            .finish()
+    }
+}
+
+/// The rest of a wait that began at `begin`.
+pub(crate) fn shorter(wait: Wait, begin: Moment, now: Moment) -> Wait {
+    match wait {
+        Wait::For(span) => Wait::For(span.saturating_sub(now.since(begin))),
+        Wait::No | Wait::Forever => wait,
+    }
+}
+
+/// Defines the option methods of a type that has a method `change`.
+macro_rules! option_methods {
+    ($type:ident) => {
+        /// Options. They are checked as a whole against the capability of the store, before the first request and by
+        /// `build`.
+        impl $type {
+            /// Sets how long the store keeps the lock when its holder is not heard of; 30 s unless set.
+            #[must_use]
+            pub fn ttl(self, ttl: std::time::Duration) -> Self {
+                self.change(|options| options.ttl(ttl))
+            }
+
+            /// Lets the lease end at its first deadline: the watchdog does not renew it.
+            #[must_use]
+            pub fn without_renewal(self) -> Self {
+                self.change(leasehold_core::LockOptions::without_renewal)
+            }
+
+            /// Bounds how long the watchdog renews the lease, and so a holder that hangs.
+            #[must_use]
+            pub fn max_hold(self, max: std::time::Duration) -> Self {
+                self.change(|options| options.hold_max(max))
+            }
+
+            /// Queues in order of arrival, overtaken by nobody.
+            #[must_use]
+            pub fn fair(self) -> Self {
+                self.change(leasehold_core::LockOptions::fair)
+            }
+
+            /// Keeps the lock shut for a while after a hold that ended without a release.
+            #[must_use]
+            pub fn lock_delay(self, delay: std::time::Duration) -> Self {
+                self.change(|options| options.lock_delay(delay))
+            }
+
+            /// Lets the hold outlive its client: only a release or its time to live ends it.
+            #[must_use]
+            pub fn outlives_client(self) -> Self {
+                self.change(leasehold_core::LockOptions::outlives_client)
+            }
+
+            /// Refuses a store whose fencing tokens do not survive its restart.
+            #[must_use]
+            pub fn require_fencing(self) -> Self {
+                self.change(leasehold_core::LockOptions::require_fencing)
+            }
+
+            /// Sets for how long a store that fails is asked again before its error is returned; 5 s unless set.
+            #[must_use]
+            pub fn retry_timeout(self, timeout: std::time::Duration) -> Self {
+                self.change(|options| options.patience(timeout))
+            }
+
+            /// Sets the text that waiters and `inspect` show of the holder; see [`Note`](crate::Note).
+            #[must_use]
+            pub fn note(self, note: impl Into<std::sync::Arc<str>>) -> Self {
+                self.change(|options| options.note(note))
+            }
+
+            /// Replaces all options.
+            #[must_use]
+            pub fn with_options(self, options: leasehold_core::LockOptions) -> Self {
+                self.change(|_| options)
+            }
+        }
+    };
+}
+
+/// Defines the methods that every lock of one name has, for a type with a `spec`.
+macro_rules! lock_methods {
+    ($type:ident) => {
+        $crate::locks::option_methods!($type);
+
+        impl $type {
+            fn change(
+                mut self,
+                change: impl FnOnce(leasehold_core::LockOptions) -> leasehold_core::LockOptions,
+            ) -> Self {
+                self.spec.change(change);
+                self
+            }
+
+            /// Checks the options now instead of at the first use.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Invalid`](crate::ErrorKind) and [`ErrorKind::Unsupported`](crate::ErrorKind) for options that
+            /// the store cannot keep.
+            pub fn build(self) -> leasehold_core::Result<Self> {
+                self.spec.check().map(|()| self)
+            }
+
+            /// The options.
+            pub fn options(&self) -> &leasehold_core::LockOptions {
+                &self.spec.options
+            }
+
+            /// The name.
+            pub fn name(&self) -> &leasehold_core::LockName {
+                &self.spec.name
+            }
+
+            /// Calls `observer` each time the store answers that the lock is taken: by whom, for how long, and how many
+            /// are ahead in the queue.
+            #[must_use]
+            pub fn on_busy(
+                mut self,
+                observer: impl Fn(&leasehold_core::Busy) + Send + Sync + 'static,
+            ) -> Self {
+                self.spec.observe(observer);
+                self
+            }
+
+            /// Holders and waiters, as the store knew them a moment ago.
+            ///
+            /// # Errors
+            /// Those of the store.
+            ///
+            /// # Cancel safety
+            /// Cancel safe.
+            pub async fn inspect(&self) -> leasehold_core::Result<leasehold_core::Snapshot> {
+                self.spec.inspect().await
+            }
+
+            /// Ends all holds of the lock and raises its fencing counter. Answers the evicted holders.
+            ///
+            /// # Errors
+            /// Those of the store.
+            ///
+            /// # Cancel safety
+            /// Dropping the future leaves it done or not done.
+            pub async fn force_release(&self) -> leasehold_core::Result<Vec<leasehold_core::Contender>> {
+                self.spec.force_release().await
+            }
+        }
+
+        $crate::locks::blocking!($type, self: [&self] {
+            blocking_inspect = inspect() -> leasehold_core::Snapshot;
+            blocking_force_release = force_release() -> Vec<leasehold_core::Contender>;
+        });
+    };
+}
+
+/// Defines the methods that run work under a lock of one name and mode.
+macro_rules! with_methods {
+    ($type:ident, $mode:expr, $with:ident, $try_with:ident, $blocking_with:ident) => {
+        impl $type {
+            /// Acquires the lock, runs `work` under its lease and releases it. `work` is dropped when the lease is lost.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost before `work` was done; those of the store.
+            ///
+            /// # Cancel safety
+            /// Dropping the future drops `work` and releases the lock.
+            pub async fn $with<T, F: Future<Output = T>>(&self, work: impl FnOnce(Lease) -> F) -> Result<T> {
+                self.spec.with($mode(self), work).await
+            }
+
+            #[doc = concat!("[`", stringify!($type), "::", stringify!($with), "`] for work that can fail: one error type for both.")]
+            ///
+            /// # Errors
+            /// Those of `work`; those of the lock, converted.
+            ///
+            /// # Cancel safety
+            /// Dropping the future drops `work` and releases the lock.
+            pub async fn $try_with<T, E: From<Error>, F: Future<Output = Result<T, E>>>(
+                &self,
+                work: impl FnOnce(Lease) -> F,
+            ) -> Result<T, E> {
+                self.spec.with($mode(self), work).await?
+            }
+
+            #[doc = concat!("[`", stringify!($type), "::", stringify!($with), "`] without async. Blocking code cannot be stopped from")]
+            /// outside: `work` calls [`Lease::check`] before each side effect.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost by the time `work` was done; those of the
+            /// store; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
+            pub fn $blocking_with<T>(&self, work: impl FnOnce(&Lease) -> T) -> Result<T> {
+                let hold = crate::block_on::wait(self.spec.acquire_forever($mode(self)))?;
+                let output = work(hold.lease());
+                hold.lease().check()?;
+                Ok(output)
+            }
+        }
+    };
+}
+
+/// Defines the blocking forms of async methods, as tokio names them.
+macro_rules! blocking {
+    ($type:ident, $self:ident: $receiver:tt { $(
+        $blocking:ident = $method:ident $arguments:tt -> $answer:ty;
+    )* }) => {
+        /// Blocking forms, for threads that have no async tasks to run.
+        impl $type {
+            $($crate::locks::blocking!(@ $type $self $receiver $blocking $method $arguments $answer);)*
+        }
+    };
+    (@ $type:ident $self:ident [$($receiver:tt)+] $blocking:ident $method:ident
+        ($($argument:ident: $of:ty),*) $answer:ty) => {
+        #[doc = concat!("[`", stringify!($type), "::", stringify!($method), "`] without async: the thread blocks.")]
+        ///
+        /// # Errors
+        #[doc = concat!("As [`", stringify!($type), "::", stringify!($method), "`]; ")]
+        /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task, whose thread must not block.
+        pub fn $blocking($($receiver)+ $(, $argument: $of)*) -> leasehold_core::Result<$answer> {
+            $crate::block_on::wait($self.$method($($argument),*))
+        }
+    };
+}
+
+pub(crate) use {blocking, lock_methods, option_methods, with_methods};

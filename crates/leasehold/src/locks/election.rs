@@ -1,0 +1,350 @@
+//! [`Election`]: one leader at a time, known to all.
+
+use std::{fmt, future::Future, ops::Deref, sync::Arc, time::Duration};
+
+use leasehold_core::{
+    Claim, Contender, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Lost, Mode, Release, Result,
+    Snapshot, Stance, Ticket, Wait, engine::LockWatcher,
+};
+
+use super::{LockSpec, blocking, lock_methods};
+use crate::{Note, block_on::block_on};
+
+/// An election: a cheap spec, `Clone`, no I/O. The holder of the lock leads, and proclaims a value to all others,
+/// such as its address.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+/// let locks = leasehold::Client::connect("memory:").await?;
+/// let election = locks.election("scheduler")?;
+/// let mut observer = election.observe();
+/// let mut leadership = election.campaign("10.0.0.7:8000").await?;
+/// assert_eq!(observer.changed().await?.unwrap().value, "10.0.0.7:8000");
+/// leadership.proclaim("10.0.0.7:9000").await?;
+/// assert_eq!(election.leader().await?.unwrap().value, "10.0.0.7:9000");
+/// leadership.resign().await?;
+/// assert!(observer.changed().await?.is_none());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Election {
+    spec: LockSpec,
+}
+
+lock_methods!(Election);
+
+impl Election {
+    pub(crate) fn new(spec: LockSpec) -> Self {
+        Election { spec }
+    }
+
+    /// Waits to lead for as long as it takes, and proclaims `value`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a value that is too long; those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no candidacy remains of a dropped future.
+    pub async fn campaign(&self, value: impl AsRef<str>) -> Result<Leadership> {
+        let spec = self.proclaiming(value.as_ref())?;
+        let hold = spec.acquire_forever(Mode::Exclusive).await?;
+        Ok(Leadership { hold, note: self.own_note() })
+    }
+
+    /// Leads if nobody does, and proclaims `value`.
+    ///
+    /// # Errors
+    /// As [`Election::campaign`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_campaign(&self, value: impl AsRef<str>) -> Result<Option<Leadership>> {
+        self.stand(value.as_ref(), Wait::No).await
+    }
+
+    /// Waits to lead for at most `wait`, and proclaims `value`.
+    ///
+    /// # Errors
+    /// As [`Election::campaign`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_campaign_for(
+        &self,
+        value: impl AsRef<str>,
+        wait: Duration,
+    ) -> Result<Option<Leadership>> {
+        self.stand(value.as_ref(), Wait::For(wait)).await
+    }
+
+    /// The leader, as the store knew it a moment ago.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn leader(&self) -> Result<Option<Leader>> {
+        Ok(Leader::of(&self.spec.inspect().await?))
+    }
+
+    /// Observes the leadership. No I/O until it is asked.
+    pub fn observe(&self) -> Observer {
+        Observer { watcher: self.spec.watcher(), seen: None }
+    }
+
+    /// Waits to lead, proclaims `value`, runs `work` under the lease and resigns. `work` is dropped when the leadership is
+    /// lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when the leadership was lost before `work` was done; as [`Election::campaign`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` and resigns.
+    pub async fn with<T, F>(&self, value: impl AsRef<str>, work: impl FnOnce(Lease) -> F) -> Result<T>
+    where
+        F: Future<Output = T>,
+    {
+        self.proclaiming(value.as_ref())?.with(Mode::Exclusive, work).await
+    }
+
+    /// [`Election::with`] for work that can fail: one error type for both.
+    ///
+    /// # Errors
+    /// Those of `work`; those of the election, converted.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` and resigns.
+    pub async fn try_with<T, E, F>(
+        &self,
+        value: impl AsRef<str>,
+        work: impl FnOnce(Lease) -> F,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.with(value, work).await?
+    }
+
+    async fn stand(&self, value: &str, wait: Wait) -> Result<Option<Leadership>> {
+        let hold = self.proclaiming(value)?.acquire(Mode::Exclusive, wait).await?;
+        Ok(hold.map(|hold| Leadership { hold, note: self.own_note() }))
+    }
+
+    fn own_note(&self) -> Note {
+        self.spec.options.note.as_deref().map(Note::read).unwrap_or_default()
+    }
+
+    fn proclaiming(&self, value: &str) -> Result<LockSpec> {
+        let note = written(&self.own_note(), value, &self.spec.name)?;
+        let mut spec = self.spec.clone();
+        spec.change(|options| options.note(note));
+        Ok(spec)
+    }
+}
+
+blocking!(Election, self: [&self] {
+    blocking_campaign = campaign(value: impl AsRef<str>) -> Leadership;
+    blocking_try_campaign = try_campaign(value: impl AsRef<str>) -> Option<Leadership>;
+    blocking_try_campaign_for = try_campaign_for(value: impl AsRef<str>, wait: Duration) -> Option<Leadership>;
+    blocking_leader = leader() -> Option<Leader>;
+});
+
+/// The note with the value in it, if it fits.
+fn written(note: &Note, value: &str, name: &LockName) -> Result<Arc<str>> {
+    let text = note.clone().value(value).to_string();
+    if text.len() <= Claim::NOTE_BYTES_MAX {
+        return Ok(text.into());
+    }
+    let message = format!(
+        "a value of {} bytes makes a note of {}, and a note may have at most {}",
+        value.len(),
+        text.len(),
+        Claim::NOTE_BYTES_MAX
+    );
+    Err(Error::new(ErrorKind::Invalid, message)
+        .lock(name)
+        .hint("proclaim where the long text is to be found"))
+}
+
+/// A held leadership. Derefs to the [`Lease`]; dropping it resigns in the background.
+#[must_use = "dropping it resigns"]
+pub struct Leadership {
+    hold: Hold,
+    note: Note,
+}
+
+impl Leadership {
+    /// The lease, to share with tasks that work for the leader.
+    pub fn lease(&self) -> &Lease {
+        self.hold.lease()
+    }
+
+    /// Proclaims another value to all others, without a new election: the fencing token stays.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when somebody else may lead by now; [`ErrorKind::Invalid`] for a value that is too long;
+    /// those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it proclaimed or not.
+    pub async fn proclaim(&mut self, value: impl AsRef<str>) -> Result<()> {
+        let note = written(&self.note, value.as_ref(), self.hold.name())?;
+        self.hold.amend(|claim| claim.note = Some(note)).await
+    }
+
+    /// Asks the store whether it still leads, and prolongs the lease: one round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when it does not; those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn confirm(&self) -> Result<()> {
+        self.hold.confirm().await
+    }
+
+    /// Ends the leadership. [`Release::NotHeld`] means that it was lost before.
+    ///
+    /// # Errors
+    /// Those of the store. The watchdog repeats it until the ttl has ended the leadership.
+    ///
+    /// # Cancel safety
+    /// Dropping the future hands it to the watchdog.
+    pub async fn resign(self) -> Result<Release> {
+        self.hold.release().await
+    }
+
+    /// As [`MutexGuard::contended`](crate::MutexGuard::contended): completes when there is another candidate.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn contended(&self) -> Result<Contender> {
+        self.hold.contended().await
+    }
+
+    /// As [`MutexGuard::detach`](crate::MutexGuard::detach).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future resigns.
+    pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
+        self.hold.detach(keep_for).await
+    }
+
+    /// [`Lease::lost`] without async: blocks until the leadership is lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldDeadlock`] in an async task.
+    pub fn blocking_lost(&self) -> Result<Lost> {
+        block_on(self.hold.lease().lost())
+    }
+}
+
+blocking!(Leadership, self: [self] {
+    blocking_resign = resign() -> Release;
+    blocking_detach = detach(keep_for: Duration) -> Ticket;
+});
+
+blocking!(Leadership, self: [&self] {
+    blocking_confirm = confirm() -> ();
+    blocking_contended = contended() -> Contender;
+});
+
+blocking!(Leadership, self: [&mut self] {
+    blocking_proclaim = proclaim(value: impl AsRef<str>) -> ();
+});
+
+impl Deref for Leadership {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        self.hold.lease()
+    }
+}
+
+impl fmt::Debug for Leadership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.hold, f)
+    }
+}
+
+/// The leader as others see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Leader {
+    /// The value that it proclaims; empty for a holder that proclaims none.
+    pub value: String,
+    /// The token of its grant, where the store orders grants: a later leader has a higher one.
+    pub fencing_token: Option<FencingToken>,
+    /// For how long it has led.
+    pub age: Option<Duration>,
+    /// Host, process and command.
+    pub note: Note,
+    /// The first 32 bits of its claim id: tells two leaderships apart where there are no tokens.
+    pub tag: u32,
+}
+
+impl Leader {
+    fn of(snapshot: &Snapshot) -> Option<Leader> {
+        let holder = snapshot.holders.iter().find(|holder| holder.stance == Stance::Holding)?;
+        let mut note = holder.note.as_deref().map(Note::read).unwrap_or_default();
+        Some(Leader {
+            value: note.value.take().unwrap_or_default(),
+            fencing_token: holder.fence,
+            age: holder.age,
+            note,
+            tag: holder.tag,
+        })
+    }
+
+    fn says_the_same(&self, other: &Leader) -> bool {
+        (self.tag, self.fencing_token, &self.value) == (other.tag, other.fencing_token, &other.value)
+    }
+}
+
+/// Observes the leadership of an [`Election`]. Made by [`Election::observe`].
+#[derive(Debug)]
+pub struct Observer {
+    watcher: LockWatcher,
+    /// The last answer; `None` before the first.
+    seen: Option<Option<Leader>>,
+}
+
+impl Observer {
+    /// Waits until the leader or its value changes, and answers the leader. The first call answers at once.
+    ///
+    /// Where the store has wake-ups, nothing is polled. A subscription that breaks is made anew; changes in the meantime
+    /// are not missed, but several of them may be answered as one.
+    ///
+    /// # Errors
+    /// Those of the store, when it failed for longer than `retry_timeout`. It may be called again.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn changed(&mut self) -> Result<Option<Leader>> {
+        let seen = &self.seen;
+        let now = self.watcher.until(|snapshot| {
+            let now = Leader::of(snapshot);
+            let same = match (seen, &now) {
+                (Some(Some(before)), Some(leader)) => before.says_the_same(leader),
+                (Some(None), None) => true,
+                _ => false,
+            };
+            (!same).then_some(now)
+        });
+        let now = now.await?;
+        self.seen = Some(now.clone());
+        Ok(now)
+    }
+}
+
+blocking!(Observer, self: [&mut self] {
+    blocking_changed = changed() -> Option<Leader>;
+});

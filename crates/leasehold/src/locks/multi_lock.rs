@@ -1,0 +1,255 @@
+//! [`MultiLock`]: several locks at once, all or none.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use leasehold_core::{
+    Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Snapshot, Wait,
+    engine::Observer,
+};
+
+use super::{LockSpec, blocking, multi_guard::MultiGuard, option_methods, shorter};
+use crate::Client;
+
+/// Several locks that are held together or not at all: a cheap spec, `Clone`, no I/O.
+///
+/// The names are sorted and taken one after the other in that order, so two users that name them in any order never
+/// wait for each other. Each is also a [`Mutex`](crate::Mutex) of its own: who holds one of them by itself and then
+/// locks several, in another order, can still deadlock with somebody who does the same.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+/// let locks = leasehold::Client::connect("memory:").await?;
+/// let transfer = locks.multi_lock(["account/9", "account/4"])?;
+/// let guard = transfer.lock().await?;
+/// assert!(locks.mutex("account/4")?.try_lock().await?.is_none());
+/// guard.run(async { /* move the money */ }).await?;
+/// guard.release().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct MultiLock {
+    /// Sorted by name, each name once; at least one.
+    specs: Vec<LockSpec>,
+}
+
+/// The outcome of one attempt to acquire them all.
+enum Try {
+    All(Vec<Hold>),
+    Busy,
+    LostOneMeanwhile,
+}
+
+impl MultiLock {
+    /// The most names of one multi-lock.
+    pub const NAMES_MAX: usize = 256;
+
+    pub(crate) fn new<N>(client: &Client, names: impl IntoIterator<Item = N>) -> Result<Self>
+    where
+        N: TryInto<LockName, Error: Into<Error>>,
+    {
+        let mut specs = Vec::new();
+        for name in names {
+            if specs.len() == Self::NAMES_MAX {
+                let message = format!("a multi-lock may have at most {} names", Self::NAMES_MAX);
+                return Err(Error::new(ErrorKind::Invalid, message));
+            }
+            specs.push(client.spec(name, Mode::Exclusive)?);
+        }
+        if specs.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, "a multi-lock needs at least one name"));
+        }
+        specs.sort_by(|one, other| one.name.cmp(&other.name));
+        specs.dedup_by(|one, other| one.name == other.name);
+        Ok(MultiLock { specs })
+    }
+
+    fn change(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Self {
+        // They are the same for all names.
+        let options = change(self.specs.first().map(|first| first.options.clone()).unwrap_or_default());
+        self.specs.iter_mut().for_each(|spec| spec.options = options.clone());
+        self
+    }
+
+    /// Checks the options now instead of at the first use.
+    ///
+    /// # Errors
+    /// As [`Mutex::build`](crate::Mutex::build).
+    pub fn build(self) -> Result<Self> {
+        self.specs.iter().try_for_each(LockSpec::check).map(|()| self)
+    }
+
+    /// Calls `observer` each time the store answers that one of them is taken.
+    #[must_use]
+    pub fn on_busy(mut self, observer: impl Fn(&Busy) + Send + Sync + 'static) -> Self {
+        let observer: Observer = Arc::new(observer);
+        self.specs.iter_mut().for_each(|spec| spec.observer = Some(observer.clone()));
+        self
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &LockName> {
+        self.specs.iter().map(|one| &one.name)
+    }
+
+    /// Waits for all of them for as long as it takes.
+    ///
+    /// # Errors
+    /// Those of the store, when it failed for longer than `retry_timeout`; what was taken is released.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing remains of a dropped future.
+    pub async fn lock(&self) -> Result<MultiGuard> {
+        loop {
+            if let Some(guard) = self.acquire(Wait::Forever).await? {
+                return Ok(guard);
+            }
+        }
+    }
+
+    /// Takes all of them if all are free.
+    ///
+    /// # Errors
+    /// Those of the store; what was taken is released.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_lock(&self) -> Result<Option<MultiGuard>> {
+        self.acquire(Wait::No).await
+    }
+
+    /// Waits for all of them for at most `wait` in all.
+    ///
+    /// # Errors
+    /// Those of the store; what was taken is released.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_lock_for(&self, wait: Duration) -> Result<Option<MultiGuard>> {
+        self.acquire(Wait::For(wait)).await
+    }
+
+    /// Acquires all of them, runs `work` under their leases, in order of the names, and releases them. `work` is dropped when
+    /// any of them is lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when a lease was lost before `work` was done; those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` and releases the locks.
+    pub async fn with<T, F>(&self, work: impl FnOnce(Vec<Lease>) -> F) -> Result<T>
+    where
+        F: Future<Output = T>,
+    {
+        let guard = self.lock().await?;
+        let output = guard.run(work(guard.leases().cloned().collect())).await?;
+        if let Some(first) = self.specs.first() {
+            first.released(guard.release().await);
+        }
+        Ok(output)
+    }
+
+    /// [`MultiLock::with`] for work that can fail: one error type for both.
+    ///
+    /// # Errors
+    /// Those of `work`; those of the locks, converted.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` and releases the locks.
+    pub async fn try_with<T, E, F>(&self, work: impl FnOnce(Vec<Lease>) -> F) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.with(work).await?
+    }
+
+    /// Holders and waiters of each of them, in order of the names.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn inspect(&self) -> Result<Vec<Snapshot>> {
+        let mut snapshots = Vec::with_capacity(self.specs.len());
+        for spec in &self.specs {
+            snapshots.push(spec.inspect().await?);
+        }
+        Ok(snapshots)
+    }
+
+    /// Ends all holds of all of them and raises their fencing counters. Answers the evicted holders.
+    ///
+    /// # Errors
+    /// Those of the store, after the ones before it are done.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves some of them done.
+    pub async fn force_release(&self) -> Result<Vec<Contender>> {
+        let mut evicted = Vec::new();
+        for spec in &self.specs {
+            evicted.extend(spec.force_release().await?);
+        }
+        Ok(evicted)
+    }
+
+    async fn acquire(&self, wait: Wait) -> Result<Option<MultiGuard>> {
+        let Some(first) = self.specs.first() else { return Ok(None) };
+        let env = first.client.env().clone();
+        let begin = env.now();
+        loop {
+            let wait = shorter(wait, begin, env.now());
+            match self.take_all(wait).await? {
+                Try::All(holds) => return Ok(Some(MultiGuard { holds })),
+                Try::Busy => return Ok(None),
+                // The wait for one took longer than another lived: all over again, if there is time.
+                Try::LostOneMeanwhile if matches!(wait, Wait::No | Wait::For(Duration::ZERO)) => {
+                    return Ok(None);
+                }
+                Try::LostOneMeanwhile => {}
+            }
+        }
+    }
+
+    async fn take_all(&self, wait: Wait) -> Result<Try> {
+        let mut guard = MultiGuard { holds: Vec::with_capacity(self.specs.len()) };
+        let Some(first) = self.specs.first() else { return Ok(Try::Busy) };
+        let env = first.client.env();
+        let begin = env.now();
+        for spec in &self.specs {
+            let next = spec.acquire(Mode::Exclusive, shorter(wait, begin, env.now()));
+            let next = tokio::select! {
+                biased;
+                _ = guard.lost() => Ok(Try::LostOneMeanwhile),
+                next = next => match next {
+                    Ok(Some(hold)) => {
+                        guard.holds.push(hold);
+                        continue;
+                    }
+                    Ok(None) => Ok(Try::Busy),
+                    Err(error) => Err(error),
+                },
+            };
+            // Whatever this release leaves undone is the watchdog's.
+            let _ = guard.release().await;
+            return next;
+        }
+        match guard.check() {
+            Ok(()) => Ok(Try::All(guard.holds)),
+            Err(_) => {
+                let _ = guard.release().await;
+                Ok(Try::LostOneMeanwhile)
+            }
+        }
+    }
+}
+
+option_methods!(MultiLock);
+
+blocking!(MultiLock, self: [&self] {
+    blocking_lock = lock() -> MultiGuard;
+    blocking_try_lock = try_lock() -> Option<MultiGuard>;
+    blocking_try_lock_for = try_lock_for(wait: Duration) -> Option<MultiGuard>;
+    blocking_inspect = inspect() -> Vec<Snapshot>;
+    blocking_force_release = force_release() -> Vec<Contender>;
+});

@@ -1,0 +1,347 @@
+//! [`ReentrantMutex`]: a mutex that its owner may lock again.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    ops::Deref,
+    sync::{
+        Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use leasehold_core::{Contender, Error, Hold, Lease, LockName, Lost, Mode, Release, Result, Ticket, Wait};
+
+use super::{LockSpec, blocking, lock_methods, shorter};
+use crate::block_on::block_on;
+
+/// The owner of a [`ReentrantMutex`]. Clones are the same owner; pass it down the call chain that belongs together.
+///
+/// An owner is a value and not a thread or a task, so it works across both.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Owner(u64);
+
+impl Owner {
+    /// An owner unlike any other of this process.
+    #[expect(clippy::new_without_default, reason = "each call answers another one")]
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Owner(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A mutex that its [`Owner`] may lock again while holding it: a cheap description, `Clone`, no I/O.
+///
+/// All guards of one owner share one lease with one fencing token; it is released with the last of them. Other
+/// owners wait, and so does everybody who locks the same name as a [`Mutex`](crate::Mutex). A lease that was lost is
+/// not entered again: the next lock is a new one with a new token, and the guards of the old one stay lost.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+/// use leasehold::Owner;
+/// let locks = leasehold::Client::connect("memory:").await?;
+/// let account = locks.reentrant_mutex("account/7")?;
+/// let me = Owner::new();
+/// let outer = account.lock(&me).await?;
+/// let inner = account.lock(&me).await?;
+/// assert_eq!(outer.fencing_token(), inner.fencing_token());
+/// assert!(account.try_lock(&Owner::new()).await?.is_none());
+/// assert_eq!(inner.release().await?, None);     // `outer` still holds it
+/// assert!(outer.release().await?.is_some());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReentrantMutex {
+    spec: LockSpec,
+}
+
+lock_methods!(ReentrantMutex);
+
+impl ReentrantMutex {
+    pub(crate) fn new(spec: LockSpec) -> Self {
+        ReentrantMutex { spec }
+    }
+
+    /// Waits until `owner` has the lock; at once if it has it already.
+    ///
+    /// # Errors
+    /// Those of the store, when it failed for longer than `retry_timeout`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. Of several tasks that lock for one owner at once, one asks the store and the others share its
+    /// lease; when it is dropped, the next of them asks.
+    pub async fn lock(&self, owner: &Owner) -> Result<ReentrantGuard> {
+        loop {
+            if let Some(guard) = self.enter(owner, Wait::Forever).await? {
+                return Ok(guard);
+            }
+        }
+    }
+
+    /// Takes the lock for `owner` if it is free, or the owner's already.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_lock(&self, owner: &Owner) -> Result<Option<ReentrantGuard>> {
+        self.enter(owner, Wait::No).await
+    }
+
+    /// Waits for the lock for at most `wait`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_lock_for(&self, owner: &Owner, wait: Duration) -> Result<Option<ReentrantGuard>> {
+        self.enter(owner, Wait::For(wait)).await
+    }
+
+    /// Acquires the lock for `owner`, runs `work` under its lease and releases this guard. `work` is dropped when the
+    /// lease is lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost before `work` was done; those of the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` and its guard.
+    pub async fn with<T, F>(&self, owner: &Owner, work: impl FnOnce(Lease) -> F) -> Result<T>
+    where
+        F: Future<Output = T>,
+    {
+        let guard = self.lock(owner).await?;
+        let output = guard.run(work(guard.lease().clone())).await?;
+        self.spec.released(guard.release().await.map(|answer| answer.unwrap_or(Release::Released)));
+        Ok(output)
+    }
+
+    /// [`ReentrantMutex::with`] for work that can fail: one error type for both.
+    ///
+    /// # Errors
+    /// Those of `work`; those of the lock, converted.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` and its guard.
+    pub async fn try_with<T, E, F>(&self, owner: &Owner, work: impl FnOnce(Lease) -> F) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.with(owner, work).await?
+    }
+
+    async fn enter(&self, owner: &Owner, wait: Wait) -> Result<Option<ReentrantGuard>> {
+        let env = self.spec.client.env().clone();
+        let begin = env.now();
+        let entry = self.spec.client.owners.enter(&self.spec.name, owner);
+        let slot = entry.slot();
+        let taken = match wait {
+            // A task that has the slot without a hold waits for the lock: then it is not free.
+            Wait::No => slot.try_lock_owned().ok(),
+            Wait::For(span) => env.until(begin + span, slot.lock_owned()).await,
+            Wait::Forever => Some(slot.lock_owned().await),
+        };
+        let Some(mut slot) = taken else { return Ok(None) };
+        if let Some(held) = slot.upgrade()
+            && held.hold.check().is_ok()
+        {
+            return Ok(Some(ReentrantGuard { held }));
+        }
+        let wait = shorter(wait, begin, env.now());
+        let Some(hold) = self.spec.acquire(Mode::Exclusive, wait).await? else { return Ok(None) };
+        let held = Arc::new(Held { hold, entry });
+        *slot = Arc::downgrade(&held);
+        Ok(Some(ReentrantGuard { held }))
+    }
+}
+
+blocking!(ReentrantMutex, self: [&self] {
+    blocking_lock = lock(owner: &Owner) -> ReentrantGuard;
+    blocking_try_lock = try_lock(owner: &Owner) -> Option<ReentrantGuard>;
+    blocking_try_lock_for = try_lock_for(owner: &Owner, wait: Duration) -> Option<ReentrantGuard>;
+});
+
+/// A held [`ReentrantMutex`]. The lock is released with the last guard of its owner.
+#[must_use = "dropping the last guard releases the lock"]
+pub struct ReentrantGuard {
+    held: Arc<Held>,
+}
+
+/// The hold that the guards of one owner share.
+struct Held {
+    hold: Hold,
+    entry: OwnerEntry,
+}
+
+impl ReentrantGuard {
+    /// The lease, to share with tasks that work under this guard.
+    pub fn lease(&self) -> &Lease {
+        self.held.hold.lease()
+    }
+
+    /// Another guard of the same lease. No I/O.
+    pub fn again(&self) -> ReentrantGuard {
+        ReentrantGuard { held: self.held.clone() }
+    }
+
+    /// Ends this guard; the last one of the owner releases the lock and answers the store's answer. `None` while there
+    /// are others.
+    ///
+    /// # Errors
+    /// Those of the store. The watchdog repeats the release until the ttl has ended the hold.
+    ///
+    /// # Cancel safety
+    /// Dropping the future hands the release to the watchdog.
+    pub async fn release(self) -> Result<Option<Release>> {
+        let Some(Held { hold, entry }) = Arc::into_inner(self.held) else { return Ok(None) };
+        let answer = hold.release().await;
+        drop(entry);
+        answer.map(Some)
+    }
+
+    /// As [`MutexGuard::confirm`](crate::MutexGuard::confirm).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn confirm(&self) -> Result<()> {
+        self.held.hold.confirm().await
+    }
+
+    /// As [`MutexGuard::contended`](crate::MutexGuard::contended).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn contended(&self) -> Result<Contender> {
+        self.held.hold.contended().await
+    }
+
+    /// As [`MutexGuard::detach`](crate::MutexGuard::detach), for the last guard of the owner; `None` while there are others.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future releases the lock.
+    pub async fn detach(self, keep_for: Duration) -> Result<Option<Ticket>> {
+        let Some(Held { hold, entry }) = Arc::into_inner(self.held) else { return Ok(None) };
+        let answer = hold.detach(keep_for).await;
+        drop(entry);
+        answer.map(Some)
+    }
+
+    /// [`Lease::lost`] without async: blocks until the lease is lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
+    pub fn blocking_lost(&self) -> Result<Lost> {
+        block_on(self.lease().lost())
+    }
+}
+
+blocking!(ReentrantGuard, self: [self] {
+    blocking_release = release() -> Option<Release>;
+    blocking_detach = detach(keep_for: Duration) -> Option<Ticket>;
+});
+
+blocking!(ReentrantGuard, self: [&self] {
+    blocking_confirm = confirm() -> ();
+    blocking_contended = contended() -> Contender;
+});
+
+impl Deref for ReentrantGuard {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        self.held.hold.lease()
+    }
+}
+
+impl fmt::Debug for ReentrantGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.held.hold, f)
+    }
+}
+
+/// The hold of one owner of one lock, for the owner's next guard.
+type OwnerSlot = Arc<tokio::sync::Mutex<Weak<Held>>>;
+type Slots = HashMap<(LockName, Owner), OwnerSlot>;
+
+/// The slots of all owners of one client.
+#[derive(Clone, Default)]
+pub(crate) struct OwnerTable(Arc<StdMutex<Slots>>);
+
+/// Keeps a slot for as long as its owner holds the lock or waits for it.
+struct OwnerEntry {
+    table: OwnerTable,
+    key: (LockName, Owner),
+    slot: Option<OwnerSlot>,
+}
+
+impl OwnerTable {
+    fn enter(&self, name: &LockName, owner: &Owner) -> OwnerEntry {
+        let key = (name.clone(), owner.clone());
+        let slot = self.slots().entry(key.clone()).or_default().clone();
+        OwnerEntry { table: self.clone(), key, slot: Some(slot) }
+    }
+
+    fn slots(&self) -> StdMutexGuard<'_, Slots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots().is_empty()
+    }
+}
+
+impl OwnerEntry {
+    fn slot(&self) -> OwnerSlot {
+        self.slot.clone().unwrap_or_default()
+    }
+}
+
+impl Drop for OwnerEntry {
+    fn drop(&mut self) {
+        let mut slots = self.table.slots();
+        drop(self.slot.take());
+        // Every other entry of this owner has a clone of the slot, and clones are made under the lock that is held here.
+        if slots.get(&self.key).is_some_and(|slot| Arc::strong_count(slot) == 1) {
+            slots.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::{env::Virtual, memory::Memory};
+
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn no_slot_is_kept_of_an_owner_who_has_gone() {
+        let world = Virtual::new(1);
+        let client = Client::new(Arc::new(Memory::new(world.env())), world.env());
+        let lock = client.reentrant_mutex("x").unwrap();
+        let (me, other) = (Owner::new(), Owner::new());
+        world.block_on(async {
+            let guard = lock.lock(&me).await.unwrap();
+            let again = guard.again();
+            assert!(lock.try_lock(&other).await.unwrap().is_none());
+            drop(guard);
+            assert_eq!(again.release().await.unwrap(), Some(Release::Released));
+        });
+        assert!(client.owners.is_empty());
+    }
+}

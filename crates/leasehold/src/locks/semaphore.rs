@@ -1,0 +1,151 @@
+//! [`Semaphore`]: up to a number of holders at a time.
+
+use std::{future::Future, time::Duration};
+
+use leasehold_core::{Busy, Error, Lease, Mode, Result, Stance, Wait};
+
+use super::{LockSpec, blocking, lock_methods, with_methods};
+use crate::Permit;
+
+/// A semaphore: a cheap description, `Clone`, no I/O.
+///
+/// The number of permits is stored with the holders: to state another number is an error that names both. A semaphore
+/// without holders takes the number of the next one.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+/// let locks = leasehold::Client::connect("memory:").await?;
+/// let importers = locks.semaphore("importers", 3)?;
+/// let two = importers.acquire_many(2).await?;
+/// assert_eq!(importers.available_permits().await?, 1);
+/// assert!(importers.try_acquire_many(2).await?.is_none());
+/// two.release().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Semaphore {
+    spec: LockSpec,
+    permits: u32,
+}
+
+lock_methods!(Semaphore);
+with_methods!(Semaphore, |it: &Self| it.mode(1), with, try_with, blocking_with);
+
+impl Semaphore {
+    pub(crate) fn new(spec: LockSpec, permits: u32) -> Self {
+        Semaphore { spec, permits }
+    }
+
+    /// The number of permits in all.
+    pub fn permits(&self) -> u32 {
+        self.permits
+    }
+
+    /// Waits for one permit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind) when others state another number of permits; those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn acquire(&self) -> Result<Permit> {
+        self.acquire_many(1).await
+    }
+
+    /// Waits for `take` permits at once. Without the option `fair`, smaller requests may overtake it.
+    ///
+    /// # Errors
+    /// As [`Semaphore::acquire`]; [`ErrorKind::Invalid`](crate::ErrorKind) for 0 or more than there are.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn acquire_many(&self, take: u32) -> Result<Permit> {
+        self.spec.acquire_forever(self.mode(take)).await.map(Permit::new)
+    }
+
+    /// Takes one permit if there is one.
+    ///
+    /// # Errors
+    /// As [`Semaphore::acquire`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_acquire(&self) -> Result<Option<Permit>> {
+        self.try_acquire_many(1).await
+    }
+
+    /// Takes one permit if there is one; otherwise answers one of the holders, and when to try again.
+    ///
+    /// # Errors
+    /// As [`Semaphore::acquire`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_acquire_or_busy(&self) -> Result<Result<Permit, Busy>> {
+        Ok(self.spec.acquire_or_busy(self.mode(1)).await?.map(Permit::new))
+    }
+
+    /// Waits for one permit for at most `wait`.
+    ///
+    /// # Errors
+    /// As [`Semaphore::acquire`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_acquire_for(&self, wait: Duration) -> Result<Option<Permit>> {
+        self.try_acquire_many_for(1, wait).await
+    }
+
+    /// Takes `take` permits if there are so many.
+    ///
+    /// # Errors
+    /// As [`Semaphore::acquire_many`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_acquire_many(&self, take: u32) -> Result<Option<Permit>> {
+        Ok(self.spec.acquire(self.mode(take), Wait::No).await?.map(Permit::new))
+    }
+
+    /// Waits for `take` permits for at most `wait`.
+    ///
+    /// # Errors
+    /// As [`Semaphore::acquire_many`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn try_acquire_many_for(&self, take: u32, wait: Duration) -> Result<Option<Permit>> {
+        Ok(self.spec.acquire(self.mode(take), Wait::For(wait)).await?.map(Permit::new))
+    }
+
+    /// The number of permits that were free a moment ago.
+    ///
+    /// # Errors
+    /// Those of the store.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn available_permits(&self) -> Result<u32> {
+        let snapshot = self.spec.inspect().await?;
+        let taken = |mode: Option<Mode>| {
+            if let Some(Mode::Permits { take, .. }) = mode { take } else { self.permits }
+        };
+        let holders = snapshot.holders.iter().filter(|holder| holder.stance != Stance::Waiting);
+        Ok(holders.map(|holder| taken(holder.mode)).fold(self.permits, u32::saturating_sub))
+    }
+
+    fn mode(&self, take: u32) -> Mode {
+        Mode::Permits { take, of: self.permits }
+    }
+}
+
+blocking!(Semaphore, self: [&self] {
+    blocking_acquire = acquire() -> Permit;
+    blocking_acquire_many = acquire_many(take: u32) -> Permit;
+    blocking_try_acquire = try_acquire() -> Option<Permit>;
+    blocking_try_acquire_or_busy = try_acquire_or_busy() -> Result<Permit, Busy>;
+    blocking_try_acquire_for = try_acquire_for(wait: Duration) -> Option<Permit>;
+    blocking_try_acquire_many = try_acquire_many(take: u32) -> Option<Permit>;
+    blocking_try_acquire_many_for = try_acquire_many_for(take: u32, wait: Duration) -> Option<Permit>;
+    blocking_available_permits = available_permits() -> u32;
+});
