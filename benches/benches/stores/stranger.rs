@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_testkit::{process::Process, foreign_client};
+use leasehold_testkit::{foreign_client, process::Process};
 
 use crate::contender::Contender;
 
@@ -54,14 +54,15 @@ impl Stranger {
 
     /// With the virtual machine as it comes, but for its log.
     pub(crate) fn curator(store: &str) -> Stranger {
-        let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "curator", "Peer.class", |place| {
-            foreign_client::run(
-                place,
-                "mvn",
-                &["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
-            );
-            foreign_client::run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
-        });
+        let place =
+            foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "curator", "Peer.class", |place| {
+                foreign_client::run(
+                    place,
+                    "mvn",
+                    &["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
+                );
+                foreign_client::run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
+            });
         let classes = format!("{}:{}/lib/*", place.display(), place.display());
         let args = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", &classes, "Peer"];
         Stranger::start("java", &args, store)

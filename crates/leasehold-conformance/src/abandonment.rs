@@ -9,10 +9,10 @@ use leasehold_core::{
 };
 
 use crate::{
-    Client, Scene, Verdict,
+    CaseResult, Client, TestContext,
+    drop_after::drop_after,
     loss::{lease_ttl, locked, terms},
-    polling::drop_after,
-    verdict::{ensure, kept_out, let_go, take},
+    outcome::{ensure, kept_out, let_go},
 };
 
 crate::case::cases![
@@ -28,41 +28,41 @@ crate::case::cases![
 
 /// Waits until the engine has nothing under way, and fails unless the lock is then free.
 async fn given_up(
-    scene: &Scene,
+    context: &TestContext,
     engine: &Engine,
     other: &Client,
     name: &leasehold_core::LockName,
     when: &str,
-) -> Verdict {
+) -> CaseResult {
     // The watchdog may have to repeat a release whose message was lost, after a pause.
-    let until = scene.env().now() + scene.slack() + Duration::from_secs(5);
-    while engine.claims_alive() > 0 && scene.env().now() < until {
-        scene.env().sleep(Duration::from_millis(2)).await;
+    let until = context.env().now() + context.slack() + Duration::from_secs(5);
+    while engine.claims_alive() > 0 && context.env().now() < until {
+        context.env().sleep(Duration::from_millis(2)).await;
     }
     let alive = engine.claims_alive();
     ensure(alive == 0, format!("a client with nothing under way {when}"), format!("{alive} claims"))?;
-    scene.expect_nothing_left(other, name, when).await
+    context.expect_nothing_left(other, name, when).await
 }
 
 /// By the watchdog, without anybody waiting for it.
-pub async fn a_dropped_guard_is_released(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let engine = Engine::new(one, scene.env().clone());
-    let hold = locked(scene, &engine, scene.long()).await?;
+pub async fn a_dropped_guard_is_released(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let engine = Engine::new(one, context.env().clone());
+    let hold = locked(context, &engine, context.long()).await?;
     let name = hold.name().clone();
     drop(hold);
-    given_up(scene, &engine, &two, &name, "after its guard was dropped").await
+    given_up(context, &engine, &two, &name, "after its guard was dropped").await
 }
 
 /// Dropped after 0, 1, 2 … polls: no hold is left, now or later.
-pub async fn a_dropped_acquisition_leaves_nothing(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let engine = Engine::new(one, scene.env().clone());
+pub async fn a_dropped_acquisition_leaves_nothing(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let engine = Engine::new(one, context.env().clone());
     for polls in 0..64 {
-        let (name, terms) = (scene.name(), terms(scene.long()));
+        let (name, terms) = (context.name(), terms(context.long()));
         let acquire = engine.acquire(&name, Mode::Exclusive, &terms, Wait::No, None);
         let done = drop_after(polls, acquire).await.is_some();
-        given_up(scene, &engine, &two, &name, &format!("after an acquisition dropped at poll {polls}"))
+        given_up(context, &engine, &two, &name, &format!("after an acquisition dropped at poll {polls}"))
             .await?;
         if done {
             break;
@@ -72,53 +72,50 @@ pub async fn a_dropped_acquisition_leaves_nothing(scene: &Scene) -> Verdict {
 }
 
 /// The same for one that waits behind another.
-pub async fn a_dropped_wait_leaves_the_queue(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let engine = Engine::new(one, scene.env().clone());
+pub async fn a_dropped_wait_leaves_the_queue(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let engine = Engine::new(one, context.env().clone());
     for polls in 0..12 {
-        let holder = scene.claim(&scene.name());
-        take(&*two, &holder, "the lock is free").await?;
-        let terms = terms(scene.long());
+        let holder = context.held(&two).await?;
+        let terms = terms(context.long());
         let acquire = engine.acquire(&holder.name, Mode::Exclusive, &terms, Wait::Forever, None);
-        let soon = scene.env().now() + Duration::from_millis(20);
-        let _ = scene.env().until(soon, drop_after(polls, acquire)).await;
+        let soon = context.env().now() + Duration::from_millis(20);
+        let _ = context.env().until(soon, drop_after(polls, acquire)).await;
         let_go(&*two, &holder).await?;
-        given_up(scene, &engine, &two, &holder.name, &format!("after a wait dropped at poll {polls}"))
+        given_up(context, &engine, &two, &holder.name, &format!("after a wait dropped at poll {polls}"))
             .await?;
     }
     Ok(())
 }
 
 /// `None` in time, and no place in the queue.
-pub async fn a_wait_that_runs_out_leaves_the_queue(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let engine = Engine::new(one, scene.env().clone());
-    let holder = scene.claim(&scene.name());
-    take(&*two, &holder, "the lock is free").await?;
-    let (patience, begin) = (Duration::from_millis(60), scene.env().now());
+pub async fn a_wait_that_runs_out_leaves_the_queue(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let engine = Engine::new(one, context.env().clone());
+    let holder = context.held(&two).await?;
+    let (patience, begin) = (Duration::from_millis(60), context.env().now());
     let answer = engine
-        .acquire(&holder.name, Mode::Exclusive, &terms(scene.long()), Wait::For(patience), None)
+        .acquire(&holder.name, Mode::Exclusive, &terms(context.long()), Wait::For(patience), None)
         .await?;
-    let waited = scene.env().now().since(begin);
+    let waited = context.env().now().since(begin);
     ensure(answer.is_none(), "None: another holds it", answer)?;
-    let in_time = waited >= patience && waited <= patience + scene.slack();
+    let in_time = waited >= patience && waited <= patience + context.slack();
     ensure(in_time, format!("an answer after {patience:?}"), waited)?;
     let_go(&*two, &holder).await?;
-    given_up(scene, &engine, &two, &holder.name, "after a wait that ran out").await
+    given_up(context, &engine, &two, &holder.name, "after a wait that ran out").await
 }
 
 /// A task waits; the holder releases; the task has the lock, before long.
-pub async fn a_hand_over_reaches_the_waiting_task(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let engine = Engine::new(one, scene.env().clone());
-    let holder = scene.claim(&scene.name());
-    take(&*two, &holder, "the lock is free").await?;
-    let (name, terms) = (holder.name.clone(), terms(scene.long()));
+pub async fn a_hand_over_reaches_the_waiting_task(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let engine = Engine::new(one, context.env().clone());
+    let holder = context.held(&two).await?;
+    let (name, terms) = (holder.name.clone(), terms(context.long()));
     let waiting = engine.clone();
     let wait: leasehold_core::BoxFuture<'static, _> = Box::pin(async move {
         waiting.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None).await.map(drop)
     });
-    let env = scene.env().clone();
+    let env = context.env().clone();
     let release: leasehold_core::BoxFuture<'static, _> = {
         let (two, holder) = (two.clone(), holder.clone());
         Box::pin(async move {
@@ -126,66 +123,66 @@ pub async fn a_hand_over_reaches_the_waiting_task(scene: &Scene) -> Verdict {
             two.release(&holder).await.map(drop)
         })
     };
-    let begin = scene.env().now();
-    for answer in scene.together(vec![wait, release]).await? {
+    let begin = context.env().now();
+    for answer in context.together(vec![wait, release]).await? {
         answer?;
     }
-    let took = scene.env().now().since(begin);
-    let soon = scene.slack() + Duration::from_millis(30);
+    let took = context.env().now().since(begin);
+    let soon = context.slack() + Duration::from_millis(30);
     ensure(took <= soon, format!("the hand-over within {soon:?}"), took)?;
-    given_up(scene, &engine, &two, &holder.name, "after the hand-over").await
+    given_up(context, &engine, &two, &holder.name, "after the hand-over").await
 }
 
 /// Leases that are still held are released.
-pub async fn closing_gives_up_everything(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let engine = Engine::new(one, scene.env().clone());
+pub async fn closing_gives_up_everything(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let engine = Engine::new(one, context.env().clone());
     let mut holds = Vec::new();
     for _ in 0..5 {
-        holds.push(locked(scene, &engine, scene.long()).await?);
+        holds.push(locked(context, &engine, context.long()).await?);
     }
-    engine.close(scene.slack()).await?;
+    engine.close(context.slack()).await?;
     for hold in &holds {
         ensure(hold.check().is_err(), "a lease that is lost with its client", hold.status())?;
-        scene.expect_nothing_left(&two, hold.name(), "after its client was closed").await?;
+        context.expect_nothing_left(&two, hold.name(), "after its client was closed").await?;
     }
     Ok(())
 }
 
 /// Detached by one, adopted by another, with the same token; then released.
-pub async fn a_ticket_passes_from_client_to_client(scene: &Scene) -> Verdict {
-    let [one, two, three] = scene.clients().await?;
-    let (first, second) = (Engine::new(one, scene.env().clone()), Engine::new(two, scene.env().clone()));
-    let hold = locked(scene, &first, lease_ttl(scene)).await?;
+pub async fn a_ticket_passes_from_client_to_client(context: &TestContext) -> CaseResult {
+    let [one, two, three] = context.clients().await?;
+    let (first, second) = (Engine::new(one, context.env().clone()), Engine::new(two, context.env().clone()));
+    let hold = locked(context, &first, lease_ttl(context)).await?;
     let fence = hold.fencing_token();
-    let ticket = hold.detach(scene.long()).await?;
-    first.close(scene.slack()).await?;
-    kept_out(&*three, &scene.claim(&ticket.name), "a ticket holds it").await?;
+    let ticket = hold.detach(context.long()).await?;
+    first.close(context.slack()).await?;
+    kept_out(&*three, &context.claim(&ticket.name), "a ticket holds it").await?;
     let adopted = second.adopt(&ticket, &LockOptions::default()).await?;
-    crate::verdict::same(adopted.fencing_token(), fence, "the token of the adopted hold")?;
+    crate::outcome::same(adopted.fencing_token(), fence, "the token of the adopted hold")?;
     adopted.release().await?;
-    given_up(scene, &second, &three, &ticket.name, "after the adopted hold was released").await
+    given_up(context, &second, &three, &ticket.name, "after the adopted hold was released").await
 }
 
 /// Lock, wait behind another, unlock, with every message lost in turn: in the end nothing is held and nobody waits.
-pub async fn any_lost_message_leaves_nothing(scene: &Scene) -> Verdict {
+pub async fn any_lost_message_leaves_nothing(context: &TestContext) -> CaseResult {
     for fault in [Fault::LoseRequest, Fault::LoseReply] {
         for at in 0.. {
-            let [one, two] = scene.clients().await?;
-            let lossy = Arc::new(Chaos::at(one, scene.env().clone(), at, fault));
-            let engine = Engine::new(lossy.clone(), scene.env().clone());
-            let (name, terms) = (scene.name(), terms(scene.long()));
+            let [one, two] = context.clients().await?;
+            let lossy = Arc::new(Chaos::at(one, context.env().clone(), at, fault));
+            let engine = Engine::new(lossy.clone(), context.env().clone());
+            let (name, terms) = (context.name(), terms(context.long()));
             for _ in 0..2 {
-                let wait = Wait::For(scene.slack() + Duration::from_secs(10));
+                let wait = Wait::For(context.slack() + Duration::from_secs(10));
                 let hold = engine.acquire(&name, Mode::Exclusive, &terms, wait, None).await?;
                 ensure(hold.is_some(), format!("a hold, though {fault:?} at operation {at}"), &hold)?;
-                let rival = two.claim(&scene.claim(&name)).await?;
+                let rival = two.claim(&context.claim(&name)).await?;
                 let alone = !matches!(rival, Standing::Granted(_));
                 ensure(alone, format!("one holder, though {fault:?} at operation {at}"), rival)?;
                 drop(hold);
             }
             let when = format!("after {fault:?} at operation {at}");
-            given_up(scene, &engine, &two, &name, &when).await?;
+            given_up(context, &engine, &two, &name, &when).await?;
             if lossy.operations() <= at {
                 break;
             }

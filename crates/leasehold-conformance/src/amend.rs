@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, Intent, LockName, Mode, Standing};
 
 use crate::{
-    Scene, Verdict,
-    verdict::{ensure, kept_out, let_go, refused, same, take},
+    CaseResult, TestContext,
+    outcome::{ensure, kept_out, let_go, refused, same, take},
 };
 
 crate::case::cases![
@@ -24,37 +24,35 @@ fn amend(claim: &Claim) -> Claim {
     Claim { intent: Intent::Amend, ..claim.clone() }
 }
 
-async fn gone(store: &crate::Client, claim: &Claim, why: &str) -> Verdict {
+async fn gone(store: &crate::Client, claim: &Claim, why: &str) -> CaseResult {
     let standing = store.claim(&amend(claim)).await?;
     ensure(matches!(standing, Standing::Gone(_)), format!("Gone: {why}"), standing)
 }
 
 /// On a free lock it is `Gone`, and the lock stays free.
-pub async fn an_amendment_never_creates(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.claim(&scene.name());
+pub async fn an_amendment_never_creates(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.claim(&context.name());
     gone(&one, &claim, "it was never held").await?;
-    scene.expect_nothing_left(&two, &claim.name, "after an amendment of nothing").await?;
-    take(&*two, &scene.claim(&claim.name), "nobody holds it").await?;
+    context.expect_nothing_left(&two, &claim.name, "after an amendment of nothing").await?;
+    take(&*two, &context.claim(&claim.name), "nobody holds it").await?;
     gone(&one, &claim, "another holds it").await
 }
 
 /// Nor does it revive what has expired.
-pub async fn an_expired_hold_cannot_be_amended(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let claim = scene.brief(&scene.name());
-    take(&*store, &claim, "the lock is free").await?;
-    scene.outlive(claim.ttl).await;
+pub async fn an_expired_hold_cannot_be_amended(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let claim = context.held_briefly(&store).await?;
+    context.outlive(claim.ttl).await;
     gone(&store, &claim, "it has expired").await?;
-    scene.expect_nothing_left(&store, &claim.name, "after an amendment that came too late").await
+    context.expect_nothing_left(&store, &claim.name, "after an amendment that came too late").await
 }
 
 /// A place in the queue is no hold.
-pub async fn a_waiter_cannot_be_amended_into_a_hold(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..scene.claim(&holder.name) };
+pub async fn a_waiter_cannot_be_amended_into_a_hold(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
+    let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..context.claim(&holder.name) };
     kept_out(&*two, &waiter, "another holds it").await?;
     kept_out(&*two, &amend(&waiter), "it waits and does not hold").await?;
     let_go(&*one, &holder).await?;
@@ -71,9 +69,9 @@ async fn shown_note(store: &crate::Client, name: &LockName) -> Result<Option<Str
 }
 
 /// Everybody sees the new note.
-pub async fn the_note_changes(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = Claim { note: Some("old".into()), ..scene.claim(&scene.name()) };
+pub async fn the_note_changes(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = Claim { note: Some("old".into()), ..context.claim(&context.name()) };
     take(&*one, &claim, "the lock is free").await?;
     same(shown_note(&two, &claim.name).await?, Some("old".into()), "the note")?;
     let long = "π\n\0\"\\ ".repeat(400);
@@ -86,31 +84,30 @@ pub async fn the_note_changes(scene: &Scene) -> Verdict {
 }
 
 /// A claim without a note takes the old one away.
-pub async fn the_note_can_be_taken_away(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = Claim { note: Some("old".into()), ..scene.claim(&scene.name()) };
+pub async fn the_note_can_be_taken_away(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = Claim { note: Some("old".into()), ..context.claim(&context.name()) };
     take(&*one, &claim, "the lock is free").await?;
     take(&*one, &Claim { note: None, ..amend(&claim) }, "it holds the lock").await?;
     same(shown_note(&two, &claim.name).await?, None, "the note")
 }
 
 /// A writer that becomes a reader never lets go in between.
-pub async fn a_downgrade_lets_readers_in(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let writer = scene.claim(&scene.name());
-    take(&*one, &writer, "the lock is free").await?;
-    let reader = Claim { mode: Mode::Shared, ..scene.claim(&writer.name) };
+pub async fn a_downgrade_lets_readers_in(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let writer = context.held(&one).await?;
+    let reader = Claim { mode: Mode::Shared, ..context.claim(&writer.name) };
     refused(&*two, &reader, "a writer holds it").await?;
     take(&*one, &Claim { mode: Mode::Shared, ..amend(&writer) }, "a downgrade is always granted").await?;
     take(&*two, &reader, "only readers hold it").await?;
-    refused(&*two, &scene.claim(&writer.name), "readers hold it").await.map(drop)
+    refused(&*two, &context.claim(&writer.name), "readers hold it").await.map(drop)
 }
 
 /// With another reader beside it, it is `Held` and stays a reader; alone, it is granted.
-pub async fn an_upgrade_is_granted_only_alone(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let reader = || Claim { mode: Mode::Shared, ..scene.claim(&name) };
+pub async fn an_upgrade_is_granted_only_alone(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let reader = || Claim { mode: Mode::Shared, ..context.claim(&name) };
     let (mine, other) = (reader(), reader());
     take(&*one, &mine, "the lock is free").await?;
     take(&*two, &other, "only readers hold it").await?;
@@ -127,9 +124,9 @@ pub async fn an_upgrade_is_granted_only_alone(scene: &Scene) -> Verdict {
 }
 
 /// Down and up again: one hold, one token.
-pub async fn an_amendment_is_the_same_grant(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let claim = scene.claim(&scene.name());
+pub async fn an_amendment_is_the_same_grant(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let claim = context.claim(&context.name());
     let first = take(&*store, &claim, "the lock is free").await?;
     for mode in [Mode::Shared, Mode::Exclusive, Mode::Shared] {
         let amended = take(&*store, &Claim { mode, ..amend(&claim) }, "it is alone").await?;
@@ -139,20 +136,19 @@ pub async fn an_amendment_is_the_same_grant(scene: &Scene) -> Verdict {
 }
 
 /// A longer time to live counts from the amendment.
-pub async fn an_amendment_prolongs(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.brief(&scene.name());
-    take(&*one, &claim, "the lock is free").await?;
-    take(&*one, &Claim { ttl: scene.long(), ..amend(&claim) }, "it holds the lock").await?;
-    scene.outlive(claim.ttl).await;
-    refused(&*two, &scene.claim(&claim.name), "the amendment made it last longer").await.map(drop)
+pub async fn an_amendment_prolongs(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.held_briefly(&one).await?;
+    take(&*one, &Claim { ttl: context.long(), ..amend(&claim) }, "it holds the lock").await?;
+    context.outlive(claim.ttl).await;
+    refused(&*two, &context.claim(&claim.name), "the amendment made it last longer").await.map(drop)
 }
 
 /// Three of three become one of three: two are free.
-pub async fn permits_can_be_given_back_in_part(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let permits = |take| Claim { mode: Mode::Permits { take, of: 3 }, ..scene.claim(&name) };
+pub async fn permits_can_be_given_back_in_part(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let permits = |take| Claim { mode: Mode::Permits { take, of: 3 }, ..context.claim(&name) };
     let all = permits(3);
     take(&*one, &all, "three are left").await?;
     refused(&*two, &permits(1), "none is left").await?;

@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, LockName, Mode, Queueing};
 
 use crate::{
-    Scene, Verdict,
-    verdict::{kept_out, let_go, queued, same, take},
+    CaseResult, TestContext,
+    outcome::{kept_out, let_go, queued, same, take},
 };
 
 crate::case::cases![
@@ -14,16 +14,15 @@ crate::case::cases![
     a_silent_writer_does_not_keep_readers_out_for_ever[SHARED],
 ];
 
-fn barging(scene: &Scene, name: &LockName) -> Claim {
-    Claim { queueing: Queueing::Barging, ..scene.claim(name) }
+fn barging(context: &TestContext, name: &LockName) -> Claim {
+    Claim { queueing: Queueing::Barging, ..context.claim(name) }
 }
 
 /// It waits, and when it asks after the release it is granted.
-pub async fn a_barging_waiter_is_granted_after_the_release(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let waiter = barging(scene, &holder.name);
+pub async fn a_barging_waiter_is_granted_after_the_release(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
+    let waiter = barging(context, &holder.name);
     kept_out(&*two, &waiter, "another holds it").await?;
     let_go(&*one, &holder).await?;
     take(&*two, &waiter, "the holder has released").await?;
@@ -31,14 +30,14 @@ pub async fn a_barging_waiter_is_granted_after_the_release(scene: &Scene) -> Ver
 }
 
 /// Else a stream of readers would keep every writer out for ever.
-pub async fn readers_do_not_overtake_a_waiting_writer(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let first = Claim { mode: Mode::Shared, ..scene.claim(&name) };
+pub async fn readers_do_not_overtake_a_waiting_writer(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let first = Claim { mode: Mode::Shared, ..context.claim(&name) };
     take(&*one, &first, "the lock is free").await?;
-    let writer = barging(scene, &name);
+    let writer = barging(context, &name);
     queued(&*two, &writer, "a reader holds it").await?;
-    let reader = Claim { mode: Mode::Shared, ..scene.claim(&name) };
+    let reader = Claim { mode: Mode::Shared, ..context.claim(&name) };
     for queueing in [Queueing::No, Queueing::Barging] {
         kept_out(&*one, &Claim { queueing, ..reader.clone() }, "a writer waits").await?;
     }
@@ -50,12 +49,12 @@ pub async fn readers_do_not_overtake_a_waiting_writer(scene: &Scene) -> Verdict 
 }
 
 /// A writer that gives up stands in nobody's way.
-pub async fn a_writer_that_leaves_lets_the_readers_in(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let reader = || Claim { mode: Mode::Shared, ..scene.claim(&name) };
+pub async fn a_writer_that_leaves_lets_the_readers_in(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let reader = || Claim { mode: Mode::Shared, ..context.claim(&name) };
     take(&*one, &reader(), "the lock is free").await?;
-    let writer = barging(scene, &name);
+    let writer = barging(context, &name);
     queued(&*two, &writer, "a reader holds it").await?;
     kept_out(&*one, &reader(), "a writer waits").await?;
     let_go(&*two, &writer).await?;
@@ -63,12 +62,12 @@ pub async fn a_writer_that_leaves_lets_the_readers_in(scene: &Scene) -> Verdict 
 }
 
 /// A writer that died while it waited keeps readers out no longer than its time to live.
-pub async fn a_silent_writer_does_not_keep_readers_out_for_ever(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let reader = || Claim { mode: Mode::Shared, ..scene.claim(&name) };
+pub async fn a_silent_writer_does_not_keep_readers_out_for_ever(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let reader = || Claim { mode: Mode::Shared, ..context.claim(&name) };
     take(&*one, &reader(), "the lock is free").await?;
-    let writer = Claim { ttl: scene.ttl(), ..barging(scene, &name) };
+    let writer = Claim { ttl: context.ttl(), ..barging(context, &name) };
     queued(&*two, &writer, "a reader holds it").await?;
-    scene.wins(&one, &reader(), writer.ttl, "the writer is silent").await.map(drop)
+    context.wins(&one, &reader(), writer.ttl, "the writer is silent").await.map(drop)
 }

@@ -2,12 +2,12 @@
 
 use leasehold_core::{BoxFuture, Capability, Fencing, Liveness};
 
-use crate::{Scene, Verdict};
+use crate::{CaseResult, TestContext};
 
 /// A capability without which a case does not apply.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
-    /// What the store must have, in words: "it needs a fair queue".
+    /// The missing requirement in words: "it needs a fair queue".
     pub words: &'static str,
     /// Whether the store has it.
     pub met: fn(&Capability) -> bool,
@@ -68,14 +68,14 @@ pub struct Case {
     pub promise: &'static str,
     /// The function: the part of the promise that is checked.
     pub name: &'static str,
-    /// What the store must be able to do; all of it.
+    /// The required capabilities.
     pub needs: &'static [Need],
     /// Runs it.
-    pub run: fn(Scene) -> BoxFuture<'static, Verdict>,
+    pub run: fn(TestContext) -> BoxFuture<'static, CaseResult>,
 }
 
 impl Case {
-    /// What is missing for the case to apply to a store, in words; `None` when it applies.
+    /// The first missing requirement in words; `None` when the case applies to the store.
     pub fn lacking(&self, capability: &Capability) -> Option<String> {
         let missing = self.needs.iter().filter(|need| !(need.met)(capability)).map(|need| need.words);
         let missing: Vec<_> = missing.collect();
@@ -104,7 +104,7 @@ macro_rules! cases {
                 promise,
                 name: stringify!($name),
                 needs: &[$($($crate::Need::$need),+)?],
-                run: |scene| Box::pin(async move { $name(&scene).await }),
+                run: |context| Box::pin(async move { $name(&context).await }),
             }),+]
         }
     };

@@ -8,8 +8,8 @@ use leasehold_core::{
 };
 
 use crate::{
-    Client, Failure, Scene, Verdict,
-    verdict::{ensure, granted, kept_out, let_go, queued, same, take},
+    CaseResult, Client, Failure, TestContext,
+    outcome::{ensure, granted, kept_out, let_go, queued, same, take},
 };
 
 crate::case::cases![
@@ -19,15 +19,15 @@ crate::case::cases![
 ];
 
 /// Runs `scenario` with every message lost in turn, until it is through before the loss.
-async fn sweep<F, Body>(scene: &Scene, scenario: F) -> Verdict
+async fn sweep<F, Body>(context: &TestContext, scenario: F) -> CaseResult
 where
     F: Fn(Arc<Chaos>, Client) -> Body,
-    Body: Future<Output = Verdict>,
+    Body: Future<Output = CaseResult>,
 {
     for fault in [Fault::LoseRequest, Fault::LoseReply] {
         for at in 0.. {
-            let [one, two] = scene.clients().await?;
-            let lossy = Arc::new(Chaos::at(one, scene.env().clone(), at, fault));
+            let [one, two] = context.clients().await?;
+            let lossy = Arc::new(Chaos::at(one, context.env().clone(), at, fault));
             scenario(lossy.clone(), two).await.map_err(|failure| Failure {
                 expected: format!("{} ({fault:?} at operation {at})", failure.expected),
                 ..failure
@@ -57,38 +57,37 @@ async fn renew_once(store: &Chaos, claim: &Claim) -> Result<Renewal> {
 }
 
 /// claim, renew, release, claim again: each message lost once.
-pub async fn any_lost_message_of_a_lock_is_cured_by_repeating(scene: &Scene) -> Verdict {
-    sweep(scene, |lossy, other| lock_twice(scene, lossy, other)).await
+pub async fn any_lost_message_of_a_lock_is_cured_by_repeating(context: &TestContext) -> CaseResult {
+    sweep(context, |lossy, other| lock_twice(context, lossy, other)).await
 }
 
-async fn lock_twice(scene: &Scene, lossy: Arc<Chaos>, other: Client) -> Verdict {
-    let name = scene.name();
+async fn lock_twice(context: &TestContext, lossy: Arc<Chaos>, other: Client) -> CaseResult {
+    let name = context.name();
     let mut last = None;
     for _ in 0..2 {
-        let claim = scene.claim(&name);
+        let claim = context.claim(&name);
         let standing = persist!(lossy.claim(&claim));
         let grant = granted(standing, "the lock is free")?;
         ensure(last.is_none() || grant.fence > last || grant.fence.is_none(), "growing tokens", grant)?;
         last = grant.fence;
-        kept_out(&*other, &scene.claim(&name), "the first claim holds it").await?;
+        kept_out(&*other, &context.claim(&name), "the first claim holds it").await?;
         same(other.inspect(&name).await?.holders.len(), 1, "the number of holders")?;
         let renewal = persist!(renew_once(&lossy, &claim));
         ensure(matches!(renewal, Renewal::Renewed { .. }), "Renewed: it holds the lock", renewal)?;
         persist!(lossy.release(&claim));
-        scene.expect_nothing_left(&other, &name, "after the release").await?;
+        context.expect_nothing_left(&other, &name, "after the release").await?;
     }
     Ok(())
 }
 
 /// A waiter whose messages get lost is granted once, in its turn, and leaves nothing.
-pub async fn any_lost_message_of_a_hand_over_is_cured_by_repeating(scene: &Scene) -> Verdict {
-    sweep(scene, |lossy, other| hand_over(scene, lossy, other)).await
+pub async fn any_lost_message_of_a_hand_over_is_cured_by_repeating(context: &TestContext) -> CaseResult {
+    sweep(context, |lossy, other| hand_over(context, lossy, other)).await
 }
 
-async fn hand_over(scene: &Scene, lossy: Arc<Chaos>, other: Client) -> Verdict {
-    let holder = scene.claim(&scene.name());
-    take(&*other, &holder, "the lock is free").await?;
-    let fifo = || Claim { queueing: Queueing::Fifo, ..scene.claim(&holder.name) };
+async fn hand_over(context: &TestContext, lossy: Arc<Chaos>, other: Client) -> CaseResult {
+    let holder = context.held(&other).await?;
+    let fifo = || Claim { queueing: Queueing::Fifo, ..context.claim(&holder.name) };
     let (mine, behind) = (fifo(), fifo());
     let standing = persist!(lossy.claim(&mine));
     ensure(matches!(standing, Standing::Waiting(_)), "Waiting: another holds it", standing)?;
@@ -99,17 +98,17 @@ async fn hand_over(scene: &Scene, lossy: Arc<Chaos>, other: Client) -> Verdict {
     persist!(lossy.release(&mine));
     take(&*other, &behind, "those before it have gone").await?;
     let_go(&*other, &behind).await?;
-    scene.expect_nothing_left(&other, &holder.name, "after all releases").await?;
+    context.expect_nothing_left(&other, &holder.name, "after all releases").await?;
     Ok(())
 }
 
 /// Nobody repeats and nobody releases: the orphan ends with its time to live.
-pub async fn a_lost_reply_to_a_claim_leaves_a_hold_that_ends(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let lossy = Chaos::at(one, scene.env().clone(), 0, Fault::LoseReply);
-    let claim = scene.brief(&scene.name());
+pub async fn a_lost_reply_to_a_claim_leaves_a_hold_that_ends(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let lossy = Chaos::at(one, context.env().clone(), 0, Fault::LoseReply);
+    let claim = context.brief(&context.name());
     let answer = lossy.claim(&claim).await;
     ensure(answer.is_err(), "no answer", answer)?;
-    scene.wins(&two, &scene.claim(&claim.name), claim.ttl, "nobody renews the orphan").await?;
+    context.wins(&two, &context.claim(&claim.name), claim.ttl, "nobody renews the orphan").await?;
     same(lossy.release(&claim).await?, Release::NotHeld, "the answer to the orphan's late release")
 }

@@ -11,8 +11,8 @@ use std::{
 use leasehold_core::{Claim, LockName, Mode, Queueing};
 
 use crate::{
-    Client, Failure, Scene, Verdict,
-    verdict::{let_go, same},
+    CaseResult, Client, Failure, TestContext,
+    outcome::{let_go, same},
 };
 
 crate::case::cases![
@@ -26,13 +26,17 @@ const TASKS: usize = 6;
 const ROUNDS: usize = 8;
 
 /// Runs `TASKS` × `ROUNDS` critical sections, each of a claim that `mint` makes.
-async fn contend<F, Body>(scene: &Scene, mint: impl Fn(usize, LockName) -> Claim, section: F) -> Verdict
+async fn contend<F, Body>(
+    context: &TestContext,
+    mint: impl Fn(usize, LockName) -> Claim,
+    section: F,
+) -> CaseResult
 where
     F: Fn(Claim) -> Body,
-    Body: Future<Output = Verdict> + Send + 'static,
+    Body: Future<Output = CaseResult> + Send + 'static,
 {
-    let clients: [Client; 3] = scene.clients().await?;
-    let name = scene.name();
+    let clients: [Client; 3] = context.clients().await?;
+    let name = context.name();
     let mut tasks = Vec::new();
     for task in 0..TASKS {
         let rounds: Vec<_> = (0..ROUNDS)
@@ -41,77 +45,77 @@ where
                 (claim.clone(), section(claim))
             })
             .collect();
-        let (scene, store) = (scene.clone(), clients[task % clients.len()].clone());
+        let (context, store) = (context.clone(), clients[task % clients.len()].clone());
         tasks.push(async move {
             for (claim, body) in rounds {
-                scene.wins(&store, &claim, scene.slack() * 4, "all take turns").await?;
+                context.wins(&store, &claim, context.slack() * 4, "all take turns").await?;
                 body.await?;
                 let_go(&*store, &claim).await?;
             }
             Ok::<_, Failure>(())
         });
     }
-    scene.together(tasks).await?.into_iter().collect()
+    context.together(tasks).await?.into_iter().collect()
 }
 
 /// Reads, lets others run, writes back one more.
-async fn increment(scene: Scene, counter: Arc<AtomicI64>) -> Verdict {
+async fn increment(context: TestContext, counter: Arc<AtomicI64>) -> CaseResult {
     let read = counter.load(Ordering::Relaxed);
-    scene.env().sleep(scene.env().jitter(Duration::from_millis(1))).await;
+    context.env().sleep(context.env().jitter(Duration::from_millis(1))).await;
     counter.store(read + 1, Ordering::Relaxed);
     Ok(())
 }
 
-async fn count(scene: &Scene, queueing: Queueing) -> Verdict {
+async fn count(context: &TestContext, queueing: Queueing) -> CaseResult {
     let counter = Arc::new(AtomicI64::new(0));
-    let mint = |_, name: LockName| Claim { queueing, ..scene.claim(&name) };
-    contend(scene, mint, |_| increment(scene.clone(), counter.clone())).await?;
+    let mint = |_, name: LockName| Claim { queueing, ..context.claim(&name) };
+    contend(context, mint, |_| increment(context.clone(), counter.clone())).await?;
     same(counter.load(Ordering::Relaxed), (TASKS * ROUNDS) as i64, "the counter after all increments")
 }
 
 /// A counter that is read, then written, comes out right.
-pub async fn no_increment_is_lost(scene: &Scene) -> Verdict {
-    count(scene, Queueing::Barging).await
+pub async fn no_increment_is_lost(context: &TestContext) -> CaseResult {
+    count(context, Queueing::Barging).await
 }
 
 /// The same, in order.
-pub async fn no_increment_is_lost_in_a_fair_queue(scene: &Scene) -> Verdict {
-    count(scene, Queueing::Fifo).await
+pub async fn no_increment_is_lost_in_a_fair_queue(context: &TestContext) -> CaseResult {
+    count(context, Queueing::Fifo).await
 }
 
 /// Adds `weight` to what is inside while a section lasts, and fails when that is more than `most`.
-async fn occupy(scene: Scene, inside: Arc<AtomicI64>, weight: i64, most: i64) -> Verdict {
+async fn occupy(context: TestContext, inside: Arc<AtomicI64>, weight: i64, most: i64) -> CaseResult {
     let now = inside.fetch_add(weight, Ordering::SeqCst) + weight;
-    scene.env().sleep(scene.env().jitter(Duration::from_millis(1))).await;
+    context.env().sleep(context.env().jitter(Duration::from_millis(1))).await;
     inside.fetch_sub(weight, Ordering::SeqCst);
-    crate::verdict::ensure(now <= most, format!("at most {most} inside"), now)
+    crate::outcome::ensure(now <= most, format!("at most {most} inside"), now)
 }
 
 /// A writer weighs as much as all readers together may.
-pub async fn a_writer_is_alone_among_readers(scene: &Scene) -> Verdict {
+pub async fn a_writer_is_alone_among_readers(context: &TestContext) -> CaseResult {
     const ALL: i64 = 1000;
     let inside = Arc::new(AtomicI64::new(0));
     let mint = |turn: usize, name: LockName| {
         let mode = if turn.is_multiple_of(3) { Mode::Exclusive } else { Mode::Shared };
-        Claim { mode, queueing: Queueing::Barging, ..scene.claim(&name) }
+        Claim { mode, queueing: Queueing::Barging, ..context.claim(&name) }
     };
-    contend(scene, mint, |claim| {
+    contend(context, mint, |claim| {
         let weight = if claim.mode == Mode::Shared { 1 } else { ALL };
-        occupy(scene.clone(), inside.clone(), weight, ALL)
+        occupy(context.clone(), inside.clone(), weight, ALL)
     })
     .await
 }
 
 /// Three places, claims of one and of two.
-pub async fn permits_are_never_oversold(scene: &Scene) -> Verdict {
+pub async fn permits_are_never_oversold(context: &TestContext) -> CaseResult {
     let inside = Arc::new(AtomicI64::new(0));
     let mint = |turn: usize, name: LockName| {
         let mode = Mode::Permits { take: 1 + (turn % 2) as u32, of: 3 };
-        Claim { mode, queueing: Queueing::Barging, ..scene.claim(&name) }
+        Claim { mode, queueing: Queueing::Barging, ..context.claim(&name) }
     };
-    contend(scene, mint, |claim| {
+    contend(context, mint, |claim| {
         let weight = if let Mode::Permits { take, .. } = claim.mode { i64::from(take) } else { 3 };
-        occupy(scene.clone(), inside.clone(), weight, 3)
+        occupy(context.clone(), inside.clone(), weight, 3)
     })
     .await
 }

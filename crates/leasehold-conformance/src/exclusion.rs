@@ -3,8 +3,8 @@
 use leasehold_core::{Contender, Mode, Standing};
 
 use crate::{
-    Failure, Scene, Verdict,
-    verdict::{ensure, kept_out, let_go, refused, same, take},
+    CaseResult, Failure, TestContext,
+    outcome::{ensure, kept_out, let_go, refused, same, take},
 };
 
 crate::case::cases![
@@ -17,29 +17,29 @@ crate::case::cases![
 ];
 
 /// Somebody else's exclusive hold is answered `Held`, and the refused claim is not there afterwards.
-pub async fn a_second_claim_is_held_and_leaves_no_trace(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let (name, mine) = (scene.name(), scene.client().await?);
-    let holder = scene.claim(&name);
+pub async fn a_second_claim_is_held_and_leaves_no_trace(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let (name, mine) = (context.name(), context.client().await?);
+    let holder = context.claim(&name);
     take(&*one, &holder, "the lock is free").await?;
     for store in [&two, &mine, &one] {
-        refused(&**store, &scene.claim(&name), "another claim holds it").await?;
+        refused(&**store, &context.claim(&name), "another claim holds it").await?;
     }
     let snapshot = two.inspect(&name).await?;
     same(snapshot.holders.len(), 1, "the number of holders")?;
     ensure(snapshot.waiters.is_empty(), "a refused claim leaves no trace", &snapshot.waiters)?;
     let_go(&*one, &holder).await?;
-    take(&*two, &scene.claim(&name), "the holder has released").await.map(drop)
+    take(&*two, &context.claim(&name), "the holder has released").await.map(drop)
 }
 
 /// `Held` carries when to ask again, and where the store can say, who holds it and how.
-pub async fn a_refusal_says_who_and_for_how_long(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let holder = leasehold_core::Claim { note: Some("the note".into()), ..scene.claim(&name) };
+pub async fn a_refusal_says_who_and_for_how_long(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let holder = leasehold_core::Claim { note: Some("the note".into()), ..context.claim(&name) };
     take(&*one, &holder, "the lock is free").await?;
-    let busy = refused(&*two, &scene.claim(&name), "another claim holds it").await?;
-    let sane = !busy.recheck_in.is_zero() && busy.recheck_in <= holder.ttl + scene.slack();
+    let busy = refused(&*two, &context.claim(&name), "another claim holds it").await?;
+    let sane = !busy.recheck_in.is_zero() && busy.recheck_in <= holder.ttl + context.slack();
     ensure(
         sane,
         format!("recheck_in above zero and at most the holder's {:?}", holder.ttl),
@@ -54,45 +54,45 @@ pub async fn a_refusal_says_who_and_for_how_long(scene: &Scene) -> Verdict {
 }
 
 /// A reader does not get in beside a writer.
-pub async fn an_exclusive_hold_keeps_readers_out(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    take(&*one, &scene.claim(&name), "the lock is free").await?;
-    let reader = leasehold_core::Claim { mode: Mode::Shared, ..scene.claim(&name) };
+pub async fn an_exclusive_hold_keeps_readers_out(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    take(&*one, &context.claim(&name), "the lock is free").await?;
+    let reader = leasehold_core::Claim { mode: Mode::Shared, ..context.claim(&name) };
     kept_out(&*two, &reader, "a writer holds it").await
 }
 
 /// Two names are two locks.
-pub async fn other_names_are_free(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    take(&*one, &scene.claim(&scene.name()), "the lock is free").await?;
-    take(&*two, &scene.claim(&scene.name()), "another lock is held, not this").await.map(drop)
+pub async fn other_names_are_free(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    take(&*one, &context.claim(&context.name()), "the lock is free").await?;
+    take(&*two, &context.claim(&context.name()), "another lock is held, not this").await.map(drop)
 }
 
 /// Of claims that meet, exactly one is granted: again and again, by many clients.
-pub async fn a_race_has_one_winner(scene: &Scene) -> Verdict {
+pub async fn a_race_has_one_winner(context: &TestContext) -> CaseResult {
     let mut clients = Vec::new();
     for _ in 0..8 {
-        clients.push(scene.client().await?);
+        clients.push(context.client().await?);
     }
-    race(scene, &clients).await
+    race(context, &clients).await
 }
 
 /// The same within one client, where claims share a connection.
-pub async fn a_race_of_one_client_has_one_winner(scene: &Scene) -> Verdict {
-    let client = scene.client().await?;
-    race(scene, &vec![client; 8]).await
+pub async fn a_race_of_one_client_has_one_winner(context: &TestContext) -> CaseResult {
+    let client = context.client().await?;
+    race(context, &vec![client; 8]).await
 }
 
-async fn race(scene: &Scene, clients: &[crate::Client]) -> Verdict {
+async fn race(context: &TestContext, clients: &[crate::Client]) -> CaseResult {
     for _ in 0..8 {
-        let name = scene.name();
+        let name = context.name();
         let tasks = clients.iter().cloned().map(|client| {
-            let claim = scene.claim(&name);
+            let claim = context.claim(&name);
             async move { client.claim(&claim).await }
         });
         let mut standings = Vec::new();
-        for standing in scene.together(tasks.collect()).await? {
+        for standing in context.together(tasks.collect()).await? {
             standings.push(standing?);
         }
         let winners = standings.iter().filter(|standing| matches!(standing, Standing::Granted(_))).count();

@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, LostReason, Queueing, Release, Renewal};
 
 use crate::{
-    Failure, Scene, Verdict,
-    verdict::{ensure, kept_out, refused, same, take},
+    CaseResult, Failure, TestContext,
+    outcome::{ensure, kept_out, refused, same, take},
 };
 
 crate::case::cases![
@@ -19,18 +19,18 @@ crate::case::cases![
 ];
 
 /// The successor is let in neither before `sent + ttl − drift` nor later than the slack allows.
-pub async fn a_hold_lasts_its_ttl_and_no_longer(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.brief(&scene.name());
-    let sent = scene.env().now();
+pub async fn a_hold_lasts_its_ttl_and_no_longer(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.brief(&context.name());
+    let sent = context.env().now();
     take(&*one, &claim, "the lock is free").await?;
-    let successor = scene.claim(&claim.name);
-    scene.wins(&two, &successor, claim.ttl, "the hold was not renewed").await?;
-    not_early(scene, sent, &claim)
+    let successor = context.claim(&claim.name);
+    context.wins(&two, &successor, claim.ttl, "the hold was not renewed").await?;
+    not_early(context, sent, &claim)
 }
 
-fn not_early(scene: &Scene, sent: leasehold_core::Moment, claim: &Claim) -> Verdict {
-    let (now, earliest) = (scene.env().now(), scene.earliest_end(sent, claim.ttl));
+fn not_early(context: &TestContext, sent: leasehold_core::Moment, claim: &Claim) -> CaseResult {
+    let (now, earliest) = (context.env().now(), context.earliest_end(sent, claim.ttl));
     let found = format!("it was freed {:?} after the claim was sent", now.since(sent));
     if now >= earliest {
         return Ok(());
@@ -39,42 +39,40 @@ fn not_early(scene: &Scene, sent: leasehold_core::Moment, claim: &Claim) -> Verd
 }
 
 /// `valid_for` is neither nothing nor more than the store then keeps: the client computes its deadline from it.
-pub async fn a_grant_says_how_long_it_is_valid(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.brief(&scene.name());
-    let sent = scene.env().now();
+pub async fn a_grant_says_how_long_it_is_valid(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.brief(&context.name());
+    let sent = context.env().now();
     let grant = take(&*one, &claim, "the lock is free").await?;
     ensure(grant.valid_for >= claim.ttl / 2, format!("valid for about {:?}", claim.ttl), grant.valid_for)?;
-    scene.wins(&two, &scene.claim(&claim.name), claim.ttl, "the hold was not renewed").await?;
-    let end = scene.env().now();
-    let promised = scene.earliest_end(sent, grant.valid_for);
+    context.wins(&two, &context.claim(&claim.name), claim.ttl, "the hold was not renewed").await?;
+    let end = context.env().now();
+    let promised = context.earliest_end(sent, grant.valid_for);
     let expected = format!("the hold is kept for the {:?} that the grant promised", grant.valid_for);
     ensure(end >= promised, expected, format!("freed {:?} after the claim was sent", end.since(sent)))
 }
 
-/// What has expired is nobody's, also for those who look.
-pub async fn an_expired_hold_is_not_shown(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.brief(&scene.name());
-    take(&*one, &claim, "the lock is free").await?;
-    scene.outlive(claim.ttl).await;
-    scene.expect_nothing_left(&two, &claim.name, "after the time to live").await?;
+/// An expired hold is gone, for `inspect` as well.
+pub async fn an_expired_hold_is_not_shown(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.held_briefly(&one).await?;
+    context.outlive(claim.ttl).await;
+    context.expect_nothing_left(&two, &claim.name, "after the time to live").await?;
     same(two.list(claim.name.as_str(), 10).await?.len(), 0, "the number of locks listed")
 }
 
 /// Renewal is too late once the time to live is over, whether or not somebody else has come.
-pub async fn an_expired_hold_is_not_renewed(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.brief(&scene.name());
-    take(&*one, &claim, "the lock is free").await?;
-    scene.outlive(claim.ttl).await;
+pub async fn an_expired_hold_is_not_renewed(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.held_briefly(&one).await?;
+    context.outlive(claim.ttl).await;
     gone(&one, &claim).await?;
-    scene.expect_nothing_left(&two, &claim.name, "after a renewal that came too late").await?;
-    take(&*two, &scene.claim(&claim.name), "the hold has expired").await?;
+    context.expect_nothing_left(&two, &claim.name, "after a renewal that came too late").await?;
+    take(&*two, &context.claim(&claim.name), "the hold has expired").await?;
     gone(&one, &claim).await
 }
 
-async fn gone(store: &crate::Client, claim: &Claim) -> Verdict {
+async fn gone(store: &crate::Client, claim: &Claim) -> CaseResult {
     let renewals = store.renew(std::slice::from_ref(claim)).await;
     let gone = matches!(
         renewals[..],
@@ -84,52 +82,52 @@ async fn gone(store: &crate::Client, claim: &Claim) -> Verdict {
 }
 
 /// The classic: the slow holder's release must not free the lock of who came next.
-pub async fn a_late_release_does_not_touch_the_successor(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let (old, new) = (scene.brief(&scene.name()), scene.name());
-    let new = Claim { name: old.name.clone(), ..scene.claim(&new) };
+pub async fn a_late_release_does_not_touch_the_successor(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let (old, new) = (context.brief(&context.name()), context.name());
+    let new = Claim { name: old.name.clone(), ..context.claim(&new) };
     take(&*one, &old, "the lock is free").await?;
-    scene.wins(&two, &new, old.ttl, "the hold was not renewed").await?;
+    context.wins(&two, &new, old.ttl, "the hold was not renewed").await?;
     same(one.release(&old).await?, Release::NotHeld, "the answer to the late release")?;
-    refused(&*one, &scene.claim(&old.name), "the successor holds it").await.map(drop)
+    refused(&*one, &context.claim(&old.name), "the successor holds it").await.map(drop)
 }
 
 /// Every hold has its own time.
-pub async fn one_reader_expires_without_the_other(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
+pub async fn one_reader_expires_without_the_other(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
     let shared = |claim| Claim { mode: leasehold_core::Mode::Shared, ..claim };
-    let (short, long) = (shared(scene.brief(&name)), shared(scene.claim(&name)));
+    let (short, long) = (shared(context.brief(&name)), shared(context.claim(&name)));
     take(&*one, &short, "the lock is free").await?;
     take(&*two, &long, "a reader holds it").await?;
-    scene.outlive(short.ttl).await;
+    context.outlive(short.ttl).await;
     same(one.inspect(&name).await?.holders.len(), 1, "the number of readers left")?;
-    kept_out(&*one, &scene.claim(&name), "the other reader's time is not over").await?;
+    kept_out(&*one, &context.claim(&name), "the other reader's time is not over").await?;
     two.release(&long).await?;
-    take(&*one, &scene.claim(&name), "both readers have gone").await.map(drop)
+    take(&*one, &context.claim(&name), "both readers have gone").await.map(drop)
 }
 
 /// A permit comes back when its holder falls silent.
-pub async fn an_expired_permit_is_free_again(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
+pub async fn an_expired_permit_is_free_again(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
     let mode = leasehold_core::Mode::Permits { take: 1, of: 2 };
-    let short = Claim { mode, ..scene.brief(&name) };
+    let short = Claim { mode, ..context.brief(&name) };
     take(&*one, &short, "two are left").await?;
-    take(&*one, &Claim { mode, ..scene.claim(&name) }, "one is left").await?;
-    let next = Claim { mode, ..scene.claim(&name) };
+    take(&*one, &Claim { mode, ..context.claim(&name) }, "one is left").await?;
+    let next = Claim { mode, ..context.claim(&name) };
     kept_out(&*two, &next, "none is left").await?;
-    scene.wins(&two, &next, short.ttl, "one has expired").await.map(drop)
+    context.wins(&two, &next, short.ttl, "one has expired").await.map(drop)
 }
 
 /// A waiter that is not heard of for its time to live is out of the queue.
-pub async fn a_silent_waiter_is_forgotten(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    take(&*one, &scene.claim(&name), "the lock is free").await?;
-    let waiter = Claim { queueing: Queueing::Barging, ..scene.brief(&name) };
+pub async fn a_silent_waiter_is_forgotten(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    take(&*one, &context.claim(&name), "the lock is free").await?;
+    let waiter = Claim { queueing: Queueing::Barging, ..context.brief(&name) };
     kept_out(&*two, &waiter, "another holds it").await?;
-    scene.outlive(waiter.ttl).await;
+    context.outlive(waiter.ttl).await;
     let waiters = one.inspect(&name).await?.waiters;
     ensure(waiters.is_empty(), "a waiter that is silent for its ttl is forgotten", waiters)
 }

@@ -10,7 +10,7 @@ use std::{
 
 use leasehold_core::{BoxFuture, Capability, Env, Result, Store, env::Virtual};
 
-use crate::{Case, Failure, Scene, Verdict};
+use crate::{Case, CaseResult, Failure, TestContext};
 
 /// Opens one more independent client of a backend.
 pub(crate) type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync>;
@@ -33,7 +33,7 @@ enum Backend {
     Simulated { seed: u64, make: Arc<dyn Fn(Env) -> Connect + Send + Sync> },
 }
 
-/// What became of a case.
+/// The report of one case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Report {
     /// The store keeps the promise.
@@ -196,9 +196,9 @@ impl Fixture {
                 capability.scheme
             ));
         }
-        let scene = Scene::new(env.clone(), connect, self.clone(), capability);
-        let verdict: Verdict = (case.run)(scene.clone()).await;
-        scene.clear().await;
+        let context = TestContext::new(env.clone(), connect, self.clone(), capability);
+        let verdict: CaseResult = (case.run)(context.clone()).await;
+        context.clear().await;
         verdict.map_or_else(Report::Broken, |()| Report::Kept)
     }
 }

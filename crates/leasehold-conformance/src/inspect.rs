@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, Contender, Mode, Queueing, Stance};
 
 use crate::{
-    Scene, Verdict,
-    verdict::{ensure, kept_out, same, take},
+    CaseResult, TestContext,
+    outcome::{ensure, kept_out, same, take},
 };
 
 crate::case::cases![
@@ -17,15 +17,15 @@ crate::case::cases![
 ];
 
 /// A name that nobody has ever used is no error.
-pub async fn a_free_lock_is_empty(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    scene.expect_nothing_left(&store, &scene.name(), "before anybody has come").await
+pub async fn a_free_lock_is_empty(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    context.expect_nothing_left(&store, &context.name(), "before anybody has come").await
 }
 
 /// Tag, stance, mode, note, token, and how long it lasts.
-pub async fn a_holder_is_shown_as_it_is(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = Claim { note: Some("who & why".into()), ..scene.claim(&scene.name()) };
+pub async fn a_holder_is_shown_as_it_is(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = Claim { note: Some("who & why".into()), ..context.claim(&context.name()) };
     let grant = take(&*one, &claim, "the lock is free").await?;
     let snapshot = two.inspect(&claim.name).await?;
     let [holder] = &snapshot.holders[..] else {
@@ -34,22 +34,21 @@ pub async fn a_holder_is_shown_as_it_is(scene: &Scene) -> Verdict {
     same(holder.tag, Contender::tag_of(claim.id), "the holder's tag")?;
     same(holder.stance, Stance::Holding, "the holder's stance")?;
     same(holder.mode, Some(Mode::Exclusive), "the holder's mode")?;
-    let note = scene.capability().notes.then_some("who & why");
+    let note = context.capability().notes.then_some("who & why");
     same(holder.note.as_deref(), note, "the holder's note")?;
     same(holder.fence, grant.fence, "the holder's token")?;
     let lasts =
-        holder.expires_in.is_none_or(|left| left <= claim.ttl + scene.slack() && left > claim.ttl / 2);
+        holder.expires_in.is_none_or(|left| left <= claim.ttl + context.slack() && left > claim.ttl / 2);
     ensure(lasts, format!("expires_in about {:?}", claim.ttl), holder.expires_in)?;
-    ensure(holder.age.is_none_or(|age| age <= scene.slack()), "an age of next to nothing", holder.age)
+    ensure(holder.age.is_none_or(|age| age <= context.slack()), "an age of next to nothing", holder.age)
 }
 
 /// A waiter too.
-pub async fn a_waiter_is_shown_as_it_is(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
+pub async fn a_waiter_is_shown_as_it_is(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
     let waiter =
-        Claim { queueing: Queueing::Fifo, note: Some("in line".into()), ..scene.claim(&holder.name) };
+        Claim { queueing: Queueing::Fifo, note: Some("in line".into()), ..context.claim(&holder.name) };
     kept_out(&*two, &waiter, "another holds it").await?;
     let snapshot = one.inspect(&holder.name).await?;
     let [shown] = &snapshot.waiters[..] else {
@@ -62,18 +61,18 @@ pub async fn a_waiter_is_shown_as_it_is(scene: &Scene) -> Verdict {
 }
 
 /// How many, of how many.
-pub async fn permits_are_shown(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let claim = Claim { mode: Mode::Permits { take: 2, of: 5 }, ..scene.claim(&scene.name()) };
+pub async fn permits_are_shown(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let claim = Claim { mode: Mode::Permits { take: 2, of: 5 }, ..context.claim(&context.name()) };
     take(&*store, &claim, "five are left").await?;
     let modes: Vec<_> = store.inspect(&claim.name).await?.holders.iter().map(|holder| holder.mode).collect();
     same(modes, vec![Some(claim.mode)], "the modes of the holders")
 }
 
 /// Not the hold, not the token, not the time left.
-pub async fn looking_changes_nothing(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.brief(&scene.name());
+pub async fn looking_changes_nothing(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.brief(&context.name());
     let grant = take(&*one, &claim, "the lock is free").await?;
     for _ in 0..5 {
         two.inspect(&claim.name).await?;
@@ -81,16 +80,16 @@ pub async fn looking_changes_nothing(scene: &Scene) -> Verdict {
     }
     let again = take(&*one, &claim, "it holds the lock").await?;
     same(again.fence, grant.fence, "the token after all the looking")?;
-    scene.outlive(claim.ttl).await;
-    let name = scene.name();
+    context.outlive(claim.ttl).await;
+    let name = context.name();
     two.inspect(&name).await?;
     same(two.list(name.as_str(), 10).await?.len(), 0, "the number of locks made by looking")?;
-    take(&*two, &scene.claim(&claim.name), "looking prolongs nothing").await.map(drop)
+    take(&*two, &context.claim(&claim.name), "looking prolongs nothing").await.map(drop)
 }
 
 /// Byte for byte.
-pub async fn a_name_comes_back_as_it_was_given(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let name = scene.named(format!("{}/ä b%2F\n{{x}}", scene.unique()))?;
+pub async fn a_name_comes_back_as_it_was_given(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let name = context.named(format!("{}/ä b%2F\n{{x}}", context.unique()))?;
     same(store.inspect(&name).await?.name, name, "the name in the snapshot")
 }

@@ -1,4 +1,4 @@
-//! The conformance suite of Leasehold: what every store must do, one file a promise.
+//! The conformance suite of Leasehold: the promises of every store, one file each.
 //!
 //! A store that does not pass does not ship. To mount the suite, a store's `tests/conformance.rs` (with
 //! `harness = false` in its `[[test]]`) opens a [`Fixture`] and calls [`main`]:
@@ -30,11 +30,11 @@
 //! The guide for authors of stores is `docs/store-author-guide.md`.
 
 mod case;
+mod context;
+mod drop_after;
 mod fixture;
 mod harness;
-mod polling;
-mod scene;
-mod verdict;
+mod outcome;
 
 pub mod abandonment;
 pub mod amend;
@@ -61,16 +61,16 @@ pub mod process;
 pub mod queue;
 pub mod release;
 pub mod renewal;
+pub mod server_info;
 pub mod session;
 pub mod sharing;
-pub mod vitals;
 pub mod wakeup;
 
 pub use case::{Case, Need};
+pub use context::{Client, TestContext};
 pub use fixture::{Fixture, Report};
 pub use harness::{main, trials};
-pub use scene::{Client, Scene};
-pub use verdict::{Failure, Verdict};
+pub use outcome::{CaseResult, Failure};
 
 /// Every case of every promise.
 pub fn cases() -> Vec<Case> {
@@ -93,7 +93,7 @@ pub fn cases() -> Vec<Case> {
         lock_delay::cases(),
         force_release::cases(),
         inspect::cases(),
-        vitals::cases(),
+        server_info::cases(),
         list::cases(),
         names::cases(),
         limits::cases(),

@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, LockName, Snapshot};
 
 use crate::{
-    Client, Scene, Verdict,
-    verdict::{ensure, kept_out, let_go, same, take},
+    CaseResult, Client, TestContext,
+    outcome::{ensure, kept_out, let_go, same, take},
 };
 
 crate::case::cases![
@@ -18,8 +18,8 @@ crate::case::cases![
     hundreds_are_all_listed,
 ];
 
-async fn hold(scene: &Scene, store: &Client, text: String) -> Result<Claim, crate::Failure> {
-    let claim = scene.claim(&scene.named(text)?);
+async fn hold(context: &TestContext, store: &Client, text: String) -> Result<Claim, crate::Failure> {
+    let claim = context.claim(&context.named(text)?);
     take(&**store, &claim, "the lock is free").await?;
     Ok(claim)
 }
@@ -30,13 +30,13 @@ async fn names(store: &Client, prefix: &str, limit: usize) -> Result<Vec<String>
 }
 
 /// A name that is the prefix itself is listed; one that contains it elsewhere is not.
-pub async fn those_that_begin_so_and_no_others(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let root = scene.unique();
+pub async fn those_that_begin_so_and_no_others(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let root = context.unique();
     for text in
         [root.clone(), format!("{root}/a"), format!("{root}a"), format!("x{root}"), root[1..].to_owned()]
     {
-        hold(scene, &one, text).await?;
+        hold(context, &one, text).await?;
     }
     let wanted = vec![root.clone(), format!("{root}/a"), format!("{root}a")];
     same(names(&two, &root, 100).await?, wanted, "the locks listed by prefix")?;
@@ -48,25 +48,25 @@ pub async fn those_that_begin_so_and_no_others(scene: &Scene) -> Verdict {
     same(names(&two, &format!("{root}/ab"), 100).await?, vec![], "the locks listed by a longer prefix")
 }
 
-/// In the order of their bytes, whoever came first.
-pub async fn by_name(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let root = scene.unique();
+/// The list is ordered by the bytes of the names, not by arrival.
+pub async fn by_name(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let root = context.unique();
     let mut wanted = Vec::new();
     for end in ["b", "a", "B", "é", "10", "9", "a/", "a!", "~", "🦀", ""] {
         wanted.push(format!("{root}{end}"));
-        hold(scene, &store, format!("{root}{end}")).await?;
+        hold(context, &store, format!("{root}{end}")).await?;
     }
     wanted.sort_unstable();
     same(names(&store, &root, 100).await?, wanted, "the locks in the order of their names")
 }
 
 /// The first by name, when there are more.
-pub async fn at_most_as_many_as_asked(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let root = scene.unique();
+pub async fn at_most_as_many_as_asked(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let root = context.unique();
     for end in ["c", "a", "d", "b"] {
-        hold(scene, &store, format!("{root}{end}")).await?;
+        hold(context, &store, format!("{root}{end}")).await?;
     }
     let wanted = vec![format!("{root}a"), format!("{root}b")];
     same(names(&store, &root, 2).await?, wanted, "the first two of four")?;
@@ -75,22 +75,22 @@ pub async fn at_most_as_many_as_asked(scene: &Scene) -> Verdict {
 }
 
 /// Neither what was released nor what was only refused or inspected; what is waited for is.
-pub async fn free_locks_are_not_listed(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let root = scene.unique();
-    let released = hold(scene, &store, format!("{root}a")).await?;
-    let held = hold(scene, &store, format!("{root}b")).await?;
+pub async fn free_locks_are_not_listed(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let root = context.unique();
+    let released = hold(context, &store, format!("{root}a")).await?;
+    let held = hold(context, &store, format!("{root}b")).await?;
     let_go(&*store, &released).await?;
-    kept_out(&*store, &scene.claim(&held.name), "another holds it").await?;
-    store.inspect(&scene.named(format!("{root}c"))?).await?;
+    kept_out(&*store, &context.claim(&held.name), "another holds it").await?;
+    store.inspect(&context.named(format!("{root}c"))?).await?;
     same(names(&store, &root, 100).await?, vec![format!("{root}b")], "the locks in use")
 }
 
-/// What is special in SQL, Redis or a path is plain here.
-pub async fn a_prefix_is_no_pattern(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let root = scene.unique();
-    hold(scene, &store, format!("{root}xyz")).await?;
+/// Special characters of SQL, Redis and paths are plain text in a prefix.
+pub async fn a_prefix_is_no_pattern(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let root = context.unique();
+    hold(context, &store, format!("{root}xyz")).await?;
     for wild in ["%", "_", "*", "?", "[x]", "x*", "\\", "\\x", ".*", "{x}", "'", "\"", "\0", "/../"] {
         same(
             names(&store, &format!("{root}{wild}"), 100).await?,
@@ -98,7 +98,7 @@ pub async fn a_prefix_is_no_pattern(scene: &Scene) -> Verdict {
             &format!("no lock begins with {wild:?}"),
         )?;
         let named = format!("{root}{wild}");
-        let claim = hold(scene, &store, named.clone()).await?;
+        let claim = hold(context, &store, named.clone()).await?;
         same(names(&store, &named, 100).await?, vec![named], &format!("one lock begins with {wild:?}"))?;
         let_go(&*store, &claim).await?;
     }
@@ -106,21 +106,20 @@ pub async fn a_prefix_is_no_pattern(scene: &Scene) -> Verdict {
 }
 
 /// Everybody's locks, ours among them.
-pub async fn the_empty_prefix_is_everything(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let claim = scene.claim(&scene.name());
-    take(&*store, &claim, "the lock is free").await?;
+pub async fn the_empty_prefix_is_everything(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let claim = context.held(&store).await?;
     let all = names(&store, "", usize::MAX).await?;
     let ours = all.iter().any(|name| name == claim.name.as_str());
     ensure(ours, format!("{} among all locks", claim.name), format!("{} others", all.len()))
 }
 
 /// The same snapshot, holders and waiters.
-pub async fn a_listed_lock_is_as_inspected(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = Claim { note: Some("n".into()), ..scene.claim(&scene.name()) };
+pub async fn a_listed_lock_is_as_inspected(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = Claim { note: Some("n".into()), ..context.claim(&context.name()) };
     take(&*one, &claim, "the lock is free").await?;
-    let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..scene.claim(&claim.name) };
+    let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..context.claim(&claim.name) };
     kept_out(&*two, &waiter, "another holds it").await?;
     let mut listed = two.list(claim.name.as_str(), 10).await?;
     let inspected = two.inspect(&claim.name).await?;
@@ -135,13 +134,13 @@ pub async fn a_listed_lock_is_as_inspected(scene: &Scene) -> Verdict {
 }
 
 /// A store that reads in pages reads them all.
-pub async fn hundreds_are_all_listed(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let root = scene.unique();
+pub async fn hundreds_are_all_listed(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let root = context.unique();
     let mut wanted = Vec::new();
     for number in 0..300 {
         let text = format!("{root}/{number:03}");
-        hold(scene, &one, text.clone()).await?;
+        hold(context, &one, text.clone()).await?;
         wanted.push(text);
     }
     same(names(&two, &root, 1000).await?, wanted.clone(), "three hundred locks")?;

@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, LockName};
 
 use crate::{
-    Client, Failure, Scene, Verdict,
-    verdict::{kept_out, let_go, same, take},
+    CaseResult, Client, Failure, TestContext,
+    outcome::{kept_out, let_go, same, take},
 };
 
 crate::case::cases![
@@ -16,7 +16,7 @@ crate::case::cases![
     a_hostile_note_comes_back[NOTES],
 ];
 
-/// What somebody once forgot to encode: delimiters of paths, commands, patterns, cluster slots, terminals, file
+/// Characters that an encoding has missed before: delimiters of paths, commands, patterns, cluster slots, terminals, file
 /// systems, and texts that look alike.
 const HOSTILE: &[&str] = &[
     "a",
@@ -150,18 +150,18 @@ const HOSTILE: &[&str] = &[
 ];
 
 /// All held at once, each by its own claim: none is taken for another.
-pub async fn hostile_names_are_distinct_locks(scene: &Scene) -> Verdict {
-    let root = scene.unique();
-    distinct(scene, HOSTILE.iter().map(|end| format!("{root}{end}")).collect()).await
+pub async fn hostile_names_are_distinct_locks(context: &TestContext) -> CaseResult {
+    let root = context.unique();
+    distinct(context, HOSTILE.iter().map(|end| format!("{root}{end}")).collect()).await
 }
 
 /// The same with the hostile part in front.
-pub async fn hostile_beginnings_are_distinct_locks(scene: &Scene) -> Verdict {
-    let root = scene.unique();
+pub async fn hostile_beginnings_are_distinct_locks(context: &TestContext) -> CaseResult {
+    let root = context.unique();
     let texts: Vec<_> = HOSTILE.iter().map(|begin| format!("{begin}{root}")).collect();
     for text in &texts {
-        let store = scene.client().await?;
-        let claim = scene.claim(&scene.named(text)?);
+        let store = context.client().await?;
+        let claim = context.claim(&context.named(text)?);
         take(&*store, &claim, &format!("nobody holds {text:?}")).await?;
         let listed = store.list(text, 10).await?;
         same(
@@ -171,15 +171,15 @@ pub async fn hostile_beginnings_are_distinct_locks(scene: &Scene) -> Verdict {
         )?;
         let_go(&*store, &claim).await?;
     }
-    distinct(scene, texts).await
+    distinct(context, texts).await
 }
 
-async fn distinct(scene: &Scene, texts: Vec<String>) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claims = hold_all(scene, &one, &texts).await?;
+async fn distinct(context: &TestContext, texts: Vec<String>) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claims = hold_all(context, &one, &texts).await?;
     for claim in &claims {
         let name = &claim.name;
-        kept_out(&*two, &scene.claim(name), &format!("{name:?} is held")).await?;
+        kept_out(&*two, &context.claim(name), &format!("{name:?} is held")).await?;
         let snapshot = two.inspect(name).await?;
         same(&snapshot.name, name, "the name in the snapshot")?;
         same(snapshot.holders.len(), 1, &format!("the number of holders of {name:?}"))?;
@@ -190,10 +190,10 @@ async fn distinct(scene: &Scene, texts: Vec<String>) -> Verdict {
     Ok(())
 }
 
-async fn hold_all(scene: &Scene, store: &Client, texts: &[String]) -> Result<Vec<Claim>, Failure> {
+async fn hold_all(context: &TestContext, store: &Client, texts: &[String]) -> Result<Vec<Claim>, Failure> {
     let mut claims = Vec::new();
     for text in texts {
-        let claim = scene.claim(&scene.named(text)?);
+        let claim = context.claim(&context.named(text)?);
         take(
             &**store,
             &claim,
@@ -206,11 +206,11 @@ async fn hold_all(scene: &Scene, store: &Client, texts: &[String]) -> Result<Vec
 }
 
 /// Byte for byte, in the order of their bytes.
-pub async fn hostile_names_come_back_from_the_list(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let root = scene.unique();
+pub async fn hostile_names_come_back_from_the_list(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let root = context.unique();
     let mut texts: Vec<_> = HOSTILE.iter().map(|end| format!("{root}{end}")).collect();
-    let claims = hold_all(scene, &one, &texts).await?;
+    let claims = hold_all(context, &one, &texts).await?;
     texts.sort_unstable();
     let listed: Vec<_> =
         two.list(&root, 1000).await?.into_iter().map(|it| it.name.as_str().to_owned()).collect();
@@ -225,16 +225,16 @@ pub async fn hostile_names_come_back_from_the_list(scene: &Scene) -> Verdict {
 }
 
 /// `a`, `a/`, `a/b`, `a/b/c`: no name is the parent of another.
-pub async fn names_that_are_prefixes_of_each_other_are_distinct(scene: &Scene) -> Verdict {
-    let root = scene.unique();
+pub async fn names_that_are_prefixes_of_each_other_are_distinct(context: &TestContext) -> CaseResult {
+    let root = context.unique();
     let whole = format!("{root}/b/c:d-e.f g");
     let texts = (root.len()..=whole.len()).map(|end| whole[..end].to_owned()).collect();
-    distinct(scene, texts).await
+    distinct(context, texts).await
 }
 
 /// 512 bytes, alike in all but the last, the middle or the first.
-pub async fn the_longest_names_are_distinct(scene: &Scene) -> Verdict {
-    let root = scene.unique();
+pub async fn the_longest_names_are_distinct(context: &TestContext) -> CaseResult {
+    let root = context.unique();
     let fill = LockName::BYTES_MAX - root.len();
     let plain = format!("{root}{}", "x".repeat(fill));
     let shorter = plain[..plain.len() - 1].to_owned();
@@ -245,15 +245,15 @@ pub async fn the_longest_names_are_distinct(scene: &Scene) -> Verdict {
     let slashes = format!("{root}{}", "/".repeat(fill));
     let escapes = format!("{root}{}", "\0".repeat(fill));
     let dots = format!("{root}{}", "/..".repeat(fill / 3));
-    distinct(scene, vec![plain, shorter, last, middle, wide, spaces, slashes, escapes, dots]).await
+    distinct(context, vec![plain, shorter, last, middle, wide, spaces, slashes, escapes, dots]).await
 }
 
 /// Notes are arbitrary text too.
-pub async fn a_hostile_note_comes_back(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
+pub async fn a_hostile_note_comes_back(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
     let long = "x".repeat(Claim::NOTE_BYTES_MAX);
     for note in HOSTILE.iter().copied().chain([long.as_str(), ""]) {
-        let claim = Claim { note: Some(note.into()), ..scene.claim(&scene.name()) };
+        let claim = Claim { note: Some(note.into()), ..context.claim(&context.name()) };
         take(&*one, &claim, "the lock is free").await?;
         let snapshot = two.inspect(&claim.name).await?;
         let found = snapshot.holders.first().and_then(|holder| holder.note.as_deref());

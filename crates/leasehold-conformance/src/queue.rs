@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, Contender, LockName, Mode, Queueing};
 
 use crate::{
-    Client, Scene, Verdict,
-    verdict::{ensure, kept_out, let_go, queued, same, take},
+    CaseResult, Client, TestContext,
+    outcome::{ensure, kept_out, let_go, queued, same, take},
 };
 
 crate::case::cases![
@@ -19,18 +19,18 @@ crate::case::cases![
     inspect_shows_the_queue_in_order [FIFO],
 ];
 
-fn fifo(scene: &Scene, name: &LockName) -> Claim {
-    Claim { queueing: Queueing::Fifo, ..scene.claim(name) }
+fn fifo(context: &TestContext, name: &LockName) -> Claim {
+    Claim { queueing: Queueing::Fifo, ..context.claim(name) }
 }
 
 async fn held_with_queue<const N: usize>(
-    scene: &Scene,
+    context: &TestContext,
     clients: &[Client],
 ) -> Result<(Claim, [Claim; N]), crate::Failure> {
-    let name = scene.name();
-    let holder = scene.claim(&name);
+    let name = context.name();
+    let holder = context.claim(&name);
     take(&*clients[0], &holder, "the lock is free").await?;
-    let waiters: [Claim; N] = std::array::from_fn(|_| fifo(scene, &name));
+    let waiters: [Claim; N] = std::array::from_fn(|_| fifo(context, &name));
     for (index, waiter) in waiters.iter().enumerate() {
         queued(&*clients[index % clients.len()], waiter, "another holds it").await?;
     }
@@ -38,9 +38,9 @@ async fn held_with_queue<const N: usize>(
 }
 
 /// Five waiters of three clients are granted in the order in which they came, however they ask.
-pub async fn first_come_first_served(scene: &Scene) -> Verdict {
-    let clients: [Client; 3] = scene.clients().await?;
-    let (mut holder, waiters) = held_with_queue::<5>(scene, &clients).await?;
+pub async fn first_come_first_served(context: &TestContext) -> CaseResult {
+    let clients: [Client; 3] = context.clients().await?;
+    let (mut holder, waiters) = held_with_queue::<5>(context, &clients).await?;
     for next in 0..waiters.len() {
         let_go(&*clients[2], &holder).await?;
         for late in (next + 1..waiters.len()).rev() {
@@ -53,22 +53,22 @@ pub async fn first_come_first_served(scene: &Scene) -> Verdict {
 }
 
 /// Neither an impatient claim nor one that may be overtaken nor a fair one gets in before a fair waiter.
-pub async fn nobody_overtakes_a_fair_waiter(scene: &Scene) -> Verdict {
-    let clients: [Client; 2] = scene.clients().await?;
-    let (holder, [first]) = held_with_queue::<1>(scene, &clients).await?;
+pub async fn nobody_overtakes_a_fair_waiter(context: &TestContext) -> CaseResult {
+    let clients: [Client; 2] = context.clients().await?;
+    let (holder, [first]) = held_with_queue::<1>(context, &clients).await?;
     let_go(&*clients[0], &holder).await?;
     for queueing in [Queueing::No, Queueing::Barging, Queueing::Fifo] {
-        let late = Claim { queueing, ..scene.claim(&holder.name) };
+        let late = Claim { queueing, ..context.claim(&holder.name) };
         kept_out(&*clients[1], &late, "a fair waiter came first").await?;
         clients[1].release(&late).await?;
     }
     take(&*clients[0], &first, "it is the first in the queue").await.map(drop)
 }
 
-/// `ahead`, where the store counts: the holder and those who came first.
-pub async fn a_place_says_how_many_come_first(scene: &Scene) -> Verdict {
-    let clients: [Client; 2] = scene.clients().await?;
-    let (_, waiters) = held_with_queue::<3>(scene, &clients).await?;
+/// `ahead`, where the store counts: the holder and the earlier waiters.
+pub async fn a_place_says_how_many_come_first(context: &TestContext) -> CaseResult {
+    let clients: [Client; 2] = context.clients().await?;
+    let (_, waiters) = held_with_queue::<3>(context, &clients).await?;
     for (index, waiter) in waiters.iter().enumerate() {
         let busy = queued(&*clients[0], waiter, "another holds it").await?;
         let count = busy.ahead.is_none_or(|ahead| ahead as usize == index + 1);
@@ -83,9 +83,9 @@ pub async fn a_place_says_how_many_come_first(scene: &Scene) -> Verdict {
 }
 
 /// The queue closes up when one in the middle, or the first, gives up.
-pub async fn a_waiter_that_leaves_lets_the_next_through(scene: &Scene) -> Verdict {
-    let clients: [Client; 2] = scene.clients().await?;
-    let (holder, [first, second, third]) = held_with_queue::<3>(scene, &clients).await?;
+pub async fn a_waiter_that_leaves_lets_the_next_through(context: &TestContext) -> CaseResult {
+    let clients: [Client; 2] = context.clients().await?;
+    let (holder, [first, second, third]) = held_with_queue::<3>(context, &clients).await?;
     let_go(&*clients[1], &second).await?;
     let_go(&*clients[0], &first).await?;
     queued(&*clients[0], &third, "the holder is still there").await?;
@@ -94,31 +94,31 @@ pub async fn a_waiter_that_leaves_lets_the_next_through(scene: &Scene) -> Verdic
 }
 
 /// A waiter that died in the queue does not stop it for longer than its time to live.
-pub async fn a_silent_waiter_is_skipped(scene: &Scene) -> Verdict {
-    let [one, two, three] = scene.clients().await?;
-    let name = scene.name();
-    let holder = scene.claim(&name);
+pub async fn a_silent_waiter_is_skipped(context: &TestContext) -> CaseResult {
+    let [one, two, three] = context.clients().await?;
+    let name = context.name();
+    let holder = context.claim(&name);
     take(&*one, &holder, "the lock is free").await?;
-    let silent = Claim { ttl: scene.ttl(), ..fifo(scene, &name) };
+    let silent = Claim { ttl: context.ttl(), ..fifo(context, &name) };
     queued(&*two, &silent, "another holds it").await?;
-    let patient = fifo(scene, &name);
+    let patient = fifo(context, &name);
     queued(&*three, &patient, "another holds it").await?;
     let_go(&*one, &holder).await?;
-    scene.wins(&three, &patient, silent.ttl, "the one before it is silent").await.map(drop)
+    context.wins(&three, &patient, silent.ttl, "the one before it is silent").await.map(drop)
 }
 
 /// Asking again keeps a place beyond its time to live; the order stays.
-pub async fn a_waiter_that_asks_keeps_its_place(scene: &Scene) -> Verdict {
-    let [one, two, three] = scene.clients().await?;
-    let name = scene.name();
-    let holder = scene.claim(&name);
+pub async fn a_waiter_that_asks_keeps_its_place(context: &TestContext) -> CaseResult {
+    let [one, two, three] = context.clients().await?;
+    let name = context.name();
+    let holder = context.claim(&name);
     take(&*one, &holder, "the lock is free").await?;
-    let first = Claim { ttl: scene.ttl() * 4, ..fifo(scene, &name) };
+    let first = Claim { ttl: context.ttl() * 4, ..fifo(context, &name) };
     queued(&*two, &first, "another holds it").await?;
-    let second = fifo(scene, &name);
+    let second = fifo(context, &name);
     queued(&*three, &second, "another holds it").await?;
     for _ in 0..6 {
-        scene.env().sleep(first.ttl / 4).await;
+        context.env().sleep(first.ttl / 4).await;
         queued(&*two, &first, "another holds it").await?;
     }
     let_go(&*one, &holder).await?;
@@ -127,11 +127,11 @@ pub async fn a_waiter_that_asks_keeps_its_place(scene: &Scene) -> Verdict {
 }
 
 /// reader (holds), writer, reader: the last reader waits for the writer, though it could share.
-pub async fn readers_and_writers_are_served_in_order(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let reader = || Claim { mode: Mode::Shared, ..fifo(scene, &name) };
-    let (first, writer, second, third) = (reader(), fifo(scene, &name), reader(), reader());
+pub async fn readers_and_writers_are_served_in_order(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let reader = || Claim { mode: Mode::Shared, ..fifo(context, &name) };
+    let (first, writer, second, third) = (reader(), fifo(context, &name), reader(), reader());
     take(&*one, &first, "the lock is free").await?;
     queued(&*two, &writer, "a reader holds it").await?;
     queued(&*one, &second, "a writer came first").await?;
@@ -146,10 +146,10 @@ pub async fn readers_and_writers_are_served_in_order(scene: &Scene) -> Verdict {
 }
 
 /// One permit is free and the first in the queue wants two: one who wants one waits behind it.
-pub async fn a_small_take_does_not_overtake_a_large_one(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let permits = |take| Claim { mode: Mode::Permits { take, of: 3 }, ..fifo(scene, &name) };
+pub async fn a_small_take_does_not_overtake_a_large_one(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let permits = |take| Claim { mode: Mode::Permits { take, of: 3 }, ..fifo(context, &name) };
     let (holder, large, small) = (permits(2), permits(2), permits(1));
     take(&*one, &holder, "three are left").await?;
     queued(&*two, &large, "one is left").await?;
@@ -160,9 +160,9 @@ pub async fn a_small_take_does_not_overtake_a_large_one(scene: &Scene) -> Verdic
 }
 
 /// Waiters, the first first.
-pub async fn inspect_shows_the_queue_in_order(scene: &Scene) -> Verdict {
-    let clients: [Client; 2] = scene.clients().await?;
-    let (holder, waiters) = held_with_queue::<4>(scene, &clients).await?;
+pub async fn inspect_shows_the_queue_in_order(context: &TestContext) -> CaseResult {
+    let clients: [Client; 2] = context.clients().await?;
+    let (holder, waiters) = held_with_queue::<4>(context, &clients).await?;
     let snapshot = clients[1].inspect(&holder.name).await?;
     let found: Vec<_> = snapshot.waiters.iter().map(|waiter| waiter.tag).collect();
     same(found, waiters.map(|waiter| Contender::tag_of(waiter.id)).to_vec(), "the tags of the queue in order")

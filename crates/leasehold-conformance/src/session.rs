@@ -17,9 +17,9 @@ use leasehold_core::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Client, Failure, Scene, Verdict,
+    CaseResult, Client, Failure, TestContext,
     loss::{lease_ttl, terms},
-    verdict::{ensure, same},
+    outcome::{ensure, same},
 };
 
 crate::case::cases![jeopardy_is_announced_before_the_loss_and_taken_back];
@@ -45,21 +45,21 @@ pub struct Link<'l> {
 }
 
 /// With the requests of a client lost on the way.
-pub async fn jeopardy_is_announced_before_the_loss_and_taken_back(scene: &Scene) -> Verdict {
-    let [one, two, beside] = scene.clients().await?;
+pub async fn jeopardy_is_announced_before_the_loss_and_taken_back(context: &TestContext) -> CaseResult {
+    let [one, two, beside] = context.clients().await?;
     let is_cut = Arc::new(AtomicBool::new(false));
     let lossy = |client: Client| -> Client {
         let is_cut = is_cut.clone();
         let plan = move |_, _| if is_cut.load(Ordering::Acquire) { Fault::LoseRequest } else { Fault::None };
-        Arc::new(Chaos::new(client, scene.env().clone(), plan))
+        Arc::new(Chaos::new(client, context.env().clone(), plan))
     };
     let link = Link {
-        env: scene.env().clone(),
+        env: context.env().clone(),
         cut_off: [lossy(one), lossy(two)],
         beside,
-        name: scene.name(),
-        ttl: lease_ttl(scene),
-        slack: scene.slack(),
+        name: context.name(),
+        ttl: lease_ttl(context),
+        slack: context.slack(),
         cut: &|| is_cut.store(true, Ordering::Release),
         heal: &|| is_cut.store(false, Ordering::Release),
     };
@@ -73,8 +73,8 @@ impl Link<'_> {
     /// the loss is announced it has heard nothing since the cut.
     ///
     /// # Errors
-    /// What was not as promised.
-    pub async fn is_told_of(&self) -> Verdict {
+    /// The broken promise.
+    pub async fn is_told_of(&self) -> CaseResult {
         let [one, naive] = self.cut_off.clone();
         let engine = Engine::new(one, self.env.clone());
         let terms = terms(self.ttl);
@@ -101,7 +101,7 @@ impl Link<'_> {
     }
 
     /// The link is cut: jeopardy is announced while the lease is valid, and the store still shows the holder.
-    async fn endangered(&self, session: &mut leasehold_core::Session, hold: &Hold) -> Verdict {
+    async fn endangered(&self, session: &mut leasehold_core::Session, hold: &Hold) -> CaseResult {
         (self.cut)();
         self.next(session, SessionState::Jeopardy).await?;
         ensure(hold.check().is_ok(), "jeopardy announced before the loss", hold.status())?;
@@ -110,7 +110,7 @@ impl Link<'_> {
         ensure(holds, "the control: the lock itself looks as before", shown)
     }
 
-    async fn next(&self, session: &mut leasehold_core::Session, wanted: SessionState) -> Verdict {
+    async fn next(&self, session: &mut leasehold_core::Session, wanted: SessionState) -> CaseResult {
         let until = self.env.now() + self.ttl + self.slack;
         let state = self.env.until(until, session.changed()).await;
         same(state, Some(wanted), "the next state of the session")
@@ -121,7 +121,7 @@ impl Link<'_> {
         let (tell, told) = oneshot::channel();
         let (env, name) = (self.env.clone(), self.name.clone());
         self.env.spawn(async move {
-            // Whoever asked may be gone; then it has been long enough.
+            // The receiver may be gone; then it has been long enough.
             while !tell.is_closed() {
                 if let Ok(shown) = client.inspect(&name).await {
                     let _ = tell.send(shown);
@@ -134,7 +134,7 @@ impl Link<'_> {
     }
 
     /// Another gets the lock when its time is over.
-    async fn is_free(&self) -> Verdict {
+    async fn is_free(&self) -> CaseResult {
         let claim =
             leasehold_core::Claim::new(self.name.clone(), leasehold_core::ClaimId::mint(&self.env), self.ttl);
         let until = self.env.now() + self.ttl + self.slack;

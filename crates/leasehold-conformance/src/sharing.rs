@@ -3,8 +3,8 @@
 use leasehold_core::{Claim, LockName, Mode};
 
 use crate::{
-    Scene, Verdict,
-    verdict::{ensure, let_go, refused, same, take},
+    CaseResult, TestContext,
+    outcome::{ensure, let_go, refused, same, take},
 };
 
 crate::case::cases![
@@ -14,29 +14,29 @@ crate::case::cases![
     readers_are_told_apart[SHARED],
 ];
 
-fn reader(scene: &Scene, name: &LockName) -> Claim {
-    Claim { mode: Mode::Shared, ..scene.claim(name) }
+fn reader(context: &TestContext, name: &LockName) -> Claim {
+    Claim { mode: Mode::Shared, ..context.claim(name) }
 }
 
 /// Any number of readers is granted, of any client.
-pub async fn readers_hold_together(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
+pub async fn readers_hold_together(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
     for store in [&one, &two, &one, &two] {
-        take(&**store, &reader(scene, &name), "only readers hold it").await?;
+        take(&**store, &reader(context, &name), "only readers hold it").await?;
     }
     same(one.inspect(&name).await?.holders.len(), 4, "the number of readers that hold it")
 }
 
 /// A writer is refused while one reader is left, and granted after the last.
-pub async fn a_writer_waits_for_the_last_reader(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let readers = [reader(scene, &name), reader(scene, &name)];
+pub async fn a_writer_waits_for_the_last_reader(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let readers = [reader(context, &name), reader(context, &name)];
     for reader in &readers {
         take(&*one, reader, "only readers hold it").await?;
     }
-    let writer = scene.claim(&name);
+    let writer = context.claim(&name);
     for reader in &readers {
         refused(&*two, &writer, "a reader holds it").await?;
         let_go(&*one, reader).await?;
@@ -45,24 +45,24 @@ pub async fn a_writer_waits_for_the_last_reader(scene: &Scene) -> Verdict {
 }
 
 /// The release of one reader does not end another's hold.
-pub async fn a_reader_that_goes_leaves_the_others(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let name = scene.name();
-    let (stays, goes) = (reader(scene, &name), reader(scene, &name));
+pub async fn a_reader_that_goes_leaves_the_others(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let name = context.name();
+    let (stays, goes) = (reader(context, &name), reader(context, &name));
     take(&*one, &stays, "the lock is free").await?;
     take(&*two, &goes, "a reader holds it").await?;
     let_go(&*two, &goes).await?;
     let renewals = one.renew(std::slice::from_ref(&stays)).await;
     let alive = matches!(renewals[..], [Ok(leasehold_core::Renewal::Renewed { .. })]);
     ensure(alive, "the other reader's hold is renewed", renewals)?;
-    refused(&*two, &scene.claim(&name), "a reader still holds it").await.map(drop)
+    refused(&*two, &context.claim(&name), "a reader still holds it").await.map(drop)
 }
 
 /// Every reader is in the snapshot, each with its own tag, as a reader.
-pub async fn readers_are_told_apart(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let name = scene.name();
-    let readers = [reader(scene, &name), reader(scene, &name), reader(scene, &name)];
+pub async fn readers_are_told_apart(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let name = context.name();
+    let readers = [reader(context, &name), reader(context, &name), reader(context, &name)];
     for reader in &readers {
         take(&*store, reader, "only readers hold it").await?;
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use leasehold_core::{Binding, Claim, Intent, Interest, LockName, Mode, Queueing, Wake};
 
 use crate::{
-    Client, Failure, Scene, Verdict,
-    verdict::{ensure, kept_out, let_go, queued, take},
+    CaseResult, Client, Failure, TestContext,
+    outcome::{ensure, kept_out, let_go, queued, take},
 };
 
 crate::case::cases![
@@ -28,9 +28,9 @@ crate::case::cases![
     a_dropped_subscription_is_no_obstacle,
 ];
 
-fn waiting(scene: &Scene, name: &LockName) -> Claim {
-    let queueing = if scene.capability().fifo { Queueing::Fifo } else { Queueing::Barging };
-    Claim { queueing, ..scene.claim(name) }
+fn waiting(context: &TestContext, name: &LockName) -> Claim {
+    let queueing = if context.capability().fifo { Queueing::Fifo } else { Queueing::Barging };
+    Claim { queueing, ..context.claim(name) }
 }
 
 /// Subscribes, then claims and is kept out: ready to wait.
@@ -40,24 +40,24 @@ async fn subscribed(store: &Client, claim: &Claim) -> Result<Box<dyn Wake>, Fail
     Ok(wake)
 }
 
-async fn wakes(scene: &Scene, wake: &mut Box<dyn Wake>, by: &str) -> Verdict {
-    let until = scene.env().now() + scene.slack();
-    match scene.env().until(until, wake.wait()).await {
+async fn wakes(context: &TestContext, wake: &mut Box<dyn Wake>, by: &str) -> CaseResult {
+    let until = context.env().now() + context.slack();
+    match context.env().until(until, wake.wait()).await {
         Some(news) => Ok(news?),
-        None => Err(Failure::new(format!("a wake-up {by}"), format!("none within {:?}", scene.slack()))),
+        None => Err(Failure::new(format!("a wake-up {by}"), format!("none within {:?}", context.slack()))),
     }
 }
 
 /// A quiet moment: long enough for news that is on its way to arrive.
-fn quiet(scene: &Scene) -> Duration {
-    scene.ttl().min(Duration::from_millis(300))
+fn quiet(context: &TestContext) -> Duration {
+    context.ttl().min(Duration::from_millis(300))
 }
 
 /// Takes the news that is already there, until a quiet moment passes; answers how often it was woken.
-async fn drained(scene: &Scene, wake: &mut Box<dyn Wake>) -> Result<usize, Failure> {
+async fn drained(context: &TestContext, wake: &mut Box<dyn Wake>) -> Result<usize, Failure> {
     for count in 0..100 {
-        let until = scene.env().now() + quiet(scene);
-        match scene.env().until(until, wake.wait()).await {
+        let until = context.env().now() + quiet(context);
+        match context.env().until(until, wake.wait()).await {
             Some(news) => news?,
             None => return Ok(count),
         }
@@ -66,87 +66,83 @@ async fn drained(scene: &Scene, wake: &mut Box<dyn Wake>) -> Result<usize, Failu
 }
 
 /// Long before its recheck, a waiter hears of the release.
-pub async fn a_release_wakes_the_waiter(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let waiter = waiting(scene, &holder.name);
+pub async fn a_release_wakes_the_waiter(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
+    let waiter = waiting(context, &holder.name);
     let mut wake = subscribed(&two, &waiter).await?;
-    drained(scene, &mut wake).await?;
+    drained(context, &mut wake).await?;
     let_go(&*one, &holder).await?;
-    wakes(scene, &mut wake, "by the release").await?;
+    wakes(context, &mut wake, "by the release").await?;
     take(&*two, &waiter, "it was woken by the release").await.map(drop)
 }
 
 /// The release that happens after the subscription and before the wait is still news.
-pub async fn news_before_the_wait_is_not_lost(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
+pub async fn news_before_the_wait_is_not_lost(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
     for _ in 0..8 {
-        let holder = scene.claim(&scene.name());
-        take(&*one, &holder, "the lock is free").await?;
-        let waiter = waiting(scene, &holder.name);
+        let holder = context.held(&one).await?;
+        let waiter = waiting(context, &holder.name);
         let mut wake = subscribed(&two, &waiter).await?;
         let_go(&*one, &holder).await?;
-        wakes(scene, &mut wake, "by a release between subscription and wait").await?;
+        wakes(context, &mut wake, "by a release between subscription and wait").await?;
         take(&*two, &waiter, "the holder has released").await?;
     }
     Ok(())
 }
 
 /// A wait that was dropped loses nothing: the next one is answered.
-pub async fn news_between_two_waits_is_not_lost(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let waiter = waiting(scene, &holder.name);
+pub async fn news_between_two_waits_is_not_lost(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
+    let waiter = waiting(context, &holder.name);
     let mut wake = subscribed(&two, &waiter).await?;
-    drained(scene, &mut wake).await?;
-    let until = scene.env().now() + Duration::from_millis(5);
-    let _ = scene.env().until(until, wake.wait()).await;
+    drained(context, &mut wake).await?;
+    let until = context.env().now() + Duration::from_millis(5);
+    let _ = context.env().until(until, wake.wait()).await;
     let_go(&*one, &holder).await?;
-    wakes(scene, &mut wake, "by a release after a wait that was given up").await
+    wakes(context, &mut wake, "by a release after a wait that was given up").await
 }
 
-/// Who watches a lock hears of a grant, a new note, a release, and that it was freed by force.
-pub async fn changes_are_announced(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let claim = scene.claim(&scene.name());
+/// A subscription to changes wakes on a grant, a new note, a release and a forced release.
+pub async fn changes_are_announced(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let claim = context.claim(&context.name());
     let mut wake = two.watch(&claim.name, Interest::Changes).await?;
     take(&*one, &claim, "the lock is free").await?;
-    wakes(scene, &mut wake, "by the grant").await?;
-    drained(scene, &mut wake).await?;
+    wakes(context, &mut wake, "by the grant").await?;
+    drained(context, &mut wake).await?;
     let noted = Claim { intent: Intent::Amend, note: Some("new".into()), ..claim.clone() };
     take(&*one, &noted, "it is held").await?;
-    if scene.capability().notes {
-        wakes(scene, &mut wake, "by a new note").await?;
+    if context.capability().notes {
+        wakes(context, &mut wake, "by a new note").await?;
     }
-    drained(scene, &mut wake).await?;
+    drained(context, &mut wake).await?;
     let_go(&*one, &claim).await?;
-    wakes(scene, &mut wake, "by the release").await?;
-    take(&*one, &scene.claim(&claim.name), "the lock is free").await?;
-    drained(scene, &mut wake).await?;
+    wakes(context, &mut wake, "by the release").await?;
+    take(&*one, &context.claim(&claim.name), "the lock is free").await?;
+    drained(context, &mut wake).await?;
     one.force_release(&claim.name).await?;
-    wakes(scene, &mut wake, "by a forced release").await
+    wakes(context, &mut wake, "by a forced release").await
 }
 
 /// Six wait; a release wakes the first, and the others sleep on.
-pub async fn a_hand_over_wakes_only_who_can_run(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
+pub async fn a_hand_over_wakes_only_who_can_run(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
     let mut sleepers = Vec::new();
     for _ in 0..6 {
-        let waiter = waiting(scene, &holder.name);
+        let waiter = waiting(context, &holder.name);
         sleepers.push(subscribed(&two, &waiter).await?);
     }
     for wake in &mut sleepers {
-        drained(scene, wake).await?;
+        drained(context, wake).await?;
     }
     let_go(&*one, &holder).await?;
-    wakes(scene, &mut sleepers[0], "of the first in the queue").await?;
+    wakes(context, &mut sleepers[0], "of the first in the queue").await?;
     let mut herd = Vec::new();
     for (place, wake) in sleepers.iter_mut().enumerate().skip(1) {
-        if drained(scene, wake).await? > 0 {
+        if drained(context, wake).await? > 0 {
             herd.push(place);
         }
     }
@@ -154,122 +150,117 @@ pub async fn a_hand_over_wakes_only_who_can_run(scene: &Scene) -> Verdict {
 }
 
 /// When a writer goes, the readers behind it all hear of it.
-pub async fn all_readers_are_woken_together(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let writer = scene.claim(&scene.name());
-    take(&*one, &writer, "the lock is free").await?;
+pub async fn all_readers_are_woken_together(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let writer = context.held(&one).await?;
     let mut readers = Vec::new();
     for store in [&one, &two, &two] {
-        let reader = Claim { mode: Mode::Shared, ..waiting(scene, &writer.name) };
+        let reader = Claim { mode: Mode::Shared, ..waiting(context, &writer.name) };
         readers.push((store, subscribed(store, &reader).await?, reader));
     }
     let_go(&*one, &writer).await?;
     for (store, wake, reader) in &mut readers {
-        wakes(scene, wake, "of every reader behind the writer").await?;
+        wakes(context, wake, "of every reader behind the writer").await?;
         take(&***store, reader, "the writer has gone").await?;
     }
     Ok(())
 }
 
 /// Two places, a queue of `[a, b, me]`: whichever of the two goes frees a place, so watching one is not enough.
-pub async fn either_of_two_permits_wakes(scene: &Scene) -> Verdict {
+pub async fn either_of_two_permits_wakes(context: &TestContext) -> CaseResult {
     for goes in 0..2 {
-        let [one, two] = scene.clients().await?;
-        let name = scene.name();
-        let permit = || Claim { mode: Mode::Permits { take: 1, of: 2 }, ..waiting(scene, &name) };
+        let [one, two] = context.clients().await?;
+        let name = context.name();
+        let permit = || Claim { mode: Mode::Permits { take: 1, of: 2 }, ..waiting(context, &name) };
         let holders = [permit(), permit()];
         for holder in &holders {
             take(&*one, holder, "a permit is left").await?;
         }
         let me = permit();
         let mut wake = subscribed(&two, &me).await?;
-        drained(scene, &mut wake).await?;
+        drained(context, &mut wake).await?;
         let_go(&*one, &holders[goes]).await?;
-        wakes(scene, &mut wake, &format!("by holder {goes} of two permits")).await?;
+        wakes(context, &mut wake, &format!("by holder {goes} of two permits")).await?;
         take(&*two, &me, "a permit was given back").await?;
     }
     Ok(())
 }
 
 /// reader (holds), writer, reader: when the writer gives up, the reader behind it can run, and hears of it.
-pub async fn a_waiter_that_leaves_wakes_the_next(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let first = Claim { mode: Mode::Shared, ..scene.claim(&scene.name()) };
+pub async fn a_waiter_that_leaves_wakes_the_next(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let first = Claim { mode: Mode::Shared, ..context.claim(&context.name()) };
     take(&*one, &first, "the lock is free").await?;
-    let writer = waiting(scene, &first.name);
+    let writer = waiting(context, &first.name);
     queued(&*one, &writer, "a reader holds it").await?;
-    let second = Claim { mode: Mode::Shared, ..waiting(scene, &first.name) };
+    let second = Claim { mode: Mode::Shared, ..waiting(context, &first.name) };
     let mut wake = subscribed(&two, &second).await?;
-    drained(scene, &mut wake).await?;
+    drained(context, &mut wake).await?;
     let_go(&*one, &writer).await?;
-    wakes(scene, &mut wake, "by a writer that left the queue").await?;
+    wakes(context, &mut wake, "by a writer that left the queue").await?;
     take(&*two, &second, "only a reader holds it").await.map(drop)
 }
 
 /// Force is news too.
-pub async fn a_forced_release_wakes_the_waiter(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let waiter = waiting(scene, &holder.name);
+pub async fn a_forced_release_wakes_the_waiter(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
+    let waiter = waiting(context, &holder.name);
     let mut wake = subscribed(&two, &waiter).await?;
-    drained(scene, &mut wake).await?;
+    drained(context, &mut wake).await?;
     one.force_release(&holder.name).await?;
-    wakes(scene, &mut wake, "by a forced release").await?;
+    wakes(context, &mut wake, "by a forced release").await?;
     take(&*two, &waiter, "the holder was thrown out").await.map(drop)
 }
 
 /// A writer that becomes a reader lets the waiting readers in.
-pub async fn a_downgrade_wakes_the_readers(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let writer = scene.claim(&scene.name());
-    take(&*one, &writer, "the lock is free").await?;
-    let reader = Claim { mode: Mode::Shared, ..waiting(scene, &writer.name) };
+pub async fn a_downgrade_wakes_the_readers(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let writer = context.held(&one).await?;
+    let reader = Claim { mode: Mode::Shared, ..waiting(context, &writer.name) };
     let mut wake = subscribed(&two, &reader).await?;
-    drained(scene, &mut wake).await?;
+    drained(context, &mut wake).await?;
     let downgraded = Claim { mode: Mode::Shared, intent: Intent::Amend, ..writer };
     take(&*one, &downgraded, "a downgrade is always granted").await?;
-    wakes(scene, &mut wake, "by a downgrade").await?;
+    wakes(context, &mut wake, "by a downgrade").await?;
     take(&*two, &reader, "only a reader holds it").await.map(drop)
 }
 
 /// The end of the holder's client is news where the store sees it.
-pub async fn a_client_that_ends_wakes_the_waiter(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = Claim { binding: Binding::Client, ..scene.claim(&scene.name()) };
+pub async fn a_client_that_ends_wakes_the_waiter(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = Claim { binding: Binding::Client, ..context.claim(&context.name()) };
     take(&*one, &holder, "the lock is free").await?;
-    let waiter = waiting(scene, &holder.name);
+    let waiter = waiting(context, &holder.name);
     let mut wake = subscribed(&two, &waiter).await?;
-    drained(scene, &mut wake).await?;
+    drained(context, &mut wake).await?;
     one.close().await?;
-    wakes(scene, &mut wake, "by the end of the holder's client").await?;
+    wakes(context, &mut wake, "by the end of the holder's client").await?;
     take(&*two, &waiter, "the holder's client has ended").await.map(drop)
 }
 
-/// Who looks at the queue hears when it grows.
-pub async fn a_new_waiter_is_a_change(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
+/// A subscription to changes wakes when the queue grows.
+pub async fn a_new_waiter_is_a_change(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
     let mut wake = two.watch(&holder.name, Interest::Changes).await?;
-    drained(scene, &mut wake).await?;
-    queued(&*one, &waiting(scene, &holder.name), "another holds it").await?;
-    wakes(scene, &mut wake, "by a new waiter").await
+    drained(context, &mut wake).await?;
+    queued(&*one, &waiting(context, &holder.name), "another holds it").await?;
+    wakes(context, &mut wake, "by a new waiter").await
 }
 
 /// Wake-ups are hints: who only ever asks again after `recheck_in` gets in too.
-pub async fn the_recheck_is_enough_without_any_wake(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.brief(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let waiter = waiting(scene, &holder.name);
-    let until = scene.env().now() + holder.ttl + scene.slack();
+pub async fn the_recheck_is_enough_without_any_wake(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held_briefly(&one).await?;
+    let waiter = waiting(context, &holder.name);
+    let until = context.env().now() + holder.ttl + context.slack();
     loop {
         use leasehold_core::Standing::{Granted, Held, Waiting};
         match two.claim(&waiter).await? {
-            Granted(_) if scene.env().now() < until => return Ok(()),
-            Held(busy) | Waiting(busy) if scene.env().now() < until => {
-                scene.env().sleep(busy.recheck_in.max(Duration::from_millis(1))).await;
+            Granted(_) if context.env().now() < until => return Ok(()),
+            Held(busy) | Waiting(busy) if context.env().now() < until => {
+                context.env().sleep(busy.recheck_in.max(Duration::from_millis(1))).await;
             }
             other => {
                 return Err(Failure::new("Granted in time: the hold was not renewed", format!("{other:?}")));
@@ -279,22 +270,20 @@ pub async fn the_recheck_is_enough_without_any_wake(scene: &Scene) -> Verdict {
 }
 
 /// A store that cannot wake does not return at once either: its waiters would spin.
-pub async fn without_wake_ups_wait_is_for_ever(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let mut wake = subscribed(&two, &waiting(scene, &holder.name)).await?;
-    let until = scene.env().now() + quiet(scene);
-    let news = scene.env().until(until, wake.wait()).await;
+pub async fn without_wake_ups_wait_is_for_ever(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
+    let mut wake = subscribed(&two, &waiting(context, &holder.name)).await?;
+    let until = context.env().now() + quiet(context);
+    let news = context.env().until(until, wake.wait()).await;
     ensure(news.is_none(), "no return from a wait without wake-ups", news)
 }
 
 /// Nobody tells them of a release: a `recheck_in` as long as the holder's time to live would leave a free lock idle.
-pub async fn without_wake_ups_waiters_ask_often(scene: &Scene) -> Verdict {
-    let [one, two] = scene.clients().await?;
-    let holder = scene.claim(&scene.name());
-    take(&*one, &holder, "the lock is free").await?;
-    let busy = match two.claim(&waiting(scene, &holder.name)).await? {
+pub async fn without_wake_ups_waiters_ask_often(context: &TestContext) -> CaseResult {
+    let [one, two] = context.clients().await?;
+    let holder = context.held(&one).await?;
+    let busy = match two.claim(&waiting(context, &holder.name)).await? {
         leasehold_core::Standing::Waiting(busy) | leasehold_core::Standing::Held(busy) => busy,
         other => return ensure(false, "Waiting: another holds it", other),
     };
@@ -307,14 +296,14 @@ pub async fn without_wake_ups_waiters_ask_often(scene: &Scene) -> Verdict {
 }
 
 /// Subscriptions that are dropped, in any number, keep nobody out and leave nothing.
-pub async fn a_dropped_subscription_is_no_obstacle(scene: &Scene) -> Verdict {
-    let store = scene.client().await?;
-    let claim = scene.claim(&scene.name());
+pub async fn a_dropped_subscription_is_no_obstacle(context: &TestContext) -> CaseResult {
+    let store = context.client().await?;
+    let claim = context.claim(&context.name());
     for _ in 0..32 {
         drop(store.watch(&claim.name, Interest::Turn(claim.id)).await?);
         drop(store.watch(&claim.name, Interest::Changes).await?);
     }
     take(&*store, &claim, "a subscription is no hold").await?;
     let_go(&*store, &claim).await?;
-    scene.expect_nothing_left(&store, &claim.name, "after dropped subscriptions").await
+    context.expect_nothing_left(&store, &claim.name, "after dropped subscriptions").await
 }

@@ -26,7 +26,7 @@ pub enum Liveness {
     Process,
 }
 
-/// What it takes for two to hold at once.
+/// The events that can let two claims hold at once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Exclusion {
     /// Events that happen in ordinary operation, an eviction or a failover: locks save work, and keep nothing right.
@@ -56,12 +56,12 @@ impl Drift {
     }
 }
 
-/// What a store can do. Checked when a lock is built, so that nothing is dropped silently later.
+/// The features of a store. They are checked when a lock is built, so that nothing is ignored silently.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Capability {
     /// The URL scheme of the store.
     pub scheme: &'static str,
-    /// What it takes for two to hold at once.
+    /// The events that can let two claims hold at once.
     pub exclusion: Exclusion,
     /// Whether the store writes data in the transaction that checks the lock.
     pub commits: bool,
@@ -75,7 +75,7 @@ pub struct Capability {
     pub fencing: Fencing,
     /// When the hold of a dead client is freed.
     pub liveness: Liveness,
-    /// Whether those who wait are seen, in [`Snapshot::waiters`](crate::Snapshot): then a holder can be told of them.
+    /// Whether waiters are known, in [`Snapshot::waiters`](crate::Snapshot): then a holder can be notified of them.
     pub waiters: bool,
     /// Whether waiters are woken; without it they ask again after the time that the store names.
     pub wakes: bool,

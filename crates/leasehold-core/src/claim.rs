@@ -94,7 +94,7 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What happens to a claim that cannot be granted now.
+/// The treatment of a claim that cannot be granted now.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Queueing {
     /// It is answered [`Standing::Held`](crate::Standing) and leaves no trace.
@@ -102,11 +102,11 @@ pub enum Queueing {
     /// It waits, and may be overtaken by claims that come later (but a shared claim never overtakes a waiting
     /// exclusive one, so that writers do not starve).
     Barging,
-    /// It waits in a queue and is overtaken by nobody.
+    /// It waits in a queue and is not overtaken.
     Fifo,
 }
 
-/// What a granted claim lives by, besides its time to live.
+/// The end of a granted claim, besides its time to live.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Binding {
     /// The store frees it as soon as it knows that the claiming client is gone, where it can know.
@@ -135,12 +135,12 @@ pub struct Claim {
     pub id: ClaimId,
     /// How it shares.
     pub mode: Mode,
-    /// What happens when it cannot be granted now.
+    /// The treatment of the claim when it cannot be granted now.
     pub queueing: Queueing,
     /// Time to live of the hold, counted by the store from the moment of the grant or renewal; also how long a
-    /// place in the queue is kept for a waiter that is not heard of.
+    /// place in the queue is kept for a waiter that does not repeat its claim.
     pub ttl: Duration,
-    /// What the hold lives by.
+    /// The end of the hold besides its time to live.
     pub binding: Binding,
     /// Whether a hold may be made.
     pub intent: Intent,
@@ -151,7 +151,7 @@ pub struct Claim {
     /// The token that a new grant is to carry unless the store's own is higher already; a hold that is there keeps its
     /// token. Stores that vote come to one token in one round trip by it.
     pub fence_proposal: Option<FencingToken>,
-    /// Who and why, for people: shown by `inspect`, never interpreted. At most [`Claim::NOTE_BYTES_MAX`].
+    /// Owner and purpose for people: shown by `inspect`, never interpreted. At most [`Claim::NOTE_BYTES_MAX`].
     pub note: Option<Arc<str>>,
 }
 

@@ -1,150 +1,44 @@
-//! What every store has in common: asking and waiting, renewing, noticing the loss, cleaning up.
+//! The engine above every store: acquire and wait, renew, detect the loss, clean up.
 //!
 //! An [`Engine`] is one client of one store. Locks are built on [`Engine::acquire`], which answers a [`Hold`].
 
 mod acquire;
+mod adopt;
 mod attempt;
 mod cleanup;
 mod contention;
+mod counter;
 mod deadline;
 mod health;
 mod hold;
 mod local_queue;
+mod lock_options;
+mod pending_release;
 mod registry;
+mod session;
 mod telemetry;
 mod throttle;
+mod ticket;
+mod wait;
 mod watchdog;
 mod watcher;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use acquire::{Observer, Wait};
-pub use health::{Session, SessionState};
-pub use hold::{Hold, Ticket};
+pub use health::SessionState;
+pub use hold::Hold;
+pub use lock_options::{LockOptions, Require};
+pub use session::Session;
+pub use ticket::Ticket;
+pub use wait::{Observer, Wait};
 pub use watcher::LockWatcher;
 
 use crate::{
-    Binding, BoxFuture, Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode,
-    Queueing, Result, Snapshot, Store, Wake,
+    BoxFuture, Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode, Queueing,
+    Result, Snapshot, Store, Wake,
 };
 use local_queue::LocalQueue;
 use registry::Registry;
-
-/// Whether a lock is of use without fencing tokens.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Require {
-    /// Tokens are welcome and may be missing.
-    #[default]
-    Optional,
-    /// Every grant must carry a token that survives the store's restart; a store without is refused at once.
-    Durable,
-}
-
-/// On what terms a lock is held.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct LockOptions {
-    /// How long the store keeps the hold without news of us.
-    pub ttl: Duration,
-    /// Whether the watchdog renews the hold until it is given up.
-    pub renew: bool,
-    /// How long the watchdog renews at most: bounds a holder that hangs.
-    pub hold_max: Option<Duration>,
-    /// Whether to queue in order and be overtaken by nobody.
-    pub fair: bool,
-    /// How long the lock stays shut after an end without release.
-    pub lock_delay: Duration,
-    /// What the hold lives by besides its ttl.
-    pub binding: Binding,
-    /// Whether fencing tokens are required.
-    pub fencing: Require,
-    /// For how long a store that cannot be reached is asked again before the error is returned.
-    pub patience: Duration,
-    /// For people: shown to those who wait and by `inspect`.
-    pub note: Option<Arc<str>>,
-}
-
-impl Default for LockOptions {
-    /// 30 s, renewed until given up, barging, five seconds of patience.
-    fn default() -> Self {
-        LockOptions {
-            ttl: Duration::from_secs(30),
-            renew: true,
-            hold_max: None,
-            fair: false,
-            lock_delay: Duration::ZERO,
-            binding: Binding::Client,
-            fencing: Require::Optional,
-            patience: Duration::from_secs(5),
-            note: None,
-        }
-    }
-}
-
-impl LockOptions {
-    /// Sets how long the store keeps the hold without news of us.
-    #[must_use]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
-    }
-
-    /// Leaves the hold to end at its first deadline.
-    #[must_use]
-    pub fn without_renewal(mut self) -> Self {
-        self.renew = false;
-        self
-    }
-
-    /// Bounds how long the watchdog renews.
-    #[must_use]
-    pub fn hold_max(mut self, hold_max: Duration) -> Self {
-        self.hold_max = Some(hold_max);
-        self
-    }
-
-    /// Queues in order, overtaken by nobody.
-    #[must_use]
-    pub fn fair(mut self) -> Self {
-        self.fair = true;
-        self
-    }
-
-    /// Keeps the lock shut for a while after an end without release.
-    #[must_use]
-    pub fn lock_delay(mut self, lock_delay: Duration) -> Self {
-        self.lock_delay = lock_delay;
-        self
-    }
-
-    /// Lets the hold outlive its client.
-    #[must_use]
-    pub fn outlives_client(mut self) -> Self {
-        self.binding = Binding::Ttl;
-        self
-    }
-
-    /// Refuses a store whose tokens do not survive its restart.
-    #[must_use]
-    pub fn require_fencing(mut self) -> Self {
-        self.fencing = Require::Durable;
-        self
-    }
-
-    /// Sets for how long a failing store is asked again.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Says who and why.
-    #[must_use]
-    pub fn note(mut self, note: impl Into<Arc<str>>) -> Self {
-        self.note = Some(note.into());
-        self
-    }
-}
 
 /// One client of one store. Clones are the same client.
 #[derive(Clone)]
@@ -170,7 +64,7 @@ impl Engine {
         &self.0.store
     }
 
-    /// The world it lives in.
+    /// The environment of the client.
     pub fn env(&self) -> &Env {
         &self.0.env
     }
@@ -180,26 +74,26 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Invalid`] and [`ErrorKind::Unsupported`].
     pub fn admits(&self, name: &LockName, mode: Mode, terms: &LockOptions) -> Result<()> {
+        self.check(&self.template(name, mode, terms, Wait::Forever, ClaimId::from_bits(0)), terms)
+    }
+
+    fn check(&self, claim: &Claim, terms: &LockOptions) -> Result<()> {
         let capability = self.0.store.capability();
         if terms.fencing == Require::Durable && capability.fencing != Fencing::Durable {
             let message = format!("{} has no fencing tokens that survive its restart", capability.scheme);
             return Err(Error::new(ErrorKind::Unsupported, message)
-                .lock(name)
+                .lock(&claim.name)
                 .hint("use a store with durable fencing, or make tokens optional"));
         }
-        if terms.hold_max.is_some_and(|hold_max| hold_max < terms.ttl) {
-            let message = format!(
-                "hold_max {:?} is shorter than the ttl {:?}",
-                terms.hold_max.unwrap_or_default(),
-                terms.ttl
-            );
-            return Err(Error::new(ErrorKind::Invalid, message).lock(name).hint("lower the ttl as well"));
+        if let Some(hold_max) = terms.hold_max.filter(|hold_max| *hold_max < terms.ttl) {
+            let message = format!("hold_max {hold_max:?} is shorter than the ttl {:?}", terms.ttl);
+            let error = Error::new(ErrorKind::Invalid, message);
+            return Err(error.lock(&claim.name).hint("lower the ttl as well"));
         }
-        let claim = self.template(name, mode, terms, Wait::Forever, ClaimId::from_bits(0));
-        capability.admits(&claim).map_err(|error| error.lock(name))
+        capability.admits(claim).map_err(|error| error.lock(&claim.name))
     }
 
-    /// Asks the store who holds and who waits.
+    /// Asks the store for holders and waiters.
     ///
     /// # Errors
     /// Those of the store.
@@ -221,7 +115,7 @@ impl Engine {
         self.0.store.list(prefix, limit).await.map_err(|error| error.verb("list").store(self.0.store.url()))
     }
 
-    /// Throws out whoever holds the lock, and raises the fencing counter above them.
+    /// Ends every hold of the lock, and raises the fencing counter above them.
     ///
     /// # Errors
     /// Those of the store.
@@ -271,12 +165,12 @@ impl Engine {
         closed
     }
 
-    /// How this client stands with its store, as a value to watch. No I/O.
+    /// The health of this client as a value to watch. No I/O.
     pub fn session(&self) -> Session {
         Session::new(self.0.registry.clone(), self.0.env.clone())
     }
 
-    /// How many claims this client holds, asks for or gives up at this moment.
+    /// The number of claims that this client holds, asks for or releases.
     pub fn claims_alive(&self) -> usize {
         self.0.registry.claims_alive()
     }
@@ -303,7 +197,7 @@ impl Core {
         error.verb(verb).lock(name).store(self.store.url())
     }
 
-    /// Asks the store, for at most `patience`: nothing waits for ever on a store that hangs.
+    /// Waits for the store's answer for at most `patience`: a store that hangs blocks nothing for ever.
     async fn ask<T>(&self, patience: Duration, call: BoxFuture<'_, Result<T>>) -> Result<T> {
         let answer = self.env.until(self.env.now() + patience, call).await;
         answer.unwrap_or_else(|| {
@@ -333,4 +227,4 @@ impl fmt::Debug for Engine {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,10 +1,13 @@
-//! The one door to time, sleep, tasks and randomness.
+//! The only access to time, sleep, tasks and randomness.
 //!
-//! Everything above asks [`Env`], so the very same code runs on the machine's clock ([`Env::system`]) and under a
-//! virtual one with a seed ([`Virtual`]). `clippy.toml` forbids the ways around it.
+//! All other code uses [`Env`], so the same code runs on the machine's clock ([`Env::system`]) and under a virtual one
+//! with a seed ([`Virtual`]). `clippy.toml` forbids the bypasses.
 
+mod clock;
 mod system;
 mod timer;
+#[cfg(any(test, feature = "testing"))]
+mod tokio_time;
 mod virtual_time;
 
 use std::{
@@ -62,21 +65,21 @@ impl Sub<Duration> for Moment {
     }
 }
 
-/// A world to live in: a clock, timers, tasks and dice.
+/// A clock, timers, tasks and a source of randomness.
 pub trait Environment: fmt::Debug + Send + Sync + 'static {
     /// Now, on the clock that counts suspend. No I/O.
     fn now(&self) -> Moment;
 
-    /// The calendar's time, in microseconds since 1970. May jump; for people and as floor of fencing tokens only.
+    /// The calendar's time, in microseconds since 1970. It may jump; for display and as floor of fencing tokens only.
     fn wall_us(&self) -> u64;
 
     /// Completes at `moment` or as soon after it as can be.
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()>;
 
-    /// Runs a task to its end, whatever becomes of the caller. Never blocks, never panics.
+    /// Runs a task to its end, independently of the caller. It never blocks and never panics.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 
-    /// 128 bits nobody can guess.
+    /// 128 unpredictable bits.
     fn random(&self) -> u128;
 
     /// Whether a mechanism is kept here: all of them, but for worlds made to show what each is for.
@@ -91,9 +94,8 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
 pub struct Env(Arc<dyn Environment>);
 
 impl Env {
-    /// The machine's own: `CLOCK_BOOTTIME`, and two background threads a process, one for timers and one for
-    /// tasks, so that
-    /// renewal goes on while the user's runtime is blocked, and so that guards may be dropped outside of any runtime.
+    /// The machine's environment: `CLOCK_BOOTTIME`, and two background threads per process, one for timers and one for
+    /// tasks. Renewal goes on while the user's runtime is blocked, and guards may be dropped outside of any runtime.
     ///
     /// # Errors
     /// [`ErrorKind::Exhausted`](crate::ErrorKind) when the thread cannot be started.
@@ -101,7 +103,7 @@ impl Env {
         system::System::shared().map(|(env, _)| env)
     }
 
-    /// Wraps another world.
+    /// An environment of another implementation.
     pub fn new(environment: impl Environment) -> Env {
         Env(Arc::new(environment))
     }
@@ -131,7 +133,7 @@ impl Env {
         self.0.spawn(Box::pin(task));
     }
 
-    /// 128 bits nobody can guess.
+    /// 128 unpredictable bits.
     pub fn random(&self) -> u128 {
         self.0.random()
     }

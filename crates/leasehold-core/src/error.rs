@@ -1,4 +1,4 @@
-//! [`Error`]: what failed, on which lock and store, whether it may have happened, and what to do next.
+//! [`Error`]: the failure, its lock and store, whether the operation may have taken effect, and the next step.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{LockName, Lost};
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What class of failure it is; decide by this, never by the text.
+/// The class of a failure; programs decide by it, never by the text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -27,7 +27,7 @@ pub enum ErrorKind {
     Unsafe,
     /// The store cannot do this; known from its capability, before anything was sent.
     Unsupported,
-    /// Somebody uses the same name with another number of permits, or as another kind of lock.
+    /// The name is in use with another number of permits, or as another kind of lock.
     Mismatch,
     /// The call could only wait for itself.
     WouldDeadlock,
@@ -68,7 +68,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Did the operation take effect? `Unknown` is the N of N P C: repeat with the same claim id, or release.
+/// Whether the operation took effect. After `Unknown`, repeat with the same claim id, or release.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
     /// It certainly did not.
@@ -104,7 +104,7 @@ struct Inner {
 }
 
 impl Error {
-    /// A failure that certainly changed nothing, until [`Error::unknown`] says otherwise.
+    /// A failure that has certainly changed nothing; see [`Error::unknown`].
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Arc::new(Inner {
             kind,
@@ -124,63 +124,63 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
-    /// The operation may have taken effect.
+    /// Marks that the operation may have taken effect.
     #[must_use]
     pub fn unknown(mut self) -> Self {
         self.inner().outcome = Outcome::Unknown;
         self
     }
 
-    /// The operation has certainly not taken effect.
+    /// Marks that the operation has certainly not taken effect.
     #[must_use]
     pub fn not_applied(mut self) -> Self {
         self.inner().outcome = Outcome::NotApplied;
         self
     }
 
-    /// What to do next, in one sentence.
+    /// Sets the next step for the user, in one sentence.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.inner().hint = Some(hint.into());
         self
     }
 
-    /// What was tried; the first layer that says so wins.
+    /// Names the verb; the first layer that names one wins.
     #[must_use]
     pub fn verb(mut self, verb: &'static str) -> Self {
         self.inner().verb.get_or_insert(verb);
         self
     }
 
-    /// On which lock; the first layer that says so wins.
+    /// Names the lock; the first layer that names one wins.
     #[must_use]
     pub fn lock(mut self, name: &LockName) -> Self {
         self.inner().lock.get_or_insert_with(|| name.clone());
         self
     }
 
-    /// On which store or node: its URL without secrets. The first layer that says so wins.
+    /// Names the store or node by its URL without secrets; the first layer that names one wins.
     #[must_use]
     pub fn store(mut self, redacted_url: impl Into<String>) -> Self {
         self.inner().store.get_or_insert_with(|| redacted_url.into());
         self
     }
 
-    /// How long it took to fail.
+    /// Sets the time until the failure.
     #[must_use]
     pub fn elapsed(mut self, elapsed: Duration) -> Self {
         self.inner().elapsed = Some(elapsed);
         self
     }
 
-    /// The cause.
+    /// Sets the cause.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner().source = Some(Arc::from(source.into()));
         self
     }
 
-    /// What class of failure it is.
+    /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -190,7 +190,7 @@ impl Error {
         self.0.outcome
     }
 
-    /// What to do next, where something can be said.
+    /// The next step for the user, where one is known.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
@@ -205,7 +205,7 @@ impl Error {
         self.0.lost
     }
 
-    /// Whether the same call may succeed a little later without anybody changing anything.
+    /// Whether the same call may succeed a little later without intervention.
     pub fn is_transient(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::NoQuorum)
     }

@@ -23,7 +23,7 @@ impl FencingToken {
     /// Stands for "no token" where a number must be written; no store grants it.
     pub(crate) const NONE: FencingToken = FencingToken(0);
 
-    /// Makes a token of a number.
+    /// The token of a number.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] above [`FencingToken::MAX`].
@@ -72,6 +72,25 @@ impl From<FencingToken> for i64 {
     }
 }
 
+impl TryFrom<u64> for FencingToken {
+    type Error = Error;
+
+    fn try_from(number: u64) -> Result<Self> {
+        FencingToken::new(number)
+    }
+}
+
+impl TryFrom<i64> for FencingToken {
+    type Error = Error;
+
+    fn try_from(number: i64) -> Result<Self> {
+        let number = u64::try_from(number).map_err(|source| {
+            Error::new(ErrorKind::Invalid, format!("{number} is not a fencing token")).source(source)
+        })?;
+        FencingToken::new(number)
+    }
+}
+
 impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
@@ -107,6 +126,15 @@ mod tests {
         assert_eq!(FencingToken::after(100, 100).unwrap().get(), 101);
         let error = FencingToken::after(FencingToken::MAX.get(), 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Exhausted);
+    }
+
+    #[test]
+    fn numbers_of_databases_round_trip() {
+        let token = FencingToken::new(42).unwrap();
+        assert_eq!((u64::from(token), i64::from(token), token.as_i64()), (42, 42, 42));
+        assert_eq!(FencingToken::try_from(42i64).unwrap(), FencingToken::try_from(42u64).unwrap());
+        assert_eq!(FencingToken::try_from(-1i64).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(FencingToken::MAX.as_i64(), (1 << 53) - 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! [`Finding`]: what a look at a store's configuration and state found, and what to do about it.
+//! [`Finding`]: a result of the diagnosis of a store's configuration and state, with its remedy.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Severity {
     /// Locks can be lost, or cannot be taken: do not rely on the store as it is.
     Critical,
-    /// Locks hold only under an assumption that somebody should know of, or it could not be seen whether they do.
+    /// Locks hold only under an assumption to know of, or a check was not possible.
     Warning,
     /// As it should be.
     Ok,
@@ -23,7 +23,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What a look at a store found.
+/// A result of the diagnosis of a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Finding {
@@ -31,11 +31,11 @@ pub struct Finding {
     pub severity: Severity,
     /// The server it was found on, such as `db:6379`; for a store without servers, its scheme.
     pub node: String,
-    /// What was found.
+    /// The observation.
     pub what: String,
     /// Why it matters for locks.
     pub why: String,
-    /// What to do; empty when there is nothing to do.
+    /// The remedy; empty when none is needed.
     pub fix: String,
 }
 

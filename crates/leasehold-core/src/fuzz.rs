@@ -1,5 +1,4 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Entry points of the fuzz targets: any bytes, and the invariants of their results. Built for tests and fuzzers only.
 
 mod watchdog;
 

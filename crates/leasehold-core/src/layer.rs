@@ -1,6 +1,10 @@
 //! Decorators: each is a [`Store`](crate::Store) around a store.
 //!
-//! They forward every method by hand, so that one that is forgotten does not compile.
+//! A layer that observes or disturbs calls has one method, `around`, through which a macro sends every verb; the
+//! layer writes `renew_around` for a batch.
+
+#[macro_use]
+mod forward;
 
 mod chaos;
 mod meter;
@@ -12,7 +16,7 @@ pub use meter::Meter;
 pub use prefix::Prefix;
 pub use trace::Trace;
 
-/// A verb of the store trait.
+/// A verb of the [`Store`](crate::Store) trait.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verb {
     /// [`Store::claim`](crate::Store::claim).
@@ -32,7 +36,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// As labels and logs have it.
+    /// The name in labels and logs.
     pub const fn label(self) -> &'static str {
         match self {
             Verb::Claim => "claim",

@@ -29,10 +29,10 @@ pub enum Status {
     Lost(Lost),
 }
 
-/// What a holder may know and do while it holds: ask for the time left, the fencing token, and be told of the loss.
+/// The view of a holder on its hold: the remaining time, the fencing token and the signal of its loss.
 ///
 /// Clones share one lease, so that every task under a guard can check it. A lease that is not renewed in time is lost
-/// at its deadline, and everything here says so from that instant on, without the network.
+/// at its deadline, and every method reports it from that instant on, without the network.
 #[derive(Clone)]
 pub struct Lease(Arc<Shared>);
 
@@ -47,7 +47,7 @@ struct Shared {
     status: watch::Sender<Status>,
 }
 
-/// What may change while the lease lives.
+/// State that changes during the lease.
 #[derive(Clone, Copy)]
 struct Held {
     mode: Mode,
@@ -103,7 +103,7 @@ impl Lease {
         held.fence.map(|fence| Sequencer::new(self.0.name.clone(), held.mode, fence))
     }
 
-    /// How long the lease is valid from now, if nothing is heard of the store. Zero once it is lost. No I/O.
+    /// How long the lease is valid from now, without an answer of the store. Zero once it is lost. No I/O.
     pub fn remaining(&self) -> Duration {
         match self.status() {
             Status::Lost(_) => Duration::ZERO,
@@ -111,7 +111,7 @@ impl Lease {
         }
     }
 
-    /// The moment at which it is lost if nothing is heard of the store.
+    /// The moment at which it is lost without an answer of the store.
     pub fn deadline(&self) -> Moment {
         Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
     }
@@ -243,7 +243,7 @@ impl Lease {
         }
     }
 
-    /// What it means that the deadline has come.
+    /// The reason of a loss by the deadline.
     pub(crate) fn lost_by_time(&self) -> Lost {
         match self.0.hold_until {
             Some(until) if until <= self.deadline() => Lost { reason: LostReason::HoldMax, certain: true },

@@ -1,6 +1,6 @@
 //! Vocabulary, decisions and engine of Leasehold. No network and no clock of its own.
 //!
-//! Users want the `leasehold` crate. This one is for those who write a store or a layer.
+//! Applications use the `leasehold` crate. This one is for authors of stores and layers.
 
 pub mod backend;
 pub mod capability;
@@ -11,6 +11,7 @@ pub mod env;
 pub mod error;
 pub mod fencing;
 pub mod finding;
+mod future;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -23,6 +24,8 @@ pub mod name;
 pub mod quorum;
 pub mod revalidation;
 pub mod sequencer;
+#[cfg(any(test, feature = "serde"))]
+mod serde_impls;
 pub mod store;
 pub mod store_kit;
 pub mod url;
@@ -34,6 +37,7 @@ pub use env::{Env, Moment};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use fencing::FencingToken;
 pub use finding::{Finding, Severity};
+pub use future::BoxFuture;
 pub use lease::{Lease, Status};
 pub use lost::{Lost, LostReason};
 pub use mechanism::Mechanism;
@@ -42,6 +46,6 @@ pub use quorum::{Quorum, QuorumOptions};
 pub use revalidation::Revalidations;
 pub use sequencer::Sequencer;
 pub use store::{
-    BoxFuture, Busy, Contender, Grant, Interest, Member, Release, Renewal, ServerInfo, Snapshot, Stance,
-    Standing, Store, Wake,
+    Busy, Contender, Grant, Interest, Member, Release, Renewal, ServerInfo, Snapshot, Stance, Standing,
+    Store, Wake,
 };

@@ -1,9 +1,9 @@
-//! [`Mechanism`]: what keeps a lock safe and live, each by its name.
+//! [`Mechanism`]: the mechanisms that keep a lock safe and live.
 //!
 //! A virtual world may be without one of them, to show that something breaks then; [`Env::system`](crate::Env::system)
 //! always keeps all. The code that is one asks [`Env::keeps`](crate::Env::keeps).
 
-/// One of the things that a lock cannot do without.
+/// A mechanism that a lock cannot work without.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Mechanism {
@@ -11,7 +11,7 @@ pub enum Mechanism {
     OwnerCheck,
     /// A lease is counted from before its request was sent.
     DeadlineFromSendTime,
-    /// A lease ends at its deadline by the holder's own clock, without being told.
+    /// A lease ends at its deadline by the holder's own clock, without a message.
     LocalDeadline,
     /// The clock of a deadline counts the time for which the machine slept.
     SuspendCounts,
@@ -27,7 +27,7 @@ pub enum Mechanism {
     LateGrantRefused,
     /// A renewal prolongs a hold and never makes one.
     RenewalMakesNothing,
-    /// Who waits asks again after a while, although nothing has woken it.
+    /// A waiter repeats its claim after a while without a wake-up.
     Recheck,
     /// The clocks of holder and store may differ in rate: so much is taken off a lease.
     Drift,
@@ -35,7 +35,7 @@ pub enum Mechanism {
     Floor,
     /// Of tokens that differ, a majority takes over the largest before the grant counts.
     WriteBack,
-    /// A member that may have forgotten who holds has no vote for as long as the longest lease.
+    /// A member that may have lost its data has no vote until the longest lease is over.
     RestartDelay,
     /// A member at which a release of a claim may still arrive has no vote on it.
     DoubtHasNoVote,

@@ -56,7 +56,7 @@ struct Locks {
     /// The sessions that are neither closed nor dropped.
     open: HashSet<u64>,
     fence: u64,
-    /// When everything was forgotten, if it was.
+    /// When all data was last deleted.
     forgot: Option<Moment>,
     documents: BTreeMap<LockName, LockState>,
     subscribers: BTreeMap<LockName, Vec<Subscriber>>,
@@ -65,11 +65,11 @@ struct Locks {
 #[derive(Debug)]
 struct Subscriber {
     interest: Interest,
-    bell: Weak<Notify>,
+    notify: Weak<Notify>,
 }
 
 impl Memory {
-    /// What it can do.
+    /// Its capability.
     pub const CAPABILITY: Capability = Capability {
         scheme: "memory",
         exclusion: Exclusion::Lease,
@@ -96,8 +96,8 @@ impl Memory {
         Memory::on(Arc::new(Shared { env, capability: Memory::CAPABILITY, server, state: Mutex::default() }))
     }
 
-    /// Forgets all holds, queues and tokens, as a server without persistence does that is killed and started again.
-    /// For tests: those who hold are not told.
+    /// Deletes all holds, queues and tokens, like the restart of a server without persistence.
+    /// For tests: holders are not notified.
     pub fn forget(&self) {
         let shared = self.shared();
         let mut locks = shared.lock();
@@ -105,9 +105,9 @@ impl Memory {
         locks.documents.clear();
         locks.fence = 0;
         locks.forgot = Some(shared.env.now());
-        for bell in names.iter().filter_map(|name| locks.subscribers.get(name)).flatten() {
-            if let Some(bell) = bell.bell.upgrade() {
-                bell.notify_one();
+        for subscriber in names.iter().filter_map(|name| locks.subscribers.get(name)).flatten() {
+            if let Some(notify) = subscriber.notify.upgrade() {
+                notify.notify_one();
             }
         }
     }
@@ -153,12 +153,12 @@ impl Memory {
         let standing = document.claim(claim, session, now, draw)?;
         locks.settle(&claim.name);
         let Standing::Granted(grant) = standing else { return Ok(standing) };
-        // A floor may have lifted the token of a hold: later tokens are above it.
+        // A floor may have raised the token of a hold: later tokens are above it.
         locks.fence = locks.fence.max(grant.fence.map_or(0, FencingToken::get));
         Ok(Standing::Granted(Grant { remembers_for: locks.remembers_for(now), ..grant }))
     }
 
-    /// Whose hold a verb is about.
+    /// The hold of a verb.
     fn owner(&self, document: &LockState, claim: &Claim) -> ClaimId {
         let any = || document.entries().iter().find(|entry| entry.holds()).map(|entry| entry.id);
         let kept = self.shared().env.keeps(Mechanism::OwnerCheck);
@@ -170,7 +170,7 @@ impl Memory {
         let renewal = document.renew(&of_whom, now);
         let makes = !self.shared().env.keeps(Mechanism::RenewalMakesNothing);
         if makes && matches!(renewal, Renewal::Gone(_)) {
-            // Tokens stay as they are: this is what a `SET key owner PX ttl` does that was meant to prolong.
+            // Tokens stay as they are, like a `SET key owner PX ttl` in place of a renewal.
             if let Ok(Standing::Granted(grant)) = document.claim(claim, None, now, |_| Ok(None)) {
                 return Renewal::Renewed { valid_for: grant.valid_for };
             }
@@ -237,7 +237,7 @@ impl Locks {
         Ok(())
     }
 
-    /// After a verb: wake whom it concerns, and forget a lock that nobody uses.
+    /// After a verb: wakes the subscribers that it concerns, and removes an unused lock.
     fn settle(&mut self, name: &LockName) {
         let Some(document) = self.documents.get_mut(name) else { return };
         let runnable: Vec<ClaimId> = document.to_wake().into_iter().map(|entry| entry.id).collect();
@@ -247,13 +247,13 @@ impl Locks {
         }
         let Some(subscribers) = self.subscribers.get_mut(name) else { return };
         subscribers.retain(|subscriber| {
-            let Some(bell) = subscriber.bell.upgrade() else { return false };
-            let rings = match subscriber.interest {
+            let Some(notify) = subscriber.notify.upgrade() else { return false };
+            let wakes = match subscriber.interest {
                 Interest::Changes => changed,
                 Interest::Turn(id) => runnable.contains(&id),
             };
-            if rings {
-                bell.notify_one();
+            if wakes {
+                notify.notify_one();
             }
             true
         });
@@ -263,9 +263,9 @@ impl Locks {
     }
 }
 
-struct Notifier(Arc<Notify>);
+struct Subscription(Arc<Notify>);
 
-impl Wake for Notifier {
+impl Wake for Subscription {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.0.notified().await;
@@ -324,14 +324,14 @@ impl Store for Memory {
 
     fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
         Box::pin(async move {
-            let bell = Arc::new(Notify::new());
+            let notify = Arc::new(Notify::new());
             let mut locks = self.shared().lock();
             locks.refuse_closed(self.session.number)?;
-            let subscriber = Subscriber { interest, bell: Arc::downgrade(&bell) };
+            let subscriber = Subscriber { interest, notify: Arc::downgrade(&notify) };
             let subscribers = locks.subscribers.entry(name.clone()).or_default();
-            subscribers.retain(|other| other.bell.strong_count() > 0);
+            subscribers.retain(|other| other.notify.strong_count() > 0);
             subscribers.push(subscriber);
-            Ok(Box::new(Notifier(bell)) as Box<dyn Wake>)
+            Ok(Box::new(Subscription(notify)) as Box<dyn Wake>)
         })
     }
 

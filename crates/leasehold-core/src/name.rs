@@ -1,6 +1,6 @@
-//! [`LockName`]: what a lock is called.
+//! [`LockName`]: the name of a lock.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -75,9 +75,23 @@ impl AsRef<str> for LockName {
     }
 }
 
+impl Deref for LockName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl PartialEq<str> for LockName {
     fn eq(&self, other: &str) -> bool {
-        &*self.0 == other
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for LockName {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
     }
 }
 
@@ -135,6 +149,7 @@ mod tests {
     fn display_escapes_what_could_forge_a_line() {
         let name = LockName::new("a\nb\u{1b}[31m").unwrap();
         assert_eq!(name.to_string(), "a\\nb\\u{1b}[31m");
-        assert_eq!(name.as_str(), "a\nb\u{1b}[31m");
+        assert_eq!(name, "a\nb\u{1b}[31m");
+        assert!(name.starts_with('a') && "a".parse::<LockName>().unwrap() == *"a");
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A lock is held when a majority of the configured members holds it for the claim. The steps are those of Redlock
 //! (Sanfilippo, 2014): the same claim id everywhere, all members asked at once and waited for briefly, the time that passed
-//! taken off, everything given back on all members when it fails. On top: tokens that a majority agrees on (see
-//! [`votes`](crate::decide::votes)), and no vote for a member that may have forgotten who holds.
+//! taken off, all grants released when it fails. In addition: tokens that a majority agrees on (see
+//! [`votes`](crate::decide::votes)), and no vote for a member that may have lost its data.
 
 mod claim;
 mod doctor;
@@ -54,7 +54,7 @@ use ordering::ClaimOrders;
 #[derive(Clone)]
 pub struct Quorum(Arc<Handle>);
 
-/// The last one ends what goes on in the background.
+/// Ends the background tasks with the last clone.
 struct Handle(Arc<Core>);
 
 struct Core {
@@ -72,11 +72,10 @@ struct Core {
 }
 
 impl Quorum {
-    /// A client of these members. No I/O: the first verb asks the members who they are.
+    /// A client of these members. No I/O: the first verb identifies the members.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsafe`] for an even number of members, fewer than three, or a store that cannot tell whether it has
-    /// forgotten; [`ErrorKind::Invalid`] for options that make no sense.
+    /// [`ErrorKind::Unsafe`] for an even number of members, fewer than three, or a store that does not know for how long it has kept its data; [`ErrorKind::Invalid`] for options that make no sense.
     pub fn new(members: Vec<Arc<dyn Store>>, options: QuorumOptions, env: Env) -> Result<Self> {
         options.check(&members).map_err(|error| error.store(&*options.url))?;
         let each: Vec<Capability> = members.iter().map(|member| member.capability().clone()).collect();
@@ -102,8 +101,8 @@ impl Quorum {
         Ok(Quorum(Arc::new(Handle(core))))
     }
 
-    /// As [`Quorum::new`], and asks the members who they are: an operator's mistake is refused at once, as far as the
-    /// members can be reached.
+    /// As [`Quorum::new`], and identifies the members: a wrong configuration is refused at once, as far as the members
+    /// can be reached.
     ///
     /// # Errors
     /// Those of [`Quorum::new`]; [`ErrorKind::Unsafe`] for a server that is named twice and for replicas of each other.
@@ -129,7 +128,7 @@ impl Core {
         }
     }
 
-    /// For how long a member that has forgotten has no vote here.
+    /// For how long a member without its data has no vote.
     fn quarantine(&self) -> Duration {
         let kept = self.env.keeps(Mechanism::RestartDelay);
         if kept { self.options.quarantine() } else { Duration::ZERO }
@@ -139,13 +138,13 @@ impl Core {
         Error::new(ErrorKind::Closed, "this client is closed").store(&*self.options.url)
     }
 
-    /// The failure that names what each member said.
+    /// The error with the state of each member.
     fn no_quorum(&self, states: &[String]) -> Error {
         let (needed, all) = (majority(self.members.len()), self.members.len());
         let message = format!("{needed} of {all} members are needed; {}", states.join("; "));
         Error::new(ErrorKind::NoQuorum, message)
             .store(&*self.options.url)
-            .hint("bring members back; `leasehold doctor` looks at each")
+            .hint("bring members back; `leasehold doctor` diagnoses each")
     }
 }
 
@@ -171,11 +170,11 @@ impl Store for Quorum {
                 Box::pin(async move { member.store.server_info().await })
             };
             let all = core.gather(ask, |_| true).await?;
-            let mut servers: Vec<&str> = all.iter().map(|vitals| &*vitals.server).collect();
+            let mut servers: Vec<&str> = all.iter().map(|info| &*info.server).collect();
             servers.sort_unstable();
-            let mut calendars: Vec<u64> = all.iter().map(|vitals| vitals.wall_us).collect();
+            let mut calendars: Vec<u64> = all.iter().map(|info| info.wall_us).collect();
             calendars.sort_unstable();
-            let mut memories: Vec<Duration> = all.iter().map(|vitals| vitals.remembers_for).collect();
+            let mut memories: Vec<Duration> = all.iter().map(|info| info.remembers_for).collect();
             memories.sort_unstable();
             Ok(ServerInfo {
                 server: servers.join("+").into(),
@@ -218,8 +217,8 @@ impl Store for Quorum {
         Box::pin(self.core().force_release(name))
     }
 
-    /// Closes all members, once what is under way to them has ended: a release that a majority has answered may still be
-    /// on its way to the others. One that hangs is waited for as long as for any answer.
+    /// Closes all members after the requests under way: a release that a majority has answered may still be on its way to
+    /// the others. One that hangs is waited for as long as for any answer.
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let core = self.core();

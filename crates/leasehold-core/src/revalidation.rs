@@ -1,4 +1,4 @@
-//! [`Revalidations`]: how often holds may have been lost behind everybody's back.
+//! [`Revalidations`]: how often the server may have lost holds without notifying clients.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::{Env, Moment, store_kit::Locked};
 
-/// A shared count, and those who wait for it to grow: what a store needs for [`Store::upset`](crate::Store::upset).
+/// A shared count that can be awaited to grow, for [`Store::revalidation`](crate::Store::revalidation).
 #[derive(Clone, Debug, Default)]
 pub struct Revalidations(Arc<Shared>);
 
@@ -16,7 +16,7 @@ struct Shared {
     last: Locked<Option<Moment>>,
 }
 
-/// A connection that flaps does not make everybody renew all the time.
+/// The shortest time between two, so that a connection that flaps does not cause constant renewals.
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Revalidations {

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{Error, ErrorKind, FencingToken, LockName, Mode, Result};
 
-/// What a holder hands to a third party, which can check it with the store or against the highest it has seen.
+/// The proof of a hold for a third party, which checks it with the store or against the highest one it has seen.
 ///
 /// Chubby's sequencer (Burrows 2006, section 2.4): lock name + mode + generation, here the fencing token. It proves
 /// nothing about who presents it; it is checked, not believed.

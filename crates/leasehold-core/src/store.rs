@@ -1,13 +1,10 @@
-//! [`Store`]: the one trait that a lock system implements.
+//! [`Store`]: the trait of every lock system.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Capability, Claim, ClaimId, FencingToken, LockName, LostReason, Mode, Result};
+use crate::{BoxFuture, Capability, Claim, ClaimId, FencingToken, LockName, LostReason, Mode, Result};
 
-/// A boxed future that may move between threads.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What a claim was answered.
+/// The answer to a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Standing {
@@ -15,11 +12,11 @@ pub enum Standing {
     Granted(Grant),
     /// It has a place in the queue.
     Waiting(Busy),
-    /// Somebody else has the lock, and the claim left no trace.
+    /// Another claim has the lock, and this one left no trace.
     Held(Busy),
     /// The name is in use with another number of permits (`None`: as a lock without permits).
     Mismatch {
-        /// What those who use it now agreed on.
+        /// The number of permits in use.
         limit: Option<u32>,
     },
     /// The answer to [`Intent::Amend`](crate::Intent) when the claim holds nothing.
@@ -33,14 +30,14 @@ pub struct Grant {
     pub fence: Option<FencingToken>,
     /// How long the store keeps the hold, counted from a moment after the request was sent.
     pub valid_for: Duration,
-    /// For how long, up to now, the store certainly has forgotten nothing that it answered: [`Duration::MAX`] where its
-    /// memory survives whatever it is meant to survive. Of several stores that vote, one counts only after the longest
-    /// lease: before, it may have forgotten somebody who still holds.
+    /// For how long, up to now, the store has certainly kept all its answers: [`Duration::MAX`] where its data is durable.
+    /// The vote of a quorum's member counts only after the longest lease: before, it may have lost a hold that still
+    /// lives.
     pub remembers_for: Duration,
 }
 
 impl Grant {
-    /// A grant of a store that does not forget.
+    /// A grant of a durable store.
     pub const fn lasting(fence: Option<FencingToken>, valid_for: Duration) -> Self {
         Grant { fence, valid_for, remembers_for: Duration::MAX }
     }
@@ -49,7 +46,7 @@ impl Grant {
 /// Why a claim is not granted, in the same round trip.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Busy {
-    /// One of those who hold it, if the store can say.
+    /// One of the holders, if the store knows it.
     pub holder: Option<Contender>,
     /// How many claims come first, for a place in a queue.
     pub ahead: Option<u32>,
@@ -64,7 +61,7 @@ impl Busy {
     }
 }
 
-/// What a renewal was answered.
+/// The answer to a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Renewal {
     /// The hold lives on.
@@ -76,7 +73,7 @@ pub enum Renewal {
     Gone(LostReason),
 }
 
-/// What a release was answered. Both are success: the claim holds nothing now.
+/// The answer to a release. Both are success: the claim holds nothing now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Release {
     /// The hold, or the place in the queue, is given up.
@@ -85,7 +82,7 @@ pub enum Release {
     NotHeld,
 }
 
-/// What a [`Contender`] is doing.
+/// The state of a [`Contender`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stance {
     /// It holds the lock.
@@ -96,16 +93,16 @@ pub enum Stance {
     Delaying,
 }
 
-/// Somebody who holds or waits, as `inspect` shows it.
+/// A holder or waiter, as `inspect` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Contender {
     /// The first 32 bits of its claim id: enough to tell two apart, not enough to release.
     pub tag: u32,
-    /// What it does.
+    /// Its state.
     pub stance: Stance,
     /// How it shares; `None` for a foreign lock whose mode is not known.
     pub mode: Option<Mode>,
-    /// How long its hold, place or delay lasts without news of it.
+    /// How long its hold, place or delay lasts without a renewal.
     pub expires_in: Option<Duration>,
     /// How long it has been in this stance.
     pub age: Option<Duration>,
@@ -122,7 +119,7 @@ impl Contender {
     }
 }
 
-/// Who the server is that answers, and what it remembers.
+/// The identity of a server, and for how long it has kept its data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerInfo {
     /// Names this run of the server, however it is reached: two addresses with the same are one server.
@@ -143,7 +140,7 @@ pub struct Member {
     pub url: Arc<str>,
     /// Whether what it grants counts.
     pub votes: bool,
-    /// What is to be known of it, such as why it has no vote and when it will have one.
+    /// Its state in words, such as why it has no vote and when it will have one.
     pub state: String,
 }
 
@@ -152,9 +149,9 @@ pub struct Member {
 pub struct Snapshot {
     /// The lock.
     pub name: LockName,
-    /// Those who hold it, and those whose lock-delay keeps it shut.
+    /// The holders, and the former holders whose lock-delay keeps it shut.
     pub holders: Vec<Contender>,
-    /// Those who wait, the first first.
+    /// The waiters in order.
     pub waiters: Vec<Contender>,
     /// The highest token granted so far, where the store knows: later grants are above it.
     pub fence: Option<FencingToken>,
@@ -162,48 +159,48 @@ pub struct Snapshot {
     pub members: Vec<Member>,
 }
 
-/// What a [`Wake`] is to be woken by.
+/// The scope of a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Interest {
     /// The standing of this waiting claim may have changed.
     Turn(ClaimId),
-    /// Anything about the lock may have changed: holders, who waits, notes, or that it is free.
+    /// Anything about the lock may have changed: holders, waiters, notes.
     Changes,
 }
 
-/// A subscription. It may wake for nothing; dropping it ends it.
+/// A subscription. It may wake spuriously; dropping it ends it.
 pub trait Wake: Send {
-    /// Waits for news since the subscription or the last return. A store without wake-ups never returns.
+    /// Waits for a change since the subscription or the last return. A store without wake-ups never returns.
     ///
     /// # Errors
     /// The subscription broke; ask the store again and subscribe anew.
     ///
     /// # Cancel safety
-    /// Cancel safe: news that came in the meantime is answered by the next call.
+    /// Cancel safe: a change in the meantime is returned by the next call.
     fn wait(&mut self) -> BoxFuture<'_, Result<()>>;
 }
 
-/// A lock system. Object safe, no default methods: a wrapper that forgets a method does not compile.
+/// A lock system. Object safe, without default methods: a wrapper without one of the methods does not compile.
 ///
 /// Every verb is idempotent by claim id, and an error says whether it may have been applied. Dropping the future of
-/// `claim`, `renew` or `release` may leave it applied or not; the engine never drops one of a claim it cares for,
-/// it carries it to its end and releases.
+/// `claim`, `renew` or `release` may leave it applied or not; the engine polls such a request to its end and
+/// then releases.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// What this store can do. Constant over its life.
+    /// The features of this store, constant over its life.
     fn capability(&self) -> &Capability;
 
     /// The store's URL without secrets, for messages.
     fn url(&self) -> &str;
 
-    /// Who answers, and what it remembers.
+    /// The identity of the server, and for how long it has kept its data.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing of a lock is changed.
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>>;
 
-    /// Completes when holds may have been lost behind everybody's back (a failover, a node that came back empty) for
-    /// the `seen`-th time, and counts it in `seen`. Whoever holds something then renews it at once, to find out. Pending
-    /// for ever where a store sees no such thing.
+    /// Completes when the server may have lost holds without notifying clients (a failover, a restart without data) more
+    /// than `seen` times, and updates `seen`. The engine then renews all holds at once. Pending for ever where a store
+    /// detects no such event.
     ///
     /// # Cancel safety
     /// Cancel safe: what happens between two calls is answered by the next.
@@ -215,25 +212,25 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`Intent::Amend`](crate::Intent).
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>>;
 
-    /// Prolongs holds by their ttl, counted from now; never makes one. One answer a claim, in order.
+    /// Renews holds by their ttl, counted from now; never makes one. One answer per claim, in order.
     fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>>;
 
-    /// Ends the hold of this claim id, or leaves the queue. Nobody else's hold is touched.
+    /// Ends the hold of this claim id, or leaves the queue. No other hold is touched.
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>>;
 
-    /// Subscribes to news about a lock. To wait without losing a wake-up: subscribe, claim again, then wait.
+    /// Subscribes to changes of a lock. To wait without losing a wake-up: subscribe, claim again, then wait.
     fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>>;
 
-    /// Who holds and who waits.
+    /// The holders and waiters of a lock.
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>>;
 
     /// The locks whose names begin with `prefix` and that are held or waited for, by name, at most `limit`.
     fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>>;
 
-    /// Ends every hold of a lock, whoever has it, and raises the fencing counter above all of them. Answers whom
-    /// it threw out. Those who wait stay.
+    /// Ends every hold of a lock and raises the fencing counter above all of them. Returns the removed holders. Waiters
+    /// stay.
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>>;
 
-    /// Gives back what the store itself holds: connections, sessions, files. Holds bound to the client end with it.
+    /// Ends connections, sessions and files of the store. Holds bound to the client end with it.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

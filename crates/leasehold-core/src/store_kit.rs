@@ -9,6 +9,10 @@ mod locked;
 mod notifier;
 mod reconnect;
 mod runtime_connections;
+#[cfg(test)]
+pub(crate) mod schedule_point;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 pub use client_state::ClientState;

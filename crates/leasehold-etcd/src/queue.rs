@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{
     Busy, Claim, ClaimId, Contender, Error, FencingToken, Mode, Queueing, Result, Stance,
-    decide::grant::{Place, Verdict, grant, runnable},
+    decide::grant::{QueueEntry, Verdict, grant, runnable},
 };
 
 use crate::{
@@ -102,7 +102,7 @@ impl Queue {
     pub(crate) fn grants(&self, claim: &Claim) -> bool {
         let mut places = self.places();
         let at = self.find(claim.id).unwrap_or_else(|| {
-            places.push(Place { mode: claim.mode, queueing: Queueing::Fifo, holds: false });
+            places.push(QueueEntry { mode: claim.mode, queueing: Queueing::Fifo, holds: false });
             places.len() - 1
         });
         places[at].mode = claim.mode;
@@ -194,8 +194,8 @@ impl Queue {
         }
     }
 
-    fn places(&self) -> Vec<Place> {
-        let places = self.entries.iter().map(|entry| Place {
+    fn places(&self) -> Vec<QueueEntry> {
+        let places = self.entries.iter().map(|entry| QueueEntry {
             mode: entry.mode(),
             // No claim overtakes another: the order of the keys is the order of the tokens.
             queueing: Queueing::Fifo,

@@ -1,5 +1,7 @@
 //! The command line of the lab.
 
+mod simulate;
+
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -8,7 +10,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     draw,
     output::{Output, USAGE},
-    simulate, torture,
+    real_world,
 };
 
 /// Test Leasehold and naive locks under faults.
@@ -22,7 +24,7 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     Simulate(simulate::Arguments),
-    Torture(torture::Arguments),
+    Torture(real_world::Arguments),
     Draw(draw::Arguments),
 }
 
@@ -37,7 +39,7 @@ pub fn main() -> ExitCode {
             let output = Output { json: arguments.json() };
             simulate(arguments, output).unwrap_or_else(|error| output.failure(&error))
         }
-        Command::Torture(arguments) => torture::run(arguments),
+        Command::Torture(arguments) => real_world::run(arguments),
         Command::Draw(arguments) => {
             let output = Output { json: false };
             draw::run(arguments, output).unwrap_or_else(|error| output.failure(&error))

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use crate::{
-    check::{self, Assumptions, Fenced},
+    checker::{self, Assumptions},
     history,
+    resource::Fence,
 };
 
 /// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
@@ -20,10 +21,10 @@ fn history(bytes: &[u8]) {
     let mut written = Vec::new();
     history::write(&events, &mut written).expect("memory takes it");
     assert_eq!(history::read(&written[..]).expect("what was written can be read"), events);
-    for fenced in [Fenced::No, Fenced::OnWrite, Fenced::ByClaim] {
+    for fence in [Fence::None, Fence::OnWrite, Fence::ByClaim] {
         let heal_bound = Duration::from_secs(10);
-        let assumptions = Assumptions { clocks: true, memory: true, tokens: true, fenced, heal_bound };
-        check::check(&events, &assumptions);
+        let assumptions = Assumptions { clocks: true, memory: true, tokens: true, fence, heal_bound };
+        checker::check(&events, &assumptions);
     }
 }
 

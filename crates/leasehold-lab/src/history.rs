@@ -16,13 +16,13 @@ pub struct Event {
     pub process: u32,
     /// What.
     #[serde(flatten)]
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// What an event says. `attempt` is one claim of one process, and its number is unique in the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum What {
+pub enum EventKind {
     /// A process begins to ask for a lock.
     Ask {
         /// The attempt that begins.
@@ -156,16 +156,16 @@ pub fn read(from: impl BufRead) -> io::Result<Vec<Event>> {
 mod tests {
     use super::*;
 
-    fn event(at_us: u64, process: u32, what: What) -> Event {
-        Event { at_us, process, what }
+    fn event(at_us: u64, process: u32, kind: EventKind) -> Event {
+        Event { at_us, process, kind }
     }
 
     #[test]
     fn what_was_written_is_read_in_the_order_of_the_clock() {
         let events = [
-            event(3, 1, What::Grant { attempt: 7, token: Some(9), deadline_us: Some(50) }),
-            event(1, 1, What::Ask { attempt: 7, lock: "x".into(), shared: false }),
-            event(9, 0, What::Healed),
+            event(3, 1, EventKind::Grant { attempt: 7, token: Some(9), deadline_us: Some(50) }),
+            event(1, 1, EventKind::Ask { attempt: 7, lock: "x".into(), shared: false }),
+            event(9, 0, EventKind::Healed),
         ];
         let mut lines = Vec::new();
         write(&events, &mut lines).unwrap();

@@ -1,30 +1,31 @@
-//! Leasehold's own code in a world of network delay, process pauses and clock drift, and the checker of what happened
-//! there.
+//! Leasehold and naive locks under faults, in a virtual world and on real servers, and the checker of what happened.
 //!
-//! A [`history`] is what a run leaves behind, in simulation and on real servers alike, and [`check`] judges it.
+//! A run in either world leaves a [`history`], which the [`checker`] judges. [`harness`] plays a scenario in the
+//! [`virtual_world`]; `real_world` starts worker processes and servers; `ladder` plays the known failure of each way to
+//! lock in Redis.
 
-pub mod check;
-pub mod client;
-pub mod clock;
+pub mod checker;
 pub mod command;
-pub mod dice;
+pub mod config;
 mod draw;
+pub mod faults;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod harness;
 pub mod history;
+mod ladder;
 pub mod matrix;
-pub mod node;
+pub mod model;
+mod naive_redis;
 mod output;
-pub mod picture;
-pub mod plan;
-pub mod remote;
+mod real_world;
 pub mod resource;
+pub mod rng;
 pub mod run;
 pub mod scenario;
-mod signals;
-mod simulate;
-pub mod stage;
-mod torture;
+mod strategies;
+pub mod svg;
+pub mod timeline;
 pub mod trace;
-pub mod world;
+pub mod virtual_world;

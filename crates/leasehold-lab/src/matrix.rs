@@ -1,12 +1,12 @@
 //! The fault matrix: what becomes of each way to lock under each fault.
 
-mod picture;
+mod svg;
 
 use serde::Serialize;
 
-use crate::{client::Contestant, resource::Fence, run::play, scenario::Scenario, stage::Cast};
+use crate::{config::RunConfig, model::Strategy, resource::Fence, run::play, scenario::Scenario};
 
-pub use picture::draw;
+pub use svg::draw;
 
 /// So many seeds a cell.
 pub const SEEDS: u64 = 40;
@@ -33,25 +33,25 @@ const ROWS: [&str; 14] = [
 #[derive(Clone, Copy, Debug)]
 struct Column {
     name: &'static str,
-    contestant: Option<Contestant>,
+    strategy: Option<Strategy>,
     nodes: u32,
     fence: Fence,
 }
 
-const fn rung(name: &'static str, contestant: Contestant, nodes: u32) -> Column {
-    Column { name, contestant: Some(contestant), nodes, fence: Fence::None }
+const fn rung(name: &'static str, strategy: Strategy, nodes: u32) -> Column {
+    Column { name, strategy: Some(strategy), nodes, fence: Fence::None }
 }
 
 /// Ours: half of the seeds run work under the lease, half look at it before they write.
 const fn ours(name: &'static str, nodes: u32, fence: Fence) -> Column {
-    Column { name, contestant: None, nodes, fence }
+    Column { name, strategy: None, nodes, fence }
 }
 
 const COLUMNS: [Column; 8] = [
-    rung("bare DEL", Contestant::BareDelete, 1),
-    rung("owner-checked", Contestant::OwnerChecked, 1),
-    rung("with watchdog", Contestant::Watchdog, 1),
-    rung("Redlock ×3", Contestant::Redlock, 3),
+    rung("bare DEL", Strategy::BareDelete, 1),
+    rung("owner-checked", Strategy::OwnerChecked, 1),
+    rung("with watchdog", Strategy::Watchdog, 1),
+    rung("Redlock ×3", Strategy::Redlock, 3),
     ours("Leasehold", 1, Fence::None),
     ours("Leasehold, fenced", 1, Fence::ByClaim),
     ours("Leasehold ×3", 3, Fence::None),
@@ -65,7 +65,7 @@ pub enum Verdict {
     /// Never did two hold at once, and no update was lost.
     Safe,
     /// Two held at once, or a late write was accepted: results are right with fencing alone.
-    OnlyFenced,
+    OnlyFence,
     /// Updates were lost, and nothing here prevents it.
     Unsafe,
 }
@@ -124,16 +124,16 @@ fn cell(scenario: &'static Scenario, column: &Column, seeds: u64) -> Cell {
         command: None,
     };
     for seed in 0..seeds {
-        let contestant = column.contestant.unwrap_or(Cast::of(scenario, seed).contestant);
-        let cast = Cast::on(scenario, seed, contestant, column.fence, column.nodes);
-        let figures = play(cast.clone()).figures;
+        let strategy = column.strategy.unwrap_or(RunConfig::of(scenario, seed).strategy);
+        let config = RunConfig::on(scenario, seed, strategy, column.fence, column.nodes);
+        let figures = play(config.clone()).figures;
         cell.grants += figures.grants;
         cell.double_holds += figures.double_holds;
         cell.updates_lost += figures.updates_lost;
         cell.refused += figures.writes_refused + figures.reads_refused;
         if cell.seed.is_none() && figures.double_holds + figures.updates_lost > 0 {
             cell.seed = Some(seed);
-            cell.command = Some(cast.command());
+            cell.command = Some(config.command());
         }
     }
     cell.verdict = verdict(column, &cell);
@@ -142,11 +142,11 @@ fn cell(scenario: &'static Scenario, column: &Column, seeds: u64) -> Cell {
 
 fn verdict(column: &Column, cell: &Cell) -> Verdict {
     let is_right = cell.updates_lost == 0;
-    match (column.contestant, column.fence) {
+    match (column.strategy, column.fence) {
         _ if is_right && cell.double_holds == 0 => Verdict::Safe,
         // What counts with a fence is the result.
         (None, Fence::ByClaim) if is_right => Verdict::Safe,
-        (None, Fence::None) => Verdict::OnlyFenced,
+        (None, Fence::None) => Verdict::OnlyFence,
         _ => Verdict::Unsafe,
     }
 }

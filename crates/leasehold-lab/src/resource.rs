@@ -1,24 +1,17 @@
-//! [`Resource`]: what the lock protects: a number that holders read, raise by one and write back.
+//! [`Counter`]: the protected resource. Holders read it and write it back one higher; it checks fencing tokens as its
+//! [`Fence`] demands.
 
-use std::{
-    fmt,
-    str::FromStr,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, str::FromStr};
 
-use leasehold_core::{Env, FencingToken};
-use tokio::sync::oneshot;
-
-use crate::world::{Process, Way, lock};
-
-/// What a resource does with tokens.
+/// Use of fencing tokens by a resource.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Fence {
-    /// Nothing.
+    /// Tokens are ignored.
     None,
-    /// It refuses a write with an older token than it has seen in a write.
+    /// A write with a lower token than that of an earlier write is refused. A read followed by a write of a later holder
+    /// still loses updates.
     OnWrite,
-    /// It is shown the token by whoever reads, and refuses older ones from then on.
+    /// The token is also presented on the first access, before the value is read.
     ByClaim,
 }
 
@@ -36,112 +29,91 @@ impl FromStr for Fence {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Fence::None, Fence::OnWrite, Fence::ByClaim];
-        all.into_iter()
-            .find(|fence| fence.to_string() == text)
-            .ok_or_else(|| format!("there is no fence `{text}`"))
+        let mut all = [Fence::None, Fence::OnWrite, Fence::ByClaim].into_iter();
+        all.find(|fence| fence.to_string() == text).ok_or_else(|| format!("there is no fence `{text}`"))
     }
 }
 
-/// A number behind the network.
-#[derive(Clone)]
-pub struct Resource(Arc<Shared>);
-
-struct Shared {
-    process: Process,
+/// A number behind a fence.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter {
     fence: Fence,
-    cell: Mutex<Cell>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Cell {
     value: u64,
-    mark: Option<FencingToken>,
+    /// The highest token presented.
+    mark: Option<u64>,
+    reads: u64,
+    lost: u64,
 }
 
-impl Resource {
-    /// A resource in a process of its own.
-    pub fn new(process: Process, fence: Fence) -> Resource {
-        Resource(Arc::new(Shared { process, fence, cell: Mutex::default() }))
+impl Counter {
+    /// A counter at 0.
+    pub const fn new(fence: Fence) -> Counter {
+        Counter { fence, value: 0, mark: None, reads: 0, lost: 0 }
     }
 
-    /// The process that it is.
-    pub fn process(&self) -> &Process {
-        &self.0.process
-    }
-
-    /// Its value.
-    pub fn value(&self) -> u64 {
-        lock(&self.0.cell).value
-    }
-
-    fn admits(&self, cell: &mut Cell, token: Option<FencingToken>) -> bool {
-        let is_new = token >= cell.mark;
-        if is_new {
-            cell.mark = token;
+    /// Reads the value; `None`: the token is refused.
+    pub fn read(&mut self, token: Option<u64>) -> Option<u64> {
+        if self.fence == Fence::ByClaim && !self.admits(token) {
+            return None;
         }
-        is_new
+        self.reads += 1;
+        Some(self.value)
     }
 
-    fn look(&self, token: Option<FencingToken>) -> Option<u64> {
-        let mut cell = lock(&self.0.cell);
-        let may = self.0.fence != Fence::ByClaim || self.admits(&mut cell, token);
-        may.then_some(cell.value)
-    }
-
-    fn put(&self, token: Option<FencingToken>, value: u64) -> bool {
-        let mut cell = lock(&self.0.cell);
-        let may = self.0.fence == Fence::None || self.admits(&mut cell, token);
-        if may {
-            cell.value = value;
+    /// Writes a value; `false`: the token is refused.
+    pub fn write(&mut self, token: Option<u64>, value: u64) -> bool {
+        if self.fence != Fence::None && !self.admits(token) {
+            return false;
         }
-        may
+        self.lost += u64::from(value != self.value + 1);
+        self.value = value;
+        true
     }
 
-    /// Reads it from another process; `None` when no answer came in time, `Some(None)` when the token was refused.
-    ///
-    /// # Cancel safety
-    /// Cancel safe; the token may have been shown.
-    pub async fn read(&self, from: &Process, env: &Env, token: Option<FencingToken>) -> Option<Option<u64>> {
-        self.ask(from, env, move |resource| resource.look(token)).await
+    fn admits(&mut self, token: Option<u64>) -> bool {
+        let admitted = token >= self.mark;
+        if admitted {
+            self.mark = token;
+        }
+        admitted
     }
 
-    /// Writes it from another process, and answers whether it was accepted; `None` when no answer came in time.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves it written or not.
-    pub async fn write(
-        &self,
-        from: &Process,
-        env: &Env,
-        token: Option<FencingToken>,
-        value: u64,
-    ) -> Option<bool> {
-        self.ask(from, env, move |resource| resource.put(token, value)).await
+    /// The value.
+    pub const fn value(&self) -> u64 {
+        self.value
     }
 
-    async fn ask<T: Send + 'static>(
-        &self,
-        from: &Process,
-        env: &Env,
-        question: impl Fn(&Resource) -> T + Send + Sync + 'static,
-    ) -> Option<T> {
-        let way = Way { from: from.number(), to: self.0.process.number() };
-        let back = Way { from: way.to, to: way.from };
-        let (answer, reply) = oneshot::channel();
-        let answer = Arc::new(Mutex::new(Some(answer)));
-        let (resource, world) = (self.clone(), from.world().clone());
-        from.world().send(way, move |_| {
-            let (answer, answered) = (answer.clone(), Mutex::new(Some(question(&resource))));
-            world.send(back, move |_| {
-                if let (Some(answer), Some(answered)) = (lock(&answer).take(), lock(&answered).take()) {
-                    // Who does not wait any more is not told.
-                    let _ = answer.send(answered);
-                }
-            });
-        });
-        let heard =
-            async { if let Ok(answered) = reply.await { answered } else { std::future::pending().await } };
-        env.until(env.now() + crate::stage::PATIENCE, heard).await
+    /// How often it was read.
+    pub const fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// Accepted writes that overwrote an update.
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claimed_counter_refuses_the_late_from_the_claim_on_and_others_do_not() {
+        let at = |fence| {
+            let mut counter = Counter::new(fence);
+            assert_eq!(counter.read(Some(41)), Some(0));
+            assert_eq!(counter.read(Some(42)), Some(0));
+            let late = counter.write(Some(41), 1);
+            assert!(counter.write(Some(42), 1));
+            (late, counter.write(Some(41), 2), counter.read(Some(41)).is_some(), counter.lost())
+        };
+        assert_eq!(at(Fence::ByClaim), (false, false, false, 0));
+        assert_eq!(
+            at(Fence::OnWrite),
+            (true, false, true, 1),
+            "one lost: the late one came before the write"
+        );
+        assert_eq!(at(Fence::None), (true, true, true, 1));
     }
 }

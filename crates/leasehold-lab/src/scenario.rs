@@ -1,12 +1,12 @@
 //! [`Scenario`]: one kind of trouble, by name: what goes wrong, what holds all the same, and who must fail of it.
 
-mod few;
-mod many;
+mod combined;
+mod single;
 mod table;
 
 use std::time::Duration;
 
-use crate::{client::Contestant, dice::Dice, plan::Fault};
+use crate::{faults::Fault, model::Strategy, rng::Rng};
 
 pub use table::ALL;
 
@@ -43,7 +43,7 @@ pub struct Scenario {
     pub memory: bool,
     /// Who must fail in it: two hold at once, updates are lost, or somebody waits for too long. Nobody, where what it is
     /// about is shown by a mutation alone.
-    pub control: Option<Contestant>,
+    pub control: Option<Strategy>,
     /// What goes wrong.
     pub faults: fn(&mut Faults) -> Vec<Fault>,
 }
@@ -52,7 +52,7 @@ pub struct Scenario {
 #[derive(Debug)]
 pub struct Faults {
     /// The choices.
-    pub dice: Dice,
+    pub rng: Rng,
     /// How many servers there are.
     pub nodes: u32,
     /// How many clients.
@@ -94,8 +94,8 @@ impl Scenario {
 
     /// The faults of a seed.
     pub fn faults_of(&self, seed: u64, nodes: u32, clients: u32) -> Vec<Fault> {
-        let dice = Dice::new(seed).split(4);
-        (self.faults)(&mut Faults { dice, nodes, clients, ttl: self.ttl })
+        let rng = Rng::new(seed).split(4);
+        (self.faults)(&mut Faults { rng, nodes, clients, ttl: self.ttl })
     }
 
     /// Whether leases exclude in it.

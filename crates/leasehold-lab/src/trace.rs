@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use crate::{
-    history::{Event, What},
+    config::RunConfig,
+    history::{Event, EventKind},
     run::Run,
-    stage::Cast,
 };
 
 /// What happened, line by line, and the verdict.
-pub fn text(cast: &Cast, run: &Run) -> String {
-    let mut text = format!("{}: {}\n", cast.scenario.name, cast.scenario.about);
+pub fn text(config: &RunConfig, run: &Run) -> String {
+    let mut text = format!("{}: {}\n", config.scenario.name, config.scenario.about);
     for event in &run.history {
         if let Some(words) = words(event) {
             let who = match event.process {
@@ -25,9 +25,6 @@ pub fn text(cast: &Cast, run: &Run) -> String {
     for violation in &run.broken {
         let _ = writeln!(text, "BROKEN {violation}");
     }
-    for breach in &run.breaches {
-        let _ = writeln!(text, "BROKEN {}: {}", breach.rule, breach.text);
-    }
     let figures = &run.figures;
     let _ = writeln!(
         text,
@@ -39,38 +36,40 @@ pub fn text(cast: &Cast, run: &Run) -> String {
         figures.updates_lost,
         if run.is_good() { "all rules were kept" } else { "rules were broken" },
     );
-    let _ = writeln!(text, "again: {}", cast.command());
+    let _ = writeln!(text, "again: {}", config.command());
     text
 }
 
 fn words(event: &Event) -> Option<String> {
-    Some(match &event.what {
-        What::Ask { attempt, .. } => format!("asks ({attempt})"),
-        What::Grant { attempt, token, deadline_us } => {
+    Some(match &event.kind {
+        EventKind::Ask { attempt, .. } => format!("asks ({attempt})"),
+        EventKind::Grant { attempt, token, deadline_us } => {
             let until =
                 deadline_us.map_or("for ever".to_string(), |at_us| format!("until {} ms", at_us / 1000));
             let token = token.map_or(String::new(), |token| format!(", token {token}"));
             format!("is granted ({attempt}) {until}{token}")
         }
-        What::Busy { attempt } => format!("gives up waiting ({attempt})"),
-        What::Fail { attempt, unknown } => {
+        EventKind::Busy { attempt } => format!("gives up waiting ({attempt})"),
+        EventKind::Fail { attempt, unknown } => {
             format!("fails ({attempt}){}", if *unknown { ", and may hold" } else { "" })
         }
-        What::Lost { attempt } => format!("is told of its loss ({attempt})"),
-        What::Release { attempt } => format!("gives back ({attempt})"),
-        What::Read { attempt, value: Some(value), .. } => format!("reads {value} ({attempt})"),
-        What::Read { attempt, value: None, .. } => format!("is refused to read ({attempt})"),
-        What::Write { attempt, value, accepted: Some(true), .. } => format!("writes {value} ({attempt})"),
-        What::Write { attempt, value, accepted: Some(false), .. } => {
+        EventKind::Lost { attempt } => format!("is told of its loss ({attempt})"),
+        EventKind::Release { attempt } => format!("gives back ({attempt})"),
+        EventKind::Read { attempt, value: Some(value), .. } => format!("reads {value} ({attempt})"),
+        EventKind::Read { attempt, value: None, .. } => format!("is refused to read ({attempt})"),
+        EventKind::Write { attempt, value, accepted: Some(true), .. } => {
+            format!("writes {value} ({attempt})")
+        }
+        EventKind::Write { attempt, value, accepted: Some(false), .. } => {
             format!("is refused to write {value} ({attempt})")
         }
-        What::Write { attempt, value, .. } => format!("may have written {value} ({attempt})"),
-        What::Final { value, .. } => format!("in the end it is {value}"),
-        What::Fault { name, target, ended } => {
+        EventKind::Write { attempt, value, .. } => format!("may have written {value} ({attempt})"),
+        EventKind::Final { value, .. } => format!("in the end it is {value}"),
+        EventKind::Fault { name, target, ended } => {
             format!("{} {name} {target}", if *ended { "ends" } else { "begins" })
         }
-        What::Healed => "the last fault is over".to_string(),
-        What::Gone => "is no more".to_string(),
+        EventKind::Healed => "the last fault is over".to_string(),
+        EventKind::Gone => "is no more".to_string(),
         _ => return None,
     })
 }

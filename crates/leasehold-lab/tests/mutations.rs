@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use leasehold_core::Mechanism;
-use leasehold_lab::{run::play, scenario::Scenario, stage::Cast};
+use leasehold_lab::{config::RunConfig, run::play, scenario::Scenario};
 
 /// Within so many seeds it must show.
 const SEEDS: u64 = 400;
@@ -40,11 +40,11 @@ struct Row {
 
 fn missed(mechanism: Mechanism, scenario: &'static Scenario) -> Result<Row, String> {
     for seed in 0..SEEDS {
-        let whole = play(Cast::of(scenario, seed));
+        let whole = play(RunConfig::of(scenario, seed));
         if let Some(complaint) = whole.complaint() {
             return Err(format!("with it, seed {seed} fails as well: {complaint}"));
         }
-        let run = play(Cast::of(scenario, seed).without(mechanism));
+        let run = play(RunConfig::of(scenario, seed).without(mechanism));
         if let Some(complaint) = run.complaint() {
             return Ok(Row { seeds: seed + 1, rules: run.rules().join(", "), complaint });
         }

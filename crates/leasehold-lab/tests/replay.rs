@@ -5,16 +5,16 @@
 use std::process::Command;
 
 use leasehold_lab::{
+    config::RunConfig,
     history,
     resource::Fence,
     run::play,
     scenario::{ALL, Scenario},
-    stage::Cast,
 };
 
-fn bytes(cast: Cast) -> Vec<u8> {
+fn bytes(config: RunConfig) -> Vec<u8> {
     let mut lines = Vec::new();
-    history::write(&play(cast).history, &mut lines).unwrap();
+    history::write(&play(config).history, &mut lines).unwrap();
     lines
 }
 
@@ -22,11 +22,11 @@ fn bytes(cast: Cast) -> Vec<u8> {
 fn the_same_seed_leaves_the_same_bytes() {
     for scenario in &ALL {
         for seed in 0..6 {
-            let first = bytes(Cast::of(scenario, seed));
-            assert_eq!(first, bytes(Cast::of(scenario, seed)), "{} {seed}", scenario.name);
+            let first = bytes(RunConfig::of(scenario, seed));
+            assert_eq!(first, bytes(RunConfig::of(scenario, seed)), "{} {seed}", scenario.name);
             let Some(control) = scenario.control else { continue };
-            let cast = || Cast::with(scenario, seed, control, Fence::None);
-            assert_eq!(bytes(cast()), bytes(cast()), "the control of {} {seed}", scenario.name);
+            let config = || RunConfig::with(scenario, seed, control, Fence::None);
+            assert_eq!(bytes(config()), bytes(config()), "the control of {} {seed}", scenario.name);
         }
     }
 }
@@ -34,13 +34,13 @@ fn the_same_seed_leaves_the_same_bytes() {
 #[test]
 fn another_seed_leaves_others() {
     let storm = Scenario::named("storm").unwrap();
-    assert_ne!(bytes(Cast::of(storm, 2)), bytes(Cast::of(storm, 4)));
+    assert_ne!(bytes(RunConfig::of(storm, 2)), bytes(RunConfig::of(storm, 4)));
 }
 
 /// FNV-1a (Fowler, Noll, Vo): to compare without carrying all bytes from one process to the other.
 fn digest() -> u64 {
     let storms = ["storm", "quorum-storm", "lost-replies"].map(|name| Scenario::named(name).unwrap());
-    let all = storms.into_iter().flat_map(|storm| (0..6).flat_map(|seed| bytes(Cast::of(storm, seed))));
+    let all = storms.into_iter().flat_map(|storm| (0..6).flat_map(|seed| bytes(RunConfig::of(storm, seed))));
     all.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -15,13 +15,12 @@ use std::{
 };
 
 use leasehold_lab::{
-    check::Figures,
-    picture,
+    checker::{Figures, Rule},
+    config::RunConfig,
     resource::Fence,
     run::{play, smallest},
     scenario::{ALL, Scenario},
-    stage::Cast,
-    trace,
+    timeline, trace,
 };
 
 /// How many seeds a scenario.
@@ -49,9 +48,9 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn one(scenario: &'static Scenario, seed: u64, with_control: bool) -> Tally {
-    let cast = Cast::of(scenario, seed);
-    let run = play(cast.clone());
-    let failures = run.complaint().map(|complaint| (seed, format!("{complaint}\n    {}", cast.command())));
+    let config = RunConfig::of(scenario, seed);
+    let run = play(config.clone());
+    let failures = run.complaint().map(|complaint| (seed, format!("{complaint}\n    {}", config.command())));
     let mut tally = Tally {
         seeds: 1,
         figures: run.figures,
@@ -59,8 +58,8 @@ fn one(scenario: &'static Scenario, seed: u64, with_control: bool) -> Tally {
         ..Tally::default()
     };
     if let Some(control) = scenario.control.filter(|_| with_control) {
-        let run = play(Cast::with(scenario, seed, control, Fence::None));
-        tally.control_waits = run.breaches.len() as u64;
+        let run = play(RunConfig::with(scenario, seed, control, Fence::None));
+        tally.control_waits = run.broken.iter().filter(|it| it.rule == Rule::LongWait).count() as u64;
         tally.control = run.figures;
         tally.control_seeds = 1;
     }
@@ -100,10 +99,10 @@ fn play_all(chosen: &[&'static Scenario], seeds: std::ops::Range<u64>) -> BTreeM
 
 /// The smallest plan that still does it, as text, and as a picture beside the test.
 fn explain(scenario: &'static Scenario, seed: u64) -> String {
-    let small = smallest(&Cast::of(scenario, seed));
+    let small = smallest(&RunConfig::of(scenario, seed));
     let run = play(small.clone());
     let path = format!("{}/{}-{seed}.svg", env!("CARGO_TARGET_TMPDIR"), scenario.name);
-    let drawn = std::fs::write(&path, picture::draw(&small, &run));
+    let drawn = std::fs::write(&path, timeline::draw(&small, &run));
     let seen = drawn.map_or_else(|error| error.to_string(), |()| format!("drawn in {path}"));
     format!("{}{seen}", trace::text(&small, &run))
 }

@@ -4,29 +4,29 @@
 
 use leasehold_core::Mechanism;
 use leasehold_lab::{
-    picture, plan,
+    config::RunConfig,
+    faults,
     run::{play, smallest},
     scenario::Scenario,
-    stage::Cast,
-    trace,
+    timeline, trace,
 };
 
 /// A world without the owner check, in which somebody fails.
-fn failing() -> Cast {
+fn failing() -> RunConfig {
     let pause = Scenario::named("pause").unwrap();
     (0..50)
-        .map(|seed| Cast::of(pause, seed).without(Mechanism::OwnerCheck))
-        .find(|cast| !play(cast.clone()).is_good())
+        .map(|seed| RunConfig::of(pause, seed).without(Mechanism::OwnerCheck))
+        .find(|config| !play(config.clone()).is_good())
         .unwrap()
 }
 
 #[test]
 fn a_failing_run_is_reduced_and_still_fails() {
-    let cast = failing();
-    let small = smallest(&cast);
+    let config = failing();
+    let small = smallest(&config);
     assert!(!play(small.clone()).is_good());
-    assert!(small.faults.len() <= cast.faults.len() && small.rounds <= cast.rounds);
-    assert!(small.faults.len() <= 2, "{}", plan::join(&small.faults));
+    assert!(small.faults.len() <= config.faults.len() && small.rounds <= config.rounds);
+    assert!(small.faults.len() <= 2, "{}", faults::join(&small.faults));
     for at in 0..small.faults.len() {
         let mut fewer = small.clone();
         fewer.faults.remove(at);
@@ -36,9 +36,9 @@ fn a_failing_run_is_reduced_and_still_fails() {
 
 #[test]
 fn a_run_that_keeps_all_rules_stays_as_it_is() {
-    let cast = Cast::of(Scenario::named("pause").unwrap(), 1);
-    let small = smallest(&cast);
-    assert_eq!((small.faults, small.rounds), (cast.faults, cast.rounds));
+    let config = RunConfig::of(Scenario::named("pause").unwrap(), 1);
+    let small = smallest(&config);
+    assert_eq!((small.faults, small.rounds), (config.faults, config.rounds));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn it_is_shown_as_text_and_as_a_picture_with_the_command_that_plays_it_again() {
     let again = text.lines().find_map(|line| line.strip_prefix("again: ")).unwrap();
     assert!(again.starts_with("cargo lab simulate --scenario pause --seed "), "{again}");
     let quoted = again.split('"').nth(1).unwrap();
-    assert_eq!(plan::parse(quoted).unwrap(), small.faults);
-    let picture = picture::draw(&small, &run);
+    assert_eq!(faults::parse(quoted).unwrap(), small.faults);
+    let picture = timeline::draw(&small, &run);
     assert!(picture.starts_with("<svg") && picture.contains("client 1") && !picture.contains("NaN"));
 }

@@ -40,16 +40,16 @@ fn survives(store: &str) -> Result<(), Failed> {
     let said = String::from_utf8_lossy(&output.stdout);
     let verdict: Value = serde_json::from_str(&said)
         .map_err(|_| format!("no run: {said}{}", String::from_utf8_lossy(&output.stderr)))?;
-    ensure(verdict["ending"] == "kept" && output.status.success(), "all rules, and the controls", &verdict)?;
-    let lanes = verdict["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let lost = |lane: &Value| lane["figures"]["updates_lost"].as_u64().unwrap_or_default();
-    let claimed = lanes.iter().find(|lane| lane["lane"] == FENCED);
-    ensure(claimed.is_some_and(|lane| lost(lane) == 0), "nothing lost with the claim", &verdict)?;
-    let controls: Vec<&Value> = lanes.iter().filter(|lane| lane["control"] == true).collect();
-    let fail = controls.iter().all(|lane| lost(lane) > 0);
+    ensure(verdict["outcome"] == "kept" && output.status.success(), "all rules, and the controls", &verdict)?;
+    let workloads = verdict["workloads"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lost = |workload: &Value| workload["figures"]["updates_lost"].as_u64().unwrap_or_default();
+    let claimed = workloads.iter().find(|workload| workload["workload"] == FENCED);
+    ensure(claimed.is_some_and(|workload| lost(workload) == 0), "nothing lost with the claim", &verdict)?;
+    let controls: Vec<&Value> = workloads.iter().filter(|workload| workload["control"] == true).collect();
+    let fail = controls.iter().all(|workload| lost(workload) > 0);
     ensure(fail && controls.len() == 3, "controls that lose", &verdict)?;
-    let double = |lane: &Value| lane["figures"]["double_holds"].as_u64().unwrap_or_default();
-    let single = claimed.is_some_and(|lane| double(lane) == 0);
+    let double = |workload: &Value| workload["figures"]["double_holds"].as_u64().unwrap_or_default();
+    let single = claimed.is_some_and(|workload| double(workload) == 0);
     ensure(single || verdict["exclusive"] == false, "one holder where leases exclude", &verdict)
 }
 

@@ -1,6 +1,6 @@
 //! [`BACKEND`]: the store by its URL.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use leasehold_core::{
     BoxFuture, Capability, Env, Error, ErrorKind, Finding, Result, Store,
@@ -29,7 +29,7 @@ impl Backend for SqliteBackend {
     }
 
     fn check(&self, url: &mut ParsedUrl) -> Result<()> {
-        if url.file()? == PathBuf::from(":memory:") {
+        if url.file()?.as_os_str() == ":memory:" {
             let message = "`sqlite::memory:` would be seen by this process alone";
             return Err(Error::new(ErrorKind::Invalid, message).hint("use `memory:`"));
         }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Contender, Error, ErrorKind, FencingToken, Mode, Queueing, Stance as Shown,
-    decide::grant::{Place, Verdict, grant},
+    decide::grant::{QueueEntry, Verdict, grant},
 };
 use zookeeper_client::{MultiReadResult, Stat};
 
@@ -164,7 +164,7 @@ async fn read_all(
 /// What each member is doing. Nobody is overtaken: who comes first holds first, and a transient question of somebody who
 /// does not wait is shown as nothing.
 pub(crate) fn stances(members: &[Member]) -> Vec<Option<Shown>> {
-    let places: Vec<Place> = members.iter().map(|member| place(member.mode())).collect();
+    let places: Vec<QueueEntry> = members.iter().map(|member| place(member.mode())).collect();
     let stance = |at: usize, member: &Member| {
         let is_next = grant(&places, at) == Verdict::Granted;
         match member.sibling.kind {
@@ -178,6 +178,6 @@ pub(crate) fn stances(members: &[Member]) -> Vec<Option<Shown>> {
 }
 
 /// All keep their place: a token is the number of the transaction that gave the place, so nobody may overtake.
-pub(crate) fn place(mode: Mode) -> Place {
-    Place { mode, queueing: Queueing::Fifo, holds: false }
+pub(crate) fn place(mode: Mode) -> QueueEntry {
+    QueueEntry { mode, queueing: Queueing::Fifo, holds: false }
 }

@@ -31,6 +31,7 @@
 //! | `zookeeper` | `zookeeper://` |
 //! | `etcd` | `etcd://` |
 //! | `all-stores` | all of these |
+//! | `testing` | `testing::on_tokio`, locks in the paused time of tokio |
 //! | `rusqlite` | `fencing::sqlite`, which checks fencing tokens inside a transaction of your SQLite database |
 //!
 //! # Locks

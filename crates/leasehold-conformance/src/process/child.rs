@@ -10,7 +10,7 @@ use leasehold_core::{Claim, Queueing};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::{Failure, Scene, Verdict};
+use crate::{CaseResult, Failure, TestContext};
 
 /// A second process on the backend. Killed and waited for when dropped, also when it is paused.
 pub(super) struct Child {
@@ -25,9 +25,9 @@ fn broken(what: &str, error: impl std::fmt::Display) -> Failure {
 
 impl Child {
     /// Starts one.
-    pub(super) fn start(scene: &Scene) -> Result<Self, Failure> {
+    pub(super) fn start(context: &TestContext) -> Result<Self, Failure> {
         let mut command =
-            scene.fixture().taker_command().ok_or_else(|| broken("a taker", "none was given"))?;
+            context.fixture().taker_command().ok_or_else(|| broken("a taker", "none was given"))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|error| broken("a taker that starts", error))?;
         let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
@@ -63,14 +63,18 @@ impl Child {
     }
 
     /// Tells it something.
-    pub(super) fn send(&mut self, line: &str) -> Verdict {
+    pub(super) fn send(&mut self, line: &str) -> CaseResult {
         writeln!(self.input, "{line}").map_err(|error| broken("a taker that listens", error))
     }
 
     /// Its next line.
-    pub(super) async fn answer(&mut self, scene: &Scene, within: Duration) -> Result<String, Failure> {
-        let until = scene.env().now() + within;
-        match scene.env().until(until, self.lines.recv()).await {
+    pub(super) async fn answer(
+        &mut self,
+        context: &TestContext,
+        within: Duration,
+    ) -> Result<String, Failure> {
+        let until = context.env().now() + within;
+        match context.env().until(until, self.lines.recv()).await {
             Some(Some(line)) => Ok(line),
             Some(None) => Err(broken("a taker that answers", "it has ended")),
             None => Err(broken("a taker that answers", format!("nothing within {within:?}"))),
@@ -78,9 +82,9 @@ impl Child {
     }
 
     /// Tells it something, and fails unless it answers `wanted`.
-    pub(super) async fn expect(&mut self, scene: &Scene, wanted: &str, line: &str) -> Verdict {
+    pub(super) async fn expect(&mut self, context: &TestContext, wanted: &str, line: &str) -> CaseResult {
         self.send(line)?;
-        let answer = self.answer(scene, scene.slack() * 2).await?;
+        let answer = self.answer(context, context.slack() * 2).await?;
         if answer == wanted {
             return Ok(());
         }
@@ -96,13 +100,13 @@ impl Child {
     }
 
     /// SIGKILL; returns when it is dead.
-    pub(super) fn kill(&mut self) -> Verdict {
+    pub(super) fn kill(&mut self) -> CaseResult {
         self.process.kill().map_err(|error| broken("a taker that can be killed", error))?;
         self.process.wait().map(drop).map_err(|error| broken("a taker that dies", error))
     }
 
     /// SIGSTOP; returns when it stands still.
-    pub(super) fn pause(&self) -> Verdict {
+    pub(super) fn pause(&self) -> CaseResult {
         kill_process(self.pid(), Signal::STOP)
             .map_err(|error| broken("a taker that can be paused", error))?;
         waitpid(Some(self.pid()), WaitOptions::UNTRACED)
@@ -111,7 +115,7 @@ impl Child {
     }
 
     /// SIGCONT.
-    pub(super) fn resume(&self) -> Verdict {
+    pub(super) fn resume(&self) -> CaseResult {
         kill_process(self.pid(), Signal::CONT).map_err(|error| broken("a taker that can go on", error))
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use leasehold_core::{Env, Moment};
 
-use crate::{Failure, Scene, Verdict};
+use crate::{CaseResult, Failure, TestContext};
 
 /// A file that is a naive lock (it holds the moment of its expiry) or a counter; removed when dropped.
 pub(super) struct Naive {
@@ -12,8 +12,8 @@ pub(super) struct Naive {
 }
 
 impl Naive {
-    pub(super) fn new(scene: &Scene) -> Self {
-        Naive { file: std::env::temp_dir().join(format!("leasehold-conformance-{}", scene.unique())) }
+    pub(super) fn new(context: &TestContext) -> Self {
+        Naive { file: std::env::temp_dir().join(format!("leasehold-conformance-{}", context.unique())) }
     }
 
     /// The same file in another process.
@@ -47,17 +47,17 @@ impl Naive {
     }
 
     /// Waits until the counter has come so far.
-    pub(super) async fn await_number(&self, scene: &Scene, least: usize) -> Verdict {
-        let until = scene.env().now() + scene.slack() * 4;
+    pub(super) async fn await_number(&self, context: &TestContext, least: usize) -> CaseResult {
+        let until = context.env().now() + context.slack() * 4;
         while self.number() < least {
-            if scene.env().now() > until {
+            if context.env().now() > until {
                 return Err(Failure::new(
                     format!("a process that counts to {least}"),
                     self.number().to_string(),
                 ));
             }
             // Another process writes a file: there is no event to await.
-            scene.env().sleep(Duration::from_millis(1)).await;
+            context.env().sleep(Duration::from_millis(1)).await;
         }
         Ok(())
     }

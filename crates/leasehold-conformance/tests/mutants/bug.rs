@@ -3,7 +3,7 @@
 /// A mistake, and the case that must find it.
 macro_rules! bugs {
     ($($(#[doc = $what:literal])+ $bug:ident => $case:literal),+ $(,)?) => {
-        /// What is wrong with a broken store.
+        /// The defect of a broken store.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub(crate) enum Bug {
             /// Nothing.
@@ -17,7 +17,7 @@ macro_rules! bugs {
 }
 
 bugs! {
-    /// release deletes by name, whoever holds it
+    /// release deletes by name, not by claim
     ReleaseIgnoresId => "release::a_foreign_id_releases_nothing",
     /// release only says that it did
     ReleaseDoesNothing => "release::a_release_frees_at_once",
@@ -33,7 +33,7 @@ bugs! {
     RenewCreates => "renewal::a_renewal_never_creates",
     /// renew says Renewed without asking
     RenewDoesNothing => "renewal::a_renewed_hold_lives_on",
-    /// renew prolongs whoever holds the name
+    /// renew prolongs any holder of the name
     RenewIgnoresId => "renewal::another_id_renews_nothing",
     /// renew sets the shorter ttl
     RenewShortens => "renewal::a_renewal_never_shortens",
@@ -107,9 +107,9 @@ bugs! {
     RecheckZero => "exclusion::a_refusal_says_who_and_for_how_long",
     /// the refusal names the wrong holder
     WrongHolder => "exclusion::a_refusal_says_who_and_for_how_long",
-    /// nobody is told of those who come to wait
+    /// new waiters wake nobody
     ArrivalsUnheard => "contention::a_holder_hears_of_a_waiter",
-    /// those who wait are not shown
+    /// waiters are not shown
     WaitersHidden => "contention::a_holder_that_asks_late_hears_of_who_waits_already",
     /// an amendment makes a hold
     AmendCreates => "amend::an_amendment_never_creates",
@@ -144,11 +144,11 @@ bugs! {
     /// who was thrown out comes back by repeating its claim
     EvictedComesBack => "force_release::who_was_thrown_out_touches_nobody",
     /// every client names the server otherwise
-    ServerNamedAnew => "vitals::two_clients_see_one_server",
+    ServerNamedAnew => "server_info::two_clients_see_one_server",
     /// the calendar stands still
-    CalendarStandsStill => "vitals::its_calendar_moves_with_ours",
+    CalendarStandsStill => "server_info::its_calendar_moves_with_ours",
     /// a grant does not say what is remembered
-    GrantForgets => "vitals::a_grant_says_what_is_remembered",
+    GrantForgets => "server_info::a_grant_says_what_is_remembered",
     /// inspect prolongs
     LookingProlongs => "inspect::looking_changes_nothing",
     /// notes are not shown

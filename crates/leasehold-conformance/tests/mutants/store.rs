@@ -13,7 +13,7 @@ use leasehold_core::{
 
 use super::{bug::Bug, names::distort};
 
-/// What all clients of a broken backend share.
+/// The state that all clients of a broken backend share.
 #[derive(Default, Debug)]
 pub(crate) struct Ledger {
     pub(crate) holders: HashMap<LockName, Claim>,
@@ -310,13 +310,13 @@ impl Mutant {
 
 impl Mutant {
     async fn vitals_badly(&self) -> Result<ServerInfo> {
-        let mut vitals = self.inner.server_info().await?;
+        let mut server_info = self.inner.server_info().await?;
         match self.bug {
-            Bug::ServerNamedAnew => vitals.server = format!("{:x}", self.env.random()).into(),
-            Bug::CalendarStandsStill => vitals.wall_us = 1_700_000_000_000_000,
+            Bug::ServerNamedAnew => server_info.server = format!("{:x}", self.env.random()).into(),
+            Bug::CalendarStandsStill => server_info.wall_us = 1_700_000_000_000_000,
             _ => {}
         }
-        Ok(vitals)
+        Ok(server_info)
     }
 }
 

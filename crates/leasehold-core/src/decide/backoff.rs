@@ -1,12 +1,12 @@
-//! How long to wait before asking again.
+//! Back-off: the pause before the next attempt.
 
 use std::time::Duration;
 
-/// The delay before try number `attempt` (the first is 0): doubles from `base` up to `max`, and `dice` in `[0, 1)`
-/// takes off up to half, so that those who failed together do not come back together.
-pub fn delay(attempt: u32, base: Duration, max: Duration, dice: f64) -> Duration {
+/// The delay before try number `attempt` (the first is 0): doubles from `base` up to `max`, and `fraction` in `[0, 1)`
+/// takes off up to half, so that attempts that failed together do not return together.
+pub fn delay(attempt: u32, base: Duration, max: Duration, fraction: f64) -> Duration {
     let whole = base.saturating_mul(1u32 << attempt.min(16)).min(max);
-    whole.mul_f64(1.0 - dice.clamp(0.0, 1.0) / 2.0)
+    whole.mul_f64(1.0 - fraction.clamp(0.0, 1.0) / 2.0)
 }
 
 #[cfg(test)]
@@ -25,9 +25,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_stays_within_half_and_whole(attempt: u32, dice in 0.0f64..1.0) {
+        fn it_stays_within_half_and_whole(attempt: u32, fraction in 0.0f64..1.0) {
             let (base, max) = (Duration::from_millis(7), Duration::from_secs(3));
-            let waited = delay(attempt, base, max, dice);
+            let waited = delay(attempt, base, max, fraction);
             prop_assert!(waited >= base / 2 && waited <= max);
         }
     }

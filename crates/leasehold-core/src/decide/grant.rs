@@ -1,35 +1,35 @@
-//! Who holds, given an ordered queue. One rule for every store that can see its queue.
+//! The grant rule: the holders of an ordered queue, for every store that can read its queue.
 
 use crate::{Mode, Queueing};
 
-/// What the rule needs to know of a contender. Contenders stand in order of arrival.
+/// One contender, as the rule sees it. Contenders are in order of arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct QueueEntry {
     /// How it shares.
     pub mode: Mode,
-    /// Whether it lets itself be overtaken.
+    /// Whether it may be overtaken.
     pub queueing: Queueing,
     /// Whether it holds the lock (or keeps it shut).
     pub holds: bool,
 }
 
-/// What the rule says.
+/// The answer of the rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It may hold now.
     Granted,
-    /// It is kept out, and nothing changes for it before this contender (an index) goes.
+    /// It is kept out at least until this contender (an index) leaves.
     WaitFor(usize),
-    /// It is kept out by several, any of whose going may let it in. A single predecessor is not enough to watch for
-    /// permits: with two places and a queue of `[a, b, me]`, either `a` or `b` leaving frees one.
+    /// It is kept out by several contenders, and any that leaves may let it in. For permits one predecessor is not enough
+    /// to watch: with two places and a queue of `[a, b, me]`, either `a` or `b` leaving frees one.
     WaitForAny,
 }
 
-/// Whether the one at `at` may hold the lock.
+/// Whether the contender at `at` may hold the lock.
 ///
-/// It is kept out by those who hold, and by those who wait ahead of it and may not be overtaken: `Fifo` claims, and
-/// a waiting exclusive claim when a shared one asks (else readers would starve writers).
-pub fn grant(queue: &[Place], at: usize) -> Verdict {
+/// Holders keep it out, and waiters ahead of it that may not be overtaken: `Fifo` claims, and for a shared claim every
+/// waiting exclusive one (else readers would starve writers).
+pub fn grant(queue: &[QueueEntry], at: usize) -> Verdict {
     let me = queue[at];
     let mut counts = (0..queue.len()).filter(|&other| counts_against(queue, other, at));
     match me.mode {
@@ -42,8 +42,8 @@ pub fn grant(queue: &[Place], at: usize) -> Verdict {
     }
 }
 
-/// Those who wait and would be granted now, in order, each counted as a holder for those behind it.
-pub fn runnable(queue: &[Place]) -> Vec<usize> {
+/// The waiters that would be granted now, in order, each counted as a holder for the ones behind it.
+pub fn runnable(queue: &[QueueEntry]) -> Vec<usize> {
     let mut queue = queue.to_vec();
     let mut chosen = Vec::new();
     for at in 0..queue.len() {
@@ -55,13 +55,13 @@ pub fn runnable(queue: &[Place]) -> Vec<usize> {
     chosen
 }
 
-/// Those who wait and are kept out, in order; those who are about to come in are not among them.
-pub fn kept_out(queue: &[Place]) -> Vec<usize> {
+/// The waiters that are kept out, in order, without the ones that would be granted now.
+pub fn kept_out(queue: &[QueueEntry]) -> Vec<usize> {
     let runnable = runnable(queue);
     (0..queue.len()).filter(|at| !queue[*at].holds && !runnable.contains(at)).collect()
 }
 
-fn counts_against(queue: &[Place], other: usize, me: usize) -> bool {
+fn counts_against(queue: &[QueueEntry], other: usize, me: usize) -> bool {
     let theirs = queue[other];
     let keeps_its_place = theirs.queueing == Queueing::Fifo
         || (theirs.mode == Mode::Exclusive && queue[me].mode == Mode::Shared);
@@ -91,15 +91,15 @@ mod tests {
 
     use super::*;
 
-    fn place(mode: Mode, queueing: Queueing, holds: bool) -> Place {
-        Place { mode, queueing, holds }
+    fn place(mode: Mode, queueing: Queueing, holds: bool) -> QueueEntry {
+        QueueEntry { mode, queueing, holds }
     }
 
-    fn fifo(mode: Mode) -> Place {
+    fn fifo(mode: Mode) -> QueueEntry {
         place(mode, Queueing::Fifo, false)
     }
 
-    fn verdicts(queue: &[Place]) -> Vec<Verdict> {
+    fn verdicts(queue: &[QueueEntry]) -> Vec<Verdict> {
         (0..queue.len()).map(|at| grant(queue, at)).collect()
     }
 
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(kept_out(&[permits(2, true), permits(1, false), permits(1, false)]), [2]);
     }
 
-    fn places() -> impl Strategy<Value = Vec<Place>> {
+    fn places() -> impl Strategy<Value = Vec<QueueEntry>> {
         let mode = prop_oneof![Just(Mode::Exclusive), Just(Mode::Shared),];
         let limited = (1u32..=3).prop_map(|take| Mode::Permits { take, of: 3 });
         let queueing = prop_oneof![Just(Queueing::No), Just(Queueing::Barging), Just(Queueing::Fifo)];
@@ -165,7 +165,7 @@ mod tests {
             .prop_map(|all| all.into_iter().map(|(mode, queueing)| place(mode, queueing, false)).collect())
     }
 
-    fn compatible(holders: &[Place]) -> bool {
+    fn compatible(holders: &[QueueEntry]) -> bool {
         let exclusive = holders.iter().filter(|place| place.mode == Mode::Exclusive).count();
         let used: u32 = holders
             .iter()
@@ -175,7 +175,7 @@ mod tests {
     }
 
     proptest! {
-        /// What a holder is told does not depend on which of those who wait let themselves be overtaken.
+        /// Whether a waiter is kept out does not depend on the waiters that let themselves be overtaken.
         #[test]
         fn whether_somebody_is_kept_out_is_the_same_for_all_who_queue(queue in places(), held in 0usize..8) {
             let mut queue = queue;
@@ -183,13 +183,13 @@ mod tests {
                 queue[at].holds = true;
             }
             queue.sort_by_key(|place| !place.holds);
-            let fair: Vec<_> = queue.iter().map(|it| Place { queueing: Queueing::Fifo, ..*it }).collect();
+            let fair: Vec<_> = queue.iter().map(|it| QueueEntry { queueing: Queueing::Fifo, ..*it }).collect();
             prop_assert_eq!(kept_out(&queue).is_empty(), kept_out(&fair).is_empty());
             prop_assert_eq!(kept_out(&queue).into_iter().min(), kept_out(&fair).into_iter().min());
         }
 
         #[test]
-        fn whoever_runs_next_is_compatible_and_somebody_always_runs(queue in places()) {
+        fn the_next_holders_are_compatible_and_there_is_always_one(queue in places()) {
             let chosen = runnable(&queue);
             let holders: Vec<_> = chosen.iter().map(|&at| queue[at]).collect();
             prop_assert!(compatible(&holders), "{:?}", holders);

@@ -5,7 +5,7 @@ mod entry;
 
 use std::time::Duration;
 
-use super::grant::{Place, Verdict, grant, runnable};
+use super::grant::{QueueEntry, Verdict, grant, runnable};
 pub use entry::{Entry, State};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     Queueing, Release, Renewal, Result, Stance, Standing,
 };
 
-/// What a verb changed, for a store that writes rows.
+/// A change by a verb, for a store that writes rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     /// The entry with this `seq` is new or different.
@@ -46,7 +46,7 @@ impl LockState {
         self.entries.iter().find(|entry| entry.seq == seq)
     }
 
-    /// What has changed since it was read or last asked; the last word on each entry only.
+    /// The changes since it was read or this was last called, the last one of each entry only.
     pub fn take_changes(&mut self) -> Vec<Change> {
         let mut last = Vec::new();
         for change in std::mem::take(&mut self.changes).into_iter().rev() {
@@ -188,14 +188,14 @@ impl LockState {
         }
     }
 
-    /// Those who wait and would be granted now.
+    /// The waiters that would be granted now.
     pub fn runnable(&self) -> impl Iterator<Item = &Entry> {
         let (places, indices) = self.places();
         runnable(&places).into_iter().map(move |place| &self.entries[indices[place]])
     }
 
-    /// Those who wait and are to be told after a verb: whom it let in and, if it began a lock-delay, who comes after
-    /// that, because they sleep until the hold would have ended. Call it once a verb, before [`LockState::take_changes`].
+    /// The waiters to wake after a verb: the ones that it lets in and, if it began a lock-delay, the next ones, which
+    /// sleep until the hold would have ended. Called once per verb, before [`LockState::take_changes`].
     pub fn to_wake(&self) -> Vec<&Entry> {
         let began_delay = self.changes.iter().any(|change| match change {
             Change::Put(seq) => self.entry(*seq).is_some_and(|entry| entry.state == State::Delaying),
@@ -208,11 +208,11 @@ impl LockState {
         let stays: Vec<usize> = (0..places.len())
             .filter(|&place| self.entries[indices[place]].state != State::Delaying)
             .collect();
-        let staying: Vec<Place> = stays.iter().map(|&place| places[place]).collect();
+        let staying: Vec<QueueEntry> = stays.iter().map(|&place| places[place]).collect();
         runnable(&staying).into_iter().map(|at| &self.entries[indices[stays[at]]]).collect()
     }
 
-    /// Those who keep `id` out: the sessions to look at when it waits.
+    /// The entries that keep `id` out, whose sessions a waiter checks.
     pub fn blockers_of(&self, id: ClaimId) -> impl Iterator<Item = &Entry> {
         let mine = self.entries.iter().position(|entry| entry.id == id).unwrap_or(self.entries.len());
         let blocks = move |(at, entry): &(usize, &Entry)| {
@@ -226,7 +226,7 @@ impl LockState {
             .map(|(_, entry)| entry)
     }
 
-    /// Those who hold or keep the lock shut, and those who wait.
+    /// The holders, with the ones in their lock-delay, and the waiters.
     pub fn contenders(&self, now: Moment) -> (Vec<Contender>, Vec<Contender>) {
         // As they are at `now`: an expired hold whose lock-delay runs is shown as that.
         let mut then = self.clone();
@@ -262,7 +262,7 @@ impl LockState {
         self.entries.len() - 1
     }
 
-    /// Takes over what a repeated claim says of itself.
+    /// Takes over the values of a repeated claim.
     fn refresh(&mut self, at: usize, claim: &Claim, session: Option<u64>, now: Moment) {
         let entry = &mut self.entries[at];
         entry.mode = claim.mode;
@@ -291,7 +291,7 @@ impl LockState {
         Ok(Standing::Granted(Grant::lasting(token, entry.expires.since(now))))
     }
 
-    /// Repeats or changes a hold. An upgrade to exclusive is granted only when nobody else holds.
+    /// Repeats or changes a hold. An upgrade to exclusive is granted only when it is the only holder.
     fn amend(&mut self, at: usize, claim: &Claim, session: Option<u64>, now: Moment) -> Standing {
         let held_as = self.entries[at].mode;
         if claim.mode != held_as && !self.may_change_mode(at, claim.mode) {
@@ -331,11 +331,11 @@ impl LockState {
     }
 
     /// The places that count, and where their entries stand.
-    fn places(&self) -> (Vec<Place>, Vec<usize>) {
+    fn places(&self) -> (Vec<QueueEntry>, Vec<usize>) {
         let counted = self.entries.iter().enumerate().filter(|(_, entry)| entry.state != State::Revoked);
         counted
             .map(|(at, entry)| {
-                (Place { mode: entry.mode, queueing: entry.queueing, holds: entry.holds() }, at)
+                (QueueEntry { mode: entry.mode, queueing: entry.queueing, holds: entry.holds() }, at)
             })
             .unzip()
     }

@@ -1,4 +1,4 @@
-//! What several stores that vote have decided together.
+//! Decisions of several stores that vote.
 //!
 //! The algorithm is Redlock (Sanfilippo, "Distributed locks with Redis", 2014) with fencing tokens: every grant carries
 //! the member's counter, the largest of a majority is the token, and it counts once a majority holds exactly that one.
@@ -10,26 +10,26 @@ use std::time::Duration;
 
 use crate::{FencingToken, LostReason};
 
-/// How many of `members` decide. Of those that are configured, not of those that can be reached.
+/// The size of a majority of `members`: of the configured ones, not of the reachable ones.
 pub const fn majority(members: usize) -> usize {
     members / 2 + 1
 }
 
-/// Where a member stands with a claim.
+/// The vote of a member on a claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Vote {
     /// It has not answered yet, or not yet since it was asked to raise its token.
     Open,
     /// It holds the lock for the claim.
     For {
-        /// Whether that counts: not from a member that may have forgotten who else holds.
+        /// Whether that counts: not from a member that may have lost its data.
         counts: bool,
         /// Its token.
         fence: Option<FencingToken>,
         /// How long it keeps the hold.
         valid_for: Duration,
     },
-    /// Somebody else has the lock there.
+    /// Another claim has the lock there.
     Against,
     /// The claim's id is spent there.
     Gone(LostReason),
@@ -37,7 +37,7 @@ pub enum Vote {
     Silent,
 }
 
-/// What a majority has decided about a claim.
+/// The decision of a majority about a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
     /// Nothing yet: more answers are to come.
@@ -64,7 +64,7 @@ pub enum Decision {
     NoQuorum,
 }
 
-/// What the votes on a claim amount to. A member is raised once for each value: the caller sets its vote to
+/// Counts the votes on a claim. A member is raised once for each value: the caller sets its vote to
 /// [`Vote::Open`] when it asks.
 pub fn claimed(votes: &[Vote]) -> Decision {
     let needed = majority(votes.len());
@@ -117,7 +117,7 @@ fn complete(votes: &[Vote], needed: usize, open: usize) -> Decision {
     }
 }
 
-/// What the votes amount to for a client that does not make a majority agree on one token: the largest that it was told.
+/// Counts the votes without agreement of a majority on one token: the largest one answered is taken.
 /// Not for locks; it shows what [`Mechanism::WriteBack`](crate::Mechanism) is for.
 pub(crate) fn unagreed(votes: &[Vote]) -> Decision {
     let granted = |vote: &Vote| match vote {
@@ -143,7 +143,7 @@ pub enum RenewalVote {
     Silent,
 }
 
-/// What a majority has decided about a renewal.
+/// The decision of a majority about a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Renewed {
     /// Nothing yet.
@@ -156,23 +156,23 @@ pub enum Renewed {
     NoQuorum,
 }
 
-/// What the answers to a renewal amount to.
-pub fn renewed(pledges: &[RenewalVote]) -> Renewed {
-    let needed = majority(pledges.len());
-    let kept = pledges
+/// Counts the answers to a renewal.
+pub fn renewed(votes: &[RenewalVote]) -> Renewed {
+    let needed = majority(votes.len());
+    let kept = votes
         .iter()
         .filter_map(|pledge| if let RenewalVote::Kept(span) = pledge { Some(*span) } else { None });
     if let Some(valid_for) = kept_by(kept.collect(), needed) {
         return Renewed::Kept(valid_for);
     }
-    let gone: Vec<LostReason> = pledges
+    let gone: Vec<LostReason> = votes
         .iter()
         .filter_map(|pledge| if let RenewalVote::Gone(reason) = pledge { Some(*reason) } else { None })
         .collect();
-    if gone.len() > pledges.len() - needed {
+    if gone.len() > votes.len() - needed {
         return Renewed::Gone(gravest(gone));
     }
-    if pledges.contains(&RenewalVote::Open) { Renewed::Open } else { Renewed::NoQuorum }
+    if votes.contains(&RenewalVote::Open) { Renewed::Open } else { Renewed::NoQuorum }
 }
 
 /// How long at least `needed` of these keep it.
@@ -199,7 +199,7 @@ fn reason(votes: &[Vote]) -> LostReason {
     )
 }
 
-/// Of several reasons the one that says most.
+/// The most specific of several reasons.
 fn gravest(reasons: Vec<LostReason>) -> LostReason {
     let weight = |reason: &LostReason| match reason {
         LostReason::ForceReleased => 2,

@@ -1,4 +1,4 @@
-//! The acquire loop: ask, subscribe, ask again, wait.
+//! The acquire loop: claim, subscribe, claim again, wait.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,9 +7,10 @@ use super::{
     attempt::Attempt,
     deadline,
     hold::Granted,
-    local_queue::Turn,
+    local_queue::LocalPermit,
     telemetry::{self, Ending},
     throttle::WakeThrottle,
+    wait::{Observer, Wait},
 };
 use crate::{
     Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mechanism, Mode, Moment, Result,
@@ -17,23 +18,9 @@ use crate::{
     decide::{backoff, validity},
 };
 
-/// How long to wait for a lock that somebody else has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// At most this long.
-    For(Duration),
-    /// Until it is granted.
-    Forever,
-}
-
-/// Is told, each time the store answers that the lock is taken, who has it and for how long.
-pub type Observer = Arc<dyn Fn(&Busy) + Send + Sync>;
-
-/// How often a claim that must not wait is repeated when the store does not answer.
+/// How many times a claim that does not wait is sent when the store fails.
 const TRIES_WITHOUT_WAIT: u32 = 3;
-/// How often in a row a grant may come so late that it is none any more.
+/// How many grants may arrive after their deadline before the claim fails.
 const LATE_GRANTS_MAX: u32 = 3;
 
 impl Engine {
@@ -56,9 +43,9 @@ impl Engine {
         wait: Wait,
         observer: Option<&Observer>,
     ) -> Result<Option<Hold>> {
-        self.admits(name, mode, terms)?;
-        let begin = self.0.env.now();
         let claim = self.template(name, mode, terms, wait, ClaimId::mint(&self.0.env));
+        self.check(&claim, terms)?;
+        let begin = self.0.env.now();
         let mut acquire = Acquire {
             core: &self.0,
             terms,
@@ -73,11 +60,11 @@ impl Engine {
             failing_since: None,
             failures: 0,
             late_grants: 0,
-            pace: WakeThrottle::default(),
+            throttle: WakeThrottle::default(),
             wake: None,
         };
         let result = acquire.run(claim).await;
-        telemetry::acquired(&self.0, mode, begin, acquire.failures, Ending::of(&result, wait));
+        telemetry::acquired(&self.0, mode, begin, acquire.failures, ending(&result, wait));
         result.map_err(|error| self.0.explain(error, "lock", name).elapsed(self.0.env.now().since(begin)))
     }
 }
@@ -92,13 +79,13 @@ struct Acquire<'a> {
     failing_since: Option<Moment>,
     failures: u32,
     late_grants: u32,
-    pace: WakeThrottle,
+    throttle: WakeThrottle,
     wake: Option<Box<dyn Wake>>,
 }
 
-/// What one round of asking led to.
-enum Round {
-    Granted(Grant, Moment),
+/// The result of one request.
+enum Step {
+    Granted { grant: Grant, sent: Moment, deadline: Moment },
     Busy(Busy),
     AskAgain,
     AskAnew,
@@ -111,16 +98,16 @@ impl Acquire<'_> {
     }
 
     async fn run(&mut self, mut claim: Claim) -> Result<Option<Hold>> {
-        let Some(_turn) = self.local_turn(&claim.name).await else { return Ok(None) };
+        let Some(_permit) = self.local_permit(&claim.name).await else { return Ok(None) };
         loop {
             let mut attempt = Attempt::new(self.core, claim.clone())?;
-            match self.pursue(&mut attempt).await {
-                Ok(Some((grant, sent))) => return Ok(Some(self.hold(attempt, grant, sent))),
+            match self.poll_until_granted(&mut attempt).await {
+                Ok(Some(granted)) => return Ok(Some(self.hold(attempt, granted))),
                 Ok(None) => {
                     attempt.give_up(self.terms.patience).await;
                     return Ok(None);
                 }
-                // The claim was thrown out of the store while it was asked for: its id is spent.
+                // The claim was removed from the store by force: its id is spent.
                 Err(None) => claim.id = ClaimId::mint(self.env()),
                 Err(Some(error)) => {
                     attempt.give_up(self.terms.patience).await;
@@ -130,30 +117,35 @@ impl Acquire<'_> {
         }
     }
 
-    /// Waits for the other tasks of this client. Who must not wait, or queues in order, goes straight to the store.
-    async fn local_turn(&mut self, name: &LockName) -> Option<Option<Turn>> {
+    /// Waits for the other tasks of this client. A claim that does not wait, or that queues in order, asks the store
+    /// directly.
+    async fn local_permit(&mut self, name: &LockName) -> Option<Option<LocalPermit>> {
         if !self.waits || self.terms.fair {
             return Some(None);
         }
-        let turn = self.core.local.enter(name);
+        let permit = self.core.local.enter(name);
         match self.end {
-            None => Some(Some(turn.await)),
-            Some(end) => self.env().until(end, turn).await.map(Some),
+            None => Some(Some(permit.await)),
+            Some(end) => self.env().until(end, permit).await.map(Some),
         }
     }
 
-    /// Asks until granted, or until the time is over (`None`), or until it makes no sense any more.
-    async fn pursue(&mut self, attempt: &mut Attempt) -> Result<Option<(Grant, Moment)>, Option<Error>> {
+    /// Repeats the claim until it is granted, the wait is over (`None`), or an error is final. `Err(None)`: the claim was
+    /// removed from the store.
+    async fn poll_until_granted(&mut self, attempt: &mut Attempt) -> Result<Option<Granted>, Option<Error>> {
         loop {
             let (sent, answer) = attempt.ask(self.terms.patience).await;
             if attempt.is_stuck() {
                 return Err(answer.err());
             }
-            match self.judge(sent, answer, &attempt.claim) {
-                Round::Granted(grant, sent) => return Ok(Some((grant, sent))),
-                Round::AskAnew => return Err(None),
-                Round::Failed(error) => return Err(Some(error)),
-                Round::AskAgain => {
+            match self.classify(sent, answer, &attempt.claim) {
+                Step::Granted { grant, sent, deadline } => {
+                    let claim = attempt.claim.clone();
+                    return Ok(Some(Granted { claim, grant, sent, deadline, alive: None }));
+                }
+                Step::AskAnew => return Err(None),
+                Step::Failed(error) => return Err(Some(error)),
+                Step::AskAgain => {
                     if !self.pause().await {
                         return Ok(None);
                     }
@@ -161,11 +153,11 @@ impl Acquire<'_> {
                         attempt.claim.id = ClaimId::mint(self.env());
                     }
                 }
-                Round::Busy(busy) => {
+                Step::Busy(busy) => {
                     if let Some(observer) = self.observer {
                         observer(&busy);
                     }
-                    if !self.waits || !self.wait_for_news(&attempt.claim, &busy).await {
+                    if !self.waits || !self.wait_for_wake(&attempt.claim, &busy).await {
                         return Ok(None);
                     }
                 }
@@ -173,32 +165,32 @@ impl Acquire<'_> {
         }
     }
 
-    fn judge(&mut self, sent: Moment, answer: Result<Standing>, claim: &Claim) -> Round {
+    fn classify(&mut self, sent: Moment, answer: Result<Standing>, claim: &Claim) -> Step {
         let standing = match answer {
             Ok(standing) => standing,
-            Err(error) => return self.judge_failure(error),
+            Err(error) => return self.classify_failure(error),
         };
         self.failing_since = None;
         match standing {
-            // A reply that comes after the deadline is not a lock: ask again, by the same id.
+            // A reply after the deadline is not a lock: repeat, with the same id.
             Standing::Granted(grant) => {
                 let deadline = deadline::deadline(self.env(), &*self.core.store, sent, grant.valid_for);
                 let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline
                     || !self.env().keeps(Mechanism::LateGrantRefused);
                 self.late_grants += u32::from(!in_time);
                 match in_time {
-                    true => Round::Granted(grant, sent),
-                    false if self.late_grants < LATE_GRANTS_MAX => Round::AskAgain,
-                    false => Round::Failed(too_slow(claim.ttl)),
+                    true => Step::Granted { grant, sent, deadline },
+                    false if self.late_grants < LATE_GRANTS_MAX => Step::AskAgain,
+                    false => Step::Failed(too_slow(claim.ttl)),
                 }
             }
-            Standing::Waiting(busy) | Standing::Held(busy) => Round::Busy(busy),
-            Standing::Mismatch { limit } => Round::Failed(mismatch(claim.mode.limit(), limit)),
-            Standing::Gone(_) => Round::AskAnew,
+            Standing::Waiting(busy) | Standing::Held(busy) => Step::Busy(busy),
+            Standing::Mismatch { limit } => Step::Failed(mismatch(claim.mode.limit(), limit)),
+            Standing::Gone(_) => Step::AskAnew,
         }
     }
 
-    fn judge_failure(&mut self, error: Error) -> Round {
+    fn classify_failure(&mut self, error: Error) -> Step {
         let now = self.env().now();
         let since = *self.failing_since.get_or_insert(now);
         self.failures += 1;
@@ -207,14 +199,14 @@ impl Acquire<'_> {
         } else {
             self.failures < TRIES_WITHOUT_WAIT
         };
-        if error.is_transient() && patient { Round::AskAgain } else { Round::Failed(error) }
+        if error.is_transient() && patient { Step::AskAgain } else { Step::Failed(error) }
     }
 
-    /// A pause before the next try; `false` when the time for waiting ends first.
+    /// Pauses before the next attempt; `false` when the wait is over first.
     async fn pause(&mut self) -> bool {
-        let dice = self.env().jitter(Duration::from_secs(1)).as_secs_f64();
+        let fraction = self.env().jitter(Duration::from_secs(1)).as_secs_f64();
         let max = (self.terms.patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let pause = backoff::delay(self.failures.saturating_sub(1), Duration::from_millis(10), max, dice);
+        let pause = backoff::delay(self.failures.saturating_sub(1), Duration::from_millis(10), max, fraction);
         self.sleep(pause).await
     }
 
@@ -232,25 +224,25 @@ impl Acquire<'_> {
         }
     }
 
-    /// Waits until the standing may have changed; `false` when the time for waiting is over.
-    async fn wait_for_news(&mut self, claim: &Claim, busy: &Busy) -> bool {
+    /// Waits until the standing may have changed; `false` when the wait is over.
+    async fn wait_for_wake(&mut self, claim: &Claim, busy: &Busy) -> bool {
         let now = self.env().now();
         if self.end.is_some_and(|end| end <= now) {
             return false;
         }
         let Some(wake) = &mut self.wake else {
-            // Subscribe first, then ask once more, then wait: news in between is not lost.
+            // Subscribe, claim again, then wait: no wake-up in between is lost.
             let subscription = self.core.store.watch(&claim.name, Interest::Turn(claim.id));
             match self.core.ask(self.terms.patience, subscription).await {
                 Ok(wake) => self.wake = Some(wake),
                 Err(error) => {
-                    tracing::debug!(lock = %claim.name, %error, "no wake-up: asking again after a while");
+                    tracing::debug!(lock = %claim.name, %error, "no wake-up: the claim is repeated after a pause");
                     return self.sleep(busy.recheck_in.min(Duration::from_secs(1))).await;
                 }
             }
             return true;
         };
-        // Those who wait for the same end do not all come back in the same instant.
+        // Waiters for the same end do not all return in the same instant.
         let recheck = now
             + busy.recheck_in
             + self.core.env.jitter(busy.recheck_in.min(Duration::from_millis(100)) / 10);
@@ -268,21 +260,19 @@ impl Acquire<'_> {
         self.slow_down(now).await
     }
 
-    /// Draws out waits that are none, so that a store that wakes for nothing is not asked in a loop; `false` when the
-    /// time for waiting is over.
+    /// Pauses after spurious wake-ups, so that the store is not asked in a loop; `false` when the wait is over.
     async fn slow_down(&mut self, waited_since: Moment) -> bool {
-        if let Some(pause) = self.pace.pause(&self.core.env, waited_since) {
+        if let Some(pause) = self.throttle.pause(&self.core.env, waited_since) {
             return self.sleep(pause).await;
         }
         self.end.is_none_or(|end| self.env().now() < end)
     }
 
-    fn hold(&self, attempt: Attempt, grant: Grant, sent: Moment) -> Hold {
-        let claim = attempt.claim.clone();
-        let alive = attempt.settle();
-        tracing::debug!(lock = %claim.name, mode = %claim.mode, fence = ?grant.fence,
+    fn hold(&self, attempt: Attempt, granted: Granted) -> Hold {
+        tracing::debug!(lock = %attempt.claim.name, mode = %attempt.claim.mode, fence = ?granted.grant.fence,
             waited_ms = self.env().now().since(self.begin).as_millis() as u64, "granted");
-        Hold::new(self.core, Granted { claim, grant, sent, alive }, self.terms)
+        let alive = attempt.disarm();
+        Hold::new(self.core, Granted { alive, ..granted }, self.terms)
     }
 }
 
@@ -298,4 +288,13 @@ fn mismatch(asked: Option<u32>, stored: Option<u32>) -> Error {
 fn too_slow(ttl: Duration) -> Error {
     let message = format!("the store's answers take longer than the ttl of {ttl:?}");
     Error::new(ErrorKind::TimedOut, message).unknown().hint("raise the ttl")
+}
+
+fn ending(result: &Result<Option<Hold>>, wait: Wait) -> Ending {
+    match result {
+        Ok(Some(_)) => Ending::Acquired,
+        Ok(None) if wait == Wait::No => Ending::Busy,
+        Ok(None) => Ending::TimedOut,
+        Err(_) => Ending::Failed,
+    }
 }

@@ -1,35 +1,41 @@
-//! [`Attempt`]: a claim that is asked for and must not be forgotten, whenever its future is dropped.
+//! [`Attempt`]: a claim under way, released by the watchdog if its future is dropped.
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use super::{Core, cleanup::Request, registry::CountGuard};
+use super::{Core, counter::CountGuard, pending_release::Request};
 use crate::{Claim, Error, ErrorKind, Mechanism, Moment, Outcome, Result, Standing};
 
-/// Exists before the first byte is sent. Dropped before [`Attempt::settle`], it hands the claim to the watchdog,
+/// Exists before the first byte is sent. Dropped before [`Attempt::disarm`], it hands the claim to the watchdog,
 /// together with the request that is under way.
 pub(super) struct Attempt {
     core: Arc<Core>,
     pub(super) claim: Claim,
     request: Option<Request>,
     alive: Option<CountGuard>,
-    trace: Trace,
+    remote: RemoteState,
 }
 
-/// What the store may know of the claim.
+/// The state of the claim at the store, as far as it is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Trace {
+enum RemoteState {
     /// Nothing.
     None,
     /// It has answered that there is a hold or a place in the queue.
     Known,
-    /// An answer was lost: whatever is answered later, that request may still arrive.
+    /// An answer was lost: that request may still arrive, also after later answers.
     InDoubt,
 }
 
 impl Attempt {
     pub(super) fn new(core: &Arc<Core>, claim: Claim) -> Result<Self> {
-        let alive = core.registry.enlist()?;
-        Ok(Attempt { core: core.clone(), claim, request: None, alive: Some(alive), trace: Trace::None })
+        let alive = core.registry.count_claim()?;
+        Ok(Attempt {
+            core: core.clone(),
+            claim,
+            request: None,
+            alive: Some(alive),
+            remote: RemoteState::None,
+        })
     }
 
     /// Asks the store once, and answers also when the request was sent. Gives up asking after `patience`; the
@@ -40,7 +46,7 @@ impl Attempt {
         let request = self.request.insert(self.core.request(&self.claim));
         let answer = env.until(sent + patience, poll_fn(|context| request.as_mut().poll(context))).await;
         let Some(answer) = answer else {
-            self.trace = Trace::InDoubt;
+            self.remote = RemoteState::InDoubt;
             let message = format!("the store did not answer within {patience:?}");
             return (sent, Err(Error::new(ErrorKind::TimedOut, message).unknown()));
         };
@@ -50,35 +56,35 @@ impl Attempt {
     }
 
     fn note(&mut self, answer: &Result<Standing>) {
-        self.trace = match (self.trace, answer) {
-            (Trace::InDoubt, _) => Trace::InDoubt,
-            (_, Ok(Standing::Granted(_) | Standing::Waiting(_))) => Trace::Known,
-            (_, Ok(_)) => Trace::None,
-            (_, Err(error)) if error.outcome() == Outcome::Unknown => Trace::InDoubt,
+        self.remote = match (self.remote, answer) {
+            (RemoteState::InDoubt, _) => RemoteState::InDoubt,
+            (_, Ok(Standing::Granted(_) | Standing::Waiting(_))) => RemoteState::Known,
+            (_, Ok(_)) => RemoteState::None,
+            (_, Err(error)) if error.outcome() == Outcome::Unknown => RemoteState::InDoubt,
             (before, Err(_)) => before,
         };
     }
 
-    /// Whether a request is under way that was given up on.
+    /// Whether a request without an answer is still under way.
     pub(super) fn is_stuck(&self) -> bool {
         self.request.is_some()
     }
 
-    /// Somebody else cares for the claim from now on.
-    pub(super) fn settle(mut self) -> Option<CountGuard> {
-        self.trace = Trace::None;
+    /// Hands the claim to its caller: dropping the attempt no longer releases it.
+    pub(super) fn disarm(mut self) -> Option<CountGuard> {
+        self.remote = RemoteState::None;
         self.alive.take()
     }
 
     /// Leaves the queue and gives up what may have been granted; by the watchdog if the store does not answer.
     pub(super) async fn give_up(self, patience: Duration) {
-        if self.trace == Trace::None || self.is_stuck() {
+        if self.remote == RemoteState::None || self.is_stuck() {
             return;
         }
         let (core, claim) = (self.core.clone(), self.claim.clone());
         // `self` lives across the await: dropped in the middle, or after a failure, it hands over to the watchdog.
         if core.ask(patience, core.store.release(&claim)).await.is_ok() {
-            drop(self.settle());
+            drop(self.disarm());
         }
     }
 }
@@ -87,8 +93,8 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         let request = self.request.take();
         let is_kept = self.core.env.keeps(Mechanism::ReleaseAfterCancel);
-        if is_kept && (self.trace != Trace::None || request.is_some()) {
-            self.core.registry.order(self.claim.clone(), request, self.alive.take());
+        if is_kept && (self.remote != RemoteState::None || request.is_some()) {
+            self.core.registry.release_later(self.claim.clone(), request, self.alive.take());
         }
     }
 }

@@ -1,53 +1,38 @@
-//! What happens to a claim whose owner has gone: carried to the end of its request, then released.
+//! Release of claims whose owner was dropped: after the end of the request under way.
 
 use std::{sync::Arc, time::Duration};
 
-use super::registry::{CountGuard, Registry};
-use crate::{
-    BoxFuture, Claim, Env, Error, ErrorKind, Mechanism, Moment, Result, Standing, Store, decide::backoff,
-};
+use super::{pending_release::PendingRelease, registry::Registry};
+use crate::{Claim, Env, Error, ErrorKind, Mechanism, Moment, Store, decide::backoff};
 
-/// The longest first pause before a release is tried again.
-const SOONEST: Duration = Duration::from_millis(50);
+/// The longest first pause before a release is repeated.
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// The longest pause between two tries.
-const LATEST: Duration = Duration::from_secs(2);
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// A claim on its way to the store.
-pub(super) type Request = BoxFuture<'static, Result<Standing>>;
-
-/// A claim to be given up by the watchdog.
-pub(super) struct PendingRelease {
-    pub(super) claim: Claim,
-    /// The request that was under way when its owner went. It is polled to its end first: a release that overtook
-    /// it would leave a hold that nobody knows of.
-    pub(super) under_way: Option<Request>,
-    pub(super) alive: Option<CountGuard>,
-    pub(super) counted: CountGuard,
-}
-
-/// Carries out an order. Repeats the release until the store has answered, or the ttl has ended the claim anyway.
+/// Carries out a pending release, again and again until the store answers or the ttl has ended the claim.
 pub(super) async fn carry_out(
-    order: PendingRelease,
+    release: PendingRelease,
     store: Arc<dyn Store>,
     env: Env,
     registry: Arc<Registry>,
 ) {
-    let PendingRelease { claim, under_way, alive, counted } = order;
+    let PendingRelease { claim, under_way, alive, counted } = release;
     if let Some(request) = under_way.filter(|_| env.keeps(Mechanism::CarriedToItsEnd)) {
-        // Stores bound their requests by a timeout; should one hang for ever, it is dropped after a ttl. Delivered
-        // even later, it would hold for one ttl more and no longer.
+        // Stores bound their requests by a timeout; one that hangs for ever is dropped after a ttl. Delivered even later,
+        // it would hold for one more ttl.
         let _ = env.until(env.now() + claim.ttl, request).await;
     }
-    let turn = registry.turn().await;
+    let permit = registry.release_permit().await;
     release_until(&claim, env.now() + claim.ttl, &store, &env).await;
-    drop(turn);
+    drop(permit);
     drop((alive, counted));
 }
 
 async fn release_until(claim: &Claim, end: Moment, store: &Arc<dyn Store>, env: &Env) {
-    // Somebody may wait for a lock of ten minutes whose holder is done with it.
-    let (base, max) = ((claim.ttl / 100).min(SOONEST), (claim.ttl / 10).min(LATEST));
+    // A lock of ten minutes may have waiters: the pauses are short whatever its ttl.
+    let (base, max) = ((claim.ttl / 100).min(FIRST_PAUSE_MAX), (claim.ttl / 10).min(PAUSE_MAX));
     for attempt in 0.. {
         let error = match env.until(env.now() + claim.ttl / 4, store.release(claim)).await {
             Some(Ok(_)) => return,

@@ -1,22 +1,22 @@
-//! That somebody waits for what is held: Chubby's conflicting-request event.
+//! Notice of a waiter to the holder: Chubby's conflicting-request event.
 
 use super::{Engine, Hold, LockWatcher};
 use crate::{
     Contender, Error, Mode, Queueing, Result, Snapshot,
-    decide::grant::{Place, kept_out},
+    decide::grant::{QueueEntry, kept_out},
 };
 
 impl Hold {
-    /// Completes when somebody waits whom this lock's holders keep out, and answers who. So a holder can keep a lock that
-    /// nobody else wants and give it back when somebody does, as Chubby's clients do with their conflicting-request
-    /// event (Burrows, "The Chubby lock service", 2006, section 2.5).
+    /// Completes with the first waiter that this lock's holders keep out. So a holder can keep an uncontended lock and
+    /// release it on demand, as Chubby's clients do with their conflicting-request event (Burrows, "The Chubby lock
+    /// service", 2006, section 2.5).
     ///
-    /// Somebody who only tries, and does not wait, is not heard of. It completes at once for those who wait already, and
-    /// again as long as they do. The first poll subscribes and looks: two round trips, for those alone who ask. Where the
-    /// store wakes nobody ([`Capability::wakes`](crate::Capability)) it looks once a second.
+    /// A claim that does not wait is not reported. It completes at once while there is a waiter. The first poll
+    /// subscribes and inspects: two round trips. A store without wake-ups
+    /// ([`Capability::wakes`](crate::Capability)) is inspected once a second.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not see who waits
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not know its waiters
     /// ([`Capability::waiters`](crate::Capability)); [`ErrorKind::Lost`](crate::ErrorKind) when the lease is lost
     /// meanwhile; those of the store that outlasted the terms' patience.
     ///
@@ -26,27 +26,27 @@ impl Hold {
         let capability = self.core.store.capability();
         if !capability.waiters {
             return Err(capability
-                .lacks("account of those who wait, so a holder cannot be told of them")
+                .lacks("list of waiters, so a holder cannot be notified of them")
                 .lock(self.name()));
         }
         let engine = Engine(self.core.clone());
-        let mut follow = LockWatcher::new(&engine, self.name(), self.patience);
-        let heard = self.lease().run(follow.until(waiting)).await;
-        heard.map_err(|lost| Error::from(lost).lock(self.name()).store(self.core.store.url()))?
+        let mut watcher = LockWatcher::new(&engine, self.name(), self.patience);
+        let found = self.lease().run(watcher.until(waiting)).await;
+        found.map_err(|lost| Error::from(lost).lock(self.name()).store(self.core.store.url()))?
     }
 }
 
-/// The first of those who are kept out.
+/// The first waiter that is kept out.
 fn waiting(snapshot: &Snapshot) -> Option<Contender> {
-    let holders = snapshot.holders.iter().map(|holder| place(holder, true));
-    let waiters = snapshot.waiters.iter().map(|waiter| place(waiter, false));
-    let queue: Vec<Place> = holders.chain(waiters).collect();
+    let holders = snapshot.holders.iter().map(|holder| entry(holder, true));
+    let waiters = snapshot.waiters.iter().map(|waiter| entry(waiter, false));
+    let queue: Vec<QueueEntry> = holders.chain(waiters).collect();
     let first = kept_out(&queue).first()? - snapshot.holders.len();
     snapshot.waiters.get(first).cloned()
 }
 
-/// Whoever does not say how it shares does not share. That waiters let themselves be overtaken changes who is kept out,
-/// and not whether somebody is.
-fn place(contender: &Contender, holds: bool) -> Place {
-    Place { mode: contender.mode.unwrap_or(Mode::Exclusive), queueing: Queueing::Fifo, holds }
+/// A contender of unknown mode counts as exclusive. Barging waiters count as queued: that changes which waiter is kept
+/// out, not whether one is.
+fn entry(contender: &Contender, holds: bool) -> QueueEntry {
+    QueueEntry { mode: contender.mode.unwrap_or(Mode::Exclusive), queueing: Queueing::Fifo, holds }
 }

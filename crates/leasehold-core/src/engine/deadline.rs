@@ -1,4 +1,4 @@
-//! Until when a granted claim is a lease.
+//! The deadline of a granted claim.
 
 use std::time::Duration;
 

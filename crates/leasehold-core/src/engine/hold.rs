@@ -1,15 +1,13 @@
-//! [`Hold`]: the RAII value inside of every guard. [`Ticket`]: a hold on paper.
+//! [`Hold`]: the RAII value inside of every guard.
 
-use std::{fmt, ops::Deref, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use super::{
-    Core, Engine, LockOptions, deadline,
-    registry::{CountGuard, ManagedLease},
-    telemetry,
+    Core, LockOptions, counter::CountGuard, deadline, registry::ManagedLease, telemetry, ticket::Ticket,
 };
 use crate::{
-    Binding, Claim, ClaimId, Error, ErrorKind, FencingToken, Grant, Intent, Lease, LockName, Lost, Mode,
-    Moment, Outcome, Release, Renewal, Result, Sequencer, Standing,
+    Binding, Claim, Error, ErrorKind, Grant, Intent, Lease, Lost, Mode, Moment, Outcome, Release, Renewal,
+    Result, Standing,
 };
 
 /// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
@@ -27,25 +25,25 @@ pub(super) struct Granted {
     pub(super) claim: Claim,
     pub(super) grant: Grant,
     pub(super) sent: Moment,
+    pub(super) deadline: Moment,
     pub(super) alive: Option<CountGuard>,
 }
 
 impl Hold {
     pub(super) fn new(core: &Arc<Core>, granted: Granted, terms: &LockOptions) -> Self {
-        let Granted { claim, grant, sent, alive } = granted;
-        let deadline = deadline::deadline(&core.env, &*core.store, sent, grant.valid_for);
+        let Granted { claim, grant, sent, deadline, alive } = granted;
         let lease = Lease::new(&core.env, &claim, grant.fence, deadline, terms.hold_max);
-        core.registry.watch(ManagedLease::new(lease.clone(), claim.clone(), sent, terms.renew));
+        core.registry.manage(ManagedLease::new(lease.clone(), claim.clone(), sent, terms.renew));
         telemetry::holds(core, 1.0);
         Hold { core: core.clone(), lease, claim, patience: terms.patience, alive }
     }
 
-    /// What the holder may know and do; to share with tasks under this hold.
+    /// The lease, to share with tasks under this hold.
     pub fn lease(&self) -> &Lease {
         &self.lease
     }
 
-    /// Gives the lock back and waits for the store's answer. [`Release::NotHeld`] says that it was lost before.
+    /// Releases the lock and waits for the store's answer: [`Release::NotHeld`] when it was lost before.
     ///
     /// # Errors
     /// Those of the store. The watchdog repeats the release until the ttl ends the hold.
@@ -53,7 +51,7 @@ impl Hold {
     /// # Cancel safety
     /// Dropping the future hands the release to the watchdog.
     pub async fn release(mut self) -> Result<Release> {
-        self.core.registry.unwatch(self.claim.id);
+        self.core.registry.remove(self.claim.id);
         let core = self.core.clone();
         // `self` lives across the await: dropped in the middle, or after a failure, it hands over to the watchdog.
         let answer = core.ask(self.patience, core.store.release(&self.claim)).await;
@@ -78,12 +76,8 @@ impl Hold {
                 || Err(Error::new(ErrorKind::Corrupt, "the store gave no answer to a renewal").unknown());
             self.core.store.renew(claims).await.pop().unwrap_or_else(none)
         });
-        match self
-            .core
-            .ask(self.patience, renewal)
-            .await
-            .map_err(|error| self.core.explain(error, "confirm", &self.claim.name))?
-        {
+        let answer = self.core.ask(self.patience, renewal).await;
+        match answer.map_err(|error| self.core.explain(error, "confirm", &self.claim.name))? {
             Renewal::Renewed { valid_for } => self.confirmed(sent, valid_for),
             Renewal::Gone(reason) => Err(self.lose(Lost { reason, certain: true })),
         }
@@ -97,7 +91,7 @@ impl Hold {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the change made or not made; the hold stays. What a change gives back (exclusiveness, or
-    /// permits) is not believed in any more as soon as it may have been made: see [`Lease::mode`].
+    /// permits) is given up as soon as the change may have been made: see [`Lease::mode`].
     pub async fn amend(&mut self, change: impl FnOnce(&mut Claim)) -> Result<()> {
         self.lease.check()?;
         let mut claim = Claim { intent: Intent::Amend, ..self.claim.clone() };
@@ -106,7 +100,7 @@ impl Hold {
         let sent = self.core.env.now();
         let before = self.lease.mode();
         if gives_back(before, claim.mode) {
-            // Others may rely on it as soon as the store has the request, whatever we hear of it.
+            // The store may have applied it, and others rely on it, whatever the answer is.
             self.lease.amended(claim.mode, self.lease.fencing_token());
         }
         let answer = self.core.ask(self.patience, self.core.store.claim(&claim)).await;
@@ -127,8 +121,8 @@ impl Hold {
         Err(refused)
     }
 
-    /// Lets go of the hold without releasing it: it lives on in the store for `keep_for`, or for what it had left if
-    /// that is longer, whatever becomes of this client. Whoever has the ticket can adopt or release it.
+    /// Ends the guard without releasing the hold: the store keeps it for `keep_for`, or for its remaining time if that
+    /// is longer, also after the end of this client. The ticket adopts or releases it.
     ///
     /// # Errors
     /// Those of [`Hold::amend`]; the lock is released then.
@@ -141,10 +135,10 @@ impl Hold {
             claim.ttl = keep_for;
         })
         .await?;
-        Ok(self.let_go())
+        Ok(self.ticket())
     }
 
-    /// Lets go of a hold of [`Binding::Ttl`] as it stands, without I/O: it lives on in the store until its ttl ends it.
+    /// Ends the guard of a hold of [`Binding::Ttl`] without I/O: the store keeps the hold until its ttl ends it.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a hold that is bound to its client, [`ErrorKind::Lost`] for one that has ended;
@@ -155,11 +149,11 @@ impl Hold {
             return Err(Error::new(ErrorKind::Unsupported, message).lock(&self.claim.name).hint("detach it"));
         }
         self.lease.check()?;
-        Ok(self.let_go())
+        Ok(self.ticket())
     }
 
-    fn let_go(&mut self) -> Ticket {
-        self.core.registry.unwatch(self.claim.id);
+    fn ticket(&mut self) -> Ticket {
+        self.core.registry.remove(self.claim.id);
         let ticket = Ticket {
             name: self.claim.name.clone(),
             id: self.claim.id,
@@ -174,7 +168,7 @@ impl Hold {
         self.claim = Claim { intent: Intent::Hold, ..claim };
         self.lease.amended(self.claim.mode, grant.fence);
         let claim = self.claim.clone();
-        self.core.registry.update(self.claim.id, |watched| watched.claim = claim);
+        self.core.registry.update(self.claim.id, |managed| managed.claim = claim);
         self.confirmed(sent, grant.valid_for)
     }
 
@@ -193,7 +187,7 @@ impl Hold {
         Error::from(self.lease.lose(lost)).lock(&self.claim.name).store(self.core.store.url())
     }
 
-    /// The claim needs no more care.
+    /// Ends the accounting of the claim.
     fn end(&mut self, end: telemetry::End) {
         if self.alive.take().is_some() {
             telemetry::held(&self.core, &self.lease, end);
@@ -219,10 +213,10 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.core.registry.unwatch(self.claim.id);
+        self.core.registry.remove(self.claim.id);
         if let Some(alive) = self.alive.take() {
             telemetry::held(&self.core, &self.lease, telemetry::End::Dropped);
-            self.core.registry.order(self.claim.clone(), None, Some(alive));
+            self.core.registry.release_later(self.claim.clone(), None, Some(alive));
         }
     }
 }
@@ -230,105 +224,5 @@ impl Drop for Hold {
 impl fmt::Debug for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.lease, f)
-    }
-}
-
-impl Engine {
-    /// Takes over the hold that a ticket stands for: it is bound to this client and renewed again.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Lost`] when the hold has ended; those of the store.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the hold as it was or bound to this client without a guard; then it ends by its
-    /// ttl, or with this client.
-    pub async fn adopt(&self, ticket: &Ticket, terms: &LockOptions) -> Result<Hold> {
-        self.admits(&ticket.name, ticket.mode, terms)?;
-        let alive = Some(self.0.registry.enlist()?);
-        let claim = Claim {
-            intent: Intent::Amend,
-            id: ticket.id,
-            ..self.template(&ticket.name, ticket.mode, terms, super::Wait::No, ticket.id)
-        };
-        let sent = self.0.env.now();
-        let answer =
-            self.0.store.claim(&claim).await.map_err(|error| self.0.explain(error, "adopt", &ticket.name))?;
-        let Standing::Granted(grant) = answer else {
-            let reason = if let Standing::Gone(reason) = answer { reason } else { crate::LostReason::Gone };
-            return Err(Error::from(Lost { reason, certain: true })
-                .verb("adopt")
-                .lock(&ticket.name)
-                .store(self.0.store.url()));
-        };
-        let claim = Claim { intent: Intent::Hold, ..claim };
-        Ok(Hold::new(&self.0, Granted { claim, grant, sent, alive }, terms))
-    }
-
-    /// Ends the hold that a ticket stands for.
-    ///
-    /// # Errors
-    /// Those of the store.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves it released or not; repeating is harmless.
-    pub async fn release_ticket(&self, ticket: &Ticket) -> Result<Release> {
-        let ttl = self.0.store.capability().ttl_max;
-        let claim = Claim { mode: ticket.mode, ..Claim::new(ticket.name.clone(), ticket.id, ttl) };
-        self.0.store.release(&claim).await.map_err(|error| self.0.explain(error, "release", &ticket.name))
-    }
-}
-
-/// A hold on paper: who has it can adopt or release the hold, from any process. Keep it as secret as the lock matters.
-///
-/// Its text form is the claim id followed by the sequencer, `CLAIM@MODE:TOKEN:NAME`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Ticket {
-    /// The lock.
-    pub name: LockName,
-    /// The proof of ownership.
-    pub id: ClaimId,
-    /// How it is held.
-    pub mode: Mode,
-    /// The token of the grant.
-    pub fence: Option<FencingToken>,
-}
-
-impl fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
-            .field("name", &self.name)
-            .field("mode", &self.mode)
-            .field("id", &self.id)
-            .finish()
-    }
-}
-
-/// The secret text form, for handing over. [`Debug`](fmt::Debug) shows no secret.
-impl fmt::Display for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A grant without a token is written with token 0, which no store grants.
-        let fence = self.fence.unwrap_or(FencingToken::NONE);
-        write!(f, "{}@{}", self.id, Sequencer::new(self.name.clone(), self.mode, fence))
-    }
-}
-
-impl FromStr for Ticket {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let refuse = || {
-            Error::new(ErrorKind::Invalid, "this is not a ticket").hint(
-                "a ticket is what `leasehold hold` or `detach` printed, CLAIM@leasehold:MODE:TOKEN:NAME",
-            )
-        };
-        let (id, sequencer) = text.split_once('@').ok_or_else(refuse)?;
-        let sequencer: Sequencer = sequencer.parse().map_err(|_| refuse())?;
-        let fence = Some(sequencer.fencing_token()).filter(|fence| *fence != FencingToken::NONE);
-        Ok(Ticket {
-            id: id.parse().map_err(|_| refuse())?,
-            name: sequencer.name().clone(),
-            mode: sequencer.mode(),
-            fence,
-        })
     }
 }

@@ -1,51 +1,44 @@
-//! One attempt a lock: tasks of one client that want the same lock wait for each other here, in order, and only the
-//! first of them asks the store.
+//! [`LocalQueue`]: tasks of one client that wait for the same lock, in order; only the first one asks the store.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::LockName;
+use crate::{LockName, store_kit::Locked};
 
-type Gate = Arc<tokio::sync::Mutex<()>>;
+type NameLock = Arc<tokio::sync::Mutex<()>>;
+type NameLocks = Arc<Locked<HashMap<LockName, NameLock>>>;
 
 #[derive(Default)]
 pub(super) struct LocalQueue {
-    gates: Arc<Mutex<HashMap<LockName, Gate>>>,
+    by_name: NameLocks,
 }
 
-/// The turn to ask the store; the next one's begins when it is dropped.
-pub(super) struct Turn {
-    gates: Arc<Mutex<HashMap<LockName, Gate>>>,
+/// The permission to ask the store about a name; dropping it passes it on to the next task.
+pub(super) struct LocalPermit {
+    by_name: NameLocks,
     name: LockName,
-    gate: Option<OwnedMutexGuard<()>>,
-}
-
-fn lock(gates: &Mutex<HashMap<LockName, Gate>>) -> MutexGuard<'_, HashMap<LockName, Gate>> {
-    gates.lock().unwrap_or_else(PoisonError::into_inner)
+    guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl LocalQueue {
-    /// Waits for the turn. Cancel safe: whoever gives up loses the place and nothing else.
-    pub(super) async fn enter(&self, name: &LockName) -> Turn {
-        // The turn exists before the wait, so that a dropped wait tidies up as well.
-        let mut turn = Turn { gates: self.gates.clone(), name: name.clone(), gate: None };
-        let gate = lock(&self.gates).entry(name.clone()).or_default().clone();
-        turn.gate = Some(gate.lock_owned().await);
-        turn
+    /// Waits for the permission. Cancel safe: a dropped wait loses its place in the queue.
+    pub(super) async fn enter(&self, name: &LockName) -> LocalPermit {
+        // It exists before the wait, so that a dropped wait removes its entry as well.
+        let mut permit = LocalPermit { by_name: self.by_name.clone(), name: name.clone(), guard: None };
+        let name_lock = self.by_name.lock().entry(name.clone()).or_default().clone();
+        permit.guard = Some(name_lock.lock_owned().await);
+        permit
     }
 }
 
-impl Drop for Turn {
+impl Drop for LocalPermit {
     fn drop(&mut self) {
-        let mut gates = lock(&self.gates);
-        drop(self.gate.take());
-        // Whoever waits holds a clone of the gate, and clones are made under the lock that is held here.
-        if gates.get(&self.name).is_some_and(|gate| Arc::strong_count(gate) == 1) {
-            gates.remove(&self.name);
+        let mut by_name = self.by_name.lock();
+        drop(self.guard.take());
+        // Each waiter has a clone, made under the lock that is held here.
+        if by_name.get(&self.name).is_some_and(|name_lock| Arc::strong_count(name_lock) == 1) {
+            by_name.remove(&self.name);
         }
     }
 }
@@ -66,7 +59,7 @@ mod tests {
         let name = LockName::new("x").unwrap();
         let mut context = Context::from_waker(Waker::noop());
         let mut first = pin!(queue.enter(&name));
-        let Poll::Ready(turn) = first.as_mut().poll(&mut context) else { panic!("a free gate") };
+        let Poll::Ready(turn) = first.as_mut().poll(&mut context) else { panic!("a free lock") };
         let mut third = pin!(queue.enter(&name));
         {
             let mut second = pin!(queue.enter(&name));
@@ -76,6 +69,6 @@ mod tests {
             assert!(third.as_mut().poll(&mut context).is_pending(), "the second comes first");
         }
         assert!(third.as_mut().poll(&mut context).is_ready(), "the second gave up");
-        assert!(lock(&queue.gates).is_empty());
+        assert!(queue.by_name.lock().is_empty());
     }
 }

@@ -1,37 +1,36 @@
-//! What a client has under way: leases to renew, claims to give up. Shared by the callers and the watchdog.
+//! [`Registry`]: the leases and the pending releases of a client, shared by its callers and its watchdog.
 
 use std::{
     collections::{BTreeSet, HashMap},
     ops::{Deref, DerefMut},
-    sync::{Arc, MutexGuard},
+    sync::MutexGuard,
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{
-    cleanup::{PendingRelease, Request},
+    counter::{CountGuard, Counter},
     health::{HealthSnapshot, LeaseTotals},
+    pending_release::{PendingRelease, Request},
 };
 use crate::{
     Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Status,
     decide::validity,
-    store_kit::{Locked, Notifier},
+    store_kit::{ClientState, Locked, Notifier},
 };
 
 #[derive(Default)]
 pub(super) struct Registry {
-    book: Locked<State>,
-    /// Rings when the watchdog has something to do before the moment that it sleeps until.
-    news: Notifier,
-    /// How the client stands, for those who watch it.
-    session: watch::Sender<HealthSnapshot>,
+    state: Locked<State>,
+    /// Wakes the watchdog when a timer is earlier than the moment that it sleeps until.
+    wake: Notifier,
+    health: watch::Sender<HealthSnapshot>,
     alive: Counter,
-    orders: Counter,
-    /// Orders that are carried out at once: a crowd of them does not keep the store from renewing.
-    turns: ReleaseLimit,
+    pending: Counter,
+    release_limit: ReleaseLimit,
 }
 
-/// How many releases may be under way.
+/// How many releases may be under way at once, so that renewals find room at the store.
 const RELEASES_MAX: usize = 256;
 
 struct ReleaseLimit(Semaphore);
@@ -44,42 +43,41 @@ impl Default for ReleaseLimit {
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) watched: HashMap<ClaimId, ManagedLease>,
-    /// What is to be done when, one entry a watched lease.
-    pub(super) agenda: BTreeSet<(Moment, ClaimId)>,
-    pub(super) orders: Vec<PendingRelease>,
-    /// The moment that the watchdog sleeps until. It may lie before the first entry of the agenda, never after:
-    /// so a client that locks and unlocks in a loop does not wake its watchdog each time.
+    pub(super) leases: HashMap<ClaimId, ManagedLease>,
+    /// When a lease is due, one entry each.
+    pub(super) timers: BTreeSet<(Moment, ClaimId)>,
+    pub(super) pending_releases: Vec<PendingRelease>,
+    /// The moment that the watchdog sleeps until. It may be before the first timer, never after: so a client that locks
+    /// and unlocks in a loop does not wake its watchdog each time.
     asleep_until: Option<Moment>,
-    pub(super) state: Phase,
-    /// What has been lost, and what is about to be.
-    pub(super) toll: LeaseTotals,
+    pub(super) phase: Phase,
+    pub(super) totals: LeaseTotals,
 }
 
-/// The book while it is open. Closing it tells those who watch the session what has become of it.
-pub(super) struct Open<'r> {
-    book: MutexGuard<'r, State>,
-    session: &'r watch::Sender<HealthSnapshot>,
+/// The locked state. Dropping it publishes the health of the client.
+pub(super) struct StateGuard<'r> {
+    state: MutexGuard<'r, State>,
+    health: &'r watch::Sender<HealthSnapshot>,
 }
 
-impl Deref for Open<'_> {
+impl Deref for StateGuard<'_> {
     type Target = State;
 
     fn deref(&self) -> &State {
-        &self.book
+        &self.state
     }
 }
 
-impl DerefMut for Open<'_> {
+impl DerefMut for StateGuard<'_> {
     fn deref_mut(&mut self) -> &mut State {
-        &mut self.book
+        &mut self.state
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for StateGuard<'_> {
     fn drop(&mut self) {
-        let now = self.seen();
-        self.session.send_if_modified(|seen| std::mem::replace(seen, now) != now);
+        let now = self.health();
+        self.health.send_if_modified(|before| std::mem::replace(before, now) != now);
     }
 }
 
@@ -89,11 +87,11 @@ pub(super) enum Phase {
     Open,
     /// No new claims.
     Closed,
-    /// All handles are gone: the watchdog ends when its orders are done.
+    /// All handles are dropped: the watchdog ends after the pending releases.
     Finished,
 }
 
-/// A lease under the watchdog's eyes.
+/// A lease that the watchdog renews and ends.
 pub(super) struct ManagedLease {
     pub(super) lease: Lease,
     pub(super) claim: Claim,
@@ -101,9 +99,9 @@ pub(super) struct ManagedLease {
     pub(super) renew_at: Option<Moment>,
     /// From when on a missing confirmation is jeopardy; `None` once it has been announced.
     pub(super) jeopardy_at: Option<Moment>,
-    /// Its entry in the agenda.
-    pub(super) due: Moment,
-    /// Whether it is counted as being in jeopardy.
+    /// The moment of its timer.
+    due: Moment,
+    /// Whether the totals count it as being in jeopardy.
     is_counted: bool,
 }
 
@@ -111,7 +109,7 @@ impl ManagedLease {
     pub(super) fn new(lease: Lease, claim: Claim, sent: Moment, renew: bool) -> Self {
         let (renew_at, jeopardy_at) =
             (validity::renew_at(sent, claim.ttl), validity::jeopardy_at(sent, claim.ttl));
-        let mut watched = ManagedLease {
+        let mut managed = ManagedLease {
             lease,
             claim,
             renew_at: renew.then_some(renew_at),
@@ -119,8 +117,8 @@ impl ManagedLease {
             due: sent,
             is_counted: false,
         };
-        watched.plan();
-        watched
+        managed.reschedule();
+        managed
     }
 
     /// When the loss is to be signalled.
@@ -128,232 +126,220 @@ impl ManagedLease {
         self.lease.deadline() - validity::signal_lead(self.claim.ttl)
     }
 
-    /// Computes when something is to be done next.
-    pub(super) fn plan(&mut self) {
+    /// Computes the moment of the next timer.
+    fn reschedule(&mut self) {
         let times = [self.renew_at, self.jeopardy_at, Some(self.signal_at())];
         self.due = times.into_iter().flatten().min().unwrap_or(self.due);
     }
 }
 
-/// How many of something there are.
-#[derive(Default, Clone)]
-struct Counter(Arc<watch::Sender<usize>>);
-
-/// One of those that a tally counts, for as long as it lives.
-pub(super) struct CountGuard(Counter);
-
-impl Counter {
-    fn count(&self) -> usize {
-        *self.0.borrow()
-    }
-
-    fn one_more(&self) -> CountGuard {
-        self.0.send_modify(|count| *count += 1);
-        CountGuard(self.clone())
-    }
-
-    async fn none_left(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
-    }
-}
-
-impl Drop for CountGuard {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
-    }
-}
-
 impl Registry {
-    /// More than these at once are refused: the queue of orders is bounded by it.
+    /// The bound of claims of one client, and so of its pending releases.
     const CLAIMS_MAX: usize = 1 << 20;
 
-    pub(super) fn book(&self) -> Open<'_> {
-        Open { book: self.book.lock(), session: &self.session }
+    pub(super) fn state(&self) -> StateGuard<'_> {
+        StateGuard { state: self.state.lock(), health: &self.health }
     }
 
-    /// Those who watch the session are told here that it may stand differently.
-    pub(super) fn session(&self) -> watch::Receiver<HealthSnapshot> {
-        self.session.subscribe()
+    /// Notifies of changes of the health.
+    pub(super) fn watch_health(&self) -> watch::Receiver<HealthSnapshot> {
+        self.health.subscribe()
     }
 
-    /// How the client stands at `now`, also when the watchdog has not run since.
-    pub(super) fn seen(&self, now: Moment) -> HealthSnapshot {
-        let mut book = self.book();
-        book.catch_up(now);
-        book.seen()
+    /// The health of the client at `now`, also when the watchdog has not run since.
+    pub(super) fn health_at(&self, now: Moment) -> HealthSnapshot {
+        let mut state = self.state();
+        state.catch_up(now);
+        state.health()
     }
 
-    /// Counts one more claim, for as long as it is asked for, held or given up.
-    pub(super) fn enlist(&self) -> Result<CountGuard> {
-        if self.book().state != Phase::Open {
-            return Err(Error::new(ErrorKind::Closed, "the client is closed"));
+    /// Counts one more claim until its guard is dropped.
+    pub(super) fn count_claim(&self) -> Result<CountGuard> {
+        if self.state().phase != Phase::Open {
+            return Err(ClientState::closed_error());
         }
         if self.alive.count() >= Self::CLAIMS_MAX {
             let message = format!("one client has at most {} claims at once", Self::CLAIMS_MAX);
             return Err(Error::new(ErrorKind::Exhausted, message));
         }
-        Ok(self.alive.one_more())
+        Ok(self.alive.increment())
     }
 
     pub(super) fn claims_alive(&self) -> usize {
         self.alive.count()
     }
 
-    /// The right to release something; the semaphore is never closed.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.0.acquire().await.ok()
+    /// The permission to release something; the semaphore is never closed.
+    pub(super) async fn release_permit(&self) -> Option<SemaphorePermit<'_>> {
+        self.release_limit.0.acquire().await.ok()
     }
 
-    /// Completes when no order is under way.
+    /// Completes when no release is pending or under way.
     pub(super) async fn flushed(&self) {
-        self.orders.none_left().await;
+        self.pending.zero().await;
     }
 
-    pub(super) fn watch(&self, watched: ManagedLease) {
-        let mut book = self.book();
-        if book.state != Phase::Open {
-            drop(book);
-            watched.lease.lose(Lost { reason: LostReason::Closed, certain: true });
+    /// Adds a lease that the store has just granted.
+    pub(super) fn manage(&self, managed: ManagedLease) {
+        let mut state = self.state();
+        if state.phase != Phase::Open {
+            drop(state);
+            managed.lease.lose(Lost { reason: LostReason::Closed, certain: true });
             return;
         }
-        book.insert(watched);
-        book.toll.confirm();
-        self.wake_if_earlier(book);
+        state.insert(managed);
+        state.totals.confirm();
+        self.wake_if_earlier(state);
     }
 
-    /// Changes a watched lease, if it is still watched.
+    /// Changes a lease, if it is still managed.
     pub(super) fn update(&self, id: ClaimId, change: impl FnOnce(&mut ManagedLease)) {
-        let mut book = self.book();
-        if let Some(mut watched) = book.remove(id) {
-            change(&mut watched);
-            watched.plan();
-            book.insert(watched);
-        }
-        self.wake_if_earlier(book);
+        let mut state = self.state();
+        state.with_lease(id, |managed| {
+            change(managed);
+            Ok(())
+        });
+        self.wake_if_earlier(state);
     }
 
-    /// Makes the renewal of every lease due at `now`, but of those whose renewal is under way or that are not renewed.
+    /// Makes every renewal due at `now`, except for leases that are not renewed or whose renewal is under way.
     pub(super) fn renew_all(&self, now: Moment) {
-        let mut book = self.book();
-        let waiting: Vec<ClaimId> = book
-            .watched
-            .iter()
-            .filter(|(_, watched)| watched.renew_at.is_some_and(|renew_at| renew_at > now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in waiting {
-            if let Some(mut watched) = book.remove(id) {
-                watched.renew_at = Some(now);
-                watched.plan();
-                book.insert(watched);
-            }
+        let mut state = self.state();
+        for id in state.leases.keys().copied().collect::<Vec<_>>() {
+            state.with_lease(id, |managed| {
+                managed.renew_at = managed.renew_at.map(|renew_at| renew_at.min(now));
+                Ok(())
+            });
         }
     }
 
-    /// A hold is given up, lost or not.
-    pub(super) fn unwatch(&self, id: ClaimId) {
-        let mut book = self.book();
-        book.remove(id);
-        book.toll.forget(id);
+    /// Removes a hold that is released, lost or not.
+    pub(super) fn remove(&self, id: ClaimId) {
+        let mut state = self.state();
+        state.remove(id);
+        state.totals.forget(id);
     }
 
-    /// A hold is lost; whoever has its guard has not given it up yet.
+    /// Removes a lost hold whose guard still exists.
     pub(super) fn lose(&self, id: ClaimId) {
-        let mut book = self.book();
-        book.remove(id);
-        book.toll.lose(id);
+        let mut state = self.state();
+        state.remove(id);
+        state.totals.lose(id);
     }
 
-    /// The store has confirmed a hold.
+    /// Records that the store has confirmed a hold.
     pub(super) fn confirm(&self) {
-        self.book().toll.confirm();
+        self.state().totals.confirm();
     }
 
-    /// Hands a claim to the watchdog, to be given up.
-    pub(super) fn order(&self, claim: Claim, under_way: Option<Request>, alive: Option<CountGuard>) {
-        let order = PendingRelease { claim, under_way, alive, counted: self.orders.one_more() };
-        self.book().orders.push(order);
-        self.news.wake();
+    /// Hands a claim to the watchdog, to be released.
+    pub(super) fn release_later(&self, claim: Claim, under_way: Option<Request>, alive: Option<CountGuard>) {
+        let release = PendingRelease { claim, under_way, alive, counted: self.pending.increment() };
+        self.state().pending_releases.push(release);
+        self.wake.wake();
     }
 
-    /// All leases are lost from now on and their claims given up, and no new ones are made.
+    /// Ends the client: all leases are lost and their claims released, and no new ones are made.
     pub(super) fn close(&self) {
-        let mut book = self.book();
-        book.state = book.state.max(Phase::Closed);
-        book.agenda.clear();
-        let mut watched: Vec<ManagedLease> = book.watched.drain().map(|(_, watched)| watched).collect();
-        watched.iter().for_each(|watched| book.toll.lose(watched.claim.id));
-        drop(book);
-        // One seed is one run: in an order that the map's own dice have no part in.
-        watched.sort_unstable_by_key(|watched| watched.claim.id);
-        for ManagedLease { lease, claim, .. } in watched {
+        let mut state = self.state();
+        state.phase = state.phase.max(Phase::Closed);
+        state.timers.clear();
+        let mut leases: Vec<ManagedLease> = state.leases.drain().map(|(_, managed)| managed).collect();
+        leases.iter().for_each(|managed| state.totals.lose(managed.claim.id));
+        drop(state);
+        // One seed is one run: not in the random order of the map.
+        leases.sort_unstable_by_key(|managed| managed.claim.id);
+        for ManagedLease { lease, claim, .. } in leases {
             lease.lose(Lost { reason: LostReason::Closed, certain: true });
-            self.order(claim, None, None);
+            self.release_later(claim, None, None);
         }
     }
 
     pub(super) fn finish(&self) {
-        self.book().state = Phase::Finished;
-        self.news.wake();
+        self.state().phase = Phase::Finished;
+        self.wake.wake();
     }
 
-    /// Lets the watchdog look at its agenda again.
-    pub(super) fn poke(&self) {
-        self.wake_if_earlier(self.book());
+    /// Wakes the watchdog if its timers have changed.
+    pub(super) fn wake(&self) {
+        self.wake_if_earlier(self.state());
     }
 
-    pub(super) async fn news(&self) {
-        self.news.notified().await;
+    /// Completes when the watchdog has something to do.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
     }
 
-    fn wake_if_earlier(&self, book: Open<'_>) {
-        let first = book.agenda.first().map(|(moment, _)| *moment);
-        let oversleeps = first.is_some_and(|first| book.asleep_until.is_none_or(|until| first < until));
-        drop(book);
+    fn wake_if_earlier(&self, state: StateGuard<'_>) {
+        let first = state.timers.first().map(|(moment, _)| *moment);
+        let oversleeps = first.is_some_and(|first| state.asleep_until.is_none_or(|until| first < until));
+        drop(state);
         if oversleeps {
-            self.news.wake();
+            self.wake.wake();
         }
     }
 }
 
 impl State {
-    /// Until when there is nothing to do; remembered, so that later entries wake the watchdog only when needed.
+    /// The first timer; remembered, so that later timers do not wake the watchdog.
     pub(super) fn sleep_until(&mut self) -> Option<Moment> {
-        self.asleep_until = self.agenda.first().map(|(moment, _)| *moment);
+        self.asleep_until = self.timers.first().map(|(moment, _)| *moment);
         self.asleep_until
     }
 
-    /// How the client stands.
-    fn seen(&self) -> HealthSnapshot {
-        self.toll.seen(self.state == Phase::Open)
+    fn health(&self) -> HealthSnapshot {
+        self.totals.snapshot(self.phase == Phase::Open)
     }
 
-    /// Takes into account what time has done while nobody looked. What is to be done about it stays on the agenda.
+    /// The leases with a timer until `moment`, the earliest first.
+    pub(super) fn due_until(&self, moment: Moment) -> Vec<(Moment, ClaimId)> {
+        self.timers.iter().take_while(|(due, _)| *due <= moment).copied().collect()
+    }
+
+    /// Updates the totals to `now`. The timers stay: the watchdog announces the changes.
     fn catch_up(&mut self, now: Moment) {
-        let overdue = self.agenda.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id);
-        for id in overdue.collect::<Vec<ClaimId>>() {
-            let Some(watched) = self.remove(id) else { continue };
-            if watched.lease.check().is_err() {
-                self.toll.lose(id);
-            } else if watched.jeopardy_at.is_some_and(|moment| moment <= now) {
-                watched.lease.jeopardize();
+        for (_, id) in self.due_until(now) {
+            let mut is_over = false;
+            self.with_lease(id, |managed| {
+                is_over = managed.lease.check().is_err();
+                if !is_over && managed.jeopardy_at.is_some_and(|moment| moment <= now) {
+                    managed.lease.jeopardize();
+                }
+                Ok(())
+            });
+            if is_over {
+                self.totals.lose(id);
             }
-            self.insert(watched);
         }
     }
 
-    pub(super) fn insert(&mut self, mut watched: ManagedLease) {
-        watched.is_counted = watched.lease.last_status() == Status::Jeopardy;
-        self.toll.in_jeopardy += usize::from(watched.is_counted);
-        self.agenda.insert((watched.due, watched.claim.id));
-        self.watched.insert(watched.claim.id, watched);
+    /// Changes and reschedules a lease, if it is managed. A lease that the change finds lost is removed and counted.
+    pub(super) fn with_lease(
+        &mut self,
+        id: ClaimId,
+        change: impl FnOnce(&mut ManagedLease) -> Result<(), Lost>,
+    ) {
+        let Some(mut managed) = self.remove(id) else { return };
+        match change(&mut managed) {
+            Ok(()) => {
+                managed.reschedule();
+                self.insert(managed);
+            }
+            Err(_) => self.totals.lose(id),
+        }
     }
 
-    pub(super) fn remove(&mut self, id: ClaimId) -> Option<ManagedLease> {
-        let watched = self.watched.remove(&id)?;
-        self.agenda.remove(&(watched.due, id));
-        self.toll.in_jeopardy -= usize::from(watched.is_counted);
-        Some(watched)
+    fn insert(&mut self, mut managed: ManagedLease) {
+        managed.is_counted = managed.lease.last_status() == Status::Jeopardy;
+        self.totals.in_jeopardy += usize::from(managed.is_counted);
+        self.timers.insert((managed.due, managed.claim.id));
+        self.leases.insert(managed.claim.id, managed);
+    }
+
+    fn remove(&mut self, id: ClaimId) -> Option<ManagedLease> {
+        let managed = self.leases.remove(&id)?;
+        self.timers.remove(&(managed.due, id));
+        self.totals.in_jeopardy -= usize::from(managed.is_counted);
+        Some(managed)
     }
 }

@@ -1,9 +1,9 @@
-//! What the engine tells `metrics` and `tracing`. Names of locks go to traces only: as labels they would be unbounded.
+//! Metrics and traces of the engine. Lock names go to traces only: as labels they would be unbounded.
 
 use metrics::{counter, gauge, histogram};
 
-use super::{Core, Hold, Wait};
-use crate::{Lease, Lost, Mode, Moment, Result};
+use super::Core;
+use crate::{Lease, Lost, Mode, Moment};
 
 /// How an acquisition ended.
 #[derive(Clone, Copy)]
@@ -15,15 +15,6 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    pub(super) fn of(result: &Result<Option<Hold>>, wait: Wait) -> Self {
-        match result {
-            Ok(Some(_)) => Ending::Acquired,
-            Ok(None) if wait == Wait::No => Ending::Busy,
-            Ok(None) => Ending::TimedOut,
-            Err(_) => Ending::Failed,
-        }
-    }
-
     fn label(self) -> &'static str {
         match self {
             Ending::Acquired => "acquired",

@@ -7,14 +7,14 @@ use std::{
 
 use super::*;
 use crate::{
-    FencingToken, Lost, LostReason, Release, Status,
+    Binding, FencingToken, Lost, LostReason, Release, Status,
     env::Virtual,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
 };
 
 mod contention;
-pub(crate) mod handover;
+mod handover;
 mod health;
 mod in_doubt;
 mod panics;

@@ -1,47 +1,47 @@
-//! [`LockWatcher`]: looks at a lock again whenever it has changed. No polling where the store wakes.
+//! [`LockWatcher`]: inspects a lock after each change; without polling where the store has wake-ups.
 
 use std::time::Duration;
 
 use super::{Engine, throttle::WakeThrottle};
 use crate::{Error, LockName, Moment, Result, Snapshot, Wake};
 
-/// How often to look where the store wakes nobody.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The shortest pause between two looks that nothing but time has caused.
+/// The interval of inspections where the store has no wake-ups.
+const INSPECT_EVERY: Duration = Duration::from_secs(1);
+/// The shortest pause between two inspections without a wake-up.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// A subscription to one lock that mends itself. Where the store wakes nobody, it looks once a second.
+/// A subscription to one lock that is renewed when it breaks. A store without wake-ups is inspected once a second.
 pub struct LockWatcher {
     engine: Engine,
     name: LockName,
     patience: Duration,
     wake: Option<Box<dyn Wake>>,
-    pace: WakeThrottle,
+    throttle: WakeThrottle,
 }
 
 impl LockWatcher {
-    /// Follows a lock. A store that fails is asked again for `patience`. No I/O until it is asked for something.
+    /// A watcher of a lock, without I/O yet. A store that fails is asked again for `patience`.
     pub fn new(engine: &Engine, name: &LockName, patience: Duration) -> Self {
         LockWatcher {
             engine: engine.clone(),
             name: name.clone(),
             patience,
             wake: None,
-            pace: WakeThrottle::default(),
+            throttle: WakeThrottle::default(),
         }
     }
 
-    /// Looks until `look` finds what it looks for.
+    /// Inspects the lock until `find` returns a value.
     ///
     /// # Errors
     /// Those of the store that outlasted the patience or can never pass.
     ///
     /// # Cancel safety
-    /// Cancel safe: the subscription is kept, and news since then is seen by the next look.
-    pub async fn until<T>(&mut self, mut look: impl FnMut(&Snapshot) -> Option<T>) -> Result<T> {
+    /// Cancel safe: the subscription is kept, and later changes are seen by the next call.
+    pub async fn until<T>(&mut self, mut find: impl FnMut(&Snapshot) -> Option<T>) -> Result<T> {
         let mut failing_since = None;
         loop {
-            let snapshot = match self.look().await {
+            let snapshot = match self.inspect().await {
                 Ok(snapshot) => snapshot,
                 Err(error) => {
                     self.tolerate(error, &mut failing_since).await?;
@@ -49,15 +49,15 @@ impl LockWatcher {
                 }
             };
             failing_since = None;
-            if let Some(found) = look(&snapshot) {
+            if let Some(found) = find(&snapshot) {
                 return Ok(found);
             }
-            self.wait_for_news(&snapshot).await;
+            self.wait_for_change(&snapshot).await;
         }
     }
 
-    /// Subscribes first and looks then, so that no change is missed in between.
-    async fn look(&mut self) -> Result<Snapshot> {
+    /// Subscribes, then inspects: no change in between is missed.
+    async fn inspect(&mut self) -> Result<Snapshot> {
         if self.wake.is_none() {
             self.wake = Some(self.engine.changes(&self.name).await?);
         }
@@ -71,20 +71,20 @@ impl LockWatcher {
         if !error.is_transient() || env.now().since(since) >= self.patience {
             return Err(error);
         }
-        tracing::debug!(lock = %self.name, %error, "looking again after a while");
-        let pause = (self.patience / 20).clamp(PAUSE_MIN, LOOK_EVERY);
+        tracing::debug!(lock = %self.name, %error, "inspected again after a pause");
+        let pause = (self.patience / 20).clamp(PAUSE_MIN, INSPECT_EVERY);
         env.sleep(pause + env.jitter(pause)).await;
         Ok(())
     }
 
-    /// Waits for a change; for the end of a hold too, which need not wake anybody.
-    async fn wait_for_news(&mut self, snapshot: &Snapshot) {
+    /// Waits for a change, or for the end of a hold, which not every store announces.
+    async fn wait_for_change(&mut self, snapshot: &Snapshot) {
         let engine = &self.engine;
         let Some(wake) = &mut self.wake else { return };
         let since = engine.env().now();
         let ends = snapshot.holders.iter().filter_map(|holder| holder.expires_in).min();
-        let look_every = (!engine.store().capability().wakes).then_some(LOOK_EVERY);
-        let answer = match ends.into_iter().chain(look_every).min() {
+        let inspect_every = (!engine.store().capability().wakes).then_some(INSPECT_EVERY);
+        let answer = match ends.into_iter().chain(inspect_every).min() {
             Some(span) => engine.env().until(engine.env().now() + span.max(PAUSE_MIN), wake.wait()).await,
             None => Some(wake.wait().await),
         };
@@ -92,7 +92,7 @@ impl LockWatcher {
             tracing::debug!(lock = %self.name, %error, "the subscription broke: subscribing again");
             self.wake = None;
             engine.env().sleep(PAUSE_MIN + engine.env().jitter(PAUSE_MIN)).await;
-        } else if let Some(pause) = self.pace.pause(engine.env(), since) {
+        } else if let Some(pause) = self.throttle.pause(engine.env(), since) {
             engine.env().sleep(pause).await;
         }
     }

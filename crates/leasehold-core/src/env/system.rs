@@ -1,15 +1,11 @@
-//! The machine's clock, timers, dice, and one background thread.
+//! The environment of the machine: its clock, timers, randomness, and two background threads.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
-};
+use std::sync::{Arc, OnceLock};
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Handle};
 
 use super::{
-    Env, Environment, Moment,
+    Env, Environment, Moment, clock,
     timer::{Sleep, Timers, machine},
 };
 use crate::{BoxFuture, Error, ErrorKind, Result};
@@ -25,17 +21,6 @@ impl std::fmt::Debug for System {
     }
 }
 
-#[cfg(target_os = "linux")]
-const CLOCK: ClockId = ClockId::Boottime;
-#[cfg(not(target_os = "linux"))]
-const CLOCK: ClockId = ClockId::Monotonic;
-
-#[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::now")]
-pub(super) fn now() -> Moment {
-    let time = clock_gettime(CLOCK);
-    Moment::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
-}
-
 /// The runtime of the background thread of [`Env::system`]. A thread that has no runtime of its own may enter it, and use
 /// tokio's sockets and tasks while it waits for a future.
 ///
@@ -48,25 +33,25 @@ pub fn background() -> Result<Handle> {
 impl System {
     /// One for the whole process, started at first use, and its runtime.
     pub(super) fn shared() -> Result<(Env, Handle)> {
-        static SHARED: OnceLock<Result<(Env, Handle), String>> = OnceLock::new();
+        static SHARED: OnceLock<Result<(Env, Handle)>> = OnceLock::new();
         let start = || {
-            let system = System::start().map_err(|source| source.to_string())?;
+            let system = System::start().map_err(|source| {
+                Error::new(ErrorKind::Exhausted, format!("the background thread cannot be started: {source}"))
+                    .hint("raise the limit on threads (ulimit -u)")
+            })?;
             let handle = system.handle.clone();
             Ok((Env::new(system), handle))
         };
-        SHARED.get_or_init(start).clone().map_err(|source| {
-            Error::new(ErrorKind::Exhausted, format!("the background thread cannot be started: {source}"))
-                .hint("raise the limit on threads (ulimit -u)")
-        })
+        SHARED.get_or_init(start).clone()
     }
 
     fn start() -> std::io::Result<System> {
         let (alarm, wait) = machine::alarm()?;
         let timers = Arc::new(Timers::with_alarm(Box::new(alarm)));
-        let bell = timers.clone();
+        let firing = timers.clone();
         std::thread::Builder::new().name("leasehold-timer".into()).spawn(move || {
             while let Ok(()) = wait() {
-                bell.fire(now());
+                firing.fire(clock::now());
             }
             tracing::error!("leasehold's timers have stopped: leases end by their deadlines");
         })?;
@@ -81,40 +66,30 @@ impl System {
 
 impl Environment for System {
     fn now(&self) -> Moment {
-        now()
+        clock::now()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::wall_us")]
     fn wall_us(&self) -> u64 {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX)
+        clock::wall_us()
     }
 
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
-        Box::pin(Sleep { timers: self.timers.clone(), moment, arrival: None, now })
+        Box::pin(Sleep { timers: self.timers.clone(), moment, arrival: None, now: clock::now })
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.handle.spawn(task);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::random")]
     fn random(&self) -> u128 {
-        let mut bytes = [0u8; 16];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
-                Ok(count) => filled += count,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => panic!("the kernel has no randomness ({errno}): a claim id could be guessed"),
-            }
-        }
-        u128::from_ne_bytes(bytes)
+        clock::random()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

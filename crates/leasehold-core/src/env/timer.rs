@@ -14,9 +14,9 @@ use std::{
 
 use super::Moment;
 
-/// Rings when it is told to; what a virtual world has none of.
+/// The machine's alarm. A virtual world has none.
 pub(super) trait Alarm: Send + Sync {
-    /// Ring at `moment` instead of any moment set before; never, for `None`.
+    /// Rings at `moment` instead of any moment set before; never, for `None`.
     fn set(&self, moment: Option<Moment>);
 }
 
@@ -31,8 +31,8 @@ pub(super) struct Timers {
 struct Sleepers {
     queue: BTreeMap<(Moment, u64), Waker>,
     arrivals: u64,
-    /// What the alarm is set to: never later than the first in the queue. It stays when that one leaves, and rings for
-    /// nothing once: so who waits for many short things in turn, each with a limit, does not set it each time.
+    /// The moment that the alarm is set to, never later than the first sleeper. It stays when that one leaves, and then
+    /// rings once for nothing: many short waits in turn, each with a limit, do not set it each time.
     alarm_at: Option<Moment>,
 }
 
@@ -57,7 +57,12 @@ impl Timers {
         self.lock().next_due()
     }
 
-    /// Wakes all who are due at `now`, and sets the alarm for the next.
+    /// Whether a sleeper wakes this waker.
+    pub(super) fn wakes(&self, waker: &Waker) -> bool {
+        self.lock().queue.values().any(|other| other.will_wake(waker))
+    }
+
+    /// Wakes all sleepers that are due at `now`, and sets the alarm for the next.
     pub(super) fn fire(&self, now: Moment) {
         let due = {
             let mut sleepers = self.lock();
@@ -82,7 +87,7 @@ impl Timers {
         arrival
     }
 
-    /// Under the lock, so that a later word never overtakes an earlier one.
+    /// Under the lock, so that an earlier setting never replaces a later one.
     fn set_alarm(&self, sleepers: &mut Sleepers) {
         sleepers.alarm_at = sleepers.next_due();
         if let Some(alarm) = &self.alarm {
@@ -140,8 +145,8 @@ pub(super) mod machine {
     /// An alarm, and a function that returns whenever it rings.
     pub(in super::super) fn alarm() -> io::Result<(MachineAlarm, impl Fn() -> io::Result<()> + Send)> {
         let timer = Arc::new(timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?);
-        let bell = timer.clone();
-        let wait = move || match rustix::io::read(&*bell, &mut [0u8; 8]) {
+        let notifier = timer.clone();
+        let wait = move || match rustix::io::read(&*notifier, &mut [0u8; 8]) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         };
@@ -163,7 +168,7 @@ pub(super) mod machine {
     }
 }
 
-/// Where there is no `timerfd`: look at the clock at least four times a second, so that a suspend delays nobody more.
+/// Without `timerfd`: the clock is read at least four times a second, which bounds the delay after a suspend.
 #[cfg(not(target_os = "linux"))]
 pub(super) mod machine {
     use std::{
@@ -186,12 +191,12 @@ pub(super) mod machine {
 
     /// An alarm, and a function that returns whenever it rings, or a little later.
     pub(in super::super) fn alarm() -> io::Result<(MachineAlarm, impl Fn() -> io::Result<()> + Send)> {
-        let bell = Arc::new(Notifier::default());
-        let alarm = MachineAlarm(bell.clone());
+        let notifier = Arc::new(Notifier::default());
+        let alarm = MachineAlarm(notifier.clone());
         let wait = move || {
-            let due = bell.due.lock().unwrap_or_else(PoisonError::into_inner);
-            let span = due.map_or(SLICE, |moment| moment.since(super::super::system::now()).min(SLICE));
-            drop(bell.earlier.wait_timeout(due, span));
+            let due = notifier.due.lock().unwrap_or_else(PoisonError::into_inner);
+            let span = due.map_or(SLICE, |moment| moment.since(super::super::clock::now()).min(SLICE));
+            drop(notifier.earlier.wait_timeout(due, span));
             Ok(())
         };
         Ok((alarm, wait))

@@ -1,4 +1,4 @@
-//! A world of its own: virtual time, one thread, one seed.
+//! [`Virtual`]: an environment with virtual time, one thread and one seed.
 
 use std::{
     collections::VecDeque,
@@ -35,7 +35,7 @@ pub struct Virtual(Arc<World>);
 struct World {
     now: AtomicU64,
     wall_offset_us: AtomicU64,
-    dice: Mutex<u64>,
+    random: Mutex<u64>,
     timers: Arc<Timers>,
     ready: Mutex<VecDeque<Arc<Task>>>,
     alive: AtomicU64,
@@ -46,6 +46,9 @@ struct Task {
     future: Mutex<Option<BoxFuture<'static, ()>>>,
     queued: AtomicBool,
 }
+
+/// How long the future of [`Virtual::block_on`] may go without a wake-up or a timer.
+const UNWOKEN_MAX: Duration = Duration::from_secs(24 * 3600);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -74,14 +77,14 @@ impl Virtual {
         Virtual(Arc::new(World {
             now: AtomicU64::new(3_600_000_000_000),
             wall_offset_us: AtomicU64::new(1_700_000_000_000_000),
-            dice: Mutex::new(seed),
+            random: Mutex::new(seed),
             timers: Arc::default(),
             ready: Mutex::default(),
             alive: AtomicU64::new(0),
         }))
     }
 
-    /// The door to this world.
+    /// The environment of this world.
     pub fn env(&self) -> Env {
         Env::new(self.clone())
     }
@@ -89,21 +92,29 @@ impl Virtual {
     /// Runs `future` and all tasks until it completes, moving the clock whenever nothing can run.
     ///
     /// # Panics
-    /// When nothing can run and no timer is left: a deadlock.
+    /// When nothing can run and no timer is left: a deadlock. And when `future` is not woken for a virtual day and has no
+    /// timer of its own, while background tasks go on, such as the renewals of a watchdog.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let woken = Arc::new(Flag(AtomicBool::new(true)));
         let waker = Waker::from(woken.clone());
         let mut future = pin!(future);
+        let mut polled = self.now();
         loop {
-            if woken.0.swap(false, Ordering::AcqRel)
-                && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
-            {
-                return output;
+            if woken.0.swap(false, Ordering::AcqRel) {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    return output;
+                }
+                polled = self.now();
             }
             if self.run_one() || woken.0.load(Ordering::Acquire) {
                 continue;
             }
             let due = self.0.timers.next_due().expect("deadlock: nothing can run and no timer is set");
+            assert!(
+                due.since(polled) < UNWOKEN_MAX || self.0.timers.wakes(&waker),
+                "this virtual world cannot end: the future of block_on was not woken for a virtual day, and only background \
+                 tasks run; does it wait for something outside of this world, such as tokio::time or a socket?"
+            );
             self.jump_to(due);
         }
     }
@@ -140,7 +151,7 @@ impl Virtual {
         self.0.timers.fire(Moment::from_nanos(now));
     }
 
-    /// Polls one ready task, chosen by the dice; answers whether there was one.
+    /// Polls one ready task, chosen at random; whether there was one.
     fn run_one(&self) -> bool {
         self.0.timers.fire(self.now());
         let task = {
@@ -164,7 +175,7 @@ impl Virtual {
 
     /// SplitMix64 (Steele, Lea, Flood 2014).
     fn roll(&self) -> u64 {
-        let mut state = lock(&self.0.dice);
+        let mut state = lock(&self.0.random);
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -228,6 +239,20 @@ mod tests {
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "this virtual world cannot end")]
+    fn a_future_that_nothing_wakes_is_reported_although_a_background_task_goes_on() {
+        let world = Virtual::new(1);
+        let env = world.env();
+        world.env().spawn(async move {
+            loop {
+                env.sleep(Duration::from_secs(10)).await;
+            }
+        });
+        world.advance(Duration::from_secs(3 * 24 * 3600));
+        world.block_on(std::future::pending::<()>());
     }
 
     #[test]

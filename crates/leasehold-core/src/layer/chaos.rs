@@ -1,4 +1,4 @@
-//! [`Chaos`]: loses requests and replies on purpose, at the k-th operation or as a seed has it.
+//! [`Chaos`]: injected faults, at the k-th operation or by a seed.
 
 use std::{
     fmt,
@@ -15,14 +15,14 @@ use crate::{
     Result, ServerInfo, Snapshot, Standing, Store, Wake,
 };
 
-/// What happens to one operation.
+/// The fault of one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Nothing: it works.
     None,
-    /// It never reaches the store. The caller cannot know that.
+    /// It never reaches the store, and the caller cannot know that.
     LoseRequest,
-    /// It takes effect, and the caller does not hear of it.
+    /// It takes effect, and its reply is lost.
     LoseReply,
     /// It reaches the store late.
     Delay(Duration),
@@ -34,7 +34,7 @@ pub enum Fault {
 
 type Plan = dyn Fn(u64, Verb) -> Fault + Send + Sync;
 
-/// Asks a plan what becomes of each operation. The plan sees the operation's number, from 0, and its verb.
+/// A store whose faults a plan chooses, by the number of the operation, from 0, and its verb.
 pub struct Chaos {
     inner: Arc<dyn Store>,
     env: Env,
@@ -57,17 +57,23 @@ impl Chaos {
         Chaos::new(inner, env, move |number, _| if number == at { fault } else { Fault::None })
     }
 
-    /// How many operations there have been.
+    /// The number of operations so far.
     pub fn operations(&self) -> u64 {
         self.operations.load(Ordering::Acquire)
     }
 
-    async fn suffer<T>(&self, verb: Verb, call: BoxFuture<'_, Result<T>>) -> Result<T> {
+    async fn around<T>(
+        &self,
+        verb: Verb,
+        _lock: &(dyn fmt::Display + Sync),
+        _show: fn(&T) -> &dyn fmt::Debug,
+        call: BoxFuture<'_, Result<T>>,
+    ) -> Result<T> {
         match (self.plan)(self.operations.fetch_add(1, Ordering::AcqRel), verb) {
             Fault::None => call.await,
             Fault::LoseRequest => Err(lost("the request")),
             Fault::LoseReply => {
-                // Whether it worked or failed is what the caller does not learn.
+                // The caller does not learn whether it worked or failed.
                 let _ = call.await;
                 Err(lost("the reply"))
             }
@@ -88,6 +94,16 @@ impl Chaos {
     }
 }
 
+impl Chaos {
+    async fn renew_around(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        let call = Box::pin(async { Ok(self.inner.renew(claims).await) });
+        match self.around(Verb::Renew, &"", |it| it, call).await {
+            Ok(answers) => answers,
+            Err(_) => claims.iter().map(|_| Err(lost("a renewal"))).collect(),
+        }
+    }
+}
+
 fn lost(what: &str) -> Error {
     Error::new(ErrorKind::Unreachable, format!("{what} was lost on purpose")).store("chaos").unknown()
 }
@@ -98,58 +114,4 @@ impl fmt::Debug for Chaos {
     }
 }
 
-impl Store for Chaos {
-    fn capability(&self) -> &Capability {
-        self.inner.capability()
-    }
-
-    fn url(&self) -> &str {
-        self.inner.url()
-    }
-
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        self.inner.server_info()
-    }
-
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.inner.revalidation(seen)
-    }
-
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(self.suffer(Verb::Claim, self.inner.claim(claim)))
-    }
-
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            let call = Box::pin(async { Ok(self.inner.renew(claims).await) });
-            match self.suffer(Verb::Renew, call).await {
-                Ok(answers) => answers,
-                Err(_) => claims.iter().map(|_| Err(lost("a renewal"))).collect(),
-            }
-        })
-    }
-
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(self.suffer(Verb::Release, self.inner.release(claim)))
-    }
-
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(self.suffer(Verb::Watch, self.inner.watch(name, interest)))
-    }
-
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(self.suffer(Verb::Inspect, self.inner.inspect(name)))
-    }
-
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(self.suffer(Verb::List, self.inner.list(prefix, limit)))
-    }
-
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(self.suffer(Verb::ForceRelease, self.inner.force_release(name)))
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.inner.close()
-    }
-}
+store_around!(Chaos);

@@ -35,21 +35,7 @@ impl Prefix {
 }
 
 impl Store for Prefix {
-    fn capability(&self) -> &Capability {
-        self.inner.capability()
-    }
-
-    fn url(&self) -> &str {
-        self.inner.url()
-    }
-
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        self.inner.server_info()
-    }
-
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.inner.revalidation(seen)
-    }
+    forward_unchanged!();
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
         Box::pin(async move { self.inner.claim(&self.outer_claim(claim)?).await })
@@ -93,10 +79,6 @@ impl Store for Prefix {
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
         Box::pin(async move { self.inner.force_release(&self.outer(name)?).await })
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.inner.close()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the reference store does that the conformance suite does not ask.
+//! Behaviour of the reference store beyond the conformance suite.
 
 use super::*;
 use crate::{Queueing, env::Virtual};

@@ -1,11 +1,11 @@
-//! Asking all members for a claim: the steps of Redlock, with tokens.
+//! A claim at all members: the steps of Redlock, with fencing tokens.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
     Core,
     fan_out::{FanOut, Next},
-    ordering::Pass,
+    ordering::OrderHandle,
 };
 use crate::{
     BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mechanism,
@@ -13,9 +13,9 @@ use crate::{
     decide::votes::{self, Decision, Vote, majority},
 };
 
-/// How often a claim is tried again when those who tried have split the members, and nobody has a majority.
+/// How often a claim is repeated when several claims have split the members, and none has a majority.
 const SPLITS_MAX: u32 = 10;
-/// For how long rivals that split the members keep away, at random, at most: clearly longer than asking takes.
+/// The longest random pause after a split of the members: clearly longer than a round.
 const SPLIT_PAUSE: Duration = Duration::from_millis(20);
 
 impl Core {
@@ -23,29 +23,29 @@ impl Core {
         self.refuse_closed()?;
         self.capability.admits(claim)?;
         self.identified().await?;
-        let pass = self.orders.of(claim.id);
+        let order = self.orders.of(claim.id);
         let mut splits = 0;
         loop {
             if claim.intent == Intent::Hold
-                && self.members.len() - pass.doubts() < majority(self.members.len())
+                && self.members.len() - order.doubts() < majority(self.members.len())
             {
-                // The engine asks by another id, which those releases do not touch.
+                // The engine repeats with another id, which those releases do not end.
                 return Ok(Standing::Gone(LostReason::Gone));
             }
-            let mut ballot = Round::cast(self, &pass, claim);
-            let decision = ballot.count().await;
+            let mut round = Round::cast(self, &order, claim);
+            let decision = round.count().await;
             if let Decision::Granted { fence, valid_for } = decision {
                 return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
             }
             let makes_holds = claim.intent == Intent::Hold;
-            let is_split = decision == Decision::Contended && makes_holds && ballot.is_split();
+            let is_split = decision == Decision::Contended && makes_holds && round.is_split();
             let tries_again = is_split && splits < SPLITS_MAX;
-            // Of those who split the members one goes on with what it has, and the others make room for it: at random
-            // alone, a crowd would split again and again.
-            let insists = tries_again && ballot.comes_first();
+            // One of the claims that split the members keeps its grants, and the others release theirs: with random
+            // pauses alone, many claims would split again and again.
+            let insists = tries_again && round.comes_first();
             if makes_holds && !insists {
-                ballot.give_back();
-                pass.propose_anew();
+                round.give_back();
+                order.propose_anew();
             }
             if tries_again {
                 splits += 1;
@@ -53,61 +53,61 @@ impl Core {
                 self.env.sleep(self.env.jitter(pause)).await;
                 continue;
             }
-            let busy = ballot.busy(is_split);
+            let busy = round.busy(is_split);
             return match decision {
                 Decision::Gone(reason) => Ok(Standing::Gone(reason)),
                 Decision::Contended if claim.queueing == Queueing::No => Ok(Standing::Held(busy)),
                 Decision::Contended => Ok(Standing::Waiting(busy)),
-                _ => Err(ballot.no_quorum()),
+                _ => Err(round.no_quorum()),
             };
         }
     }
 
-    /// How long one round of asking may take.
+    /// The time limit of one round.
     pub(super) fn round(&self, ttl: Duration) -> Duration {
         self.options.node_timeout.min(ttl / 8).max(Duration::from_millis(5))
     }
 }
 
-/// One round of asking all members.
+/// One round of requests to all members.
 struct Round<'a> {
     core: &'a Arc<Core>,
-    pass: &'a Pass,
+    order: &'a OrderHandle,
     claim: &'a Claim,
     votes: Vec<Vote>,
-    /// Who has the lock at a member that did not grant.
+    /// The holder at each member that did not grant.
     rivals: Vec<Option<Busy>>,
-    /// What went wrong at a member.
+    /// The failure of each member.
     failures: Vec<Option<Error>>,
-    fan: FanOut<Result<Standing>>,
-    alarm: BoxFuture<'static, ()>,
+    calls: FanOut<Result<Standing>>,
+    timer: BoxFuture<'static, ()>,
 }
 
 impl<'a> Round<'a> {
-    fn cast(core: &'a Arc<Core>, pass: &'a Pass, claim: &'a Claim) -> Self {
+    fn cast(core: &'a Arc<Core>, order: &'a OrderHandle, claim: &'a Claim) -> Self {
         let members = core.members.len();
-        pass.begin_round();
-        let mut fan = FanOut::new(&core.env);
+        order.begin_round();
+        let mut calls = FanOut::new(&core.env);
         let asked = Claim {
-            fence_proposal: claim.fence_proposal.max(pass.propose(core.proposal())),
+            fence_proposal: claim.fence_proposal.max(order.propose(core.proposal())),
             ..claim.clone()
         };
         for voter in &core.members {
-            fan.add(voter.number, voter.claim(pass, asked.clone()));
+            calls.add(voter.number, voter.claim(order, asked.clone()));
         }
         Round {
             core,
-            pass,
+            order,
             claim,
             votes: vec![Vote::Open; members],
             rivals: vec![None; members],
             failures: (0..members).map(|_| None).collect(),
-            fan,
-            alarm: core.env.sleep(core.round(claim.ttl)),
+            calls,
+            timer: core.env.sleep(core.round(claim.ttl)),
         }
     }
 
-    /// Counts until it is decided; who has not answered in time is silent.
+    /// Counts the votes until they decide; a member without an answer in time is silent.
     async fn count(&mut self) -> Decision {
         loop {
             match votes::claimed(&self.votes) {
@@ -119,14 +119,14 @@ impl<'a> Round<'a> {
                 Decision::Raise { .. } => return votes::unagreed(&self.votes),
                 decided => return decided,
             }
-            match self.fan.next(&mut self.alarm).await {
+            match self.calls.next(&mut self.timer).await {
                 Next::Answer(member, answer) => self.note(member, answer),
                 Next::Empty | Next::Late => self.silence(),
             }
         }
     }
 
-    /// Asks those that have a smaller token to take this one, if they still hold the claim.
+    /// Raises the token at members with a smaller one, if they still hold the claim.
     fn raise(&mut self, to: FencingToken, members: &[usize]) {
         let raised = Claim {
             intent: Intent::Amend,
@@ -135,9 +135,9 @@ impl<'a> Round<'a> {
         };
         for &member in members {
             self.votes[member] = Vote::Open;
-            self.fan.add(member, self.core.members[member].claim(self.pass, raised.clone()));
+            self.calls.add(member, self.core.members[member].claim(self.order, raised.clone()));
         }
-        self.alarm = self.core.env.sleep(self.core.round(self.claim.ttl));
+        self.timer = self.core.env.sleep(self.core.round(self.claim.ttl));
     }
 
     fn note(&mut self, member: usize, answer: Result<Standing>) {
@@ -145,11 +145,11 @@ impl<'a> Round<'a> {
         self.votes[member] = match answer {
             Ok(Standing::Granted(grant)) => {
                 let quarantine = self.core.quarantine();
-                // An amendment finds a hold that is there: that is a vote, whatever was forgotten before.
+                // An amendment finds an existing hold: that is a vote, whatever data was lost before.
                 let counts = self.claim.intent == Intent::Amend
                     || voter.counts(grant.remembers_for, quarantine, self.core.env.now());
                 if !counts {
-                    self.core.look_later(voter);
+                    self.core.probe_later(voter);
                 }
                 Vote::For { counts, fence: grant.fence, valid_for: grant.valid_for }
             }
@@ -182,8 +182,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Gives back what members have granted or may have granted; in the background, for a member that hangs has to
-    /// answer first. A place in the queue of a member that somebody else holds stays: it is what wakes us.
+    /// Releases the claim at members that have or may have granted it; in the background, for a member that hangs has to
+    /// answer first. A place in the queue of a member with another holder stays, for its wake-up.
     fn give_back(&self) {
         for voter in &self.core.members {
             let may_hold = match (&self.votes[voter.number], &self.failures[voter.number]) {
@@ -192,13 +192,13 @@ impl<'a> Round<'a> {
                 _ => false,
             };
             if may_hold {
-                self.core.release_later(voter, self.pass, self.claim);
+                self.core.release_later(voter, self.order, self.claim);
             }
         }
     }
 
-    /// Whether nobody has a majority, as far as was answered. Who has one has the same token at each of its members; who
-    /// has different ones has come and gone while we asked.
+    /// Whether no claim has a majority, as far as members answered. A claim with a majority has the same token at each of
+    /// its members; different tokens are holds that came and went meanwhile.
     fn is_split(&self) -> bool {
         let against = self.rivals.iter().flatten();
         let holds: Vec<_> = against
@@ -214,7 +214,7 @@ impl<'a> Round<'a> {
         most + unknown < majority(self.votes.len())
     }
 
-    /// Whether it is before all rivals that were seen, in an order that all of them see alike.
+    /// Whether it comes before all rivals, in an order that is the same for all of them.
     fn comes_first(&self) -> bool {
         let mine = Contender::tag_of(self.claim.id);
         let holders = self.rivals.iter().flatten().filter_map(|busy| busy.holder.as_ref());
@@ -222,7 +222,7 @@ impl<'a> Round<'a> {
             && self.votes.iter().any(|vote| matches!(vote, Vote::For { .. }))
     }
 
-    /// Who keeps the claim out: who holds most members.
+    /// The contention: the holder of most members.
     fn busy(&self, is_split: bool) -> Busy {
         let rivals: Vec<&Busy> = self.rivals.iter().flatten().collect();
         let tag = |busy: &Busy| busy.holder.as_ref().map(|holder: &Contender| holder.tag);
@@ -240,7 +240,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Names the state of every member.
+    /// The error with the state of every member.
     fn no_quorum(&self) -> Error {
         let states: Vec<String> = self.core.members.iter().map(|voter| self.state_of(voter.number)).collect();
         let known: Vec<&Error> = self.failures.iter().flatten().collect();

@@ -1,41 +1,38 @@
-//! What an operator should know of the members together.
+//! Findings about the members together.
 
 use std::sync::Arc;
 
 use super::{Core, Quorum};
 use crate::{FencingToken, Finding, Severity, decide::votes::majority};
 
-/// Clocks that are further apart deserve a word.
+/// The smallest difference between clocks that is reported.
 const APART_MAX_US: u128 = 1_000_000;
 
 impl Quorum {
-    /// Asks the members who they are and says what matters for locks: who has a vote, whose clock is off, and how many
-    /// more may fail.
+    /// Probes the members and reports the findings about locks: votes, clocks, and how many more members may fail.
     ///
     /// # Cancel safety
     /// Cancel safe; nothing is changed.
     pub async fn diagnose(&self) -> Vec<Finding> {
         let core = self.core();
-        core.look_at_all().await;
-        let mut findings = core.judge_votes();
-        findings.extend(core.judge_clocks());
+        core.probe_all().await;
+        let mut findings = core.check_votes();
+        findings.extend(core.check_clocks());
         findings
     }
 }
 
 impl Core {
-    fn judge_votes(self: &Arc<Self>) -> Vec<Finding> {
+    fn check_votes(self: &Arc<Self>) -> Vec<Finding> {
         let members = self.members();
         let (voting, needed) =
             (members.iter().filter(|member| member.votes).count(), majority(members.len()));
         let mut findings: Vec<Finding> = members
             .iter()
             .map(|member| match member.votes {
-                true => Finding::ok(
-                    &*member.url,
-                    "it has a vote",
-                    "it has forgotten nothing that anybody may hold",
-                ),
+                true => {
+                    Finding::ok(&*member.url, "it has a vote", "it has kept its data for the longest lease")
+                }
                 false => Finding::warning(
                     &*member.url,
                     member.state.clone(),
@@ -67,7 +64,7 @@ impl Core {
         findings
     }
 
-    fn judge_clocks(&self) -> Option<Finding> {
+    fn check_clocks(&self) -> Option<Finding> {
         let ahead_us: Vec<i128> = self.members.iter().filter_map(|member| member.ahead_us()).collect();
         let apart_us = (ahead_us.iter().max()? - ahead_us.iter().min()?).unsigned_abs();
         if apart_us <= APART_MAX_US {

@@ -1,4 +1,4 @@
-//! [`FanOut`]: the same call on several members. What is not waited for any more goes on in the background.
+//! [`FanOut`]: the same call on several members. Calls without a waiter go on in the background.
 
 use std::{future::poll_fn, task::Poll};
 
@@ -7,24 +7,24 @@ use crate::{BoxFuture, Env};
 /// Calls under way, each with the number of its member.
 struct Calls<T>(Vec<(usize, BoxFuture<'static, T>)>);
 
-/// The same; when it is dropped, they go on in the background.
+/// The calls; when it is dropped, they go on in the background.
 pub(super) struct FanOut<T: Send + 'static> {
     env: Env,
     calls: Calls<T>,
 }
 
-/// What came first.
+/// The first event.
 pub(super) enum Next<T> {
     /// A member's answer.
     Answer(usize, T),
     /// Nothing is under way.
     Empty,
-    /// The alarm.
+    /// The timer.
     Late,
 }
 
 impl<T> Calls<T> {
-    async fn next(&mut self, alarm: &mut BoxFuture<'static, ()>) -> Next<T> {
+    async fn next(&mut self, timer: &mut BoxFuture<'static, ()>) -> Next<T> {
         poll_fn(|context| {
             for at in 0..self.0.len() {
                 if let Poll::Ready(answer) = self.0[at].1.as_mut().poll(context) {
@@ -34,7 +34,7 @@ impl<T> Calls<T> {
             }
             match self.0.is_empty() {
                 true => Poll::Ready(Next::Empty),
-                false => alarm.as_mut().poll(context).map(|()| Next::Late),
+                false => timer.as_mut().poll(context).map(|()| Next::Late),
             }
         })
         .await
@@ -61,12 +61,12 @@ impl<T: Send + 'static> FanOut<T> {
         self.calls.0.is_empty()
     }
 
-    /// The next answer, unless the alarm goes first. Every call is polled once before the alarm is looked at.
-    pub(super) async fn next(&mut self, alarm: &mut BoxFuture<'static, ()>) -> Next<T> {
-        self.calls.next(alarm).await
+    /// The next answer, unless the timer fires first. Every call is polled once before the timer.
+    pub(super) async fn next(&mut self, timer: &mut BoxFuture<'static, ()>) -> Next<T> {
+        self.calls.next(timer).await
     }
 
-    /// All answers that are still to come, in the order in which they come.
+    /// Passes all further answers to `seen`, as they come.
     pub(super) fn rest(mut self, seen: impl FnMut(usize, T) + Send + 'static) -> BoxFuture<'static, ()> {
         let calls = Calls(std::mem::take(&mut self.calls.0));
         Box::pin(calls.rest(seen))

@@ -1,4 +1,4 @@
-//! What the members together show of locks.
+//! The locks as a majority of the members shows them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,35 +12,35 @@ use crate::{
     decide::votes::{completed, majority},
 };
 
-/// Members that are about to answer have so long after a majority has.
+/// The shortest time for further answers after a majority.
 const GRACE: Duration = Duration::from_millis(5);
 
 impl Core {
-    /// Asks all members and answers what those say that answer in time; too few are an error. Once there are enough, the
-    /// others have as much time again, and more if what they say matters.
+    /// Asks all members and returns the answers that come in time; too few are an error. After a majority the others have
+    /// as much time again, and more if their answers can change the result.
     pub(super) async fn gather<T: Send + 'static>(
         self: &Arc<Self>,
         ask: impl Fn(Arc<MemberState>) -> BoxFuture<'static, Result<T>>,
         is_clear: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>> {
         self.refuse_closed()?;
-        let mut fan = FanOut::new(&self.env);
+        let mut calls = FanOut::new(&self.env);
         for member in &self.members {
-            fan.add(member.number, ask(member.clone()));
+            calls.add(member.number, ask(member.clone()));
         }
         let begin = self.env.now();
-        let mut alarm = self.env.sleep(self.options.node_timeout);
+        let mut timer = self.env.sleep(self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut answers, mut is_grace) = (Vec::new(), false);
         let mut states: Vec<String> =
             self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         loop {
-            match fan.next(&mut alarm).await {
+            match calls.next(&mut timer).await {
                 Next::Answer(_, Ok(answer)) => {
                     answers.push(answer);
                     if answers.len() == needed {
                         is_grace = true;
-                        alarm = self.env.sleep(self.env.now().since(begin).max(GRACE));
+                        timer = self.env.sleep(self.env.now().since(begin).max(GRACE));
                     }
                 }
                 Next::Answer(member, Err(error)) => {
@@ -48,7 +48,7 @@ impl Core {
                 }
                 Next::Late if is_grace && !is_clear(&answers) => {
                     is_grace = false;
-                    alarm = self.env.sleep_until(begin + self.options.node_timeout);
+                    timer = self.env.sleep_until(begin + self.options.node_timeout);
                 }
                 Next::Empty | Next::Late => break,
             }
@@ -61,11 +61,11 @@ impl Core {
 
     pub(super) async fn inspect(self: &Arc<Self>, name: &LockName) -> Result<Snapshot> {
         self.identified().await?;
-        // Who looks wants to know how the members are now.
+        // The state of the members is to be that of now.
         let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<Snapshot>> {
             let (core, name) = (self.clone(), name.clone());
             Box::pin(async move {
-                core.look(&member).await;
+                core.probe(&member).await;
                 member.store.inspect(&name).await
             })
         };
@@ -105,12 +105,12 @@ impl Core {
         Ok(self.of_majority(&evicted, evicted.len()).0)
     }
 
-    /// Whether those that have not answered cannot change who holds and waits.
+    /// Whether the missing answers cannot change holders and waiters.
     fn is_clear(&self, shown: &[Snapshot]) -> bool {
         tags(&self.of_majority(shown, self.members.len())) == tags(&self.of_majority(shown, shown.len()))
     }
 
-    /// What a majority shows. Whoever has a minority holds nothing.
+    /// The contenders of a majority. A claim with a minority of members holds nothing.
     fn merge(&self, name: &LockName, shown: Vec<Snapshot>, answered: usize) -> Snapshot {
         let (holders, waiters) = self.of_majority(&shown, answered);
         let mut counters: Vec<Option<FencingToken>> = shown.iter().map(|snapshot| snapshot.fence).collect();
@@ -120,8 +120,8 @@ impl Core {
         Snapshot { name: name.clone(), holders, waiters, fence, members: self.members() }
     }
 
-    /// Those that did not answer may be among those that show somebody.
-    fn of_majority(&self, shown: &[Snapshot], answered: usize) -> HealthSnapshot {
+    /// A member without an answer may show any contender.
+    fn of_majority(&self, shown: &[Snapshot], answered: usize) -> ContenderLists {
         let missing = self.members.len().saturating_sub(answered);
         let needed = majority(self.members.len()).saturating_sub(missing).max(1);
         let agreed =
@@ -130,15 +130,14 @@ impl Core {
     }
 }
 
-/// Those who hold, and those who wait.
-type HealthSnapshot = (Vec<Contender>, Vec<Contender>);
+/// Holders and waiters.
+type ContenderLists = (Vec<Contender>, Vec<Contender>);
 
-fn tags(seen: &HealthSnapshot) -> Vec<u32> {
+fn tags(seen: &ContenderLists) -> Vec<u32> {
     seen.0.iter().chain(&seen.1).map(|contender| contender.tag).collect()
 }
 
-/// What each member that answered shows of each name. Behind the end of a list that was cut off, its member may have
-/// more.
+/// The snapshots of each name, from every member that answered, up to the end of the shortest list that was cut off.
 fn by_name(lists: Vec<Vec<Snapshot>>, limit: usize) -> BTreeMap<LockName, Vec<Snapshot>> {
     let cut = |list: &Vec<Snapshot>| {
         (list.len() >= limit).then(|| list.last().map(|last| last.name.clone())).flatten()
@@ -153,7 +152,7 @@ fn by_name(lists: Vec<Vec<Snapshot>>, limit: usize) -> BTreeMap<LockName, Vec<Sn
     by_name
 }
 
-/// Those whom `needed` members show in one stance, in the order of the first member that shows them.
+/// The contenders that `needed` members show in one state, in the order of the first member that shows them.
 fn agreed(shown: impl Iterator<Item = Contender>, needed: usize) -> Vec<Contender> {
     let mut groups: Vec<Vec<Contender>> = Vec::new();
     for contender in shown {
@@ -170,7 +169,7 @@ fn agreed(shown: impl Iterator<Item = Contender>, needed: usize) -> Vec<Contende
     groups.into_iter().map(|group| together(group, needed)).collect()
 }
 
-/// One contender as a majority has it: what `needed` of them keep at least.
+/// One contender as a majority has it: the values that `needed` members reach at least.
 fn together(mut group: Vec<Contender>, needed: usize) -> Contender {
     let first = group[0].clone();
     group.sort_by_key(|contender| std::cmp::Reverse(contender.fence));

@@ -1,4 +1,4 @@
-//! Who the members are: asked when the quorum is first used, when one may have changed, and from time to time.
+//! The identity of the members: read at the first use of the quorum, when one may have changed, and from time to time.
 
 use std::{
     collections::HashMap,
@@ -14,63 +14,63 @@ use super::{
 use crate::{Error, ErrorKind, FencingToken, Member, Result};
 
 /// A member is asked again who it is when that is as old as this.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Core {
-    /// Makes sure that it is known who the members are, as far as they can be reached, and refuses what is no quorum.
+    /// Identifies the members, as far as they can be reached, and refuses a wrong configuration.
     pub(super) async fn identified(self: &Arc<Self>) -> Result<()> {
         if self.identified.load(Ordering::Acquire) {
-            self.look_at_the_stale();
+            self.probe_stale();
             return self.refuse_mistakes();
         }
-        if self.look_at_all().await > 0 {
+        if self.probe_all().await > 0 {
             self.identified.store(true, Ordering::Release);
         }
         self.refuse_mistakes()
     }
 
-    /// Asks all members who they are, and answers how many said so in time.
-    pub(super) async fn look_at_all(self: &Arc<Self>) -> usize {
-        let mut alarm = self.env.sleep(self.options.node_timeout);
-        let mut fan = FanOut::new(&self.env);
+    /// Probes all members; the number that answered in time.
+    pub(super) async fn probe_all(self: &Arc<Self>) -> usize {
+        let mut timer = self.env.sleep(self.options.node_timeout);
+        let mut calls = FanOut::new(&self.env);
         for member in &self.members {
-            fan.add(member.number, self.look(member));
+            calls.add(member.number, self.probe(member));
         }
         let mut known = 0;
-        while let Next::Answer(_, is_known) = fan.next(&mut alarm).await {
+        while let Next::Answer(_, is_known) = calls.next(&mut timer).await {
             known += usize::from(is_known);
         }
         known
     }
 
-    /// Looks at a member in the background, unless that is being done.
-    pub(super) fn look_later(self: &Arc<Self>, member: &Arc<MemberState>) {
+    /// Probes a member in the background, unless a probe is under way.
+    pub(super) fn probe_later(self: &Arc<Self>, member: &Arc<MemberState>) {
         if !member.is_asked.swap(true, Ordering::AcqRel) {
-            let look = self.look(member);
+            let probe = self.probe(member);
             let member = member.clone();
             self.env.spawn(async move {
-                look.await;
+                probe.await;
                 member.is_asked.store(false, Ordering::Release);
             });
         }
     }
 
-    fn look_at_the_stale(self: &Arc<Self>) {
+    fn probe_stale(self: &Arc<Self>) {
         let now = self.env.now();
         for member in &self.members {
-            if member.known_since().is_none_or(|seen| now.since(seen) > LOOK_AGAIN_AFTER) {
-                self.look_later(member);
+            if member.known_since().is_none_or(|seen| now.since(seen) > PROBE_INTERVAL) {
+                self.probe_later(member);
             }
         }
     }
 
-    /// Asks a member who it is; answers whether it said so.
-    pub(super) fn look(self: &Arc<Self>, member: &Arc<MemberState>) -> crate::BoxFuture<'static, bool> {
+    /// Reads the server info of a member; whether it answered.
+    pub(super) fn probe(self: &Arc<Self>, member: &Arc<MemberState>) -> crate::BoxFuture<'static, bool> {
         let (core, member) = (self.clone(), member.clone());
         Box::pin(async move {
-            match member.look(&core.env).await {
-                Ok(look) => {
-                    member.saw(look, core.options.quarantine());
+            match member.probe(&core.env).await {
+                Ok(probe) => {
+                    member.probed(probe, core.options.quarantine());
                     core.compare();
                     core.set_calendar();
                     true
@@ -80,7 +80,7 @@ impl Core {
                     if matches!(error.kind(), ErrorKind::Unsafe | ErrorKind::Unsupported) {
                         member.set_mistake(Some(error.to_string()));
                     }
-                    tracing::debug!(node = %member.url, %error, "a member did not say who it is");
+                    tracing::debug!(node = %member.url, %error, "a member could not be identified");
                     false
                 }
             }
@@ -91,9 +91,9 @@ impl Core {
     fn compare(&self) {
         let (mut servers, mut lineages) = (HashMap::new(), HashMap::new());
         for member in &self.members {
-            let Some(vitals) = member.server_info() else { continue };
-            let twin = servers.insert(vitals.server.clone(), member.url.clone());
-            let copy = vitals.lineage.and_then(|lineage| lineages.insert(lineage, member.url.clone()));
+            let Some(info) = member.server_info() else { continue };
+            let twin = servers.insert(info.server.clone(), member.url.clone());
+            let copy = info.lineage.and_then(|lineage| lineages.insert(lineage, member.url.clone()));
             member.set_mistake(match (twin, copy) {
                 (Some(other), _) => Some(format!("it is the same server as {other}")),
                 (None, Some(other)) => Some(format!("it and {other} are replicas of each other")),
@@ -114,7 +114,7 @@ impl Core {
         Ok(())
     }
 
-    /// How far the calendar of the members is ahead of our clock: the median, so that one wrong clock has no say.
+    /// How far the calendar of the members is ahead of our clock: the median, so that one wrong clock does not count.
     fn set_calendar(&self) {
         let mut ahead_us: Vec<i128> = self.members.iter().filter_map(|member| member.ahead_us()).collect();
         ahead_us.sort_unstable();
@@ -123,7 +123,7 @@ impl Core {
         }
     }
 
-    /// The token to propose for a new grant: the calendar of the members, which our own has no part in.
+    /// The token to propose for a new grant: the calendar of the members, independent of our own.
     pub(super) fn proposal(&self) -> Option<FencingToken> {
         let ahead_us = self.clock_offset_us.load(Ordering::Acquire);
         let now_us = i128::from(self.env.now().nanos() / 1000) + i128::from(ahead_us);

@@ -8,14 +8,14 @@ use crate::{Capability, Drift, Error, ErrorKind, Exclusion, Fencing, FencingToke
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct QuorumOptions {
-    /// What errors and `inspect` call it: a URL without secrets.
+    /// The name in errors and `inspect`: a URL without secrets.
     pub url: String,
-    /// What messages about capabilities call it.
+    /// The name in messages about capabilities.
     pub scheme: &'static str,
-    /// For how long a member is waited for. A verb takes no longer, or twice as long when tokens are raised; what was not
-    /// answered is carried to its end in the background. At most an eighth of the time to live.
+    /// The time for an answer of a member. A verb takes no longer, or twice as long when tokens are raised; a request
+    /// without an answer goes on in the background. At most an eighth of the time to live.
     pub node_timeout: Duration,
-    /// The longest time to live of a hold, and how long a member that may have forgotten who holds has no vote.
+    /// The longest time to live of a hold, and the time without a vote of a member that may have lost its data.
     pub longest_lease: Duration,
     /// How far the clocks of the members may differ in rate from ours: that much of a lease does not count.
     pub drift: Drift,
@@ -35,7 +35,7 @@ impl Default for QuorumOptions {
 }
 
 impl QuorumOptions {
-    /// For how long a member has no vote after it has forgotten: the longest lease, and until its calendar has passed
+    /// The time without a vote of a member that has lost its data: the longest lease, and until its calendar has passed
     /// every token that it may have granted before.
     pub(super) fn quarantine(&self) -> Duration {
         self.longest_lease.max(Duration::from_micros(FencingToken::SLACK_US) * 2)
@@ -69,7 +69,7 @@ impl QuorumOptions {
         Ok(())
     }
 
-    /// What a quorum of members that can do this can do: what all of them can, less what does not survive voting.
+    /// The capability of a quorum of such members: the common one, without the features that do not survive voting.
     pub fn capability(&self, members: &[Capability]) -> Capability {
         let each = || members.iter();
         let fencing = each().map(|its| its.fencing).min().unwrap_or(Fencing::None);

@@ -1,23 +1,23 @@
-//! [`ClaimOrder`]: one ordered way to each member for what is asked of one claim.
+//! [`ClaimOrder`]: the requests of one claim, in order at each member.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use tokio::sync::{Mutex as Turn, MutexGuard as HeldTurn};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
-use crate::{ClaimId, FencingToken};
+use crate::{ClaimId, FencingToken, store_kit::Locked};
 
-/// What is asked of one claim reaches each member in the order in which it was asked: a release never overtakes the
-/// request that it undoes, so no key is left over by a straggler.
+/// The order of the requests of one claim at each member: a release never overtakes the request that it undoes, so a
+/// late request leaves no key behind.
 #[derive(Debug)]
 pub(super) struct ClaimOrder {
-    turns: Vec<Turn<()>>,
-    proposal: Mutex<Option<FencingToken>>,
+    turns: Vec<AsyncMutex<()>>,
+    proposal: Locked<Option<FencingToken>>,
     round: AtomicU64,
     ended: AtomicBool,
     /// Members at which a release of the claim was not answered, and may still arrive.
@@ -25,13 +25,13 @@ pub(super) struct ClaimOrder {
 }
 
 impl ClaimOrder {
-    /// The right to ask a member; in the order of the first polls.
-    pub(super) async fn turn(&self, member: usize) -> HeldTurn<'_, ()> {
+    /// The permission to ask a member, in the order of the first polls.
+    pub(super) async fn turn(&self, member: usize) -> AsyncMutexGuard<'_, ()> {
         self.turns[member].lock().await
     }
 
-    /// All members are about to be asked for the claim once more. What was to be given back of earlier rounds belongs to
-    /// this one from now on: a release that is tried again must not hit what this round is granted.
+    /// Begins another round of the claim at all members. Holds of earlier rounds belong to this one from now on: a
+    /// repeated release must not end a grant of this round.
     pub(super) fn begin_round(&self) -> u64 {
         self.round.fetch_add(1, Ordering::AcqRel) + 1
     }
@@ -41,25 +41,25 @@ impl ClaimOrder {
         self.round.load(Ordering::Acquire)
     }
 
-    /// The claim is being released: nothing is made for it any more.
+    /// Marks the claim as released: no hold is made for it any more.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// The token that is proposed for the claim: repeats that meet propose the same, or each would be granted another.
+    /// The proposed token of the claim: concurrent repeats propose the same one, or each would be granted another.
     pub(super) fn propose(&self, proposal: Option<FencingToken>) -> Option<FencingToken> {
-        let mut kept = self.proposal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.proposal.lock();
         *kept = kept.or(proposal);
         *kept
     }
 
-    /// What was proposed has been used up by a try that failed.
+    /// Drops the proposal after a failed attempt that used it.
     pub(super) fn propose_anew(&self) {
-        *self.proposal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.proposal.lock() = None;
     }
 
-    /// A release was sent to a member and not answered: should it arrive after the claim was granted there once more, it
-    /// would end that hold. What the member says of the claim counts no more.
+    /// Marks a release without an answer: if it arrives after another grant there, it ends that hold. Answers of the
+    /// member about this claim do not count any more.
     pub(super) fn doubt(&self, member: usize) {
         self.doubts[member].store(true, Ordering::Release);
     }
@@ -68,7 +68,7 @@ impl ClaimOrder {
         self.doubts[member].load(Ordering::Acquire)
     }
 
-    /// At how many members.
+    /// The number of members in doubt.
     pub(super) fn doubts(&self) -> usize {
         (0..self.doubts.len()).filter(|&member| self.is_in_doubt_at(member)).count()
     }
@@ -78,61 +78,61 @@ impl ClaimOrder {
     }
 }
 
-/// The orders of all claims of which something is under way.
+/// The orders of all claims with requests under way.
 #[derive(Debug)]
 pub(super) struct ClaimOrders {
     members: usize,
-    open: Mutex<HashMap<ClaimId, Arc<ClaimOrder>>>,
+    open: Locked<HashMap<ClaimId, Arc<ClaimOrder>>>,
 }
 
-/// A path in use; it is forgotten with its last user.
+/// A reference to an order, which is removed with its last reference.
 #[derive(Clone, Debug)]
-pub(super) struct Pass {
+pub(super) struct OrderHandle {
     orders: Arc<ClaimOrders>,
     id: ClaimId,
-    path: Option<Arc<ClaimOrder>>,
+    inner: Option<Arc<ClaimOrder>>,
 }
 
 impl ClaimOrders {
     pub(super) fn new(members: usize) -> Arc<ClaimOrders> {
-        Arc::new(ClaimOrders { members, open: Mutex::default() })
+        Arc::new(ClaimOrders { members, open: Locked::default() })
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<ClaimId, Arc<ClaimOrder>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
-    /// The path of a claim.
-    pub(super) fn of(self: &Arc<Self>, id: ClaimId) -> Pass {
+    /// The order of a claim.
+    pub(super) fn of(self: &Arc<Self>, id: ClaimId) -> OrderHandle {
         let mut open = self.open();
-        let path = open.entry(id).or_insert_with(|| {
-            let turns = (0..self.members).map(|_| Turn::new(())).collect();
+        let order = open.entry(id).or_insert_with(|| {
+            let turns = (0..self.members).map(|_| AsyncMutex::new(())).collect();
             Arc::new(ClaimOrder {
                 turns,
-                proposal: Mutex::default(),
+                proposal: Locked::default(),
                 round: AtomicU64::new(0),
                 ended: AtomicBool::new(false),
                 doubts: (0..self.members).map(|_| AtomicBool::new(false)).collect(),
             })
         });
-        Pass { orders: self.clone(), id, path: Some(path.clone()) }
+        OrderHandle { orders: self.clone(), id, inner: Some(order.clone()) }
     }
 }
 
-impl std::ops::Deref for Pass {
+impl std::ops::Deref for OrderHandle {
     type Target = ClaimOrder;
 
     fn deref(&self) -> &ClaimOrder {
-        self.path.as_ref().expect("it is taken out by drop alone")
+        self.inner.as_ref().expect("it is taken out by drop alone")
     }
 }
 
-impl Drop for Pass {
+impl Drop for OrderHandle {
     fn drop(&mut self) {
         let mut open = self.orders.open();
-        drop(self.path.take());
+        drop(self.inner.take());
         // The map has the last one: nobody can get another while it is locked.
-        if open.get(&self.id).is_some_and(|path| Arc::strong_count(path) == 1) {
+        if open.get(&self.id).is_some_and(|order| Arc::strong_count(order) == 1) {
             open.remove(&self.id);
         }
     }

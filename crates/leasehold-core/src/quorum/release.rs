@@ -1,4 +1,4 @@
-//! Releasing on all members.
+//! Release on all members.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use super::{
     Core,
     fan_out::{FanOut, Next},
     member::MemberState,
-    ordering::Pass,
+    ordering::OrderHandle,
 };
 use crate::{Claim, Mechanism, Release, Result, decide::votes::majority};
 
@@ -14,22 +14,22 @@ use crate::{Claim, Mechanism, Release, Result, decide::votes::majority};
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 impl Core {
-    /// Releases on all members and answers once a majority has. Those that hang go on in the background.
+    /// Releases on all members, and returns once a majority has answered. The others go on in the background.
     pub(super) async fn release(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
         self.refuse_closed()?;
-        let pass = self.orders.of(claim.id);
-        pass.end();
-        let mut fan = FanOut::new(&self.env);
+        let order = self.orders.of(claim.id);
+        order.end();
+        let mut calls = FanOut::new(&self.env);
         for member in &self.members {
-            fan.add(member.number, self.release_surely(member, &pass, claim));
+            calls.add(member.number, self.release_surely(member, &order, claim));
         }
-        let mut alarm = self.env.sleep(self.options.node_timeout);
+        let mut timer = self.env.sleep(self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut released, mut nothing) = (0, 0);
         let mut states: Vec<String> =
             self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         while released < needed && nothing < needed {
-            let Next::Answer(member, answer) = fan.next(&mut alarm).await else { break };
+            let Next::Answer(member, answer) = calls.next(&mut timer).await else { break };
             match answer {
                 Ok(Release::Released) => released += 1,
                 Ok(Release::NotHeld) => nothing += 1,
@@ -47,36 +47,41 @@ impl Core {
     fn release_surely(
         self: &Arc<Self>,
         member: &Arc<MemberState>,
-        pass: &Pass,
+        order: &OrderHandle,
         claim: &Claim,
     ) -> crate::BoxFuture<'static, Result<Release>> {
-        let first = member.release(pass, claim.clone());
-        let (core, member, pass, claim) = (self.clone(), member.clone(), pass.clone(), claim.clone());
+        let first = member.release(order, claim.clone());
+        let (core, member, order, claim) = (self.clone(), member.clone(), order.clone(), claim.clone());
         Box::pin(async move {
             let answer = first.await;
             if answer.is_err() {
-                core.release_later(&member, &pass, &claim);
+                core.release_later(&member, &order, &claim);
             }
             answer
         })
     }
 
-    /// Gives back on one member, in the background, what was asked of it up to now; again and again until it answers or
-    /// the hold has ended by itself.
-    pub(super) fn release_later(self: &Arc<Self>, member: &Arc<MemberState>, pass: &Pass, claim: &Claim) {
+    /// Releases the current round on one member in the background, again and again until it answers or the hold has
+    /// ended by itself.
+    pub(super) fn release_later(
+        self: &Arc<Self>,
+        member: &Arc<MemberState>,
+        order: &OrderHandle,
+        claim: &Claim,
+    ) {
         let until = self.env.now() + claim.ttl + claim.lock_delay;
-        let round = pass.round();
+        let round = order.round();
         let doubts = self.env.keeps(Mechanism::DoubtHasNoVote);
-        let mut next = member.give_back(pass, claim.clone(), round, doubts);
-        let (env, member, pass, claim) = (self.env.clone(), member.clone(), pass.clone(), claim.clone());
+        let mut next = member.give_back(order, claim.clone(), round, doubts);
+        let (env, member, order, claim) = (self.env.clone(), member.clone(), order.clone(), claim.clone());
         let mut ended = self.ended.subscribe();
         self.env.spawn(async move {
             while next.await.is_err() && env.now() < until && !*ended.borrow_and_update() {
                 env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
-                next = member.give_back(&pass, claim.clone(), round, doubts);
+                next = member.give_back(&order, claim.clone(), round, doubts);
             }
-            // The doubt outlives the try that was answered: the one that was not may still arrive.
-            if pass.doubts() > 0 {
+            // The doubt outlives the answered attempt: the one without an answer may still arrive.
+            if order.doubts() > 0 {
                 let _ = env.until(until, ended.wait_for(|ended| *ended)).await;
             }
         });

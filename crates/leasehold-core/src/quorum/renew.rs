@@ -1,11 +1,11 @@
-//! Renewing on all members, and making again what a minority has lost.
+//! Renewal on all members, and repair of the holds that a minority has lost.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
     Core,
     fan_out::{FanOut, Next},
-    ordering::Pass,
+    ordering::OrderHandle,
 };
 use crate::{
     BoxFuture, Claim, Intent, Moment, Queueing, Renewal, Result, Standing,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Core {
-    /// Renews and answers once a majority has answered for every claim.
+    /// Renews, and returns once a majority has answered for every claim.
     pub(super) async fn renew(self: &Arc<Self>, claims: &[Claim]) -> Vec<Result<Renewal>> {
         if claims.is_empty() {
             return Vec::new();
@@ -29,48 +29,49 @@ impl Core {
     }
 }
 
-/// One round of renewing.
+/// One round of renewals.
 struct Renewals {
     core: Arc<Core>,
     claims: Arc<[Claim]>,
-    /// Taken before anything is asked: a release that comes later finds them, and nothing is made again after it.
-    passes: Vec<Pass>,
-    pledges: Vec<Vec<RenewalVote>>,
+    /// Taken before any request: a later release finds them, and nothing is made again after it.
+    orders: Vec<OrderHandle>,
+    renewal_votes: Vec<Vec<RenewalVote>>,
     states: Vec<String>,
-    fan: FanOut<Vec<Result<Renewal>>>,
+    calls: FanOut<Vec<Result<Renewal>>>,
     sent: Moment,
     shortest: Duration,
-    alarm: BoxFuture<'static, ()>,
+    timer: BoxFuture<'static, ()>,
 }
 
 impl Renewals {
     fn begin(core: &Arc<Core>, claims: &[Claim]) -> Self {
         let claims: Arc<[Claim]> = claims.into();
-        let mut fan = FanOut::new(&core.env);
+        let mut calls = FanOut::new(&core.env);
         for voter in &core.members {
-            fan.add(voter.number, voter.renew(claims.clone()));
+            calls.add(voter.number, voter.renew(claims.clone()));
         }
         let shortest = claims.iter().map(|claim| claim.ttl).min().unwrap_or_default();
         Renewals {
             core: core.clone(),
-            passes: claims.iter().map(|claim| core.orders.of(claim.id)).collect(),
-            pledges: vec![vec![RenewalVote::Open; core.members.len()]; claims.len()],
+            orders: claims.iter().map(|claim| core.orders.of(claim.id)).collect(),
+            renewal_votes: vec![vec![RenewalVote::Open; core.members.len()]; claims.len()],
             states: core.members.iter().map(|voter| format!("{}: no answer", voter.url)).collect(),
             claims,
-            fan,
+            calls,
             sent: core.env.now(),
             shortest,
-            alarm: core.env.sleep(core.round(shortest)),
+            timer: core.env.sleep(core.round(shortest)),
         }
     }
 
     async fn count(&mut self) -> Vec<Renewed> {
         loop {
-            let decided: Vec<Renewed> = self.pledges.iter().map(|pledges| votes::renewed(pledges)).collect();
+            let decided: Vec<Renewed> =
+                self.renewal_votes.iter().map(|renewal_votes| votes::renewed(renewal_votes)).collect();
             if !decided.contains(&Renewed::Open) {
                 return decided;
             }
-            match self.fan.next(&mut self.alarm).await {
+            match self.calls.next(&mut self.timer).await {
                 Next::Answer(member, answers) => self.note(member, answers),
                 Next::Empty | Next::Late => {
                     let settle =
@@ -84,10 +85,10 @@ impl Renewals {
     fn note(&mut self, member: usize, answers: Vec<Result<Renewal>>) {
         let voter = &self.core.members[member];
         let mut failure = None;
-        for ((pledges, pass), answer) in self.pledges.iter_mut().zip(&self.passes).zip(answers) {
-            pledges[member] = match answer {
-                // A release that is on its way there may end it at any time.
-                Ok(_) if pass.is_in_doubt_at(member) => RenewalVote::Silent,
+        for ((renewal_votes, order), answer) in self.renewal_votes.iter_mut().zip(&self.orders).zip(answers) {
+            renewal_votes[member] = match answer {
+                // A release under way may end it at any time.
+                Ok(_) if order.is_in_doubt_at(member) => RenewalVote::Silent,
                 Ok(Renewal::Renewed { valid_for }) => RenewalVote::Kept(valid_for),
                 Ok(Renewal::Gone(reason)) => RenewalVote::Gone(reason),
                 Err(error) => {
@@ -103,10 +104,10 @@ impl Renewals {
             }
             None => format!("{}: answered", voter.url),
         };
-        // Whoever answered too little has not answered.
-        for pledges in &mut self.pledges {
-            if pledges[member] == RenewalVote::Open {
-                pledges[member] = RenewalVote::Silent;
+        // An incomplete answer is none.
+        for renewal_votes in &mut self.renewal_votes {
+            if renewal_votes[member] == RenewalVote::Open {
+                renewal_votes[member] = RenewalVote::Silent;
             }
         }
     }
@@ -119,31 +120,31 @@ impl Renewals {
         }
     }
 
-    /// Those who answer late are listened to as well: what a minority has lost is made again there, because a majority
-    /// has just confirmed that it is held. Without it, one more loss would be the loss of the lock.
+    /// Makes holds again that a minority has lost, also by late answers: a majority has just confirmed that they are held.
+    /// Without it, one more loss at a member would be the loss of the lock.
     fn repair_later(self, decided: Vec<Renewed>) {
         let is_kept = |at: usize| matches!(decided[at], Renewed::Kept(_));
         let lost: Vec<(usize, usize)> = (0..self.claims.len())
             .filter(|&at| is_kept(at))
             .flat_map(|at| (0..self.core.members.len()).map(move |member| (at, member)))
-            .filter(|&(at, member)| matches!(self.pledges[at][member], RenewalVote::Gone(_)))
+            .filter(|&(at, member)| matches!(self.renewal_votes[at][member], RenewalVote::Gone(_)))
             .collect();
-        if lost.is_empty() && self.fan.is_empty() {
+        if lost.is_empty() && self.calls.is_empty() {
             return;
         }
-        let Renewals { core, claims, passes, fan, sent, shortest, .. } = self;
+        let Renewals { core, claims, orders, calls, sent, shortest, .. } = self;
         for (at, member) in lost {
-            core.repair_later(&claims[at], &passes[at], member);
+            core.repair_later(&claims[at], &orders[at], member);
         }
         let until = sent + shortest / 2;
-        core.env.clone().spawn(fan.rest(move |member, answers: Vec<Result<Renewal>>| {
+        core.env.clone().spawn(calls.rest(move |member, answers: Vec<Result<Renewal>>| {
             if core.env.now() > until {
-                // What was decided then is no word on what is held now.
+                // The decision is too old to say that the hold still exists.
                 return;
             }
             for (at, answer) in answers.iter().enumerate().take(claims.len()) {
                 if matches!(answer, Ok(Renewal::Gone(_))) && matches!(decided[at], Renewed::Kept(_)) {
-                    core.repair_later(&claims[at], &passes[at], member);
+                    core.repair_later(&claims[at], &orders[at], member);
                 }
             }
         }));
@@ -151,17 +152,17 @@ impl Renewals {
 }
 
 impl Core {
-    fn repair_later(self: &Arc<Self>, claim: &Claim, pass: &Pass, member: usize) {
+    fn repair_later(self: &Arc<Self>, claim: &Claim, order: &OrderHandle, member: usize) {
         let voter = self.members[member].clone();
-        // It lost a hold that others keep: it may have been restarted, or its clock moved.
-        self.look_later(&voter);
+        // It lost a hold that others keep: it may have restarted, or its clock may have moved.
+        self.probe_later(&voter);
         let claim = Claim {
             intent: Intent::Hold,
             queueing: Queueing::No,
             fence_proposal: claim.fence_proposal.max(self.proposal()),
             ..claim.clone()
         };
-        let repair = voter.repair(pass, claim.clone());
+        let repair = voter.repair(order, claim.clone());
         self.env.spawn(async move {
             match repair.await {
                 Ok(None) => {}

@@ -193,9 +193,9 @@ impl Store for Elsewhen {
     }
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
-            let vitals = self.0.server_info().await?;
-            let wall_us = vitals.wall_us + self.1.load(Ordering::Acquire);
-            Ok(ServerInfo { wall_us, ..vitals })
+            let info = self.0.server_info().await?;
+            let wall_us = info.wall_us + self.1.load(Ordering::Acquire);
+            Ok(ServerInfo { wall_us, ..info })
         })
     }
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
@@ -273,7 +273,7 @@ fn what_is_no_quorum_and_what_cannot_be_voted_on_is_refused() {
     }
 }
 
-/// Who works under which token, and whether anybody else did in between.
+/// A resource that detects two workers at once and tokens that do not grow.
 #[derive(Default)]
 struct Witness {
     highest: AtomicU64,

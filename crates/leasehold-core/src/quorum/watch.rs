@@ -1,4 +1,4 @@
-//! [`QuorumSubscription`]: woken by the members.
+//! [`QuorumSubscription`]: a subscription at the members.
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
@@ -8,35 +8,35 @@ use super::{
 };
 use crate::{BoxFuture, Env, Error, ErrorKind, Interest, LockName, Result, Wake, decide::votes::majority};
 
-/// News of one member alone are held back for so long at most: the others are about to say the same, and who asks before
-/// they have seen it is refused by them.
+/// The longest delay of a wake-up by one member alone: the others are about to see the same change, and refuse a claim
+/// that comes before it.
 const GATHER: Duration = Duration::from_millis(4);
 
 impl Core {
-    /// Subscribes at all members and answers once a majority has it, a moment later: a member that hangs is not listened to.
+    /// Subscribes at all members, and returns a moment after a majority has answered: a member that hangs is left out.
     pub(super) async fn watch(
         self: &Arc<Self>,
         name: &LockName,
         interest: Interest,
     ) -> Result<Box<dyn Wake>> {
         self.refuse_closed()?;
-        let mut fan = FanOut::new(&self.env);
+        let mut calls = FanOut::new(&self.env);
         for member in &self.members {
             let (store, name) = (member.store.clone(), name.clone());
-            fan.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
+            calls.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
         }
-        let mut alarm = self.env.sleep(self.options.node_timeout);
+        let mut timer = self.env.sleep(self.options.node_timeout);
         let mut states: Vec<String> =
             self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
         let mut wakes = Vec::new();
         let needed = majority(self.members.len());
         loop {
-            match fan.next(&mut alarm).await {
+            match calls.next(&mut timer).await {
                 Next::Answer(_, Ok(wake)) => {
                     wakes.push(wake);
                     if wakes.len() == needed {
                         // The others have a moment more.
-                        alarm = self.env.sleep(GATHER);
+                        timer = self.env.sleep(GATHER);
                     }
                 }
                 Next::Answer(member, Err(error)) => {
@@ -46,61 +46,61 @@ impl Core {
             }
         }
         match wakes.len() >= needed {
-            true => Ok(Box::new(QuorumSubscription { env: self.env.clone(), needed, wakes, rung: 0 })),
+            true => Ok(Box::new(QuorumSubscription { env: self.env.clone(), needed, wakes, woken: 0 })),
             false => Err(self.no_quorum(&states)),
         }
     }
 }
 
-/// The bells of the members that could be subscribed at.
+/// The subscriptions at the members that answered.
 struct QuorumSubscription {
     env: Env,
     needed: usize,
     wakes: Vec<Box<dyn Wake>>,
-    /// Members, by bit, whose news have come and were not answered yet.
-    rung: u64,
+    /// The members, by bit, that woke since the last return.
+    woken: u64,
 }
 
 impl Wake for QuorumSubscription {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            self.ring(None).await?;
-            if (self.rung.count_ones() as usize) < self.needed {
+            self.wait_for(None).await?;
+            if (self.woken.count_ones() as usize) < self.needed {
                 let gather = self.env.sleep(GATHER / 4 + self.env.jitter(GATHER - GATHER / 4));
-                self.ring(Some(gather)).await?;
+                self.wait_for(Some(gather)).await?;
             }
-            self.rung = 0;
+            self.woken = 0;
             Ok(())
         })
     }
 }
 
 impl QuorumSubscription {
-    /// Without an alarm: until anybody has rung. With one: until enough have, or it goes.
-    async fn ring(&mut self, mut alarm: Option<BoxFuture<'static, ()>>) -> Result<()> {
-        let enough = if alarm.is_some() { self.needed } else { 1 };
-        let (rung, wakes) = (&mut self.rung, &mut self.wakes);
-        if rung.count_ones() as usize >= enough {
+    /// Waits for one member without a timer, or for enough members or the timer.
+    async fn wait_for(&mut self, mut timer: Option<BoxFuture<'static, ()>>) -> Result<()> {
+        let enough = if timer.is_some() { self.needed } else { 1 };
+        let (woken, wakes) = (&mut self.woken, &mut self.wakes);
+        if woken.count_ones() as usize >= enough {
             return Ok(());
         }
         let broken = {
             let mut waits: Vec<_> = wakes.iter_mut().map(|wake| wake.wait()).collect();
             poll_fn(|context| {
                 for (at, wait) in waits.iter_mut().enumerate().filter(|(at, _)| *at < 64) {
-                    if *rung & (1 << at) != 0 {
+                    if *woken & (1 << at) != 0 {
                         continue;
                     }
                     match wait.as_mut().poll(context) {
-                        Poll::Ready(Ok(())) => *rung |= 1 << at,
+                        Poll::Ready(Ok(())) => *woken |= 1 << at,
                         Poll::Ready(Err(error)) => return Poll::Ready(Some((at, error))),
                         Poll::Pending => {}
                     }
                 }
-                if rung.count_ones() as usize >= enough {
+                if woken.count_ones() as usize >= enough {
                     return Poll::Ready(None);
                 }
-                match &mut alarm {
-                    Some(alarm) => alarm.as_mut().poll(context).map(|()| None),
+                match &mut timer {
+                    Some(timer) => timer.as_mut().poll(context).map(|()| None),
                     None => Poll::Pending,
                 }
             })
@@ -108,19 +108,21 @@ impl QuorumSubscription {
         };
         let Some((at, error)) = broken else { return Ok(()) };
         drop(self.wakes.swap_remove(at));
-        self.rung = 0;
+        self.woken = 0;
         match self.wakes.len() >= self.needed {
-            // The others are listened to; what they said meanwhile is asked for.
+            // The others stay; the caller asks for changes meanwhile.
             true => {
-                self.rung = (1 << self.needed) - 1;
+                self.woken = (1 << self.needed) - 1;
                 Ok(())
             }
-            false => Err(Error::new(ErrorKind::NoQuorum, format!("too few members wake us: {error}"))),
+            false => {
+                Err(Error::new(ErrorKind::NoQuorum, format!("too few members have a subscription: {error}")))
+            }
         }
     }
 }
 
-/// Looks at a member whenever it says that holds may have been lost, and passes that on.
+/// Probes a member after each revalidation of its store, and raises the quorum's own.
 pub(super) async fn forward_revalidations(core: std::sync::Weak<Core>, member: usize) {
     let mut seen = 0;
     loop {
@@ -135,7 +137,7 @@ pub(super) async fn forward_revalidations(core: std::sync::Weak<Core>, member: u
             () = store.revalidation(&mut seen) => {}
         }
         let Some(core) = core.upgrade() else { return };
-        core.look_later(&core.members[member]);
+        core.probe_later(&core.members[member]);
         core.revalidations.raise();
     }
 }

@@ -35,7 +35,7 @@ impl<T> Explain for Result<T> {
     }
 }
 
-/// The error of a request that got no `answer` within `limit`. It says nothing about the outcome.
+/// The error of a request that got no `answer` within `limit`. The outcome is that of its caller.
 pub fn timed_out(answer: &str, limit: Duration) -> Error {
     Error::new(ErrorKind::TimedOut, format!("no {answer} within {limit:?}"))
         .hint("is the server overloaded, paused, or cut off?")

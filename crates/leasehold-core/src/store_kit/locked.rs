@@ -23,7 +23,7 @@ impl<T> Locked<T> {
     /// Locks the mutex.
     #[cfg(test)]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        while crate::engine::tests::handover::others_first() {
+        while super::schedule_point::others_first() {
             // All threads of such a test are one: it must not block.
             if let Ok(guard) = self.0.try_lock() {
                 return guard;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{BoxFuture, Error, Result, Wake};
 
-/// Wakes one waiter. It keeps one wake-up that nobody has consumed, so none is lost between two waits.
+/// Wakes one waiter. It keeps one unconsumed wake-up, so none is lost between two waits.
 ///
 /// `P` is data that a store attaches to each subscription.
 #[derive(Default, Debug)]
@@ -31,7 +31,7 @@ impl<P> Notifier<P> {
     pub fn wake(&self) {
         self.woken.store(true, Ordering::Release);
         #[cfg(test)]
-        if crate::engine::tests::handover::others_first() && crate::engine::tests::handover::is_forgetful() {
+        if super::schedule_point::others_first() && super::schedule_point::is_forgetful() {
             // The broken variant, for the control of those tests.
             return self.notify.notify_waiters();
         }

@@ -153,8 +153,8 @@ impl<C: Connection> Reconnect<C> {
 
 impl Failures {
     fn add(&mut self, env: &Env, error: &Error) {
-        let dice = env.jitter(Duration::from_secs(1)).as_secs_f64();
-        let pause = backoff::delay(self.count, PAUSE_MIN, PAUSE_MAX, dice);
+        let fraction = env.jitter(Duration::from_secs(1)).as_secs_f64();
+        let pause = backoff::delay(self.count, PAUSE_MIN, PAUSE_MAX, fraction);
         self.count = self.count.saturating_add(1);
         // During the pause nothing at all is sent.
         self.last = Some((env.now() + pause, error.clone().not_applied()));
@@ -168,25 +168,11 @@ impl<C> fmt::Debug for Reconnect<C> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::sync::atomic::AtomicU32;
 
-    use super::*;
+    use super::{super::tests::Line, *};
     use crate::{ErrorKind, env::Virtual};
-
-    /// A connection that knows whether it was ended.
-    #[derive(Default, Debug)]
-    pub(crate) struct Line(AtomicBool);
-
-    impl Connection for Line {
-        fn is_open(&self) -> bool {
-            !self.0.load(Ordering::Acquire)
-        }
-
-        fn end(&self) {
-            self.0.store(true, Ordering::Release);
-        }
-    }
 
     fn closed() -> Error {
         Error::new(ErrorKind::Closed, "x")

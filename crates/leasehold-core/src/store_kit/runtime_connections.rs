@@ -196,7 +196,7 @@ impl<C> fmt::Debug for RuntimeConnections<C> {
 mod tests {
     use tokio::runtime::{Builder, Runtime};
 
-    use super::{super::reconnect::tests::Line, *};
+    use super::{super::tests::Line, *};
     use crate::env::Virtual;
 
     fn connections() -> RuntimeConnections<Line> {

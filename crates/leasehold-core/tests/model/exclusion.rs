@@ -50,7 +50,7 @@ pub(crate) struct State {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Member {
-    /// Who holds, and until when.
+    /// The holder, and until when.
     holder: Option<(u8, u8)>,
     /// Since when it has forgotten nothing; `None`: always.
     forgot: Option<u8>,

@@ -6,7 +6,7 @@ use std::{
     hash::Hash,
 };
 
-/// What is searched.
+/// The subject of a search.
 pub(crate) trait Search {
     /// One moment of it.
     type State: Clone + Eq + Hash + Debug;
@@ -18,12 +18,12 @@ pub(crate) trait Search {
     fn next(&self, state: &Self::State) -> Vec<Result<Self::State, String>>;
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// Nothing, and there is nothing more to see.
     Nothing { states: usize },
-    /// What must never be.
+    /// A state that must not be reached.
     Violation { what: String, states: usize, steps: usize },
     /// Nothing so far.
     Bound { states: usize },

@@ -72,7 +72,7 @@ enum Phase {
     Failed,
 }
 
-/// What is on its way between a client and a member.
+/// A message between a client and a member.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Wire {
     Nothing,

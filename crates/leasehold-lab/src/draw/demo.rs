@@ -5,7 +5,7 @@ mod panel;
 #[cfg(test)]
 mod tests;
 
-use crate::picture::{Anchor, Canvas};
+use crate::svg::{Anchor, Canvas};
 use history::{Demo, Round};
 use panel::Panel;
 

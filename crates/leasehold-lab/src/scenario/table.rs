@@ -1,7 +1,7 @@
 //! All scenarios. Each differs from the calm one in what is said here.
 
-use super::{Scenario, few, many, ms};
-use crate::client::Contestant;
+use super::{Scenario, combined, ms, single};
+use crate::model::Strategy;
 
 const CALM: Scenario = Scenario::CALM;
 
@@ -10,7 +10,7 @@ const LONG_LEASE: Scenario = Scenario { ttl: ms(10_000), wait_bound: Some(ms(700
 
 /// Three servers that vote.
 const QUORUM: Scenario =
-    Scenario { nodes: 3, long_percent: 15, control: Some(Contestant::Redlock), wait_bound: None, ..CALM };
+    Scenario { nodes: 3, long_percent: 15, control: Some(Strategy::Redlock), wait_bound: None, ..CALM };
 
 /// All scenarios.
 pub static ALL: [Scenario; 27] = [
@@ -20,8 +20,8 @@ pub static ALL: [Scenario; 27] = [
         about: "every message takes up to 200 ms more",
         wait_bound: None,
         long_percent: 15,
-        control: Some(Contestant::BareDelete),
-        faults: few::delay,
+        control: Some(Strategy::BareDelete),
+        faults: single::delay,
         ..CALM
     },
     Scenario {
@@ -29,8 +29,8 @@ pub static ALL: [Scenario; 27] = [
         about: "up to 40 of 100 messages are lost",
         wait_bound: None,
         long_percent: 15,
-        control: Some(Contestant::BareDelete),
-        faults: few::loss,
+        control: Some(Strategy::BareDelete),
+        faults: single::loss,
         ..CALM
     },
     Scenario {
@@ -38,17 +38,17 @@ pub static ALL: [Scenario; 27] = [
         about: "messages come twice and overtake each other",
         wait_bound: None,
         long_percent: 15,
-        control: Some(Contestant::BareDelete),
-        faults: few::disorder,
+        control: Some(Strategy::BareDelete),
+        faults: single::disorder,
         ..CALM
     },
     Scenario {
         name: "one-way-cut",
         about: "requests or replies of one client are lost for a while",
-        control: Some(Contestant::BareDelete),
+        control: Some(Strategy::BareDelete),
         long_percent: 30,
         wait_bound: None,
-        faults: few::one_way_cut,
+        faults: single::one_way_cut,
         ..CALM
     },
     Scenario {
@@ -56,24 +56,24 @@ pub static ALL: [Scenario; 27] = [
         about: "clients are cut off while they hold, for longer than the lease, and replies are slow",
         long_percent: 60,
         wait_bound: None,
-        control: Some(Contestant::OwnerChecked),
-        faults: few::partition,
+        control: Some(Strategy::OwnerChecked),
+        faults: single::partition,
         ..CALM
     },
     Scenario {
         name: "pause",
         about: "clients stand still, also between reading and writing, for longer than the lease",
         wait_bound: None,
-        control: Some(Contestant::OwnerChecked),
-        faults: few::pause,
+        control: Some(Strategy::OwnerChecked),
+        faults: single::pause,
         ..CALM
     },
     Scenario {
         name: "pause-asking",
         about: "clients stand still while the answer to their claim is under way",
         wait_bound: None,
-        control: Some(Contestant::OwnerChecked),
-        faults: few::pause_asking,
+        control: Some(Strategy::OwnerChecked),
+        faults: single::pause_asking,
         ..CALM
     },
     Scenario {
@@ -81,17 +81,17 @@ pub static ALL: [Scenario; 27] = [
         about: "the machines of clients sleep while they hold",
         long_percent: 50,
         wait_bound: None,
-        control: Some(Contestant::Watchdog),
-        faults: few::suspend,
+        control: Some(Strategy::Watchdog),
+        faults: single::suspend,
         ..CALM
     },
     Scenario {
         name: "crash",
         about: "clients are killed and started again",
         wait_bound: None,
-        control: Some(Contestant::BareDelete),
+        control: Some(Strategy::BareDelete),
         long_percent: 20,
-        faults: few::crash,
+        faults: single::crash,
         ..CALM
     },
     Scenario {
@@ -99,8 +99,8 @@ pub static ALL: [Scenario; 27] = [
         about: "the server is killed and started again with what it had",
         long_percent: 20,
         wait_bound: None,
-        control: Some(Contestant::OwnerChecked),
-        faults: few::restart,
+        control: Some(Strategy::OwnerChecked),
+        faults: single::restart,
         ..CALM
     },
     Scenario {
@@ -109,8 +109,8 @@ pub static ALL: [Scenario; 27] = [
         long_percent: 20,
         wait_bound: None,
         memory: false,
-        control: Some(Contestant::Watchdog),
-        faults: few::forget,
+        control: Some(Strategy::Watchdog),
+        faults: single::forget,
         ..CALM
     },
     Scenario {
@@ -121,8 +121,8 @@ pub static ALL: [Scenario; 27] = [
         wait: ms(1000),
         clocks: false,
         long_percent: 20,
-        control: Some(Contestant::Watchdog),
-        faults: few::jump,
+        control: Some(Strategy::Watchdog),
+        faults: single::jump,
         ..CALM
     },
     Scenario {
@@ -131,8 +131,8 @@ pub static ALL: [Scenario; 27] = [
         long_percent: 60,
         wait_bound: None,
         clocks: false,
-        control: Some(Contestant::OwnerChecked),
-        faults: few::rate,
+        control: Some(Strategy::OwnerChecked),
+        faults: single::rate,
         ..CALM
     },
     Scenario {
@@ -145,24 +145,24 @@ pub static ALL: [Scenario; 27] = [
         long_percent: 80,
         wait: ms(60_000),
         wait_bound: None,
-        control: Some(Contestant::OwnerChecked),
-        faults: few::drift,
+        control: Some(Strategy::OwnerChecked),
+        faults: single::drift,
         ..CALM
     },
     Scenario {
         name: "lost-replies",
         about: "answers are lost for moments: nobody waits for a lease that nobody has",
-        control: Some(Contestant::OwnerChecked),
-        faults: few::lost_replies,
+        control: Some(Strategy::OwnerChecked),
+        faults: single::lost_replies,
         ..LONG_LEASE
     },
     Scenario {
         name: "given-up",
         about: "claims are dropped in the middle while messages overtake each other: none is left behind",
         gives_up: true,
-        control: Some(Contestant::OwnerChecked),
+        control: Some(Strategy::OwnerChecked),
         rounds: 8,
-        faults: few::overtaken,
+        faults: single::overtaken,
         ..LONG_LEASE
     },
     Scenario {
@@ -171,7 +171,7 @@ pub static ALL: [Scenario; 27] = [
         // Who comes back finds the lock free, or held by nobody.
         clients: 1,
         work: (ms(3250), ms(3450)),
-        faults: few::overtaken,
+        faults: single::overtaken,
         ..LONG_LEASE
     },
     Scenario {
@@ -184,41 +184,41 @@ pub static ALL: [Scenario; 27] = [
     Scenario {
         name: "quorum-minority-hangs",
         about: "one of three servers stands still",
-        faults: many::minority_hangs,
+        faults: combined::minority_hangs,
         ..QUORUM
     },
     Scenario {
         name: "quorum-5-minority-dies",
         about: "two of five servers are killed, and come back with what they had",
         nodes: 5,
-        faults: many::minority_dies,
+        faults: combined::minority_dies,
         ..QUORUM
     },
     Scenario {
         name: "quorum-forgets-in-turn",
         about: "three servers forget everything one after the other, and clients reach different majorities",
         long_percent: 50,
-        faults: many::forget_in_turn,
+        faults: combined::forget_in_turn,
         ..QUORUM
     },
     Scenario {
         name: "quorum-calendars-apart",
         about: "the calendars of three servers are far apart, and clients reach different majorities",
         rounds: 6,
-        faults: many::calendars_apart,
+        faults: combined::calendars_apart,
         ..QUORUM
     },
     Scenario {
         name: "quorum-pause",
         about: "clients of three servers stand still for longer than the lease, and reach different majorities",
-        faults: many::quorum_pause,
+        faults: combined::quorum_pause,
         ..QUORUM
     },
     Scenario {
         name: "quorum-late",
         about: "messages to three servers arrive after nobody waits for them any more, and servers stand still",
         rounds: 8,
-        faults: many::late,
+        faults: combined::late,
         ..QUORUM
     },
     Scenario {
@@ -228,8 +228,8 @@ pub static ALL: [Scenario; 27] = [
         rounds: 12,
         long_percent: 10,
         wait_bound: None,
-        control: Some(Contestant::Watchdog),
-        faults: many::storm,
+        control: Some(Strategy::Watchdog),
+        faults: combined::storm,
         ..CALM
     },
     Scenario {
@@ -237,7 +237,7 @@ pub static ALL: [Scenario; 27] = [
         about: "the same with three servers that vote",
         rounds: 8,
         long_percent: 10,
-        faults: many::storm,
+        faults: combined::storm,
         ..QUORUM
     },
 ];

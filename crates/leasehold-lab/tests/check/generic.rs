@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use leasehold_lab::{
-    check::{Assumptions, Rule, check},
-    history::{Event, What},
+    checker::{Assumptions, Rule, check},
+    history::{Event, EventKind},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -90,12 +90,12 @@ impl Model for FencedLock {
 fn spans(events: &[Event]) -> Vec<Span<Op>> {
     let mut spans = Vec::new();
     for event in events {
-        let What::Grant { attempt: number, token, deadline_us } = event.what else { continue };
-        let of = |event: &&Event| matches!(event.what, What::Ask { attempt, .. } | What::Release { attempt } if attempt == number);
+        let EventKind::Grant { attempt: number, token, deadline_us } = event.kind else { continue };
+        let of = |event: &&Event| matches!(event.kind, EventKind::Ask { attempt, .. } | EventKind::Release { attempt } if attempt == number);
         let (mut asked_us, mut shared, mut end_us) = (0, false, deadline_us.unwrap_or(u64::MAX));
         for other in events.iter().filter(of) {
-            match other.what {
-                What::Ask { shared: wanted, .. } => (asked_us, shared) = (other.at_us, wanted),
+            match other.kind {
+                EventKind::Ask { shared: wanted, .. } => (asked_us, shared) = (other.at_us, wanted),
                 _ => end_us = end_us.min(other.at_us),
             }
         }

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_lab::{
-    check::{Assumptions, Fenced, Figures, Report, Rule, check},
-    history::{Event, What},
+    checker::{Assumptions, Figures, Report, Rule, check},
+    history::{Event, EventKind},
+    resource::Fence,
 };
 
 use crate::story::{
@@ -199,12 +200,12 @@ fn exclusion_knows_of_renewals() {
 #[test]
 fn who_knows_no_deadline_holds_for_ever() {
     let forever = |at_us, attempt: u64| {
-        let what = What::Grant { attempt, token: None, deadline_us: None };
+        let what = EventKind::Grant { attempt, token: None, deadline_us: None };
         [ask(at_us, attempt), event(at_us + 1, attempt, what)]
     };
     let mut events = [forever(0, 1), forever(10, 2), forever(20, 3)].concat();
     events.extend([release(15, 1), gone(500, 2), read(600, 3, 0)]);
-    let assumptions = Assumptions { tokens: false, clocks: false, fenced: Fenced::No, ..Default::default() };
+    let assumptions = Assumptions { tokens: false, clocks: false, fence: Fence::None, ..Default::default() };
     let figures = check(&sorted(events), &assumptions).figures;
     // 1 and 2 from 11 to 15, 2 and 3 from 21 until 2 was ended.
     assert_eq!((figures.double_holds, figures.double_held_us), (2, 4 + 479));
@@ -220,7 +221,7 @@ fn tokens_rejects_a_fall() {
 #[test]
 fn tokens_rejects_a_token_that_changes_is_missing_or_too_large() {
     rejects(Rule::Tokens, "changed", vec![ask(0, 1), grant(1, 1, 7, 90), grant(5, 1, 8, 95)]);
-    let none = event(1, 1, What::Grant { attempt: 1, token: None, deadline_us: Some(90) });
+    let none = event(1, 1, EventKind::Grant { attempt: 1, token: None, deadline_us: Some(90) });
     rejects(Rule::Tokens, "is missing", vec![ask(0, 1), none]);
     rejects(Rule::Tokens, "2^53", vec![ask(0, 1), grant(1, 1, 1 << 53, 90)]);
     accepts(vec![ask(0, 1), grant(1, 1, (1 << 53) - 1, 90)]);
@@ -239,21 +240,21 @@ fn resource_rejects_a_stale_write_after_a_write() {
     events.extend([ask(0, 1), grant(1, 1, 1, 100), read(2, 1, 0), last(900, 2)]);
     events.extend([write(220, 1, 2, None), write(221, 1, 2, Some(true))]);
     rejects(Rule::Resource, "had seen token 2 and accepted", events.clone());
-    let on_write = Assumptions { fenced: Fenced::OnWrite, ..Assumptions::default() };
+    let on_write = Assumptions { fence: Fence::OnWrite, ..Assumptions::default() };
     assert_eq!(check(&sorted(events.clone()), &on_write).broken.len(), 1);
-    let unfenced = Assumptions { fenced: Fenced::No, ..Assumptions::default() };
+    let unfenced = Assumptions { fence: Fence::None, ..Assumptions::default() };
     assert!(check(&sorted(events), &unfenced).is_good());
 }
 
 #[test]
 fn resource_rejects_a_lost_update_that_no_other_rule_can_see() {
-    // Fenced on the write alone: the stale write comes before the first write of the next holder (faults.md C3).
+    // Fence on the write alone: the stale write comes before the first write of the next holder (faults.md C3).
     let mut events = stale_write(Some(true));
-    events.retain(|event| !matches!(event.what, What::Write { attempt: 2, .. }));
+    events.retain(|event| !matches!(event.kind, EventKind::Write { attempt: 2, .. }));
     events.extend([write(130, 2, 1, None), write(131, 2, 1, Some(true))]);
     let report = rejects(Rule::Resource, "lost an update: 1 was acknowledged twice", events.clone());
     assert_eq!(report.figures.updates_lost, 1);
-    let on_write = Assumptions { fenced: Fenced::OnWrite, ..Assumptions::default() };
+    let on_write = Assumptions { fence: Fence::OnWrite, ..Assumptions::default() };
     let report = check(&sorted(events), &on_write);
     assert!(report.is_good() && report.figures.updates_lost == 1, "counted: {report:?}");
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use leasehold_lab::{
-    check::{Assumptions, Fenced, Rule, check},
-    history::{self, Event, What},
+    checker::{Assumptions, Rule, check},
+    history::{self, Event, EventKind},
+    resource::Fence,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -26,30 +27,31 @@ fn valid_and_known() -> impl Strategy<Value = Vec<Event>> {
 }
 
 /// The places of events of a kind.
-fn places(events: &[Event], wanted: impl Fn(&What) -> bool) -> Vec<usize> {
-    (0..events.len()).filter(|at| wanted(&events[*at].what)).collect()
+fn places(events: &[Event], wanted: impl Fn(&EventKind) -> bool) -> Vec<usize> {
+    (0..events.len()).filter(|at| wanted(&events[*at].kind)).collect()
 }
 
 fn token(events: &[Event], at: usize) -> Option<u64> {
-    match events[at].what {
-        What::Grant { token, .. } => token,
+    match events[at].kind {
+        EventKind::Grant { token, .. } => token,
         _ => None,
     }
 }
 
 fn set_token(events: &mut [Event], at: usize, new: Option<u64>) {
-    if let What::Grant { token, .. } = &mut events[at].what {
+    if let EventKind::Grant { token, .. } = &mut events[at].kind {
         *token = new;
     }
 }
 
 /// Two grants of which one was answered before the other was asked for.
 fn ordered_pair(events: &[Event]) -> Option<(usize, usize)> {
-    let grants = places(events, |what| matches!(what, What::Grant { .. }));
+    let grants = places(events, |what| matches!(what, EventKind::Grant { .. }));
     let asked_us = |grant: usize| {
-        let What::Grant { attempt: number, .. } = events[grant].what else { return 0 };
-        let ask =
-            events.iter().find(|event| matches!(event.what, What::Ask { attempt, .. } if attempt == number));
+        let EventKind::Grant { attempt: number, .. } = events[grant].kind else { return 0 };
+        let ask = events
+            .iter()
+            .find(|event| matches!(event.kind, EventKind::Ask { attempt, .. } if attempt == number));
         ask.map_or(0, |ask| ask.at_us)
     };
     let pairs = grants.iter().flat_map(|one| grants.iter().map(move |other| (*one, *other)));
@@ -62,29 +64,31 @@ fn any_event() -> impl Strategy<Value = Event> {
     let name = prop_oneof![Just("x".to_string()), Just("y".to_string())];
     let what = (number.clone(), name, any::<bool>(), number.clone(), time.clone(), 0_u8..14);
     let what = what.prop_map(|(attempt, name, flag, value, deadline_us, kind)| match kind {
-        0 | 1 => What::Ask { attempt, lock: name, shared: flag },
-        2 | 3 => What::Grant {
+        0 | 1 => EventKind::Ask { attempt, lock: name, shared: flag },
+        2 | 3 => EventKind::Grant {
             attempt,
             token: (value % 5 > 0).then_some(value),
             deadline_us: (value % 3 > 0).then_some(deadline_us),
         },
-        4 => What::Busy { attempt },
-        5 => What::Fail { attempt, unknown: flag },
-        6 => What::Extend { attempt, deadline_us },
-        7 => What::Lost { attempt },
-        8 => What::Release { attempt },
-        9 => What::Read { attempt, resource: name, value: flag.then_some(value) },
-        10 | 11 => What::Write { attempt, resource: name, value, accepted: (value % 3 > 0).then_some(flag) },
-        12 => What::Final { resource: name, value },
+        4 => EventKind::Busy { attempt },
+        5 => EventKind::Fail { attempt, unknown: flag },
+        6 => EventKind::Extend { attempt, deadline_us },
+        7 => EventKind::Lost { attempt },
+        8 => EventKind::Release { attempt },
+        9 => EventKind::Read { attempt, resource: name, value: flag.then_some(value) },
+        10 | 11 => {
+            EventKind::Write { attempt, resource: name, value, accepted: (value % 3 > 0).then_some(flag) }
+        }
+        12 => EventKind::Final { resource: name, value },
         _ => {
             if flag {
-                What::Gone
+                EventKind::Gone
             } else {
-                What::Healed
+                EventKind::Healed
             }
         }
     });
-    (time, 0_u32..5, what).prop_map(|(at_us, process, what)| Event { at_us, process, what })
+    (time, 0_u32..5, what).prop_map(|(at_us, process, kind)| Event { at_us, process, kind })
 }
 
 proptest! {
@@ -108,7 +112,7 @@ proptest! {
 
     #[test]
     fn a_token_granted_twice_is_rejected(mut events in valid(), at: prop::sample::Index) {
-        let grants = places(&events, |what| matches!(what, What::Grant { .. }));
+        let grants = places(&events, |what| matches!(what, EventKind::Grant { .. }));
         if grants.len() < 2 { return Ok(()) }
         let at = at.index(grants.len() - 1);
         let earlier = token(&events, grants[at]);
@@ -120,16 +124,16 @@ proptest! {
     fn a_hold_that_lasts_into_another_is_rejected(mut events in valid()) {
         let Some((one, other)) = ordered_pair(&events) else { return Ok(()) };
         // The first never lets go and is not killed, and the other is a writer's.
-        let (first, second) = (events[one].what.clone(), events[other].what.clone());
-        let (What::Grant { attempt: first, .. }, What::Grant { attempt: second, .. }) = (first, second) else {
+        let (first, second) = (events[one].kind.clone(), events[other].kind.clone());
+        let (EventKind::Grant { attempt: first, .. }, EventKind::Grant { attempt: second, .. }) = (first, second) else {
             return Ok(());
         };
-        events.retain(|event| event.what != What::Gone);
-        events.retain(|event| !matches!(event.what, What::Release { attempt } if attempt == first));
+        events.retain(|event| event.kind != EventKind::Gone);
+        events.retain(|event| !matches!(event.kind, EventKind::Release { attempt } if attempt == first));
         for event in &mut events {
-            match &mut event.what {
-                What::Grant { attempt, deadline_us, .. } if *attempt == first => *deadline_us = Some(u64::MAX),
-                What::Ask { attempt, shared, .. } if *attempt == second => *shared = false,
+            match &mut event.kind {
+                EventKind::Grant { attempt, deadline_us, .. } if *attempt == first => *deadline_us = Some(u64::MAX),
+                EventKind::Ask { attempt, shared, .. } if *attempt == second => *shared = false,
                 _ => {}
             }
         }
@@ -139,28 +143,28 @@ proptest! {
 
     #[test]
     fn a_write_that_vanishes_is_rejected(mut events in valid_and_known(), at: prop::sample::Index) {
-        let done = places(&events, |what| matches!(what, What::Write { accepted: Some(true), .. }));
+        let done = places(&events, |what| matches!(what, EventKind::Write { accepted: Some(true), .. }));
         if done.is_empty() { return Ok(()) }
-        let What::Write { attempt: number, .. } = events[done[at.index(done.len())]].what else { return Ok(()) };
-        events.retain(|event| !matches!(event.what, What::Write { attempt, .. } if attempt == number));
+        let EventKind::Write { attempt: number, .. } = events[done[at.index(done.len())]].kind else { return Ok(()) };
+        events.retain(|event| !matches!(event.kind, EventKind::Write { attempt, .. } if attempt == number));
         prop_assert!(rules(&events).contains(&Rule::Resource));
     }
 
     #[test]
     fn a_result_that_is_too_low_is_rejected(mut events in valid()) {
-        let acknowledged = places(&events, |what| matches!(what, What::Write { accepted: Some(true), .. })).len();
+        let acknowledged = places(&events, |what| matches!(what, EventKind::Write { accepted: Some(true), .. })).len();
         if acknowledged == 0 { return Ok(()) }
         let end_us = events.last().map_or(0, |event| event.at_us);
-        events.retain(|event| !matches!(event.what, What::Final { .. }));
+        events.retain(|event| !matches!(event.kind, EventKind::Final { .. }));
         events.push(story::last(end_us, acknowledged as u64 - 1));
         prop_assert!(rules(&events).contains(&Rule::Resource));
     }
 
     #[test]
     fn a_stale_write_that_is_accepted_is_rejected(mut events in valid_and_known(), at: prop::sample::Index) {
-        let refused = places(&events, |what| matches!(what, What::Write { accepted: Some(false), .. }));
+        let refused = places(&events, |what| matches!(what, EventKind::Write { accepted: Some(false), .. }));
         if refused.is_empty() { return Ok(()) }
-        if let What::Write { accepted, .. } = &mut events[refused[at.index(refused.len())]].what {
+        if let EventKind::Write { accepted, .. } = &mut events[refused[at.index(refused.len())]].kind {
             *accepted = Some(true);
         }
         prop_assert!(rules(&events).contains(&Rule::Resource));
@@ -171,8 +175,8 @@ proptest! {
         if sorted {
             events.sort_by_key(|event| event.at_us);
         }
-        for fenced in [Fenced::No, Fenced::OnWrite, Fenced::ByClaim] {
-            let report = check(&events, &Assumptions { clocks, memory, fenced, ..Assumptions::default() });
+        for fence in [Fence::None, Fence::OnWrite, Fence::ByClaim] {
+            let report = check(&events, &Assumptions { clocks, memory, fence, ..Assumptions::default() });
             let mut lines = Vec::new();
             history::write(&events, &mut lines).unwrap();
             prop_assert!(report.broken.iter().all(|violation| !violation.events.is_empty()));

@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 
-use leasehold_lab::history::{Event, What};
+use leasehold_lab::history::{Event, EventKind};
 
 use crate::story::{event, gone, grant, healed, last, read, release, write};
 
 const TTL_US: u64 = 60;
 
-/// Where a client is. What the server or the resource did is apart from what the client was told.
+/// Where a client is. EventKind the server or the resource did is apart from what the client was told.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Idle,
@@ -89,7 +89,7 @@ impl World {
                 Step::Holding { attempt, token }
             }
             Step::Refused { attempt } => {
-                self.say(event(now, process, What::Busy { attempt }));
+                self.say(event(now, process, EventKind::Busy { attempt }));
                 Step::Idle
             }
             Step::Holding { attempt, token } => self.claim(attempt, token),
@@ -117,7 +117,7 @@ impl World {
     fn ask(&mut self, process: u64) -> Step {
         self.attempts += 1;
         let (attempt, shared) = (self.attempts, self.flip(3));
-        self.say(event(self.now_us, process, What::Ask { attempt, lock: "x".into(), shared }));
+        self.say(event(self.now_us, process, EventKind::Ask { attempt, lock: "x".into(), shared }));
         Step::Asking { attempt, shared }
     }
 
@@ -151,9 +151,9 @@ impl World {
     }
 
     fn is_shared(&self, number: u64) -> bool {
-        self.events
-            .iter()
-            .any(|event| matches!(event.what, What::Ask { attempt, shared: true, .. } if attempt == number))
+        self.events.iter().any(
+            |event| matches!(event.kind, EventKind::Ask { attempt, shared: true, .. } if attempt == number),
+        )
     }
 
     fn let_go(&mut self, process: u64, attempt: u64) -> Step {

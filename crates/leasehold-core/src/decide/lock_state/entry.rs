@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{ClaimId, Contender, FencingToken, Mode, Moment, Queueing, Stance};
 
-/// What an entry is doing.
+/// The state of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
     /// It has a place in the queue.
@@ -13,7 +13,7 @@ pub enum State {
     Held,
     /// It ended without a release; its lock-delay keeps the lock shut.
     Delaying,
-    /// It was released by force. It keeps nobody out; it is kept so that its holder can be told why.
+    /// It was released by force. It keeps no claim out; its holder gets the reason from it.
     Revoked,
 }
 
@@ -24,7 +24,7 @@ pub struct Entry {
     pub seq: u64,
     /// Whose it is.
     pub id: ClaimId,
-    /// What it is doing.
+    /// Its state.
     pub state: State,
     /// How it shares.
     pub mode: Mode,

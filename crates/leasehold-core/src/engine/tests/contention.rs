@@ -1,4 +1,4 @@
-//! What it costs to hear of those who wait.
+//! The cost of the notice of a waiter.
 
 use super::*;
 use crate::Contender;

@@ -1,12 +1,11 @@
-//! Guards, the watchdog and the end of a client, in whatever order their threads meet at the registry.
+//! Guards, the watchdog and the end of a client, in all orders of their threads at the registry.
 //!
 //! Shuttle (Burckhardt and others 2010, "A randomized scheduler with probabilistic guarantees of finding bugs") runs
-//! the real engine: at every lock of the registry, every ring of its bell, every look at the clock and every call of
+//! the real engine: at every lock of the registry, every wake-up, every look at the clock and every call of
 //! the store it chooses who goes on. Time moves only when a scenario says so, so a wake-up that is lost is a deadlock,
 //! which shuttle reports.
 
 use std::{
-    cell::Cell,
     future::{Future, poll_fn},
     sync::{
         Arc, Mutex,
@@ -30,31 +29,13 @@ use crate::{
     env::Environment,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
+    store_kit::schedule_point::{self, others_first},
 };
 
 /// How many orders of each scenario are tried, by each of two schedulers.
 const ORDERS: usize = 400;
 
-thread_local! {
-    static EXPLORING: Cell<bool> = const { Cell::new(false) };
-    static FORGETFUL: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Lets others go first, if the scheduler wants; whether there is one.
-pub(crate) fn others_first() -> bool {
-    let exploring = EXPLORING.get();
-    if exploring {
-        thread::yield_now();
-    }
-    exploring
-}
-
-/// Whether bells forget a ring that nobody hears.
-pub(crate) fn is_forgetful() -> bool {
-    FORGETFUL.get()
-}
-
-/// A world whose tasks shuttle runs.
+/// An environment whose tasks shuttle runs.
 #[derive(Clone, Debug)]
 struct World(Arc<Inner>);
 
@@ -143,10 +124,10 @@ impl World {
 
 /// Runs a scenario in many orders.
 fn explore(scenario: fn(&World, &Memory)) {
-    EXPLORING.set(true);
+    schedule_point::explore(true);
     run(RandomScheduler::new(ORDERS), scenario);
     run(PctScheduler::new(3, ORDERS), scenario);
-    EXPLORING.set(false);
+    schedule_point::explore(false);
 }
 
 fn run(scheduler: impl Scheduler + 'static, scenario: fn(&World, &Memory)) {
@@ -211,7 +192,7 @@ fn closed_while_guards_end(world: &World, memory: &Memory) {
     assert!((2..=5).contains(&world.releases()), "{} releases of two holds", world.releases());
 }
 
-/// A hold is taken away while it is renewed and its client is closed: whoever waits for the loss hears of it.
+/// A hold is released by force while it is renewed and its client is closed: a wait for the loss completes.
 fn lost_while_it_is_closed(world: &World, memory: &Memory) {
     let (engine, hold) = held(world, memory);
     let lease = hold.lease().clone();
@@ -316,7 +297,7 @@ fn a_guard_dropped_with_its_client_is_released_once() {
 #[test]
 fn a_bell_that_forgets_is_found_out() {
     let found = std::thread::Builder::new().name("control".into()).spawn(|| {
-        FORGETFUL.set(true);
+        schedule_point::forget_wake_ups(true);
         explore(dropped_with_its_client);
     });
     let panic = found.unwrap().join().unwrap_err();

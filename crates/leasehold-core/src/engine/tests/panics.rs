@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 
 /// A15. The renewal panics: its lease is reported lost no later than its deadline, and the watchdog goes on to renew others.
-/// Whoever renews in a task of its own, and does not look at it, holds on for ever.
+/// A renewal task that panics unnoticed must not keep a hold for ever.
 #[test]
 fn a15_a_renewal_that_panics_ends_in_a_loss_and_others_are_renewed() {
     let env = Env::system().unwrap();

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// Wakes whoever subscribes, always.
+/// A store whose subscriptions always wake.
 #[derive(Debug)]
-struct Nagging(Memory);
+struct AlwaysWakes(Memory);
 
 struct Nag;
 
@@ -14,7 +14,7 @@ impl Wake for Nag {
     }
 }
 
-impl Store for Nagging {
+impl Store for AlwaysWakes {
     fn capability(&self) -> &crate::Capability {
         self.0.capability()
     }
@@ -57,7 +57,7 @@ impl Store for Nagging {
 fn a_store_that_wakes_for_nothing_is_not_asked_in_a_loop() {
     let bench = bench(1);
     let env = bench.world.env();
-    let nagging = Arc::new(Nagging(bench.memory.client()));
+    let nagging = Arc::new(AlwaysWakes(bench.memory.client()));
     let counted = Arc::new(Chaos::new(nagging, env.clone(), |_, _| Fault::None));
     let (engine, other) = (Engine::new(counted.clone(), env), bench.engine());
     let hold = bench.world.block_on(lock(&other));
@@ -66,7 +66,7 @@ fn a_store_that_wakes_for_nothing_is_not_asked_in_a_loop() {
     assert!(answer.unwrap().is_none());
     assert!(counted.operations() < 60, "{} operations in two seconds", counted.operations());
     drop(hold);
-    // The same for a holder that listens for those who wait.
+    // The same for a holder that waits for contention.
     let (before, env) = (counted.operations(), bench.world.env());
     bench.world.block_on(async {
         let hold = lock(&engine).await;

@@ -4,7 +4,7 @@ use super::{
     GAP, LEFT, MARGIN, RIGHT, Scale,
     history::{Demo, History, Hold, Outcome, Round, Span, Strategy},
 };
-use crate::picture::{Anchor, Canvas};
+use crate::svg::{Anchor, Canvas};
 
 /// Height of title, result and notes.
 const HEAD: f64 = 48.0;

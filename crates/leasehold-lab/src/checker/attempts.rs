@@ -1,0 +1,244 @@
+//! [`Attempts`]: the events of a run, put together by what they speak of.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Rule, Violation};
+use crate::history::{Event, EventKind};
+
+/// All attempts of a run.
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    pub(super) events: &'a [Event],
+    /// By number.
+    pub(super) all: BTreeMap<u64, Attempt<'a>>,
+    /// What no process can have seen.
+    pub(super) malformed: Vec<Violation>,
+    /// When each process that was ended was.
+    pub(super) gone_us: HashMap<u32, u64>,
+    /// For each event the time of the one before it that speaks of the same attempt.
+    pub(super) before_us: Vec<u64>,
+}
+
+/// One claim of one process, as it went.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) number: u64,
+    pub(super) process: u32,
+    pub(super) lock: &'a str,
+    pub(super) shared: bool,
+    /// Which event began it.
+    pub(super) asked: usize,
+    pub(super) asked_us: u64,
+    pub(super) granted: Option<Granted>,
+    /// It was answered without a grant: when, and whether it may hold all the same.
+    pub(super) refused: Option<Refused>,
+    /// The holder let go, or was told to.
+    ended_us: Option<u64>,
+    /// The last that was heard of it.
+    pub(super) last_us: u64,
+    pub(super) gone_us: Option<u64>,
+}
+
+/// What the answer was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Granted {
+    /// Which event.
+    pub(super) event: usize,
+    pub(super) at_us: u64,
+    pub(super) token: Option<u64>,
+    /// The latest deadline that was confirmed.
+    deadline_us: Option<u64>,
+    /// An event that says another token.
+    pub(super) contradicted: Option<usize>,
+}
+
+/// An answer that was no grant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub(super) event: usize,
+    pub(super) at_us: u64,
+    pub(super) unknown: bool,
+}
+
+/// A hold: an attempt that was granted, as its holder sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hold<'a> {
+    pub(super) number: u64,
+    pub(super) shared: bool,
+    pub(super) asked: usize,
+    pub(super) asked_us: u64,
+    pub(super) granted: Granted,
+    /// Until when its holder takes itself to hold; may lie before the grant, which came too late then.
+    pub(super) until_us: u64,
+    pub(super) lock: &'a str,
+}
+
+impl Hold<'_> {
+    /// Whether the two may not hold at one instant.
+    pub(super) fn excludes(&self, other: &Hold<'_>) -> bool {
+        !(self.shared && other.shared)
+    }
+
+    /// Whether both take themselves to hold at some instant.
+    pub(super) fn overlaps(&self, other: &Hold<'_>) -> bool {
+        let start_us = self.granted.at_us.max(other.granted.at_us);
+        start_us < self.until_us.min(other.until_us)
+    }
+}
+
+impl<'a> Attempt<'a> {
+    fn new(number: u64, event: &Event, index: usize, lock: &'a str, shared: bool) -> Self {
+        Self {
+            number,
+            process: event.process,
+            lock,
+            shared,
+            asked: index,
+            asked_us: event.at_us,
+            granted: None,
+            refused: None,
+            ended_us: None,
+            last_us: event.at_us,
+            gone_us: None,
+        }
+    }
+
+    /// As its holder sees it: until the deadline, the release, the loss or its own end, whichever is first: a store may
+    /// know that a process is dead, and need not wait. Who knows no deadline holds until it is gone, or until the last
+    /// that was heard of it.
+    pub(super) fn hold(&self) -> Option<Hold<'a>> {
+        let granted = self.granted?;
+        let ends_us = [granted.deadline_us, self.ended_us, self.gone_us].into_iter().flatten();
+        Some(Hold {
+            number: self.number,
+            shared: self.shared,
+            asked: self.asked,
+            asked_us: self.asked_us,
+            granted,
+            until_us: ends_us.min().unwrap_or(self.last_us),
+            lock: self.lock,
+        })
+    }
+
+    /// When it was answered.
+    pub(super) fn answered_us(&self) -> Option<u64> {
+        self.granted.map(|granted| granted.at_us).or(self.refused.map(|refused| refused.at_us))
+    }
+
+    fn take(&mut self, event: &Event, index: usize) {
+        self.last_us = self.last_us.max(event.at_us);
+        match &event.kind {
+            EventKind::Grant { token, deadline_us, .. } => self.grant(event, index, *token, *deadline_us),
+            EventKind::Busy { .. } => self.refuse(event, index, false),
+            EventKind::Fail { unknown, .. } => self.refuse(event, index, *unknown),
+            EventKind::Extend { deadline_us, .. } => {
+                if let Some(known_us) = self.granted.as_mut().and_then(|it| it.deadline_us.as_mut()) {
+                    *known_us = (*known_us).max(*deadline_us);
+                }
+            }
+            EventKind::Lost { .. } | EventKind::Release { .. } | EventKind::Released { .. } => {
+                self.ended_us.get_or_insert(event.at_us);
+            }
+            _ => {}
+        }
+    }
+
+    fn grant(&mut self, event: &Event, index: usize, token: Option<u64>, deadline_us: Option<u64>) {
+        match &mut self.granted {
+            None => {
+                let (at_us, contradicted) = (event.at_us, None);
+                self.granted = Some(Granted { event: index, at_us, token, deadline_us, contradicted });
+            }
+            // Asked for again by whoever holds it.
+            Some(known) => {
+                known.deadline_us = known.deadline_us.zip(deadline_us).map(|(one, other)| one.max(other));
+                if known.token != token {
+                    known.contradicted.get_or_insert(index);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, event: &Event, index: usize, unknown: bool) {
+        self.refused.get_or_insert(Refused { event: index, at_us: event.at_us, unknown });
+    }
+}
+
+impl<'a> Attempts<'a> {
+    /// Puts them together; one pass.
+    pub(super) fn of(events: &'a [Event]) -> Self {
+        let (all, malformed, gone_us) = Default::default();
+        let before_us = Vec::with_capacity(events.len());
+        let mut attempts = Self { events, all, malformed, gone_us, before_us };
+        for (index, event) in events.iter().enumerate() {
+            let number = number(&event.kind);
+            let known = number.and_then(|number| attempts.all.get(&number));
+            attempts.before_us.push(known.map_or(0, |attempt| attempt.last_us));
+            attempts.take(event, index);
+        }
+        for attempt in attempts.all.values_mut() {
+            attempt.gone_us = attempts.gone_us.get(&attempt.process).copied();
+        }
+        attempts
+    }
+
+    fn take(&mut self, event: &'a Event, index: usize) {
+        if let EventKind::Ask { attempt, lock, shared } = &event.kind {
+            let begun = Attempt::new(*attempt, event, index, lock, *shared);
+            if let Some(earlier) = self.all.get(attempt) {
+                let text = format!("attempt {attempt} begins twice");
+                self.malformed.push(self.violation(Rule::Order, text, &[earlier.asked, index]));
+            } else {
+                self.all.insert(*attempt, begun);
+            }
+        } else if event.kind == EventKind::Gone {
+            self.gone_us.entry(event.process).or_insert(event.at_us);
+        } else if let Some(number) = number(&event.kind) {
+            match self.all.get_mut(&number) {
+                Some(attempt) => attempt.take(event, index),
+                None => {
+                    let text = format!("attempt {number} was never begun");
+                    self.malformed.push(self.violation(Rule::Order, text, &[index]));
+                }
+            }
+        }
+    }
+
+    /// What was granted, lock by lock.
+    pub(super) fn holds(&self) -> BTreeMap<&'a str, Vec<Hold<'a>>> {
+        let mut holds: BTreeMap<&str, Vec<Hold<'a>>> = BTreeMap::new();
+        for hold in self.all.values().filter_map(Attempt::hold) {
+            holds.entry(hold.lock).or_default().push(hold);
+        }
+        holds
+    }
+
+    /// The token of an attempt.
+    pub(super) fn token(&self, attempt: u64) -> Option<u64> {
+        self.all.get(&attempt)?.granted?.token
+    }
+
+    /// A violation that shows with the last of these events.
+    pub(super) fn violation(&self, rule: Rule, text: String, events: &[usize]) -> Violation {
+        let events: Vec<Event> = events.iter().map(|index| self.events[*index].clone()).collect();
+        let at_us = events.iter().map(|event| event.at_us).max().unwrap_or_default();
+        Violation { rule, at_us, text, events }
+    }
+}
+
+/// Of which attempt an event speaks.
+fn number(what: &EventKind) -> Option<u64> {
+    match what {
+        EventKind::Ask { attempt, .. }
+        | EventKind::Grant { attempt, .. }
+        | EventKind::Busy { attempt }
+        | EventKind::Fail { attempt, .. }
+        | EventKind::Extend { attempt, .. }
+        | EventKind::Lost { attempt }
+        | EventKind::Release { attempt }
+        | EventKind::Released { attempt }
+        | EventKind::Read { attempt, .. }
+        | EventKind::Write { attempt, .. } => Some(*attempt),
+        EventKind::Final { .. } | EventKind::Gone | EventKind::Fault { .. } | EventKind::Healed => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! [`Figures`]: what happened, in numbers.
+
+use std::{collections::BTreeMap, iter::Sum, ops::Add};
+
+use serde::{Deserialize, Serialize};
+
+use super::{exclusion::Overlaps, resource::Ledgers};
+use crate::history::{Event, EventKind};
+
+/// Counts of a run.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// Claims that were granted.
+    pub grants: u64,
+    /// Claims that were told that the lock is busy.
+    pub refusals: u64,
+    /// Claims that were given an error.
+    pub failures: u64,
+    /// Failures after which the claim may have taken effect.
+    pub unknown: u64,
+    /// Holders that were told that they have lost the lock.
+    pub losses: u64,
+    /// Holds that began while another holder took itself to hold.
+    pub double_holds: u64,
+    /// For how long two took themselves to hold, in microseconds altogether.
+    pub double_held_us: u64,
+    /// Writes that the resource accepted and acknowledged.
+    pub writes: u64,
+    /// Writes that it refused, because it had seen a higher token.
+    pub writes_refused: u64,
+    /// First accesses that it refused for the same reason.
+    pub reads_refused: u64,
+    /// Acknowledged writes that are not in the result; at least so many.
+    pub updates_lost: u64,
+    /// Processes that were ended.
+    pub gone: u64,
+    /// Faults that the nemesis began.
+    pub faults: u64,
+    /// The same by name.
+    pub faults_by_name: BTreeMap<String, u64>,
+}
+
+impl Figures {
+    pub(super) fn of(events: &[Event], overlaps: &Overlaps, ledgers: &Ledgers<'_>) -> Self {
+        let mut figures = Self {
+            double_holds: overlaps.each.len() as u64,
+            double_held_us: overlaps.total_us,
+            updates_lost: ledgers.updates_lost(),
+            ..Self::default()
+        };
+        for event in events {
+            figures.take(&event.kind);
+        }
+        figures
+    }
+
+    fn take(&mut self, what: &EventKind) {
+        let count = match what {
+            EventKind::Grant { .. } => &mut self.grants,
+            EventKind::Busy { .. } => &mut self.refusals,
+            EventKind::Fail { unknown, .. } => {
+                self.unknown += u64::from(*unknown);
+                &mut self.failures
+            }
+            EventKind::Lost { .. } => &mut self.losses,
+            EventKind::Read { value: None, .. } => &mut self.reads_refused,
+            EventKind::Write { accepted: Some(true), .. } => &mut self.writes,
+            EventKind::Write { accepted: Some(false), .. } => &mut self.writes_refused,
+            EventKind::Gone => &mut self.gone,
+            EventKind::Fault { name, ended: false, .. } => {
+                *self.faults_by_name.entry(name.clone()).or_default() += 1;
+                &mut self.faults
+            }
+            _ => return,
+        };
+        *count += 1;
+    }
+}
+
+/// The figures of two runs together.
+impl Add for Figures {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        for (name, count) in other.faults_by_name {
+            *self.faults_by_name.entry(name).or_default() += count;
+        }
+        Self {
+            grants: self.grants + other.grants,
+            refusals: self.refusals + other.refusals,
+            failures: self.failures + other.failures,
+            unknown: self.unknown + other.unknown,
+            losses: self.losses + other.losses,
+            double_holds: self.double_holds + other.double_holds,
+            double_held_us: self.double_held_us.saturating_add(other.double_held_us),
+            writes: self.writes + other.writes,
+            writes_refused: self.writes_refused + other.writes_refused,
+            reads_refused: self.reads_refused + other.reads_refused,
+            updates_lost: self.updates_lost + other.updates_lost,
+            gone: self.gone + other.gone,
+            faults: self.faults + other.faults,
+            faults_by_name: self.faults_by_name,
+        }
+    }
+}
+
+impl Sum for Figures {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Add::add)
+    }
+}

@@ -1,0 +1,204 @@
+//! [`Experiment`]: one failure of one client under way, and the counting of its effects.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use leasehold::{FencingToken, env::Moment};
+use leasehold_testkit::redis::Reply;
+
+use super::{
+    harness::Harness,
+    model::{Activity, Expectation, Rung, Span},
+    result::ExperimentResult,
+};
+use crate::{
+    naive_redis::NaiveRedis,
+    resource::{Counter, Fence},
+};
+
+/// An experiment under way.
+pub(super) struct Experiment<'h> {
+    harness: &'h Harness,
+    begin: Moment,
+    spans: Vec<Span>,
+    counter: Counter,
+    pub(super) result: ExperimentResult,
+}
+
+/// A read of the counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Read {
+    number: u64,
+    value: u64,
+}
+
+impl<'h> Experiment<'h> {
+    pub(super) fn new(
+        harness: &'h Harness,
+        rung: &Rung,
+        failure: &'static str,
+        expected: Expectation,
+    ) -> Experiment<'h> {
+        let fence = if expected.is_failure() { Fence::None } else { Fence::ByClaim };
+        let result = ExperimentResult::new(rung, failure, expected);
+        Experiment {
+            harness,
+            begin: harness.env.now(),
+            spans: Vec::new(),
+            counter: Counter::new(fence),
+            result,
+        }
+    }
+
+    /// Takes the lock, which must be free; returns the holder's read of the counter.
+    pub(super) fn acquire(&mut self, client: char, try_lock: impl FnOnce() -> Result<bool>) -> Result<Read> {
+        ensure!(try_lock()?, "the lock is not free for {client}");
+        self.begin(client, Activity::Holds);
+        Ok(self.read())
+    }
+
+    /// Asks for the lock until it is granted or the limit is over; whether it was granted.
+    pub(super) fn wait(
+        &mut self,
+        client: char,
+        limit: Duration,
+        mut try_lock: impl FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        self.begin(client, Activity::Waits);
+        let mut refused = 0;
+        let granted = self.harness.until(limit, || {
+            let granted = try_lock()?;
+            refused += u64::from(!granted);
+            Ok(granted)
+        })?;
+        self.result.counts.refused_attempts += refused;
+        self.end(client);
+        if granted {
+            self.begin(client, Activity::Holds);
+        }
+        Ok(granted)
+    }
+
+    /// The present holder works until then.
+    pub(super) fn work(&self, until: Moment) -> Result<()> {
+        self.harness.work(until)
+    }
+
+    /// The client stops working.
+    pub(super) fn end(&mut self, client: char) {
+        let now = self.now_ns();
+        let is_open = |span: &&mut Span| span.client == client && span.until_ns == u64::MAX;
+        if let Some(span) = self.spans.iter_mut().rfind(is_open) {
+            span.until_ns = now;
+        }
+    }
+
+    /// The client crashes or is paused.
+    pub(super) fn vanish(&mut self, client: char) {
+        self.end(client);
+        self.begin(client, Activity::Gone);
+    }
+
+    /// Writes and stops working.
+    pub(super) fn write_and_end(&mut self, client: char, read: Read) {
+        self.write(read, None);
+        self.end(client);
+    }
+
+    /// B has entered while A holds: both work until then, and both write.
+    pub(super) fn overlap(
+        &mut self,
+        read: Read,
+        until: Moment,
+        inspect: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let next_read = self.read();
+        self.work(until)?;
+        inspect(self)?;
+        self.write_and_end('A', read);
+        self.write_and_end('B', next_read);
+        Ok(())
+    }
+
+    /// Adds a stretch that was measured elsewhere.
+    pub(super) fn span(&mut self, client: char, activity: Activity, from: Moment, until: Moment) {
+        let nanos = |moment: Moment| nanos(moment.since(self.begin));
+        self.spans.push(Span { client, activity, from_ns: nanos(from), until_ns: nanos(until) });
+    }
+
+    /// Sends a command and records its answer.
+    pub(super) fn observe(&mut self, client: &mut NaiveRedis, command: &[&str]) -> Result<Reply> {
+        let reply = client.call(command)?;
+        self.result.observe(command, &reply);
+        Ok(reply)
+    }
+
+    /// The holder has crashed: watches the lock, and asks the server for its expiry.
+    pub(super) fn watch_for_ever(
+        &mut self,
+        key: &str,
+        limit: Duration,
+        client: &mut NaiveRedis,
+        try_lock: impl FnMut(&mut NaiveRedis) -> Result<bool>,
+    ) -> Result<()> {
+        let mut try_lock = try_lock;
+        let freed = self.wait('B', limit, || try_lock(client))?;
+        let ttl = self.observe(client, &["TTL", key])?.int();
+        let exists = self.observe(client, &["EXISTS", key])?.int();
+        self.result.counts.ttl_on_server = ttl;
+        self.result.counts.watched_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.result.counts.locked_for_ever = !freed && ttl == Some(-1) && exists == Some(1);
+        Ok(())
+    }
+
+    /// A holder learns that its lease is over.
+    pub(super) fn told(&mut self, at: Moment, deadline: Moment) {
+        let ahead = nanos(deadline.since(at)) as f64 - nanos(at.since(deadline)) as f64;
+        self.result.counts.told_ms_before_deadline = Some((ahead / 1e5).round() / 10.0);
+    }
+
+    /// Reads the counter.
+    pub(super) fn read(&mut self) -> Read {
+        let value = self.counter.read(None).unwrap_or_default();
+        Read { number: self.counter.reads(), value }
+    }
+
+    /// Reads the counter with a token; `None`: refused.
+    pub(super) fn read_fenced(&mut self, token: FencingToken) -> Option<Read> {
+        let value = self.counter.read(Some(token.get()));
+        self.result.counts.late_writes_refused += u64::from(value.is_none());
+        Some(Read { value: value?, number: self.counter.reads() })
+    }
+
+    /// Writes one more than was read.
+    pub(super) fn write(&mut self, read: Read, token: Option<FencingToken>) {
+        let accepted = self.counter.write(token.map(FencingToken::get), read.value + 1);
+        let is_late = read.number < self.counter.reads();
+        let counts = &mut self.result.counts;
+        counts.late_writes_accepted += u64::from(accepted && is_late);
+        counts.late_writes_refused += u64::from(!accepted);
+    }
+
+    /// Ends the experiment and counts.
+    pub(super) fn finish(mut self) -> ExperimentResult {
+        let now = self.now_ns();
+        for span in self.spans.iter_mut().filter(|span| span.until_ns == u64::MAX) {
+            span.until_ns = now;
+        }
+        self.result.counts.lost_updates = self.counter.lost();
+        self.result.finish(self.spans, now)
+    }
+
+    fn begin(&mut self, client: char, activity: Activity) {
+        let from_ns = self.now_ns();
+        self.spans.push(Span { client, activity, from_ns, until_ns: u64::MAX });
+    }
+
+    fn now_ns(&self) -> u64 {
+        nanos(self.harness.env.now().since(self.begin))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

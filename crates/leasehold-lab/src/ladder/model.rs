@@ -1,0 +1,88 @@
+//! Types that the clients, the counting and the drawing of the ladder share.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{harness::Harness, result::ExperimentResult};
+
+/// The time limit of every wait, for a busy machine.
+pub(super) const SOON: Duration = Duration::from_secs(10);
+/// The least time for which two clients hold at once.
+pub(super) const TOGETHER: Duration = Duration::from_millis(200);
+
+/// One way to lock in Redis.
+pub(super) struct Rung {
+    pub(super) number: u8,
+    pub(super) name: &'static str,
+    /// Injects its failures, one after the other.
+    pub(super) play: fn(&Harness, &Rung) -> Result<Vec<ExperimentResult>>,
+}
+
+/// The activity of a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Activity {
+    /// Believes that it holds the lock, and works.
+    Holds,
+    /// Asks for the lock in a loop.
+    Waits,
+    /// Has crashed or is paused.
+    Gone,
+}
+
+/// A stretch of time of one client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    pub(super) client: char,
+    pub(super) activity: Activity,
+    /// Nanoseconds since the beginning of the experiment.
+    pub(super) from_ns: u64,
+    pub(super) until_ns: u64,
+}
+
+/// The expected result of an experiment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Expectation {
+    /// The lock is never free again.
+    LockedForEver,
+    /// Two hold at once, and an update is lost.
+    TwoHolders,
+    /// A client deletes the lock of another, and two hold at once.
+    ForeignRelease,
+    /// No failure.
+    Kept,
+    /// The loss is signalled before the deadline, no other holder enters before, and the late write is refused.
+    Told,
+    /// The same, but the server itself has lost the grant: another holder may enter before the signal.
+    Forgotten,
+}
+
+impl Expectation {
+    /// Whether the client is expected to fail.
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Self::LockedForEver | Self::TwoHolders | Self::ForeignRelease)
+    }
+}
+
+/// The greatest number of holders at once, and the stretches with two or more.
+pub(super) fn overlaps(spans: &[Span]) -> (usize, Vec<(u64, u64)>) {
+    let mut changes: Vec<(u64, bool)> = Vec::with_capacity(spans.len() * 2);
+    for span in spans.iter().filter(|span| span.activity == Activity::Holds) {
+        changes.extend([(span.from_ns, true), (span.until_ns, false)]);
+    }
+    // An end sorts before a beginning at the same time.
+    changes.sort_unstable();
+    let (mut holders, mut most, mut since, mut together) = (0_usize, 0, 0, Vec::new());
+    for (at_ns, begins) in changes {
+        holders = if begins { holders + 1 } else { holders.saturating_sub(1) };
+        match (begins, holders) {
+            (true, 2) => since = at_ns,
+            (false, 1) => together.push((since, at_ns)),
+            _ => {}
+        }
+        most = most.max(holders);
+    }
+    (most, together)
+}

@@ -1,0 +1,184 @@
+//! The svg of the ladder: a panel for each failure, a row for each client, each panel with a time of its own.
+
+use super::{
+    model::{Activity, overlaps},
+    result::ExperimentResult,
+};
+use crate::svg::{Anchor, Canvas};
+
+const WIDTH: f64 = 1000.0;
+const MARGIN: f64 = 24.0;
+/// Where time begins.
+const LEFT: f64 = 112.0;
+/// Where time ends.
+const RIGHT: f64 = WIDTH - MARGIN;
+/// Where the first panel begins.
+const TOP: f64 = 106.0;
+/// From the top of a panel to its rows.
+const HEAD: f64 = 42.0;
+const ROW: f64 = 19.0;
+const BAR: f64 = 14.0;
+/// For the strip below the rows.
+const STRIP: f64 = 16.0;
+const GAP: f64 = 26.0;
+const WIDTH_MIN: f64 = 1.5;
+
+/// Draws what happened.
+pub(crate) fn draw(results: &[ExperimentResult]) -> String {
+    let mut canvas = Canvas::default();
+    let bottom = results.iter().fold(TOP, |top, result| top + height(result) + GAP);
+    let total = bottom + 14.0;
+    canvas.rect("paper", [0.5, 0.5, WIDTH - 1.0, total - 1.0], 8.0);
+    let title = "How each way to lock in Redis fails";
+    canvas.text("title", (MARGIN, 36.0), Anchor::Start, title);
+    let text = "Each client is given the failure that it is known for, on real servers. A, B and C add one to a \
+                number under the lock.";
+    canvas.text("quiet", (MARGIN, 57.0), Anchor::Start, text);
+    legend(&mut canvas);
+    let mut top = TOP;
+    for result in results {
+        Panel { result, top }.draw(&mut canvas);
+        top += height(result) + GAP;
+    }
+    let foot = "Drawn by `cargo lab simulate ladder --svg` from what was counted. Each panel has a time scale of \
+                its own; a line is 100 ms.";
+    canvas.text("quiet small", (MARGIN, total - 12.0), Anchor::Start, foot);
+    let summary: Vec<String> =
+        results.iter().map(|it| format!("{} {}: {}", it.rung, it.client, it.happened)).collect();
+    canvas.finish(WIDTH, total, title, &summary.join(". "))
+}
+
+fn legend(canvas: &mut Canvas) {
+    let entries = [
+        ("sells", "believes that it holds the lock", 192.0),
+        ("waits", "asks for it", 84.0),
+        ("paused", "crashed, or paused", 130.0),
+        ("double", "two at once", 92.0),
+        ("refused", "late write refused", 0.0),
+    ];
+    let (mut x, y) = (MARGIN, 81.0);
+    for (class, text, width) in entries {
+        match class {
+            "refused" => canvas.cross((x + 9.0, y - 4.0)),
+            "double" => canvas.rect(class, [x, y - 6.0, 18.0, 4.0], 2.0),
+            _ => canvas.rect(class, [x, y - 10.0, 18.0, 12.0], 2.0),
+        }
+        canvas.text("small", (x + 24.0, y), Anchor::Start, text);
+        x += width + 24.0;
+    }
+}
+
+fn names(result: &ExperimentResult) -> Vec<char> {
+    let mut names: Vec<char> = result.spans.iter().map(|span| span.client).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn height(result: &ExperimentResult) -> f64 {
+    HEAD + names(result).len() as f64 * ROW + STRIP
+}
+
+struct Panel<'o> {
+    result: &'o ExperimentResult,
+    top: f64,
+}
+
+impl Panel<'_> {
+    fn draw(&self, canvas: &mut Canvas) {
+        self.titles(canvas);
+        let names = names(self.result);
+        for (row, name) in names.iter().enumerate() {
+            let y = self.row(row);
+            canvas.rect("track", [LEFT, y, RIGHT - LEFT, BAR], 2.0);
+            canvas.text("quiet", (LEFT - 10.0, y + 11.0), Anchor::End, &name.to_string());
+        }
+        let bottom = self.row(names.len());
+        for tick in (0..=self.result.elapsed_ns / 100_000_000).map(|tick| tick * 100_000_000) {
+            canvas.line("grid", (self.at(tick), self.row(0)), (self.at(tick), bottom + 4.0));
+        }
+        for span in &self.result.spans {
+            let row = names.iter().position(|name| *name == span.client).unwrap_or_default();
+            let class = match span.activity {
+                Activity::Holds => "sells",
+                Activity::Waits => "waits",
+                Activity::Gone => "paused",
+            };
+            let (x, end) = (self.at(span.from_ns), self.at(span.until_ns));
+            canvas.rect(class, [x, self.row(row), (end - x - 0.8).max(WIDTH_MIN), BAR], 2.0);
+        }
+        for (from_ns, until_ns) in overlaps(&self.result.spans).1 {
+            let x = self.at(from_ns);
+            canvas.rect("double", [x, bottom, (self.at(until_ns) - x).max(WIDTH_MIN), 4.0], 0.0);
+        }
+        self.cross(canvas);
+    }
+
+    fn titles(&self, canvas: &mut Canvas) {
+        let (result, y) = (self.result, self.top + 14.0);
+        let rule = self.top - GAP / 2.0 + 5.0;
+        canvas.line("rule", (MARGIN, rule), (RIGHT, rule));
+        let title = format!("{}  {}", result.rung, result.client);
+        canvas.text("lane", (MARGIN, y), Anchor::Start, &title);
+        let held = !result.expected.is_failure() && result.proves;
+        let (class, mark) = if held { ("good", '✓') } else { ("bad", '✗') };
+        let headline = format!("{mark} {}", result.happened);
+        canvas.text(&format!("strong {class}"), (RIGHT, y), Anchor::End, &headline);
+        canvas.text("quiet", (MARGIN, y + 18.0), Anchor::Start, result.failure);
+        let told = format!("told: {}", result.told);
+        canvas.text("quiet", (RIGHT, y + 18.0), Anchor::End, &told);
+    }
+
+    /// The late write comes when the next holder has begun and the first one has been stopped.
+    fn cross(&self, canvas: &mut Canvas) {
+        if self.result.counts.late_writes_refused == 0 {
+            return;
+        }
+        let held = |client: char| {
+            self.result
+                .spans
+                .iter()
+                .find(move |span| span.activity == Activity::Holds && span.client == client)
+        };
+        if let Some((first, next)) = held('A').zip(held('B')) {
+            let at_ns = first.until_ns.max(next.from_ns);
+            canvas.cross((self.at(at_ns) + 12.0, self.row(0) + BAR / 2.0));
+        }
+    }
+
+    fn at(&self, nanos: u64) -> f64 {
+        let length = self.result.elapsed_ns.max(1);
+        LEFT + (RIGHT - LEFT) * (nanos.min(length) as f64 / length as f64)
+    }
+
+    fn row(&self, row: usize) -> f64 {
+        self.top + HEAD + row as f64 * ROW
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roxmltree::Document;
+
+    use super::{super::fixtures, *};
+
+    #[test]
+    fn every_case_has_its_panel_and_nothing_is_outside_of_the_paper() {
+        let drawn = draw(&[fixtures::two_holders(), fixtures::refused()]);
+        let document = Document::parse(&drawn).unwrap();
+        let count =
+            |class: &str| document.descendants().filter(|it| it.attribute("class") == Some(class)).count();
+        // One of each is in the legend.
+        assert_eq!((count("lane"), count("double"), count("refused"), count("waits")), (2, 2, 2, 2));
+        assert!(!drawn.contains("NaN"));
+        for node in document.descendants().filter(|node| node.has_tag_name("rect")) {
+            let number = |name: &str| node.attribute(name).unwrap().parse::<f64>().unwrap();
+            assert!(number("x") >= 0.0 && number("x") + number("width") <= WIDTH, "{node:?}");
+        }
+    }
+
+    #[test]
+    fn a_ladder_without_rungs_is_drawn_too() {
+        assert!(Document::parse(&draw(&[])).is_ok());
+    }
+}

@@ -1,0 +1,136 @@
+//! [`Environment`]: the servers of a run, the network to them, and the faults that they can suffer.
+
+mod consensus;
+mod failover;
+mod memcached;
+mod process_faults;
+mod redis;
+mod redlock;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use super::{
+    model::{ActiveFault, EnvironmentKind, Promise, TTL},
+    network::Network,
+};
+use crate::rng::Rng;
+
+/// The servers of one kind of environment.
+trait Servers: Sync {
+    /// The URL for a client that reaches the servers at these addresses.
+    fn url(&self, addresses: &[String]) -> String;
+    /// Injects a fault; `None`: no server can be struck now.
+    fn inject(&self, _: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
+        Ok(None)
+    }
+    /// Waits until the servers have recovered.
+    fn await_healthy(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Running servers; they end with the value.
+pub(crate) struct Environment {
+    servers: Box<dyn Servers>,
+    /// `None`: the servers tell their clients each other's addresses, so there can be no proxies, or there are no servers.
+    network: Option<Network>,
+    /// Whether naive clients can send raw Redis commands.
+    is_redis: bool,
+    promise: Promise,
+}
+
+impl Environment {
+    /// Starts the servers for that many workers.
+    pub(crate) fn start(kind: EnvironmentKind, workers: usize) -> Result<Self> {
+        use EnvironmentKind::{
+            Cluster, Etcd, EtcdRevoked, Memcached, Redis, RedisClock, RedisVolatile, Redlock, RedlockClock,
+            Sentinel, Sqlite, Zookeeper,
+        };
+        let (servers, addresses): (Box<dyn Servers>, Vec<String>) = match kind {
+            Redis | RedisVolatile | RedisClock => redis::start(kind)?,
+            Sentinel => (Box::new(failover::Sentinel::start()?), Vec::new()),
+            Cluster => (Box::new(failover::Cluster::start()?), Vec::new()),
+            Redlock | RedlockClock => redlock::start(kind == RedlockClock)?,
+            Zookeeper => consensus::start_zookeeper()?,
+            Etcd | EtcdRevoked => consensus::start_etcd(kind == EtcdRevoked)?,
+            Sqlite => (Box::new(SqliteFile::create()?), Vec::new()),
+            Memcached => memcached::start()?,
+        };
+        let network = if addresses.is_empty() { None } else { Some(Network::to(&addresses, workers)?) };
+        let is_redis = matches!(kind, Redis | RedisVolatile | RedisClock | Redlock | RedlockClock);
+        let promise = Promise {
+            clocks: !matches!(kind, RedisClock | RedlockClock),
+            // A promoted replica may lack the last grants, because replication is asynchronous.
+            memory: !matches!(kind, RedisVolatile | Sentinel | Cluster | EtcdRevoked | Memcached),
+            heal_bound: match kind {
+                Redlock | RedlockClock => redlock::QUARANTINE + TTL + Duration::from_secs(3),
+                Sentinel | Cluster => Duration::from_secs(15),
+                Zookeeper | Etcd | EtcdRevoked => Duration::from_secs(12),
+                _ => Duration::from_secs(8),
+            },
+        };
+        Ok(Self { servers, network, is_redis, promise })
+    }
+
+    /// The URL for a worker.
+    pub(crate) fn url(&self, worker: usize) -> String {
+        self.servers.url(&self.addresses(worker))
+    }
+
+    /// The Redis servers for a naive client of a worker; none where it has to use the library.
+    pub(crate) fn raw_servers(&self, worker: usize) -> Vec<String> {
+        if self.is_redis { self.addresses(worker) } else { Vec::new() }
+    }
+
+    fn addresses(&self, worker: usize) -> Vec<String> {
+        self.network.as_ref().map(|network| network.addresses(worker)).unwrap_or_default()
+    }
+
+    pub(crate) fn promise(&self) -> Promise {
+        self.promise
+    }
+
+    /// Injects a fault into the network or into a server.
+    pub(crate) fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
+        match self.network.as_ref().filter(|_| rng.one_in(2)) {
+            Some(network) => Ok(Some(network.inject(rng))),
+            None => self.servers.inject(rng),
+        }
+    }
+
+    /// Ends the faults of the network and waits until the servers have recovered.
+    pub(crate) fn heal(&self) -> Result<()> {
+        if let Some(network) = &self.network {
+            network.heal();
+        }
+        self.servers.await_healthy()
+    }
+}
+
+/// A file. The only faults are those of the processes that use it.
+struct SqliteFile(TempDir);
+
+impl SqliteFile {
+    fn create() -> Result<Self> {
+        Ok(Self(tempfile::Builder::new().prefix("leasehold-torture-sqlite-").tempdir()?))
+    }
+}
+
+impl Servers for SqliteFile {
+    fn url(&self, _: &[String]) -> String {
+        format!("sqlite:{}?{}", self.0.path().join("locks.db").display(), ttl_option())
+    }
+}
+
+/// `SCHEME://ADDRESSES?ttl=…`.
+fn url(scheme: &str, addresses: &[String]) -> String {
+    format!("{scheme}://{}?{}", addresses.join(","), ttl_option())
+}
+
+/// The time to live as an option of a URL.
+fn ttl_option() -> String {
+    format!("ttl={}ms", TTL.as_millis())
+}

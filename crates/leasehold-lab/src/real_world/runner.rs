@@ -1,0 +1,179 @@
+//! A test run from the start of the servers to the report.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread::scope,
+    time::Duration,
+};
+
+use anyhow::{Result, anyhow, ensure};
+use leasehold::env::Env;
+use tempfile::TempDir;
+
+use super::{
+    args::RunArguments,
+    environment::Environment,
+    history_writer::{EventLog, gather, keep},
+    model::EnvironmentKind,
+    nemesis::Nemesis,
+    report::{Outcome, RunReport, judge},
+    resource::Resource,
+    stop_flag::StopFlag,
+    workers::Workers,
+    workload::Workload,
+};
+use crate::history::EventKind;
+
+/// The time limit for the workers to stop.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time after the recovery bound until the workers stop.
+const MARGIN: Duration = Duration::from_secs(2);
+/// The interval between two checks of the controls.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The least time for faults.
+const FAULTS_MIN: Duration = Duration::from_secs(5);
+/// The exit code of a run that proved nothing.
+const PROVES_NOTHING: u8 = 2;
+
+/// Runs all requested environments, one after the other.
+///
+/// # Errors
+/// A run that could not be finished.
+pub(super) fn run_all(arguments: &RunArguments) -> Result<ExitCode> {
+    let mut worst = Outcome::Kept;
+    for store in &arguments.store {
+        let report = run(*store, arguments)?;
+        if arguments.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            print!("{report}");
+        }
+        worst = worst.max(report.outcome);
+    }
+    Ok(match worst {
+        Outcome::Kept => ExitCode::SUCCESS,
+        Outcome::ProvesNothing => ExitCode::from(PROVES_NOTHING),
+        Outcome::Broken => ExitCode::FAILURE,
+    })
+}
+
+fn run(store: EnvironmentKind, arguments: &RunArguments) -> Result<RunReport> {
+    let count = arguments.workers.max(2);
+    let environment = Environment::start(store, count)?;
+    let bound = environment.promise().heal_bound + MARGIN;
+    let faults = Duration::from_secs(arguments.seconds).saturating_sub(bound);
+    let least = (bound + FAULTS_MIN).as_secs();
+    ensure!(faults >= FAULTS_MIN, "a run on {store} takes at least {least} s, recovery included");
+    let histories = tempfile::Builder::new().prefix("leasehold-torture-").tempdir()?;
+    let log = EventLog::new(&Env::system()?);
+    let resource = Resource::open()?;
+    let (address, directory) = (resource.address()?.to_string(), histories.path().to_path_buf());
+    let workers = Workers::new(&environment, &log, address, directory, arguments.seed, count);
+    let active = ActiveRun { environment: &environment, log: &log, resource: &resource, workers: &workers };
+    scope(|scope| {
+        resource.serve(scope)?;
+        let played = active.play(arguments.seed, faults, bound);
+        // The scope ends when all connections to the resource are closed.
+        workers.await_end(Duration::ZERO);
+        resource.close();
+        played
+    })?;
+    conclude(store, arguments, &active, histories)
+}
+
+/// A run under way.
+struct ActiveRun<'r> {
+    environment: &'r Environment,
+    log: &'r EventLog,
+    resource: &'r Resource,
+    workers: &'r Workers<'r>,
+}
+
+impl ActiveRun<'_> {
+    /// Faults, then recovery, then the end.
+    fn play(&self, seed: u64, faults: Duration, bound: Duration) -> Result<()> {
+        self.workers.start()?;
+        let stop = StopFlag::default();
+        let ActiveRun { environment, log, resource, workers } = *self;
+        let nemesis = Nemesis { workers, resource, environment, log, stop: &stop, seed };
+        scope(|scope| -> Result<()> {
+            let first = scope.spawn(|| stopping(&stop, nemesis.strike_workers(0)));
+            let second = scope.spawn(|| stopping(&stop, nemesis.strike_workers(1)));
+            let servers = scope.spawn(|| stopping(&stop, nemesis.strike_servers()));
+            self.await_controls(&stop, faults);
+            stop.set();
+            let joined = [first, second, servers].map(|thread| thread.join());
+            let panicked = || anyhow!("the nemesis panicked");
+            joined.into_iter().try_for_each(|end| end.unwrap_or_else(|_| Err(panicked())))
+        })?;
+        self.environment.heal()?;
+        self.log.record(0, EventKind::Healed);
+        StopFlag::default().wait(bound);
+        self.resource.stop_workers();
+        self.workers.await_end(END_TIMEOUT);
+        Ok(())
+    }
+
+    /// Lets the faults last for that long, and up to twice as long until every control has lost an update: whether it does
+    /// is chance, and on a busy machine less happens.
+    fn await_controls(&self, stop: &StopFlag, faults: Duration) {
+        stop.wait(faults);
+        let mut more = faults;
+        let has_lost = |workload| self.resource.counter(workload).is_some_and(|counter| counter.lost() > 0);
+        let all_lost = || Workload::ALL.into_iter().all(|it| !it.is_control() || has_lost(it));
+        while !all_lost() && !more.is_zero() && stop.wait(CHECK_INTERVAL.min(more)) {
+            more = more.saturating_sub(CHECK_INTERVAL);
+        }
+    }
+}
+
+/// Ends the run when a thread of the nemesis has failed.
+fn stopping(stop: &StopFlag, outcome: Result<()>) -> Result<()> {
+    if outcome.is_err() {
+        stop.set();
+    }
+    outcome
+}
+
+fn conclude(
+    store: EnvironmentKind,
+    arguments: &RunArguments,
+    run: &ActiveRun<'_>,
+    histories: TempDir,
+) -> Result<RunReport> {
+    let promise = run.environment.promise();
+    let mut workloads = Vec::new();
+    for workload in Workload::ALL {
+        let mut events = gather(histories.path(), workload, &run.log.events())?;
+        let value = run.resource.counter(workload).map_or(0, |counter| counter.value());
+        let last = EventLog::new(&Env::system()?);
+        last.record(0, EventKind::Final { resource: workload.name().into(), value });
+        events.extend(last.events());
+        keep(histories.path(), workload, &events)?;
+        workloads.push(judge(workload, promise, &events));
+    }
+    let outcome = RunReport::outcome(&workloads);
+    let histories = match &arguments.keep {
+        Some(directory) => Some(copied(&histories, &directory.join(format!("{store}-{}", arguments.seed)))?),
+        None if outcome == Outcome::Broken => Some(histories.keep()),
+        None => None,
+    };
+    let (seed, seconds, workers) = (arguments.seed, arguments.seconds, arguments.workers.max(2));
+    let replay =
+        format!("cargo xtask torture --store {store} --seed {seed} --seconds {seconds} --workers {workers}");
+    let exclusive = promise.clocks && promise.memory;
+    Ok(RunReport { store, seed, seconds, workers, outcome, exclusive, replay, histories, workloads })
+}
+
+/// Copies the whole history of each workload.
+fn copied(from: &TempDir, to: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(to)?;
+    for entry in from.path().read_dir()? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+            std::fs::copy(&path, to.join(name))?;
+        }
+    }
+    Ok(to.to_path_buf())
+}

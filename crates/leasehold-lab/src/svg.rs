@@ -1,0 +1,88 @@
+//! [`Canvas`]: the few shapes of SVG that the picture needs.
+
+use std::fmt::Write;
+
+/// An SVG document in the making. Colours are classes, so that a style sheet can serve light and dark pages.
+#[derive(Default, Debug)]
+pub struct Canvas {
+    body: String,
+}
+
+/// Where a text stands to its point.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Anchor {
+    /// It begins there.
+    Start,
+    /// Its middle is there.
+    Middle,
+    /// It ends there.
+    End,
+}
+
+impl Canvas {
+    /// A rectangle with corners rounded by `radius`.
+    pub fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4], radius: f64) {
+        self.put(format_args!(
+            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{radius}\"/>"
+        ));
+    }
+
+    /// A line from one point to another.
+    pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+        self.put(format_args!(
+            "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
+        ));
+    }
+
+    /// A line through points.
+    pub fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+        let mut shape = String::new();
+        for (index, (x, y)) in points.iter().enumerate() {
+            let verb = if index == 0 { 'M' } else { 'L' };
+            // Writing to a string cannot fail.
+            let _ = write!(shape, "{verb}{x:.1} {y:.1}");
+        }
+        self.put(format_args!("<path class=\"{class}\" d=\"{shape}\"/>"));
+    }
+
+    /// A text.
+    pub fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
+        let anchor = match anchor {
+            Anchor::Start => "start",
+            Anchor::Middle => "middle",
+            Anchor::End => "end",
+        };
+        let text = escape(text);
+        self.put(format_args!(
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+        ));
+    }
+
+    /// The mark of a refused write.
+    pub fn cross(&mut self, (x, y): (f64, f64)) {
+        self.put(format_args!("<circle class=\"refused\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8.5\"/>"));
+        self.line("cross", (x - 3.5, y - 3.5), (x + 3.5, y + 3.5));
+        self.line("cross", (x - 3.5, y + 3.5), (x + 3.5, y - 3.5));
+    }
+
+    /// The whole document.
+    pub fn finish(self, width: f64, height: f64, title: &str, description: &str) -> String {
+        let (title, description) = (escape(title), escape(description));
+        let style = include_str!("svg/style.css");
+        let body = self.body;
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
+             <title>{title}</title>\n<desc>{description}</desc>\n<style>\n{style}</style>\n\
+             <defs><pattern id=\"hatch\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+             <line class=\"hatch\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"5\"/></pattern></defs>\n{body}</svg>\n"
+        )
+    }
+
+    fn put(&mut self, shape: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.body, "{shape}");
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

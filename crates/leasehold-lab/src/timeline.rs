@@ -1,0 +1,259 @@
+//! The timeline of a run: a row for each server and client, what each held and when, and what went wrong.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    config::RunConfig,
+    history::{Event, EventKind},
+    run::Run,
+    svg::{Anchor, Canvas},
+};
+
+const WIDTH: f64 = 1000.0;
+const MARGIN: f64 = 24.0;
+/// Where time begins.
+const LEFT: f64 = 112.0;
+/// Where time ends.
+const RIGHT: f64 = WIDTH - MARGIN;
+/// Where the rows begin.
+const TOP: f64 = 108.0;
+const ROW: f64 = 24.0;
+const BAR: f64 = 17.0;
+/// The least that can be seen.
+const WIDTH_MIN: f64 = 1.2;
+
+/// A stretch of a row.
+#[derive(Clone, Copy)]
+struct Span {
+    row: usize,
+    from_us: u64,
+    until_us: u64,
+}
+
+/// What a run looks like, before it is drawn.
+#[derive(Default)]
+struct Rows {
+    waits: Vec<Span>,
+    holds: Vec<(Span, Option<u64>)>,
+    faults: Vec<(Span, String)>,
+    refused: Vec<(usize, u64)>,
+    end_us: u64,
+}
+
+/// An attempt that goes on.
+struct Open {
+    row: usize,
+    since_us: u64,
+    granted: Option<(u64, Option<u64>)>,
+    /// Until when the holder takes itself to hold.
+    deadline_us: u64,
+}
+
+/// Draws a run.
+pub fn draw(config: &RunConfig, run: &Run) -> String {
+    let rows = Rows::of(config, &run.history);
+    let count = 1 + config.nodes as usize + config.clients as usize;
+    let height = TOP + count as f64 * ROW + 60.0;
+    let mut canvas = Canvas::default();
+    canvas.rect("paper", [0.5, 0.5, WIDTH - 1.0, height - 1.0], 8.0);
+    head(&mut canvas, config, run);
+    for row in 0..count {
+        let y = TOP + row as f64 * ROW;
+        canvas.rect("track", [LEFT, y, RIGHT - LEFT, BAR], 2.0);
+        canvas.text("quiet", (LEFT - 10.0, y + 13.0), Anchor::End, &label(config, row));
+    }
+    rows.draw(&mut canvas);
+    axis(&mut canvas, rows.end_us, TOP + count as f64 * ROW);
+    let foot = format!("Drawn by `{}`.", config.command());
+    canvas.text("quiet small", (MARGIN, height - 14.0), Anchor::Start, &foot);
+    let summary = run.complaint().unwrap_or_else(|| "All rules were kept.".to_string());
+    canvas.finish(WIDTH, height, &format!("{}, seed {}", config.scenario.name, config.seed), &summary)
+}
+
+fn label(config: &RunConfig, row: usize) -> String {
+    match row {
+        0 => "network".to_string(),
+        row if row <= config.nodes as usize => format!("server {row}"),
+        row => format!("client {}", row - config.nodes as usize),
+    }
+}
+
+fn head(canvas: &mut Canvas, config: &RunConfig, run: &Run) {
+    let title = format!("{}: {}", config.scenario.name, config.scenario.about);
+    canvas.text("title", (MARGIN, 36.0), Anchor::Start, &title);
+    let figures = &run.figures;
+    let text = format!(
+        "{}, seed {}: {} grants, {} double holds, {} late accesses refused, {} updates lost",
+        config.strategy,
+        config.seed,
+        figures.grants,
+        figures.double_holds,
+        figures.writes_refused + figures.reads_refused,
+        figures.updates_lost
+    );
+    canvas.text("quiet", (MARGIN, 57.0), Anchor::Start, &text);
+    let mut x = MARGIN;
+    for (class, word, width) in [
+        ("sells", "holds", 60.0),
+        ("waits", "waits", 60.0),
+        ("fault", "a fault", 66.0),
+        ("double", "two at once", 90.0),
+    ] {
+        canvas.rect(class, [x, 72.0, 18.0, 12.0], 2.0);
+        canvas.text("small", (x + 24.0, 82.0), Anchor::Start, word);
+        x += width + 30.0;
+    }
+    let (class, verdict) = match run.complaint() {
+        None => ("small strong good", "all rules were kept".to_string()),
+        Some(complaint) => ("small strong bad", complaint),
+    };
+    canvas.text(class, (x, 82.0), Anchor::Start, &verdict);
+}
+
+fn axis(canvas: &mut Canvas, end_us: u64, y: f64) {
+    let step_us = (end_us / 10).max(1).next_power_of_two();
+    let round_us = [1u64, 2, 5].iter().flat_map(|lead| (3..8).map(move |power| lead * 10u64.pow(power)));
+    let step_us = round_us.filter(|round_us| *round_us >= step_us / 2).min().unwrap_or(step_us);
+    for tick in 0..=end_us / step_us {
+        let at_us = tick * step_us;
+        let text = format!("{} ms", at_us / 1000);
+        canvas.text("quiet small", (place(at_us, end_us), y + 16.0), Anchor::Middle, &text);
+    }
+}
+
+fn place(at_us: u64, end_us: u64) -> f64 {
+    LEFT + (RIGHT - LEFT) * (at_us.min(end_us) as f64 / end_us.max(1) as f64)
+}
+
+impl Rows {
+    fn of(config: &RunConfig, history: &[Event]) -> Rows {
+        let end_us = history.last().map_or(1, |event| event.at_us).max(1);
+        let mut rows = Rows { end_us, ..Rows::default() };
+        let (mut open, mut faults) = (BTreeMap::new(), BTreeMap::new());
+        for event in history {
+            match &event.kind {
+                EventKind::Fault { name, target, ended } => {
+                    rows.fault(config, &mut faults, (name, target), (event.at_us, *ended));
+                }
+                _ => rows.take(config, &mut open, event),
+            }
+        }
+        open.into_values().for_each(|it| rows.close(&it, end_us));
+        rows
+    }
+
+    fn fault(
+        &mut self,
+        config: &RunConfig,
+        faults: &mut BTreeMap<(String, String), u64>,
+        (name, target): (&String, &String),
+        (at_us, ended): (u64, bool),
+    ) {
+        let key = (name.clone(), target.clone());
+        if !ended {
+            faults.insert(key, at_us);
+            return;
+        }
+        let Some(from_us) = faults.remove(&key) else { return };
+        let number =
+            |letter: char| target.strip_prefix(letter).and_then(|digits| digits.parse::<usize>().ok());
+        let row = match (number('n'), number('c')) {
+            (Some(node), _) => node,
+            (_, Some(client)) => config.nodes as usize + client,
+            _ => 0,
+        };
+        let word = if row == 0 { format!("{name} {target}") } else { name.clone() };
+        self.faults.push((Span { row, from_us, until_us: at_us }, word));
+    }
+
+    fn take(&mut self, config: &RunConfig, open: &mut BTreeMap<u64, Open>, event: &Event) {
+        let row = config.nodes as usize + event.process as usize % 100;
+        let at_us = event.at_us;
+        match &event.kind {
+            EventKind::Ask { attempt, .. } => {
+                open.insert(*attempt, Open { row, since_us: at_us, granted: None, deadline_us: u64::MAX });
+            }
+            EventKind::Grant { attempt, token, deadline_us } => {
+                let Some(it) = open.get_mut(attempt) else { return };
+                it.granted = Some((at_us, *token));
+                it.deadline_us = deadline_us.unwrap_or(u64::MAX);
+            }
+            EventKind::Extend { attempt, deadline_us } => {
+                if let Some(it) = open.get_mut(attempt) {
+                    it.deadline_us = it.deadline_us.max(*deadline_us);
+                }
+            }
+            EventKind::Busy { attempt }
+            | EventKind::Fail { attempt, .. }
+            | EventKind::Lost { attempt }
+            | EventKind::Release { attempt } => {
+                if let Some(it) = open.remove(attempt) {
+                    self.close(&it, at_us);
+                }
+            }
+            EventKind::Write { accepted: Some(false), .. } | EventKind::Read { value: None, .. } => {
+                self.refused.push((row, at_us));
+            }
+            EventKind::Gone => {
+                let gone: Vec<u64> = open.iter().filter(|(_, it)| it.row == row).map(|(at, _)| *at).collect();
+                gone.iter().filter_map(|at| open.remove(at)).for_each(|it| self.close(&it, at_us));
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, it: &Open, at_us: u64) {
+        let asked = Span { row: it.row, from_us: it.since_us, until_us: at_us };
+        match it.granted {
+            None => self.waits.push(asked),
+            Some((granted_us, token)) => {
+                self.waits.push(Span { until_us: granted_us, ..asked });
+                let until_us = at_us.min(it.deadline_us).max(granted_us);
+                self.holds.push((Span { from_us: granted_us, until_us, ..asked }, token));
+            }
+        }
+    }
+
+    fn draw(&self, canvas: &mut Canvas) {
+        for span in &self.waits {
+            self.bar(canvas, "waits", *span, (0.0, BAR));
+        }
+        for (span, _) in &self.holds {
+            self.bar(canvas, "sells", *span, (0.0, BAR));
+        }
+        for (span, word) in &self.faults {
+            let width = self.bar(canvas, "fault", *span, (BAR - 7.0, 7.0));
+            if width > word.len() as f64 * 6.5 {
+                let x = place(span.from_us, self.end_us) + 3.0;
+                canvas.text("small", (x, TOP + span.row as f64 * ROW + 9.0), Anchor::Start, word);
+            }
+        }
+        for (row, span) in self.double() {
+            self.bar(canvas, "double", Span { row, ..span }, (-3.0, 3.0));
+        }
+        for (row, at_us) in &self.refused {
+            canvas.cross((place(*at_us, self.end_us), TOP + *row as f64 * ROW + BAR / 2.0));
+        }
+    }
+
+    /// Where two took themselves to hold, in the row of each.
+    fn double(&self) -> Vec<(usize, Span)> {
+        let mut all = Vec::new();
+        for (at, (one, _)) in self.holds.iter().enumerate() {
+            for (other, _) in &self.holds[at + 1..] {
+                let (from_us, until_us) = (one.from_us.max(other.from_us), one.until_us.min(other.until_us));
+                if from_us < until_us {
+                    all.extend([one.row, other.row].map(|row| (row, Span { row, from_us, until_us })));
+                }
+            }
+        }
+        all
+    }
+
+    fn bar(&self, canvas: &mut Canvas, class: &str, span: Span, (shift, height): (f64, f64)) -> f64 {
+        let (x, end) = (place(span.from_us, self.end_us), place(span.until_us, self.end_us));
+        let width = (end - x).max(WIDTH_MIN);
+        canvas.rect(class, [x, TOP + span.row as f64 * ROW + shift, width, height], 1.5);
+        width
+    }
+}

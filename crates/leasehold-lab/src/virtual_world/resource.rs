@@ -1,0 +1,68 @@
+//! [`SimResource`]: a [`Counter`] in a process of the virtual world.
+
+use std::sync::{Arc, Mutex};
+
+use leasehold_core::{Env, FencingToken};
+
+use super::{Process, lock};
+use crate::{
+    model::RETRY_TIMEOUT,
+    resource::{Counter, Fence},
+};
+
+/// A counter behind the network.
+#[derive(Clone)]
+pub struct SimResource {
+    process: Process,
+    counter: Arc<Mutex<Counter>>,
+}
+
+impl SimResource {
+    /// A resource in a process of its own.
+    pub fn new(process: Process, fence: Fence) -> SimResource {
+        SimResource { process, counter: Arc::new(Mutex::new(Counter::new(fence))) }
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Its value.
+    pub fn value(&self) -> u64 {
+        lock(&self.counter).value()
+    }
+
+    /// Reads it from another process; `None`: no answer in time, `Some(None)`: the token was refused.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; the token may have been presented.
+    pub async fn read(&self, from: &Process, env: &Env, token: Option<FencingToken>) -> Option<Option<u64>> {
+        self.call(from, env, move |counter| counter.read(token.map(FencingToken::get))).await
+    }
+
+    /// Writes it from another process; whether it was accepted, `None`: no answer in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it written or not.
+    pub async fn write(
+        &self,
+        from: &Process,
+        env: &Env,
+        token: Option<FencingToken>,
+        value: u64,
+    ) -> Option<bool> {
+        self.call(from, env, move |counter| counter.write(token.map(FencingToken::get), value)).await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        from: &Process,
+        env: &Env,
+        request: impl Fn(&mut Counter) -> T + Send + Sync + 'static,
+    ) -> Option<T> {
+        let counter = self.counter.clone();
+        let reply = from.call(&self.process, move |_| request(&mut lock(&counter)));
+        env.until(env.now() + RETRY_TIMEOUT, reply).await
+    }
+}

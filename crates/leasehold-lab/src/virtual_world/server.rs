@@ -1,0 +1,120 @@
+//! [`Server`]: a lock server of the virtual world. It answers as the reference store does, by its own clock.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use leasehold_core::{Interest, LockName, Result, ServerInfo, Store, memory::Memory};
+use tokio::sync::Notify;
+
+use super::{Process, Way, connection::Connection, lock};
+
+/// A server that keeps its locks in memory and may lose them when it restarts.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    process: Process,
+    memory: Memory,
+    /// The number of starts.
+    starts: AtomicU64,
+    connections: Mutex<Vec<Arc<Connection>>>,
+}
+
+/// The result of a future of the reference store, which never waits.
+pub(super) fn at_once<F: Future>(answer: F) -> F::Output {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("the reference store waits for nothing"),
+    }
+}
+
+impl Server {
+    /// A server in a process of its own.
+    pub fn new(process: Process) -> Server {
+        let memory = Memory::new(process.env());
+        let inner = Inner { process, memory, starts: AtomicU64::new(1), connections: Mutex::default() };
+        Server(Arc::new(inner))
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.0.process
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    pub(super) fn connect(&self, connection: Arc<Connection>) {
+        lock(&self.0.connections).push(connection);
+    }
+
+    /// Ends the process; connections break.
+    pub fn crash(&self) {
+        self.notify_all(Connection::break_off);
+        self.0.process.kill();
+    }
+
+    /// Starts the process again, with its data or without.
+    pub fn restart(&self, forgets: bool) {
+        self.0.process.revive();
+        self.0.starts.fetch_add(1, Ordering::AcqRel);
+        if forgets {
+            self.0.memory.forget();
+        }
+        self.notify_all(Connection::revalidate);
+    }
+
+    fn notify_all(&self, notify: fn(&Connection)) {
+        let from = self.0.process.number();
+        for connection in lock(&self.0.connections).iter() {
+            let (way, notified) = (Way { from, to: connection.client }, connection.clone());
+            self.0.process.world().send(way, move |_| notify(&notified));
+        }
+    }
+
+    pub(super) fn server_info(&self) -> Result<ServerInfo> {
+        let starts = self.0.starts.load(Ordering::Acquire);
+        let info = at_once(self.0.memory.server_info())?;
+        Ok(ServerInfo { server: format!("{}-{starts}", info.server).into(), ..info })
+    }
+
+    /// Notifies a client of changes until it ends the subscription.
+    pub(super) fn watch(
+        &self,
+        name: &LockName,
+        interest: Interest,
+        client: u32,
+        channel: &Arc<WatchChannel>,
+    ) -> Result<()> {
+        let mut wake = at_once(self.0.memory.watch(name, interest))?;
+        let (process, channel) = (self.0.process.clone(), channel.clone());
+        let way = Way { from: process.number(), to: client };
+        process.env().spawn(async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = channel.ended.notified() => return,
+                    changed = wake.wait() => if changed.is_err() { return },
+                }
+                let notified = channel.clone();
+                process.world().send(way, move |_| notified.changed.notify_one());
+            }
+        });
+        Ok(())
+    }
+}
+
+/// A subscription: the server notifies `changed`, the client `ended`.
+#[derive(Default)]
+pub(super) struct WatchChannel {
+    pub(super) changed: Notify,
+    pub(super) ended: Notify,
+}
