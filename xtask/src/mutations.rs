@@ -91,7 +91,7 @@ pub(crate) fn run(wanted: &[String]) -> Result<(), String> {
     }
     let patched = patch::all(&all)?;
     let tree = copy::refresh(&patched).map_err(|error| format!("no copy could be made: {error}"))?;
-    let runner = Runner::build(&tree, all.values())?;
+    let runner = Runner::build(&tree, mutants.iter().map(|(_, mutant)| *mutant))?;
     let healthy = controls(&runner, &mutants)?;
     let rows = side_by_side(AT_ONCE, &mutants, |&(name, mutant)| {
         let (outcome, took) = runner.run(mutant, Some(name))?;

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{BoxFuture, Mechanism};
+use crate::BoxFuture;
 
 pub use system::background;
 pub use virtual_time::Virtual;
@@ -81,12 +81,6 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
 
     /// 128 unpredictable bits.
     fn random(&self) -> u128;
-
-    /// Whether a mechanism is kept here: all of them, but for worlds made to show what each is for.
-    fn keeps(&self, mechanism: Mechanism) -> bool {
-        let _ = mechanism;
-        true
-    }
 }
 
 /// A shared handle to an [`Environment`].
@@ -136,11 +130,6 @@ impl Env {
     /// 128 unpredictable bits.
     pub fn random(&self) -> u128 {
         self.0.random()
-    }
-
-    /// Whether a mechanism is kept here. Always, in [`Env::system`].
-    pub fn keeps(&self, mechanism: Mechanism) -> bool {
-        self.0.keeps(mechanism)
     }
 
     /// A random duration in `[0, span)`.

@@ -14,9 +14,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{
-    Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mechanism, Mode, Moment, Sequencer,
-};
+use crate::{Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mode, Moment, Sequencer};
 
 /// How a lease stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,8 +131,7 @@ impl Lease {
         if let Status::Lost(lost) = *self.0.status.borrow() {
             return Err(lost);
         }
-        let counts = self.0.env.keeps(Mechanism::LocalDeadline);
-        if !counts || self.0.env.now() < self.deadline() {
+        if self.0.env.now() < self.deadline() {
             return Ok(());
         }
         Err(self.lose(self.lost_by_time()))
@@ -201,9 +198,8 @@ impl Lease {
     pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Lost> {
         let mut work = pin!(work);
         let mut lost = pin!(self.lost());
-        let guards = self.0.env.keeps(Mechanism::PollGuard);
         poll_fn(|context| {
-            if guards && let Poll::Ready(lost) = lost.as_mut().poll(context) {
+            if let Poll::Ready(lost) = lost.as_mut().poll(context) {
                 return Poll::Ready(Err(lost));
             }
             match work.as_mut().poll(context) {

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use crate::{
     Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Exclusion,
-    Fencing, FencingToken, Grant, Interest, Liveness, LockName, Mechanism, Moment, Release, Renewal, Result,
-    ServerInfo, Snapshot, Standing, Store, Wake, decide::lock_state::LockState,
+    Fencing, FencingToken, Grant, Interest, Liveness, LockName, Moment, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake, decide::lock_state::LockState,
 };
 
 /// A client of a lock system that lives in this process's memory.
@@ -137,8 +137,7 @@ impl Memory {
         let shared = self.shared();
         shared.capability.admits(claim)?;
         let now = shared.env.now();
-        let floor_us = shared.env.wall_us().saturating_sub(FencingToken::SLACK_US);
-        let wall_us = if shared.env.keeps(Mechanism::Floor) { floor_us } else { 0 };
+        let wall_us = shared.env.wall_us().saturating_sub(FencingToken::SLACK_US);
         let mut locks = shared.lock();
         locks.refuse_closed(self.session.number)?;
         let locks = &mut *locks;
@@ -156,26 +155,6 @@ impl Memory {
         // A floor may have raised the token of a hold: later tokens are above it.
         locks.fence = locks.fence.max(grant.fence.map_or(0, FencingToken::get));
         Ok(Standing::Granted(Grant { remembers_for: locks.remembers_for(now), ..grant }))
-    }
-
-    /// The hold of a verb.
-    fn owner(&self, document: &LockState, claim: &Claim) -> ClaimId {
-        let any = || document.entries().iter().find(|entry| entry.holds()).map(|entry| entry.id);
-        let kept = self.shared().env.keeps(Mechanism::OwnerCheck);
-        if kept { claim.id } else { any().unwrap_or(claim.id) }
-    }
-
-    fn renew_in(&self, document: &mut LockState, claim: &Claim, now: Moment) -> Renewal {
-        let of_whom = Claim { id: self.owner(document, claim), ..claim.clone() };
-        let renewal = document.renew(&of_whom, now);
-        let makes = !self.shared().env.keeps(Mechanism::RenewalMakesNothing);
-        if makes && matches!(renewal, Renewal::Gone(_)) {
-            // Tokens stay as they are, like a `SET key owner PX ttl` in place of a renewal.
-            if let Ok(Standing::Granted(grant)) = document.claim(claim, None, now, |_| Ok(None)) {
-                return Renewal::Renewed { valid_for: grant.valid_for };
-            }
-        }
-        renewal
     }
 
     fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut LockState) -> T) -> Result<T> {
@@ -310,7 +289,7 @@ impl Store for Memory {
             let now = self.shared().env.now();
             claims
                 .iter()
-                .map(|claim| self.change(&claim.name, |document| self.renew_in(document, claim, now)))
+                .map(|claim| self.change(&claim.name, |document| document.renew(claim, now)))
                 .collect()
         })
     }
@@ -318,7 +297,7 @@ impl Store for Memory {
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
         Box::pin(async move {
             let now = self.shared().env.now();
-            self.change(&claim.name, |document| document.release(self.owner(document, claim), now))
+            self.change(&claim.name, |document| document.release(claim.id, now))
         })
     }
 

@@ -31,8 +31,8 @@ use tokio::sync::watch::Sender;
 pub use options::QuorumOptions;
 
 use crate::{
-    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Mechanism, Release,
-    Renewal, Result, Revalidations, ServerInfo, Snapshot, Standing, Store, Wake, decide::votes::majority,
+    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
+    Result, Revalidations, ServerInfo, Snapshot, Standing, Store, Wake, decide::votes::majority,
 };
 use member::MemberState;
 use ordering::ClaimOrders;
@@ -126,12 +126,6 @@ impl Core {
             true => Err(self.closed()),
             false => Ok(()),
         }
-    }
-
-    /// For how long a member without its data has no vote.
-    fn quarantine(&self) -> Duration {
-        let kept = self.env.keeps(Mechanism::RestartDelay);
-        if kept { self.options.quarantine() } else { Duration::ZERO }
     }
 
     fn closed(&self) -> Error {

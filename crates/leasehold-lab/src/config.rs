@@ -1,7 +1,5 @@
 //! [`RunConfig`]: everything that decides a simulated run.
 
-use leasehold_core::Mechanism;
-
 use crate::{
     checker::Assumptions,
     faults::{self, Fault},
@@ -29,8 +27,6 @@ pub struct RunConfig {
     pub rounds: u32,
     /// The faults.
     pub faults: Vec<Fault>,
-    /// The mechanisms that are switched off.
-    pub without: Vec<Mechanism>,
 }
 
 impl RunConfig {
@@ -63,18 +59,7 @@ impl RunConfig {
             clients: scenario.clients,
             rounds: scenario.rounds,
             faults: scenario.faults_of(seed, nodes, scenario.clients),
-            without: Vec::new(),
         }
-    }
-
-    /// The same run with a mechanism switched off.
-    #[must_use]
-    pub fn without(mut self, mechanism: Mechanism) -> RunConfig {
-        self.without.push(mechanism);
-        if mechanism == Mechanism::ClaimStep {
-            self.fence = Fence::OnWrite;
-        }
-        self
     }
 
     /// The command that repeats the run.
@@ -87,9 +72,8 @@ impl RunConfig {
                 command += &format!(" --{name} {value}");
             }
         };
-        let is_fence_chosen = self.fence != usual.fence && !self.without.contains(&Mechanism::ClaimStep);
         option(self.strategy != usual.strategy, "contestant", self.strategy.to_string());
-        option(is_fence_chosen, "fence", self.fence.to_string());
+        option(self.fence != usual.fence, "fence", self.fence.to_string());
         option(self.nodes != usual.nodes, "nodes", self.nodes.to_string());
         option(self.clients != usual.clients, "clients", self.clients.to_string());
         option(self.rounds != usual.rounds, "rounds", self.rounds.to_string());
@@ -100,13 +84,11 @@ impl RunConfig {
 
     /// The assumptions under which the checker judges the run.
     pub(crate) fn assumptions(&self) -> Assumptions {
-        // With ClaimStep switched off the resource is judged as if it were claimed, so that the missing step shows.
-        let is_claim_missing = self.without.contains(&Mechanism::ClaimStep);
         Assumptions {
             clocks: self.scenario.clocks,
             memory: self.scenario.memory,
             tokens: self.strategy.is_leasehold(),
-            fence: if is_claim_missing { Fence::ByClaim } else { self.fence },
+            fence: self.fence,
             heal_bound: self.scenario.heals_within(self.nodes),
         }
     }

@@ -53,7 +53,7 @@ impl std::ops::Deref for Simulation {
 impl Simulation {
     /// Sets up the world and schedules its faults; nothing runs yet.
     pub(crate) fn new(config: RunConfig) -> Simulation {
-        let world = World::new(config.seed, &config.without);
+        let world = World::new(config.seed);
         let mut rng = Rng::new(config.seed).split(3);
         let resource = SimResource::new(world.process(rng.next_u64(), BOOTED_NS), config.fence);
         let mut processes = |count: u32| -> Vec<Process> {

@@ -22,8 +22,6 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::mechanism::Mechanism;
-
 use crate::{
     history::{Event, EventKind},
     rng::Rng,
@@ -49,7 +47,6 @@ struct Shared {
     now_ns: AtomicU64,
     ready: Ready,
     state: Mutex<State>,
-    without: Vec<Mechanism>,
     history: Mutex<Vec<Event>>,
     attempts: AtomicU64,
 }
@@ -75,8 +72,8 @@ fn nanos(span: Duration) -> u64 {
 }
 
 impl World {
-    /// An empty world in which all but these mechanisms are kept.
-    pub fn new(seed: u64, without: &[Mechanism]) -> World {
+    /// An empty world.
+    pub fn new(seed: u64) -> World {
         let rng = Rng::new(seed);
         World(Arc::new(Shared {
             now_ns: AtomicU64::new(0),
@@ -90,7 +87,6 @@ impl World {
                 network: Network::default(),
                 polls: 0,
             }),
-            without: without.to_vec(),
             history: Mutex::default(),
             attempts: AtomicU64::new(0),
         }))
@@ -211,11 +207,6 @@ impl World {
     /// All recorded events in order.
     pub fn history(&self) -> Vec<Event> {
         lock(&self.0.history).clone()
-    }
-
-    /// Whether a mechanism is kept here.
-    pub fn keeps(&self, mechanism: Mechanism) -> bool {
-        !self.0.without.contains(&mechanism)
     }
 
     /// Ends everything: tasks hold their world, and it them.

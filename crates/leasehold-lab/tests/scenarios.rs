@@ -126,8 +126,10 @@ fn main() -> ExitCode {
         ALL.iter().for_each(|scenario| println!("{}: test", scenario.name));
         return ExitCode::SUCCESS;
     }
+    let is_exact = std::env::args().any(|argument| argument == "--exact");
+    let fits = |name: &str, part: &str| if is_exact { name == part } else { name.contains(part) };
     let is_wanted =
-        |scenario: &&Scenario| wanted.is_empty() || wanted.iter().any(|part| scenario.name.contains(part));
+        |scenario: &&Scenario| wanted.is_empty() || wanted.iter().any(|part| fits(scenario.name, part));
     let chosen: Vec<&'static Scenario> = ALL.iter().filter(is_wanted).collect();
     let seeds = match number("LEASEHOLD_SEED") {
         Some(seed) => seed..seed + 1,

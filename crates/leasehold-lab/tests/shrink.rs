@@ -2,20 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use leasehold_core::Mechanism;
 use leasehold_lab::{
     config::RunConfig,
     faults,
+    resource::Fence,
     run::{play, smallest},
     scenario::Scenario,
     timeline, trace,
 };
 
-/// A world without the owner check, in which somebody fails.
+/// A run of the naive client, in which a rule is broken.
 fn failing() -> RunConfig {
     let pause = Scenario::named("pause").unwrap();
     (0..50)
-        .map(|seed| RunConfig::of(pause, seed).without(Mechanism::OwnerCheck))
+        .map(|seed| RunConfig::with(pause, seed, pause.control.unwrap(), Fence::None))
         .find(|config| !play(config.clone()).is_good())
         .unwrap()
 }

@@ -56,7 +56,7 @@ impl Backend for MemcachedBackend {
 /// The options that a URL sets.
 fn options(url: &ParsedUrl) -> Result<MemcachedOptions> {
     if let Some(dialect) = url.options.dialect().filter(|dialect| *dialect != "native") {
-        let hint = "there is `native`, which excludes those who lock by `add`";
+        let hint = "there is `native`, which excludes clients that lock with `add`";
         return Err(ParsedUrl::unsupported_dialect(dialect, hint));
     }
     let Some(address) = url.addresses.first() else {

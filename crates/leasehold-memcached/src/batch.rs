@@ -1,6 +1,6 @@
-//! [`CommandBatch`]: commands that are sent in one piece and answered in one.
+//! [`CommandBatch`]: commands that are sent in one piece.
 //!
-//! Keys come from [`Keys`](crate::keys::Keys) alone, so that no name can end a command and begin another.
+//! Keys come from [`LockKeys`](crate::keys::LockKeys) only, so that no name can end a command and begin another.
 
 use std::{
     io::Write,
@@ -12,14 +12,14 @@ use crate::reply::Want;
 /// Marks the documents of locks among the items of a server that others use too ("LEAS").
 const FLAGS: u32 = 0x4c45_4153;
 
-/// Commands, and what each may be answered.
+/// Commands, and the kind of reply to each.
 #[derive(Default, Debug)]
 pub(crate) struct CommandBatch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) wants: Vec<Want>,
 }
 
-/// So that the answer to one command is never taken for that to another.
+/// A number for each command, so that its reply is never taken for that to another.
 fn opaque() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -30,49 +30,49 @@ impl CommandBatch {
         CommandBatch::default()
     }
 
-    /// Value, CAS unique and time left.
-    pub(crate) fn look(self, key: &str) -> CommandBatch {
+    /// Reads value, CAS unique and remaining time.
+    pub(crate) fn get(self, key: &str) -> CommandBatch {
         let opaque = opaque();
         self.command(Want::Meta(opaque), format_args!("mg {key} v c t O{opaque}\r\n"))
     }
 
-    /// Stores what is not there. Never `ms`: where that fails it deletes what is there, whatever its mode.
-    pub(crate) fn add(self, key: &str, lives: u64, value: &[u8]) -> CommandBatch {
+    /// Stores an item if there is none. Never `ms`, which deletes a present item when it fails, whatever its mode.
+    pub(crate) fn add(self, key: &str, ttl: u64, value: &[u8]) -> CommandBatch {
         let size = value.len();
-        self.command(Want::Storage, format_args!("add {key} {FLAGS} {lives} {size}\r\n")).data(value)
+        self.command(Want::Storage, format_args!("add {key} {FLAGS} {ttl} {size}\r\n")).data(value)
     }
 
-    /// Stores in place of what has this CAS unique. `lives` is in seconds, or above 30 days the second of the server's
-    /// calendar; negative deletes.
-    pub(crate) fn cas(self, key: &str, lives: i64, value: &[u8], cas: u64) -> CommandBatch {
+    /// Replaces the item that has this CAS unique. `ttl` is in seconds, or above 30 days the second of the server's
+    /// calendar; a negative one deletes.
+    pub(crate) fn cas(self, key: &str, ttl: i64, value: &[u8], cas: u64) -> CommandBatch {
         let size = value.len();
-        self.command(Want::Storage, format_args!("cas {key} {FLAGS} {lives} {size} {cas}\r\n")).data(value)
+        self.command(Want::Storage, format_args!("cas {key} {FLAGS} {ttl} {size} {cas}\r\n")).data(value)
     }
 
-    /// Deletes what has this CAS unique.
+    /// Deletes the item that has this CAS unique.
     pub(crate) fn delete(self, key: &str, cas: u64) -> CommandBatch {
         let opaque = opaque();
         self.command(Want::Meta(opaque), format_args!("md {key} C{cas} O{opaque}\r\n"))
     }
 
-    /// Prolongs what has this CAS unique, which gets another. Nothing is allocated, so it works when memory is full. The
-    /// item is marked as stale thereby, and stays what it is.
-    pub(crate) fn prolong(self, key: &str, cas: u64, lives: u64) -> CommandBatch {
+    /// Extends the item that has this CAS unique, which gets another. The server allocates nothing, so it works when memory
+    /// is full. The item is marked as stale, which changes nothing else.
+    pub(crate) fn extend(self, key: &str, cas: u64, ttl: u64) -> CommandBatch {
         let opaque = opaque();
-        self.command(Want::Meta(opaque), format_args!("md {key} C{cas} I T{lives} O{opaque}\r\n"))
+        self.command(Want::Meta(opaque), format_args!("md {key} C{cas} I T{ttl} O{opaque}\r\n"))
     }
 
-    /// The server's counters.
+    /// Reads the server's counters.
     pub(crate) fn stats(self) -> CommandBatch {
         self.command(Want::Stats, format_args!("stats\r\n"))
     }
 
-    /// The server's settings.
+    /// Reads the server's settings.
     pub(crate) fn settings(self) -> CommandBatch {
         self.command(Want::Stats, format_args!("stats settings\r\n"))
     }
 
-    /// What follows belongs to the same packet.
+    /// Appends another batch.
     pub(crate) fn then(mut self, other: CommandBatch) -> CommandBatch {
         self.bytes.extend(other.bytes);
         self.wants.extend(other.wants);
@@ -99,13 +99,13 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_protocol() {
-        let packet = CommandBatch::new().add("k", 30, b"v\r\n").cas("k", -1, b"", 7);
-        let text = String::from_utf8(packet.bytes).unwrap();
+        let batch = CommandBatch::new().add("k", 30, b"v\r\n").cas("k", -1, b"", 7);
+        let text = String::from_utf8(batch.bytes).unwrap();
         assert_eq!(text, "add k 1279607123 30 3\r\nv\r\n\r\ncas k 1279607123 -1 0 7\r\n\r\n");
-        assert_eq!(packet.wants, [Want::Storage, Want::Storage]);
-        let packet = CommandBatch::new().look("k").delete("k", 7).prolong("k", 8, 30);
-        let text = String::from_utf8(packet.bytes).unwrap();
-        let [Want::Meta(one), Want::Meta(two), Want::Meta(three)] = packet.wants[..] else { panic!() };
+        assert_eq!(batch.wants, [Want::Storage, Want::Storage]);
+        let batch = CommandBatch::new().get("k").delete("k", 7).extend("k", 8, 30);
+        let text = String::from_utf8(batch.bytes).unwrap();
+        let [Want::Meta(one), Want::Meta(two), Want::Meta(three)] = batch.wants[..] else { panic!() };
         assert_eq!(text, format!("mg k v c t O{one}\r\nmd k C7 O{two}\r\nmd k C8 I T30 O{three}\r\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! What Memcached can do.
+//! The capability of Memcached.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 use crate::{options::MemcachedOptions, server_info::THIRTY_DAYS};
 
 impl MemcachedOptions {
-    /// What a store of these options can do. No I/O.
+    /// The capability of a store with these options. No I/O.
     pub fn capability(&self) -> Capability {
         Capability {
             scheme: "memcached",
@@ -16,8 +16,8 @@ impl MemcachedOptions {
             shared: true,
             permits: true,
             fifo: true,
-            // They grow across eviction and flushes too. Across a restart they do if the server's calendar did not go back,
-            // which nobody checks.
+            // They grow across evictions and flushes, too. Across a restart they do unless the server's calendar went back,
+            // which is not checked.
             fencing: Fencing::UntilRestart,
             liveness: Liveness::Ttl,
             waiters: true,
@@ -25,11 +25,11 @@ impl MemcachedOptions {
             detach: true,
             notes: true,
             lock_delay: true,
-            // What is evicted leaves no trace in how long the server has been there.
+            // An eviction leaves no trace in the server's uptime.
             votes: false,
             ttl_min: Duration::from_secs(2),
             ttl_max: Duration::from_secs(THIRTY_DAYS),
-            // Its clock ticks once a second: what is stored for T seconds lives for more than T − 1.
+            // Its clock ticks once a second: an item stored for T seconds lives for more than T − 1.
             drift: Drift { fixed: Duration::from_secs(1), ..Drift::TWO_CLOCKS },
         }
     }

@@ -1,21 +1,17 @@
-//! [`ClientState`]: what the verbs of one client share.
+//! [`Client`]: the state that all operations of one client share.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::{sync::Arc, time::Duration};
+
+use leasehold_core::{
+    Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations,
+    store_kit::{ClientState, InDoubt},
 };
-
-use leasehold_core::{Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations};
 
 use crate::{
     batch::CommandBatch,
     format::SPAN_END,
-    in_doubt::InDoubtClaims,
-    keys::RUN,
-    lock_record::{LockKeys, LockRecord},
+    keys::{LockKeys, RUN},
+    lock_record::LockRecord,
     options::MemcachedOptions,
     own_claims::{Hold, HoldCache},
     reply::Reply,
@@ -23,119 +19,120 @@ use crate::{
     transport::{Received, Transport},
 };
 
-/// How often a verb begins anew because others change the lock at the same time.
-pub(crate) const TRIES: u32 = 100;
+/// The number of times that an operation begins again because other clients change the lock.
+pub(crate) const ATTEMPTS_MAX: u32 = 100;
+/// The number of claims in doubt that are remembered.
+const IN_DOUBT_MAX: usize = 4096;
+/// The longest time after which a request may still be delivered.
+const DELIVERY_MAX: Duration = Duration::from_secs(60);
 
-/// One client.
+/// The state that all operations of one client share.
 #[derive(Debug)]
-pub(crate) struct ClientState {
+pub(crate) struct Client {
     pub(crate) env: Env,
     pub(crate) options: Arc<MemcachedOptions>,
-    pub(crate) node: Transport,
+    pub(crate) transport: Transport,
     pub(crate) revalidations: Revalidations,
     pub(crate) holds: HoldCache,
-    pub(crate) in_doubt: InDoubtClaims,
-    closed: AtomicBool,
+    pub(crate) in_doubt: InDoubt,
+    state: ClientState,
 }
 
-impl ClientState {
-    pub(crate) fn new(options: MemcachedOptions, env: Env) -> ClientState {
+impl Client {
+    pub(crate) fn new(options: MemcachedOptions, env: Env) -> Client {
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
-        let node = Transport::new(options.clone(), env.clone(), revalidations.clone());
-        ClientState {
+        let transport = Transport::new(options.clone(), env.clone(), revalidations.clone());
+        Client {
             env,
             options,
-            node,
+            transport,
             revalidations,
             holds: HoldCache::default(),
-            in_doubt: InDoubtClaims::default(),
-            closed: AtomicBool::new(false),
+            in_doubt: InDoubt::new(IN_DOUBT_MAX),
+            state: ClientState::default(),
         }
     }
 
-    pub(crate) fn refuse_closed(&self) -> Result<()> {
-        match self.closed.load(Ordering::Acquire) {
-            true => Err(Error::new(ErrorKind::Closed, "this client is closed")),
-            false => Ok(()),
-        }
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.state.check_open()
     }
 
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.node.close();
+        self.state.close();
+        self.transport.close();
     }
 
-    /// One packet, answered in the time that the options allow.
-    pub(crate) async fn call(&self, packet: CommandBatch) -> Result<(std::vec::IntoIter<Reply>, Received)> {
-        let (replies, heard) = self.node.call(packet, self.options.timeout).await?;
-        Ok((replies.into_iter(), heard))
+    /// Marks a claim as in doubt when the outcome of its request is unknown.
+    pub(crate) fn mark_in_doubt<T>(&self, id: ClaimId, result: &Result<T>) {
+        let now = self.env.now();
+        self.in_doubt.mark_unknown(id, result, now + DELIVERY_MAX, now);
     }
 
-    /// The commands whose replies [`ClientState::read`] reads.
-    pub(crate) fn look_at(place: &LockKeys) -> CommandBatch {
-        CommandBatch::new().look(&place.keys.lock).look(&place.keys.offset).look(RUN)
+    /// One batch of commands and its replies.
+    pub(crate) async fn call(&self, batch: CommandBatch) -> Result<(std::vec::IntoIter<Reply>, Received)> {
+        let (replies, received) = self.transport.call(batch, self.options.timeout).await?;
+        Ok((replies.into_iter(), received))
     }
 
-    pub(crate) fn read(
+    /// The commands whose replies [`Client::parse`] takes.
+    pub(crate) fn query(keys: &LockKeys) -> CommandBatch {
+        CommandBatch::new().get(&keys.lock).get(&keys.offset).get(RUN)
+    }
+
+    pub(crate) fn parse(
         &self,
-        place: &LockKeys,
+        keys: &LockKeys,
         replies: &mut impl Iterator<Item = Reply>,
-        heard: &Received,
+        received: &Received,
     ) -> Result<LockRecord> {
-        let (server, known) = (&heard.server, |id| self.holds.fence(id));
-        let mut look = LockRecord::read(place, replies, server.clone(), known)?;
-        match look.run.take() {
+        let (server, known) = (&received.server, |id| self.holds.fence(id));
+        let mut record = LockRecord::parse(keys, replies, server.clone(), known)?;
+        match record.run.take() {
             Some(run) if run.value == server.mark.as_bytes() => {
                 let second = RUN_DATE.saturating_sub(run.ttl.unwrap_or(RUN_DATE));
-                look.lag = if second > 0 { self.node.lag(second, heard) } else { Duration::ZERO };
+                record.lag = if second > 0 { self.transport.lag(second, received) } else { Duration::ZERO };
             }
-            // It was flushed or evicted, and so may be what we hold. Without room for it there is nothing to see.
-            _ if !server.mark.is_empty() => self.node.doubt(server),
+            // It was flushed or evicted, and so may be our holds. A server without room for it has an empty mark.
+            _ if !server.mark.is_empty() => self.transport.suspect_data_loss(received),
             _ => {}
         }
-        Ok(look)
+        Ok(record)
     }
 
-    /// What is there now.
-    pub(crate) async fn look(&self, place: &LockKeys) -> Result<LockRecord> {
-        let (mut replies, heard) = self.call(ClientState::look_at(place)).await?;
-        self.read(place, &mut replies, &heard)
+    /// The lock as it is now.
+    pub(crate) async fn record(&self, keys: &LockKeys) -> Result<LockRecord> {
+        let (mut replies, received) = self.call(Client::query(keys)).await?;
+        self.parse(keys, &mut replies, &received)
     }
 
-    /// Remembers a hold as it is now, or that it is none.
-    pub(crate) fn note(&self, id: ClaimId, look: &LockRecord) {
-        let Some((ours, entry)) = look.held_by(id) else { return self.holds.forget(id) };
-        let sole = ours.document.entries().len() == 1;
+    /// Updates the cached hold of a claim from the record.
+    pub(crate) fn remember(&self, id: ClaimId, record: &LockRecord) {
+        let Some((own, entry)) = record.held_by(id) else { return self.holds.forget(id) };
+        let sole = own.document.entries().len() == 1;
         let hold = Hold {
-            cas: ours.cas,
+            cas: own.cas,
             sole,
-            in_place: sole && ours.end == SPAN_END && !ours.pending,
+            in_place: sole && own.end == SPAN_END && !own.pending,
             delay: entry.lock_delay.as_secs(),
             fence: entry.fence,
-            until: self.env.now() + entry.expires.since(ours.now),
+            until: self.env.now() + entry.expires.since(own.now),
         };
-        self.holds.note(id, hold, self.env.now());
+        self.holds.insert(id, hold, self.env.now());
     }
 
-    /// Lets others go first, for a moment that grows with the number of tries.
-    pub(crate) async fn back_off(&self, tries: u32) {
-        if tries > 2 {
-            let longest = Duration::from_millis(1).saturating_mul(tries).min(Duration::from_millis(50));
+    /// Lets other clients go first, for a random moment that grows with the number of attempts.
+    pub(crate) async fn back_off(&self, attempt: u32) {
+        if attempt > 2 {
+            let longest = Duration::from_millis(1).saturating_mul(attempt).min(Duration::from_millis(50));
             self.env.sleep(self.env.jitter(longest)).await;
         }
     }
 }
 
-/// Too many others change the lock at the same time.
-pub(crate) fn too_contended() -> Error {
-    Error::new(ErrorKind::TimedOut, "others changed the lock at the same time, again and again")
-        .hint("ask again; a store that wakes its waiters suits a crowd better")
-}
-
-/// The claim in whole_seconds seconds, as the server counts.
+/// The claim with its spans rounded up to whole seconds, the unit of the server.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] when hold and lock-delay together are a date to the server.
+/// [`ErrorKind::Invalid`] when time to live and lock-delay together are so long that the server takes them for a date.
 pub(crate) fn whole_seconds(claim: &Claim) -> Result<Claim> {
     let claim = Claim { ttl: ceil(claim.ttl), lock_delay: ceil(claim.lock_delay), ..claim.clone() };
     if claim.ttl.saturating_add(claim.lock_delay) > Duration::from_secs(THIRTY_DAYS) {

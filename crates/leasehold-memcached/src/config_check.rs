@@ -1,4 +1,4 @@
-//! Whether the server may be trusted with locks, as far as one look can tell.
+//! A check of the server's settings when a client connects.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,21 +6,23 @@ use leasehold_core::{Error, ErrorKind, Result};
 
 use crate::{options::MemcachedOptions, server_info::Server};
 
-/// Warns of a server that may evict locks, once a client, or refuses it.
+/// Logs a warning once a client when the server may evict locks, or refuses the server.
 ///
 /// # Errors
 /// [`ErrorKind::Unsafe`] when strict.
-pub(crate) fn judge(server: &Server, options: &MemcachedOptions, warned: &AtomicBool) -> Result<()> {
+pub(crate) fn check_eviction(server: &Server, options: &MemcachedOptions, warned: &AtomicBool) -> Result<()> {
     if !server.evicts {
         return Ok(());
     }
-    let message = "the server throws out locks when its memory is full";
+    let (message, fix) = (
+        "the server evicts locks when its memory is full",
+        "start it with -M, or give locks a server of their own",
+    );
     if options.strict {
-        return Err(Error::new(ErrorKind::Unsafe, message)
-            .hint("start it with -M, or give locks a server of their own"));
+        return Err(Error::new(ErrorKind::Unsafe, message).hint(fix));
     }
     if !warned.swap(true, Ordering::Relaxed) {
-        tracing::warn!(store = %options.url, "{message}: start it with -M, or give locks a server of their own");
+        tracing::warn!(store = %options.url, "{message}: {fix}");
     }
     Ok(())
 }
@@ -34,10 +36,10 @@ mod tests {
     fn a_server_that_evicts_is_warned_of_once_and_refused_when_strict() {
         let (evicting, firm) = (read(&[("-evictions", "on")]).unwrap(), read(&[]).unwrap());
         let (mut options, warned) = (MemcachedOptions::new("m", 1), AtomicBool::new(false));
-        assert!(judge(&firm, &options, &warned).is_ok() && !warned.load(Ordering::Relaxed));
-        assert!(judge(&evicting, &options, &warned).is_ok() && warned.load(Ordering::Relaxed));
+        assert!(check_eviction(&firm, &options, &warned).is_ok() && !warned.load(Ordering::Relaxed));
+        assert!(check_eviction(&evicting, &options, &warned).is_ok() && warned.load(Ordering::Relaxed));
         options.strict = true;
-        assert_eq!(judge(&evicting, &options, &warned).unwrap_err().kind(), ErrorKind::Unsafe);
-        assert!(judge(&firm, &options, &warned).is_ok());
+        assert_eq!(check_eviction(&evicting, &options, &warned).unwrap_err().kind(), ErrorKind::Unsafe);
+        assert!(check_eviction(&firm, &options, &warned).is_ok());
     }
 }

@@ -1,7 +1,7 @@
-//! The value of a lock's item: its document as text (WIRE.md, "Memcached").
+//! The document of a lock as text, the value of its item (WIRE.md, "Memcached").
 //!
-//! Times are whole_seconds seconds of the server's clock. That clock can be asked for the time that an item has left, so the head
-//! says when the item ends, and whoever reads both knows what time it is there.
+//! Times are whole seconds of the server's clock. The server tells the remaining time of an item, and the first line of the
+//! document its end: the difference is the current time of the server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,22 +10,22 @@ use leasehold_core::{
     decide::lock_state::{Entry, State},
 };
 
-use crate::percent::{escape, unescape_text};
+use crate::keys::{escape, unescape_text};
 
 const MAGIC: &str = "leasehold 1";
-/// The end of an item whose time to live was given as a span: nobody knows the date, so times count from the end. It is
+/// The end of an item whose time to live was given as a span: its date is unknown, so times count from the end. It is
 /// later than any date.
 pub(crate) const SPAN_END: u64 = 10_000_000_000;
-/// Stands in a document for the token that follows from the CAS unique of its item, which is known only afterwards.
+/// A placeholder for the token that follows from the CAS unique of the item, which is known only after the write.
 pub(crate) const PENDING: FencingToken = FencingToken::MAX;
 
-/// A document as it is stored.
+/// A document as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Document {
     pub(crate) name: LockName,
-    /// When the item ends, in seconds.
+    /// The end of the item, in seconds.
     pub(crate) end: u64,
-    /// Those who hold and wait; [`PENDING`] is the token of at most one.
+    /// Holders and waiters; at most one has the token [`PENDING`].
     pub(crate) entries: Vec<Entry>,
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn encode(document: &Document) -> Vec<u8> {
     value.into_bytes()
 }
 
-/// The document in a value; `None` when it is a stranger's.
+/// The document in a value; `None` for a foreign one.
 pub(crate) fn decode(value: &[u8]) -> Option<Document> {
     let text = std::str::from_utf8(value).ok()?.strip_suffix('\n')?;
     let mut lines = text.split('\n');

@@ -1,27 +1,25 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Fuzz targets: arbitrary bytes, and properties of what is parsed from them. Built for tests and fuzzers only.
 
 use leasehold_core::LockName;
 
 use crate::{
     format,
-    keys::{Keys, Owner},
-    percent,
+    keys::{self, LockKeys, Owner},
     reply::{Parser, Want},
 };
 
-/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+/// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets of this crate.
 pub const TARGETS: &[Target] =
     &[("memcached_reply", reply), ("memcached_document", document), ("memcached_key", key)];
 
-/// Answers read in one piece are those read byte by byte, up to where they stop making sense.
+/// Replies parsed in one piece equal those parsed byte by byte, up to the first malformed one.
 fn reply(bytes: &[u8]) {
     for want in [Want::Storage, Want::Meta(7), Want::Stats] {
-        let whole_seconds = replies(bytes.chunks(bytes.len().max(1)), want);
-        assert_eq!(whole_seconds, replies(bytes.chunks(1), want));
+        let whole = replies(bytes.chunks(bytes.len().max(1)), want);
+        assert_eq!(whole, replies(bytes.chunks(1), want));
     }
 }
 
@@ -34,7 +32,7 @@ fn replies<'b>(pieces: impl Iterator<Item = &'b [u8]>, want: Want) -> Vec<String
             match parser.next(want) {
                 Ok(Some(reply)) => read.push(format!("{reply:?}")),
                 Ok(None) => break,
-                // A line that is too long is seen when it is: what was read before stands.
+                // Where a line becomes too long depends on the pieces: earlier replies stand.
                 Err(_) => return read,
             }
         }
@@ -42,7 +40,7 @@ fn replies<'b>(pieces: impl Iterator<Item = &'b [u8]>, want: Want) -> Vec<String
     read
 }
 
-/// What was read is written as what reads the same.
+/// A parsed document is written as text that parses to the same document.
 fn document(bytes: &[u8]) {
     let Some(document) = format::decode(bytes) else { return };
     let written = format::encode(&document);
@@ -54,20 +52,20 @@ fn document(bytes: &[u8]) {
     );
 }
 
-/// Two names have two keys, none can end a command, and a key that is not a digest leads back to its name.
+/// Keys are injective and cannot end a command, and a key that is not a digest decodes to its name.
 fn key(bytes: &[u8]) {
-    let _ = percent::unescape_text(bytes);
+    let _ = keys::unescape_text(bytes);
     let text = String::from_utf8_lossy(bytes);
-    let _ = Keys::owner(&text);
+    let _ = LockKeys::owner(&text);
     let (one, two) = text.split_once('\n').unwrap_or((&text, "other"));
     let names = [one, two].map(LockName::new);
     let [Ok(one), Ok(two)] = names else { return };
-    let keys = [&one, &two].map(Keys::of);
+    let keys = [&one, &two].map(LockKeys::of);
     assert_eq!(one == two, keys[0].lock == keys[1].lock);
     assert_eq!(one == two, keys[0].offset == keys[1].offset);
     for (name, keys) in [one, two].into_iter().zip(keys) {
         assert!(keys.lock.len() <= 250 && keys.lock.bytes().all(|byte| (0x21..=0x7e).contains(&byte)));
-        let owner = Keys::owner(&keys.lock);
+        let owner = LockKeys::owner(&keys.lock);
         assert!(owner == Owner::Lock(name) || owner == Owner::Hashed);
     }
 }

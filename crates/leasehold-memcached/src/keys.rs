@@ -1,65 +1,65 @@
-//! [`Keys`]: under which keys a lock is kept.
+//! [`LockKeys`]: the keys of a lock, and percent-encoding for keys and documents.
 //!
-//! A key has at most 250 bytes, and no blank or control character, for those would end the command. A name that fits is
-//! its own key, so that strangers lock the same thing; every other name has a key that begins with [`OURS`], and so has
-//! a name that does.
+//! A key has at most 250 bytes, and no blank or control character, which would end the command. A name that fits is its
+//! own key, so that other libraries lock the same item; every other name has a key that begins with [`PREFIX`], and so has
+//! a name that begins with it.
 
 use std::fmt::Write;
 
 use leasehold_core::LockName;
 use sha2::{Digest, Sha256};
 
-use crate::percent::{escape, unescape_text};
-
-/// What begins so is no name of a lock as it stands.
-const OURS: &str = "leasehold:";
-/// What follows then is the name, percent-encoded.
+/// The prefix of all keys that are not plain lock names.
+const PREFIX: &str = "leasehold:";
+/// The prefix of a percent-encoded name.
 const ESCAPED: &str = "leasehold:%";
-/// What follows then is the SHA-256 of the name, which is too long even for that; the document has the name.
+/// The prefix of the SHA-256 of a name that is too long even for that; the document has the name.
 const HASHED: &str = "leasehold:#";
-/// What follows then is the SHA-256 of the name whose tokens are lifted.
+/// The prefix of the SHA-256 of a name whose fencing tokens have an offset.
 const OFFSET: &str = "leasehold:+";
-/// The item that names the run of the server.
+/// The key of the item that identifies the run of the server.
 pub(crate) const RUN: &str = "leasehold:run";
 
 /// The longest key in bytes.
 const KEY_BYTES_MAX: usize = 250;
 
-/// The keys of one lock.
+/// A lock and its keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Keys {
-    /// The lock itself.
+pub(crate) struct LockKeys {
+    pub(crate) name: LockName,
+    /// The key of the lock's item.
     pub(crate) lock: String,
-    /// By how much its tokens are lifted, if they are.
+    /// The key of the offset of its fencing tokens.
     pub(crate) offset: String,
 }
 
-/// Whose a key is.
+/// The lock that a key belongs to.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Owner {
     /// The lock of this name.
     Lock(LockName),
-    /// A lock whose name only the document knows.
+    /// A lock whose name is in its document only.
     Hashed,
     /// No lock.
     Other,
 }
 
-impl Keys {
-    pub(crate) fn of(name: &LockName) -> Keys {
-        Keys { lock: lock_key(name.as_str()), offset: format!("{OFFSET}{}", hash(name.as_str())) }
+impl LockKeys {
+    pub(crate) fn of(name: &LockName) -> LockKeys {
+        let offset = format!("{OFFSET}{}", hash(name.as_str()));
+        LockKeys { name: name.clone(), lock: lock_key(name.as_str()), offset }
     }
 
-    /// Which lock is kept under a key.
+    /// The lock that a key belongs to.
     pub(crate) fn owner(key: &str) -> Owner {
-        let text = match (key.strip_prefix(ESCAPED), key.starts_with(OURS)) {
+        let text = match (key.strip_prefix(ESCAPED), key.starts_with(PREFIX)) {
             (Some(escaped), _) => unescape_text(escaped.as_bytes()),
             (None, true) if key.starts_with(HASHED) => return Owner::Hashed,
             (None, true) => None,
             (None, false) => Some(key.to_string()),
         };
         let name = text.and_then(|text| LockName::new(text).ok());
-        // Another spelling of an escaped name is somebody else's key.
+        // Another spelling of an escaped name is a foreign key.
         name.filter(|name| lock_key(name.as_str()) == key).map_or(Owner::Other, Owner::Lock)
     }
 }
@@ -69,7 +69,7 @@ fn is_plain(byte: u8) -> bool {
 }
 
 fn lock_key(name: &str) -> String {
-    if name.len() <= KEY_BYTES_MAX && name.bytes().all(is_plain) && !name.starts_with(OURS) {
+    if name.len() <= KEY_BYTES_MAX && name.bytes().all(is_plain) && !name.starts_with(PREFIX) {
         return name.to_string();
     }
     let escaped = String::from_utf8_lossy(&escape(name.as_bytes(), is_plain)).into_owned();
@@ -88,6 +88,44 @@ fn hash(name: &str) -> String {
     text
 }
 
+/// Percent-encodes the percent sign and all bytes that are not plain. One spelling for each input.
+pub(crate) fn escape(bytes: &[u8], plain: impl Fn(u8) -> bool) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut escaped = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte != b'%' && plain(byte) {
+            escaped.push(byte);
+        } else {
+            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+            escaped.extend([b'%', DIGITS[high], DIGITS[low]]);
+        }
+    }
+    escaped
+}
+
+/// Undoes [`escape`]; `None` for a percent sign without two digits.
+pub(crate) fn unescape(escaped: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((&first, after)) = rest.split_first() {
+        if first != b'%' {
+            bytes.push(first);
+            rest = after;
+            continue;
+        }
+        let (digits, after) = after.split_at_checked(2)?;
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        bytes.push(u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()?);
+        rest = after;
+    }
+    Some(bytes)
+}
+
+/// [`unescape`] for text in UTF-8.
+pub(crate) fn unescape_text(escaped: &[u8]) -> Option<String> {
+    String::from_utf8(unescape(escaped)?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -97,7 +135,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> String {
-        Keys::of(&LockName::new(name).unwrap()).lock
+        LockKeys::of(&LockName::new(name).unwrap()).lock
     }
 
     #[test]
@@ -124,21 +162,40 @@ mod tests {
         #[test]
         fn a_key_is_one_word_and_names_its_lock(name in "\\PC{1,120}|[\\x00-\\x7f]{1,512}|leasehold:[ -~]{0,200}") {
             prop_assume!(name.len() <= 512 && !name.is_empty());
-            let keys = Keys::of(&LockName::new(&name).unwrap());
+            let keys = LockKeys::of(&LockName::new(&name).unwrap());
             for key in [&keys.lock, &keys.offset] {
                 prop_assert!(key.len() <= KEY_BYTES_MAX && key.bytes().all(is_plain), "{}", key);
             }
-            match Keys::owner(&keys.lock) {
+            match LockKeys::owner(&keys.lock) {
                 Owner::Lock(found) => prop_assert_eq!(found.as_str(), &name),
                 Owner::Hashed => prop_assert!(keys.lock.starts_with(HASHED)),
-                Owner::Other => prop_assert!(false, "{} is nobody's", keys.lock),
+                Owner::Other => prop_assert!(false, "{} has no owner", keys.lock),
             }
-            prop_assert_eq!(Keys::owner(&keys.offset), Owner::Other);
+            prop_assert_eq!(LockKeys::owner(&keys.offset), Owner::Other);
         }
 
         #[test]
         fn keys_of_different_names_differ(one in "[ -~]{1,40}", other in "[ -~]{1,40}") {
             prop_assert_eq!(one == other, key(&one) == key(&other));
+        }
+
+        #[test]
+        fn every_text_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let escaped = escape(&bytes, |byte| byte.is_ascii_alphanumeric());
+            prop_assert!(escaped.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'%'));
+            prop_assert_eq!(unescape(&escaped), Some(bytes));
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange_to_decode(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            unescape(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_encodes_nothing_is_refused() {
+        for bad in ["%", "%4", "a%G0", "%+1"] {
+            assert_eq!(unescape(bad.as_bytes()), None, "{bad}");
         }
     }
 }

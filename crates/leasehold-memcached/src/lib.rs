@@ -12,28 +12,23 @@ mod batch;
 mod capability;
 mod client;
 mod config_check;
-mod connection;
 mod doctor;
+mod error;
 mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
-mod in_doubt;
 mod keys;
 mod lock_record;
 mod metadump;
 mod options;
 mod own_claims;
-mod percent;
 mod reply;
-mod server_clock;
 mod server_info;
 mod store;
-mod token_offset;
 mod transport;
 mod txn;
 mod verbs;
-mod waiters;
 
 pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};

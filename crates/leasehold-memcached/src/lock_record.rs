@@ -1,112 +1,101 @@
-//! [`LockRecord`]: what is kept under the key of a lock, and what time it is there.
+//! [`LockRecord`]: the item under the key of a lock, and the time of its server.
 
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    ClaimId, Contender, Error, ErrorKind, FencingToken, LockName, Moment, Result, Snapshot, Stance,
+    ClaimId, Contender, FencingToken, LockName, Moment, Result, Snapshot, Stance,
     decide::lock_state::{Entry, LockState, State},
 };
 
 use crate::{
+    error::{refused, unexpected_reply},
     format::{self, PENDING, moment},
-    keys::Keys,
+    keys::LockKeys,
     reply::{Item, Reply},
     server_info::{Server, THIRTY_DAYS},
 };
 
-/// A lock and its keys.
-#[derive(Clone, Debug)]
-pub(crate) struct LockKeys {
-    pub(crate) name: LockName,
-    pub(crate) keys: Keys,
-}
-
-impl LockKeys {
-    pub(crate) fn of(name: &LockName) -> LockKeys {
-        LockKeys { name: name.clone(), keys: Keys::of(name) }
-    }
-}
-
-/// What is kept under the key of a lock.
+/// The item under the key of a lock, as it was read.
 #[derive(Clone, Debug)]
 pub(crate) struct LockRecord {
-    pub(crate) found: Stored,
-    /// By how much the tokens of this name are lifted.
+    pub(crate) stored: Stored,
+    /// The offset of the fencing tokens of this name.
     pub(crate) offset: u64,
     pub(crate) server: Arc<Server>,
-    /// The item that names the run of the server.
+    /// The item that identifies the run of the server.
     pub(crate) run: Option<Item>,
-    /// How much less than it says a hold lasts, because the server's clock stood still.
+    /// The span by which holds end earlier than shown, because the server's clock stood still.
     pub(crate) lag: Duration,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Stored {
-    /// Nothing.
+    /// No item.
     Free,
-    /// What somebody else put there.
+    /// An item of another program.
     Foreign(Item),
-    /// Our document.
+    /// A document of this library.
     Own(OwnDocument),
 }
 
-/// A document, with its tokens filled in.
+/// A document with its fencing tokens filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnDocument {
     pub(crate) document: LockState,
     /// The server's time, on the scale of the document.
     pub(crate) now: Moment,
-    /// When the item was to end when it was stored, in seconds.
+    /// The end of the item at the time it was stored, in seconds.
     pub(crate) end: u64,
     pub(crate) cas: u64,
-    /// It was prolonged in place since then.
+    /// Whether it was extended in place since then.
     pub(crate) stale: bool,
     /// Whether a token in it follows from the CAS unique of its item.
     pub(crate) pending: bool,
 }
 
 impl LockRecord {
-    /// Reads the replies to three looks: at the lock, at its offset, and at the run of the server. `known` are tokens that this client remembers.
-    pub(crate) fn read(
-        place: &LockKeys,
+    /// Parses the replies about the lock, its token offset and the run of the server. `known` are the tokens that this
+    /// client remembers.
+    pub(crate) fn parse(
+        keys: &LockKeys,
         replies: &mut impl Iterator<Item = Reply>,
         server: Arc<Server>,
         known: impl Fn(ClaimId) -> Option<FencingToken>,
     ) -> Result<LockRecord> {
         let item = item(replies.next())?;
         let offset = item_number(item_or_none(replies.next())?);
-        let found = match item {
+        let stored = match item {
             None => Stored::Free,
             Some(item) => {
-                ours(place, &item, offset, &server, known)?.map_or(Stored::Foreign(item), Stored::Own)
+                own_document(keys, &item, offset, &server, known)?.map_or(Stored::Foreign(item), Stored::Own)
             }
         };
         let run = item_or_none(replies.next())?;
-        Ok(LockRecord { found, offset, server, run, lag: Duration::ZERO })
+        Ok(LockRecord { stored, offset, server, run, lag: Duration::ZERO })
     }
 
     /// The document and the entry by which a claim holds the lock.
     pub(crate) fn held_by(&self, id: ClaimId) -> Option<(&OwnDocument, &Entry)> {
-        let Stored::Own(ours) = &self.found else { return None };
-        let held = |entry: &&Entry| entry.id == id && entry.state == State::Held && entry.expires > ours.now;
-        Some((ours, ours.document.entries().iter().find(held)?))
+        let Stored::Own(own) = &self.stored else { return None };
+        let held = |entry: &&Entry| entry.id == id && entry.state == State::Held && entry.expires > own.now;
+        Some((own, own.document.entries().iter().find(held)?))
     }
 
-    /// For how long a claim holds the lock.
-    pub(crate) fn valid_for(&self, ours: &OwnDocument, entry: &Entry) -> Duration {
-        entry.expires.since(ours.now).saturating_sub(self.lag)
+    /// The remaining time of a hold.
+    pub(crate) fn valid_for(&self, own: &OwnDocument, entry: &Entry) -> Duration {
+        entry.expires.since(own.now).saturating_sub(self.lag)
     }
 
-    /// The highest token that an item with this CAS unique can give.
-    pub(crate) fn reach(&self, cas: u64) -> u64 {
+    /// The fencing token of an item with this CAS unique.
+    pub(crate) fn token_of(&self, cas: u64) -> u64 {
         self.server.token_base.saturating_add(cas).saturating_add(self.offset)
     }
 
     pub(crate) fn snapshot(&self, name: &LockName) -> Snapshot {
-        let (holders, waiters) = match &self.found {
+        let (holders, waiters) = match &self.stored {
             Stored::Free => Default::default(),
             Stored::Foreign(item) => (vec![foreign(item)], Vec::new()),
-            Stored::Own(ours) => ours.contenders(),
+            Stored::Own(own) => own.contenders(),
         };
         let fence = holders.iter().filter_map(|holder| holder.fence).max();
         Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() }
@@ -114,10 +103,17 @@ impl LockRecord {
 }
 
 impl OwnDocument {
+    /// The document without the entries that have expired.
+    pub(crate) fn unexpired(&self) -> LockState {
+        let mut document = self.document.clone();
+        document.expire(self.now);
+        document
+    }
+
     fn contenders(&self) -> (Vec<Contender>, Vec<Contender>) {
         let (mut holders, waiters) = self.document.contenders(self.now);
         if self.stale {
-            // Its times count from an end that has been moved.
+            // Its times count from an end that was moved.
             holders.iter_mut().for_each(|holder| holder.age = None);
         }
         (holders, waiters)
@@ -135,35 +131,25 @@ fn item_or_none(reply: Option<Reply>) -> Result<Option<Item>> {
     match reply {
         Some(Reply::Item(item)) => Ok(Some(item)),
         Some(Reply::Nothing | Reply::Refused(_)) => Ok(None),
-        _ => Err(Error::new(ErrorKind::Corrupt, "the server does not answer what it was asked").unknown()),
+        _ => Err(unexpected_reply()),
     }
 }
 
-/// A refusal in words of ours.
-pub(crate) fn refused(why: &str) -> Error {
-    let no_room = why.contains("out of memory") || why.contains("too large");
-    if no_room {
-        return Error::new(ErrorKind::Exhausted, format!("the server has no room: {why}"))
-            .hint("give it more memory (-m)");
-    }
-    Error::new(ErrorKind::Rejected, format!("the server refuses: {why}")).hint("see the server's log")
-}
-
-/// A number that is kept as text; nothing is zero.
+/// The number in an item, kept as text; zero without one.
 pub(crate) fn item_number(item: Option<Item>) -> u64 {
     let text = item.and_then(|item| String::from_utf8(item.value).ok());
     text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
-fn ours(
-    place: &LockKeys,
+fn own_document(
+    keys: &LockKeys,
     item: &Item,
     offset: u64,
     server: &Server,
     known: impl Fn(ClaimId) -> Option<FencingToken>,
 ) -> Result<Option<OwnDocument>> {
     // A document of another lock under this key is a collision of hashes, or a copy: it keeps out all the same.
-    let Some(document) = format::decode(&item.value).filter(|document| document.name == place.name) else {
+    let Some(document) = format::decode(&item.value).filter(|document| document.name == keys.name) else {
         return Ok(None);
     };
     let mut entries = document.entries;
@@ -176,7 +162,7 @@ fn ours(
             Some(FencingToken::new(server.token_base.saturating_add(item.cas).saturating_add(offset))?)
         };
     }
-    // Somebody's `touch` may have made it stay for ever; nothing of ours is meant to.
+    // A foreign `touch` may have removed its end; a document of ours always has one.
     let left = item.ttl.unwrap_or(THIRTY_DAYS);
     Ok(Some(OwnDocument {
         document: LockState::of(entries),
@@ -188,7 +174,7 @@ fn ours(
     }))
 }
 
-/// A stranger, as far as it can be seen.
+/// The holder of a foreign item, as far as it is visible.
 pub(crate) fn foreign(item: &Item) -> Contender {
     let shown: String =
         String::from_utf8_lossy(&item.value[..item.value.len().min(64)]).escape_debug().take(12).collect();

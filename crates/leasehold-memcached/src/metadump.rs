@@ -1,51 +1,46 @@
-//! Every key that the server has, by its crawler. On a connection of its own: it may take long.
+//! The keys of the server, from its crawler (`lru_crawler metadump`), on a connection of its own because it may take long.
 
 use std::time::Duration;
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{Error, ErrorKind, Result, store_kit::in_time};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 
-use crate::{client::ClientState, percent::unescape_text};
+use crate::{client::Client, keys::unescape_text};
 
-/// How long all of it may take; another crawl may have to end first.
+/// The time limit of the whole, including the end of another crawl.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Between two questions whether the other crawl has ended.
+/// The pause between two attempts while another crawl runs.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// The longest line: a key of 250 bytes, each escaped, and some numbers.
 const LINE_MAX: u64 = 2048;
-/// The most keys that are taken.
+/// The largest number of keys.
 const KEYS_MAX: usize = 1_000_000;
 
-/// How a crawl ended.
+/// The end of a crawl.
 enum End {
     Done(Vec<String>),
     Busy,
     Refused(String),
 }
 
-/// The keys that `wanted` takes.
-pub(crate) async fn keys(session: &ClientState, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<String>> {
-    let until = session.env.now() + LIMIT;
-    let crawled = session.env.until(until, crawl(session, wanted)).await;
-    crawled
-        .unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut, format!("no list of keys within {LIMIT:?}"))))
+/// The wanted keys.
+pub(crate) async fn keys(client: &Client, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<String>> {
+    in_time(&client.env, LIMIT, "list of keys", crawl(client, wanted)).await?
 }
 
-async fn crawl(session: &ClientState, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<String>> {
-    let until = session.env.now() + session.options.timeout;
-    let dialled = session.env.until(until, session.node.dial()).await;
-    let timed_out = || Error::new(ErrorKind::TimedOut, "no connection in time");
-    let mut stream = BufReader::new(dialled.ok_or_else(timed_out)??);
-    // The hash table has every item once; the queues that are crawled otherwise change meanwhile.
+async fn crawl(client: &Client, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<String>> {
+    let dialled = in_time(&client.env, client.options.timeout, "connection", client.transport.dial()).await?;
+    let mut stream = BufReader::new(dialled?);
+    // The hash table has every item once; the LRU queues change while they are crawled.
     let mut which = "hash";
     loop {
-        session.refuse_closed()?;
+        client.check_open()?;
         match ask(&mut stream, which, &wanted).await? {
             End::Done(keys) => return Ok(keys),
-            End::Busy => session.env.sleep(BUSY_PAUSE).await,
+            End::Busy => client.env.sleep(BUSY_PAUSE).await,
             End::Refused(_) if which == "hash" => which = "all",
             End::Refused(why) => {
                 return Err(Error::new(
@@ -82,7 +77,7 @@ async fn ask(
             "END" => Ok(End::Done(keys)),
             "BUSY" => Ok(End::Busy),
             "ERROR" | "CLIENT_ERROR" | "SERVER_ERROR" => Ok(End::Refused(line.to_string())),
-            // A key that is no text is nobody's lock.
+            // A key that is no text belongs to no lock.
             _ if line.starts_with("key=") => continue,
             _ => Err(corrupt("a line of no known kind")),
         };
@@ -98,8 +93,8 @@ fn broken(source: std::io::Error) -> Error {
     Error::new(ErrorKind::Unreachable, format!("the connection broke: {source}")).source(source)
 }
 
-fn corrupt(what: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("the list of keys is not readable: {what}"))
+fn corrupt(why: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the list of keys is not readable: {why}"))
 }
 
 #[cfg(test)]

@@ -1,63 +1,56 @@
-//! [`HoldCache`]: what this client remembers of its holds, to spare a look. Nothing is decided by it that the server does not
-//! check.
+//! [`HoldCache`]: the holds of this client as last seen, which saves reads. The server checks everything that is decided by
+//! it.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
 
-use leasehold_core::{ClaimId, FencingToken, Moment};
+use leasehold_core::{ClaimId, FencingToken, Moment, store_kit::Locked};
 
-/// One hold as it was when it was last seen.
+/// One hold as last seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hold {
     pub(crate) cas: u64,
-    /// Nobody else was in the document: it is released by deleting the item.
+    /// Whether its document has no other entry, so that deleting the item releases it.
     pub(crate) sole: bool,
-    /// It can be prolonged in place.
+    /// Whether it can be extended in place.
     pub(crate) in_place: bool,
-    /// How long its lock-delay keeps the item beyond the hold, in seconds.
+    /// The lock-delay, which keeps the item beyond the hold, in seconds.
     pub(crate) delay: u64,
     pub(crate) fence: Option<FencingToken>,
-    /// When it is over at the latest if nobody prolongs it, on our clock.
+    /// The latest end of the hold without another renewal, on the local clock.
     pub(crate) until: Moment,
 }
 
-/// All holds of a client.
+/// The holds of a client.
 #[derive(Debug, Default)]
-pub(crate) struct HoldCache(Mutex<Known>);
+pub(crate) struct HoldCache(Locked<State>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct State {
     holds: HashMap<ClaimId, Hold>,
-    /// How many there may be before those that are over are looked for.
-    tidy_at: usize,
+    /// The number of holds from which expired ones are removed.
+    sweep_at: usize,
 }
 
 impl HoldCache {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn get(&self, id: ClaimId) -> Option<Hold> {
-        self.known().holds.get(&id).copied()
+        self.0.lock().holds.get(&id).copied()
     }
 
     pub(crate) fn fence(&self, id: ClaimId) -> Option<FencingToken> {
         self.get(id)?.fence
     }
 
-    pub(crate) fn note(&self, id: ClaimId, hold: Hold, now: Moment) {
-        let mut known = self.known();
-        if known.holds.len() >= known.tidy_at.max(256) {
-            known.holds.retain(|_, hold| hold.until > now);
-            known.tidy_at = known.holds.len() * 2;
+    pub(crate) fn insert(&self, id: ClaimId, hold: Hold, now: Moment) {
+        let mut state = self.0.lock();
+        if state.holds.len() >= state.sweep_at.max(256) {
+            state.holds.retain(|_, hold| hold.until > now);
+            state.sweep_at = state.holds.len() * 2;
         }
-        known.holds.insert(id, hold);
+        state.holds.insert(id, hold);
     }
 
     pub(crate) fn forget(&self, id: ClaimId) {
-        self.known().holds.remove(&id);
+        self.0.lock().holds.remove(&id);
     }
 }
 
@@ -66,14 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_over_is_forgotten_in_the_end() {
+    fn expired_holds_are_removed_in_the_end() {
         let holds = HoldCache::default();
         for number in 0..10_000u64 {
             let until = Moment::from_nanos(number + 10);
             let hold = Hold { cas: number, sole: true, in_place: false, delay: 0, fence: None, until };
-            holds.note(ClaimId::from_bits(u128::from(number)), hold, Moment::from_nanos(number));
+            holds.insert(ClaimId::from_bits(u128::from(number)), hold, Moment::from_nanos(number));
         }
-        assert!(holds.known().holds.len() <= 512, "{}", holds.known().holds.len());
+        assert!(holds.0.lock().holds.len() <= 512, "{}", holds.0.lock().holds.len());
         assert!(holds.get(ClaimId::from_bits(9_999)).is_some());
     }
 }

@@ -1,22 +1,22 @@
-//! [`Parser`]: what the server answers, read strictly. Whatever does not fit ends the connection.
+//! [`Parser`]: a strict parser of the server's replies. A malformed reply ends the connection.
 
-/// What a command may be answered with.
+/// The kind of reply to a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Want {
     /// `add` and `cas`: one word.
     Storage,
-    /// A meta command with this opaque number, which its answer repeats.
+    /// A meta command with this opaque number, which its reply repeats.
     Meta(u64),
     /// `stats`: lines up to `END`.
     Stats,
 }
 
-/// What one command was answered.
+/// The reply to one command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Reply {
     /// `STORED`, `HD`.
     Done,
-    /// `NOT_STORED`, `EXISTS`, `EX`, `NS`: something else is there.
+    /// `NOT_STORED`, `EXISTS`, `EX`, `NS`: another item is present.
     Other,
     /// `NOT_FOUND`, `NF`, `EN`.
     Nothing,
@@ -28,41 +28,41 @@ pub(crate) enum Reply {
     Refused(String),
 }
 
-/// An item as `mg … v c t` shows it.
+/// An item as returned by `mg … v c t`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Item {
     pub(crate) value: Vec<u8>,
     pub(crate) cas: u64,
-    /// How many ticks of the server's clock it has left; `None` when it stays for ever.
+    /// The remaining ticks of the server's clock; `None` without an end.
     pub(crate) ttl: Option<u64>,
-    /// It was prolonged in place since it was stored.
+    /// Whether it was extended in place since it was stored.
     pub(crate) stale: bool,
 }
 
-/// What does not fit: the connection is of no use any more.
+/// A malformed reply: the connection cannot be used any more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// The longest line that is not a value.
 const LINE_MAX: usize = 4096;
-/// The largest value, as a stranger may have one where a lock is looked for.
+/// The largest value: a foreign item may be larger than any document.
 const VALUE_MAX: usize = 64 << 20;
-/// The most statistics.
+/// The largest number of statistics.
 const STATS_MAX: usize = 4096;
 
-/// Reads answers from bytes that come in pieces.
+/// Parses replies from bytes that arrive in pieces.
 #[derive(Default, Debug)]
 pub(crate) struct Parser {
     buffer: Vec<u8>,
-    /// How much of the buffer is read.
+    /// The parsed length of the buffer.
     at: usize,
-    /// How far no end of line was found.
+    /// The length of the buffer without an end of line.
     searched: usize,
     stats: Vec<(String, String)>,
 }
 
 impl Parser {
-    /// Where the next piece goes.
+    /// The buffer for the next piece.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         if self.at == self.buffer.len() {
             self.buffer.clear();
@@ -75,13 +75,13 @@ impl Parser {
         &mut self.buffer
     }
 
-    /// Whether nothing is left over.
+    /// Whether all bytes are parsed.
     #[cfg(test)]
     fn is_empty(&self) -> bool {
         self.at == self.buffer.len()
     }
 
-    /// The next answer; `None` when more bytes are needed.
+    /// The next reply; `None` when more bytes are needed.
     pub(crate) fn next(&mut self, want: Want) -> Result<Option<Reply>, Malformed> {
         match want {
             Want::Storage => Ok(match self.line()? {
@@ -101,7 +101,7 @@ impl Parser {
         String::from_utf8(line).map(Some).map_err(|_| Malformed("a line that is no text"))
     }
 
-    /// Where the line that begins at `at` ends, before its CRLF.
+    /// The end of the line that begins at `at`, before its CRLF.
     fn line_end(&mut self) -> Result<Option<usize>, Malformed> {
         let from = self.searched.max(self.at);
         let found = self.buffer[from..].windows(2).position(|pair| pair == b"\r\n");
@@ -169,7 +169,7 @@ fn storage(line: &str) -> Result<Reply, Malformed> {
         "STORED" => Ok(Reply::Done),
         "NOT_STORED" | "EXISTS" => Ok(Reply::Other),
         "NOT_FOUND" => Ok(Reply::Nothing),
-        // After any other error the server takes the value for commands.
+        // After any other error the server would take the value for commands.
         _ if line.starts_with("SERVER_ERROR") => Ok(Reply::Refused(line.to_string())),
         _ => Err(Malformed("an answer to another command than the one sent")),
     }
@@ -180,7 +180,8 @@ fn refusal(line: &str) -> Result<String, Malformed> {
     if known { Ok(line.to_string()) } else { Err(Malformed("a line of no known kind")) }
 }
 
-/// Reads the flags that follow. The opaque number proves that it is the answer to this command; `EN` had none once.
+/// Reads the flags that follow. The opaque number proves that it is the reply to this command; old servers omit it with
+/// `EN`.
 fn flagged<'a>(
     mut reply: Reply,
     flags: impl Iterator<Item = &'a str>,
@@ -204,7 +205,7 @@ fn flagged<'a>(
     if proved { Ok(reply) } else { Err(Malformed("an answer that does not say to what")) }
 }
 
-/// Digits and nothing else.
+/// A number of digits only.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,4 +1,4 @@
-//! Writing a document back, if nobody changed it meanwhile.
+//! Compare-and-swap of a lock's item: read, decide, write back if no other client changed it in between.
 
 use leasehold_core::{
     ClaimId, Moment, Result,
@@ -7,25 +7,45 @@ use leasehold_core::{
 
 use crate::{
     batch::CommandBatch,
-    client::ClientState,
+    client::{ATTEMPTS_MAX, Client},
+    error::{refused, too_contended, unexpected_reply},
     format::{self, Document, SPAN_END, moment, seconds},
-    lock_record::{LockKeys, LockRecord, OwnDocument},
+    keys::LockKeys,
+    lock_record::{LockRecord, OwnDocument, Stored, item_number},
     reply::Reply,
     server_info::{self, Server},
 };
 
-/// What became of it, and what is there now.
+/// The outcome of one write, with the record as it is afterwards.
 #[derive(Debug)]
 pub(crate) enum Written {
     /// It is written, or deleted.
     Done(LockRecord),
-    /// Somebody else was faster; nothing is written.
+    /// Another client was faster; nothing is written.
     Conflict(LockRecord),
-    /// There is no room, for this reason; nothing is written.
+    /// The server has no room, for this reason; nothing is written.
     NoRoom(String),
 }
 
-/// When the item of these entries may end: a hold keeps it for its lock-delay, too.
+/// A decision about a record.
+pub(crate) enum Change<T> {
+    /// Write nothing.
+    Keep(T),
+    /// Replace the entries of the document.
+    Write(Vec<Entry>, T),
+    /// Delete the foreign item that has this CAS unique.
+    Delete(u64, T),
+}
+
+/// The outcome of [`Client::update`].
+pub(crate) enum Updated<T> {
+    /// The decision, and the record that it led to.
+    Done(T, LockRecord),
+    /// The server has no room, for this reason; the record is unchanged.
+    NoRoom(String, LockRecord),
+}
+
+/// The end of the item of these entries: a hold keeps it for its lock-delay, too.
 fn end_of(entries: &[Entry]) -> u64 {
     let end = |entry: &Entry| {
         let delay = if entry.state == State::Held { entry.lock_delay.as_secs() } else { 0 };
@@ -42,29 +62,60 @@ fn shifted(mut entries: Vec<Entry>, from: u64, to: u64) -> Vec<Entry> {
     entries
 }
 
-impl ClientState {
-    /// Puts `entries` in place of the document that `ours` is; none delete it. `mine` is the claim that is granted or
-    /// renewed by it: when it is alone, its time is given as a span, counted anew; everything else keeps its date.
+impl Client {
+    /// Decides about a record and writes the decision, again from the new record after each conflict.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`]; [`too_contended`].
+    pub(crate) async fn update<T>(
+        &self,
+        keys: &LockKeys,
+        mut record: LockRecord,
+        mine: Option<ClaimId>,
+        decide: impl Fn(&LockRecord) -> Change<T>,
+    ) -> Result<Updated<T>> {
+        for attempt in 0..ATTEMPTS_MAX {
+            self.back_off(attempt).await;
+            let (answer, written) = match (decide(&record), &record.stored) {
+                (Change::Write(entries, answer), Stored::Own(own)) => {
+                    (answer, self.write(keys, &record, own, entries, mine).await?)
+                }
+                (Change::Delete(cas, answer), _) => (answer, self.delete(keys, cas, &record.server).await?),
+                (Change::Keep(answer) | Change::Write(_, answer), _) => {
+                    return Ok(Updated::Done(answer, record));
+                }
+            };
+            match written {
+                Written::Done(now) => return Ok(Updated::Done(answer, now)),
+                Written::Conflict(now) => record = now,
+                Written::NoRoom(why) => return Ok(Updated::NoRoom(why, record)),
+            }
+        }
+        Err(too_contended())
+    }
+
+    /// Replaces the entries of `own`; none delete the item. `mine` is the claim that is granted or renewed by it: when it
+    /// is alone, its time is given as a span that starts now; in all other cases the item keeps its date.
     pub(crate) async fn write(
         &self,
-        place: &LockKeys,
-        look: &LockRecord,
-        ours: &OwnDocument,
+        keys: &LockKeys,
+        record: &LockRecord,
+        own: &OwnDocument,
         mut entries: Vec<Entry>,
         mine: Option<ClaimId>,
     ) -> Result<Written> {
-        // Who was thrown out is told that its hold is gone. To remember why would keep strangers out.
+        // An evicted holder learns that its hold is gone, and not why: an entry about it would keep foreign clients out.
         entries.retain(|entry| entry.state != State::Revoked);
         if entries.is_empty() {
-            return self.delete(place, ours.cas, &look.server).await;
+            return self.delete(keys, own.cas, &record.server).await;
         }
         let end = end_of(&entries);
         let alone = matches!(&entries[..], [entry] if Some(entry.id) == mine);
-        let (end, lives, entries) = if alone {
-            let lives = end.saturating_sub(seconds(ours.now)).max(1);
-            (SPAN_END, lives, shifted(entries, end, SPAN_END))
-        } else if ours.end == SPAN_END {
-            match self.date(place, ours).await? {
+        let (end, ttl, entries) = if alone {
+            let ttl = end.saturating_sub(seconds(own.now)).max(1);
+            (SPAN_END, ttl, shifted(entries, end, SPAN_END))
+        } else if own.end == SPAN_END {
+            match self.date(keys, own).await? {
                 Ok(date) => {
                     let entries = shifted(entries, SPAN_END, date);
                     let end = end_of(&entries);
@@ -75,59 +126,85 @@ impl ClientState {
         } else {
             (end, end, entries)
         };
-        let value = format::encode(&Document { name: place.name.clone(), end, entries });
-        if value.len() > look.server.document_max {
+        let value = format::encode(&Document { name: keys.name.clone(), end, entries });
+        if value.len() > record.server.document_max {
             return Ok(Written::NoRoom("the document of the lock is too large".into()));
         }
-        let lives = i64::try_from(lives).unwrap_or(i64::MAX);
-        let packet = CommandBatch::new().cas(&place.keys.lock, lives, &value, ours.cas);
-        self.answered(place, packet).await
+        let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
+        self.written(keys, CommandBatch::new().cas(&keys.lock, ttl, &value, own.cas)).await
     }
 
     /// Deletes the item that has this CAS unique.
-    pub(crate) async fn delete(&self, place: &LockKeys, cas: u64, server: &Server) -> Result<Written> {
-        let key = &place.keys.lock;
-        let packet = if server.compares {
-            CommandBatch::new().delete(key, cas)
+    pub(crate) async fn delete(&self, keys: &LockKeys, cas: u64, server: &Server) -> Result<Written> {
+        let batch = if server.compares {
+            CommandBatch::new().delete(&keys.lock, cas)
         } else {
             // It expires as it is stored.
-            CommandBatch::new().cas(key, -1, b"", cas)
+            CommandBatch::new().cas(&keys.lock, -1, b"", cas)
         };
-        self.answered(place, packet).await
+        self.written(keys, batch).await
     }
 
-    /// Prolongs the item that has this CAS unique.
-    pub(crate) async fn prolong(&self, place: &LockKeys, cas: u64, lives: u64) -> Result<Written> {
-        self.answered(place, CommandBatch::new().prolong(&place.keys.lock, cas, lives)).await
+    /// Extends the item that has this CAS unique, in place.
+    pub(crate) async fn extend(&self, keys: &LockKeys, cas: u64, ttl: u64) -> Result<Written> {
+        self.written(keys, CommandBatch::new().extend(&keys.lock, cas, ttl)).await
     }
 
-    async fn answered(&self, place: &LockKeys, packet: CommandBatch) -> Result<Written> {
-        let (mut replies, heard) = self.call(packet.then(ClientState::look_at(place))).await?;
+    async fn written(&self, keys: &LockKeys, batch: CommandBatch) -> Result<Written> {
+        let (mut replies, received) = self.call(batch.then(Client::query(keys))).await?;
         let reply = replies.next();
-        let look = self.read(place, &mut replies, &heard)?;
+        let record = self.parse(keys, &mut replies, &received)?;
         Ok(match reply {
-            Some(Reply::Done) => Written::Done(look),
+            Some(Reply::Done) => Written::Done(record),
             Some(Reply::Refused(why)) => Written::NoRoom(why),
-            _ => Written::Conflict(look),
+            _ => Written::Conflict(record),
         })
     }
 
-    /// The second of the server's calendar at which an item ends whose time was given as a span; or what is there now, if
-    /// it is not that item any more.
-    async fn date(
-        &self,
-        place: &LockKeys,
-        ours: &OwnDocument,
-    ) -> Result<std::result::Result<u64, LockRecord>> {
-        let (mut replies, heard) = self.call(ClientState::look_at(place).stats()).await?;
-        let look = self.read(place, &mut replies, &heard)?;
-        // Asked for after the item: where the second changes between the two, it ends later and never earlier.
+    /// The second of the server's calendar at which an item ends whose time was given as a span; or the record as it is
+    /// now, if it is another one.
+    async fn date(&self, keys: &LockKeys, own: &OwnDocument) -> Result<std::result::Result<u64, LockRecord>> {
+        let (mut replies, received) = self.call(Client::query(keys).stats()).await?;
+        let record = self.parse(keys, &mut replies, &received)?;
+        // Requested after the item: if the second changes between the two, the item ends later and never earlier.
         let second = server_info::second(replies.next())?;
-        match &look.found {
-            crate::lock_record::Stored::Own(now) if now.cas == ours.cas => {
+        match &record.stored {
+            Stored::Own(now) if now.cas == own.cas => {
                 Ok(Ok(second.saturating_add(SPAN_END.saturating_sub(seconds(now.now)))))
             }
-            _ => Ok(Err(look)),
+            _ => Ok(Err(record)),
         }
+    }
+
+    /// Raises the offset of a lock's fencing tokens to at least `wanted`. An item of its own without an end keeps it, so
+    /// that later tokens of the name are above it, too.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`]; [`ErrorKind::Exhausted`](leasehold_core::ErrorKind) when there is no room.
+    pub(crate) async fn raise_offset(&self, keys: &LockKeys, wanted: u64) -> Result<()> {
+        let (key, text) = (&keys.offset, wanted.to_string());
+        let add = || CommandBatch::new().add(key, 0, text.as_bytes()).get(key);
+        let (mut replies, _) = self.call(add()).await?;
+        for attempt in 0..ATTEMPTS_MAX {
+            let changed = match replies.next() {
+                Some(Reply::Refused(why)) => return Err(refused(&why)),
+                reply => reply == Some(Reply::Done),
+            };
+            let next = match replies.next() {
+                Some(Reply::Item(item)) => {
+                    let cas = item.cas;
+                    if changed || item_number(Some(item)) >= wanted {
+                        return Ok(());
+                    }
+                    self.back_off(attempt).await;
+                    CommandBatch::new().cas(key, 0, text.as_bytes(), cas).get(key)
+                }
+                // Evicted while it was written.
+                Some(Reply::Nothing) => add(),
+                _ => return Err(unexpected_reply()),
+            };
+            (replies, _) = self.call(next).await?;
+        }
+        Err(too_contended())
     }
 }

@@ -1,6 +1,7 @@
 //! The operations of the store, one file each.
 
 mod claim;
+mod inspect;
 mod list;
 mod release;
 mod renew;

@@ -1,4 +1,4 @@
-//! What is left when processes end, when the disk is full, and when a database is opened twice.
+//! Leftovers of ended processes, a full disk, and a database that is opened twice.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -21,7 +21,7 @@ use leasehold_sqlite::SqliteStore;
 
 const TTL: Duration = Duration::from_secs(30);
 
-/// What other processes of these tests do. A test of its own that does nothing unless asked by another.
+/// The body of the other processes of these tests: a test that does nothing unless another starts it.
 #[test]
 fn role() {
     let Some((role, arguments)) = my_role() else { return };

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 const TTL: Duration = Duration::from_secs(30);
 
-/// What other processes of these tests do. A test of its own that does nothing unless asked by another.
+/// The body of the other processes of these tests: a test that does nothing unless another starts it.
 #[test]
 fn role() {
     let Some((role, arguments)) = my_role() else { return };

@@ -1,4 +1,4 @@
-//! What is not ours is refused and left as it is; what is from before a restart is carried over.
+//! Foreign files are refused and left as they are; claims of before a restart are carried over.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

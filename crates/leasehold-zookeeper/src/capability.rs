@@ -1,4 +1,4 @@
-//! What ZooKeeper can do.
+//! The capability of ZooKeeper.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 use crate::{node_name::Dialect, options::ZooKeeperOptions};
 
 impl ZooKeeperOptions {
-    /// What a store of these options can do, if the servers agree to the session. No I/O.
+    /// The capability of a store with these options, if the servers grant the session timeout. No I/O.
     pub fn capability(&self) -> Capability {
         of(self.dialect, self.session)
     }
 }
 
-/// What a client can do whose session lasts so long without news.
+/// The capability of a client with this session timeout.
 pub(crate) fn of(dialect: Dialect, session: Duration) -> Capability {
     let is_ours = dialect == Dialect::Curator;
     Capability {
@@ -32,9 +32,9 @@ pub(crate) fn of(dialect: Dialect, session: Duration) -> Capability {
         lock_delay: is_ours,
         votes: true,
         ttl_min: Duration::from_millis(500).min(session),
-        // Longer than its session no hold of a client lasts, when the client falls silent.
+        // A hold of a silent client ends with its session.
         ttl_max: session,
-        // Holds end by the timer of a thread, not by a clock of the servers: a tenth of a second for it to run.
+        // Holds end by a timer of the client, not by a clock of the servers: a tenth of a second for it to run.
         drift: Drift { per_mille: 10, fixed: Duration::from_millis(100) },
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator should know of an ensemble: probe are gathered here, and judged in [`rules`].
+//! Diagnosis of an ensemble: this module and [`probe`] collect its state, [`rules`] judges it.
 
 mod probe;
 mod rules;
@@ -6,7 +6,7 @@ mod rules;
 use std::net::IpAddr;
 
 use futures_util::future::join_all;
-use leasehold_core::{Env, Error, ErrorKind, Finding, Moment, Result};
+use leasehold_core::{Env, ErrorKind, Finding, Moment, Result, Store, store_kit::Explain};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -17,18 +17,18 @@ use zookeeper_client::{Acl, Permission};
 use self::probe::{Answer, Probe, Reading};
 use crate::{
     ZooKeeperStore,
-    client::ClientState,
+    client::Client,
     error::{Effect, ServerError},
     session::LiveSession,
 };
 
-/// More than any answer to these questions has.
+/// An upper bound of the answers to these commands.
 const ANSWER_BYTES_MAX: u64 = 1 << 16;
 
 impl ZooKeeperStore {
-    /// Looks at every member that is named and at the ensemble that they make, and says what matters for locks, the worst
-    /// first. Nothing is written. What members do not show (`4lw.commands.whitelist`) is a finding, and so is one of
-    /// several members that does not answer.
+    /// Diagnoses every member that the URL names and their ensemble as far as locks are concerned, the worst finding first.
+    /// Nothing is written. Hidden settings (`4lw.commands.whitelist`) are a finding, and so is one of several members that
+    /// does not answer.
     ///
     /// # Errors
     /// [`ErrorKind::Unreachable`] when no member serves, [`ErrorKind::Rejected`] for a login that is not accepted.
@@ -36,68 +36,66 @@ impl ZooKeeperStore {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<Finding>> {
-        let looked = look(&self.shared).await;
-        let probe = looked.map_err(|error| self.named(error, "doctor"))?;
+        let probe = probe(&self.client).await.explain_store("doctor", self.url())?;
         let mut findings = rules::findings(&probe);
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)
     }
 }
 
-async fn look(shared: &ClientState) -> Result<Probe> {
-    let (options, env) = (&shared.link.options, &shared.env);
-    let live = shared.link.ready().await?;
+async fn probe(client: &Client) -> Result<Probe> {
+    let (options, env) = (&client.session.options, &client.env);
+    let live = client.session.ready().await?;
     let until = env.now() + options.timeout;
-    let looks = join_all(options.servers.iter().map(|server| look_at(env, server, until))).await;
-    let config = shared.link.ask(Effect::Reads, live.client.get_config()).await;
+    let readings = join_all(options.servers.iter().map(|server| read_member(env, server, until))).await;
+    let config = client.session.ask(Effect::Reads, live.zk.get_config()).await;
     Ok(Probe {
-        looks,
+        readings,
         session_asked: options.session,
-        session_lasts: live.lasts,
+        session_timeout: live.timeout,
         config: config.ok().map(|(data, _)| String::from_utf8_lossy(&data).into_owned()),
-        is_open: is_open(shared, &live).await?,
+        is_open: is_open(client, &live).await?,
         has_login: !options.user.is_empty(),
-        chroot: shared.paths.root().to_string(),
+        chroot: client.paths.root().to_string(),
     })
 }
 
-/// Whether anybody may change what is under the node whose children are the locks; `None` where there is none yet, or it
-/// does not show that.
-async fn is_open(shared: &ClientState, live: &LiveSession) -> Result<Option<bool>> {
+/// Whether everybody may change the children of the chroot; `None` when it does not exist yet or hides its access list.
+async fn is_open(client: &Client, live: &LiveSession) -> Result<Option<bool>> {
     let changes = |acl: &Acl| {
         let rights = [Permission::CREATE, Permission::DELETE, Permission::ADMIN];
         acl.scheme() == "world" && rights.iter().any(|right| acl.permission().has(*right))
     };
-    match shared.link.ask(Effect::Reads, live.client.get_acl(shared.paths.root())).await {
+    match client.session.ask(Effect::Reads, live.zk.get_acl(client.paths.root())).await {
         Ok((acls, _)) => Ok(Some(acls.iter().any(changes))),
         Err(ServerError::Failed(error)) if error.kind() != ErrorKind::Rejected => Err(error),
         Err(_) => Ok(None),
     }
 }
 
-/// What a member says of itself, as its operators ask for it.
-async fn look_at(env: &Env, server: &str, until: Moment) -> Reading {
+/// The answers of a member to its four-letter commands.
+async fn read_member(env: &Env, server: &str, until: Moment) -> Reading {
     let srvr = ask(env, server, "srvr", until).await;
     let conf = match &srvr {
-        Answer::Seen(_) => ask(env, server, "conf", until).await,
-        _ => Answer::Silent(String::new()),
+        Answer::Fields(_) => ask(env, server, "conf", until).await,
+        _ => Answer::None(String::new()),
     };
     Reading { node: server.to_string(), is_remote: is_remote(server), srvr, conf }
 }
 
 async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Answer {
-    let (answer, asked) = oneshot::channel();
+    let (send, receive) = oneshot::channel();
     let address = server.to_string();
     // In the background, whose runtime has I/O.
     env.spawn(async move {
-        // Who asked may have gone.
-        let _ = answer.send(exchange(&address, word).await);
+        // The caller may have been dropped.
+        let _ = send.send(exchange(&address, word).await);
     });
-    match env.until(until, asked).await {
+    match env.until(until, receive).await {
         Some(Ok(Ok(text))) => Answer::of(word, &text),
-        Some(Ok(Err(error))) => Answer::Silent(error.to_string()),
-        Some(Err(_)) => Answer::Silent("the background thread has ended".into()),
-        None => Answer::Silent("no answer in time".into()),
+        Some(Ok(Err(error))) => Answer::None(error.to_string()),
+        Some(Err(_)) => Answer::None("the background thread has ended".into()),
+        None => Answer::None("no answer in time".into()),
     }
 }
 
@@ -109,7 +107,7 @@ async fn exchange(address: &str, word: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Who names no port means the usual one.
+/// The address with the default port if it has none.
 fn with_port(address: &str) -> String {
     match address.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => address.to_string(),
@@ -117,7 +115,7 @@ fn with_port(address: &str) -> String {
     }
 }
 
-/// Whether others than this machine can see what is said on the way there.
+/// Whether the connection leaves this machine.
 fn is_remote(address: &str) -> bool {
     let address = with_port(address);
     let host = address.rsplit_once(':').map_or("", |(host, _)| host);
@@ -125,12 +123,6 @@ fn is_remote(address: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(number) => !number.is_loopback(),
         Err(_) => !host.eq_ignore_ascii_case("localhost"),
-    }
-}
-
-impl ZooKeeperStore {
-    fn named(&self, error: Error, verb: &'static str) -> Error {
-        error.verb(verb).store(&*self.shared.link.options.url)
     }
 }
 

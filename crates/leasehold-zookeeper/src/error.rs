@@ -1,24 +1,24 @@
-//! What the client library or a server refuses, and what that means.
+//! [`ServerError`]: the errors of the client library and the servers.
 
 use leasehold_core::{Error, ErrorKind};
 use zookeeper_client::Error as ClientError;
 
-/// Why a request was not answered with what was asked for.
+/// The error of a request.
 #[derive(Debug)]
 pub(crate) enum ServerError {
-    /// There is no such node.
+    /// The node does not exist.
     NoNode,
-    /// There is such a node already.
+    /// The node exists already.
     NodeExists,
     /// The node was changed meanwhile.
     BadVersion,
     /// The node has children.
     NotEmpty,
-    /// All else.
+    /// Any other error.
     Failed(Error),
 }
 
-/// Whether a request that is not answered may have changed something.
+/// Whether a request without an answer may have changed the servers' state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
     Reads,
@@ -42,7 +42,7 @@ impl ServerError {
         }
     }
 
-    /// As an error of ours, where the node itself should not have been a problem.
+    /// The public error, where the node itself should not have been a problem.
     pub(crate) fn into_error(self) -> Error {
         let odd = |message: &str| {
             Error::new(ErrorKind::Corrupt, message)
@@ -64,7 +64,7 @@ impl From<Error> for ServerError {
     }
 }
 
-/// An error of the library as one of ours. None of its messages carries a password.
+/// The public error for one of the library. None of its messages contains a password.
 pub(crate) fn error(foreign: &ClientError, effect: Effect) -> Error {
     use ErrorKind::{Closed, Exhausted, Invalid, Rejected, TimedOut, Unreachable};
     let (kind, is_refused, hint) = match foreign {

@@ -1,4 +1,4 @@
-//! [`NodeData`]: what a claim writes into its node.
+//! [`NodeData`]: the content of a claim's node.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -7,24 +7,24 @@ use leasehold_core::{Claim, FencingToken, Mode, Queueing};
 /// The first word of a node of ours, with the version of the format.
 const MAGIC: &str = "leasehold/1";
 
-/// What a claim is doing, as far as it has said so.
+/// The phase of a claim, as written into its node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stance {
-    /// It asks, and holds when those before it let it.
+pub(crate) enum Phase {
+    /// It asks, and holds once no member before it is in its way.
     Asking,
-    /// It was told to wait, and holds nothing before it asks again.
+    /// It waits, and holds nothing before it asks again.
     Waiting,
 }
 
 /// The content of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NodeData {
-    pub(crate) stance: Stance,
+    pub(crate) phase: Phase,
     pub(crate) mode: Mode,
     pub(crate) queueing: Queueing,
-    /// For how long after each change it stands, by the clock of whoever looks.
+    /// Its validity after each change, by the clock of each reader.
     pub(crate) ttl: Duration,
-    /// Whether others take it away when it has not changed for `ttl`; else it lives by its session.
+    /// Whether other clients delete it when it has not changed for `ttl`; otherwise it lives by its session.
     pub(crate) expires: bool,
     pub(crate) lock_delay: Duration,
     /// The token of its grant, where that is not the node's `czxid`.
@@ -33,9 +33,9 @@ pub(crate) struct NodeData {
 }
 
 impl NodeData {
-    pub(crate) fn of(claim: &Claim, stance: Stance, expires: bool) -> NodeData {
+    pub(crate) fn of(claim: &Claim, phase: Phase, expires: bool) -> NodeData {
         NodeData {
-            stance,
+            phase,
             mode: claim.mode,
             queueing: claim.queueing,
             ttl: claim.ttl,
@@ -47,7 +47,7 @@ impl NodeData {
     }
 
     pub(crate) fn write(&self) -> Vec<u8> {
-        let stance = if self.stance == Stance::Asking { "asking" } else { "waiting" };
+        let phase = if self.phase == Phase::Asking { "asking" } else { "waiting" };
         let queueing = match self.queueing {
             Queueing::No => "no",
             Queueing::Barging => "barging",
@@ -59,7 +59,7 @@ impl NodeData {
             _ => "exclusive".to_string(),
         };
         let ttl = if self.expires { "expires" } else { "session" };
-        let mut text = format!("{MAGIC} {stance} {mode} queue={queueing} {ttl}={}", self.ttl.as_millis());
+        let mut text = format!("{MAGIC} {phase} {mode} queue={queueing} {ttl}={}", self.ttl.as_millis());
         // Writing into a string does not fail.
         if !self.lock_delay.is_zero() {
             let _ = write!(text, " delay={}", self.lock_delay.as_millis());
@@ -74,7 +74,7 @@ impl NodeData {
         text.into_bytes()
     }
 
-    /// `None` when somebody else wrote it.
+    /// Parses the content; `None` for that of another library.
     pub(crate) fn read(data: &[u8]) -> Option<NodeData> {
         let text = std::str::from_utf8(data).ok()?;
         let (head, note) = match text.split_once('\n') {
@@ -85,8 +85,8 @@ impl NodeData {
         if words.next()? != MAGIC {
             return None;
         }
-        let mut slip = NodeData {
-            stance: Stance::Asking,
+        let mut data = NodeData {
+            phase: Phase::Asking,
             mode: Mode::Exclusive,
             queueing: Queueing::Fifo,
             ttl: Duration::ZERO,
@@ -95,16 +95,16 @@ impl NodeData {
             fence: None,
             note,
         };
-        words.try_for_each(|word| slip.take(word))?;
-        Some(slip)
+        words.try_for_each(|word| data.take(word))?;
+        Some(data)
     }
 
     fn take(&mut self, word: &str) -> Option<()> {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         let span = || value.parse().ok().map(Duration::from_millis);
         match key {
-            "asking" => self.stance = Stance::Asking,
-            "waiting" => self.stance = Stance::Waiting,
+            "asking" => self.phase = Phase::Asking,
+            "waiting" => self.phase = Phase::Waiting,
             "exclusive" => self.mode = Mode::Exclusive,
             "shared" => self.mode = Mode::Shared,
             "permits" => {
@@ -122,7 +122,7 @@ impl NodeData {
             "session" => (self.expires, self.ttl) = (false, span()?),
             "delay" => self.lock_delay = span()?,
             "fence" => self.fence = Some(value.parse().ok()?),
-            // A later version may write_phase more.
+            // A later version may have more words.
             _ => {}
         }
         Some(())
@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let slip = NodeData {
-            stance: Stance::Waiting,
+        let data = NodeData {
+            phase: Phase::Waiting,
             mode: Mode::Permits { take: 2, of: 5 },
             queueing: Queueing::Barging,
             ttl: Duration::from_millis(1500),
@@ -145,17 +145,17 @@ mod tests {
             fence: Some(FencingToken::new(77).unwrap()),
             note: Some("a\nb fence=1\0".into()),
         };
-        assert_eq!(NodeData::read(&slip.write()), Some(slip.clone()));
+        assert_eq!(NodeData::read(&data.write()), Some(data.clone()));
         for (mode, note) in [(Mode::Exclusive, None), (Mode::Shared, Some("".into()))] {
-            let slip = NodeData {
+            let data = NodeData {
                 mode,
                 note,
                 fence: None,
                 expires: false,
                 lock_delay: Duration::ZERO,
-                ..slip.clone()
+                ..data.clone()
             };
-            assert_eq!(NodeData::read(&slip.write()), Some(slip));
+            assert_eq!(NodeData::read(&data.write()), Some(data));
         }
     }
 

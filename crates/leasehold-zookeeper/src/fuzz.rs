@@ -1,5 +1,4 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Fuzz targets: arbitrary bytes, and properties of what is parsed from them. Built for tests and fuzzers only.
 
 use leasehold_core::{ClaimId, LockName};
 
@@ -9,20 +8,20 @@ use crate::{
     node_name::{Dialect, NodeKind, sort},
 };
 
-/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+/// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets of this crate.
 pub const TARGETS: &[Target] =
     &[("zookeeper_node_data", node_data), ("zookeeper_node_name", node_name), ("zookeeper_path", path)];
 
-/// What was read is written as what reads the same.
+/// Parsed data is written as bytes that parse to the same data.
 fn node_data(bytes: &[u8]) {
     let Some(data) = NodeData::read(bytes) else { return };
     assert_eq!(NodeData::read(&data.write()), Some(data));
 }
 
-/// Whatever children there are, they can be read and sorted, and our own names come back.
+/// Arbitrary children can be parsed and sorted, and our own names are parsed back.
 fn node_name(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for dialect in [Dialect::Curator, Dialect::Kazoo] {
@@ -30,16 +29,16 @@ fn node_name(bytes: &[u8]) {
         for pivot in [0, i32::MAX, i32::MIN] {
             sort(&mut names, pivot);
         }
-        for sibling in names {
-            let id = sibling.id.unwrap_or(ClaimId::from_bits(7));
-            let ours = format!("{}{:010}", dialect.stem(id), sibling.number);
+        for name in names {
+            let id = name.id.unwrap_or(ClaimId::from_bits(7));
+            let ours = format!("{}{:010}", dialect.stem(id), name.number);
             let read = dialect.read(&ours).expect("a name of ours can be read");
-            assert_eq!((read.kind, read.number, read.id), (NodeKind::Contender, sibling.number, Some(id)));
+            assert_eq!((read.kind, read.number, read.id), (NodeKind::Contender, name.number, Some(id)));
         }
     }
 }
 
-/// Two names have two nodes, which are one level below the root, and lead back to their names.
+/// Node names are injective, one level below the root, and decode to their lock names.
 fn path(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = keys::decode(&text);

@@ -1,11 +1,11 @@
-//! From a lock's name to its nodes, and back.
+//! [`Paths`]: the paths of locks, and the encoding of lock names as node names.
 
 use leasehold_core::LockName;
 
-/// The node under which our own records are. No lock's node is called so: `%l` begins no escape.
+/// The node of our own records. It is no lock's node: `%l` begins no escape.
 const OURS: &str = "%leasehold";
 
-/// Where the nodes of all locks are.
+/// The paths below the chroot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Paths {
     /// `/chroot`, or nothing.
@@ -22,19 +22,19 @@ impl Paths {
         if self.base.is_empty() { "/" } else { &self.base }
     }
 
-    /// The node of a lock, whose children are those who hold or wait.
+    /// The node of a lock, whose children are its holders and waiters.
     pub(crate) fn lock(&self, name: &LockName) -> String {
         format!("{}/{}", self.base, encode(name))
     }
 
-    /// The nodes whose content names this store: of the ensemble, which all chroots share, and of the chroot, for users
-    /// who may not look outside of it.
+    /// The nodes with the identity of this store: that of the ensemble, which all chroots share, and that of the chroot, for
+    /// users without access outside of it.
     pub(crate) fn identities(&self) -> [String; 2] {
         ["", &self.base].map(|base| format!("{base}/{OURS}/identity"))
     }
 }
 
-/// The name as the name of one node. Injective; most names are themselves, so that other programs meet us there.
+/// The node name of a lock name. Injective; most names are unchanged, so that other programs use the same node.
 fn encode(name: &LockName) -> String {
     use std::fmt::Write;
     let text = name.as_str();
@@ -53,7 +53,7 @@ fn encode(name: &LockName) -> String {
     node
 }
 
-/// The lock whose node is called so; `None` when no lock's is.
+/// The lock of a node name; `None` for other nodes.
 pub(crate) fn decode(node: &str) -> Option<LockName> {
     let mut bytes = Vec::with_capacity(node.len());
     let mut rest = node.as_bytes();

@@ -1,57 +1,49 @@
-//! [`LastChanges`]: since when a node has looked as it does.
+//! [`LastChanges`]: the time at which each node was last seen to change.
 //!
-//! Nobody's wall clock is asked. A hold lasts its time to live after the last change of its node; whoever has seen it
-//! unchanged for that long, by a clock of its own, knows that it is over, and can only be late.
+//! No wall clock is involved. A hold lasts its time to live after the last change of its node: a client that has seen it
+//! unchanged for that long, by its own clock, knows that it is over, and can only be late.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
-use leasehold_core::{Drift, Moment};
+use leasehold_core::{Drift, Moment, store_kit::Locked};
 
-/// More nodes than these are not remembered; what is seen anew is believed for longer, which is safe.
+/// The number of nodes that are remembered. A forgotten node is believed for longer, which is safe.
 const NODES_MAX: usize = 1 << 14;
 
 #[derive(Clone, Copy, Debug)]
-struct WatchTarget {
+struct Seen {
     change: i64,
     first: Moment,
     last: Moment,
 }
 
-/// What a client has seen.
+/// The nodes that a client has seen.
 #[derive(Default, Debug)]
-pub(crate) struct LastChanges(Mutex<HashMap<String, WatchTarget>>);
+pub(crate) struct LastChanges(Locked<HashMap<String, Seen>>);
 
 impl LastChanges {
-    fn all(&self) -> MutexGuard<'_, HashMap<String, WatchTarget>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How much is left of `ttl` for a node that is seen now, `change` being the number of its last change.
+    /// The rest of `ttl` for a node that is read now; `change` is the id of its last change.
     pub(crate) fn left(&self, path: &str, change: i64, ttl: Duration, now: Moment) -> Duration {
-        let mut all = self.all();
+        let mut all = self.0.lock();
         if all.len() >= NODES_MAX && !all.contains_key(path) {
-            // The half that was seen last.
-            let mut lasts: Vec<Moment> = all.values().map(|sight| sight.last).collect();
+            // Keep the half that was seen last.
+            let mut lasts: Vec<Moment> = all.values().map(|seen| seen.last).collect();
             lasts.sort_unstable();
             let middle = lasts[lasts.len() / 2];
-            all.retain(|_, sight| sight.last > middle);
+            all.retain(|_, seen| seen.last > middle);
         }
-        let fresh = WatchTarget { change, first: now, last: now };
-        let sight = all.entry(path.to_string()).or_insert(fresh);
-        if sight.change != change {
-            *sight = fresh;
+        let fresh = Seen { change, first: now, last: now };
+        let seen = all.entry(path.to_string()).or_insert(fresh);
+        if seen.change != change {
+            *seen = fresh;
         }
-        sight.last = now;
-        (sight.first + ttl + Drift::TWO_CLOCKS.of(ttl)).since(now)
+        seen.last = now;
+        (seen.first + ttl + Drift::TWO_CLOCKS.of(ttl)).since(now)
     }
 
-    /// The node is gone.
+    /// Removes a node that is gone.
     pub(crate) fn forget(&self, path: &str) {
-        self.all().remove(path);
+        self.0.lock().remove(path);
     }
 }
 
@@ -78,6 +70,6 @@ mod tests {
         for node in 0..3 * NODES_MAX as u64 {
             sights.left(&node.to_string(), 1, Duration::from_secs(1), Moment::from_nanos(node));
         }
-        assert!(sights.all().len() <= NODES_MAX);
+        assert!(sights.0.lock().len() <= NODES_MAX);
     }
 }

@@ -1,25 +1,25 @@
-//! [`NodeName`]: a child of a lock's node, as its name shows it.
+//! [`NodeName`]: the name of a child of a lock's node.
 
 use leasehold_core::ClaimId;
 
-/// In whose layout locks are kept.
+/// The layout of the nodes of a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
-    /// Ours, which is Curator's: `_c_<uuid>-lock-<number>`. Curator's `InterProcessMutex`, go-zookeeper and the Rust crate
-    /// `zookeeper-client` exclude us and are excluded.
+    /// Curator's: `_c_<uuid>-lock-<number>`. Curator's `InterProcessMutex`, go-zookeeper and the Rust crate `zookeeper-client`
+    /// exclude our clients and are excluded.
     Curator,
-    /// `<32 digits>__lock__<number>`, as Python's kazoo has it. Exclusive locks only.
+    /// `<32 digits>__lock__<number>`, of Python's kazoo. Exclusive locks only.
     Kazoo,
 }
 
-/// What a child is to a lock.
+/// The role of a child.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NodeKind {
-    /// One that stands in the queue, and knows that we do.
+    /// A member of the queue, whose layout takes ours into account.
     Contender,
-    /// What keeps a lock shut after its holder has gone.
+    /// A marker that keeps a lock closed after its holder has gone.
     DelayMarker,
-    /// One that stands in a queue of its own, blind for ours.
+    /// A member of another queue, whose layout ignores ours.
     Blind,
 }
 
@@ -30,12 +30,12 @@ pub(crate) struct NodeName {
     pub(crate) kind: NodeKind,
     /// Its place: later ones have higher numbers, until they wrap around.
     pub(crate) number: i32,
-    /// The claim, if it has one in its name.
+    /// The claim, if the name has one.
     pub(crate) id: Option<ClaimId>,
 }
 
 impl Dialect {
-    /// How the node of a claim is to be called, without its number.
+    /// The name of a claim's node without its number.
     pub(crate) fn stem(self, id: ClaimId) -> String {
         match self {
             Dialect::Curator => format!("_c_{}-lock-", uuid(id)),
@@ -43,8 +43,7 @@ impl Dialect {
         }
     }
 
-    /// How the delay_marker of the node with this number is called: same number, so that it stands in the same place for
-    /// everybody.
+    /// The name of the delay marker of the node with this number: the same number gives it the same place for every client.
     pub(crate) fn delay_marker(self, id: ClaimId, number: i32) -> String {
         match self {
             Dialect::Curator => format!("_d_{}-lock-{number:010}", uuid(id)),
@@ -52,8 +51,8 @@ impl Dialect {
         }
     }
 
-    /// How the node is called that remembers the highest token that a floor has raised. Those who take every child for a
-    /// contender find it behind all of them.
+    /// The name of the node that records the highest raised token. Libraries that take every child for a contender find it
+    /// behind all others.
     pub(crate) fn fence(self) -> &'static str {
         match self {
             Dialect::Curator => "_f_-lock-2147483647",
@@ -61,12 +60,12 @@ impl Dialect {
         }
     }
 
-    /// Reads a child's name; `None` for one that stands in no queue.
+    /// Parses a child's name; `None` for one that is in no queue.
     pub(crate) fn read(self, name: &str) -> Option<NodeName> {
         if name == self.fence() {
             return None;
         }
-        let sibling = |kind, number, id| Some(NodeName { name: name.to_string(), kind, number, id });
+        let name_of = |kind, number, id| Some(NodeName { name: name.to_string(), kind, number, id });
         let markers: &[&str] = match self {
             Dialect::Curator => &["lock-"],
             Dialect::Kazoo => &["__lock__", "__rlock__"],
@@ -79,23 +78,23 @@ impl Dialect {
             let sees_us = self == Dialect::Kazoo || head.starts_with("_c_") || is_shadow;
             let id = claim_id(head.trim_start_matches("_c_").trim_start_matches("_d_"));
             return match (sees_us, is_shadow) {
-                (true, true) => sibling(NodeKind::DelayMarker, number, id),
-                (true, false) => sibling(NodeKind::Contender, number, id),
-                (false, _) => sibling(NodeKind::Blind, number, None),
+                (true, true) => name_of(NodeKind::DelayMarker, number, id),
+                (true, false) => name_of(NodeKind::Contender, number, id),
+                (false, _) => name_of(NodeKind::Blind, number, None),
             };
         }
-        // Curator's semaphore keeps its queue one level below.
+        // Curator's semaphore has its queue one level below.
         if name == "leases" {
-            return sibling(NodeKind::Blind, 0, None);
+            return name_of(NodeKind::Blind, 0, None);
         }
         let digits = name.len().checked_sub(10).and_then(|at| name.get(at..))?;
-        sibling(NodeKind::Blind, number(digits)?, None)
+        name_of(NodeKind::Blind, number(digits)?, None)
     }
 }
 
-/// Sorts by place, as seen from `pivot`. Numbers wrap around: those that stand at one time are no 2^31 apart.
+/// Sorts by place, seen from `pivot`. Numbers wrap around: those of one time are less than 2^31 apart.
 pub(crate) fn sort(names: &mut [NodeName], pivot: i32) {
-    names.sort_by_key(|sibling| (sibling.number.wrapping_sub(pivot), sibling.kind == NodeKind::DelayMarker));
+    names.sort_by_key(|it| (it.number.wrapping_sub(pivot), it.kind == NodeKind::DelayMarker));
 }
 
 /// The ten digits that the server appends; negative after the wrap-around.
@@ -123,7 +122,7 @@ mod tests {
     const ID: ClaimId = ClaimId::from_bits(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 
     fn kind(dialect: Dialect, name: &str) -> Option<NodeKind> {
-        dialect.read(name).map(|sibling| sibling.kind)
+        dialect.read(name).map(|it| it.kind)
     }
 
     #[test]
@@ -183,7 +182,7 @@ mod tests {
             })
             .collect();
         sort(&mut queue, i32::MIN);
-        let numbers: Vec<_> = queue.iter().map(|sibling| sibling.number).collect();
+        let numbers: Vec<_> = queue.iter().map(|it| it.number).collect();
         assert_eq!(numbers, [i32::MAX - 1, i32::MAX, i32::MIN, i32::MIN + 1]);
     }
 }

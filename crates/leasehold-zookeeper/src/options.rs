@@ -1,4 +1,4 @@
-//! [`ZooKeeperOptions`]: which servers, as whom, and on what terms.
+//! [`ZooKeeperOptions`]: servers, login, layout and time limits.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use leasehold_core::{Error, ErrorKind, Result};
 
 use crate::node_name::Dialect;
 
-/// Which servers, as whom, and on what terms. `Debug` shows no password.
+/// The servers of an ensemble, and how they are used. `Debug` shows no password.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ZooKeeperOptions {
@@ -14,23 +14,23 @@ pub struct ZooKeeperOptions {
     pub servers: Vec<String>,
     /// The node under which all locks are: `/apps/locks`, or nothing for the root. Made when it is not there.
     pub chroot: String,
-    /// The user of the scheme `digest`; empty for nobody. What is made then belongs to that user alone.
+    /// The user of the scheme `digest`; empty for anonymous access. The nodes then belong to that user only.
     pub user: String,
     /// The user's password.
     pub password: String,
-    /// In whose layout locks are kept.
+    /// The layout of the nodes.
     pub dialect: Dialect,
-    /// For how long the servers keep what belongs to a client that they do not hear of. They bind it to a range of their
-    /// own: 2 to 20 ticks, which is 4 s to 40 s unless configured otherwise. The longest time to live of a lock.
+    /// The session timeout: the silence after which the servers delete the nodes of a client, and so the longest time to
+    /// live of a lock. The servers limit it to a range of their own: 2 to 20 ticks, 4 s to 40 s by default.
     pub session: Duration,
-    /// For how long one request is waited for, connecting included.
+    /// The time limit of one request, connecting included.
     pub timeout: Duration,
-    /// What errors and `inspect` call the store: a URL without secrets.
+    /// The name of the store in errors and in `inspect`: a URL without secrets.
     pub url: String,
 }
 
 impl ZooKeeperOptions {
-    /// The defaults: the root, nobody, a session of 30 s, 5 s for a request.
+    /// The defaults: the root as chroot, anonymous, a session timeout of 30 s, 5 s for a request.
     pub fn new(servers: Vec<String>) -> Self {
         let url = format!("zookeeper://{}", servers.join(","));
         ZooKeeperOptions {
@@ -45,17 +45,14 @@ impl ZooKeeperOptions {
         }
     }
 
-    /// Refuses what makes no sense.
+    /// Refuses invalid options.
     pub(crate) fn check(&self) -> Result<()> {
         let invalid = |message: &str, hint: &str| Err(Error::new(ErrorKind::Invalid, message).hint(hint));
         if self.servers.is_empty() {
-            return invalid("no server is named", "name at least one");
+            return invalid("the URL names no server", "name at least one");
         }
         if self.timeout.is_zero() || self.session.is_zero() {
-            return invalid(
-                "a timeout of nothing",
-                "the usual ones are 5s for a request and 30s for a session",
-            );
+            return invalid("a timeout is zero", "the usual ones are 5s for a request and 30s for a session");
         }
         if !self.chroot.is_empty() && !self.chroot.starts_with('/') {
             return invalid("a chroot is an absolute path", "for example /apps/locks");

@@ -1,35 +1,41 @@
-//! [`OwnClaims`]: what this client knows of its own claims, and when each ends.
+//! [`OwnClaims`]: this client's claims, their nodes and the times at which these end.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
-use leasehold_core::{Busy, ClaimId, FencingToken, LockName, Moment};
+use leasehold_core::{
+    Busy, ClaimId, FencingToken, LockName, Moment,
+    store_kit::{Locked, Notifier},
+};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
-use crate::{format::NodeData, waiters::Notifier};
+use crate::{
+    format::NodeData,
+    session::{LiveSession, Watch},
+};
 
 /// The node of a claim.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Node {
     /// Its whole path.
     pub(crate) path: String,
-    /// The path of its delay_marker, if it has one.
+    /// The path of its delay marker, if it has one.
     pub(crate) delay_marker: Option<String>,
     /// Its place in the queue.
     pub(crate) number: i32,
     /// The session that it ends with; 0 when it outlives every session.
     pub(crate) owner: i64,
-    /// The token that its place gives: the number of the transaction that made the place.
+    /// The token of its place: the id of the transaction that created the place.
     pub(crate) base: u64,
     /// The version of its content as we wrote it last.
     pub(crate) version: i32,
     /// Its content as we wrote it last.
-    pub(crate) slip: NodeData,
+    pub(crate) data: NodeData,
     /// The token, once it was granted.
     pub(crate) fence: Option<FencingToken>,
-    /// When it ends, if it is not prolonged.
+    /// Its end unless it is extended.
     pub(crate) expires: Moment,
 }
 
@@ -38,29 +44,39 @@ impl Node {
         self.fence.is_some()
     }
 
+    /// Whether it belongs to another session, and so has ended or is about to.
+    pub(crate) fn is_of_other_session(&self, live: &LiveSession) -> bool {
+        self.owner != 0 && self.owner != live.id
+    }
+
+    /// Its validity from `sent` on.
+    pub(crate) fn valid_for(&self, live: &LiveSession, sent: Moment) -> std::time::Duration {
+        let left = self.expires.since(sent);
+        if self.owner == 0 { left } else { left.min(live.timeout) }
+    }
+
     /// Its name, without the path.
     pub(crate) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 }
 
-/// Where a claim stands, as far as we know.
+/// The knowledge about a claim's node.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum NodeState {
     /// It has no node.
     Nowhere,
     /// A request is under way, or was lost: it may have a node.
-    Doubt,
+    InDoubt,
     /// It has this node.
     At(Node),
 }
 
-/// What a claim was answered that waits, and the bell that rings when it changes.
+/// The last answer to a claim that waits, and the notifier of its change.
 #[derive(Clone, Debug)]
-pub(crate) struct PendingAnswer {
-    pub(crate) bell: Arc<Notifier>,
-    /// Whether somebody listens to it.
-    pub(crate) is_hung: bool,
+pub(crate) struct WaitAnswer {
+    pub(crate) notifier: Arc<Notifier<Watch>>,
+    pub(crate) is_subscribed: bool,
     pub(crate) busy: Busy,
     pub(crate) at: Moment,
 }
@@ -69,103 +85,92 @@ pub(crate) struct PendingAnswer {
 #[derive(Debug)]
 pub(crate) struct OwnClaim {
     pub(crate) lock: LockName,
-    pub(crate) place: NodeState,
-    pub(crate) heard: Option<PendingAnswer>,
-    /// Whether the registry has forgotten it: then it is to be looked up anew.
-    is_forgotten: bool,
-    /// When it is looked after.
-    alarm: Option<Moment>,
+    pub(crate) node: NodeState,
+    pub(crate) answer: Option<WaitAnswer>,
+    /// Whether it was removed from the table: then it is to be looked up again.
+    is_removed: bool,
+    /// The time at which the background task looks at it.
+    timer: Option<Moment>,
 }
 
-/// The right to act for a claim; one at a time has it.
-pub(crate) type Turn = OwnedMutexGuard<OwnClaim>;
+/// The exclusive right to act for a claim.
+pub(crate) type ClaimGuard = OwnedMutexGuard<OwnClaim>;
 
 /// All claims of one client.
 #[derive(Default, Debug)]
 pub(crate) struct OwnClaims {
-    stands: Mutex<HashMap<ClaimId, Arc<AsyncMutex<OwnClaim>>>>,
-    alarms: Mutex<Timers>,
+    claims: Locked<HashMap<ClaimId, Arc<AsyncMutex<OwnClaim>>>>,
+    timers: Locked<Timers>,
     pub(crate) changed: Notify,
 }
 
-/// When which claim is looked after.
 #[derive(Default, Debug)]
 struct Timers {
     by_time: BTreeSet<(Moment, ClaimId)>,
-    /// The moment that the janitor sleeps until. It may lie before the first alarm, never after: so a client that locks and
-    /// unlocks in a loop does not wake its janitor each time.
+    /// The end of the background task's sleep. It may lie before the first timer, never after: so a client that locks and
+    /// unlocks in a loop does not wake the task each time.
     asleep_until: Option<Moment>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl OwnClaims {
     /// Waits for the right to act for a claim.
-    pub(crate) async fn turn(&self, id: ClaimId, lock: &LockName) -> Turn {
+    pub(crate) async fn enter(&self, id: ClaimId, lock: &LockName) -> ClaimGuard {
+        let fresh = || {
+            let (node, lock) = (NodeState::Nowhere, lock.clone());
+            Arc::new(AsyncMutex::new(OwnClaim { lock, node, answer: None, is_removed: false, timer: None }))
+        };
         loop {
-            let stand = {
-                let mut stands = locked(&self.stands);
-                let fresh = || OwnClaim {
-                    lock: lock.clone(),
-                    place: NodeState::Nowhere,
-                    heard: None,
-                    is_forgotten: false,
-                    alarm: None,
-                };
-                stands.entry(id).or_insert_with(|| Arc::new(AsyncMutex::new(fresh()))).clone()
-            };
-            let turn = stand.lock_owned().await;
-            if !turn.is_forgotten {
-                return turn;
+            let claim = self.claims.lock().entry(id).or_insert_with(fresh).clone();
+            let own = claim.lock_owned().await;
+            if !own.is_removed {
+                return own;
             }
         }
     }
 
-    /// The claim, if it is known.
-    pub(crate) async fn known(&self, id: ClaimId) -> Option<Turn> {
-        let stand = locked(&self.stands).get(&id).cloned()?;
-        let turn = stand.lock_owned().await;
-        (!turn.is_forgotten).then_some(turn)
+    /// The same for a claim that is known already.
+    pub(crate) async fn known(&self, id: ClaimId) -> Option<ClaimGuard> {
+        let claim = self.claims.lock().get(&id).cloned()?;
+        let own = claim.lock_owned().await;
+        (!own.is_removed).then_some(own)
     }
 
-    /// There is nothing to be known of it any more.
-    pub(crate) fn forget(&self, id: ClaimId, turn: &mut Turn) {
-        turn.place = NodeState::Nowhere;
-        turn.heard = None;
-        turn.is_forgotten = true;
-        if let Some(alarm) = turn.alarm.take() {
-            locked(&self.alarms).by_time.remove(&(alarm, id));
+    /// Removes a claim that has no node any more.
+    pub(crate) fn remove(&self, id: ClaimId, own: &mut ClaimGuard) {
+        own.node = NodeState::Nowhere;
+        own.answer = None;
+        own.is_removed = true;
+        if let Some(timer) = own.timer.take() {
+            self.timers.lock().by_time.remove(&(timer, id));
         }
-        locked(&self.stands).remove(&id);
+        self.claims.lock().remove(&id);
     }
 
-    /// Has the claim looked after at that moment, and not when it was said before.
-    pub(crate) fn schedule(&self, id: ClaimId, turn: &mut Turn, at: Moment) {
-        let mut alarms = locked(&self.alarms);
-        if let Some(before) = turn.alarm.replace(at) {
-            alarms.by_time.remove(&(before, id));
+    /// Sets the only timer of a claim.
+    pub(crate) fn schedule(&self, id: ClaimId, own: &mut ClaimGuard, at: Moment) {
+        let mut timers = self.timers.lock();
+        if let Some(before) = own.timer.replace(at) {
+            timers.by_time.remove(&(before, id));
         }
-        alarms.by_time.insert((at, id));
-        if alarms.asleep_until.is_none_or(|until| at < until) {
+        timers.by_time.insert((at, id));
+        if timers.asleep_until.is_none_or(|until| at < until) {
             self.changed.notify_one();
         }
     }
 
-    /// The next moment at which somebody is to be looked after. Remembered: whatever is scheduled for later wakes nobody.
+    /// The time of the next timer, for a task that sleeps until then: no later timer wakes it.
     pub(crate) fn sleep_until(&self) -> Option<Moment> {
-        let mut alarms = locked(&self.alarms);
-        alarms.asleep_until = alarms.by_time.first().map(|(at, _)| *at);
-        alarms.asleep_until
+        let mut timers = self.timers.lock();
+        timers.asleep_until = timers.by_time.first().map(|(at, _)| *at);
+        timers.asleep_until
     }
 
-    /// Those whose moment has come.
+    /// Removes and returns the claims whose timer has expired.
     pub(crate) fn due(&self, now: Moment) -> Vec<ClaimId> {
-        let mut alarms = locked(&self.alarms);
+        let mut timers = self.timers.lock();
         let mut due = Vec::new();
-        while let Some((at, id)) = alarms.by_time.first().copied().filter(|(at, _)| *at <= now) {
-            alarms.by_time.remove(&(at, id));
+        while let Some((at, id)) = timers.by_time.first().copied().filter(|(at, _)| *at <= now) {
+            timers.by_time.remove(&(at, id));
             due.push(id);
         }
         due
@@ -179,45 +184,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_has_one_alarm_and_none_when_it_is_forgotten() {
+    fn a_claim_has_one_timer_and_none_when_it_is_removed() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let (registry, id, lock) =
+            let (own_claims, id, lock) =
                 (OwnClaims::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
-            let mut turn = registry.turn(id, &lock).await;
+            let mut own = own_claims.enter(id, &lock).await;
             for at in [30, 10, 20] {
-                registry.schedule(id, &mut turn, Moment::from_nanos(at));
+                own_claims.schedule(id, &mut own, Moment::from_nanos(at));
             }
-            assert_eq!(registry.due(Moment::from_nanos(19)), []);
-            assert_eq!(registry.sleep_until(), Some(Moment::from_nanos(20)));
-            registry.forget(id, &mut turn);
-            assert_eq!(registry.sleep_until(), None);
-            drop(turn);
-            assert!(registry.known(id).await.is_none());
-            assert!(locked(&registry.stands).is_empty());
+            assert_eq!(own_claims.due(Moment::from_nanos(19)), []);
+            assert_eq!(own_claims.sleep_until(), Some(Moment::from_nanos(20)));
+            own_claims.remove(id, &mut own);
+            assert_eq!(own_claims.sleep_until(), None);
+            drop(own);
+            assert!(own_claims.known(id).await.is_none());
+            assert!(own_claims.claims.lock().is_empty());
         });
     }
 
     #[test]
-    fn the_janitor_is_woken_for_what_comes_before_it_wakes_and_for_nothing_else() {
+    fn the_task_is_woken_by_timers_before_its_own_wake_up_only() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let (registry, id, lock) =
+            let (own_claims, id, lock) =
                 (OwnClaims::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
-            let is_woken = || registry.changed.notified().now_or_never().is_some();
-            let mut turn = registry.turn(id, &lock).await;
-            registry.schedule(id, &mut turn, Moment::from_nanos(20));
+            let is_woken = || own_claims.changed.notified().now_or_never().is_some();
+            let mut own = own_claims.enter(id, &lock).await;
+            own_claims.schedule(id, &mut own, Moment::from_nanos(20));
             assert!(is_woken(), "nobody was to be looked after before");
-            assert_eq!(registry.sleep_until(), Some(Moment::from_nanos(20)));
-            registry.schedule(id, &mut turn, Moment::from_nanos(30));
-            registry.schedule(id, &mut turn, Moment::from_nanos(25));
+            assert_eq!(own_claims.sleep_until(), Some(Moment::from_nanos(20)));
+            own_claims.schedule(id, &mut own, Moment::from_nanos(30));
+            own_claims.schedule(id, &mut own, Moment::from_nanos(25));
             assert!(!is_woken(), "it wakes before that");
-            registry.schedule(id, &mut turn, Moment::from_nanos(10));
+            own_claims.schedule(id, &mut own, Moment::from_nanos(10));
             assert!(is_woken(), "it would oversleep");
-            registry.forget(id, &mut turn);
-            assert_eq!(registry.sleep_until(), None);
-            let mut turn = registry.turn(id, &lock).await;
-            registry.schedule(id, &mut turn, Moment::from_nanos(40));
+            own_claims.remove(id, &mut own);
+            assert_eq!(own_claims.sleep_until(), None);
+            let mut own = own_claims.enter(id, &lock).await;
+            own_claims.schedule(id, &mut own, Moment::from_nanos(40));
             assert!(is_woken(), "it slept without an end");
         });
     }

@@ -1,54 +1,92 @@
-//! [`Queue`]: those who hold and wait, in order; and what that means for one of them.
+//! [`Queue`]: the holders and waiters of a lock in order, and every decision about them. No I/O.
+
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Contender, Error, ErrorKind, FencingToken, Mode, Queueing, Stance as Shown,
+    Contender, Error, ErrorKind, FencingToken, Mode, Queueing, Stance,
     decide::grant::{QueueEntry, Verdict, grant},
 };
-use zookeeper_client::{MultiReadResult, Stat};
+use zookeeper_client::Stat;
 
 use crate::{
-    client::{ClientState, token_of},
-    error::{Effect, ServerError},
-    format::{NodeData, Stance},
+    format::{NodeData, Phase},
     node_name::{Dialect, NodeKind, NodeName, sort},
-    session::LiveSession,
 };
-
-/// So many nodes are read with one request: with the longest notes half of what a server sends at once.
-pub(crate) const READS_MAX: usize = 128;
 
 /// The children of a lock's node that count, in order.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) members: Vec<NodeName>,
-    /// One that does not see us, if there is one.
+    /// A node in a layout that ignores ours, if there is one.
     blind: Option<String>,
 }
 
-/// A child and what is in it.
+/// A child of a lock's node and its content.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    pub(crate) sibling: NodeName,
+    pub(crate) name: NodeName,
     pub(crate) path: String,
-    /// `None` when it is not of ours.
-    pub(crate) slip: Option<NodeData>,
+    /// `None` when another library wrote it.
+    pub(crate) data: Option<NodeData>,
     pub(crate) stat: Stat,
-    /// How much of its time is left, if it ends by time.
+    /// Its remaining time, if it ends by time.
     pub(crate) left: Option<Duration>,
-    /// What a stranger wrote.
+    /// The text that another library wrote.
     text: Option<Arc<str>>,
 }
 
+/// The decision about a claim.
+#[derive(PartialEq, Debug)]
+pub(crate) enum Decision {
+    /// It may hold.
+    Granted,
+    /// It has to wait.
+    Blocked(Blocker),
+    /// The others use the name with another number of permits.
+    Mismatch(Option<u32>),
+    /// These have to be deleted first, in the version that was read: their time is over.
+    Expired(Vec<(String, i32)>),
+    /// A member has gone: the queue is to be read again.
+    Changed,
+}
+
+/// The reason why a claim has to wait.
+#[derive(PartialEq, Debug)]
+pub(crate) struct Blocker {
+    pub(crate) holder: Option<Contender>,
+    pub(crate) ahead: u32,
+    /// The time until the first member ends, if one ends by time.
+    pub(crate) left: Option<Duration>,
+    pub(crate) target: WatchTarget,
+}
+
+/// The change that a waiter waits for.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum WatchTarget {
+    /// The end of this node, or another mode than this, if the mode matters.
+    Node { path: String, mode: Option<Mode> },
+    /// The end of any of these nodes.
+    Any { directory: String, names: HashSet<String> },
+}
+
+/// The members ahead of a claim.
+pub(crate) struct Ahead {
+    count: usize,
+    /// The members whose content the decision depends on.
+    pub(crate) to_read: Vec<NodeName>,
+}
+
 impl Queue {
-    /// The members, as seen from the place `pivot`.
+    /// The members in order, seen from the place `pivot`.
     pub(crate) fn of(dialect: Dialect, children: &[String], pivot: Option<i32>) -> Queue {
         let mut members: Vec<NodeName> = children.iter().filter_map(|child| dialect.read(child)).collect();
         let blind = members.iter().find(|it| it.kind == NodeKind::Blind).map(|it| it.name.clone());
         let living: HashSet<_> =
             members.iter().filter(|it| it.kind == NodeKind::Contender).map(|it| (it.id, it.number)).collect();
-        // A delay_marker counts when its holder has gone.
+        // A delay marker counts once its holder has gone.
         members.retain(|it| match it.kind {
             NodeKind::Contender => true,
             NodeKind::DelayMarker => !living.contains(&(it.id, it.number)),
@@ -60,124 +98,175 @@ impl Queue {
     }
 
     /// # Errors
-    /// Somebody is there who would not be kept out.
+    /// A node is there whose owner would not be excluded.
     pub(crate) fn refuse_blind(&self) -> Result<(), Error> {
         let Some(blind) = &self.blind else { return Ok(()) };
-        let message = format!("`{}` is of a lock whose layout does not see ours", blind.escape_debug());
+        let message = format!("`{}` is of a lock whose layout ignores ours", blind.escape_debug());
         Err(Error::new(ErrorKind::Unsafe, message)
             .hint("give the other program a path of its own; for Python's kazoo there is dialect=kazoo"))
     }
 
-    /// Those that stand before this place.
-    pub(crate) fn before(&self, number: i32) -> Vec<NodeName> {
-        self.members.iter().filter(|it| it.number.wrapping_sub(number) < 0).cloned().collect()
+    fn before(&self, number: i32) -> impl DoubleEndedIterator<Item = &NodeName> {
+        self.members.iter().filter(move |it| it.number.wrapping_sub(number) < 0)
+    }
+
+    /// The last member before this place.
+    pub(crate) fn last_before(&self, number: i32) -> Option<&NodeName> {
+        self.before(number).next_back()
+    }
+
+    /// The members ahead of a claim at this place. A writer waits for all: the holder and the last one are enough to read.
+    pub(crate) fn ahead(&self, mode: Mode, number: i32) -> Ahead {
+        let before: Vec<&NodeName> = self.before(number).collect();
+        let to_read = match &before[..] {
+            [first, .., last] if mode == Mode::Exclusive => vec![(*first).clone(), (*last).clone()],
+            all => all.iter().copied().cloned().collect(),
+        };
+        Ahead { count: before.len(), to_read }
+    }
+}
+
+impl Ahead {
+    /// Decides about a claim of this mode. `members` are those of [`Ahead::to_read`] that are still there.
+    pub(crate) fn decide(&self, mode: Mode, directory: &str, members: &[Member]) -> Decision {
+        if mode == Mode::Exclusive && members.len() < self.to_read.len() {
+            return Decision::Changed;
+        }
+        let Some(first) = members.first() else { return Decision::Granted };
+        let expired = members.iter().filter(|member| member.is_over());
+        let expired: Vec<_> = expired.map(|member| (member.path.clone(), member.stat.version)).collect();
+        if !expired.is_empty() {
+            return Decision::Expired(expired);
+        }
+        let limit = first.mode().limit();
+        if limit != mode.limit() {
+            return Decision::Mismatch(limit);
+        }
+        let Some(target) = watch_target(mode, directory, members) else { return Decision::Granted };
+        let holder = stances(members).into_iter().zip(members).find_map(|(stance, member)| {
+            let stance = stance.filter(|stance| *stance != Stance::Waiting)?;
+            Some(member.contender(stance))
+        });
+        Decision::Blocked(Blocker {
+            holder,
+            ahead: u32::try_from(self.count).unwrap_or(u32::MAX),
+            left: members.iter().filter_map(|member| member.left).min(),
+            target,
+        })
+    }
+}
+
+fn watch_target(mode: Mode, directory: &str, members: &[Member]) -> Option<WatchTarget> {
+    let mut places: Vec<_> = members.iter().map(|member| place(member.mode())).collect();
+    places.push(place(mode));
+    let any = || WatchTarget::Any {
+        directory: directory.to_string(),
+        names: members.iter().map(|member| member.name.name.clone()).collect(),
+    };
+    // A writer waits for all, whatever their mode.
+    let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.mode());
+    let node = |member: &Member| WatchTarget::Node { path: member.path.clone(), mode: seen(member) };
+    match (grant(&places, members.len()), mode) {
+        (Verdict::Granted, _) => None,
+        (Verdict::WaitFor(at), _) => Some(node(&members[at])),
+        (Verdict::WaitForAny, Mode::Permits { .. }) => Some(any()),
+        // All have to go; the last of them is the last to go, or to be overtaken.
+        (Verdict::WaitForAny, _) => {
+            let blocks = |member: &&Member| mode == Mode::Exclusive || member.mode() != Mode::Shared;
+            members.iter().rev().find(blocks).map(node).or_else(|| Some(any()))
+        }
     }
 }
 
 impl Member {
-    fn new(shared: &ClientState, sibling: &NodeName, path: String, data: &[u8], stat: Stat) -> Member {
-        let (slip, now) = (NodeData::read(data), shared.env.now());
-        let span = slip.as_ref().and_then(|slip| match sibling.kind {
-            NodeKind::DelayMarker => Some(slip.lock_delay),
-            _ => slip.expires.then_some(slip.ttl),
-        });
-        let left = span.map(|span| shared.sights.left(&path, stat.mzxid, span, now));
-        let text = std::str::from_utf8(data).ok().filter(|text| !text.is_empty() && slip.is_none());
-        Member { sibling: sibling.clone(), path, stat, left, text: text.map(Arc::from), slip }
+    /// A member whose remaining time is not known yet.
+    pub(crate) fn new(name: NodeName, path: String, data: &[u8], stat: Stat) -> Member {
+        let text = std::str::from_utf8(data).ok().filter(|text| !text.is_empty());
+        let data = NodeData::read(data);
+        let text = text.filter(|_| data.is_none()).map(Arc::from);
+        Member { name, path, stat, left: None, text, data }
+    }
+
+    /// The time after its last change at which it ends, if it ends by time.
+    pub(crate) fn ttl(&self) -> Option<Duration> {
+        let data = self.data.as_ref()?;
+        match self.name.kind {
+            NodeKind::DelayMarker => Some(data.lock_delay),
+            _ => data.expires.then_some(data.ttl),
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
         self.left.is_some_and(|left| left.is_zero())
     }
 
-    /// Strangers hold or wait alone, and in order.
+    /// The mode; other libraries hold and wait exclusively and in order.
     pub(crate) fn mode(&self) -> Mode {
-        self.slip.as_ref().map_or(Mode::Exclusive, |slip| slip.mode)
+        self.data.as_ref().map_or(Mode::Exclusive, |data| data.mode)
     }
 
-    fn asks(&self) -> bool {
-        self.slip.as_ref().is_none_or(|slip| slip.stance == Stance::Asking)
+    fn is_asking(&self) -> bool {
+        self.data.as_ref().is_none_or(|data| data.phase == Phase::Asking)
     }
 
-    fn fence(&self) -> Option<FencingToken> {
-        let lifted = self.slip.as_ref().and_then(|slip| slip.fence);
-        lifted.or_else(|| FencingToken::new(token_of(&self.stat)).ok())
+    /// The token of its hold: a raised one, or that of its place.
+    pub(crate) fn fence(&self) -> Option<FencingToken> {
+        let raised = self.data.as_ref().and_then(|data| data.fence);
+        raised.or_else(|| FencingToken::new(token_of(&self.stat)).ok())
     }
 
-    /// As `inspect` shows it.
-    pub(crate) fn contender(&self, stance: Shown) -> Contender {
-        let slip = self.slip.as_ref();
+    /// The member as `inspect` shows it.
+    pub(crate) fn contender(&self, stance: Stance) -> Contender {
+        let data = self.data.as_ref();
         Contender {
-            tag: self.sibling.id.map_or(0, Contender::tag_of),
+            tag: self.name.id.map_or(0, Contender::tag_of),
             stance,
-            mode: slip.map(|slip| slip.mode),
+            mode: data.map(|data| data.mode),
             expires_in: self.left,
             age: None,
-            fence: self.fence().filter(|_| stance == Shown::Holding),
-            note: slip.map_or(self.text.clone(), |slip| slip.note.clone()),
+            fence: self.fence().filter(|_| stance == Stance::Holding),
+            note: data.map_or(self.text.clone(), |data| data.note.clone()),
         }
     }
 }
 
-/// Reads what is in these children; those that are gone are left out.
-pub(crate) async fn read(
-    shared: &ClientState,
-    live: &LiveSession,
-    directory: &str,
-    names: &[NodeName],
-) -> Result<Vec<Member>, ServerError> {
-    let mut members = Vec::with_capacity(names.len());
-    for chunk in names.chunks(READS_MAX) {
-        let paths: Vec<String> = chunk.iter().map(|it| format!("{directory}/{}", it.name)).collect();
-        let results = read_all(shared, live, &paths).await?;
-        for ((sibling, path), result) in chunk.iter().zip(paths).zip(results) {
-            match result {
-                Some((data, stat)) => members.push(Member::new(shared, sibling, path, &data, stat)),
-                None => shared.sights.forget(&path),
-            }
-        }
-    }
-    Ok(members)
-}
-
-async fn read_all(
-    shared: &ClientState,
-    live: &LiveSession,
-    paths: &[String],
-) -> Result<Vec<Option<(Vec<u8>, Stat)>>, ServerError> {
-    let mut reader = live.client.new_multi_reader();
-    for path in paths {
-        reader.add_get_data(path).map_err(|foreign| ServerError::of(foreign, Effect::Reads))?;
-    }
-    let results = shared.link.ask(Effect::Reads, reader.commit()).await?;
-    let result = |result| match result {
-        MultiReadResult::Data { data, stat } => Ok(Some((data, stat))),
-        MultiReadResult::Error { err } => match ServerError::of(err, Effect::Reads) {
-            ServerError::NoNode => Ok(None),
-            other => Err(other),
-        },
-        _ => Ok(None),
-    };
-    results.into_iter().map(result).collect()
-}
-
-/// What each member is doing. Nobody is overtaken: who comes first holds first, and a transient question of somebody who
-/// does not wait is shown as nothing.
-pub(crate) fn stances(members: &[Member]) -> Vec<Option<Shown>> {
+/// The state of each member. Nobody is overtaken: the first in order holds first. A claim that does not wait is shown as
+/// nothing unless it holds.
+pub(crate) fn stances(members: &[Member]) -> Vec<Option<Stance>> {
     let places: Vec<QueueEntry> = members.iter().map(|member| place(member.mode())).collect();
     let stance = |at: usize, member: &Member| {
         let is_next = grant(&places, at) == Verdict::Granted;
-        match member.sibling.kind {
-            NodeKind::DelayMarker => Some(Shown::Delaying),
-            _ if is_next && member.asks() => Some(Shown::Holding),
-            _ if member.slip.as_ref().is_some_and(|slip| slip.queueing == Queueing::No) => None,
-            _ => Some(Shown::Waiting),
+        match member.name.kind {
+            NodeKind::DelayMarker => Some(Stance::Delaying),
+            _ if is_next && member.is_asking() => Some(Stance::Holding),
+            _ if member.data.as_ref().is_some_and(|data| data.queueing == Queueing::No) => None,
+            _ => Some(Stance::Waiting),
         }
     };
     members.iter().enumerate().map(|(at, member)| stance(at, member)).collect()
 }
 
-/// All keep their place: a token is the number of the transaction that gave the place, so nobody may overtake.
-pub(crate) fn place(mode: Mode) -> QueueEntry {
+/// The holder beside the node `name`, which has asked to hold alone: it stands in the way of the upgrade.
+pub(crate) fn other_holder(members: &mut [Member], name: &str) -> Option<Contender> {
+    // As it was before it asked.
+    for member in members.iter_mut().filter(|member| member.name.name == name) {
+        if let Some(data) = &mut member.data {
+            data.mode = Mode::Shared;
+        }
+    }
+    stances(members).into_iter().zip(&*members).find_map(|(stance, member)| {
+        let is_other = member.name.name != name && member.name.kind == NodeKind::Contender;
+        let stance = stance.filter(|stance| is_other && *stance == Stance::Holding)?;
+        Some(member.contender(stance))
+    })
+}
+
+/// All keep their place: a token is the id of the transaction that created the place, so nobody may overtake.
+fn place(mode: Mode) -> QueueEntry {
     QueueEntry { mode, queueing: Queueing::Fifo, holds: false }
+}
+
+/// The id of the transaction that created a node.
+pub(crate) fn token_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.czxid).unwrap_or_default()
 }

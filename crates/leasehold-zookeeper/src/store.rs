@@ -1,87 +1,77 @@
-//! [`ZooKeeperStore`]: the store behind the trait.
+//! [`ZooKeeperStore`]: the [`Store`] of ZooKeeper.
 
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
     BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
-    Snapshot, Standing, Store, Wake,
+    Snapshot, Standing, Store, Wake, store_kit::Explain,
 };
 
 use crate::{
-    client::ClientState,
+    client::Client,
     options::ZooKeeperOptions,
-    reaper,
-    verbs::{claim, inspect, release, renew},
+    server_info,
+    verbs::{claim, inspect, list, release, renew},
     watcher,
 };
 
 /// A client of a ZooKeeper ensemble, with one session for all its locks.
 ///
-/// Nothing is ever sent twice: a request whose answer was lost is an error that says "it may have taken effect", and
-/// the engine asks again by the claim's id.
+/// Each request is sent at most once: when the reply is lost, the error says "it may have taken effect", and the engine
+/// asks again by the claim's id.
 pub struct ZooKeeperStore {
-    pub(crate) shared: Arc<ClientState>,
+    pub(crate) client: Arc<Client>,
     url: String,
 }
 
 impl ZooKeeperStore {
-    /// A client of this ensemble. No I/O: the first verb connects. Where the servers make shorter sessions than
-    /// [`ZooKeeperOptions::session`], they grant shorter leases than they are asked for.
+    /// A client of this ensemble. No I/O: the first operation connects. Where the servers grant shorter sessions than
+    /// [`ZooKeeperOptions::session`], leases are shorter than requested.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense.
+    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for invalid options.
     pub fn new(options: ZooKeeperOptions, env: Env) -> Result<Self> {
-        let shared = ClientState::new(&options, env.clone());
-        let shared = shared.map_err(|error| error.verb("connect").store(&*options.url))?;
-        Ok(ZooKeeperStore::over(shared, options, &env))
+        let client = Client::new(&options, env.clone()).explain_store("connect", &options.url)?;
+        Ok(ZooKeeperStore::over(client, options, &env))
     }
 
-    /// Connects, because how long locks may last is agreed on with the servers: [`Capability::ttl_max`] says it.
+    /// A client that is connected: the longest time to live is negotiated with the servers
+    /// ([`Capability::ttl_max`]).
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that make no sense, `Unreachable` when no member
-    /// serves, `Rejected` for a login that is not accepted. Nothing is written.
+    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for invalid options, `Unreachable` when no member serves,
+    /// `Rejected` for a login that is not accepted. Nothing is written.
     ///
     /// # Cancel safety
     /// Cancel safe: a session that is made too late is closed at once.
     pub async fn open(options: ZooKeeperOptions, env: Env) -> Result<Self> {
-        let opened = ClientState::open(&options, env.clone()).await;
-        let shared = opened.map_err(|error| error.verb("connect").store(&*options.url))?;
-        Ok(ZooKeeperStore::over(shared, options, &env))
+        let client = Client::open(&options, env.clone()).await.explain_store("connect", &options.url)?;
+        Ok(ZooKeeperStore::over(client, options, &env))
     }
 
-    fn over(shared: ClientState, options: ZooKeeperOptions, env: &Env) -> Self {
-        let shared = Arc::new(shared);
-        env.spawn(reaper::run(Arc::downgrade(&shared), shared.registry.clone(), env.clone()));
-        ZooKeeperStore { shared, url: options.url }
+    fn over(client: Client, options: ZooKeeperOptions, env: &Env) -> Self {
+        let client = Arc::new(client);
+        let (weak, own_claims) = (Arc::downgrade(&client), client.own_claims.clone());
+        env.spawn(release::release_expired(weak, own_claims, env.clone()));
+        ZooKeeperStore { client, url: options.url }
     }
 
     async fn watch_now(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
-        let shared = &self.shared;
-        shared.link.refuse_closed()?;
+        self.client.session.check_open()?;
         match interest {
-            // What there is to be watched is known when the claim is answered.
-            Interest::Turn(id) => Ok(Box::new(shared.hear(id).await)),
+            // The answer to the claim sets the watch.
+            Interest::Turn(id) => Ok(Box::new(self.client.subscribe(id).await)),
             Interest::Changes => {
-                let live = shared.link.ready().await?;
-                Ok(Box::new(watcher::changes(shared, &live, name).await?))
+                let live = self.client.session.ready().await?;
+                Ok(Box::new(watcher::changes(&self.client, &live, name).await?))
             }
         }
-    }
-
-    /// Names verb, lock and store in an error.
-    pub(crate) fn explain<T>(&self, result: Result<T>, verb: &'static str, name: &LockName) -> Result<T> {
-        result.map_err(|error| error.verb(verb).lock(name).store(&*self.url))
-    }
-
-    fn explain_all<T>(&self, result: Result<T>, verb: &'static str) -> Result<T> {
-        result.map_err(|error| error.verb(verb).store(&*self.url))
     }
 }
 
 impl Store for ZooKeeperStore {
     fn capability(&self) -> &Capability {
-        &self.shared.capability
+        &self.client.capability
     }
 
     fn url(&self) -> &str {
@@ -89,52 +79,60 @@ impl Store for ZooKeeperStore {
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async { self.explain_all(inspect::server_info(&self.shared).await, "vitals") })
+        Box::pin(async {
+            server_info::server_info(&self.client).await.explain_store("server_info", &self.url)
+        })
     }
 
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.shared.link.revalidations.after(seen))
+        Box::pin(self.client.session.revalidations.after(seen))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(async move { self.explain(claim::claim(&self.shared, claim).await, "claim", &claim.name) })
+        Box::pin(
+            async move { claim::claim(&self.client, claim).await.explain("claim", &claim.name, &self.url) },
+        )
     }
 
     fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
         Box::pin(async move {
-            let answers = renew::renew(&self.shared, claims).await;
-            let named = answers.into_iter().zip(claims);
-            named.map(|(answer, claim)| self.explain(answer, "renew", &claim.name)).collect()
+            let answers = renew::renew(&self.client, claims).await.into_iter().zip(claims);
+            answers.map(|(answer, claim)| answer.explain("renew", &claim.name, &self.url)).collect()
         })
     }
 
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(
-            async move { self.explain(release::release(&self.shared, claim).await, "release", &claim.name) },
-        )
+        Box::pin(async move {
+            release::release(&self.client, claim).await.explain("release", &claim.name, &self.url)
+        })
     }
 
     fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move { self.explain(self.watch_now(name, interest).await, "watch", name) })
+        Box::pin(async move { self.watch_now(name, interest).await.explain("watch", name, &self.url) })
     }
 
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move { self.explain(inspect::inspect(&self.shared, name).await, "inspect", name) })
+        Box::pin(
+            async move { inspect::inspect(&self.client, name).await.explain("inspect", name, &self.url) },
+        )
     }
 
     fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move { self.explain_all(inspect::list(&self.shared, prefix, limit).await, "list") })
+        Box::pin(
+            async move { list::list(&self.client, prefix, limit).await.explain_store("list", &self.url) },
+        )
     }
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
         Box::pin(async move {
-            self.explain(inspect::force_release(&self.shared, name).await, "force-release", name)
+            let forced = inspect::force_release(&self.client, name).await;
+            forced.explain("force_release", name, &self.url)
         })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async {
-            self.shared.link.close().await;
+            self.client.session.close().await;
             Ok(())
         })
     }

@@ -1,59 +1,61 @@
-//! [`dial`]: a session, and the thread that drives it.
+//! The thread that drives a session, and TCP_NODELAY on its connections.
 //!
-//! The client library waits for its socket by a thread of its own (`async-io`), which would wake the background thread,
+//! The client library waits for its socket with a thread of its own (`async-io`), which would wake the background thread,
 //! which would wake the caller: three threads for each answer. A session that is driven by the thread that waits for its
-//! socket saves one of them. It ends with the session.
+//! socket saves one of them. The thread ends with the session.
+//!
+//! A request of ours is often two small messages on one connection. The library leaves Nagle's algorithm on and does not
+//! expose its socket, so the second message would wait for the confirmation of the first: one round trip more. The option
+//! belongs to the socket and not to a descriptor, so it is set through a copy of the descriptor. Where that is impossible
+//! everything works, and a lock takes two round trips.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, future::Future, pin::Pin};
 
 use futures_util::future::join_all;
+use leasehold_core::store_kit::Locked;
 use spawns_core::{Spawn, Task};
 use tokio::sync::oneshot;
 use zookeeper_client::{Client, Connector, Error};
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What the library wants to have done beside the call that wants it.
+/// The tasks that the library spawns.
 #[derive(Default)]
-struct SpawnQueue(Mutex<Vec<Work>>);
+struct SpawnQueue(Locked<Vec<Work>>);
 
 impl Spawn for SpawnQueue {
     fn spawn(&self, task: Task) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::into_pin(task.future));
+        self.0.lock().push(Box::into_pin(task.future));
     }
 }
 
 impl SpawnQueue {
     fn take(&self) -> Vec<Work> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 
-/// Connects to one of these servers. The answer is lost when the thread cannot be started, or ends.
+/// Connects to one of the servers. The answer is lost when the thread ends.
 ///
 /// # Cancel safety
-/// When nobody waits for the answer any more, the session is closed as soon as it is there.
+/// When the receiver is dropped, the session is closed as soon as it is there.
 ///
 /// # Errors
 /// The operating system starts no more threads.
-pub(crate) fn dial(
+pub(crate) fn connect(
     connector: Connector,
     servers: String,
 ) -> std::io::Result<oneshot::Receiver<Result<Client, Error>>> {
     let (send, receive) = oneshot::channel();
     let drive = move || {
-        let wanted = SpawnQueue::default();
-        let _scope = spawns_core::enter(&wanted);
+        let spawned = SpawnQueue::default();
+        let _scope = spawns_core::enter(&spawned);
         async_io::block_on(async {
-            // Who asked may have given up: then the session is closed again by its drop.
+            // A caller that has given up drops the session, which closes it.
             let _ = send.send(connector.connect(&servers).await);
-            // What was wanted is the session itself, which ends when the last client is dropped.
+            // The spawned task is the session itself, which ends when the last client is dropped.
             loop {
-                let works = wanted.take();
+                let works = spawned.take();
                 if works.is_empty() {
                     return;
                 }
@@ -63,4 +65,59 @@ pub(crate) fn dial(
     };
     std::thread::Builder::new().name("leasehold-zk".into()).spawn(drive)?;
     Ok(receive)
+}
+
+/// The ports of these servers.
+pub(crate) fn ports(servers: &[String]) -> BTreeSet<u16> {
+    let port = |server: &String| server.rsplit(':').next().and_then(|port| port.parse().ok());
+    servers.iter().map(|server| port(server).unwrap_or(2181)).collect()
+}
+
+/// Sets TCP_NODELAY on all connections of this process to these ports.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_nodelay(ports: &BTreeSet<u16>) {
+    use rustix::{
+        net::{getpeername, sockopt::set_tcp_nodelay},
+        process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
+    };
+    let Ok(process) = pidfd_open(getpid(), PidfdFlags::empty()) else { return };
+    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return };
+    for entry in descriptors.flatten() {
+        let link = std::fs::read_link(entry.path()).unwrap_or_default();
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(number) = number.filter(|_| link.to_string_lossy().starts_with("socket:")) else { continue };
+        let Ok(copy) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
+        let peer =
+            getpeername(&copy).ok().flatten().and_then(|peer| std::net::SocketAddr::try_from(peer).ok());
+        if peer.is_some_and(|peer| ports.contains(&peer.port())) {
+            // A failure costs speed only.
+            let _ = set_tcp_nodelay(&copy, true);
+        }
+    }
+}
+
+/// Not implemented on this platform.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn set_nodelay(_ports: &BTreeSet<u16>) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn connections_to_these_ports_send_at_once_and_others_do_not() {
+        use std::net::{TcpListener, TcpStream};
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let [ours, other] = addresses.map(|address| TcpStream::connect(address).unwrap());
+        set_nodelay(&ports(&[addresses[0].to_string()]));
+        assert!(ours.nodelay().unwrap());
+        assert!(!other.nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_server_without_a_port_has_the_usual_one() {
+        assert_eq!(ports(&["a:1".into(), "[::1]:2".into(), "b".into()]), BTreeSet::from([1, 2, 2181]));
+    }
 }

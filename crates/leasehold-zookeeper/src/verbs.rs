@@ -2,5 +2,6 @@
 
 pub(crate) mod claim;
 pub(crate) mod inspect;
+pub(crate) mod list;
 pub(crate) mod release;
 pub(crate) mod renew;

@@ -1,146 +1,136 @@
-//! [`Waiters`]: who of this client waits for news, and what rings for whom.
+//! The answer to a claim that has to wait, and its watch.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::{join, join3};
+use leasehold_core::{
+    Busy, Mode, Queueing, Standing,
+    store_kit::{Notifier, Topic},
 };
 
-use leasehold_core::{BoxFuture, ClaimId, Error, ErrorKind, Result, Wake};
-use tokio::sync::{Notify, oneshot};
+use crate::{
+    error::ServerError,
+    format::{NodeData, Phase},
+    own_claims::{ClaimGuard, Node, WaitAnswer},
+    queue::{Blocker, Decision, Queue, WatchTarget},
+    session::Watch,
+    verbs::claim::op::ClaimOp,
+    watcher,
+};
 
-/// Rings until it is heard.
-#[derive(Default, Debug)]
-pub(crate) struct Notifier {
-    news: Notify,
-    broken: AtomicBool,
-    /// Whether it has rung since it was last asked.
-    has_rung: AtomicBool,
-    /// Ends the watch that rings it, when another one is set.
-    armed: Mutex<Option<oneshot::Sender<()>>>,
-}
+/// The age up to which an answer is repeated that a wake-up would have changed.
+const ANSWER_VALID_FOR: Duration = Duration::from_secs(1);
+/// The shortest time after which a waiter asks again.
+const RECHECK_MIN: Duration = Duration::from_millis(1);
 
-/// All bells of one client, by the claim that listens.
-#[derive(Default, Debug)]
-pub(crate) struct Waiters(Mutex<HashMap<ClaimId, Vec<Weak<Notifier>>>>);
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Notifier {
-    pub(crate) fn ring(&self) {
-        self.has_rung.store(true, Ordering::Release);
-        self.news.notify_one();
+impl ClaimOp<'_> {
+    /// The last answer, if nothing has changed since: a waiter subscribes and asks again before it sleeps.
+    pub(crate) fn repeated_answer(
+        &self,
+        own: &ClaimGuard,
+        node: &Node,
+        notifiers: &[Arc<Notifier<Watch>>],
+    ) -> Option<Busy> {
+        let answer = own.answer.as_ref()?;
+        let listens = notifiers.iter().all(|it| Arc::ptr_eq(it, &answer.notifier)) && !notifiers.is_empty();
+        let unchanged = NodeData {
+            ttl: node.data.ttl,
+            fence: node.data.fence,
+            ..NodeData::of(self.claim, Phase::Waiting, false)
+        };
+        let is_fresh = self.sent.since(answer.at) < ANSWER_VALID_FOR;
+        let is_silent = !answer.notifier.is_woken() && !answer.notifier.is_broken();
+        (listens && is_silent && is_fresh && node.data == unchanged).then(|| answer.busy.clone())
     }
 
-    /// Whether it has not rung since it was last asked, and still may.
-    pub(crate) fn is_silent(&self) -> bool {
-        !self.has_rung.load(Ordering::Acquire) && !self.broken.load(Ordering::Acquire)
+    /// The node whose end a waiting writer surely waits for, whatever the content of the nodes.
+    pub(crate) fn surely_waits_for(&self, queue: &Queue, node: &Node) -> Option<String> {
+        let waits = self.claim.mode == Mode::Exclusive && self.claim.queueing != Queueing::No;
+        let last = queue.last_before(node.number).filter(|_| waits)?;
+        Some(format!("{}/{}", self.client.paths.lock(&self.claim.name), last.name))
     }
 
-    /// Whether it has rung since this was last asked.
-    pub(crate) fn take_ring(&self) -> bool {
-        self.has_rung.swap(false, Ordering::AcqRel)
-    }
-
-    pub(crate) fn break_off(&self) {
-        self.broken.store(true, Ordering::Release);
-        self.news.notify_one();
-    }
-
-    /// Completes when the watch that was set now is not wanted any more.
-    pub(crate) fn arm(&self) -> oneshot::Receiver<()> {
-        let (keep, ended) = oneshot::channel();
-        *locked(&self.armed) = Some(keep);
-        ended
-    }
-}
-
-impl Waiters {
-    /// Hangs a new bell up for a claim.
-    pub(crate) fn hang(self: &Arc<Self>, id: ClaimId) -> WaitSubscription {
-        self.hang_up(id, Arc::default())
-    }
-
-    /// Hangs up one that may have rung already.
-    pub(crate) fn hang_up(self: &Arc<Self>, id: ClaimId, bell: Arc<Notifier>) -> WaitSubscription {
-        locked(&self.0).entry(id).or_default().push(Arc::downgrade(&bell));
-        WaitSubscription { bell, home: Some((self.clone(), id)) }
-    }
-
-    /// Those who listen for a claim.
-    pub(crate) fn of(&self, id: ClaimId) -> Vec<Arc<Notifier>> {
-        let all = locked(&self.0);
-        all.get(&id).into_iter().flatten().filter_map(Weak::upgrade).collect()
-    }
-
-    /// Whatever was watched is not watched any more: those who listen ask again.
-    pub(crate) fn break_all(&self) {
-        let all: Vec<_> = locked(&self.0).values().flatten().filter_map(Weak::upgrade).collect();
-        all.iter().for_each(|bell| bell.break_off());
-    }
-
-    fn forget_unplaced(&self, id: ClaimId) {
-        let mut all = locked(&self.0);
-        if let Some(bells) = all.get_mut(&id) {
-            bells.retain(|bell| bell.strong_count() > 0);
-            if bells.is_empty() {
-                all.remove(&id);
+    /// Writes the waiting phase, sets the watch and decides, in one round trip.
+    pub(crate) async fn wait_for(
+        &self,
+        own: &mut ClaimGuard,
+        mut node: Node,
+        queue: &Queue,
+        last: String,
+    ) -> Result<Option<Standing>, ServerError> {
+        let (target, number) = (WatchTarget::Node { path: last, mode: None }, node.number);
+        let notifiers = self.notifiers();
+        let (written, watched, decision) = join3(
+            self.write_waiting(own, &mut node),
+            watcher::watch(self.client, self.live, &target, &notifiers),
+            self.decision(queue, number),
+        )
+        .await;
+        let is_current = written? && watched?;
+        match decision? {
+            Decision::Blocked(blocker) => Ok(is_current.then(|| self.waiting(own, blocker, &notifiers))),
+            Decision::Mismatch(limit) => {
+                self.give_up(own, &node).await?;
+                Ok(Some(Standing::Mismatch { limit }))
             }
+            // A member has gone meanwhile.
+            Decision::Granted | Decision::Changed | Decision::Expired(_) => Ok(None),
         }
     }
-}
 
-/// One who listens.
-pub(crate) struct WaitSubscription {
-    bell: Arc<Notifier>,
-    home: Option<(Arc<Waiters>, ClaimId)>,
-}
-
-impl WaitSubscription {
-    /// For news that somebody else sees to.
-    pub(crate) fn of(bell: Arc<Notifier>) -> WaitSubscription {
-        WaitSubscription { bell, home: None }
+    /// Writes the waiting phase and sets the watch.
+    pub(crate) async fn wait(
+        &self,
+        own: &mut ClaimGuard,
+        mut node: Node,
+        blocker: Blocker,
+    ) -> Result<Option<Standing>, ServerError> {
+        let notifiers = self.notifiers();
+        let (written, watched) = join(
+            self.write_waiting(own, &mut node),
+            watcher::watch(self.client, self.live, &blocker.target, &notifiers),
+        )
+        .await;
+        Ok((written? && watched?).then(|| self.waiting(own, blocker, &notifiers)))
     }
-}
 
-impl Wake for WaitSubscription {
-    fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            self.bell.news.notified().await;
-            if self.bell.broken.load(Ordering::Acquire) {
-                return Err(Error::new(ErrorKind::Unreachable, "the subscription ended with its session")
-                    .hint("ask the store again, and subscribe anew"));
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Drop for WaitSubscription {
-    fn drop(&mut self) {
-        self.bell = Arc::default();
-        if let Some((bells, id)) = self.home.take() {
-            bells.forget_unplaced(id);
+    async fn write_waiting(&self, own: &mut ClaimGuard, node: &mut Node) -> Result<bool, ServerError> {
+        if node.data.phase == Phase::Waiting {
+            Ok(true)
+        } else {
+            self.write_phase(own, node, Phase::Waiting).await
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The notifiers of this claim; without a subscription one that the next subscription takes over.
+    fn notifiers(&self) -> Vec<Arc<Notifier<Watch>>> {
+        let notifiers = self.client.session.waiters.of(&Topic::Claim(self.claim.id));
+        if notifiers.is_empty() { vec![Arc::default()] } else { notifiers }
+    }
 
-    #[test]
-    fn a_dead_bell_is_taken_down() {
-        let (bells, id) = (Arc::new(Waiters::default()), ClaimId::from_bits(1));
-        let (one, two) = (bells.hang(id), bells.hang(id));
-        assert_eq!(bells.of(id).len(), 2);
-        drop(one);
-        assert_eq!(bells.of(id).len(), 1);
-        drop(two);
-        assert!(locked(&bells.0).is_empty());
+    fn waiting(
+        &self,
+        own: &mut ClaimGuard,
+        blocker: Blocker,
+        notifiers: &[Arc<Notifier<Watch>>],
+    ) -> Standing {
+        let busy = self.busy(blocker);
+        let is_subscribed = self.client.session.waiters.has(&Topic::Claim(self.claim.id));
+        own.answer = notifiers.first().map(|notifier| WaitAnswer {
+            notifier: notifier.clone(),
+            is_subscribed,
+            busy: busy.clone(),
+            at: self.sent,
+        });
+        Standing::Waiting(busy)
+    }
+
+    pub(crate) fn busy(&self, blocker: Blocker) -> Busy {
+        let ttl = self.claim.ttl / 3;
+        Busy {
+            holder: blocker.holder,
+            ahead: (self.claim.queueing != Queueing::No).then_some(blocker.ahead),
+            recheck_in: blocker.left.map_or(ttl, |left| left.min(ttl)).max(RECHECK_MIN),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Watches: what rings the bells of those who wait.
+//! Watches: the servers' notices of changes, which wake the subscriptions of this client.
 
 use std::{
     pin::pin,
@@ -6,122 +6,115 @@ use std::{
 };
 
 use futures_util::future::{join_all, select};
-use leasehold_core::{LockName, Result};
+use leasehold_core::{
+    LockName, Mode, Result,
+    store_kit::{Notifier, Subscription, Topic},
+};
 use zookeeper_client::{AddWatchMode, EventType, OneshotWatcher, PersistentWatcher};
 
 use crate::{
-    client::ClientState,
-    decision::WatchTarget,
+    client::Client,
     error::{Effect, ServerError},
     format::NodeData,
-    session::LiveSession,
-    waiters::{Notifier, WaitSubscription},
+    queue::WatchTarget,
+    session::{LiveSession, Watch, session_ended},
 };
 
-/// Rings the bells when what is in sight changes; whether it is still as it was seen.
+/// Wakes the notifiers when the target changes; whether it is still as it was read.
 ///
-/// A watch is set by the same session after the question was answered, so nothing can happen between the two unseen.
-pub(crate) async fn arm(
-    shared: &ClientState,
+/// The same session sets the watch after it has read the queue, so no change in between is missed.
+pub(crate) async fn watch(
+    client: &Client,
     live: &Arc<LiveSession>,
-    sight: &WatchTarget,
-    bells: &[Arc<Notifier>],
+    target: &WatchTarget,
+    notifiers: &[Arc<Notifier<Watch>>],
 ) -> Result<bool, ServerError> {
-    let looks = join_all(bells.iter().map(|_| look(shared, live, sight))).await;
-    for (bell, look) in bells.iter().zip(looks) {
-        let Some(watcher) = look? else { return Ok(false) };
-        let ended = bell.arm();
-        let watch = follow(Arc::downgrade(live), sight.clone(), watcher, Arc::downgrade(bell));
-        shared.env.spawn(async move {
-            // The other side of `ended` is dropped when the bell is, or listens to something else.
+    let watchers = notifiers.iter().map(|_| client.session.in_time(Effect::Reads, set_watch(live, target)));
+    for (notifier, watcher) in notifiers.iter().zip(join_all(watchers).await) {
+        let Some(watcher) = watcher?? else { return Ok(false) };
+        let ended = notifier.payload.replace();
+        let watch = wake_on_change(Arc::downgrade(live), target.clone(), watcher, Arc::downgrade(notifier));
+        client.env.spawn(async move {
             select(pin!(watch), ended).await;
         });
     }
     Ok(true)
 }
 
-/// Sets a watch; `None` when what was seen is not there any more.
-async fn look(
-    shared: &ClientState,
-    live: &LiveSession,
-    sight: &WatchTarget,
-) -> Result<Option<OneshotWatcher>, ServerError> {
-    shared.link.in_time(Effect::Reads, watch(live, sight)).await?
-}
-
-async fn watch(live: &LiveSession, sight: &WatchTarget) -> Result<Option<OneshotWatcher>, ServerError> {
-    let seen = match sight {
+/// Sets a watch; `None` when the target has changed already.
+async fn set_watch(live: &LiveSession, target: &WatchTarget) -> Result<Option<OneshotWatcher>, ServerError> {
+    let seen = match target {
         WatchTarget::Node { path, mode } => {
-            let asked = live.client.get_and_watch_data(path).await;
-            asked.map(|(data, _, watcher)| mode.is_none_or(|mode| mode_of(&data) == mode).then_some(watcher))
+            let read = live.zk.get_and_watch_data(path).await;
+            read.map(|(data, _, watcher)| mode.is_none_or(|mode| mode_of(&data) == mode).then_some(watcher))
         }
         WatchTarget::Any { directory, names } => {
-            let asked = live.client.list_and_watch_children(directory).await;
-            asked.map(|(children, watcher)| {
+            let listed = live.zk.list_and_watch_children(directory).await;
+            listed.map(|(children, watcher)| {
                 let left = children.iter().filter(|child| names.contains(*child)).count();
                 (left == names.len()).then_some(watcher)
             })
         }
     };
-    match seen.map_err(|foreign| ServerError::of(foreign, Effect::Reads)) {
+    match seen.map_err(|error| ServerError::of(error, Effect::Reads)) {
         Err(ServerError::NoNode) => Ok(None),
         other => other,
     }
 }
 
-fn mode_of(data: &[u8]) -> leasehold_core::Mode {
-    NodeData::read(data).map_or(leasehold_core::Mode::Exclusive, |slip| slip.mode)
+fn mode_of(data: &[u8]) -> Mode {
+    NodeData::read(data).map_or(Mode::Exclusive, |data| data.mode)
 }
 
-/// Waits for a change that matters: a hold that is prolonged is none, nor is one more that waits.
-async fn follow(
+/// Waits for a change of the target: an extended hold or one more waiter is none.
+async fn wake_on_change(
     live: Weak<LiveSession>,
-    sight: WatchTarget,
+    target: WatchTarget,
     mut watcher: OneshotWatcher,
-    bell: Weak<Notifier>,
+    notifier: Weak<Notifier<Watch>>,
 ) {
     loop {
         let event = watcher.changed().await;
         if matches!(event.event_type, EventType::NodeDataChanged | EventType::NodeChildrenChanged)
             && let Some(live) = live.upgrade()
-            && let Ok(Some(again)) = watch(&live, &sight).await
+            && let Ok(Some(again)) = set_watch(&live, &target).await
         {
             watcher = again;
             continue;
         }
-        if let Some(bell) = bell.upgrade() {
-            bell.ring();
+        if let Some(notifier) = notifier.upgrade() {
+            notifier.wake();
         }
         return;
     }
 }
 
-/// Hears of every change of a lock.
+/// Subscribes to every change of a lock.
 pub(crate) async fn changes(
-    shared: &ClientState,
+    client: &Client,
     live: &LiveSession,
     lock: &LockName,
-) -> Result<WaitSubscription> {
-    let path = shared.paths.lock(lock);
-    let watcher = live.client.watch(&path, AddWatchMode::PersistentRecursive);
-    let watcher = shared.link.ask(Effect::Reads, watcher).await.map_err(ServerError::into_error)?;
-    let bell = Arc::new(Notifier::default());
-    let ended = bell.arm();
-    let watch = report(watcher, Arc::downgrade(&bell));
-    shared.env.spawn(async move {
+) -> Result<Subscription<Topic, Watch>> {
+    let path = client.paths.lock(lock);
+    let watcher = live.zk.watch(&path, AddWatchMode::PersistentRecursive);
+    let watcher = client.session.ask(Effect::Reads, watcher).await.map_err(ServerError::into_error)?;
+    let subscription = client.session.waiters.subscribe(Topic::Changes(lock.clone()));
+    let ended = subscription.notifier().payload.replace();
+    let watch = wake_on_every_change(watcher, Arc::downgrade(subscription.notifier()));
+    client.env.spawn(async move {
         select(pin!(watch), ended).await;
     });
-    Ok(WaitSubscription::of(bell))
+    Ok(subscription)
 }
 
-async fn report(mut watcher: PersistentWatcher, bell: Weak<Notifier>) {
+async fn wake_on_every_change(mut watcher: PersistentWatcher, notifier: Weak<Notifier<Watch>>) {
     loop {
         let event = watcher.changed().await;
-        let Some(bell) = bell.upgrade() else { return };
+        let Some(notifier) = notifier.upgrade() else { return };
         if event.event_type == EventType::Session && event.session_state.is_terminated() {
-            return bell.break_off();
+            return notifier.break_off(session_ended());
         }
-        // What changed while the connection was down is not told: that is news too.
-        bell.ring();
+        // The server does not report changes during a lost connection: its return counts as one.
+        notifier.wake();
     }
 }

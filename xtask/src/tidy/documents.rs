@@ -125,7 +125,7 @@ fn commands(text: &str) -> Vec<String> {
     found
 }
 
-/// What is wrong with a command, if anything.
+/// The error in a command, if there is one.
 fn unknown_command(command: &str) -> Option<String> {
     let words: Vec<&str> = command.split_whitespace().skip(1).filter(|word| !word.starts_with('+')).collect();
     let subcommand = words.first().copied().unwrap_or_default();

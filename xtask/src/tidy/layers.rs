@@ -1,4 +1,4 @@
-//! Who may import whom (ARCHITECTURE.md), read from `cargo metadata`.
+//! The layers of imports (ARCHITECTURE.md), read from `cargo metadata`.
 //!
 //! That no third-party type stands in a public API where it should not is left to review; that a store's client library
 //! is a dependency of few is checked.

@@ -117,19 +117,6 @@ fn complete(votes: &[Vote], needed: usize, open: usize) -> Decision {
     }
 }
 
-/// Counts the votes without agreement of a majority on one token: the largest one answered is taken.
-/// Not for locks; it shows what [`Mechanism::WriteBack`](crate::Mechanism) is for.
-pub(crate) fn unagreed(votes: &[Vote]) -> Decision {
-    let granted = |vote: &Vote| match vote {
-        Vote::For { fence, valid_for, .. } => Some((*fence, *valid_for)),
-        _ => None,
-    };
-    let fence = votes.iter().filter_map(granted).filter_map(|(fence, _)| fence).max();
-    let spans = votes.iter().filter_map(granted).map(|(_, valid_for)| valid_for).collect();
-    kept_by(spans, majority(votes.len()))
-        .map_or(Decision::NoQuorum, |valid_for| Decision::Granted { fence, valid_for })
-}
-
 /// Where a member stands with a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RenewalVote {

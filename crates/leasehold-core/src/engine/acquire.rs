@@ -13,8 +13,8 @@ use super::{
     wait::{Observer, Wait},
 };
 use crate::{
-    Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mechanism, Mode, Moment, Result,
-    Standing, Wake,
+    Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mode, Moment, Result, Standing,
+    Wake,
     decide::{backoff, validity},
 };
 
@@ -149,9 +149,6 @@ impl Acquire<'_> {
                     if !self.pause().await {
                         return Ok(None);
                     }
-                    if !self.env().keeps(Mechanism::IdempotentClaim) {
-                        attempt.claim.id = ClaimId::mint(self.env());
-                    }
                 }
                 Step::Busy(busy) => {
                     if let Some(observer) = self.observer {
@@ -174,9 +171,8 @@ impl Acquire<'_> {
         match standing {
             // A reply after the deadline is not a lock: repeat, with the same id.
             Standing::Granted(grant) => {
-                let deadline = deadline::deadline(self.env(), &*self.core.store, sent, grant.valid_for);
-                let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline
-                    || !self.env().keeps(Mechanism::LateGrantRefused);
+                let deadline = deadline::deadline(&*self.core.store, sent, grant.valid_for);
+                let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline;
                 self.late_grants += u32::from(!in_time);
                 match in_time {
                     true => Step::Granted { grant, sent, deadline },
@@ -246,12 +242,7 @@ impl Acquire<'_> {
         let recheck = now
             + busy.recheck_in
             + self.core.env.jitter(busy.recheck_in.min(Duration::from_millis(100)) / 10);
-        let moment = match (self.end, self.core.env.keeps(Mechanism::Recheck)) {
-            (Some(end), true) => end.min(recheck),
-            (Some(end), false) => end,
-            (None, true) => recheck,
-            (None, false) => Moment::from_nanos(u64::MAX),
-        };
+        let moment = self.end.map_or(recheck, |end| end.min(recheck));
         if let Some(Err(error)) = self.core.env.until(moment, wake.wait()).await {
             tracing::debug!(lock = %claim.name, %error, "the subscription broke: subscribing again");
             self.wake = None;

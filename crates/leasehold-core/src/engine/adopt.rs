@@ -31,7 +31,7 @@ impl Engine {
                 .store(self.0.store.url()));
         };
         let claim = Claim { intent: Intent::Hold, ..claim };
-        let deadline = deadline::deadline(&self.0.env, &*self.0.store, sent, grant.valid_for);
+        let deadline = deadline::deadline(&*self.0.store, sent, grant.valid_for);
         Ok(Hold::new(&self.0, Granted { claim, grant, sent, deadline, alive }, terms))
     }
 

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use super::{Core, counter::CountGuard, pending_release::Request};
-use crate::{Claim, Error, ErrorKind, Mechanism, Moment, Outcome, Result, Standing};
+use crate::{Claim, Error, ErrorKind, Moment, Outcome, Result, Standing};
 
 /// Exists before the first byte is sent. Dropped before [`Attempt::disarm`], it hands the claim to the watchdog,
 /// together with the request that is under way.
@@ -92,8 +92,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let request = self.request.take();
-        let is_kept = self.core.env.keeps(Mechanism::ReleaseAfterCancel);
-        if is_kept && (self.remote != RemoteState::None || request.is_some()) {
+        if self.remote != RemoteState::None || request.is_some() {
             self.core.registry.release_later(self.claim.clone(), request, self.alive.take());
         }
     }

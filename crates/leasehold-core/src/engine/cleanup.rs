@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{pending_release::PendingRelease, registry::Registry};
-use crate::{Claim, Env, Error, ErrorKind, Mechanism, Moment, Store, decide::backoff};
+use crate::{Claim, Env, Error, ErrorKind, Moment, Store, decide::backoff};
 
 /// The longest first pause before a release is repeated.
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(50);
@@ -19,7 +19,7 @@ pub(super) async fn carry_out(
     registry: Arc<Registry>,
 ) {
     let PendingRelease { claim, under_way, alive, counted } = release;
-    if let Some(request) = under_way.filter(|_| env.keeps(Mechanism::CarriedToItsEnd)) {
+    if let Some(request) = under_way {
         // Stores bound their requests by a timeout; one that hangs for ever is dropped after a ttl. Delivered even later,
         // it would hold for one more ttl.
         let _ = env.until(env.now() + claim.ttl, request).await;

@@ -173,7 +173,7 @@ impl Hold {
     }
 
     fn confirmed(&self, sent: Moment, valid_for: Duration) -> Result<()> {
-        let deadline = deadline::deadline(&self.core.env, &*self.core.store, sent, valid_for);
+        let deadline = deadline::deadline(&*self.core.store, sent, valid_for);
         if !self.lease.confirm(deadline) {
             self.lease.check()?;
         }

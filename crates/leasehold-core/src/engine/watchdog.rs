@@ -144,7 +144,7 @@ impl Watchdog {
         match answer {
             Ok(Renewal::Renewed { valid_for }) => {
                 telemetry::renewed(self.store.capability().scheme, &managed.lease);
-                if !managed.lease.confirm(deadline::deadline(&self.env, &*self.store, sent, valid_for)) {
+                if !managed.lease.confirm(deadline::deadline(&*self.store, sent, valid_for)) {
                     return Err(self.lose(managed, managed.lease.lost_by_time()));
                 }
                 managed.renew_at = Some(validity::renew_at(sent, ttl).max(now));

@@ -8,8 +8,8 @@ use super::{
     ordering::OrderHandle,
 };
 use crate::{
-    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mechanism,
-    Outcome, Queueing, Result, Standing,
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Outcome,
+    Queueing, Result, Standing,
     decide::votes::{self, Decision, Vote, majority},
 };
 
@@ -112,11 +112,10 @@ impl<'a> Round<'a> {
         loop {
             match votes::claimed(&self.votes) {
                 Decision::Open => {}
-                Decision::Raise { to, members } if self.core.env.keeps(Mechanism::WriteBack) => {
+                Decision::Raise { to, members } => {
                     self.raise(to, &members);
                     continue;
                 }
-                Decision::Raise { .. } => return votes::unagreed(&self.votes),
                 decided => return decided,
             }
             match self.calls.next(&mut self.timer).await {
@@ -144,7 +143,7 @@ impl<'a> Round<'a> {
         let voter = &self.core.members[member];
         self.votes[member] = match answer {
             Ok(Standing::Granted(grant)) => {
-                let quarantine = self.core.quarantine();
+                let quarantine = self.core.options.quarantine();
                 // An amendment finds an existing hold: that is a vote, whatever data was lost before.
                 let counts = self.claim.intent == Intent::Amend
                     || voter.counts(grant.remembers_for, quarantine, self.core.env.now());

@@ -244,7 +244,6 @@ impl MemberState {
         order: &OrderHandle,
         claim: Claim,
         round: u64,
-        doubts: bool,
     ) -> BoxFuture<'static, Result<()>> {
         let (member, order, entered) = (self.clone(), order.clone(), self.enter());
         Box::pin(async move {
@@ -254,7 +253,7 @@ impl MemberState {
                 true => {
                     let answer = member.store.release(&claim).await;
                     // Before the next request of the claim: it must know of the doubt.
-                    if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) && doubts {
+                    if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) {
                         order.doubt(member.number);
                     }
                     answer.map(drop)

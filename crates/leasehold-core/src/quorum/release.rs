@@ -8,7 +8,7 @@ use super::{
     member::MemberState,
     ordering::OrderHandle,
 };
-use crate::{Claim, Mechanism, Release, Result, decide::votes::majority};
+use crate::{Claim, Release, Result, decide::votes::majority};
 
 /// How long to wait before a member that failed is asked again to release.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -71,14 +71,13 @@ impl Core {
     ) {
         let until = self.env.now() + claim.ttl + claim.lock_delay;
         let round = order.round();
-        let doubts = self.env.keeps(Mechanism::DoubtHasNoVote);
-        let mut next = member.give_back(order, claim.clone(), round, doubts);
+        let mut next = member.give_back(order, claim.clone(), round);
         let (env, member, order, claim) = (self.env.clone(), member.clone(), order.clone(), claim.clone());
         let mut ended = self.ended.subscribe();
         self.env.spawn(async move {
             while next.await.is_err() && env.now() < until && !*ended.borrow_and_update() {
                 env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
-                next = member.give_back(&order, claim.clone(), round, doubts);
+                next = member.give_back(&order, claim.clone(), round);
             }
             // The doubt outlives the answered attempt: the one without an answer may still arrive.
             if order.doubts() > 0 {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{BoxFuture, Env, Moment, env::Environment, mechanism::Mechanism};
+use leasehold_core::{BoxFuture, Env, Moment, env::Environment};
 
 use tokio::sync::oneshot;
 
@@ -32,8 +32,6 @@ pub(super) enum Status {
 pub(super) struct Member {
     pub(super) status: Status,
     pub(super) clock: Clock,
-    /// Since when its clock stands still, if it does.
-    stopped: Option<Moment>,
     /// How far its calendar is ahead of its clock, in microseconds.
     calendar_us: u64,
     rng: Rng,
@@ -49,7 +47,6 @@ impl Member {
         Member {
             status: Status::Running,
             clock,
-            stopped: None,
             calendar_us: 1_700_000_000_000_000,
             rng,
             timers: BTreeMap::new(),
@@ -159,12 +156,8 @@ impl Process {
         self.world.pause(self.number, span);
     }
 
-    /// The machine sleeps for that long. Its clock counts it, unless the world is without that.
+    /// Suspends the machine for that long. Its clock counts it.
     pub fn suspend(&self, span: Duration) {
-        let now_ns = self.world.now_ns();
-        if !self.world.keeps(Mechanism::SuspendCounts) {
-            self.with(|member| member.stopped = Some(member.clock.read(now_ns)));
-        }
         self.pause(span);
     }
 
@@ -222,7 +215,6 @@ impl World {
     }
 
     fn resume(&self, number: u32) {
-        let now_ns = self.now_ns();
         let inbox = {
             let mut state = self.state();
             let member = &mut state.members[number as usize];
@@ -230,10 +222,6 @@ impl World {
                 return;
             }
             member.status = Status::Running;
-            if let Some(stopped) = member.stopped.take() {
-                let behind_ns = member.clock.read(now_ns).nanos() - stopped.nanos();
-                member.clock.jump(now_ns, -i64::try_from(behind_ns).unwrap_or(i64::MAX));
-            }
             std::mem::take(&mut member.inbox)
         };
         inbox.into_iter().for_each(|delivery| delivery());
@@ -244,7 +232,6 @@ impl World {
             let mut state = self.state();
             let member = &mut state.members[number as usize];
             member.status = Status::Dead;
-            member.stopped = None;
             let tasks = std::mem::take(&mut member.tasks);
             (tasks, std::mem::take(&mut member.timers), std::mem::take(&mut member.inbox))
         };
@@ -322,10 +309,6 @@ impl Environment for Process {
 
     fn random(&self) -> u128 {
         self.with(|member| u128::from(member.rng.next_u64()) << 64 | u128::from(member.rng.next_u64()))
-    }
-
-    fn keeps(&self, mechanism: Mechanism) -> bool {
-        self.world.keeps(mechanism)
     }
 }
 

@@ -14,7 +14,7 @@ fn sleeper(process: &Process, span: Duration, log: &Arc<Mutex<Vec<(u32, u64)>>>)
 
 #[test]
 fn each_process_sleeps_by_its_own_clock_and_a_pause_is_counted() {
-    let world = World::new(1, &[]);
+    let world = World::new(1);
     let (one, two, three) = (world.process(1, 0), world.process(2, 500), world.process(3, 0));
     let log = Arc::default();
     two.set_rate(2000);
@@ -30,7 +30,7 @@ fn each_process_sleeps_by_its_own_clock_and_a_pause_is_counted() {
 
 #[test]
 fn what_is_killed_runs_nothing_more() {
-    let world = World::new(1, &[]);
+    let world = World::new(1);
     let process = world.process(1, 0);
     let log = Arc::default();
     sleeper(&process, SECOND, &log);
@@ -45,20 +45,17 @@ fn what_is_killed_runs_nothing_more() {
 }
 
 #[test]
-fn a_machine_that_sleeps_has_a_clock_that_counts_it_unless_the_world_is_without() {
-    let shown = |without: &[Mechanism]| {
-        let world = World::new(1, without);
-        let process = world.process(1, 0);
-        process.suspend(SECOND);
-        world.run(SECOND * 2, || false);
-        process.env().now().nanos()
-    };
-    assert_eq!((shown(&[]), shown(&[Mechanism::SuspendCounts])), (1_000_000_000, 0));
+fn a_machine_that_sleeps_has_a_clock_that_counts_it() {
+    let world = World::new(1);
+    let process = world.process(1, 0);
+    process.suspend(SECOND);
+    world.run(SECOND * 2, || false);
+    assert_eq!(process.env().now().nanos(), 1_000_000_000);
 }
 
 #[test]
 fn messages_are_lost_doubled_cut_and_kept_for_the_paused() {
-    let world = World::new(1, &[]);
+    let world = World::new(1);
     let (one, two) = (world.process(1, 0), world.process(2, 0));
     let way = Way { from: one.number(), to: two.number() };
     let count = Arc::new(AtomicU32::new(0));

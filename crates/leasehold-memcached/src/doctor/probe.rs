@@ -1,48 +1,30 @@
-//! [`Probe`]: what was seen of the server.
+//! [`Probe`]: the observed state of a server.
 
-use std::collections::HashMap;
+use crate::server_info::Stats;
 
-/// What a server answered to one command.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Reading(pub(super) HashMap<String, String>);
-
-impl Reading {
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
-    }
-
-    pub(super) fn is(&self, key: &str, value: &str) -> bool {
-        self.get(key) == Some(value)
-    }
-
-    pub(super) fn number(&self, key: &str) -> Option<u64> {
-        self.get(key)?.parse().ok()
-    }
-}
-
-/// What was seen of the server.
+/// The observed state of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) node: String,
     /// `stats`.
-    pub(super) stats: Reading,
+    pub(super) stats: Stats,
     /// `stats settings`.
-    pub(super) settings: Reading,
-    /// This machine's calendar when it answered, in microseconds.
+    pub(super) settings: Stats,
+    /// The calendar of this machine at the time of the reply, in microseconds.
     pub(super) wall_us: u64,
-    /// Whether the client does without the meta commands.
+    /// Whether the client uses no meta commands for writes.
     pub(super) text_only: bool,
 }
 
 impl Probe {
-    /// The addresses on which it listens; `None` when these are all of its machine.
+    /// The addresses on which the server listens; `None` for all interfaces.
     pub(super) fn interfaces(&self) -> Option<&str> {
         self.settings
             .get("inter")
             .filter(|inter| !matches!(*inter, "NULL" | "(null)" | "" | "0.0.0.0" | "::"))
     }
 
-    /// Whether nobody but its own machine can reach it.
+    /// Whether it listens on its own machine only.
     pub(super) fn is_local(&self) -> bool {
         let is_local = |address: &str| {
             let host = address.trim().trim_start_matches('[');
@@ -52,8 +34,8 @@ impl Probe {
         is_socket || self.interfaces().is_some_and(|inter| inter.split(',').all(is_local))
     }
 
-    /// How far its calendar is from ours, in seconds: it counts whole_seconds ones, and is told to once a second.
+    /// The difference between its calendar and ours in seconds, its unit.
     pub(super) fn skew_s(&self) -> Option<u64> {
-        Some(self.stats.number("time")?.abs_diff(self.wall_us / 1_000_000))
+        Some(self.stats.count("time")?.abs_diff(self.wall_us / 1_000_000))
     }
 }

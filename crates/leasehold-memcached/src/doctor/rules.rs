@@ -1,5 +1,4 @@
-//! From probe to findings. No I/O: each rule looks at what was seen of the server, and has nothing to say about what was
-//! not.
+//! Rules that turn a probe into findings. No I/O: each rule judges what was observed, and skips what was not.
 
 #[cfg(test)]
 mod tests;
@@ -9,16 +8,16 @@ use leasehold_core::Finding;
 use super::probe::Probe;
 use crate::server_info::{COMPARE_AND_DELETE, DOCUMENT_MAX, ITEM_MIN, OLDEST, numbers};
 
-/// Shares in percent from which a limit is near.
+/// The shares in percent from which a limit is near.
 const CLIENTS_PERCENT: u64 = 80;
 const MEMORY_PERCENT: u64 = 90;
-/// Its calendar counts whole_seconds seconds, and so does what it tells of it.
+/// The tolerated differences of the calendars; the server's counts whole seconds.
 const SKEW_AMBER_S: u64 = 3;
 const SKEW_RED_S: u64 = 60;
-/// Whoever held a lock when it was started may still be at work.
+/// The uptime up to which holders from before the start may still be at work.
 const YOUNG_S: u64 = 600;
 
-/// What the probe mean for locks.
+/// The findings of all rules.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
     let rules: [fn(&Probe) -> Option<Finding>; 15] = [
         compares, item_size, version, eviction, memory, refusals, flushes, restart, age, clock, clients,
@@ -53,7 +52,7 @@ fn compares(probe: &Probe) -> Option<Finding> {
 }
 
 fn item_size(probe: &Probe) -> Option<Finding> {
-    let size = probe.settings.number("item_size_max")?;
+    let size = probe.settings.count("item_size_max")?;
     let (least, enough) = (ITEM_MIN as u64, DOCUMENT_MAX as u64 + 1024);
     let what = format!("its items have at most {size} bytes (-I)");
     if size < least {
@@ -97,7 +96,7 @@ fn eviction(probe: &Probe) -> Option<Finding> {
     if probe.settings.get("evictions")? != "on" {
         return probe.green("it evicts nothing (-M)", "a lock stays until it ends");
     }
-    let what = match probe.stats.number("evictions").unwrap_or(0) {
+    let what = match probe.stats.count("evictions").unwrap_or(0) {
         0 => "it may evict locks when its memory is full".to_string(),
         count => format!("it evicts when its memory is full, and has evicted {count} items since it started"),
     };
@@ -110,7 +109,7 @@ fn eviction(probe: &Probe) -> Option<Finding> {
 
 /// Of one that evicts nothing: whether there is room.
 fn memory(probe: &Probe) -> Option<Finding> {
-    let (limit, used) = (probe.stats.number("limit_maxbytes")?, probe.stats.number("bytes")?);
+    let (limit, used) = (probe.stats.count("limit_maxbytes")?, probe.stats.count("bytes")?);
     let percent = used.saturating_mul(100).checked_div(limit)?;
     if probe.settings.is("evictions", "on") {
         return None;
@@ -126,7 +125,7 @@ fn memory(probe: &Probe) -> Option<Finding> {
 }
 
 fn refusals(probe: &Probe) -> Option<Finding> {
-    let count = probe.stats.number("store_no_memory").filter(|count| *count > 0)?;
+    let count = probe.stats.count("store_no_memory").filter(|count| *count > 0)?;
     probe.amber(
         format!("it had no room {count} times since it started"),
         "locks were refused then, or whatever else was to be stored",
@@ -136,7 +135,7 @@ fn refusals(probe: &Probe) -> Option<Finding> {
 
 fn flushes(probe: &Probe) -> Option<Finding> {
     let fix = "start it with -F, or give locks a server of their own";
-    match (probe.stats.number("cmd_flush")?, probe.settings.is("flush_enabled", "no")) {
+    match (probe.stats.count("cmd_flush")?, probe.settings.is("flush_enabled", "no")) {
         (0, true) => probe.green("nobody can empty it (-F)", "flush_all would end every lock"),
         (0, false) => probe.green("it was never emptied since it started", "flush_all ends every lock"),
         (count, _) => probe.amber(
@@ -156,7 +155,7 @@ fn restart(probe: &Probe) -> Option<Finding> {
 }
 
 fn age(probe: &Probe) -> Option<Finding> {
-    let uptime = probe.stats.number("uptime").filter(|uptime| *uptime < YOUNG_S)?;
+    let uptime = probe.stats.count("uptime").filter(|uptime| *uptime < YOUNG_S)?;
     probe.amber(
         format!("it was started {uptime} s ago"),
         "if it ran before, every lock of that run was lost, and its holders may still be at work",
@@ -183,16 +182,16 @@ fn clients(probe: &Probe) -> Option<Finding> {
     if probe.stats.is("accepting_conns", "0") {
         return probe.red("it accepts no connections at the moment", why, fix);
     }
-    let (most, now) = (probe.stats.number("max_connections")?, probe.stats.number("curr_connections")?);
+    let (most, now) = (probe.stats.count("max_connections")?, probe.stats.count("curr_connections")?);
     if now.saturating_mul(100) > most.saturating_mul(CLIENTS_PERCENT) {
         return probe.amber(format!("{now} of {most} connections are open"), why, fix);
     }
-    let refused = probe.stats.number("listen_disabled_num").filter(|count| *count > 0)?;
+    let refused = probe.stats.count("listen_disabled_num").filter(|count| *count > 0)?;
     probe.amber(format!("it had no connection to give {refused} times since it started"), why, fix)
 }
 
 fn idle(probe: &Probe) -> Option<Finding> {
-    let seconds = probe.settings.number("idle_timeout").filter(|seconds| *seconds > 0)?;
+    let seconds = probe.settings.count("idle_timeout").filter(|seconds| *seconds > 0)?;
     probe.amber(
         format!("it closes connections that are silent for {seconds} s (idle_timeout)"),
         "a client that was quiet connects again before it can take a lock, and every lock is renewed at once then",
@@ -201,7 +200,7 @@ fn idle(probe: &Probe) -> Option<Finding> {
 }
 
 fn udp(probe: &Probe) -> Option<Finding> {
-    let port = probe.settings.number("udpport").filter(|port| *port > 0)?;
+    let port = probe.settings.count("udpport").filter(|port| *port > 0)?;
     probe.amber(
         format!("it listens to UDP as well (port {port})"),
         "anybody can send commands there under a false address, also such as end locks, and it answers to that address",
@@ -212,15 +211,18 @@ fn udp(probe: &Probe) -> Option<Finding> {
 fn access(probe: &Probe) -> Option<Finding> {
     probe.settings.get("inter")?;
     if probe.is_local() {
-        return probe.green("it is reached from its own machine alone", "no stranger ends its locks");
+        return probe.green(
+            "it is reached from its own machine alone",
+            "clients on other machines cannot end its locks",
+        );
     }
     if probe.settings.is("ssl_enabled", "yes") {
         return None;
     }
     let where_ = probe.interfaces().unwrap_or("all interfaces");
     probe.amber(
-        format!("it lets in whoever reaches it, without a password and without TLS ({where_})"),
-        "whoever reaches it can end every lock, and read who holds it",
+        format!("it accepts every client, without a password and without TLS ({where_})"),
+        "every client that reaches it can end every lock, and read its holders",
         "let a firewall admit its clients alone, or start it with -l on an address that only they reach",
     )
 }

@@ -104,8 +104,8 @@ proptest! {
         sizes in proptest::collection::vec(1usize..9, 1..4),
     ) {
         for want in [Want::Storage, Want::Meta(7), Want::Stats] {
-            let whole_seconds = read(line.as_bytes(), &[want; 2], &[line.len().max(1)]);
-            prop_assert_eq!(whole_seconds.is_ok(), read(line.as_bytes(), &[want; 2], &sizes).is_ok());
+            let whole = read(line.as_bytes(), &[want; 2], &[line.len().max(1)]);
+            prop_assert_eq!(whole.is_ok(), read(line.as_bytes(), &[want; 2], &sizes).is_ok());
         }
     }
 }

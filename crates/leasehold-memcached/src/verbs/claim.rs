@@ -1,4 +1,4 @@
-//! The verb `claim`: one packet where the lock is free or held by another, two where the document is changed.
+//! The operation `claim`: one request where the lock is free or foreign, two where its document changes.
 
 use std::time::Duration;
 
@@ -9,52 +9,61 @@ use leasehold_core::{
 
 use crate::{
     batch::CommandBatch,
-    client::{ClientState, TRIES, too_contended, whole_seconds},
+    client::{ATTEMPTS_MAX, Client, whole_seconds},
+    error::{refused, too_contended},
     format::{self, Document, PENDING, SPAN_END, moment},
-    lock_record::{LockKeys, LockRecord, OwnDocument, Stored, foreign, refused},
+    keys::LockKeys,
+    lock_record::{LockRecord, OwnDocument, Stored, foreign},
     reply::Reply,
     txn::Written,
 };
 
-/// Nobody is woken: those who wait ask again after this long.
+/// There are no wake-ups: a waiter asks again after this long.
 const RECHECK: Duration = Duration::from_millis(25);
 
-/// How far one look has brought us.
+/// The result of one attempt.
 enum Step {
     Answer(Standing),
-    /// The lock has changed; this is what is there now.
+    /// The lock has changed: the record as it is now.
     Again(LockRecord),
 }
 
-impl ClientState {
+/// One claim under way.
+struct ClaimOp<'a> {
+    client: &'a Client,
+    keys: &'a LockKeys,
+    claim: &'a Claim,
+    /// Whether this call made the hold: a proposed token is for a new grant only.
+    is_new: bool,
+}
+
+impl Client {
     pub(crate) async fn claim(&self, claim: &Claim) -> Result<Standing> {
-        let claim = &whole_seconds(claim)?;
-        let place = &LockKeys::of(&claim.name);
-        // Whether the hold is of this call: only a new grant carries what is proposed.
-        let mut new = false;
-        let mut step = match claim.intent {
-            Intent::Hold => self.add(place, claim, &mut new).await?,
-            Intent::Amend => Step::Again(self.look(place).await?),
+        let (claim, keys) = (&whole_seconds(claim)?, &LockKeys::of(&claim.name));
+        ClaimOp { client: self, keys, claim, is_new: false }.run().await
+    }
+}
+
+impl ClaimOp<'_> {
+    async fn run(mut self) -> Result<Standing> {
+        let mut step = match self.claim.intent {
+            Intent::Hold => self.add().await?,
+            Intent::Amend => Step::Again(self.client.record(self.keys).await?),
         };
-        for tries in 0..TRIES {
-            let look = match step {
+        for attempt in 0..ATTEMPTS_MAX {
+            let record = match step {
                 Step::Answer(standing) => return Ok(standing),
-                Step::Again(look) => look,
+                Step::Again(record) => record,
             };
-            self.back_off(tries).await;
-            step = match &look.found {
-                Stored::Free if claim.intent == Intent::Amend => {
-                    Step::Answer(Standing::Gone(LostReason::Gone))
-                }
-                Stored::Free => self.add(place, claim, &mut new).await?,
-                Stored::Foreign(_) if claim.intent == Intent::Amend => {
-                    Step::Answer(Standing::Gone(LostReason::Gone))
-                }
+            self.client.back_off(attempt).await;
+            step = match &record.stored {
+                Stored::Own(own) => self.decide(&record, own).await?,
+                _ if self.claim.intent == Intent::Amend => Step::Answer(Standing::Gone(LostReason::Gone)),
+                Stored::Free => self.add().await?,
                 Stored::Foreign(item) => {
                     let busy = Busy { holder: Some(foreign(item)), ahead: None, recheck_in: RECHECK };
                     Step::Answer(Standing::Held(busy))
                 }
-                Stored::Own(ours) => self.decide(place, claim, &look, ours, &mut new).await?,
             };
         }
         match step {
@@ -63,102 +72,94 @@ impl ClientState {
         }
     }
 
-    /// Takes a free lock. The same packet says who has it if it is not free.
-    async fn add(&self, place: &LockKeys, claim: &Claim, new: &mut bool) -> Result<Step> {
-        let lives = (claim.ttl + claim.lock_delay).as_secs();
-        let now = moment(SPAN_END - lives);
+    /// Takes a free lock. The same request reads the record in case it is not free.
+    async fn add(&mut self) -> Result<Step> {
+        let (keys, claim) = (self.keys, self.claim);
+        let ttl = (claim.ttl + claim.lock_delay).as_secs();
+        let now = moment(SPAN_END - ttl);
         let mut document = LockState::default();
         document.claim(claim, None, now, |_| Ok(Some(PENDING)))?;
         let entries = document.entries().to_vec();
-        let value = format::encode(&Document { name: place.name.clone(), end: SPAN_END, entries });
-        let packet =
-            CommandBatch::new().add(&place.keys.lock, lives, &value).then(ClientState::look_at(place));
-        let (mut replies, heard) = self.call(packet).await?;
+        let value = format::encode(&Document { name: keys.name.clone(), end: SPAN_END, entries });
+        let batch = CommandBatch::new().add(&keys.lock, ttl, &value).then(Client::query(keys));
+        let (mut replies, received) = self.client.call(batch).await?;
         let added = replies.next();
-        let look = self.read(place, &mut replies, &heard)?;
-        match (added, &look.found) {
+        let record = self.client.parse(keys, &mut replies, &received)?;
+        match (added, &record.stored) {
             (Some(Reply::Done), _) => {
-                *new = true;
-                self.settle(place, claim, look, *new).await
+                self.is_new = true;
+                self.grant(record).await
             }
-            // Without room for a trial of ours, whoever holds it still does.
+            // Without room for the new item a present one still counts.
             (Some(Reply::Refused(why)), Stored::Free) => Err(refused(&why)),
-            _ => Ok(Step::Again(look)),
+            _ => Ok(Step::Again(record)),
         }
     }
 
-    /// Changes the document as the claim has it.
-    async fn decide(
-        &self,
-        place: &LockKeys,
-        claim: &Claim,
-        look: &LockRecord,
-        ours: &OwnDocument,
-        new: &mut bool,
-    ) -> Result<Step> {
-        let mut before = ours.document.clone();
-        before.expire(ours.now);
+    /// Changes the document according to the claim.
+    async fn decide(&mut self, record: &LockRecord, own: &OwnDocument) -> Result<Step> {
+        let claim = self.claim;
+        let before = own.unexpired();
         let mut after = before.clone();
-        let standing = after.claim(claim, None, ours.now, |_| Ok(Some(PENDING)))?;
+        let standing = after.claim(claim, None, own.now, |_| Ok(Some(PENDING)))?;
         let mut entries = after.entries().to_vec();
         let granted = matches!(standing, Standing::Granted(_));
-        // Prolonged in place before its token was written down: it gets a higher one.
+        // An entry that was extended in place before its token was written down gets a higher one.
         for entry in entries.iter_mut().filter(|entry| granted && entry.id == claim.id) {
             entry.fence.get_or_insert(PENDING);
         }
         let unchanged = entries == before.entries();
         match standing {
-            Standing::Granted(_) if unchanged => self.settle(place, claim, look.clone(), *new).await,
-            Standing::Waiting(busy) if is_queued(&before, claim, ours) => {
-                Ok(Step::Answer(Standing::Waiting(soon(busy))))
+            Standing::Granted(_) if unchanged => return self.grant(record.clone()).await,
+            Standing::Waiting(busy) if is_queued(&before, claim, own) => {
+                return Ok(Step::Answer(Standing::Waiting(soon(busy))));
             }
-            standing if unchanged => Ok(Step::Answer(recheck_soon(standing))),
-            standing => {
-                let mine = granted.then_some(claim.id);
-                match self.write(place, look, ours, entries, mine).await? {
-                    Written::Conflict(now) => Ok(Step::Again(now)),
-                    Written::Done(now) if granted => {
-                        let was_held = |entry: &Entry| entry.id == claim.id && entry.state == State::Held;
-                        *new |= !before.entries().iter().any(was_held);
-                        self.settle(place, claim, now, *new).await
-                    }
-                    Written::Done(_) => Ok(Step::Answer(recheck_soon(standing))),
-                    Written::NoRoom(why) => match standing {
-                        // It may be overtaken anyway: it waits without a place.
-                        Standing::Waiting(busy) if claim.queueing == Queueing::Barging => {
-                            Ok(Step::Answer(Standing::Held(soon(busy))))
-                        }
-                        _ => Err(refused(&format!("too large or out of memory: {why}"))),
-                    },
-                }
+            standing if unchanged => return Ok(Step::Answer(recheck_soon(standing))),
+            _ => {}
+        }
+        let mine = granted.then_some(claim.id);
+        match (self.client.write(self.keys, record, own, entries, mine).await?, standing) {
+            (Written::Conflict(now), _) => Ok(Step::Again(now)),
+            (Written::Done(now), Standing::Granted(_)) => {
+                let was_held = |entry: &Entry| entry.id == claim.id && entry.state == State::Held;
+                self.is_new |= !before.entries().iter().any(was_held);
+                self.grant(now).await
             }
+            (Written::Done(_), standing) => Ok(Step::Answer(recheck_soon(standing))),
+            // Others may overtake it anyway: it waits without a place in the queue.
+            (Written::NoRoom(_), Standing::Waiting(busy)) if claim.queueing == Queueing::Barging => {
+                Ok(Step::Answer(Standing::Held(soon(busy))))
+            }
+            (Written::NoRoom(why), _) => Err(refused(&format!("too large or out of memory: {why}"))),
         }
     }
 
-    /// Answers a hold that is there, when its token and all later ones are as high as the claim wants.
-    async fn settle(&self, place: &LockKeys, claim: &Claim, mut look: LockRecord, new: bool) -> Result<Step> {
-        let floor = if new { claim.fence_floor.max(claim.fence_proposal) } else { claim.fence_floor };
-        for _ in 0..TRIES {
-            let Some((ours, entry)) = look.held_by(claim.id) else { return Ok(Step::Again(look)) };
-            let Some(fence) = entry.fence else { return Ok(Step::Again(look)) };
+    /// Answers a hold, once its token and all later ones are as high as the claim demands.
+    async fn grant(&self, mut record: LockRecord) -> Result<Step> {
+        let (client, keys, claim) = (self.client, self.keys, self.claim);
+        let proposal = claim.fence_proposal.filter(|_| self.is_new);
+        let floor = claim.fence_floor.max(proposal);
+        for _ in 0..ATTEMPTS_MAX {
+            let Some((own, entry)) = record.held_by(claim.id) else { return Ok(Step::Again(record)) };
+            let Some(fence) = entry.fence else { return Ok(Step::Again(record)) };
             let wanted = fence.max(floor.unwrap_or(fence));
-            if wanted.get() > look.reach(ours.cas) {
-                let offset = wanted.get() - (look.reach(ours.cas) - look.offset);
-                self.raise_offset(place, offset).await?;
-                look = self.look(place).await?;
+            if wanted.get() > record.token_of(own.cas) {
+                let offset = wanted.get() - (record.token_of(own.cas) - record.offset);
+                client.raise_offset(keys, offset).await?;
+                record = client.record(keys).await?;
             } else if fence < wanted {
-                let entries = with_fence(ours.document.entries(), claim, wanted);
-                look = match self.write(place, &look, ours, entries, Some(claim.id)).await? {
+                let entries = with_fence(own.document.entries(), claim, wanted);
+                record = match client.write(keys, &record, own, entries, Some(claim.id)).await? {
                     Written::Done(now) | Written::Conflict(now) => now,
                     Written::NoRoom(why) => return Err(refused(&why)),
                 };
             } else {
                 let grant = Grant {
                     fence: Some(fence),
-                    valid_for: look.valid_for(ours, entry),
-                    remembers_for: look.server.remembers_for(self.env.now()),
+                    valid_for: record.valid_for(own, entry),
+                    remembers_for: record.server.remembers_for(client.env.now()),
                 };
-                self.note(claim.id, &look);
+                client.remember(claim.id, &record);
                 return Ok(Step::Answer(Standing::Granted(grant)));
             }
         }
@@ -174,8 +175,8 @@ fn with_fence(entries: &[Entry], claim: &Claim, fence: FencingToken) -> Vec<Entr
     entries
 }
 
-/// Whether a waiter stands in the document as it is, and for long enough that it need not be written again.
-fn is_queued(before: &LockState, claim: &Claim, ours: &OwnDocument) -> bool {
+/// Whether the document has the waiter as it is, for long enough that it need not be written again.
+fn is_queued(before: &LockState, claim: &Claim, own: &OwnDocument) -> bool {
     let same = |entry: &&Entry| {
         entry.id == claim.id
             && entry.mode == claim.mode
@@ -184,7 +185,7 @@ fn is_queued(before: &LockState, claim: &Claim, ours: &OwnDocument) -> bool {
             && entry.note == claim.note
     };
     let found = before.entries().iter().find(same);
-    found.is_some_and(|entry| entry.expires.since(ours.now) * 3 >= claim.ttl * 2)
+    found.is_some_and(|entry| entry.expires.since(own.now) * 3 >= claim.ttl * 2)
 }
 
 fn soon(busy: Busy) -> Busy {

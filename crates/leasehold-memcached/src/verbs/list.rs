@@ -1,84 +1,81 @@
-//! The locks in use: the server's keys are asked for, and those looked at that may be locks.
+//! The operation `list`: reads the keys of the server, then the items that may be locks.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use leasehold_core::{LockName, Result, Snapshot};
 
 use crate::{
     batch::CommandBatch,
-    client::ClientState,
+    client::Client,
     format,
-    keys::{Keys, Owner},
-    lock_record::{LockKeys, Stored},
+    keys::{LockKeys, Owner},
+    lock_record::Stored,
     metadump,
     reply::Reply,
 };
 
-/// So many are looked at in one packet.
+/// The number of items that are read with one batch.
 const BATCH_MAX: usize = 64;
 
-impl ClientState {
-    /// Only documents of ours are locks here: a plain key may be anything, such as a cached page.
+impl Client {
+    /// Lists the documents of this library only: a plain key may be anything, such as a cached page.
     pub(crate) async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        let wanted = |key: &str| match Keys::owner(key) {
+        self.check_open()?;
+        let wanted = |key: &str| match LockKeys::owner(key) {
             Owner::Lock(name) => name.as_str().starts_with(prefix),
             Owner::Hashed => true,
             Owner::Other => false,
         };
         let keys = metadump::keys(self, wanted).await?;
-        let mut found = BTreeMap::new();
-        let mut names: Vec<LockName> = Vec::new();
+        let mut names = BTreeSet::new();
         for chunk in keys.chunks(BATCH_MAX) {
-            names.extend(self.names(chunk, prefix).await?);
+            self.add_names(chunk, prefix, &mut names).await?;
         }
-        names.sort();
-        names.dedup();
+        let names: Vec<LockName> = names.into_iter().collect();
+        let mut found = Vec::new();
         for chunk in names.chunks(BATCH_MAX) {
             if found.len() >= limit {
                 break;
             }
-            self.snapshots(chunk, &mut found).await?;
+            self.add_snapshots(chunk, &mut found).await?;
         }
-        Ok(found.into_values().take(limit).collect())
+        found.truncate(limit);
+        Ok(found)
     }
 
-    /// The names that begin so of the keys' documents.
-    async fn names(&self, keys: &[String], prefix: &str) -> Result<Vec<LockName>> {
-        let mut names = Vec::new();
-        let hashed = keys.iter().filter(|key| match Keys::owner(key) {
-            Owner::Lock(name) => {
-                names.push(name);
-                false
-            }
-            owner => owner == Owner::Hashed,
-        });
-        let packet = hashed.fold(CommandBatch::new(), |packet, key| packet.look(key));
-        if packet.wants.is_empty() {
-            return Ok(names);
-        }
-        let (replies, _) = self.call(packet).await?;
-        for reply in replies {
-            if let Reply::Item(item) = reply
-                && let Some(document) = format::decode(&item.value)
-                && document.name.as_str().starts_with(prefix)
-            {
-                names.push(document.name);
+    /// Adds the names of the keys' locks that have the prefix. The name behind a hashed key is in its document.
+    async fn add_names(&self, keys: &[String], prefix: &str, names: &mut BTreeSet<LockName>) -> Result<()> {
+        let mut batch = CommandBatch::new();
+        for key in keys {
+            match LockKeys::owner(key) {
+                Owner::Lock(name) => drop(names.insert(name)),
+                Owner::Hashed => batch = batch.get(key),
+                Owner::Other => {}
             }
         }
-        Ok(names)
+        if batch.wants.is_empty() {
+            return Ok(());
+        }
+        let (replies, _) = self.call(batch).await?;
+        names.extend(replies.filter_map(|reply| {
+            let Reply::Item(item) = reply else { return None };
+            format::decode(&item.value)
+                .map(|document| document.name)
+                .filter(|it| it.as_str().starts_with(prefix))
+        }));
+        Ok(())
     }
 
-    async fn snapshots(&self, names: &[LockName], found: &mut BTreeMap<LockName, Snapshot>) -> Result<()> {
-        let places: Vec<LockKeys> = names.iter().map(LockKeys::of).collect();
-        let packet =
-            places.iter().fold(CommandBatch::new(), |packet, place| packet.then(ClientState::look_at(place)));
-        let (mut replies, heard) = self.call(packet).await?;
-        for place in &places {
-            let look = self.read(place, &mut replies, &heard)?;
-            let snapshot = look.snapshot(&place.name);
+    async fn add_snapshots(&self, names: &[LockName], found: &mut Vec<Snapshot>) -> Result<()> {
+        let all: Vec<LockKeys> = names.iter().map(LockKeys::of).collect();
+        let batch = all.iter().fold(CommandBatch::new(), |batch, keys| batch.then(Client::query(keys)));
+        let (mut replies, received) = self.call(batch).await?;
+        for keys in &all {
+            let record = self.parse(keys, &mut replies, &received)?;
+            let snapshot = record.snapshot(&keys.name);
             let in_use = !snapshot.holders.is_empty() || !snapshot.waiters.is_empty();
-            if in_use && matches!(look.found, Stored::Own(_)) {
-                found.insert(place.name.clone(), snapshot);
+            if in_use && matches!(record.stored, Stored::Own(_)) {
+                found.push(snapshot);
             }
         }
         Ok(())

@@ -1,19 +1,28 @@
-//! The verb `renew`: a hold that is alone is prolonged in place, which needs no memory.
+//! The operation `renew`: a hold that is alone in its item is extended in place, which needs no memory.
 
 use futures_util::future::join_all;
 use leasehold_core::{Claim, LostReason, Renewal, Result};
 
 use crate::{
-    client::{ClientState, TRIES, too_contended, whole_seconds},
+    client::{ATTEMPTS_MAX, Client, whole_seconds},
+    error::{refused, too_contended},
     format::SPAN_END,
-    lock_record::{LockKeys, LockRecord, OwnDocument, Stored, refused},
-    txn::Written,
+    keys::LockKeys,
+    lock_record::{LockRecord, Stored},
+    txn::{Change, Updated, Written},
 };
 
-/// So many are renewed side by side; their packets are sent together.
+/// The number of claims that are renewed at the same time; their requests are sent together.
 const BATCH_MAX: usize = 128;
 
-impl ClientState {
+/// The result of an attempt to extend in place.
+enum InPlace {
+    Answered(Renewal),
+    /// Not possible; the record if it is known.
+    Impossible(Option<LockRecord>),
+}
+
+impl Client {
     pub(crate) async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
         let mut answers = Vec::with_capacity(claims.len());
         for chunk in claims.chunks(BATCH_MAX) {
@@ -23,89 +32,85 @@ impl ClientState {
     }
 
     async fn renew_one(&self, claim: &Claim) -> Result<Renewal> {
-        self.refuse_closed()?;
+        self.check_open()?;
         let claim = &whole_seconds(claim)?;
-        let place = &LockKeys::of(&claim.name);
-        let mut look = match self.renew_in_place(place, claim).await? {
-            Ok(renewal) => return Ok(renewal),
-            Err(Some(look)) => look,
-            Err(None) => self.look(place).await?,
+        let keys = &LockKeys::of(&claim.name);
+        let mut record = match self.renew_in_place(keys, claim).await? {
+            InPlace::Answered(renewal) => return Ok(renewal),
+            InPlace::Impossible(Some(record)) => record,
+            InPlace::Impossible(None) => self.record(keys).await?,
         };
-        for tries in 0..TRIES {
-            let Stored::Own(ours) = &look.found else { break };
-            let mut document = ours.document.clone();
-            document.expire(ours.now);
-            let before = document.entries().to_vec();
-            let renewal = document.renew(claim, ours.now);
-            if let Renewal::Gone(_) = renewal {
-                self.holds.forget(claim.id);
-                return Ok(renewal);
+        let decide = |record: &LockRecord| {
+            let Stored::Own(own) = &record.stored else { return Change::Keep(None) };
+            let before = own.unexpired();
+            let mut after = before.clone();
+            match after.renew(claim, own.now) {
+                gone @ Renewal::Gone(_) => Change::Keep(Some(gone)),
+                _ if after.entries() == before.entries() => Change::Keep(None),
+                _ => Change::Write(after.entries().to_vec(), None),
             }
-            if document.entries() == before {
-                return Ok(self.renewed(claim, &look));
-            }
-            let entries = document.entries().to_vec();
-            let written = match self.write(place, &look, ours, entries, Some(claim.id)).await? {
-                Written::NoRoom(why) => self.without_room(place, claim, &look, ours, &why).await?,
-                written => written,
+        };
+        for _ in 0..ATTEMPTS_MAX {
+            record = match self.update(keys, record, Some(claim.id), decide).await? {
+                Updated::Done(Some(gone), _) => {
+                    self.holds.forget(claim.id);
+                    return Ok(gone);
+                }
+                Updated::Done(None, record) => return Ok(self.renewed(claim, &record)),
+                Updated::NoRoom(why, full) => {
+                    match self.renew_without_room(keys, claim, &full, &why).await? {
+                        Written::Done(now) => return Ok(self.renewed(claim, &now)),
+                        Written::Conflict(now) => now,
+                        Written::NoRoom(why) => return Err(refused(&why)),
+                    }
+                }
             };
-            look = match written {
-                Written::Done(now) => return Ok(self.renewed(claim, &now)),
-                Written::Conflict(now) => now,
-                Written::NoRoom(why) => return Err(refused(&why)),
-            };
-            self.back_off(tries).await;
-            if tries + 1 == TRIES {
-                return Err(too_contended());
-            }
         }
-        self.holds.forget(claim.id);
-        Ok(Renewal::Gone(LostReason::Gone))
+        Err(too_contended())
     }
 
-    /// What has been written is answered as it is found; somebody may have ended it in the same moment.
-    fn renewed(&self, claim: &Claim, look: &LockRecord) -> Renewal {
-        self.note(claim.id, look);
-        match look.held_by(claim.id) {
-            Some((ours, entry)) => Renewal::Renewed { valid_for: look.valid_for(ours, entry) },
+    /// The answer from the record after the write; another client may have ended the hold in the same moment.
+    fn renewed(&self, claim: &Claim, record: &LockRecord) -> Renewal {
+        self.remember(claim.id, record);
+        match record.held_by(claim.id) {
+            Some((own, entry)) => Renewal::Renewed { valid_for: record.valid_for(own, entry) },
             None => Renewal::Gone(LostReason::Gone),
         }
     }
 
-    /// One packet. `Err` when it cannot be done so, with what is there if that is known.
-    async fn renew_in_place(
-        &self,
-        place: &LockKeys,
-        claim: &Claim,
-    ) -> Result<std::result::Result<Renewal, Option<LockRecord>>> {
-        let Some(hold) = self.holds.get(claim.id).filter(|hold| hold.in_place) else { return Ok(Err(None)) };
-        // It would be shortened.
+    /// One request.
+    async fn renew_in_place(&self, keys: &LockKeys, claim: &Claim) -> Result<InPlace> {
+        let Some(hold) = self.holds.get(claim.id).filter(|hold| hold.in_place) else {
+            return Ok(InPlace::Impossible(None));
+        };
         let shortens = hold.until > self.env.now() + claim.ttl;
-        if shortens || !self.node.server(self.options.timeout).await?.compares {
-            return Ok(Err(None));
+        if shortens || !self.transport.server(self.options.timeout).await?.compares {
+            return Ok(InPlace::Impossible(None));
         }
-        match self.prolong(place, hold.cas, claim.ttl.as_secs() + hold.delay).await? {
-            Written::Done(now) => Ok(Ok(self.renewed(claim, &now))),
-            Written::Conflict(now) => Ok(Err(Some(now))),
+        match self.extend(keys, hold.cas, claim.ttl.as_secs() + hold.delay).await? {
+            Written::Done(now) => Ok(InPlace::Answered(self.renewed(claim, &now))),
+            Written::Conflict(now) => Ok(InPlace::Impossible(Some(now))),
             Written::NoRoom(why) => Err(refused(&why)),
         }
     }
 
-    /// The memory is full. What is alone in its item needs none to live on; its token is known to us alone then.
-    async fn without_room(
+    /// The memory is full. An entry that is alone in its item can be extended in place; only this client knows its token
+    /// then.
+    async fn renew_without_room(
         &self,
-        place: &LockKeys,
+        keys: &LockKeys,
         claim: &Claim,
-        look: &LockRecord,
-        ours: &OwnDocument,
+        record: &LockRecord,
         why: &str,
     ) -> Result<Written> {
-        let entry = match ours.document.entries() {
-            [entry] if ours.end == SPAN_END && look.server.compares => entry,
-            _ => return Ok(Written::NoRoom(why.to_string())),
+        let Some((own, entry)) = record.held_by(claim.id) else {
+            return Ok(Written::NoRoom(why.to_string()));
         };
-        self.note(claim.id, look);
-        let lives = claim.ttl.as_secs().max(entry.expires.since(ours.now).as_secs());
-        self.prolong(place, ours.cas, lives + entry.lock_delay.as_secs()).await
+        if own.document.entries().len() > 1 || own.end != SPAN_END || !record.server.compares {
+            return Ok(Written::NoRoom(why.to_string()));
+        }
+        self.remember(claim.id, record);
+        let ttl = claim.ttl.as_secs().max(entry.expires.since(own.now).as_secs());
+        self.extend(keys, own.cas, ttl + entry.lock_delay.as_secs()).await
     }
 }

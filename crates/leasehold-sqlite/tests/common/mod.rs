@@ -1,4 +1,4 @@
-//! What the tests share: a small engine, and other processes.
+//! Shared by the tests: a small engine, and other processes.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -146,7 +146,7 @@ impl Peer {
         self.child.id()
     }
 
-    /// What it says next.
+    /// Its next line.
     #[track_caller]
     pub(crate) fn hears(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("the peer says something")
@@ -158,7 +158,7 @@ impl Peer {
         line.strip_prefix(word).unwrap_or_else(|| panic!("expected {word}, heard {line}")).trim().to_owned()
     }
 
-    /// What it says within `span`.
+    /// Its next line, if it comes within `span`.
     pub(crate) fn hears_within(&self, span: Duration) -> Option<String> {
         self.lines.recv_timeout(span).ok()
     }

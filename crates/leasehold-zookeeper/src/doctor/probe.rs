@@ -1,18 +1,18 @@
-//! [`Probe`]: what was seen of an ensemble.
+//! [`Probe`]: the observed state of an ensemble.
 
 use std::{collections::BTreeMap, time::Duration};
 
-/// What a member said to a command of four letters.
+/// The answer of a member to a four-letter command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
-    /// Its lines, by what stands before the first `:` or `=`.
-    Seen(BTreeMap<String, String>),
+    /// Its lines, by the text before the first `:` or `=`.
+    Fields(BTreeMap<String, String>),
     /// It does not belong to a majority.
     ServesNobody,
-    /// It is not configured to answer that.
+    /// Its configuration forbids the command.
     NotAllowed,
-    /// Nothing, or why there was no answer.
-    Silent(String),
+    /// No answer, for this reason.
+    None(String),
 }
 
 impl Answer {
@@ -29,14 +29,14 @@ impl Answer {
             .map(|(key, value)| (key.trim().to_string(), value.trim().to_string()))
             .collect();
         match fields.is_empty() {
-            true => Answer::Silent(format!("it does not answer `{word}`")),
-            false => Answer::Seen(fields),
+            true => Answer::None(format!("it does not answer `{word}`")),
+            false => Answer::Fields(fields),
         }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         match self {
-            Answer::Seen(fields) => fields.get(key).map(String::as_str),
+            Answer::Fields(fields) => fields.get(key).map(String::as_str),
             _ => None,
         }
     }
@@ -46,47 +46,47 @@ impl Answer {
     }
 }
 
-/// What was seen of one member.
+/// The observed state of one member.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     /// Its address, as the URL has it.
     pub(super) node: String,
-    /// Whether the way there leaves this machine.
+    /// Whether the connection leaves this machine.
     pub(super) is_remote: bool,
-    /// What it is and does.
+    /// Its state.
     pub(super) srvr: Answer,
-    /// How it is configured.
+    /// Its configuration.
     pub(super) conf: Answer,
 }
 
-/// What was seen of an ensemble.
+/// The observed state of an ensemble.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     /// The members that the URL names.
-    pub(super) looks: Vec<Reading>,
+    pub(super) readings: Vec<Reading>,
     pub(super) session_asked: Duration,
-    /// What the servers made of it.
-    pub(super) session_lasts: Duration,
-    /// The node in which an ensemble writes down its members.
+    /// The session timeout that the servers granted.
+    pub(super) session_timeout: Duration,
+    /// The content of the node that lists the members of the ensemble.
     pub(super) config: Option<String>,
-    /// Whether anybody may change what is under the chroot.
+    /// Whether everybody may change the children of the chroot.
     pub(super) is_open: Option<bool>,
     pub(super) has_login: bool,
     pub(super) chroot: String,
 }
 
 impl Probe {
-    /// How many members vote: `server.1=host:2888:3888:participant;0.0.0.0:2181`. `None` for a server that is alone.
+    /// The number of voting members: `server.1=host:2888:3888:participant;0.0.0.0:2181`. `None` for a standalone server.
     pub(super) fn participants(&self) -> Option<usize> {
         let lines = self.config.as_ref()?.lines().filter(|line| line.starts_with("server."));
         let count = lines.filter(|line| !line.contains(":observer")).count();
         (count > 0).then_some(count)
     }
 
-    /// What a member is configured to bind sessions to, in milliseconds.
+    /// The configured range of session timeouts in milliseconds.
     pub(super) fn session_range_ms(&self) -> Option<(u64, u64)> {
-        self.looks.iter().find_map(|look| {
-            Some((look.conf.number("minSessionTimeout")?, look.conf.number("maxSessionTimeout")?))
+        self.readings.iter().find_map(|reading| {
+            Some((reading.conf.number("minSessionTimeout")?, reading.conf.number("maxSessionTimeout")?))
         })
     }
 }

@@ -1,5 +1,5 @@
-//! From probe to findings. No I/O: each rule looks at what was seen of one member or of the ensemble, and has nothing to
-//! write_phase about what was not.
+//! Rules that turn a probe into findings. No I/O: each rule judges one member or the ensemble, and skips what was not
+//! observed.
 
 #[cfg(test)]
 mod tests;
@@ -8,26 +8,26 @@ use leasehold_core::Finding;
 
 use super::probe::{Answer, Probe, Reading};
 
-/// What is found of no member in particular is found on this.
+/// The node of findings about no particular member.
 const ENSEMBLE: &str = "zookeeper";
 /// The first that reads several nodes at once; containers there are since 3.5.3.
 const VERSION_MIN: (u32, u32) = (3, 6);
-/// So many requests that wait are a queue.
+/// The number of waiting requests that is worth a warning.
 const OUTSTANDING: u64 = 100;
 
-/// What the probe mean for locks.
+/// The findings of all rules.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = probe.looks.iter().flat_map(look).collect();
+    let mut findings: Vec<Finding> = probe.readings.iter().flat_map(member).collect();
     let rules: [fn(&Probe) -> Option<Finding>; 6] = [members, unnamed, session, access, privacy, blind];
     findings.extend(rules.iter().filter_map(|rule| rule(probe)));
     findings
 }
 
-/// What is to be said of one member.
-fn look(look: &Reading) -> Vec<Finding> {
-    let node = look.node.as_str();
-    match &look.srvr {
-        Answer::Silent(why) => vec![Finding::critical(
+/// The findings about one member.
+fn member(reading: &Reading) -> Vec<Finding> {
+    let node = reading.node.as_str();
+    match &reading.srvr {
+        Answer::None(why) => vec![Finding::critical(
             node,
             format!("it does not answer: {why}"),
             "while it is down, one less of the others may fail",
@@ -40,15 +40,15 @@ fn look(look: &Reading) -> Vec<Finding> {
             "bring the others back, or find out why it cannot reach them; an election takes seconds",
         )],
         Answer::NotAllowed => Vec::new(),
-        said => {
+        answer => {
             let rules: [fn(&str, &Answer) -> Option<Finding>; 3] = [mode, version, outstanding];
-            rules.iter().filter_map(|rule| rule(node, said)).collect()
+            rules.iter().filter_map(|rule| rule(node, answer)).collect()
         }
     }
 }
 
-fn mode(node: &str, said: &Answer) -> Option<Finding> {
-    match said.get("Mode")? {
+fn mode(node: &str, answer: &Answer) -> Option<Finding> {
+    match answer.get("Mode")? {
         "standalone" => Some(Finding::warning(
             node,
             "it is a server alone",
@@ -72,8 +72,8 @@ fn with_article(mode: &str) -> String {
     format!("{article} {mode}")
 }
 
-fn version(node: &str, said: &Answer) -> Option<Finding> {
-    let text = said.get("Zookeeper version")?;
+fn version(node: &str, answer: &Answer) -> Option<Finding> {
+    let text = answer.get("Zookeeper version")?;
     let version = text.split([',', '-']).next().unwrap_or(text);
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
     let numbers = (numbers.next().flatten()?, numbers.next().flatten()?);
@@ -93,8 +93,8 @@ fn version(node: &str, said: &Answer) -> Option<Finding> {
     ))
 }
 
-fn outstanding(node: &str, said: &Answer) -> Option<Finding> {
-    let count = said.number("Outstanding").filter(|count| *count >= OUTSTANDING)?;
+fn outstanding(node: &str, answer: &Answer) -> Option<Finding> {
+    let count = answer.number("Outstanding").filter(|count| *count >= OUTSTANDING)?;
     Some(Finding::warning(
         node,
         format!("{count} requests wait to be carried out"),
@@ -124,7 +124,7 @@ fn members(probe: &Probe) -> Option<Finding> {
 }
 
 fn unnamed(probe: &Probe) -> Option<Finding> {
-    let (all, named) = (probe.participants()?, probe.looks.len());
+    let (all, named) = (probe.participants()?, probe.readings.len());
     (named < all).then(|| {
         Finding::warning(
             ENSEMBLE,
@@ -137,7 +137,7 @@ fn unnamed(probe: &Probe) -> Option<Finding> {
 
 /// Whether sessions last as long as they were asked to.
 fn session(probe: &Probe) -> Option<Finding> {
-    let (asked, lasts) = (probe.session_asked, probe.session_lasts);
+    let (asked, lasts) = (probe.session_asked, probe.session_timeout);
     let range = probe.session_range_ms();
     let what = match range {
         Some((min, max)) => {
@@ -175,7 +175,7 @@ fn access(probe: &Probe) -> Option<Finding> {
         return Some(Finding::warning(
             ENSEMBLE,
             "what is made belongs to everybody (world:anyone)",
-            "whoever reaches it can end every lock",
+            "every client that reaches it can end every lock",
             "give locks a user of their own: zookeeper://user:password@host/chroot",
         ));
     }
@@ -184,29 +184,30 @@ fn access(probe: &Probe) -> Option<Finding> {
         return Some(Finding::warning(
             ENSEMBLE,
             format!("anybody may change what is under {chroot} (world:anyone)"),
-            "a stranger can make the node of a lock before its user does, and keep that out",
+            "another user can create the node of a lock first, and keep its user out",
             format!("give {chroot} to the user alone (setAcl), or use a chroot that the user makes"),
         ));
     }
-    Some(Finding::ok(ENSEMBLE, "what is made belongs to its user alone", "no stranger ends its locks"))
+    Some(Finding::ok(ENSEMBLE, "what is made belongs to its user alone", "other users cannot end its locks"))
 }
 
 fn privacy(probe: &Probe) -> Option<Finding> {
-    if !probe.looks.iter().any(|look| look.is_remote) {
+    if !probe.readings.iter().any(|reading| reading.is_remote) {
         return None;
     }
     let what = if probe.has_login { "the password and all requests" } else { "all requests" };
     Some(Finding::warning(
         ENSEMBLE,
         format!("{what} go over the network in the clear"),
-        "whoever is on the way can read them, and change them",
+        "others on the network can read and change them",
         "keep clients and members in a network of their own",
     ))
 }
 
 fn blind(probe: &Probe) -> Option<Finding> {
-    let refuses = |look: &&Reading| [&look.srvr, &look.conf].contains(&&Answer::NotAllowed);
-    let nodes: Vec<&str> = probe.looks.iter().filter(refuses).map(|look| look.node.as_str()).collect();
+    let refuses = |reading: &&Reading| [&reading.srvr, &reading.conf].contains(&&Answer::NotAllowed);
+    let nodes: Vec<&str> =
+        probe.readings.iter().filter(refuses).map(|reading| reading.node.as_str()).collect();
     if nodes.is_empty() {
         return None;
     }

@@ -1,27 +1,27 @@
 use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
+use crate::server_info::Stats;
 
-/// Probe in one line: `c:` counters, `s:` settings.
+/// A probe in one line: `c:` counters, `s:` settings.
 fn probe(words: &[&str]) -> Probe {
-    let (stats, settings) = Default::default();
     let mut probe = Probe {
         node: "cache:11211".into(),
-        stats,
-        settings,
+        stats: Stats::default(),
+        settings: Stats::default(),
         wall_us: 1_800_000_100_500_000,
         text_only: false,
     };
     for word in words {
-        let (look, rest) = word.split_once(':').unwrap();
+        let (kind, rest) = word.split_once(':').unwrap();
         let (key, value) = rest.split_once('=').unwrap();
-        let look = if look == "c" { &mut probe.stats } else { &mut probe.settings };
-        look.0.insert(key.into(), value.into());
+        let stats = if kind == "c" { &mut probe.stats } else { &mut probe.settings };
+        stats.0.insert(key.into(), value.into());
     }
     probe
 }
 
-/// What is said of these probe, but for what is said of every server.
+/// The findings about a probe, except those about every server.
 fn said(probe: &Probe) -> Vec<(Severity, String)> {
     let findings = findings(probe);
     for finding in &findings {

@@ -19,9 +19,9 @@ fn probe() -> Probe {
         conf: Answer::of("conf", CONF),
     };
     Probe {
-        looks: (1..=3).map(look).collect(),
+        readings: (1..=3).map(look).collect(),
         session_asked: Duration::from_secs(30),
-        session_lasts: Duration::from_secs(30),
+        session_timeout: Duration::from_secs(30),
         config: Some(CONFIG.into()),
         is_open: Some(false),
         has_login: true,
@@ -38,18 +38,18 @@ fn other(change: impl FnOnce(&mut Probe)) -> Probe {
 /// One whose first member says this.
 fn says(from: &str, to: &str) -> Probe {
     assert!(SRVR.contains(from));
-    other(|it| it.looks[0].srvr = Answer::of("srvr", &SRVR.replace(from, to)))
+    other(|it| it.readings[0].srvr = Answer::of("srvr", &SRVR.replace(from, to)))
 }
 
 /// Everything that is said of these probe and is not well.
-fn said(probe: &Probe) -> Vec<(Severity, String, String)> {
+fn bad(probe: &Probe) -> Vec<(Severity, String, String)> {
     let findings = findings(probe);
     for finding in &findings {
         let is_complete = !finding.what.is_empty() && !finding.why.is_empty() && !finding.node.is_empty();
         assert!(is_complete && finding.fix.is_empty() == (finding.severity == Severity::Ok), "{finding:?}");
     }
-    let bad = findings.into_iter().filter(|finding| finding.severity != Severity::Ok);
-    bad.map(|finding| (finding.severity, finding.node, finding.what)).collect()
+    let others = findings.into_iter().filter(|finding| finding.severity != Severity::Ok);
+    others.map(|finding| (finding.severity, finding.node, finding.what)).collect()
 }
 
 #[test]
@@ -76,16 +76,16 @@ fn each_fact_has_its_colour() {
         (says("follower", "read-only"), Critical, "zk1:2181", "cut off from a majority"),
         (says("3.8.0-5a02a05", "3.5.9-83df9301"), Critical, "zk1:2181", "ZooKeeper 3.5.9"),
         (says("Outstanding: 0", "Outstanding: 100"), Warning, "zk1:2181", "100 requests"),
-        (other(|it| it.looks[1].srvr = Answer::of("srvr", nobody)), Critical, "zk2:2181", "serves nobody"),
-        (other(|it| it.looks[1].srvr = Answer::of("srvr", "")), Critical, "zk2:2181", "does not answer"),
+        (other(|it| it.readings[1].srvr = Answer::of("srvr", nobody)), Critical, "zk2:2181", "serves nobody"),
+        (other(|it| it.readings[1].srvr = Answer::of("srvr", "")), Critical, "zk2:2181", "does not answer"),
         (
-            other(|it| it.looks[2].srvr = Answer::of("srvr", refused)),
+            other(|it| it.readings[2].srvr = Answer::of("srvr", refused)),
             Warning,
             "zookeeper",
             "zk3:2181 answers not all",
         ),
         (
-            other(|it| it.looks[2].conf = Answer::of("conf", refused)),
+            other(|it| it.readings[2].conf = Answer::of("conf", refused)),
             Warning,
             "zookeeper",
             "zk3:2181 answers not all",
@@ -97,13 +97,13 @@ fn each_fact_has_its_colour() {
             "even (4): 1 may fail",
         ),
         (
-            other(|it| it.session_lasts = Duration::from_secs(20)),
+            other(|it| it.session_timeout = Duration::from_secs(20)),
             Warning,
             "zookeeper",
             "of 30s (it allows 4000 to 40000 ms)",
         ),
         (
-            other(|it| it.session_lasts = Duration::from_secs(60)),
+            other(|it| it.session_timeout = Duration::from_secs(60)),
             Warning,
             "zookeeper",
             "a session of 60s of 30s",
@@ -115,13 +115,13 @@ fn each_fact_has_its_colour() {
             "zookeeper",
             "anybody may change what is under /locks",
         ),
-        (other(|it| it.looks[0].is_remote = true), Warning, "zookeeper", "the password and all requests"),
+        (other(|it| it.readings[0].is_remote = true), Warning, "zookeeper", "the password and all requests"),
     ];
     for (mut probe, severity, node, what) in table {
         if what.contains("even") {
-            probe.looks.push(probe.looks[0].clone());
+            probe.readings.push(probe.readings[0].clone());
         }
-        let found = said(&probe);
+        let found = bad(&probe);
         let is_so = matches!(&found[..], [(colour, on, text)] if *colour == severity && on == node && text.contains(what));
         assert!(is_so, "{what}: {found:?}");
     }
@@ -129,7 +129,7 @@ fn each_fact_has_its_colour() {
 
 #[test]
 fn members_that_the_url_leaves_out_are_counted() {
-    let found = said(&other(|it| it.looks.truncate(2)));
+    let found = bad(&other(|it| it.readings.truncate(2)));
     assert!(
         matches!(&found[..], [(Warning, _, text)] if text == "the URL names 2 of 3 members"),
         "{found:?}"
@@ -138,10 +138,10 @@ fn members_that_the_url_leaves_out_are_counted() {
 
 #[test]
 fn what_was_not_seen_is_not_judged() {
-    let found = said(&other(|it| {
+    let found = bad(&other(|it| {
         it.config = None;
         it.is_open = None;
-        it.looks.iter_mut().for_each(|look| look.conf = Answer::Silent(String::new()));
+        it.readings.iter_mut().for_each(|reading| reading.conf = Answer::None(String::new()));
     }));
     assert!(found.is_empty(), "{found:?}");
     let alone = other(|it| it.config = Some(String::new()));

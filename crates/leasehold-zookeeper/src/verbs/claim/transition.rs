@@ -1,123 +1,111 @@
-//! Changes of a hold that is there: mode, note, binding, time to live, token, lock-delay.
+//! Transitions of a claim's node: granted, and the changes of a hold (mode, note, binding, time to live, token, lock-delay).
 
-use leasehold_core::{Binding, Busy, LostReason, Mode, Result, Standing};
+use leasehold_core::{Binding, Busy, Contender, Grant, LostReason, Mode, Result, Standing};
 use zookeeper_client::CreateMode;
 
+use super::op::ClaimOp;
 use crate::{
-    decision::other_holder,
     error::{Effect, ServerError},
-    fencing_token,
-    format::{NodeData, Stance},
-    own_claims::{Node, NodeState, Turn},
-    verbs::claim::ClaimOp,
+    fencing_token::{self, Raised},
+    format::{NodeData, Phase},
+    own_claims::{ClaimGuard, Node, NodeState},
+    queue::{Queue, other_holder},
 };
 
-/// By how many changes the version that somebody saw may be behind the last one of a node.
-const VERSIONS_APART: i32 = 8;
-
-/// Takes over what a repeated claim says. An upgrade to exclusive is granted only to one that is alone.
+/// Applies a repeated claim to its hold. An upgrade to exclusive is granted only to the only holder.
 pub(crate) async fn amend(
     op: &ClaimOp<'_>,
-    turn: &mut Turn,
+    own: &mut ClaimGuard,
     mut node: Node,
 ) -> Result<Standing, ServerError> {
     let claim = op.claim;
-    let held = node.slip.mode;
-    let is_upgrade = (held, claim.mode) == (Mode::Shared, Mode::Exclusive);
-    if !is_upgrade && !ClaimOp::only_gives_back(held, claim.mode) {
-        let recheck_in = claim.ttl / 3;
-        return Ok(Standing::Held(Busy { holder: None, ahead: None, recheck_in }));
+    let held_by = |holder| Standing::Held(Busy { holder, ahead: None, recheck_in: claim.ttl / 3 });
+    let is_upgrade = (node.data.mode, claim.mode) == (Mode::Shared, Mode::Exclusive);
+    if !is_upgrade && !only_gives_back(node.data.mode, claim.mode) {
+        return Ok(held_by(None));
     }
-    op.renew_slip(&mut node, Stance::Asking);
-    if (node.owner == 0) != (claim.binding == Binding::Ttl) {
-        if !bind(op, &mut node).await? {
-            turn.place = NodeState::Nowhere;
-            return Ok(Standing::Gone(LostReason::Gone));
-        }
-    } else if !write(op, turn, &mut node).await? {
-        return Ok(Standing::Gone(LostReason::Gone));
+    op.set_data(&mut node, Phase::Asking);
+    let is_there = if (node.owner == 0) == (claim.binding == Binding::Ttl) {
+        op.write(own, &mut node).await?
+    } else {
+        node.data.fence = node.fence;
+        op.recreate(&mut node).await?
+    };
+    if !is_there {
+        return Ok(gone(own));
     }
-    // From now on whoever comes is kept out; whoever came before is seen now.
-    if is_upgrade && let Some(other) = other_holder(op.shared, op.live, claim, node.name()).await? {
-        node.slip.mode = Mode::Shared;
-        if !write(op, turn, &mut node).await? {
-            return Ok(Standing::Gone(LostReason::Gone));
-        }
-        let recheck_in = claim.ttl / 3;
-        return Ok(Standing::Held(Busy { holder: Some(other), ahead: None, recheck_in }));
+    // From now on later claims are kept out; earlier ones are visible now.
+    if is_upgrade && let Some(other) = find_other_holder(op, node.name()).await? {
+        node.data.mode = Mode::Shared;
+        return Ok(if op.write(own, &mut node).await? { held_by(Some(other)) } else { gone(own) });
     }
     let raised = match claim.fence_floor {
         Some(floor) if node.fence.is_none_or(|fence| fence < floor) => {
-            fencing_token::ask(op.shared, op.live, &claim.name).await?
+            fencing_token::read(op.client, op.live, &claim.name).await?
         }
         _ => None,
     };
-    op.grant(turn, node, raised).await
+    grant(op, own, node, raised).await
 }
 
-async fn write(op: &ClaimOp<'_>, turn: &mut Turn, node: &mut Node) -> Result<bool, ServerError> {
-    let data = node.slip.write();
-    let set = op.live.client.set_data(&node.path, &data, None);
-    let set = op.shared.link.in_time(Effect::Writes, set).await?;
-    op.was_set(turn, node, set)
-}
-
-/// Makes the node anew, to live by its session or to outlive it; whether it was there. Its token stays.
-async fn bind(op: &ClaimOp<'_>, node: &mut Node) -> Result<bool, ServerError> {
-    node.slip.fence = node.fence;
-    remake(op, node).await
-}
-
-/// Makes the node anew, under the same name and so in the same place for everybody; whether it was there.
-pub(crate) async fn remake(op: &ClaimOp<'_>, node: &mut Node) -> Result<bool, ServerError> {
-    let (shared, live, claim) = (op.shared, op.live, op.claim);
-    let (mode, owner) = match claim.binding {
-        Binding::Ttl => (CreateMode::Persistent, 0),
-        Binding::Client => (CreateMode::Ephemeral, live.session),
-    };
-    let slip = NodeData { expires: shared.expires(live, claim), ..node.slip.clone() };
-    let fail = |foreign| ServerError::of(foreign, Effect::Writes);
-    let mut writer = live.client.new_multi_writer();
-    writer.add_delete(&node.path, None).map_err(fail)?;
-    writer.add_create(&node.path, &slip.write(), &mode.with_acls(shared.link.acls())).map_err(fail)?;
-    // Versions begin again at 0. Whoever is about to delete what has expired does so in the version that he saw a moment
-    // ago: the new node must not have it.
-    let version = if node.version < VERSIONS_APART { 2 * VERSIONS_APART } else { 0 };
-    for _ in 0..version {
-        writer.add_set_data(&node.path, &slip.write(), None).map_err(fail)?;
+/// Grants the claim, with its token and its delay marker.
+pub(crate) async fn grant(
+    op: &ClaimOp<'_>,
+    own: &mut ClaimGuard,
+    mut node: Node,
+    raised: Raised,
+) -> Result<Standing, ServerError> {
+    match fencing_token::settle(op, &mut node, raised).await {
+        Err(ServerError::NoNode) => return Ok(gone(own)),
+        other => other?,
     }
-    let done = shared.link.in_time(Effect::Writes, writer.commit()).await?;
-    match done.map_err(|failure| fail(failure.into())) {
-        Ok(_) => {
-            (node.slip, node.owner, node.version) = (slip, owner, version);
-            Ok(true)
-        }
-        Err(ServerError::NoNode) => Ok(false),
-        Err(other) => Err(other),
+    set_delay_marker(op, &mut node).await?;
+    op.client.keep(op.claim.id, own, node.clone());
+    Ok(Standing::Granted(Grant::lasting(node.fence, node.valid_for(op.live, op.sent))))
+}
+
+fn gone(own: &mut ClaimGuard) -> Standing {
+    own.node = NodeState::Nowhere;
+    Standing::Gone(LostReason::Gone)
+}
+
+/// Whether a hold may take on the wanted mode without waiting.
+fn only_gives_back(held: Mode, wanted: Mode) -> bool {
+    match (held, wanted) {
+        (Mode::Exclusive, Mode::Shared) => true,
+        (Mode::Permits { take, of }, Mode::Permits { take: after, of: same }) => after <= take && of == same,
+        (held, wanted) => held == wanted,
     }
 }
 
-/// Sees to it that what keeps the lock shut after an unclean end is there, or is not there.
-pub(crate) async fn set_delay_marker(op: &ClaimOp<'_>, node: &mut Node) -> Result<(), ServerError> {
-    let (shared, live, claim) = (op.shared, op.live, op.claim);
+async fn find_other_holder(op: &ClaimOp<'_>, name: &str) -> Result<Option<Contender>, ServerError> {
+    let children = op.client.children(op.live, &op.claim.name).await?;
+    let queue = Queue::of(op.client.dialect, &children, None);
+    let mut members = op.client.members(op.live, &op.claim.name, &queue.members).await?;
+    Ok(other_holder(&mut members, name))
+}
+
+/// Creates, updates or deletes the marker that keeps the lock closed after an unclean end.
+async fn set_delay_marker(op: &ClaimOp<'_>, node: &mut Node) -> Result<(), ServerError> {
+    let (client, live, claim) = (op.client, op.live, op.claim);
     if claim.lock_delay.is_zero() {
-        if let Some(delay_marker) = node.delay_marker.take() {
-            shared.delete(live, &delay_marker, None).await?;
+        if let Some(marker) = node.delay_marker.take() {
+            client.delete(live, &marker, None).await?;
         }
         return Ok(());
     }
-    let data = NodeData { fence: node.fence, ..node.slip.clone() }.write();
-    if let Some(delay_marker) = &node.delay_marker {
-        let set = live.client.set_data(delay_marker, &data, None);
-        return match shared.link.ask(Effect::Writes, set).await {
+    let data = NodeData { fence: node.fence, ..node.data.clone() }.write();
+    if let Some(marker) = &node.delay_marker {
+        let set = live.zk.set_data(marker, &data, None);
+        return match client.session.ask(Effect::Writes, set).await {
             Ok(_) | Err(ServerError::NoNode) => Ok(()),
             Err(other) => Err(other),
         };
     }
-    let name = shared.dialect.delay_marker(claim.id, node.number);
-    let path = format!("{}/{name}", shared.paths.lock(&claim.name));
-    let stays = CreateMode::Persistent.with_acls(shared.link.acls());
-    match shared.link.ask(Effect::Writes, live.client.create(&path, &data, &stays)).await {
+    let name = client.dialect.delay_marker(claim.id, node.number);
+    let path = format!("{}/{name}", client.paths.lock(&claim.name));
+    let persistent = CreateMode::Persistent.with_acls(client.session.acls());
+    match client.session.ask(Effect::Writes, live.zk.create(&path, &data, &persistent)).await {
         Ok(_) | Err(ServerError::NodeExists) => {
             node.delay_marker = Some(path);
             Ok(())

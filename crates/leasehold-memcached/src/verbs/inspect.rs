@@ -1,0 +1,23 @@
+//! The operations `inspect` and `server_info`.
+
+use leasehold_core::{LockName, Result, ServerInfo, Snapshot};
+
+use crate::{client::Client, keys::LockKeys};
+
+impl Client {
+    pub(crate) async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        self.check_open()?;
+        Ok(self.record(&LockKeys::of(name)).await?.snapshot(name))
+    }
+
+    pub(crate) async fn server_info(&self) -> Result<ServerInfo> {
+        self.check_open()?;
+        let server = self.transport.refreshed_server(self.options.timeout).await?;
+        Ok(ServerInfo {
+            server: server.name.clone(),
+            lineage: None,
+            remembers_for: server.remembers_for(self.env.now()),
+            wall_us: server.second.saturating_mul(1_000_000),
+        })
+    }
+}
