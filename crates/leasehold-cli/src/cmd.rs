@@ -31,6 +31,9 @@ use crate::output::Output;
 #[derive(Parser, Debug)]
 #[command(name = "leasehold", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
+    /// Print JSON instead of text: the result on stdout, one event per line on stderr.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -58,33 +61,18 @@ pub(crate) enum Command {
     Check(check::Arguments),
     Doctor(doctor::Arguments),
     Promote(promote::Arguments),
-    Stores(stores::Arguments),
+    /// List the capabilities of each store, without asking a server.
+    ///
+    /// Levels of SAFETY.md: E two holders at once are possible, L at most one valid holder under the listed assumptions, F correct
+    /// if the resource checks fencing tokens, T correct for data that is written to the store itself.
+    Stores,
     Demo(demo::Arguments),
     Completions(completions::Arguments),
-    Man(man::Arguments),
+    /// Print the manual page.
+    Man,
 }
 
 impl Command {
-    /// Whether the output is JSON.
-    pub(crate) fn json(&self) -> bool {
-        match self {
-            Command::Run(arguments) => arguments.store.json,
-            Command::Inspect(arguments) => arguments.store.json,
-            Command::List(arguments) => arguments.store.json,
-            Command::Hold(arguments) => arguments.store.json,
-            Command::Release(arguments) => arguments.store.json,
-            Command::ForceRelease(arguments) => arguments.store.json,
-            Command::Elect(arguments) => arguments.store.json,
-            Command::Check(arguments) => arguments.store.json,
-            Command::Doctor(arguments) => arguments.store.json,
-            Command::Promote(arguments) => arguments.store.json,
-            Command::Stores(arguments) => arguments.json,
-            Command::Demo(arguments) => arguments.json,
-            Command::Completions(arguments) => arguments.json,
-            Command::Man(arguments) => arguments.json,
-        }
-    }
-
     /// Runs the subcommand and returns its exit code.
     ///
     /// # Errors
@@ -92,8 +80,8 @@ impl Command {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         match self {
             Command::Completions(arguments) => completions::run(&arguments, Cli::command(), output),
-            Command::Man(_) => man::run(Cli::command(), output),
-            Command::Stores(_) => stores::run(output),
+            Command::Man => man::run(Cli::command(), output),
+            Command::Stores => stores::run(output),
             command => {
                 // One thread: the parent-death signal is sent when the thread that started the child ends.
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
@@ -115,7 +103,7 @@ impl Command {
             Command::Doctor(arguments) => doctor::run(arguments, output).await,
             Command::Promote(arguments) => promote::run(arguments, output).await,
             Command::Demo(arguments) => Box::pin(demo::run(arguments, output)).await,
-            Command::Completions(_) | Command::Man(_) | Command::Stores(_) => Ok(ExitCode::SUCCESS),
+            Command::Completions(_) | Command::Man | Command::Stores => Ok(ExitCode::SUCCESS),
         }
     }
 }
@@ -148,9 +136,9 @@ mod tests {
             &["x", "--ttl", "5s", "sh", "-c", "--ttl"],
         ] {
             let arguments = run(line);
-            assert_eq!(arguments.command, ["sh", "-c", "--ttl"], "{line:?}");
-            assert_eq!(arguments.hold.ttl, Some(Duration::from_secs(5)));
+            assert_eq!(arguments.guard.command, ["sh", "-c", "--ttl"], "{line:?}");
+            assert_eq!(arguments.guard.hold.ttl, Some(Duration::from_secs(5)));
         }
-        assert_eq!(run(&["x", "--", "a", "--", "b"]).command, ["a", "--", "b"]);
+        assert_eq!(run(&["x", "--", "a", "--", "b"]).guard.command, ["a", "--", "b"]);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn note_of(contender: &Contender) -> Note {
 
 /// One-line description: `api-7 (pid 4121, backup.sh, "nightly")`. Control characters are escaped, since other clients
 /// write the notes.
-pub(crate) fn who(contender: &Contender) -> String {
+pub(crate) fn summary(contender: &Contender) -> String {
     let note = note_of(contender);
     let host = if note.host.is_empty() { "unknown host".to_string() } else { plain(&note.host) };
     let details = [
@@ -55,7 +55,7 @@ pub(crate) fn held_by(contender: &Contender, elapsed: Duration) -> String {
     let age = contender.age.map(|age| format!(" for {}", show(whole(age + elapsed)))).unwrap_or_default();
     let left =
         contender.expires_in.map(|span| format!(" · {} left", show(whole(span.saturating_sub(elapsed)))));
-    format!("{verb} {}{age}{}", who(contender), left.unwrap_or_default())
+    format!("{verb} {}{age}{}", summary(contender), left.unwrap_or_default())
 }
 
 /// Whole seconds, but for spans below one second.
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn foreign_notes_cannot_forge_a_line() {
-        let words = who(&contender("x\n\u{1b}[2Jerror: all is lost"));
+        let words = summary(&contender("x\n\u{1b}[2Jerror: all is lost"));
         assert_eq!(words, "unknown host (\"x\\n\\u{1b}[2Jerror: all is lost\")");
     }
 

@@ -1,15 +1,14 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Fuzz targets: properties of parsers for arbitrary bytes. Built only for tests and fuzzers.
 
 use crate::duration::{millis, parse, parse_positive, show};
 
-/// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
+/// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// The targets of this crate.
 pub(crate) const TARGETS: &[Target] = &[("cli_duration", duration)];
 
-/// A duration that is taken can be shown, counted, and read again as it was shown.
+/// A valid duration can be shown, counted, and read again as it was shown.
 fn duration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (any, positive) = (parse(&text), parse_positive(&text));

@@ -1,6 +1,6 @@
 //! A command under a lock, from the acquisition to the release.
 
-use std::{ffi::OsString, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use leasehold::{Client, Lease, LockName};
@@ -9,29 +9,30 @@ use serde_json::json;
 use crate::{
     acquire::{Acquired, WaitRequest, acquire},
     child_env::ChildEnv,
-    cmd::common::WaitArgs,
+    cmd::common::GuardArgs,
+    describe,
     duration::{millis, show},
     exit,
     hold_plan::HoldPlan,
-    lock::{Hold, Lock},
+    lock::{Hold, Lock, WaitLimit},
     output::Output,
-    store_location::StoreLocation,
+    store_location::{StoreLocation, disconnect},
     supervise::{Ending, Task, signals::Signals, supervise},
 };
 
 /// Time limit for releasing a lost lock: waiting clients gain nothing from it.
 const RELEASE_OF_LOST: Duration = Duration::from_millis(500);
 
-/// A command and the options of its lock.
+/// A command, the options of its lock, and the connection to the store.
 pub(crate) struct GuardedRun<'a> {
-    pub(crate) command: &'a [OsString],
-    pub(crate) plan: &'a HoldPlan,
-    pub(crate) location: &'a StoreLocation,
-    pub(crate) client: &'a Client,
-    pub(crate) wait: &'a WaitArgs,
-    /// Minimum time for which the lock is kept.
-    pub(crate) hold_at_least: Option<Duration>,
+    pub(crate) name: LockName,
+    pub(crate) client: Client,
     pub(crate) output: Output,
+    args: &'a GuardArgs,
+    location: StoreLocation,
+    plan: HoldPlan,
+    /// Minimum time for which the lock is kept.
+    hold_at_least: Option<Duration>,
 }
 
 /// The end of a guarded run.
@@ -42,7 +43,29 @@ pub(crate) struct RunEnd {
     pub(crate) is_final: bool,
 }
 
-impl GuardedRun<'_> {
+impl<'a> GuardedRun<'a> {
+    /// Checks the arguments and connects to the store.
+    ///
+    /// # Errors
+    /// The arguments contradict each other, or the store failed.
+    pub(crate) async fn connect(
+        args: &'a GuardArgs,
+        hold_at_least: Option<Duration>,
+        output: Output,
+    ) -> Result<Self> {
+        let name = LockName::new(&args.name)?;
+        let location = args.store.location()?;
+        let plan = HoldPlan::new(&args.hold, &args.loss, location.ttl())?;
+        let note = describe::own_note(&args.command, args.hold.note.as_deref());
+        let client = location.connect(|options| plan.options(options, note)).await?;
+        Ok(GuardedRun { name, client, output, args, location, plan, hold_at_least })
+    }
+
+    /// Closes the connection.
+    pub(crate) async fn disconnect(&self) {
+        disconnect(&self.client).await;
+    }
+
     /// Acquires the lock, runs the command and releases the lock.
     ///
     /// # Errors
@@ -50,17 +73,19 @@ impl GuardedRun<'_> {
     pub(crate) async fn run(
         &self,
         lock: Lock,
-        request: WaitRequest<'_>,
+        limit: WaitLimit,
+        is_fair: bool,
         signals: &mut Signals,
     ) -> Result<RunEnd> {
         let env = self.client.env();
+        let request = WaitRequest { name: &self.name, limit, is_fair };
         match acquire(lock, request, env, signals, self.output).await? {
             Acquired::Held(hold) => {
                 let ending = self.run_under(hold, signals).await?;
                 Ok(RunEnd { code: ending.code(), is_final: ending.interrupted })
             }
             Acquired::Busy(report) => {
-                Ok(RunEnd { code: report.print(self.wait, self.output), is_final: true })
+                Ok(RunEnd { code: report.print(&self.args.wait, self.output), is_final: true })
             }
             Acquired::Interrupted(signal) => {
                 Ok(RunEnd { code: exit::of_signal(signal.as_raw()), is_final: true })
@@ -73,8 +98,8 @@ impl GuardedRun<'_> {
         let lease = hold.lease().clone();
         self.report_acquired(&lease);
         let task = Task {
-            command: self.command,
-            environment: ChildEnv::new(&lease, self.plan.ttl, self.location),
+            command: &self.args.command,
+            environment: ChildEnv::new(&lease, self.plan.ttl, &self.location),
             on_lost: self.plan.on_lost,
             schedule: self.plan.schedule,
             ttl: self.plan.ttl,

@@ -3,6 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use leasehold::session::Status;
+use nix::sys::signal::Signal as NamedSignal;
 use rustix::process::Signal;
 
 /// The reaction to a lease that is about to be lost.
@@ -15,22 +16,6 @@ pub(crate) enum OnLost {
     /// Nothing; the exit code still reports the loss.
     Ignore,
 }
-
-/// Signals that have a name on the command line.
-pub(crate) const SIGNALS: [(&str, Signal); 12] = [
-    ("HUP", Signal::HUP),
-    ("INT", Signal::INT),
-    ("QUIT", Signal::QUIT),
-    ("ABRT", Signal::ABORT),
-    ("KILL", Signal::KILL),
-    ("USR1", Signal::USR1),
-    ("USR2", Signal::USR2),
-    ("ALRM", Signal::ALARM),
-    ("TERM", Signal::TERM),
-    ("CONT", Signal::CONT),
-    ("STOP", Signal::STOP),
-    ("TSTP", Signal::TSTP),
-];
 
 impl FromStr for OnLost {
     type Err = String;
@@ -50,19 +35,20 @@ impl FromStr for OnLost {
 /// Reads `TERM`, `SIGTERM`, `term` or `15`.
 fn signal(name: &str) -> Result<Signal, String> {
     let upper = name.to_ascii_uppercase();
-    let plain = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let known =
-        SIGNALS.iter().find(|(known, signal)| *known == plain || signal.as_raw().to_string() == plain);
-    known.map(|(_, signal)| *signal).ok_or_else(|| {
-        let names: Vec<&str> = SIGNALS.iter().map(|(known, _)| *known).collect();
-        format!("unknown signal; expected one of {}", names.join(", "))
-    })
+    let number = match upper.parse() {
+        Ok(number) => number,
+        Err(_) => {
+            let name = format!("SIG{}", upper.strip_prefix("SIG").unwrap_or(&upper));
+            NamedSignal::from_str(&name).map_or(0, |signal| signal as i32)
+        }
+    };
+    Signal::from_named_raw(number)
+        .ok_or_else(|| "unknown signal; expected a name such as TERM, or a number".to_string())
 }
 
 /// The name of a signal.
 pub(crate) fn signal_name(number: i32) -> String {
-    let known = SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number);
-    known.map_or_else(|| format!("signal {number}"), |(name, _)| format!("SIG{name}"))
+    NamedSignal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string())
 }
 
 /// Times before the end of the lease at which the command is signalled.

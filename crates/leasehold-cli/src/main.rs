@@ -37,13 +37,13 @@ fn main() -> ExitCode {
 }
 
 fn command_line() -> ExitCode {
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let output = Output { json: command.json() };
+    let output = Output { json: cli.json };
     log::start(output);
-    command.run(output).unwrap_or_else(|error| output.failure(&error).into())
+    cli.command.run(output).unwrap_or_else(|error| output.failure(&error).into())
 }
 
 /// Prints help, version or a usage error.

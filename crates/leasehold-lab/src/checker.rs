@@ -1,4 +1,4 @@
-//! What a history proves, and what it breaks: five rules, and figures of what happened.
+//! The checker: five rules for histories, and counts of their events.
 //!
 //! Fencing tokens give the order of the grants of one lock, so what needs a search without them (whether there is an
 //! order in which all of it could have happened one after the other, as Jepsen's Knossos and Porcupine look for) takes
@@ -7,7 +7,7 @@
 //! 1. [`Rule::Order`]: the grants of a lock, in the order of their tokens, can be laid out one after the other, each
 //!    between its question and its answer, and none before an earlier hold was given back or had run out.
 //! 2. [`Rule::Exclusion`]: no two take themselves to hold at one instant, readers of one lock excepted.
-//! 3. [`Rule::Tokens`]: whoever asks after another was answered gets a higher token, and keeps it.
+//! 3. [`Rule::Tokens`]: a request sent after another was answered gets a higher token, and keeps it.
 //! 4. [`Rule::Resource`]: a resource that has seen a token accepts nothing of a lower one, and loses no write that it
 //!    acknowledged.
 //! 5. [`Rule::Liveness`]: once the last fault is over everybody is answered, and a free lock is granted.
@@ -33,7 +33,7 @@ pub use report::{Report, Rule, Violation};
 
 use crate::{history::Event, resource::Fence};
 
-/// What the run promised the locks, and the locks the run.
+/// The assumptions under which a history is judged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Assumptions {
     /// No clock went faster or slower than the locks allow for, and none jumped.

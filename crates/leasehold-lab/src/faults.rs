@@ -1,4 +1,4 @@
-//! What is to go wrong in a run: a list of [`Fault`]s.
+//! The faults of a run: a list of [`Fault`]s.
 
 mod parse;
 mod shrink;
@@ -11,7 +11,7 @@ pub use shrink::shrink;
 /// One thing that goes wrong, from when on and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// What.
+    /// Its kind.
     pub kind: Kind,
     /// To whom.
     pub target: Target,
@@ -21,7 +21,7 @@ pub struct Fault {
     pub length: Duration,
 }
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A process stands still. A server answers later what arrives meanwhile.
@@ -42,18 +42,17 @@ pub enum Kind {
     Rate(u64),
     /// Messages take up to so many milliseconds more.
     Delay(u64),
-    /// So many of a hundred messages are lost.
+    /// That percentage of messages is lost.
     Loss(u8),
-    /// So many of a hundred messages come twice.
+    /// That percentage of messages arrives twice.
     Duplicates(u8),
-    /// So many of a hundred messages are held back for up to two hundred milliseconds, and overtaken.
+    /// That percentage of messages is held back for up to 200 ms, and overtaken.
     Overtaken(u8),
-    /// So many of a hundred messages are held back for up to eight tenths of a second, longer than anybody waits for an
-    /// answer, and overtaken.
+    /// That percentage of messages is held back for up to 800 ms, longer than a client waits for an answer, and overtaken.
     Late(u8),
-    /// What the client sends does not arrive.
+    /// Requests of the client are lost.
     CutThere,
-    /// What is sent to the client does not arrive.
+    /// Messages to the client are lost.
     CutBack,
     /// Neither.
     Cut,

@@ -1,5 +1,4 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Fuzz targets: arbitrary bytes, and the properties of their result. Built for tests and fuzzers alone.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What happened in a run: one event a line of JSON, in the order of one clock.
+//! Histories: one event a line of JSON, in the order of one clock.
 //!
 //! All processes of a run share that clock: virtual time in a simulation, `CLOCK_BOOTTIME` on one machine. So the
 //! real-time order of events of different processes is known, and need not be guessed.
@@ -14,12 +14,12 @@ pub struct Event {
     pub at_us: u64,
     /// The process that saw it; 0 is the nemesis. A process that begins again is another process.
     pub process: u32,
-    /// What.
+    /// The kind with its fields.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What an event says. `attempt` is one claim of one process, and its number is unique in the run.
+/// The kind of an event. `attempt` is one claim of one process; its number is unique in the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventKind {
@@ -82,7 +82,7 @@ pub enum EventKind {
         attempt: u64,
         /// The resource.
         resource: String,
-        /// What it read; `None`: the resource refused the token.
+        /// The value; `None`: the resource refused the token.
         value: Option<u64>,
     },
     /// A holder wrote to the resource. Said twice of one write: with `None` before it is sent, so that the write of a
@@ -92,19 +92,19 @@ pub enum EventKind {
         attempt: u64,
         /// The resource.
         resource: String,
-        /// What it wrote.
+        /// The value.
         value: u64,
         /// Accepted and acknowledged; refused; or, with `None`, unknown.
         accepted: Option<bool>,
     },
-    /// What the resource held when all had ended.
+    /// The final value of a resource.
     Final {
         /// The resource.
         resource: String,
         /// Its value.
         value: u64,
     },
-    /// This process is being ended, and does nothing from about here on; whoever ends it says so in its name, before.
+    /// The process is about to be killed; recorded before by the process that kills it.
     Gone,
     /// The nemesis began or ended a fault.
     Fault {

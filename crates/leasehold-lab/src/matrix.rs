@@ -8,7 +8,7 @@ use crate::{config::RunConfig, model::Strategy, resource::Fence, run::play, scen
 
 pub use svg::draw;
 
-/// So many seeds a cell.
+/// The seeds of a cell.
 pub const SEEDS: u64 = 40;
 
 /// The rows: scenarios of one fault each.
@@ -58,24 +58,24 @@ const COLUMNS: [Column; 8] = [
     ours("Leasehold ×3, fenced", 3, Fence::ByClaim),
 ];
 
-/// What a cell says.
+/// The verdict of a cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Never did two hold at once, and no update was lost.
     Safe,
     /// Two held at once, or a late write was accepted: results are right with fencing alone.
-    OnlyFence,
+    OnlyFenced,
     /// Updates were lost, and nothing here prevents it.
     Unsafe,
 }
 
-/// What was counted in a cell, over all its seeds.
+/// The counts of a cell over all its seeds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
-    /// Who locked.
+    /// The column.
     pub column: &'static str,
-    /// What that amounts to.
+    /// The verdict.
     pub verdict: Verdict,
     /// Grants.
     pub grants: u64,
@@ -96,7 +96,7 @@ pub struct Cell {
 pub struct Row {
     /// The scenario.
     pub fault: &'static str,
-    /// What goes wrong in it.
+    /// Its faults.
     pub about: &'static str,
     /// The cells.
     pub cells: Vec<Cell>,
@@ -146,7 +146,7 @@ fn verdict(column: &Column, cell: &Cell) -> Verdict {
         _ if is_right && cell.double_holds == 0 => Verdict::Safe,
         // What counts with a fence is the result.
         (None, Fence::ByClaim) if is_right => Verdict::Safe,
-        (None, Fence::None) => Verdict::OnlyFence,
+        (None, Fence::None) => Verdict::OnlyFenced,
         _ => Verdict::Unsafe,
     }
 }
@@ -164,7 +164,7 @@ pub fn text(rows: &[Row]) -> String {
     text + "double holds / updates lost; `ok` where there was neither\n"
 }
 
-/// What stands in a cell.
+/// The text of a cell.
 fn in_words(cell: &Cell) -> String {
     match (cell.double_holds, cell.updates_lost) {
         (0, 0) => "ok".to_string(),

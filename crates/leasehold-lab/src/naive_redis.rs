@@ -61,7 +61,7 @@ impl NaiveRedis {
         Ok(votes.won())
     }
 
-    /// Deletes the key, whoever holds the lock; whether all servers answered.
+    /// Deletes the key of any holder; whether all servers answered.
     pub(crate) fn delete(&mut self) -> bool {
         let key = self.key.clone();
         self.ask(&["DEL", &key]).iter().all(Option::is_some)

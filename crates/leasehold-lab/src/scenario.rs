@@ -13,9 +13,9 @@ pub use table::ALL;
 /// One kind of trouble.
 #[derive(Debug)]
 pub struct Scenario {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What happens in it, in one sentence.
+    /// Its faults in one sentence.
     pub about: &'static str,
     /// How many servers; of more than one, a majority decides.
     pub nodes: u32,
@@ -41,14 +41,14 @@ pub struct Scenario {
     pub clocks: bool,
     /// Whether servers forget nothing that counts, so that leases exclude.
     pub memory: bool,
-    /// Who must fail in it: two hold at once, updates are lost, or somebody waits for too long. Nobody, where what it is
-    /// about is shown by a mutation alone.
+    /// The naive strategy that must fail in it: two holders at once, lost updates, or too long a wait. `None`: a mutation
+    /// alone shows its purpose.
     pub control: Option<Strategy>,
-    /// What goes wrong.
+    /// The choice of its faults.
     pub faults: fn(&mut Faults) -> Vec<Fault>,
 }
 
-/// What the faults of a scenario are chosen with.
+/// The parameters for the choice of faults.
 #[derive(Debug)]
 pub struct Faults {
     /// The choices.

@@ -30,7 +30,7 @@ struct Span {
     until_us: u64,
 }
 
-/// What a run looks like, before it is drawn.
+/// The shapes of a run.
 #[derive(Default)]
 struct Rows {
     waits: Vec<Span>,

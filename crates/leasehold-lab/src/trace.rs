@@ -8,7 +8,7 @@ use crate::{
     run::Run,
 };
 
-/// What happened, line by line, and the verdict.
+/// The events line by line, and the verdict.
 pub fn text(config: &RunConfig, run: &Run) -> String {
     let mut text = format!("{}: {}\n", config.scenario.name, config.scenario.about);
     for event in &run.history {

@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Wakes those whose timers are due by their own clocks.
+    /// Wakes the tasks with timers due by the clocks of their processes.
     fn ring(&self) {
         let now_ns = self.now_ns();
         let mut due = Vec::new();
@@ -204,7 +204,7 @@ impl World {
         self.0.attempts.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// What was written down, in order.
+    /// All recorded events in order.
     pub fn history(&self) -> Vec<Event> {
         lock(&self.0.history).clone()
     }

@@ -23,20 +23,20 @@ use leasehold_lab::{
     timeline, trace,
 };
 
-/// How many seeds a scenario.
+/// The seeds of a scenario.
 const SEEDS: u64 = 2000;
-/// Of so many seeds one is played by the control as well.
+/// The control plays one of that many seeds as well.
 const CONTROL_EVERY: u64 = 10;
-/// So many seeds are taken at a time.
+/// The number of seeds taken at a time.
 const BATCH: u64 = 50;
 
-/// What became of a scenario.
+/// The results of a scenario.
 #[derive(Default)]
 struct Tally {
     seeds: u64,
     figures: Figures,
     failures: Vec<(u64, String)>,
-    /// What became of the control.
+    /// The results of the control.
     control: Figures,
     control_seeds: u64,
     /// How often somebody waited too long.

@@ -1,4 +1,4 @@
-//! What Redis can do.
+//! The capability of each arrangement and dialect.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 use crate::options::{Dialect, Protocol, RedisOptions, Servers};
 
 impl RedisOptions {
-    /// What a store of these options can do. No I/O.
+    /// The capability of a store with these options. No I/O.
     pub fn capability(&self) -> Capability {
         let is_native = self.dialect == Dialect::Native;
         let scheme = match self.servers {
@@ -15,7 +15,7 @@ impl RedisOptions {
             Servers::Sentinel { .. } => "redis+sentinel",
             Servers::Cluster(_) => "redis+cluster",
         };
-        // Whoever counts on replicas lives through failovers, and a failover may lose what was answered.
+        // Replicas mean failovers, and a failover may lose acknowledged writes.
         let exclusion = match self.servers {
             Servers::Single(_) if self.min_replicas == 0 => Exclusion::Lease,
             _ => Exclusion::Efficiency,

@@ -1,24 +1,21 @@
-//! What an operator should know of the servers: facts are gathered here, and judged in [`judge`].
+//! The diagnosis of the servers: readings are taken here, and [`rules`] turns them into findings.
 
-mod facts;
-mod judge;
+mod probe;
+mod rules;
 
 use leasehold_core::{Finding, Result};
 use redis::{Cmd, cmd};
 
-use self::facts::{Facts, Kind, Look, Skew};
+use self::probe::{Kind, Probe, Reading, Skew};
 use crate::{
-    RedisStore,
-    connection::{Node, Reply},
+    client::ClientState,
+    error::ServerError,
+    format::{Reply, clock_us, list, text},
     options::Servers,
-    refusal::Refusal,
-    reply,
-    safety::masters,
-    session::Session,
-    vitals::clock_us,
+    transport::Node,
 };
 
-/// What is looked at. No secrets among them, and each is asked for by itself: before Redis 7, `CONFIG GET` takes one.
+/// The settings that are read, none of them a secret. Each is a request: before Redis 7, `CONFIG GET` takes one name.
 const SETTINGS: &[&str] = &[
     "appendonly",
     "appendfsync",
@@ -33,47 +30,18 @@ const SETTINGS: &[&str] = &[
     "timeout",
 ];
 
-impl RedisStore {
-    /// Looks at the configuration and the state of every master and says what matters for locks, the worst first.
-    /// Nothing is written. What the user may not look at is a finding, and so is one of several masters that does not
-    /// answer.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unreachable`](leasehold_core::ErrorKind) and the like when no master answers,
-    /// [`ErrorKind::Rejected`](leasehold_core::ErrorKind) for a login that is not accepted.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn diagnose(&self) -> Result<Vec<Finding>> {
-        let session = self.session();
-        let found = diagnose(session).await;
-        found.map_err(|error| error.verb("doctor").store(&*session.options.url))
-    }
-}
-
-/// For the fuzzers: what is judged of a server that says this in answer to whatever it is asked.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn judged(text: &str) -> Vec<Finding> {
-    let look = Look::of_lines(text);
-    let judged = |kind| {
-        let skew = look.number("skew_us").map(|server_us| Skew::new(server_us, 1_000_000, 1_000_500));
-        let (info, config, cluster) = (look.clone(), look.clone(), look.clone());
-        judge::judge(&Facts { info, config, cluster, skew, ..Facts::new("db:6379".to_string(), kind, 1) })
-    };
-    [Kind::Single, Kind::Sentinel, Kind::Cluster].into_iter().flat_map(judged).collect()
-}
-
-async fn diagnose(session: &Session) -> Result<Vec<Finding>> {
-    session.refuse_closed()?;
+/// The findings about every master, the worst first.
+pub(crate) async fn diagnose(state: &ClientState) -> Result<Vec<Finding>> {
+    state.check_open()?;
     let (mut findings, mut failure, mut answered) = (Vec::new(), None, false);
-    for node in masters(session).await? {
-        match look(session, &node).await {
-            Ok(facts) => {
+    for node in state.masters().await? {
+        match read(state, &node).await {
+            Ok(probe) => {
                 answered = true;
-                findings.extend(judge::judge(&facts));
+                findings.extend(rules::findings(&probe));
             }
             Err(error) => {
-                findings.push(judge::silent(&node.endpoint().to_string(), &error.to_string()));
+                findings.push(rules::silent(&node.endpoint().to_string(), &error.to_string()));
                 failure = failure.or(Some(error));
             }
         }
@@ -87,31 +55,31 @@ async fn diagnose(session: &Session) -> Result<Vec<Finding>> {
     }
 }
 
-async fn look(session: &Session, node: &Node) -> Result<Facts> {
-    let (options, limit) = (&session.options, session.options.timeout);
+async fn read(state: &ClientState, node: &Node) -> Result<Probe> {
+    let (options, limit) = (&state.options, state.options.timeout);
     let kind = match options.servers {
         Servers::Single(_) => Kind::Single,
         Servers::Sentinel { .. } => Kind::Sentinel,
         Servers::Cluster(_) => Kind::Cluster,
     };
-    let mut facts = Facts::new(node.endpoint().to_string(), kind, options.min_replicas);
-    // The connection is there afterwards: what TIME takes is the way and nothing else.
-    facts.info = look_at_lines(node.call(&[cmd("INFO")], limit).await?.pop())?;
-    facts.config = look_at_settings(node.call(&settings(), limit).await?)?;
-    if kind == Kind::Cluster || facts.info.is("cluster_enabled", "1") {
-        let mut state = cmd("CLUSTER");
-        state.arg("INFO");
-        facts.cluster = look_at_lines(node.call(&[state], limit).await?.pop())?;
+    let mut probe = Probe::new(node.endpoint().to_string(), kind, options.min_replicas);
+    // This opens the connection, so that TIME below takes one round trip and nothing else.
+    probe.info = read_lines(node.call(&[cmd("INFO")], limit).await?.pop())?;
+    probe.config = read_settings(node.call(&settings(), limit).await?)?;
+    if kind == Kind::Cluster || probe.info.is("cluster_enabled", "1") {
+        let mut cluster = cmd("CLUSTER");
+        cluster.arg("INFO");
+        probe.cluster = read_lines(node.call(&[cluster], limit).await?.pop())?;
     }
-    let before = session.env.wall_us();
+    let before = state.env.wall_us();
     let time = node.call(&[cmd("TIME")], limit).await?.pop();
-    let after = session.env.wall_us();
-    (facts.skew, facts.time_refused) = match time {
+    let after = state.env.wall_us();
+    (probe.skew, probe.time_refused) = match time {
         Some(Ok(value)) => (Some(Skew::new(clock_us(value)?, before, after)), None),
-        Some(Err(refusal)) => (None, Some(refused(refusal)?)),
+        Some(Err(error)) => (None, Some(refused(error)?)),
         None => (None, None),
     };
-    Ok(facts)
+    Ok(probe)
 }
 
 fn settings() -> Vec<Cmd> {
@@ -123,35 +91,47 @@ fn settings() -> Vec<Cmd> {
     SETTINGS.iter().map(get).collect()
 }
 
-/// The reply of INFO and its like.
-fn look_at_lines(reply: Option<Reply>) -> Result<Look> {
+/// The fields of INFO and CLUSTER INFO.
+fn read_lines(reply: Option<Reply>) -> Result<Reading> {
     match reply {
-        Some(Ok(value)) => Ok(Look::of_lines(&reply::text(Some(&value))?.unwrap_or_default())),
-        Some(Err(refusal)) => Ok(Look { refused: Some(refused(refusal)?), ..Look::default() }),
-        None => Ok(Look::default()),
+        Some(Ok(value)) => Ok(Reading::of_lines(&text(Some(&value))?.unwrap_or_default())),
+        Some(Err(error)) => Ok(Reading { refused: Some(refused(error)?), ..Reading::default() }),
+        None => Ok(Reading::default()),
     }
 }
 
-fn look_at_settings(replies: Vec<Reply>) -> Result<Look> {
-    let mut look = Look::default();
+fn read_settings(replies: Vec<Reply>) -> Result<Reading> {
+    let mut reading = Reading::default();
     for reply in replies {
         match reply {
             Ok(value) => {
-                let pair = reply::list(value, "a setting and its value")?;
-                if let (Some(name), Some(value)) = (reply::text(pair.first())?, reply::text(pair.get(1))?) {
-                    look.fields.insert(name, value);
+                let pair = list(value, "a setting and its value")?;
+                if let (Some(name), Some(value)) = (text(pair.first())?, text(pair.get(1))?) {
+                    reading.fields.insert(name, value);
                 }
             }
-            Err(refusal) => look.refused = Some(refused(refusal)?),
+            Err(error) => reading.refused = Some(refused(error)?),
         }
     }
-    Ok(look)
+    Ok(reading)
 }
 
-/// The first word of a refusal to look. Who is not let in at all is told so.
-fn refused(refusal: Refusal) -> Result<String> {
-    match refusal.code.as_str() {
-        "NOAUTH" | "WRONGPASS" => Err(refusal.into_error()),
-        _ => Ok(refusal.code),
+/// The code of a refusal to read. A refused login is an error of the whole diagnosis.
+fn refused(error: ServerError) -> Result<String> {
+    match error.code.as_str() {
+        "NOAUTH" | "WRONGPASS" => Err(error.into()),
+        _ => Ok(error.code),
     }
+}
+
+/// The findings about a server that answers every request with this text, for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn findings_of_text(text: &str) -> Vec<Finding> {
+    let reading = Reading::of_lines(text);
+    let findings = |kind| {
+        let skew = reading.number("skew_us").map(|server_us| Skew::new(server_us, 1_000_000, 1_000_500));
+        let (info, config, cluster) = (reading.clone(), reading.clone(), reading.clone());
+        rules::findings(&Probe { info, config, cluster, skew, ..Probe::new("db:6379".to_string(), kind, 1) })
+    };
+    [Kind::Single, Kind::Sentinel, Kind::Cluster].into_iter().flat_map(findings).collect()
 }

@@ -1,5 +1,4 @@
-//! What fuzz targets call: whatever bytes, and what has to be true of what is made of them. Built for tests and for
-//! fuzzers alone.
+//! Fuzz targets: arbitrary bytes, and the properties of their reading. Built for tests and fuzzers alone.
 
 use std::time::Duration;
 
@@ -7,11 +6,16 @@ use leasehold_core::{Claim, ClaimId, Intent, LockName, Queueing};
 use redis::{Value, parse_redis_value};
 
 use crate::{
-    dialect::{foreign, native, plain},
-    doctor, enrol,
+    dialect::{
+        Dialect, foreign, native,
+        plain::{self, Plain},
+        read_renewal,
+    },
+    doctor,
+    error::ServerError,
+    format, hash_slot,
     keys::{Keys, SIDES, escape},
-    refusal::Refusal,
-    reply, slot,
+    quorum_membership,
 };
 
 /// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
@@ -30,41 +34,38 @@ fn orders() -> LockName {
     LockName::new("orders").expect("a short name")
 }
 
-/// Whatever a server answers to the scripts is understood or an error.
+/// Any reply to a script is read or is an error.
 fn native_reply(bytes: &[u8]) {
     let Ok(value) = parse_redis_value(bytes) else { return };
-    let _ = native::read_claim(value.clone());
-    let _ = native::read_release(value.clone());
-    let _ = native::read_renew_entry(value.clone());
-    let _ = native::read_force_release(value.clone());
-    let _ = native::read_snapshot(&orders(), value.clone());
-    let _ = crate::vitals::clock_us(value.clone());
+    native::fuzz::read(&orders(), &value);
+    let _ = format::clock_us(value.clone());
     let _ = plain::read_compare_and_delete(&value);
-    let _ = (reply::text(Some(&value)), reply::number(Some(&value)), reply::list(value, "anything"));
+    let _ = (format::text(Some(&value)), format::number(Some(&value)), format::list(value, "anything"));
 }
 
-/// The same for the plain dialect, where several answers are one.
+/// The same for the plain dialect, with several replies to one request.
 fn plain_reply(bytes: &[u8]) {
     let Ok(Value::Array(values)) = parse_redis_value(bytes) else { return };
-    let _ = plain::read_renewal(values.first());
+    let (dialect, _) = (Plain::new("*"), read_renewal(values.first()));
     let replies = || {
         let answer = |value: &Value| match value {
-            Value::ServerError(error) => Err(Refusal::of_server(error)),
+            Value::ServerError(error) => Err(ServerError::from(error)),
             value => Ok(value.clone()),
         };
         values.iter().map(answer).collect::<Vec<_>>()
     };
-    for refusal in replies().into_iter().filter_map(Result::err) {
-        let _ = (refusal.redirect(), refusal.means_not_master());
-        let _ = refusal.into_error();
+    for error in replies().into_iter().filter_map(Result::err) {
+        let _ = (error.redirect(), error.means_not_master());
+        let _ = leasehold_core::Error::from(error);
     }
     for (intent, tracked) in [(Intent::Hold, false), (Intent::Hold, true), (Intent::Amend, false)] {
         let id = ClaimId::from_bits(7);
         let claim =
             Claim { intent, queueing: Queueing::No, ..Claim::new(orders(), id, Duration::from_secs(30)) };
-        let _ = plain::read_claim(&claim, replies(), tracked);
+        let _ = dialect.read_claim(&claim, replies(), tracked);
     }
-    let _ = plain::read_snapshot(&orders(), replies());
+    let _ = dialect.read_snapshot(&orders(), replies());
+    let _ = (dialect.read_release(replies()), dialect.read_force_release(replies()));
 }
 
 /// Two names have no key in common; all keys of a name are in its slot, and the one that is listed leads back to it.
@@ -81,23 +82,23 @@ fn key(bytes: &[u8]) {
     });
     assert_eq!(one == two, all[0].iter().any(|key| all[1].contains(key)));
     for (name, keys) in [one, two].into_iter().zip(all) {
-        let slots = keys.iter().map(|key| slot::slot(key.as_bytes()));
+        let slots = keys.iter().map(|key| hash_slot::slot(key.as_bytes()));
         assert!(slots.into_iter().all(|slot| slot == Keys::of(&name).slot()), "{keys:?}");
         assert_eq!(Keys::name_of_meta(&keys[0]), Some(name));
     }
 }
 
-/// Whatever a server says of itself, it is judged.
+/// Any text of INFO has findings.
 fn info(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    assert!(doctor::judged(&text).iter().all(|finding| !finding.what.is_empty()));
-    enrol::read(&text);
+    assert!(doctor::findings_of_text(&text).iter().all(|finding| !finding.what.is_empty()));
+    quorum_membership::read(&text);
 }
 
-/// Whatever others write into a key: it is told of on one line, and not whole.
+/// Any foreign value is described on one line, and not whole.
 fn foreign_value(bytes: &[u8]) {
-    let told = foreign::describe(bytes);
-    assert!(!told.contains(char::is_control) && told.chars().count() < 150, "{told}");
+    let described = foreign::describe(bytes);
+    assert!(!described.contains(char::is_control) && described.chars().count() < 150, "{described}");
     let fields: Vec<Value> =
         bytes.split(|byte| *byte == b'\n').map(|field| Value::BulkString(field.to_vec())).collect();
     let holds = foreign::redisson(&fields);

@@ -1,20 +1,20 @@
-//! From a lock's name to its keys and channel, all of one slot.
+//! The keys and channels of a lock, all of one slot.
 
 use leasehold_core::LockName;
 
-use crate::slot::{number_in, slot, tag};
+use crate::hash_slot::{number_in, slot, tag};
 
-/// All our side keys and channels begin so.
+/// The prefix of all side keys and channels.
 pub(crate) const OURS: &str = "leasehold:";
 
-/// What the side keys of a lock end in; `scripts/native/prelude.lua` says what is in each.
+/// The suffixes of the side keys of a lock; `scripts/native/prelude.lua` describes each.
 pub(crate) const SIDES: [&str; 7] =
     [":meta", ":entries", ":holders", ":waiters", ":queue", ":fair", ":writers"];
 
 /// The keys of one lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Keys {
-    /// The key that strangers lock too.
+    /// The key that other libraries lock, too.
     pub(crate) hold: String,
     stem: String,
 }
@@ -68,10 +68,10 @@ impl Keys {
         (Keys::of(&name).side(SIDES[0]) == key).then_some(name)
     }
 
-    /// The patterns of SCAN that find the `:meta` keys of all names that begin with `prefix` (and maybe others).
+    /// The patterns of SCAN that match the `:meta` keys of all names that begin with `prefix` (and of others).
     pub(crate) fn meta_patterns(prefix: &str) -> [String; 3] {
         let escaped = escape(prefix);
-        // The second form of the key begins with the name itself, the third with a number nobody knows.
+        // The second form of the key begins with the name itself, the third with a number that is not known here.
         [
             format!("{OURS}{{{escaped}*}}{}", SIDES[0]),
             format!("{OURS}:*{}", SIDES[0]),
@@ -80,7 +80,7 @@ impl Keys {
     }
 }
 
-/// A client's own channel on the node of a slot, where its waiters are woken.
+/// The channel on which the waiters of a client are woken, of the slot if channels are sharded.
 pub(crate) fn inbox(client: u64, slot: Option<u16>) -> String {
     match slot {
         None => format!("{OURS}inbox:{client:016x}"),
@@ -88,7 +88,7 @@ pub(crate) fn inbox(client: u64, slot: Option<u16>) -> String {
     }
 }
 
-/// A text as a pattern that matches only it.
+/// The pattern that matches a text and nothing else.
 pub(crate) fn escape(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_use_the_name_itself() {
+    fn other_libraries_use_the_name_itself() {
         assert_eq!(Keys::of(&LockName::new("orders").unwrap()).hold, "orders");
     }
 }

@@ -1,33 +1,31 @@
 //! The Redis store of Leasehold: single server, replicas, Sentinel and Cluster.
 //!
-//! Users want the `leasehold` crate and its URLs; this one is for those who build on the store itself.
+//! Applications use the `leasehold` crate and its URLs; this crate is for programs that use the store itself.
 
 mod backend;
 mod capability;
-mod connection;
-mod dial;
+mod client;
+mod config_check;
 mod dialect;
 mod doctor;
-mod enrol;
+mod error;
+mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod hash_slot;
 mod keys;
-mod list;
-mod listener;
 mod options;
-mod refusal;
-mod renew;
-mod reply;
-mod route;
-mod safety;
+mod pubsub;
+mod quorum_membership;
+mod router;
 mod script;
-mod session;
-mod slot;
+mod server_info;
 mod store;
 mod topology;
-mod vitals;
-mod wake;
+mod transport;
+mod verbs;
+mod waiters;
 
 pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};

@@ -1,15 +1,15 @@
-//! [`RedisOptions`]: which servers, as whom, and on what terms.
+//! [`RedisOptions`]: servers, credentials and settings.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Endpoint {
     /// A host and a port.
     Tcp {
-        /// Name or number.
+        /// A name or an IP address.
         host: String,
         /// The port.
         port: u16,
@@ -35,38 +35,38 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How the servers stand to each other.
+/// The arrangement of the servers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Servers {
-    /// One server, with whatever replicas it has.
+    /// One server, with or without replicas.
     Single(Endpoint),
     /// The master that Sentinels name.
     Sentinel {
         /// The Sentinels.
         sentinels: Vec<Endpoint>,
-        /// What they call the master.
+        /// The name of the master in their configuration.
         master: String,
     },
     /// A Cluster, found through any of its nodes.
     Cluster(Vec<Endpoint>),
 }
 
-/// In which format locks are kept.
+/// The format of locks on the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Dialect {
-    /// Ours: all modes, queues, fencing tokens. Exclusive holds are visible to strangers.
+    /// Leasehold's own: all modes, queues, fencing tokens. Other libraries see exclusive holds.
     Native,
-    /// `SET NX PX` and compare-and-delete alone, as some twenty other libraries do.
+    /// `SET NX PX` and compare-and-delete alone, as in some twenty other libraries.
     Plain {
         /// The key of a lock, with `*` for its name: `redlock:*`. Just `*` is the name itself.
         template: String,
     },
 }
 
-/// Which version of the protocol to speak.
+/// The version of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Protocol {
-    /// RESP3, or RESP2 where the server does not know it.
+    /// RESP3, or RESP2 if the server does not have it.
     Newest,
     /// RESP2: without wake-ups by invalidation.
     Resp2,
@@ -74,7 +74,7 @@ pub enum Protocol {
 
 pub use leasehold_core::backend::QuorumMembership;
 
-/// Which servers, as whom, and on what terms. `Debug` shows no password.
+/// Servers, credentials and settings. `Debug` shows no password.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RedisOptions {
@@ -84,25 +84,25 @@ pub struct RedisOptions {
     pub user: String,
     /// The password; empty for none.
     pub password: String,
-    /// Which database; 0 in a Cluster.
+    /// The database; 0 in a Cluster.
     pub database: u32,
-    /// Whether to speak TLS.
+    /// Whether to use TLS.
     pub tls: bool,
     /// A PEM file of authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
-    /// In which format locks are kept.
+    /// The format of locks on the server.
     pub dialect: Dialect,
-    /// Which version of the protocol to speak.
+    /// The version of the protocol.
     pub protocol: Protocol,
-    /// For how long one request is waited for, connecting included.
+    /// The longest wait for one request, including the connection.
     pub timeout: Duration,
-    /// How many replicas must have confirmed a grant or a renewal before it counts.
+    /// The number of replicas that must confirm a grant or a renewal before it counts.
     pub min_replicas: u32,
-    /// Keep account of what the server may have forgotten, so that it can vote.
+    /// The quorum of which the server is a member.
     pub membership: Option<QuorumMembership>,
-    /// Refuse a server whose configuration can lose locks, instead of warning.
+    /// Whether a server whose configuration can lose locks is refused instead of warned about.
     pub strict: bool,
-    /// What errors and `inspect` call the store: a URL without secrets.
+    /// The name of the store in errors and `inspect`: a URL without secrets.
     pub url: String,
 }
 
@@ -136,7 +136,7 @@ impl RedisOptions {
 }
 
 impl RedisOptions {
-    /// Refuses what makes no sense.
+    /// Refuses options that contradict each other.
     pub(crate) fn check(&self) -> Result<()> {
         let invalid = |message: &str, hint: &str| Err(Error::new(ErrorKind::Invalid, message).hint(hint));
         if let Dialect::Plain { template } = &self.dialect
@@ -148,7 +148,7 @@ impl RedisOptions {
             );
         }
         if self.timeout.is_zero() {
-            return invalid("a timeout of nothing", "the usual one is 2s");
+            return invalid("a timeout of zero", "the usual one is 2s");
         }
         if matches!(&self.servers, Servers::Cluster(_)) && self.database != 0 {
             return invalid("a Cluster has database 0 and no other", "leave the number out");

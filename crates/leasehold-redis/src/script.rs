@@ -1,4 +1,4 @@
-//! The Lua scripts, as the server knows them.
+//! [`Script`]: a Lua script of `scripts/`; [`Request`]: the commands of one verb.
 
 use redis::{Cmd, cmd};
 
@@ -19,7 +19,7 @@ impl Script {
         Script { text, hash }
     }
 
-    /// `SCRIPT LOAD`: scripts that came by EVAL may be evicted, loaded ones are not.
+    /// `SCRIPT LOAD`. Scripts sent by EVAL may be evicted, loaded ones are not.
     pub(crate) fn load(&self) -> Cmd {
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(&self.text);
@@ -27,41 +27,30 @@ impl Script {
     }
 
     /// `EVALSHA` with its keys; arguments are to follow.
-    pub(crate) fn call<'a>(&self, keys: impl ExactSizeIterator<Item = &'a str>) -> Cmd {
+    pub(crate) fn call<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Cmd {
+        let keys: Vec<&str> = keys.into_iter().collect();
         let mut call = cmd("EVALSHA");
-        call.arg(&self.hash).arg(keys.len());
-        for key in keys {
-            call.arg(key);
-        }
+        call.arg(&self.hash).arg(keys.len()).arg(keys);
         call
     }
 }
 
-/// All scripts.
-#[derive(Debug)]
-pub(crate) struct Scripts {
-    pub(crate) claim: Script,
-    pub(crate) release: Script,
-    pub(crate) renew: Script,
-    pub(crate) renew_entry: Script,
-    pub(crate) inspect: Script,
-    pub(crate) force_release: Script,
-    pub(crate) observe: Script,
-    pub(crate) plain_release: Script,
+/// The commands of one verb on one lock, sent in one piece.
+pub(crate) struct Request<'a> {
+    /// The script that the first command calls. A server that does not have it gets it, and the request again.
+    pub(crate) script: Option<&'a Script>,
+    pub(crate) commands: Vec<Cmd>,
 }
 
-impl Scripts {
-    pub(crate) fn new() -> Scripts {
-        Scripts {
-            claim: Script::new(include_str!("../scripts/native/claim.lua")),
-            release: Script::new(include_str!("../scripts/native/release.lua")),
-            renew: Script::new(include_str!("../scripts/shared/renew.lua")),
-            renew_entry: Script::new(include_str!("../scripts/native/renew_entry.lua")),
-            inspect: Script::new(include_str!("../scripts/native/inspect.lua")),
-            force_release: Script::new(include_str!("../scripts/native/force_release.lua")),
-            observe: Script::new(include_str!("../scripts/native/observe.lua")),
-            plain_release: Script::new(include_str!("../scripts/plain/release.lua")),
-        }
+impl<'a> Request<'a> {
+    /// A call of a script alone.
+    pub(crate) fn call(script: &'a Script, call: Cmd) -> Request<'a> {
+        Request { script: Some(script), commands: vec![call] }
+    }
+
+    /// Commands without a script.
+    pub(crate) fn commands(commands: Vec<Cmd>) -> Request<'static> {
+        Request { script: None, commands }
     }
 }
 
@@ -71,13 +60,18 @@ mod tests {
 
     #[test]
     fn the_prelude_is_in_those_that_include_it_once_and_nowhere_else() {
-        let scripts = Scripts::new();
-        for script in
-            [&scripts.claim, &scripts.release, &scripts.renew_entry, &scripts.inspect, &scripts.force_release]
-        {
+        let with = [
+            include_str!("../scripts/native/claim.lua"),
+            include_str!("../scripts/native/release.lua"),
+            include_str!("../scripts/native/renew_entry.lua"),
+            include_str!("../scripts/native/inspect.lua"),
+            include_str!("../scripts/native/force_release.lua"),
+        ];
+        for text in with {
+            let script = Script::new(text);
             assert_eq!(script.text.matches("local KEEP_MS").count(), 1);
             assert!(!script.text.contains(INCLUDE));
         }
-        assert!(!scripts.renew.text.contains("KEEP_MS"));
+        assert!(!Script::new(include_str!("../scripts/shared/renew.lua")).text.contains("KEEP_MS"));
     }
 }

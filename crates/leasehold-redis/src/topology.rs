@@ -1,4 +1,4 @@
-//! Which server to ask: one file a way in which servers stand to each other.
+//! [`Topology`]: the master of each slot, one file for each way in which servers are arranged.
 
 pub(crate) mod cluster;
 pub(crate) mod sentinel;
@@ -8,9 +8,9 @@ use std::{fmt::Debug, sync::Arc};
 
 use leasehold_core::{BoxFuture, Result};
 
-use crate::connection::Node;
+use crate::transport::Node;
 
-/// How servers stand to each other: which one to ask for a slot.
+/// The arrangement of the servers.
 pub(crate) trait Topology: Debug + Send + Sync {
     /// The master of a slot.
     fn route(&self, slot: u16) -> BoxFuture<'_, Result<Arc<Node>>>;
@@ -18,21 +18,21 @@ pub(crate) trait Topology: Debug + Send + Sync {
     /// All masters.
     fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>>;
 
-    /// A node said that a slot is at `address` for good.
-    fn moved(&self, slot: u16, address: &str, said_by: &Arc<Node>);
+    /// The node that a redirection by `from` names; `None` if redirections are not followed.
+    fn redirected(&self, address: &str, from: &Arc<Node>) -> Option<Arc<Node>>;
 
-    /// A node said that a slot is at `address` for this once.
-    fn asked(&self, address: &str, said_by: &Arc<Node>) -> Option<Arc<Node>>;
+    /// A slot has a new owner.
+    fn moved(&self, slot: u16, owner: Arc<Node>);
 
-    /// What a node answered, or did not answer, suggests that it is not the master any more.
-    fn doubt(&self, node: &Arc<Node>);
+    /// The replies of a node, or their absence, suggest that it is not the master any more.
+    fn suspect(&self, node: &Arc<Node>);
 
-    /// Whether a channel lives in a slot, like a key.
+    /// Whether a channel belongs to a slot, like a key.
     fn has_sharded_channels(&self) -> bool;
 
-    /// Whether `PUBLISH` or `SPUBLISH` answers how many heard it in all.
+    /// Whether the reply to `PUBLISH` or `SPUBLISH` counts all receivers.
     fn counts_receivers(&self) -> bool;
 
-    /// Stops whatever watches the servers.
+    /// Stops following the servers.
     fn close(&self);
 }

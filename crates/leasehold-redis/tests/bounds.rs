@@ -18,14 +18,14 @@ use leasehold_testkit::{
 };
 
 mod common;
+#[path = "faults/fixture.rs"]
+mod fixture;
 #[path = "faults/resource.rs"]
 mod resource;
-#[path = "faults/rig.rs"]
-mod rig;
 #[path = "faults/worker.rs"]
 mod worker;
 
-use rig::{LATE, SOON, at, claim, engine, eventually, lock, name, run, store, try_lock, ttl};
+use fixture::{LATE, SOON, at, claim, engine, eventually, lock, name, run, store, try_lock, ttl};
 use worker::Worker;
 
 /// One case at a time.

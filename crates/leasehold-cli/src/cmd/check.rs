@@ -17,7 +17,7 @@ use crate::{exit, output::Output, store_location::disconnect};
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     /// Value of LEASEHOLD_SEQUENCER.
     sequencer: String,
 }

@@ -1,6 +1,6 @@
 //! Groups of options that several subcommands have.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{ffi::OsString, num::NonZeroU32, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
@@ -14,15 +14,12 @@ use crate::{
     store_location::StoreLocation,
 };
 
-/// The store and the format of the output.
+/// The store.
 #[derive(Args, Debug)]
 pub(crate) struct StoreArgs {
     /// URL of the store, such as redis://HOST:PORT or sqlite:PATH [default: an SQLite file in your state directory].
     #[arg(long, env = "LEASEHOLD_STORE", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
     store: Option<String>,
-    /// Print JSON instead of text: the result on stdout, one event per line on stderr.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 impl StoreArgs {
@@ -133,4 +130,22 @@ pub(crate) struct LossArgs {
     /// Hold the lock at most this long; the lease then counts as lost.
     #[arg(long, value_name = "DUR", value_parser = duration::parse_positive)]
     pub(crate) hold_max: Option<Duration>,
+}
+
+/// The arguments of a command that runs under a lock.
+#[derive(Args, Debug)]
+pub(crate) struct GuardArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    #[command(flatten)]
+    pub(crate) hold: HoldArgs,
+    #[command(flatten)]
+    pub(crate) loss: LossArgs,
+    /// Name of the lock or election: 1 to 512 bytes of UTF-8.
+    pub(crate) name: String,
+    /// Command and arguments, run without a shell.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
 }

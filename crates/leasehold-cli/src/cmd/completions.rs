@@ -12,9 +12,6 @@ use crate::output::Output;
 /// Print a completion script for a shell.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Print the script as a JSON string.
-    #[arg(long)]
-    pub(crate) json: bool,
     /// The shell.
     shell: Shell,
 }

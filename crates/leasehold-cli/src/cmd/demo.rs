@@ -37,7 +37,8 @@ const TTL_MS: u64 = 1000;
 ///
 /// Starts worker processes that sell a limited stock, stops one of them between reading and writing for longer than its
 /// lock lives, and counts the orders in the shop's database. Needs no server, and removes all its files. Exits with 0 if
-/// Leasehold kept the stock exact and refused the late write, and at least one of the other rounds failed.
+/// Leasehold kept the stock exact and refused the late write, and at least one of the other rounds failed. --json prints the
+/// history of all rounds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Number of items to sell.
@@ -49,9 +50,6 @@ pub(crate) struct Arguments {
     /// Seed of the payment times. The order of the workers still depends on the machine.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Print the result and the history of all rounds as one JSON document, and each event as a JSON line on stderr.
-    #[arg(long)]
-    pub(crate) json: bool,
     /// Run as a worker process of a demo.
     #[arg(long, hide = true, value_name = "JSON")]
     worker: Option<WorkerArgs>,
@@ -59,7 +57,7 @@ pub(crate) struct Arguments {
 
 /// Runs the demo. The exit code is 0 only if the run proves something.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let Arguments { stock, workers, seed, worker, .. } = arguments;
+    let Arguments { stock, workers, seed, worker } = arguments;
     if let Some(args) = worker {
         return worker::run(args).await;
     }

@@ -18,7 +18,7 @@ use crate::{describe::plain, exit, output::Output, store_location::StoreLocation
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
 }
 
 /// Prints all findings, the worst first.

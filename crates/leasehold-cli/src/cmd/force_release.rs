@@ -1,4 +1,4 @@
-//! `leasehold force-release`: releases a lock whoever holds it.
+//! `leasehold force-release`: releases a lock that another client holds.
 
 use std::{
     io::{BufRead, IsTerminal},
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::common::StoreArgs;
 use crate::{
-    describe::{held_by, to_json, who},
+    describe::{held_by, summary, to_json},
     duration::show,
     exit::{self, CliError},
     output::{Output, write_stderr},
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
@@ -93,6 +93,6 @@ fn report(name: &LockName, evicted: &[Contender], output: Output) {
     for contender in evicted {
         let age = contender.age.map(|age| format!(", after {}", show(age))).unwrap_or_default();
         let token = contender.fence.map(|token| format!(" (fencing token {token})")).unwrap_or_default();
-        output.say(format!("evicted {} from `{name}`{age}{token}", who(contender)));
+        output.say(format!("evicted {} from `{name}`{age}{token}", summary(contender)));
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     #[command(flatten)]
     mode: ModeArgs,
     #[command(flatten)]

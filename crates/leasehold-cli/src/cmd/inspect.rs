@@ -21,7 +21,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     /// Name of the lock.
     name: String,
 }
@@ -73,7 +73,7 @@ fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<String, std::fm
 
 fn contender(page: &mut String, word: &str, contender: &Contender) -> std::fmt::Result {
     let note = note_of(contender);
-    let host = if note.host.is_empty() { "somebody" } else { &note.host };
+    let host = if note.host.is_empty() { "unknown host" } else { &note.host };
     write!(page, "\n{word} {}", plain(host))?;
     if let Some(pid) = note.pid {
         write!(page, " · pid {pid}")?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::common::StoreArgs;
 use crate::{
-    describe::{mode_words, to_json, who},
+    describe::{mode_words, summary, to_json},
     duration::show,
     output::Output,
     store_location::disconnect,
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     /// List at most N locks.
     #[arg(long, value_name = "N", default_value = "1000")]
     limit: NonZeroU32,
@@ -73,8 +73,8 @@ fn table(locks: &[Snapshot]) -> Table {
         let first = lock.holders.first();
         let holder = match lock.holders.len() {
             0 => "-".to_string(),
-            1 => first.map(who).unwrap_or_default(),
-            more => format!("{} and {} more", first.map(who).unwrap_or_default(), more - 1),
+            1 => first.map(summary).unwrap_or_default(),
+            more => format!("{} and {} more", first.map(summary).unwrap_or_default(), more - 1),
         };
         table.add_row([
             lock.name.to_string(),

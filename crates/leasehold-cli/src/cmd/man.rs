@@ -3,19 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Command};
+use clap::Command;
 use clap_mangen::Man;
 use serde_json::json;
 
 use crate::output::Output;
-
-/// Print the manual page.
-#[derive(Args, Debug)]
-pub(crate) struct Arguments {
-    /// Print the page as a JSON string.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
 
 /// Prints the page.
 pub(crate) fn run(mut cli: Command, output: Output) -> Result<ExitCode> {

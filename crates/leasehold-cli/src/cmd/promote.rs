@@ -17,7 +17,7 @@ use crate::output::Output;
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
 }
 
 /// Promotes every member.

@@ -19,7 +19,7 @@ const TICKET_BYTES_MAX: u64 = 16 * 1024;
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    store: StoreArgs,
     /// Ticket that `leasehold hold` printed; `-` reads it from stdin, so that `ps` does not show it.
     ticket: String,
 }

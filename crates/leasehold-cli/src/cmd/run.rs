@@ -1,22 +1,18 @@
 //! `leasehold run`: runs a command under a lock.
 
-use std::{ffi::OsString, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use clap::{Args, ValueHint};
-use leasehold::{LockName, store::Capability};
+use clap::Args;
+use leasehold::store::Capability;
 
-use super::common::{HoldArgs, LossArgs, ModeArgs, StoreArgs, WaitArgs};
+use super::common::{GuardArgs, ModeArgs};
 use crate::{
-    acquire::WaitRequest,
-    describe,
     duration::{parse_positive, show},
     exit::{self, CliError},
     guarded_run::GuardedRun,
-    hold_plan::HoldPlan,
     lock::WaitLimit,
     output::Output,
-    store_location::disconnect,
     supervise::signals::Signals,
 };
 
@@ -36,67 +32,41 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    #[command(flatten)]
     mode: ModeArgs,
     #[command(flatten)]
-    wait: WaitArgs,
-    #[command(flatten)]
-    pub(crate) hold: HoldArgs,
-    #[command(flatten)]
-    loss: LossArgs,
+    pub(crate) guard: GuardArgs,
     /// Keep the lock for at least this long, even if the command ends earlier. Leasehold itself exits with the command.
     #[arg(long, value_name = "DUR", value_parser = parse_positive)]
     hold_at_least: Option<Duration>,
-    /// Name of the lock: 1 to 512 bytes of UTF-8.
-    name: String,
-    /// Command and arguments, run without a shell.
-    #[arg(required = true, trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// Acquires the lock, runs the command and releases the lock.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let name = LockName::new(&arguments.name)?;
-    let location = arguments.store.location()?;
-    let plan = HoldPlan::new(&arguments.hold, &arguments.loss, location.ttl())?;
     check_hold_limits(&arguments)?;
     let mut signals = Signals::new()?;
-    let note = describe::own_note(&arguments.command, arguments.hold.note.as_deref());
-    let connecting = location.connect(|options| plan.options(options, note));
-    let client = match signals.unless_ended(connecting).await {
-        Ok(client) => client?,
+    let connecting = GuardedRun::connect(&arguments.guard, arguments.hold_at_least, output);
+    let guarded = match signals.unless_ended(connecting).await {
+        Ok(guarded) => guarded?,
         Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
     };
-    let guarded = GuardedRun {
-        command: &arguments.command,
-        plan: &plan,
-        location: &location,
-        client: &client,
-        wait: &arguments.wait,
-        hold_at_least: arguments.hold_at_least,
-        output,
-    };
-    let code = acquire_and_run(&arguments, &name, &guarded, &mut signals).await;
-    disconnect(&client).await;
+    let code = acquire_and_run(&arguments, &guarded, &mut signals).await;
+    guarded.disconnect().await;
     Ok(code?.into())
 }
 
 async fn acquire_and_run(
     arguments: &Arguments,
-    name: &LockName,
     guarded: &GuardedRun<'_>,
     signals: &mut Signals,
 ) -> Result<u8> {
     check_capability(arguments.hold_at_least, guarded.client.capability())?;
-    let lock = arguments.mode.lock(guarded.client, name)?;
-    let limit = arguments.wait.limit(WaitLimit::by_default());
-    let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };
-    Ok(guarded.run(lock, request, signals).await?.code)
+    let lock = arguments.mode.lock(&guarded.client, &guarded.name)?;
+    let limit = arguments.guard.wait.limit(WaitLimit::by_default());
+    Ok(guarded.run(lock, limit, arguments.mode.fair, signals).await?.code)
 }
 
 fn check_hold_limits(arguments: &Arguments) -> Result<()> {
-    match (arguments.hold_at_least, arguments.loss.hold_max) {
+    match (arguments.hold_at_least, arguments.guard.loss.hold_max) {
         (Some(least), Some(most)) if least > most => {
             let message = format!("--hold-at-least {} is longer than --hold-max {}", show(least), show(most));
             Err(CliError::usage(message, "the lock is released at --hold-max"))

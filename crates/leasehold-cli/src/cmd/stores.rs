@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use leasehold::store::{Capability, Fencing, Liveness, stores};
 use serde_json::{Value, json};
@@ -12,17 +11,6 @@ use crate::{
     duration::{millis, show},
     output::Output,
 };
-
-/// List the capabilities of each store, without asking a server.
-///
-/// Levels of SAFETY.md: E two holders at once are possible, L at most one valid holder under the listed assumptions, F correct
-/// if the resource checks fencing tokens, T correct for data that is written to the store itself.
-#[derive(Args, Debug)]
-pub(crate) struct Arguments {
-    /// Print JSON instead of text.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
 
 /// Prints a table, or one JSON array.
 pub(crate) fn run(output: Output) -> Result<ExitCode> {

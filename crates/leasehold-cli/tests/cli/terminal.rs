@@ -122,7 +122,7 @@ fn ctrl_z_and_fg_work() {
     terminal.types(&format!("{itself} run x -- sh -c 'echo re''ady; read line; echo got $line; exit 3'\n"));
     terminal.shows("ready");
     terminal.types("\u{1a}");
-    terminal.shows("stopped: nobody renews the lease of `x`");
+    terminal.shows("stopped: the lease of `x` is not renewed");
     terminal.shows("prompt> ");
     terminal.types("fg\n");
     terminal.shows("sh -c");

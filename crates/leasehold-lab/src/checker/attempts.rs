@@ -11,7 +11,7 @@ pub(super) struct Attempts<'a> {
     pub(super) events: &'a [Event],
     /// By number.
     pub(super) all: BTreeMap<u64, Attempt<'a>>,
-    /// What no process can have seen.
+    /// Events that contradict each other.
     pub(super) malformed: Vec<Violation>,
     /// When each process that was ended was.
     pub(super) gone_us: HashMap<u32, u64>,
@@ -39,7 +39,7 @@ pub(super) struct Attempt<'a> {
     pub(super) gone_us: Option<u64>,
 }
 
-/// What the answer was.
+/// A grant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Granted {
     /// Which event.
@@ -149,7 +149,7 @@ impl<'a> Attempt<'a> {
                 let (at_us, contradicted) = (event.at_us, None);
                 self.granted = Some(Granted { event: index, at_us, token, deadline_us, contradicted });
             }
-            // Asked for again by whoever holds it.
+            // The holder has repeated its request.
             Some(known) => {
                 known.deadline_us = known.deadline_us.zip(deadline_us).map(|(one, other)| one.max(other));
                 if known.token != token {
@@ -204,7 +204,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// What was granted, lock by lock.
+    /// All holds by lock.
     pub(super) fn holds(&self) -> BTreeMap<&'a str, Vec<Hold<'a>>> {
         let mut holds: BTreeMap<&str, Vec<Hold<'a>>> = BTreeMap::new();
         for hold in self.all.values().filter_map(Attempt::hold) {

@@ -5,7 +5,7 @@
 //! the end of those that it excludes. There is an order that explains the history if no point lies behind its answer;
 //! no search is needed, because the tokens leave only one order to try.
 //!
-//! What rule 2 or rule 3 says already is left to them: here remain tokens that were granted twice, and a grant inside of
+//! Violations of rules 2 and 3 are left to them: here remain tokens that were granted twice, and a grant inside of
 //! a hold with a lower token whose holder did not know of it yet.
 
 use super::{

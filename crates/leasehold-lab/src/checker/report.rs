@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::Figures;
 use crate::history::Event;
 
-/// What a history shows.
+/// The verdict on a history.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// What happened, in numbers.
+    /// Counts of the events.
     pub figures: Figures,
-    /// What should not have happened, in the order of the clock. Empty: all rules were kept.
+    /// All violations in the order of the clock.
     pub broken: Vec<Violation>,
 }
 
@@ -70,7 +70,7 @@ pub struct Violation {
     pub rule: Rule,
     /// When it showed, in microseconds on the clock of the run.
     pub at_us: u64,
-    /// What, in a sentence.
+    /// A sentence.
     pub text: String,
     /// The events that contradict each other.
     pub events: Vec<Event>,

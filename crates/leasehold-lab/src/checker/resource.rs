@@ -21,7 +21,7 @@ struct Write {
     value: u64,
 }
 
-/// What happened to one resource.
+/// The accesses of one resource.
 #[derive(Debug, Default)]
 struct Ledger {
     accepted: Vec<Write>,
@@ -32,7 +32,7 @@ struct Ledger {
     last: Option<(usize, u64)>,
 }
 
-/// What happened to all resources.
+/// The accesses of all resources.
 #[derive(Debug, Default)]
 pub(super) struct Ledgers<'a> {
     by_resource: BTreeMap<&'a str, Ledger>,

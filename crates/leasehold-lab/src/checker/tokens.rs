@@ -1,7 +1,7 @@
 //! Rule 3: tokens grow.
 //!
-//! Whoever asks after another was answered gets a higher token, by the clock of the run; nothing is said of those who
-//! asked at the same time. It needs no assumption about clocks or leases. That two have the same token is for rule 1.
+//! A request sent after another was answered gets a higher token, by the clock of the run; requests in flight at the same
+//! time have no order. It needs no assumption about clocks or leases. That two have the same token is for rule 1.
 
 use super::{
     Rule, Violation,
@@ -20,7 +20,7 @@ pub(super) fn check(attempts: &Attempts<'_>) -> Vec<Violation> {
     broken
 }
 
-/// What is wrong with the token of one hold by itself.
+/// A violation by the token of one hold alone.
 fn shape(attempts: &Attempts<'_>, hold: &Hold<'_>) -> Option<Violation> {
     let granted = hold.granted;
     let (text, events) = match (granted.contradicted, granted.token) {

@@ -112,7 +112,7 @@ impl FromStr for Fault {
     }
 }
 
-/// What is no fault.
+/// Text that is not a fault.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BadFault(String);

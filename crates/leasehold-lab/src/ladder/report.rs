@@ -1,4 +1,4 @@
-//! What is printed: a table, and which clients proved nothing.
+//! The table of the results, and the experiments that proved nothing.
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
@@ -39,7 +39,7 @@ fn verdict(result: &ExperimentResult) -> &'static str {
     }
 }
 
-/// What did not come out as described.
+/// The experiments that did not meet their expectation.
 pub(crate) fn failures(results: &[ExperimentResult]) -> Vec<String> {
     let failed = results.iter().filter(|result| !result.proves);
     let sentence = |result: &ExperimentResult| {
@@ -50,7 +50,7 @@ pub(crate) fn failures(results: &[ExperimentResult]) -> Vec<String> {
         } else {
             "did not hold. That must not be: please report it with --json and --svg"
         };
-        format!("rung {rung} ({failure}) {what}. EventKind happened: {happened}; {attempts} attempts refused")
+        format!("rung {rung} ({failure}) {what}. What happened: {happened}; {attempts} attempts refused")
     };
     failed.map(sentence).collect()
 }

@@ -17,7 +17,7 @@ pub fn draw(rows: &[Row]) -> String {
     let height = bottom + 58.0;
     let mut canvas = Canvas::default();
     canvas.rect("paper", [0.5, 0.5, WIDTH - 1.0, height - 1.0], 8.0);
-    canvas.text("title", (MARGIN, 36.0), Anchor::Start, "EventKind becomes of a lock when things fail");
+    canvas.text("title", (MARGIN, 36.0), Anchor::Start, "What becomes of a lock when things fail");
     let about = format!(
         "{SEEDS} simulated runs a cell, the same faults in a row for all: holds by two at once / acknowledged updates lost"
     );
@@ -46,7 +46,7 @@ pub fn draw(rows: &[Row]) -> String {
 fn legend(canvas: &mut Canvas, y: f64) {
     let entries = [
         (Verdict::Safe, "safe", 70.0),
-        (Verdict::OnlyFence, "safe with a fenced resource alone", 230.0),
+        (Verdict::OnlyFenced, "safe with a fenced resource alone", 230.0),
         (Verdict::Unsafe, "unsafe", 0.0),
     ];
     let mut x = LEFT;
@@ -60,7 +60,7 @@ fn legend(canvas: &mut Canvas, y: f64) {
 const fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Safe => "safe",
-        Verdict::OnlyFence => "fenced",
+        Verdict::OnlyFenced => "fenced",
         Verdict::Unsafe => "unsafe",
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     scenario::Scenario,
 };
 
-/// A write that is under way. EventKind becomes of it is written down also when its future is dropped: then nobody knows.
+/// A write in flight. Drop records its result, also when the future is dropped: the result is unknown then.
 struct Write<'a> {
     client: &'a Client,
     attempt: u64,

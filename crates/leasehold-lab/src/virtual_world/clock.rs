@@ -7,7 +7,7 @@ use leasehold_core::Moment;
 pub struct Clock {
     /// Since when, in nanoseconds of the world, it runs as it does now.
     since_ns: u64,
-    /// What it showed then.
+    /// The time that it showed then.
     shown_ns: u64,
     /// How many of its own seconds pass in a thousand of the world's.
     rate_per_mille: u64,
@@ -19,7 +19,7 @@ impl Clock {
         Clock { since_ns: 0, shown_ns, rate_per_mille: 1000 }
     }
 
-    /// What it shows at `world_ns`.
+    /// The time that it shows at `world_ns`.
     pub const fn read(self, world_ns: u64) -> Moment {
         let passed_ns = world_ns.saturating_sub(self.since_ns) as u128 * self.rate_per_mille as u128 / 1000;
         Moment::from_nanos(self.shown_ns.saturating_add(passed_ns as u64))

@@ -14,11 +14,11 @@ pub struct Conditions {
     pub delay_min: Duration,
     /// The most.
     pub delay_max: Duration,
-    /// So many of a hundred are lost.
+    /// The percentage of lost messages.
     pub loss: u8,
-    /// So many of a hundred come twice.
+    /// The percentage of duplicated messages.
     pub duplicates: u8,
-    /// So many of a hundred are held back, up to [`Conditions::held_back`], and overtaken.
+    /// The percentage of messages held back, up to [`Conditions::held_back`], and overtaken.
     pub overtaken: u8,
     /// How long those are held back at most.
     pub held_back: Duration,
@@ -39,9 +39,9 @@ impl Conditions {
 /// One direction between two processes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Way {
-    /// Who sends.
+    /// The sender.
     pub from: u32,
-    /// Who is sent to.
+    /// The receiver.
     pub to: u32,
 }
 
@@ -85,7 +85,7 @@ impl Network {
     }
 }
 
-/// What happens when a message arrives: the argument says whether anybody is there.
+/// The handler of an arriving message; `true`: the receiver is alive.
 type Delivery = Arc<dyn Fn(bool) + Send + Sync>;
 
 impl World {
@@ -94,7 +94,7 @@ impl World {
         change(&mut self.state().network.line(way).conditions);
     }
 
-    /// Cuts a way, or joins it again. EventKind is under way arrives.
+    /// Cuts a way, or joins it again. Messages in flight arrive.
     pub fn set_cut(&self, way: Way, is_cut: bool) {
         self.state().network.line(way).is_cut = is_cut;
     }

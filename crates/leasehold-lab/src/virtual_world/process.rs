@@ -38,7 +38,7 @@ pub(super) struct Member {
     timers: BTreeMap<(Moment, u64), Waker>,
     arrivals: u64,
     tasks: Vec<Arc<Task>>,
-    /// What arrived while it was paused.
+    /// Messages that arrived while it was paused.
     pub(super) inbox: Vec<Action>,
 }
 
@@ -293,7 +293,7 @@ impl Environment for Process {
         Box::pin(Sleep { process: self.clone(), moment, arrival: None })
     }
 
-    /// What a dead process spawns, as guards do that are dropped with it, never runs.
+    /// Tasks spawned by a dead process, as by guards dropped with it, never run.
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         if self.is_dead() {
             return;

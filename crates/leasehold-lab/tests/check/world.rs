@@ -9,7 +9,7 @@ use crate::story::{event, gone, grant, healed, last, read, release, write};
 
 const TTL_US: u64 = 60;
 
-/// Where a client is. EventKind the server or the resource did is apart from what the client was told.
+/// Where a client is. Its knowledge is apart from the state of server and resource.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Idle,

@@ -1,6 +1,6 @@
 -- Purpose: claims a lock: grants it, or says who has it and for how long, in one call.
 --
--- KEYS: the eight of prelude.lua; of a member of a quorum also 9, the marker of enrol.lua.
+-- KEYS: the eight of prelude.lua; of a member of a quorum also 9, the marker of register.lua.
 -- ARGV: 1 claim id, 2 mode (x alone, s shared, p permits), 3 take, 4 of, 5 queueing (n none, b barging, f fair),
 --   6 ttl ms, 7 lock-delay ms, 8 intent (h hold, a amend), 9 least token or 0, 10 slack of the token's clock in us,
 --   11 inbox or empty, 12 PUBLISH or SPUBLISH, 13 `1` if that answers all receivers, 14 channel of changes,

@@ -1,19 +1,19 @@
-//! Whose a lock is that is not ours, judged by its looks. For people; nothing is decided by it.
+//! A guess at the library that wrote a foreign lock. For display only.
 
 use redis::Value;
 
-use crate::reply;
+use crate::format;
 
-/// Describes the value of a string that somebody else locks with.
+/// Describes the value of a foreign lock.
 pub(crate) fn describe(value: &[u8]) -> String {
     let shown = shorten(value);
-    match whose(value) {
-        Some(whose) => format!("held by another library, perhaps {whose}: value {shown}"),
+    match library_of(value) {
+        Some(library) => format!("held by another library, perhaps {library}: value {shown}"),
         None => format!("held by another library: value {shown}"),
     }
 }
 
-fn whose(value: &[u8]) -> Option<&'static str> {
+fn library_of(value: &[u8]) -> Option<&'static str> {
     let Ok(text) = std::str::from_utf8(value) else {
         return (value.len() == 20).then_some("rslock or redlock-rs (20 random bytes)");
     };
@@ -45,7 +45,7 @@ fn is_uuid(text: &str) -> bool {
         })
 }
 
-/// At most 40 characters, so that nobody can release by copying a long random value, and no terminal is upset.
+/// At most 40 characters, too few to release by copying a long random value, and none that a terminal interprets.
 fn shorten(value: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(value).escape_debug().collect();
     match text.char_indices().nth(12) {
@@ -54,17 +54,17 @@ fn shorten(value: &[u8]) -> String {
     }
 }
 
-/// A hold of Redisson's in a hash: `UUID:THREAD` (`:write` for writers) and how often it was taken.
+/// A hold of Redisson in a hash: `UUID:THREAD` (`:write` for writers) and a reentrance count.
 pub(crate) struct Redisson {
     pub(crate) note: String,
     pub(crate) shared: bool,
 }
 
-/// Reads the fields of a hash as a lock of Redisson's; empty when it is none.
+/// Reads the fields of a hash as a lock of Redisson; empty if it is none.
 pub(crate) fn redisson(fields: &[Value]) -> Vec<Redisson> {
     let pairs = fields
         .chunks_exact(2)
-        .filter_map(|pair| Some((reply::text(pair.first()).ok()??, reply::text(pair.get(1)).ok()??)));
+        .filter_map(|pair| Some((format::text(pair.first()).ok()??, format::text(pair.get(1)).ok()??)));
     let pairs: Vec<(String, String)> = pairs.collect();
     let reads = pairs.iter().any(|(field, value)| field == "mode" && value == "read");
     let holds = pairs.iter().filter_map(|(field, count)| {
@@ -84,14 +84,14 @@ mod tests {
 
     #[test]
     fn libraries_are_told_apart_by_their_values() {
-        for (value, whose) in [
+        for (value, library) in [
             (&b"4d5f3a2c1b0e4d5f3a2c1b0e4d5f3a2c"[..], "redis-py"),
             (b"q83vEjRWeJCrze8SNFZ4kA==", "redsync"),
             (b"123e4567-e89b-12d3-a456-426614174000", "Spring"),
             (b"ADDED:2026-01-01T00:00:00Z@host:x", "ShedLock"),
             (&[200u8; 20], "rslock"),
         ] {
-            assert!(describe(value).contains(whose), "{}", describe(value));
+            assert!(describe(value).contains(library), "{}", describe(value));
         }
         assert!(describe(b"x").ends_with("value x"));
     }

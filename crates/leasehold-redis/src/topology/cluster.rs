@@ -1,9 +1,9 @@
-//! A Redis Cluster: which node has which slot, learnt from the nodes, corrected by what they answer.
+//! A Redis Cluster: the owner of each slot, as its nodes report it and their redirections correct it.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, Weak,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,25 +14,31 @@ use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::Topology;
-use crate::{connection::Node, dial::Dial, options::Endpoint, reply, slot::SLOTS};
+use crate::{
+    format::{list, number, text},
+    hash_slot::SLOTS,
+    options::Endpoint,
+    transport::{Node, connector::Connector},
+};
 
-const ASK_TIMEOUT: Duration = Duration::from_millis(500);
-/// The map is not asked for more often than this.
+/// The time that one node has to report the slots.
+const NODE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The shortest pause between two requests for the slots.
 const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 
 /// A Redis Cluster.
 #[derive(Debug)]
-pub(crate) struct Cluster(Arc<Map>);
+pub(crate) struct Cluster(Arc<SlotMap>);
 
 #[derive(Debug)]
-struct Map {
+struct SlotMap {
     seeds: Vec<Endpoint>,
-    dial: Arc<Dial>,
+    connector: Arc<Connector>,
     env: Env,
     revalidations: Revalidations,
     state: RwLock<State>,
-    looking: AsyncMutex<()>,
-    look_now: Notify,
+    refreshing: AsyncMutex<()>,
+    refresh_now: Notify,
     sharded: AtomicBool,
     closed: AtomicBool,
 }
@@ -40,43 +46,53 @@ struct Map {
 #[derive(Default, Debug)]
 struct State {
     nodes: HashMap<Endpoint, Arc<Node>>,
-    /// The owner of each slot; empty before the first look.
+    /// The owner of each slot; empty before the first report.
     owners: Vec<Option<Arc<Node>>>,
 }
 
-/// What one node says: ranges of slots and their owners.
+/// The report of one node: ranges of slots and their owners.
 type Ranges = Vec<(u16, u16, Endpoint)>;
 
 impl Cluster {
-    pub(crate) fn start(seeds: &[Endpoint], dial: Arc<Dial>, env: Env, revalidations: Revalidations) -> Self {
-        let map = Arc::new(Map {
+    pub(crate) fn start(
+        seeds: &[Endpoint],
+        connector: Arc<Connector>,
+        env: Env,
+        revalidations: Revalidations,
+    ) -> Self {
+        let map = Arc::new(SlotMap {
             seeds: seeds.to_vec(),
-            dial,
+            connector,
             env: env.clone(),
             revalidations,
             state: RwLock::default(),
-            looking: AsyncMutex::default(),
-            look_now: Notify::new(),
+            refreshing: AsyncMutex::default(),
+            refresh_now: Notify::new(),
             sharded: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        env.spawn(follow(Arc::downgrade(&map), env.clone()));
+        env.spawn(keep_current(Arc::downgrade(&map), env.clone()));
         Cluster(map)
     }
 }
 
-impl Map {
+impl SlotMap {
     fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn node(&self, endpoint: &Endpoint) -> Arc<Node> {
         if let Some(node) = self.state().nodes.get(endpoint) {
             return node.clone();
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let new =
-            || Node::new(endpoint.clone(), self.dial.clone(), self.env.clone(), self.revalidations.clone());
+        let mut state = self.state_mut();
+        let new = || {
+            Node::new(endpoint.clone(), self.connector.clone(), self.env.clone(), self.revalidations.clone())
+        };
         state.nodes.entry(endpoint.clone()).or_insert_with(new).clone()
     }
 
@@ -84,59 +100,59 @@ impl Map {
         self.state().owners.get(usize::from(slot)).cloned().flatten()
     }
 
-    /// Asks the nodes one after the other until one knows the map. One look at a time.
-    async fn look(&self) -> Result<()> {
-        let _turn = self.looking.lock().await;
+    /// Asks the nodes one after the other until one reports the slots. One refresh at a time.
+    async fn refresh(&self) -> Result<()> {
+        let _refreshing = self.refreshing.lock().await;
         let known: Vec<Endpoint> = self.state().nodes.keys().cloned().collect();
         let mut failure = None;
         let others = known.into_iter().filter(|endpoint| !self.seeds.contains(endpoint));
         for endpoint in self.seeds.iter().cloned().chain(others.collect::<Vec<_>>()) {
             let node = self.node(&endpoint);
-            match self.ask(&node).await {
+            match self.slot_ranges(&node).await {
                 Ok(ranges) if ranges.is_empty() => {}
                 Ok(ranges) => {
-                    self.take_over(&ranges);
+                    self.adopt(&ranges);
                     return Ok(());
                 }
                 Err(error) => failure = Some(error),
             }
         }
         let none = || {
-            Error::new(ErrorKind::Unreachable, "no node of the Cluster knows who has which slot")
+            Error::new(ErrorKind::Unreachable, "no node of the Cluster reports the owners of the slots")
                 .hint("has the Cluster been made? see CLUSTER INFO")
         };
         Err(failure.unwrap_or_else(none))
     }
 
-    async fn ask(&self, node: &Arc<Node>) -> Result<Ranges> {
+    async fn slot_ranges(&self, node: &Arc<Node>) -> Result<Ranges> {
         let (mut slots, mut sharded) = (cmd("CLUSTER"), cmd("PUBSUB"));
         slots.arg("SLOTS");
         sharded.arg("SHARDNUMSUB");
-        let mut replies = node.call(&[slots, sharded], ASK_TIMEOUT).await?.into_iter();
+        let mut replies = node.call(&[slots, sharded], NODE_TIMEOUT).await?.into_iter();
         let value = match replies.next() {
             Some(Ok(value)) => value,
-            Some(Err(refusal)) if refusal.detail.contains("cluster support disabled") => {
+            Some(Err(error)) if error.detail.contains("cluster support disabled") => {
                 return Err(Error::new(ErrorKind::Invalid, "this server is not a node of a Cluster")
                     .hint("use redis:// for a single server"));
             }
-            Some(Err(refusal)) => return Err(refusal.into_error()),
+            Some(Err(error)) => return Err(error.into()),
             None => return Ok(Vec::new()),
         };
-        // Redis before 7 does not know the question. Without the right to ask it is 7 or later.
+        // Redis before 7 does not have the command. A user without the right to it is on 7 or later.
         let knows = match replies.next() {
-            Some(Err(refusal)) => refusal.code == "NOPERM",
+            Some(Err(error)) => error.code == "NOPERM",
             Some(Ok(_)) => true,
             None => false,
         };
-        self.sharded.store(knows && self.dial.speaks_resp3(), Ordering::Relaxed);
+        self.sharded.store(knows && self.connector.speaks_resp3(), Ordering::Relaxed);
         let mut ranges = Vec::new();
-        for range in reply::list(value, "the slots of a Cluster")? {
-            let range = reply::list(range, "a range of slots")?;
-            let first = u16::try_from(reply::number(range.first())?).unwrap_or(SLOTS);
-            let last = u16::try_from(reply::number(range.get(1))?).unwrap_or(SLOTS);
-            let master = reply::list(range.get(2).cloned().unwrap_or(Value::Nil), "a master")?;
-            let host = reply::text(master.first())?.unwrap_or_default();
-            let port = u16::try_from(reply::number(master.get(1))?).unwrap_or_default();
+        for range in list(value, "the slots of a Cluster")? {
+            let range = list(range, "a range of slots")?;
+            let first = u16::try_from(number(range.first())?).unwrap_or(SLOTS);
+            let last = u16::try_from(number(range.get(1))?).unwrap_or(SLOTS);
+            let master = list(range.get(2).cloned().unwrap_or(Value::Nil), "a master")?;
+            let host = text(master.first())?.unwrap_or_default();
+            let port = u16::try_from(number(master.get(1))?).unwrap_or_default();
             if first <= last && last < SLOTS && port > 0 {
                 ranges.push((first, last, endpoint(&host, port, node)));
             }
@@ -144,14 +160,14 @@ impl Map {
         Ok(ranges)
     }
 
-    fn take_over(&self, ranges: &Ranges) {
+    fn adopt(&self, ranges: &Ranges) {
         let mut owners: Vec<Option<Arc<Node>>> = vec![None; usize::from(SLOTS)];
         for (first, last, endpoint) in ranges {
             let node = self.node(endpoint);
             owners[usize::from(*first)..=usize::from(*last)].fill(Some(node));
         }
         let changed = {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state_mut();
             let differs = |(old, new): (&Option<Arc<Node>>, &Option<Arc<Node>>)| match (old, new) {
                 (Some(old), Some(new)) => !Arc::ptr_eq(old, new),
                 _ => false,
@@ -167,30 +183,31 @@ impl Map {
     }
 }
 
-/// An empty host, or `?`, is the one that was asked (Redis 7, unknown endpoint).
-fn endpoint(host: &str, port: u16, said_by: &Arc<Node>) -> Endpoint {
-    match (host, said_by.endpoint()) {
+/// The endpoint that a node names. An empty host, or `?`, is the node's own (Redis 7, unknown endpoint).
+fn endpoint(host: &str, port: u16, from: &Arc<Node>) -> Endpoint {
+    match (host, from.endpoint()) {
         ("" | "?", Endpoint::Tcp { host, .. }) => Endpoint::tcp(host, port),
         _ => Endpoint::tcp(host, port),
     }
 }
 
-fn address(text: &str, said_by: &Arc<Node>) -> Option<Endpoint> {
-    let (host, port) = text.rsplit_once(':')?;
-    Some(endpoint(host, port.parse().ok()?, said_by))
+fn endpoint_of(address: &str, from: &Arc<Node>) -> Option<Endpoint> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some(endpoint(host, port.parse().ok()?, from))
 }
 
-/// Looks again when told so, not too often.
-async fn follow(map: Weak<Map>, env: Env) {
+/// Refreshes the slots when that is requested, not too often.
+async fn keep_current(map: Weak<SlotMap>, env: Env) {
     loop {
         {
             let Some(map) = map.upgrade() else { return };
             if map.closed.load(Ordering::Relaxed) {
                 return;
             }
-            let told = env.until(env.now() + Duration::from_secs(1), map.look_now.notified()).await.is_some();
-            if told && let Err(error) = map.look().await {
-                tracing::debug!(%error, "the map of the Cluster is not known");
+            let requested =
+                env.until(env.now() + Duration::from_secs(1), map.refresh_now.notified()).await.is_some();
+            if requested && let Err(error) = map.refresh().await {
+                tracing::debug!(%error, "the slots of the Cluster are not known");
             }
         }
         env.sleep(REFRESH_PAUSE).await;
@@ -203,9 +220,9 @@ impl Topology for Cluster {
             if let Some(node) = self.0.owner(slot) {
                 return Ok(node);
             }
-            self.0.look().await?;
+            self.0.refresh().await?;
             self.0.owner(slot).ok_or_else(|| {
-                Error::new(ErrorKind::Unreachable, format!("nobody has slot {slot} of the Cluster"))
+                Error::new(ErrorKind::Unreachable, format!("slot {slot} of the Cluster has no owner"))
                     .hint("see CLUSTER INFO: all slots need an owner")
             })
         })
@@ -214,7 +231,7 @@ impl Topology for Cluster {
     fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>> {
         Box::pin(async move {
             if self.0.state().owners.is_empty() {
-                self.0.look().await?;
+                self.0.refresh().await?;
             }
             let mut masters: Vec<Arc<Node>> = Vec::new();
             for node in self.0.state().owners.iter().flatten() {
@@ -228,25 +245,20 @@ impl Topology for Cluster {
         })
     }
 
-    fn moved(&self, slot: u16, text: &str, said_by: &Arc<Node>) {
-        let Some(endpoint) = address(text, said_by) else { return };
-        let node = self.0.node(&endpoint);
-        {
-            let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(owner) = state.owners.get_mut(usize::from(slot)) {
-                *owner = Some(node);
-            }
+    fn redirected(&self, address: &str, from: &Arc<Node>) -> Option<Arc<Node>> {
+        Some(self.0.node(&endpoint_of(address, from)?))
+    }
+
+    fn moved(&self, slot: u16, node: Arc<Node>) {
+        if let Some(owner) = self.0.state_mut().owners.get_mut(usize::from(slot)) {
+            *owner = Some(node);
         }
         self.0.revalidations.raise_sparingly(&self.0.env);
-        self.0.look_now.notify_one();
+        self.0.refresh_now.notify_one();
     }
 
-    fn asked(&self, text: &str, said_by: &Arc<Node>) -> Option<Arc<Node>> {
-        Some(self.0.node(&address(text, said_by)?))
-    }
-
-    fn doubt(&self, _node: &Arc<Node>) {
-        self.0.look_now.notify_one();
+    fn suspect(&self, _node: &Arc<Node>) {
+        self.0.refresh_now.notify_one();
     }
 
     fn has_sharded_channels(&self) -> bool {
@@ -259,7 +271,7 @@ impl Topology for Cluster {
 
     fn close(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
-        self.0.look_now.notify_one();
+        self.0.refresh_now.notify_one();
     }
 }
 

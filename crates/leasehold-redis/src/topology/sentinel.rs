@@ -1,44 +1,49 @@
-//! The master that Sentinels name, followed as it moves.
+//! The master that Sentinels name, through failovers.
 //!
-//! Every Sentinel is listened to and, for messages that were missed, asked once a second. The answer with the highest
-//! configuration epoch counts, never one with a lower epoch than before; what it names must say itself that it is a
-//! master. From the moment at which a switch is known, the old master is not asked any more, and what it still answers
-//! does not count (Redis Sentinel documentation, "Sentinel clients").
+//! A client subscribes to every Sentinel and, for messages that were lost, asks each once a second. The reply with the
+//! highest configuration epoch counts, never one with a lower epoch than before; the server it names must confirm its
+//! role. Once a switch is known, the old master is not asked any more, and its late replies do not count (Redis Sentinel
+//! documentation, "Sentinel clients").
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::{StreamExt, future::join_all};
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Revalidations};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Revalidations, store_kit::Locked};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::Topology;
-use crate::{connection::Node, dial::Dial, options::Endpoint, reply};
+use crate::{
+    format::{bytes, list, number, text, unexpected},
+    options::Endpoint,
+    transport::{Node, connector::Connector},
+};
 
-/// How long a Sentinel may take to answer, and how often it is asked.
+/// The time that a Sentinel has to answer.
 const SENTINEL_TIMEOUT: Duration = Duration::from_millis(400);
+/// The interval between two requests to each Sentinel.
 const POLL: Duration = Duration::from_secs(1);
 
 /// The master that Sentinels name.
 #[derive(Debug)]
-pub(crate) struct Sentinel(Arc<Watch>);
+pub(crate) struct Sentinel(Arc<Watcher>);
 
 #[derive(Debug)]
-struct Watch {
+struct Watcher {
     name: String,
     sentinels: Vec<Arc<Node>>,
-    dial: Arc<Dial>,
+    connector: Arc<Connector>,
     env: Env,
     revalidations: Revalidations,
-    state: Mutex<State>,
-    looking: AsyncMutex<()>,
-    look_now: Notify,
+    state: Locked<State>,
+    refreshing: AsyncMutex<()>,
+    refresh_now: Notify,
     closed: AtomicBool,
 }
 
@@ -53,46 +58,46 @@ impl Sentinel {
     pub(crate) fn start(
         sentinels: &[Endpoint],
         name: &str,
-        dial: Arc<Dial>,
+        connector: Arc<Connector>,
         env: Env,
         revalidations: Revalidations,
     ) -> Self {
-        let way = Arc::new(dial.without_login());
+        let anonymous = Arc::new(connector.without_login());
         let node = |endpoint: &Endpoint| {
-            Node::new(endpoint.clone(), way.clone(), env.clone(), Revalidations::default())
+            Node::new(endpoint.clone(), anonymous.clone(), env.clone(), Revalidations::default())
         };
-        let watch = Arc::new(Watch {
+        let watcher = Arc::new(Watcher {
             name: name.to_string(),
             sentinels: sentinels.iter().map(node).collect(),
-            dial,
+            connector,
             env: env.clone(),
             revalidations,
-            state: Mutex::default(),
-            looking: AsyncMutex::default(),
-            look_now: Notify::new(),
+            state: Locked::default(),
+            refreshing: AsyncMutex::default(),
+            refresh_now: Notify::new(),
             closed: AtomicBool::new(false),
         });
-        for sentinel in &watch.sentinels {
-            env.spawn(listen(Arc::downgrade(&watch), sentinel.clone(), env.clone()));
+        for sentinel in &watcher.sentinels {
+            env.spawn(listen(Arc::downgrade(&watcher), sentinel.clone(), env.clone()));
         }
-        env.spawn(poll(Arc::downgrade(&watch), env.clone()));
-        Sentinel(watch)
+        env.spawn(poll(Arc::downgrade(&watcher), env.clone()));
+        Sentinel(watcher)
     }
 }
 
-impl Watch {
+impl Watcher {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn master(&self) -> Option<Arc<Node>> {
         self.state().master.clone().filter(|master| !master.is_retired())
     }
 
-    /// Asks all Sentinels, and takes over whom the newest of them names. One at a time.
-    async fn look(&self) -> Result<Arc<Node>> {
-        let _turn = self.looking.lock().await;
-        let answers = join_all(self.sentinels.iter().map(|sentinel| self.ask(sentinel))).await;
+    /// Asks all Sentinels, and adopts the master that the newest reply names. One refresh at a time.
+    async fn refresh(&self) -> Result<Arc<Node>> {
+        let _refreshing = self.refreshing.lock().await;
+        let answers = join_all(self.sentinels.iter().map(|sentinel| self.master_of(sentinel))).await;
         let mut failure = None;
         let mut best: Option<(u64, Endpoint)> = None;
         for answer in answers {
@@ -107,28 +112,26 @@ impl Watch {
         let Some((epoch, endpoint)) = best else {
             return Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Unreachable, "no Sentinel answered")));
         };
-        self.take_over(epoch, endpoint).await
+        self.adopt(epoch, endpoint).await
     }
 
-    async fn ask(&self, sentinel: &Arc<Node>) -> Result<(u64, Endpoint)> {
+    async fn master_of(&self, sentinel: &Arc<Node>) -> Result<(u64, Endpoint)> {
         let mut master = cmd("SENTINEL");
         master.arg("MASTER").arg(&self.name);
         let replies = sentinel.call(&[master], SENTINEL_TIMEOUT).await?;
         let fields = match replies.into_iter().next() {
-            Some(Ok(value)) => reply::list(value, "the fields of a master")?,
-            Some(Err(refusal)) => return Err(self.unknown_name(refusal.into_error())),
+            Some(Ok(value)) => list(value, "the fields of a master")?,
+            Some(Err(error)) => return Err(self.unknown_name(error.into())),
             None => return Err(Error::new(ErrorKind::Corrupt, "a Sentinel answered nothing")),
         };
         let field = |wanted: &str| {
             let mut pairs = fields.chunks_exact(2);
-            pairs
-                .find(|pair| reply::bytes(pair.first()) == Some(wanted.as_bytes()))
-                .and_then(|pair| pair.get(1))
+            pairs.find(|pair| bytes(pair.first()) == Some(wanted.as_bytes())).and_then(|pair| pair.get(1))
         };
-        let host = reply::text(field("ip"))?.unwrap_or_default();
-        let port = reply::number(field("port"))?;
-        let epoch = reply::number(field("config-epoch"))?;
-        let port = u16::try_from(port).map_err(|_| reply::unexpected("a port", &Value::Int(port)))?;
+        let host = text(field("ip"))?.unwrap_or_default();
+        let port = number(field("port"))?;
+        let epoch = number(field("config-epoch"))?;
+        let port = u16::try_from(port).map_err(|_| unexpected("a port", &Value::Int(port)))?;
         Ok((u64::try_from(epoch).unwrap_or_default(), Endpoint::tcp(host, port)))
     }
 
@@ -141,7 +144,7 @@ impl Watch {
         error
     }
 
-    async fn take_over(&self, epoch: u64, endpoint: Endpoint) -> Result<Arc<Node>> {
+    async fn adopt(&self, epoch: u64, endpoint: Endpoint) -> Result<Arc<Node>> {
         {
             let state = self.state();
             let same =
@@ -150,15 +153,14 @@ impl Watch {
                 return Ok(master.clone());
             }
             if epoch < state.epoch {
-                let message =
-                    format!("the Sentinels answer with epoch {epoch}, and epoch {} was seen", state.epoch);
+                let message = format!("the Sentinels answer with epoch {epoch}, after epoch {}", state.epoch);
                 return Err(Error::new(ErrorKind::Unreachable, message).hint("wait for them to agree"));
             }
         }
         self.retire_master();
-        let node = Node::new(endpoint, self.dial.clone(), self.env.clone(), self.revalidations.clone());
-        if !is_master(&node, self.dial.timeout()).await? {
-            let message = format!("{} is named as master and does not say that it is one", node.endpoint());
+        let node = Node::new(endpoint, self.connector.clone(), self.env.clone(), self.revalidations.clone());
+        if !is_master(&node, self.connector.timeout()).await? {
+            let message = format!("{} is named as master and does not confirm that role", node.endpoint());
             return Err(Error::new(ErrorKind::Unreachable, message).hint("wait for the failover to end"));
         }
         let first = {
@@ -181,7 +183,7 @@ impl Watch {
     }
 
     /// A message of `+switch-master`: name, old host and port, new host and port.
-    fn heard(&self, message: &str) {
+    fn receive(&self, message: &str) {
         let words: Vec<&str> = message.split(' ').collect();
         let [name, old_host, old_port, ..] = words[..] else { return };
         if name != self.name {
@@ -192,7 +194,7 @@ impl Watch {
         if is_ours {
             self.retire_master();
         }
-        self.look_now.notify_one();
+        self.refresh_now.notify_one();
     }
 }
 
@@ -200,18 +202,18 @@ async fn is_master(node: &Arc<Node>, limit: Duration) -> Result<bool> {
     let replies = node.call(&[cmd("ROLE")], limit).await?;
     match replies.into_iter().next() {
         Some(Ok(value)) => {
-            let fields = reply::list(value, "a role")?;
-            Ok(reply::bytes(fields.first()) == Some(b"master"))
+            let fields = list(value, "a role")?;
+            Ok(bytes(fields.first()) == Some(b"master"))
         }
-        Some(Err(refusal)) => Err(refusal.into_error()),
+        Some(Err(error)) => Err(error.into()),
         None => Ok(false),
     }
 }
 
-/// Listens to one Sentinel for as long as the store lives.
-async fn listen(watch: Weak<Watch>, sentinel: Arc<Node>, env: Env) {
+/// Receives the messages of one Sentinel as long as the store lives.
+async fn listen(watcher: Weak<Watcher>, sentinel: Arc<Node>, env: Env) {
     let mut pause = Duration::from_millis(50);
-    while watch.upgrade().is_some_and(|watch| !watch.closed.load(Ordering::Relaxed)) {
+    while watcher.upgrade().is_some_and(|watcher| !watcher.closed.load(Ordering::Relaxed)) {
         let opened = async {
             let mut messages = sentinel.client().ok()?.get_async_pubsub().await.ok()?;
             messages.subscribe("+switch-master").await.ok()?;
@@ -220,20 +222,23 @@ async fn listen(watch: Weak<Watch>, sentinel: Arc<Node>, env: Env) {
         let opened = env.until(env.now() + SENTINEL_TIMEOUT * 2, opened).await.flatten();
         if let Some(mut messages) = opened {
             pause = Duration::from_millis(50);
-            // What was said before the subscription is asked for.
-            if let Some(watch) = watch.upgrade() {
-                watch.look_now.notify_one();
+            // Messages before the subscription were missed.
+            if let Some(watcher) = watcher.upgrade() {
+                watcher.refresh_now.notify_one();
             }
             let mut stream = messages.on_message();
             loop {
                 match env.until(env.now() + POLL, stream.next()).await {
                     Some(Some(message)) => {
                         let text = message.get_payload::<String>().unwrap_or_default();
-                        let Some(watch) = watch.upgrade() else { return };
-                        watch.heard(&text);
+                        let Some(watcher) = watcher.upgrade() else { return };
+                        watcher.receive(&text);
                     }
                     Some(None) => break,
-                    None if watch.upgrade().is_none_or(|watch| watch.closed.load(Ordering::Relaxed)) => {
+                    None if watcher
+                        .upgrade()
+                        .is_none_or(|watcher| watcher.closed.load(Ordering::Relaxed)) =>
+                    {
                         return;
                     }
                     None => {}
@@ -245,22 +250,22 @@ async fn listen(watch: Weak<Watch>, sentinel: Arc<Node>, env: Env) {
     }
 }
 
-/// Looks again when told so, and once a second.
-async fn poll(watch: Weak<Watch>, env: Env) {
+/// Refreshes the master when that is requested, and once a second.
+async fn poll(watcher: Weak<Watcher>, env: Env) {
     loop {
         {
-            let Some(watch) = watch.upgrade() else { return };
-            if watch.closed.load(Ordering::Relaxed) {
+            let Some(watcher) = watcher.upgrade() else { return };
+            if watcher.closed.load(Ordering::Relaxed) {
                 return;
             }
-            let _ = env.until(env.now() + POLL, watch.look_now.notified()).await;
-            // Before the first request there is nothing to follow.
-            if watch.state().had_one
-                && let Err(error) = watch.look().await
+            let _ = env.until(env.now() + POLL, watcher.refresh_now.notified()).await;
+            // Before the first request no master is followed.
+            if watcher.state().had_one
+                && let Err(error) = watcher.refresh().await
             {
                 tracing::debug!(%error, "no master is known");
                 env.sleep(Duration::from_millis(50)).await;
-                watch.look_now.notify_one();
+                watcher.refresh_now.notify_one();
             }
         }
         tokio::task::yield_now().await;
@@ -272,7 +277,7 @@ impl Topology for Sentinel {
         Box::pin(async {
             match self.0.master() {
                 Some(master) => Ok(master),
-                None => self.0.look().await,
+                None => self.0.refresh().await,
             }
         })
     }
@@ -281,14 +286,14 @@ impl Topology for Sentinel {
         Box::pin(async { Ok(vec![self.route(0).await?]) })
     }
 
-    fn moved(&self, _slot: u16, _address: &str, _said_by: &Arc<Node>) {}
-
-    fn asked(&self, _address: &str, _said_by: &Arc<Node>) -> Option<Arc<Node>> {
+    fn redirected(&self, _address: &str, _from: &Arc<Node>) -> Option<Arc<Node>> {
         None
     }
 
-    fn doubt(&self, _node: &Arc<Node>) {
-        self.0.look_now.notify_one();
+    fn moved(&self, _slot: u16, _owner: Arc<Node>) {}
+
+    fn suspect(&self, _node: &Arc<Node>) {
+        self.0.refresh_now.notify_one();
     }
 
     fn has_sharded_channels(&self) -> bool {
@@ -301,7 +306,7 @@ impl Topology for Sentinel {
 
     fn close(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
-        self.0.look_now.notify_one();
+        self.0.refresh_now.notify_one();
     }
 }
 

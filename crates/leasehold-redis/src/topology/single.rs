@@ -5,9 +5,9 @@ use std::sync::Arc;
 use leasehold_core::{BoxFuture, Result};
 
 use super::Topology;
-use crate::connection::Node;
+use crate::transport::Node;
 
-/// One server, whatever becomes of it.
+/// One server, always the same.
 #[derive(Debug)]
 pub(crate) struct Single(pub(crate) Arc<Node>);
 
@@ -20,13 +20,13 @@ impl Topology for Single {
         Box::pin(async { Ok(vec![self.0.clone()]) })
     }
 
-    fn moved(&self, _slot: u16, _address: &str, _said_by: &Arc<Node>) {}
-
-    fn asked(&self, _address: &str, _said_by: &Arc<Node>) -> Option<Arc<Node>> {
+    fn redirected(&self, _address: &str, _from: &Arc<Node>) -> Option<Arc<Node>> {
         None
     }
 
-    fn doubt(&self, _node: &Arc<Node>) {}
+    fn moved(&self, _slot: u16, _owner: Arc<Node>) {}
+
+    fn suspect(&self, _node: &Arc<Node>) {}
 
     fn has_sharded_channels(&self) -> bool {
         false

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use leasehold_testkit::{process::Process, redis::Server, wait};
 
 use crate::{
-    rig::{Naive, SOON},
+    fixture::{Naive, SOON},
     worker::Worker,
 };
 

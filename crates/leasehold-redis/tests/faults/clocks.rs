@@ -6,7 +6,7 @@ use leasehold_testkit::redis::Server;
 
 use crate::{
     common,
-    rig::{LATE, Naive, at, engine, eventually, holder, lock, loss, run, ttl},
+    fixture::{LATE, Naive, at, engine, eventually, holder, lock, loss, run, ttl},
 };
 
 /// K2. 40 s forward: the server ends a hold of 30 s at once, and lets a second one in. Nobody can prevent that; the first
@@ -65,7 +65,7 @@ fn s3_tokens_grow_when_the_counter_is_lost_and_when_the_clock_goes_back() {
         let client = engine(&at(&server));
         let mut last = None;
         let mut grows = async |what: &str| {
-            let hold = lock(&client, "orders", &ttl(30_000).patience(crate::rig::SOON)).await;
+            let hold = lock(&client, "orders", &ttl(30_000).patience(crate::fixture::SOON)).await;
             let token = hold.lease().fencing_token();
             hold.release().await.unwrap();
             assert!(token > last, "{what}: {token:?} after {last:?}");

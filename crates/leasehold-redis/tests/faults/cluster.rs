@@ -7,7 +7,7 @@ use leasehold_testkit::redis::Cluster;
 
 use crate::{
     common,
-    rig::{LATE, engine, eventually, lock, name, run, store, try_lock, ttl},
+    fixture::{LATE, engine, eventually, lock, name, run, store, try_lock, ttl},
 };
 
 fn words(kit: &Cluster) -> String {
@@ -72,7 +72,7 @@ fn one_node_alone_is_not_enough() {
     run(async {
         // As a single server, our error says what to use instead.
         let single = store(&format!("single={}", kit.node(0).port()));
-        let error = single.claim(&crate::rig::claim(&common::env(), &text, 1_000)).await.unwrap_err();
+        let error = single.claim(&crate::fixture::claim(&common::env(), &text, 1_000)).await.unwrap_err();
         assert!(error.hint_text().unwrap().contains("redis+cluster"), "{error:?}");
         assert!(try_lock(&engine(&words(&kit)), &text, &ttl(1_000)).await.unwrap().is_some());
     });
@@ -94,7 +94,7 @@ fn a_dead_shard_delays_no_other() {
         kit.node(0).pause().unwrap();
         let dead = holds.remove(0);
         let deadline = dead.lease().deadline();
-        crate::rig::loss(&env, &dead).await;
+        crate::fixture::loss(&env, &dead).await;
         assert!(env.now() < deadline + LATE);
         let until = env.now() + terms.ttl;
         while env.now() < until {

@@ -6,7 +6,7 @@ use leasehold_testkit::redis::{Replicated, Server};
 
 use crate::{
     common,
-    rig::{at, claim, eventually, options, run, shown, store, try_lock, ttl},
+    fixture::{at, claim, eventually, options, run, shown, store, try_lock, ttl},
 };
 
 const SECRET: &str = "c4nary-p4ss";
@@ -101,7 +101,7 @@ fn foreign_locks_are_decoded() {
         server.command(&["PEXPIRE", "redisson", "30000"]).unwrap();
         server.command(&["SET", "python", "4d5f3a2c1b0e4d5f3a2c1b0e4d5f3a2c", "PX", "30000"]).unwrap();
         for (text, says) in [("redisson", "thread 42, taken 2 times"), ("python", "redis-py")] {
-            let snapshot = store.inspect(&crate::rig::name(text)).await.unwrap();
+            let snapshot = store.inspect(&crate::fixture::name(text)).await.unwrap();
             assert_eq!(snapshot.holders.len(), 1);
             let note = snapshot.holders[0].note.as_deref().unwrap();
             assert!(note.contains(says), "{note}");
@@ -141,7 +141,7 @@ fn a_server_that_cannot_save_is_named() {
     std::fs::remove_dir(&hidden).unwrap();
     server.command(&["SET", "x", "1"]).unwrap();
     server.command(&["BGSAVE"]).unwrap();
-    let failed = leasehold_testkit::wait::until(crate::rig::SOON, || {
+    let failed = leasehold_testkit::wait::until(crate::fixture::SOON, || {
         server
             .info("persistence")
             .get("rdb_last_bgsave_status")
@@ -181,8 +181,8 @@ fn a_busy_server_is_named_and_usable_when_the_script_is_killed() {
 fn too_many_clients_are_named() {
     let server = Server::start().unwrap();
     run(async {
-        let engine = crate::rig::engine(&at(&server));
-        let hold = crate::rig::lock(&engine, "held", &ttl(1_500)).await;
+        let engine = crate::fixture::engine(&at(&server));
+        let hold = crate::fixture::lock(&engine, "held", &ttl(1_500)).await;
         let before = hold.lease().deadline();
         eventually(&common::env(), "a renewal, which has a connection of its own", || async {
             hold.lease().deadline() > before

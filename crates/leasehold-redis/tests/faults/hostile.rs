@@ -12,7 +12,7 @@ use leasehold_testkit::redis::{Reply, Server};
 
 use crate::{
     common,
-    rig::{at, claim, holder, options, run, store},
+    fixture::{at, claim, holder, options, run, store},
 };
 
 /// X2. Names and notes go as arguments: the server knows the same scripts after them as before, and executes nothing of them.
@@ -63,7 +63,7 @@ fn x7_ids_are_random_and_not_shown() {
             let text = format!("orders {at}");
             store.claim(&claim(&env, &text, 600_000)).await.unwrap();
             let id = holder(&server, &text).unwrap();
-            let shown = store.inspect(&crate::rig::name(&text)).await.unwrap();
+            let shown = store.inspect(&crate::fixture::name(&text)).await.unwrap();
             assert!(!format!("{shown:?}").contains(&id), "{shown:?}");
             ids.insert(u128::from_str_radix(&id, 16).expect("32 hexadecimal digits"));
         }

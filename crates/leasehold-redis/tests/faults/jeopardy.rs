@@ -7,7 +7,7 @@ use leasehold_testkit::{proxy::Proxy, redis::Server};
 
 use crate::{
     common,
-    rig::{SOON, at, name, run, store},
+    fixture::{SOON, at, name, run, store},
 };
 
 /// It says so before anything is lost, takes it back when the network is there again, and says when all is lost. Whoever

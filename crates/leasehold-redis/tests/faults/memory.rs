@@ -8,7 +8,7 @@ use leasehold_testkit::redis::Server;
 
 use crate::{
     common,
-    rig::{LATE, at, claim, engine, holder, lock, loss, options, run, store, ttl},
+    fixture::{LATE, at, claim, engine, holder, lock, loss, options, run, store, ttl},
 };
 
 fn fill(server: &Server, until: impl Fn(usize) -> bool) {

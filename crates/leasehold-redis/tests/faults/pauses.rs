@@ -10,8 +10,8 @@ use leasehold_testkit::{
 
 use crate::{
     common,
+    fixture::{LATE, SOON, at, engine, eventually, holder, lock, run, try_lock, ttl},
     resource::{Check, Resource},
-    rig::{LATE, SOON, at, engine, eventually, holder, lock, run, try_lock, ttl},
     worker::Worker,
 };
 
@@ -256,7 +256,7 @@ fn r3_without_descriptors_what_is_held_is_renewed_and_new_clients_get_an_error()
     assert_eq!(worker.ask("starve"), "starved true refused true held true later true");
     assert_eq!(worker.ask("check"), "true");
     // The control holds by a time to live alone; in the time that the worker was starved it has ended.
-    let mut naive = crate::rig::Naive::at(&server.address());
+    let mut naive = crate::fixture::Naive::at(&server.address());
     assert!(naive.lock("naive", "me", 1_500));
     assert!(wait::until(SOON, || holder(&server, "naive").is_none()), "the control: nobody renewed it");
     assert_eq!(worker.ask("release"), "released");

@@ -17,7 +17,7 @@ use leasehold_testkit::{
 
 use crate::{
     common,
-    rig::{
+    fixture::{
         LATE, Naive, SOON, at, claim, engine, eventually, holder, holders, lock, loss, run, store, try_lock,
         ttl,
     },

@@ -13,7 +13,7 @@ use leasehold_testkit::{proxy::Proxy, redis::Server, wait};
 
 use crate::{
     common,
-    rig::{LATE, Naive, SOON, at, engine, eventually, holder, lock, loss, run, try_lock, ttl},
+    fixture::{LATE, Naive, SOON, at, engine, eventually, holder, lock, loss, run, try_lock, ttl},
 };
 
 /// Lets the server's clock run faster, from now until `stop`.

@@ -6,7 +6,7 @@ use leasehold_testkit::redis::Replicated;
 
 use crate::{
     common,
-    rig::{LATE, Naive, claim, engine, eventually, holder, lock, run, store, ttl},
+    fixture::{LATE, Naive, claim, engine, eventually, holder, lock, run, store, ttl},
 };
 
 /// Asks as an engine does: replicas of a busy machine may take longer than one question waits.
@@ -67,7 +67,7 @@ fn a_renewal_without_confirmations_does_not_prolong_the_lease() {
         let hold = lock(&engine, "orders", &ttl(2_400)).await;
         kit.link(0).blackhole();
         let deadline = hold.lease().deadline();
-        crate::rig::loss(&env, &hold).await;
+        crate::fixture::loss(&env, &hold).await;
         assert!(env.now() < deadline + LATE);
         assert!(hold.lease().deadline() <= deadline, "no renewal was confirmed");
     });

@@ -7,7 +7,7 @@ use leasehold_testkit::{proxy::Proxy, redis::Server};
 
 use crate::{
     common,
-    rig::{claim, engine, lock, name, run, store, try_lock, ttl},
+    fixture::{claim, engine, lock, name, run, store, try_lock, ttl},
 };
 
 #[test]
@@ -58,7 +58,7 @@ fn a_thousand_locks_are_renewed_in_ten_calls() {
         };
         let before = server.calls("evalsha");
         let begin = env.now();
-        crate::rig::eventually(&env, "a renewal of the last", || async { renewed() }).await;
+        crate::fixture::eventually(&env, "a renewal of the last", || async { renewed() }).await;
         let (calls, rounds) =
             (server.calls("evalsha") - before, 1 + env.now().since(begin).as_millis() / 1000);
         assert!(u128::from(calls) <= 10 * rounds, "{calls} calls for 1000 locks in {rounds} rounds");

@@ -7,7 +7,7 @@ use leasehold_testkit::redis::Sentinels;
 
 use crate::{
     common,
-    rig::{Naive, claim, engine, eventually, lock, loss, run, store, ttl},
+    fixture::{Naive, claim, engine, eventually, lock, loss, run, store, ttl},
 };
 
 fn words(kit: &Sentinels) -> String {
@@ -119,9 +119,12 @@ fn an_old_master_that_wakes_up_is_not_believed() {
         let after = kit.await_other_than(before).unwrap();
         eventually(&env, "a grant by the new master", || async { store.claim(&mine).await.is_ok() }).await;
         kit.server_at(before).unwrap().resume().unwrap();
-        assert_eq!(crate::rig::holder(kit.server_at(after).unwrap(), "orders"), Some(mine.id.to_string()));
+        assert_eq!(
+            crate::fixture::holder(kit.server_at(after).unwrap(), "orders"),
+            Some(mine.id.to_string())
+        );
         store.release(&mine).await.unwrap();
-        assert_eq!(crate::rig::holder(kit.server_at(after).unwrap(), "orders"), None);
+        assert_eq!(crate::fixture::holder(kit.server_at(after).unwrap(), "orders"), None);
     });
 }
 
@@ -130,7 +133,7 @@ fn a_master_that_no_sentinel_knows_is_named() {
     let kit = Sentinels::start().unwrap();
     run(async {
         let error = {
-            let mut options = crate::rig::options(&words(&kit));
+            let mut options = crate::fixture::options(&words(&kit));
             if let leasehold_redis::Servers::Sentinel { master, .. } = &mut options.servers {
                 *master = "other".into();
             }

@@ -7,7 +7,7 @@ use leasehold_testkit::redis::Server;
 
 use crate::{
     common,
-    rig::{
+    fixture::{
         LATE, Naive, SOON, at, claim, engine, eventually, holder, lock, loss, name, run, store, try_lock, ttl,
     },
 };
@@ -159,7 +159,7 @@ fn a_restart_without_memory_is_noticed_at_once_and_tokens_grow() {
         server.kill();
         server.restart().unwrap();
         // The server is empty: whoever comes now is let in beside the first, as the naive client is.
-        let second = lock(&crate::rig::engine(&at(&server)), "orders", &ttl(30_000)).await;
+        let second = lock(&crate::fixture::engine(&at(&server)), "orders", &ttl(30_000)).await;
         assert!(first.lease().check().is_ok(), "two valid guards: the violation that SAFETY.md lists");
         assert!(
             second.lease().fencing_token().unwrap() > token,

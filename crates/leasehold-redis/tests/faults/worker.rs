@@ -12,8 +12,8 @@ use leasehold_core::{Engine, Hold, LockOptions, Release, Wait};
 use leasehold_redis::{Endpoint, Servers};
 
 use crate::{
+    fixture::{Naive, engine, engine_with, lock, name, run, ttl},
     resource::{Check, Resource},
-    rig::{Naive, engine, engine_with, lock, name, run, ttl},
 };
 
 const ROLE: &str = "LEASEHOLD_REDIS_WORKER";
@@ -142,20 +142,20 @@ impl Desk {
         let first = self.hold().lease().deadline();
         // Renewals have a connection of their own, which the first of them opens.
         let renewed = || async { self.hold().lease().deadline() > first };
-        crate::rig::eventually(&env, "a renewal", renewed).await;
+        crate::fixture::eventually(&env, "a renewal", renewed).await;
         let age = self.hold().lease().age();
         let eaten: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         let stranger = engine(&format!("single={}", self.port()));
         let terms = ttl(1_000).patience(Duration::from_millis(300));
-        let refused = crate::rig::try_lock(&stranger, "other", &terms).await;
-        crate::rig::eventually(&env, "renewals without descriptors", || async {
+        let refused = crate::fixture::try_lock(&stranger, "other", &terms).await;
+        crate::fixture::eventually(&env, "renewals without descriptors", || async {
             self.hold().lease().age() > age + Duration::from_millis(3_000)
         })
         .await;
         let valid = self.hold().lease().check().is_ok();
         let count = eaten.len();
         drop(eaten);
-        let later = crate::rig::try_lock(&stranger, "other", &ttl(1_000)).await;
+        let later = crate::fixture::try_lock(&stranger, "other", &ttl(1_000)).await;
         let refused = refused.is_err_and(|error| error.is_transient());
         format!(
             "starved {} refused {refused} held {valid} later {}",
@@ -263,7 +263,7 @@ impl Worker {
             let stat = std::fs::read_to_string(&stat).unwrap_or_default();
             stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
         };
-        assert!(leasehold_testkit::wait::until(crate::rig::SOON, stands_still), "the worker stops");
+        assert!(leasehold_testkit::wait::until(crate::fixture::SOON, stands_still), "the worker stops");
     }
 
     pub(crate) fn resume(&self) {

@@ -6,8 +6,8 @@ use leasehold_core::FencingToken;
 
 use crate::{
     common,
-    crew::Crew,
-    rig::{eventually, lock, loss, name, run, ttl},
+    fixture::{eventually, lock, loss, name, run, ttl},
+    members::VotingServers,
     textbook::Textbook,
 };
 
@@ -42,20 +42,21 @@ impl Ledger {
 #[test]
 fn a_jump_makes_two_holders_and_the_resource_refuses_the_first() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start_as(3, LONGEST, |builder| builder.clock_shim()).await);
-        let (one, two) = (crew.engine(), crew.engine());
+        let (env, voters) =
+            (common::env(), VotingServers::start_as(3, LONGEST, |builder| builder.clock_shim()).await);
+        let (one, two) = (voters.engine(), voters.engine());
         for engine in [&one, &two] {
             lock(engine, "warm", &ttl(15_000)).await.release().await.unwrap();
         }
         let mut ledger = Ledger::default();
-        crew.servers[2].kill();
+        voters.servers[2].kill();
         let first = lock(&one, "x", &ttl(15_000)).await;
         let early = first.lease().fencing_token().unwrap();
         assert!(ledger.claim(early));
         // The one that A does not reach is new, and somebody vouches for it; that is a way to have two of three.
-        crew.servers[2].restart().unwrap();
-        crew.member(2).promote().await.unwrap();
-        crew.servers[1].jump_clock(20.0).unwrap();
+        voters.servers[2].restart().unwrap();
+        voters.member(2).promote().await.unwrap();
+        voters.servers[1].jump_clock(20.0).unwrap();
         let second = lock(&two, "x", &ttl(15_000)).await;
         assert!(first.lease().check().is_ok(), "two valid guards: the violation that SAFETY.md lists");
         let late = second.lease().fencing_token().unwrap();
@@ -73,14 +74,14 @@ fn a_jump_makes_two_holders_and_the_resource_refuses_the_first() {
     });
     // The control: two holders, and nothing that a resource could refuse the first by.
     run(async {
-        let crew = Crew::start_as(3, LONGEST, |builder| builder.clock_shim()).await;
-        assert!(Textbook::at(&crew.addresses(), &[0, 1]).lock("x", "one", 15_000));
-        crew.servers[1].jump_clock(20.0).unwrap();
+        let voters = VotingServers::start_as(3, LONGEST, |builder| builder.clock_shim()).await;
+        assert!(Textbook::at(&voters.addresses(), &[0, 1]).lock("x", "one", 15_000));
+        voters.servers[1].jump_clock(20.0).unwrap();
         assert!(
-            Textbook::at(&crew.addresses(), &[1, 2]).lock("x", "two", 15_000),
+            Textbook::at(&voters.addresses(), &[1, 2]).lock("x", "two", 15_000),
             "the control: a second holder"
         );
-        let still = crew.servers[0].command(&["EXISTS", "x"]).unwrap().int();
+        let still = voters.servers[0].command(&["EXISTS", "x"]).unwrap().int();
         assert_eq!(still, Some(1), "the first has not ended");
     });
 }
@@ -89,17 +90,18 @@ fn a_jump_makes_two_holders_and_the_resource_refuses_the_first() {
 #[test]
 fn a_jump_of_one_member_is_repaired() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start_as(3, LONGEST, |builder| builder.clock_shim()).await);
-        let engine = crew.engine();
+        let (env, voters) =
+            (common::env(), VotingServers::start_as(3, LONGEST, |builder| builder.clock_shim()).await);
+        let engine = voters.engine();
         let hold = lock(&engine, "x", &ttl(3_000)).await;
-        eventually(&env, "all have it", || async { crew.keys("x") == 3 }).await;
-        crew.servers[0].jump_clock(20.0).unwrap();
-        eventually(&env, "it has it again", || async { crew.keys("x") == 3 }).await;
+        eventually(&env, "all have it", || async { voters.keys("x") == 3 }).await;
+        voters.servers[0].jump_clock(20.0).unwrap();
+        eventually(&env, "it has it again", || async { voters.keys("x") == 3 }).await;
         hold.lease().check().unwrap();
         hold.release().await.unwrap();
         // The control has one member less from now on, and would be without the lock after one more jump.
-        assert!(Textbook::at(&crew.addresses(), &[0, 1, 2]).lock("control", "one", 10_000));
-        crew.servers[0].jump_clock(20.0).unwrap();
-        assert_eq!(crew.keys("control"), 2, "the control: not repaired");
+        assert!(Textbook::at(&voters.addresses(), &[0, 1, 2]).lock("control", "one", 10_000));
+        voters.servers[0].jump_clock(20.0).unwrap();
+        assert_eq!(voters.keys("control"), 2, "the control: not repaired");
     });
 }

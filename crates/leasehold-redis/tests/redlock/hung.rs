@@ -6,19 +6,19 @@ use leasehold_core::ErrorKind;
 
 use crate::{
     common,
-    crew::Crew,
-    rig::{SOON, eventually, lock, run, shown, try_lock, ttl},
+    fixture::{SOON, eventually, lock, run, shown, try_lock, ttl},
+    members::VotingServers,
 };
 
 /// Two of five hang, and a member is given far more time than the test has: who waited for them would not come back.
 #[test]
 fn a_hung_minority_delays_nobody() {
     run(async {
-        let mut crew = Crew::start(5, Duration::from_secs(600)).await;
-        crew.node_timeout = Duration::from_secs(60);
-        let (env, engine) = (common::env(), crew.engine());
+        let mut voters = VotingServers::start(5, Duration::from_secs(600)).await;
+        voters.node_timeout = Duration::from_secs(60);
+        let (env, engine) = (common::env(), voters.engine());
         lock(&engine, "warm", &ttl(500_000)).await.release().await.unwrap();
-        for server in &crew.servers[..2] {
+        for server in &voters.servers[..2] {
             server.pause().unwrap();
         }
         let begin = env.now();
@@ -29,19 +29,19 @@ fn a_hung_minority_delays_nobody() {
             hold.release().await.unwrap();
         }
         assert!(env.now().since(begin) < SOON, "nobody waits for those that hang");
-        for server in &crew.servers[..2] {
+        for server in &voters.servers[..2] {
             server.resume().unwrap();
         }
-        eventually(&env, "nothing is left on those that hung", || async { crew.keys("x") == 0 }).await;
+        eventually(&env, "nothing is left on those that hung", || async { voters.keys("x") == 0 }).await;
     });
     // The control asks one after the other, as the text says, and is stuck at the first.
     run(async {
-        let crew = Crew::start(3, Duration::from_secs(60)).await;
-        let mut naive = crate::rig::Naive::at(&crew.servers[0].address());
-        crew.servers[0].pause().unwrap();
+        let voters = VotingServers::start(3, Duration::from_secs(60)).await;
+        let mut naive = crate::fixture::Naive::at(&voters.servers[0].address());
+        voters.servers[0].pause().unwrap();
         naive.ask("x", "one", 10_000);
         assert!(!naive.hears(Duration::from_millis(300)), "the control waits for the one that hangs");
-        crew.servers[0].resume().unwrap();
+        voters.servers[0].resume().unwrap();
     });
 }
 
@@ -49,11 +49,11 @@ fn a_hung_minority_delays_nobody() {
 #[test]
 fn a_hung_majority_is_a_clear_error_and_leaves_nothing() {
     run(async {
-        let mut crew = Crew::start(5, Duration::from_secs(60)).await;
-        crew.node_timeout = Duration::from_millis(300);
-        let (env, engine) = (common::env(), crew.engine());
+        let mut voters = VotingServers::start(5, Duration::from_secs(60)).await;
+        voters.node_timeout = Duration::from_millis(300);
+        let (env, engine) = (common::env(), voters.engine());
         lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
-        for server in &crew.servers[..3] {
+        for server in &voters.servers[..3] {
             server.pause().unwrap();
         }
         let begin = env.now();
@@ -63,21 +63,21 @@ fn a_hung_majority_is_a_clear_error_and_leaves_nothing() {
         // Three tries of the engine, each as long as a member is given.
         assert!(took >= Duration::from_millis(300) && took < SOON, "{took:?}");
         let text = shown(&error);
-        for (at, server) in crew.servers.iter().enumerate() {
+        for (at, server) in voters.servers.iter().enumerate() {
             let says = if at < 3 { "no answer within" } else { "granted" };
             let state = text.split("; ").find(|state| state.contains(&server.address())).unwrap_or_default();
             assert!(state.contains(says), "{}: {text}", server.address());
         }
-        for server in &crew.servers[..3] {
+        for server in &voters.servers[..3] {
             server.resume().unwrap();
         }
-        eventually(&env, "nothing is left locked", || async { crew.keys("x") == 0 }).await;
-        let other = crew.engine();
+        eventually(&env, "nothing is left locked", || async { voters.keys("x") == 0 }).await;
+        let other = voters.engine();
         lock(&other, "x", &ttl(30_000)).await.release().await.unwrap();
-        eventually(&env, "the last release", || async { crew.keys("x") == 0 }).await;
+        eventually(&env, "the last release", || async { voters.keys("x") == 0 }).await;
         // The control gives up as well, and leaves what it got for its whole time to live.
-        let mut control = crate::textbook::Textbook::at(&crew.addresses(), &[3, 4]);
+        let mut control = crate::textbook::Textbook::at(&voters.addresses(), &[3, 4]);
         assert!(!control.lock("x", "one", 30_000), "two of five");
-        assert_eq!(crew.keys("x"), 2, "the control: left locked");
+        assert_eq!(voters.keys("x"), 2, "the control: left locked");
     });
 }

@@ -7,12 +7,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../faults/rig.rs"]
-mod rig;
+#[path = "../faults/fixture.rs"]
+mod fixture;
 
 mod clocks;
-mod crew;
 mod hung;
+mod members;
 mod memory;
 mod minority;
 mod mistakes;

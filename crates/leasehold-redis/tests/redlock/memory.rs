@@ -12,8 +12,8 @@ use leasehold_core::{ErrorKind, FencingToken, Mode, Moment, Store, Wait};
 
 use crate::{
     common,
-    crew::Crew,
-    rig::{eventually, lock, name, run, shown, try_lock, ttl},
+    fixture::{eventually, lock, name, run, shown, try_lock, ttl},
+    members::VotingServers,
     textbook::Textbook,
 };
 
@@ -57,16 +57,16 @@ impl Counter {
 #[test]
 fn a_member_that_comes_back_empty_does_not_help_a_second_holder() {
     run(async {
-        let crew = Crew::start(3, LONGEST).await;
-        let (one, two) = (crew.engine(), crew.engine());
+        let voters = VotingServers::start(3, LONGEST).await;
+        let (one, two) = (voters.engine(), voters.engine());
         for engine in [&one, &two] {
             lock(engine, "warm", &ttl(5_000)).await.release().await.unwrap();
         }
-        crew.servers[2].kill();
+        voters.servers[2].kill();
         let first = lock(&one, "x", &ttl(9_000)).await;
-        crew.servers[1].kill();
-        crew.servers[1].restart().unwrap();
-        crew.servers[2].restart().unwrap();
+        voters.servers[1].kill();
+        voters.servers[1].restart().unwrap();
+        voters.servers[2].restart().unwrap();
         let error = try_lock(&two, "x", &ttl(9_000)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoQuorum, "{}", shown(&error));
         assert!(shown(&error).contains("may have forgotten who holds"), "{}", shown(&error));
@@ -81,14 +81,14 @@ fn a_member_that_comes_back_empty_does_not_help_a_second_holder() {
 /// The control, on servers of its own: both hold, and both believe it.
 fn textbook_grants_twice() {
     run(async {
-        let crew = Crew::start(3, LONGEST).await;
-        let mut first = Textbook::at(&crew.addresses(), &[0, 1]);
+        let voters = VotingServers::start(3, LONGEST).await;
+        let mut first = Textbook::at(&voters.addresses(), &[0, 1]);
         assert!(first.lock("x", "one", 9_000));
-        crew.servers[1].kill();
-        crew.servers[1].restart().unwrap();
-        let mut second = Textbook::at(&crew.addresses(), &[1, 2]);
+        voters.servers[1].kill();
+        voters.servers[1].restart().unwrap();
+        let mut second = Textbook::at(&voters.addresses(), &[1, 2]);
         assert!(second.lock("x", "two", 9_000), "the control: a second holder");
-        let server = &crew.servers[0];
+        let server = &voters.servers[0];
         assert!(server.command(&["EXISTS", "x"]).unwrap().int() == Some(1), "the first has not ended");
         assert!(Textbook::validity(Duration::from_secs(9)) > Duration::from_secs(8));
     });
@@ -98,13 +98,13 @@ fn textbook_grants_twice() {
 #[test]
 fn a_member_that_was_emptied_does_not_help_a_second_holder() {
     run(async {
-        let crew = Crew::start(3, LONGEST).await;
-        let (one, two) = (crew.engine(), crew.engine());
+        let voters = VotingServers::start(3, LONGEST).await;
+        let (one, two) = (voters.engine(), voters.engine());
         for engine in [&one, &two] {
             lock(engine, "warm", &ttl(5_000)).await.release().await.unwrap();
         }
         let first = lock(&one, "x", &ttl(9_000)).await;
-        for server in &crew.servers[1..] {
+        for server in &voters.servers[1..] {
             server.command(&["FLUSHALL"]).unwrap();
         }
         let error = try_lock(&two, "x", &ttl(9_000)).await.unwrap_err();
@@ -112,12 +112,12 @@ fn a_member_that_was_emptied_does_not_help_a_second_holder() {
         first.lease().check().unwrap();
     });
     run(async {
-        let crew = Crew::start(3, LONGEST).await;
-        assert!(Textbook::at(&crew.addresses(), &[0, 1, 2]).lock("x", "one", 9_000));
-        for server in &crew.servers[1..] {
+        let voters = VotingServers::start(3, LONGEST).await;
+        assert!(Textbook::at(&voters.addresses(), &[0, 1, 2]).lock("x", "one", 9_000));
+        for server in &voters.servers[1..] {
             server.command(&["FLUSHALL"]).unwrap();
         }
-        let mut second = Textbook::at(&crew.addresses(), &[0, 1, 2]);
+        let mut second = Textbook::at(&voters.addresses(), &[0, 1, 2]);
         assert!(second.lock("x", "two", 9_000), "the control: a second holder");
     });
 }
@@ -126,15 +126,16 @@ fn a_member_that_was_emptied_does_not_help_a_second_holder() {
 #[test]
 fn a_durable_member_keeps_its_vote() {
     run(async {
-        let crew = Crew::start_as(3, LONGEST, |builder| builder.aof()).await;
-        let engine = crew.engine();
+        let voters = VotingServers::start_as(3, LONGEST, |builder| builder.aof()).await;
+        let engine = voters.engine();
         lock(&engine, "warm", &ttl(5_000)).await.release().await.unwrap();
-        crew.servers[0].kill();
-        crew.servers[0].restart().unwrap();
-        crew.servers[1].kill();
+        voters.servers[0].kill();
+        voters.servers[0].restart().unwrap();
+        voters.servers[1].kill();
         let hold = lock(&engine, "x", &ttl(5_000)).await;
         hold.release().await.unwrap();
-        let lazy = Crew::start_as(3, LONGEST, |builder| builder.aof().arg("appendfsync", "everysec")).await;
+        let lazy =
+            VotingServers::start_as(3, LONGEST, |builder| builder.aof().arg("appendfsync", "everysec")).await;
         let engine = lazy.engine();
         lock(&engine, "warm", &ttl(5_000)).await.release().await.unwrap();
         lazy.servers[0].kill();
@@ -150,13 +151,13 @@ fn a_durable_member_keeps_its_vote() {
 #[test]
 fn members_come_back_empty_in_turn_while_eight_contend() {
     run(async {
-        let (env, crew) = (common::env(), Arc::new(Crew::start(3, LONGEST).await));
+        let (env, voters) = (common::env(), Arc::new(VotingServers::start(3, LONGEST).await));
         let (leases, is_over) = (Arc::new(Mutex::new(Vec::<Lease>::new())), Arc::new(AtomicBool::new(false)));
         let counter = Arc::new(Mutex::new(Counter::default()));
         let workers: Vec<_> = (0..8)
             .map(|_| {
                 let (env, engine, leases, is_over) =
-                    (env.clone(), crew.engine(), leases.clone(), is_over.clone());
+                    (env.clone(), voters.engine(), leases.clone(), is_over.clone());
                 let counter = counter.clone();
                 tokio::spawn(async move {
                     let terms = ttl(3_000);
@@ -191,12 +192,12 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
         };
         progress(20).await;
         for at in [0, 1] {
-            crew.servers[at].kill();
+            voters.servers[at].kill();
             progress(20).await;
-            crew.servers[at].restart().unwrap();
+            voters.servers[at].restart().unwrap();
             progress(20).await;
             // Until it votes again, so that the next may be killed.
-            let member = crew.member(at);
+            let member = voters.member(at);
             let votes =
                 || async { member.server_info().await.is_ok_and(|vitals| vitals.remembers_for > LONGEST) };
             let until = env.now() + Duration::from_secs(30);
@@ -217,7 +218,7 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
             assert!(pair[0].token < pair[1].token, "a token that does not grow: {pair:?}");
         }
         assert!(leases.len() > 100, "{}", leases.len());
-        eventually(&env, "nothing is left", || async { crew.keys("x") == 0 }).await;
+        eventually(&env, "nothing is left", || async { voters.keys("x") == 0 }).await;
         let counter = counter.lock().unwrap();
         assert_eq!(counter.value, counter.acknowledged, "no increment that was acknowledged is lost");
     });

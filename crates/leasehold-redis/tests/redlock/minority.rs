@@ -7,8 +7,8 @@ use leasehold_testkit::proxy::Proxy;
 
 use crate::{
     common,
-    crew::Crew,
-    rig::{SOON, eventually, holder, lock, loss, name, run, shown, try_lock, ttl},
+    fixture::{SOON, eventually, holder, lock, loss, name, run, shown, try_lock, ttl},
+    members::VotingServers,
 };
 
 const LONGEST: Duration = Duration::from_secs(60);
@@ -17,31 +17,31 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[test]
 fn a_minority_is_repaired_and_a_majority_is_lost() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
-        let engine = crew.engine();
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
+        let engine = voters.engine();
         let hold = lock(&engine, "x", &ttl(1_500)).await;
         for at in 0..3 {
-            eventually(&env, "the member has it", || async { crew.keys("x") == 3 }).await;
-            crew.servers[at].command(&["DEL", "x"]).unwrap();
+            eventually(&env, "the member has it", || async { voters.keys("x") == 3 }).await;
+            voters.servers[at].command(&["DEL", "x"]).unwrap();
         }
-        eventually(&env, "all have it again", || async { crew.keys("x") == 3 }).await;
+        eventually(&env, "all have it again", || async { voters.keys("x") == 3 }).await;
         hold.lease().check().unwrap();
-        for server in &crew.servers[..2] {
+        for server in &voters.servers[..2] {
             server.command(&["DEL", "x"]).unwrap();
         }
         loss(&env, &hold).await;
         // A lost hold is not made again on the rest.
         drop(hold);
-        eventually(&env, "the last one is given back", || async { crew.keys("x") == 0 }).await;
+        eventually(&env, "the last one is given back", || async { voters.keys("x") == 0 }).await;
     });
     // The control renews where the key is, and never repairs: two losses, one after the other, and it is gone.
     run(async {
-        let crew = Crew::start(3, LONGEST).await;
-        let mut control = crate::textbook::Textbook::at(&crew.addresses(), &[0, 1, 2]);
+        let voters = VotingServers::start(3, LONGEST).await;
+        let mut control = crate::textbook::Textbook::at(&voters.addresses(), &[0, 1, 2]);
         assert!(control.lock("x", "one", 30_000));
-        crew.servers[0].command(&["DEL", "x"]).unwrap();
-        crew.servers[1].command(&["DEL", "x"]).unwrap();
-        let mut other = crate::textbook::Textbook::at(&crew.addresses(), &[0, 1, 2]);
+        voters.servers[0].command(&["DEL", "x"]).unwrap();
+        voters.servers[1].command(&["DEL", "x"]).unwrap();
+        let mut other = crate::textbook::Textbook::at(&voters.addresses(), &[0, 1, 2]);
         assert!(
             other.lock("x", "two", 30_000),
             "the control: a second holder while the first believes that it holds"
@@ -54,36 +54,41 @@ fn a_minority_is_repaired_and_a_majority_is_lost() {
 #[test]
 fn a_release_does_not_overtake_a_straggling_grant() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
-        let proxy = Proxy::to(&crew.servers[2].address()).unwrap();
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
+        let proxy = Proxy::to(&voters.servers[2].address()).unwrap();
         let slow = common::member(&env, &proxy.port().to_string(), 3, LONGEST).unwrap();
         let members: Vec<Arc<dyn Store>> =
-            vec![Arc::new(crew.member(0)), Arc::new(crew.member(1)), Arc::new(slow)];
-        let engine = Engine::new(Arc::new(crew.quorum_of(members)), env.clone());
+            vec![Arc::new(voters.member(0)), Arc::new(voters.member(1)), Arc::new(slow)];
+        let engine = Engine::new(Arc::new(voters.quorum_of(members)), env.clone());
         lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
-        eventually(&env, "the last release", || async { crew.keys("warm") == 0 }).await;
+        eventually(&env, "the last release", || async { voters.keys("warm") == 0 }).await;
         proxy.hold_requests();
         let hold = lock(&engine, "x", &ttl(30_000)).await;
         hold.release().await.unwrap();
-        assert_eq!(crew.keys("x"), 0, "the third member has not heard of it yet");
+        assert_eq!(voters.keys("x"), 0, "the third member has not heard of it yet");
         proxy.pass();
         // The grant arrives, and behind it the release.
         let after = lock(&engine, "after", &ttl(30_000)).await;
-        eventually(&env, "the straggler has heard of what came after", || async { crew.keys("after") == 3 })
-            .await;
-        eventually(&env, "nothing is left over", || async { crew.keys("x") == 0 }).await;
+        eventually(&env, "the straggler has heard of what came after", || async {
+            voters.keys("after") == 3
+        })
+        .await;
+        eventually(&env, "nothing is left over", || async { voters.keys("x") == 0 }).await;
         after.release().await.unwrap();
     });
     // The control sends the release on a connection of its own.
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
-        let proxy = Proxy::to(&crew.servers[2].address()).unwrap();
-        let mut slow = crate::rig::Naive::at(&proxy.address());
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
+        let proxy = Proxy::to(&voters.servers[2].address()).unwrap();
+        let mut slow = crate::fixture::Naive::at(&proxy.address());
         proxy.hold_requests();
         slow.ask("x", "one", 30_000);
-        assert!(!crate::rig::Naive::at(&crew.servers[2].address()).unlock("x"), "the release comes first");
+        assert!(
+            !crate::fixture::Naive::at(&voters.servers[2].address()).unlock("x"),
+            "the release comes first"
+        );
         proxy.pass();
-        let orphan = || async { holder(&crew.servers[2], "x").is_some() };
+        let orphan = || async { holder(&voters.servers[2], "x").is_some() };
         eventually(&env, "the control: a key of nobody", orphan).await;
     });
 }
@@ -93,32 +98,34 @@ fn a_release_does_not_overtake_a_straggling_grant() {
 #[test]
 fn split_votes_end_and_the_rest_is_won_when_the_rival_goes() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
-        let engine = crew.engine();
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
+        let engine = voters.engine();
         lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
-        crew.servers[2].kill();
+        voters.servers[2].kill();
         // A rival that died with a minority.
-        crew.servers[1].command(&["SET", "x", "0123456789abcdef0123456789abcdef", "PX", "60000"]).unwrap();
+        voters.servers[1].command(&["SET", "x", "0123456789abcdef0123456789abcdef", "PX", "60000"]).unwrap();
         let refused = try_lock(&engine, "x", &ttl(30_000)).await.unwrap();
         assert!(refused.is_none(), "contention is no error");
-        eventually(&env, "nothing is left of the try", || async { holder(&crew.servers[0], "x").is_none() })
-            .await;
+        eventually(&env, "nothing is left of the try", || async {
+            holder(&voters.servers[0], "x").is_none()
+        })
+        .await;
         let (terms, name) = (ttl(30_000), name("x"));
         let waiting = engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(SOON), None);
         let freed = async {
-            eventually(&env, "it waits at the rival's member", || crew.waits(1, "x")).await;
-            crew.servers[1].command(&["DEL", "x"]).unwrap();
+            eventually(&env, "it waits at the rival's member", || voters.waits(1, "x")).await;
+            voters.servers[1].command(&["DEL", "x"]).unwrap();
         };
         let (won, ()) = tokio::join!(waiting, freed);
         assert!(won.unwrap().is_some());
     });
     // The control does not give back what it got, and is kept out by it when it tries again.
     run(async {
-        let crew = Crew::start(3, LONGEST).await;
-        crew.servers[1].command(&["SET", "x", "rival", "PX", "60000"]).unwrap();
-        let mut control = crate::textbook::Textbook::at(&crew.addresses(), &[0, 1]);
+        let voters = VotingServers::start(3, LONGEST).await;
+        voters.servers[1].command(&["SET", "x", "rival", "PX", "60000"]).unwrap();
+        let mut control = crate::textbook::Textbook::at(&voters.addresses(), &[0, 1]);
         assert!(!control.lock("x", "one", 30_000), "one for and one against");
-        crew.servers[1].command(&["DEL", "x"]).unwrap();
+        voters.servers[1].command(&["DEL", "x"]).unwrap();
         assert!(!control.lock("x", "one", 30_000), "the control: kept out by its own key");
     });
 }
@@ -127,13 +134,13 @@ fn split_votes_end_and_the_rest_is_won_when_the_rival_goes() {
 #[test]
 fn a_waiter_is_woken_by_the_members() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
-        let (one, two) = (crew.engine(), crew.engine());
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
+        let (one, two) = (voters.engine(), voters.engine());
         let hold = lock(&one, "x", &ttl(60_000)).await;
         let (terms, name) = (ttl(60_000), name("x"));
         let waiting = two.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None);
         let released = async {
-            eventually(&env, "it waits at a member", || crew.waits(0, "x")).await;
+            eventually(&env, "it waits at a member", || voters.waits(0, "x")).await;
             hold.release().await.unwrap();
         };
         // Without a wake-up it would ask again after twenty seconds.
@@ -146,17 +153,17 @@ fn a_waiter_is_woken_by_the_members() {
 #[test]
 fn nobody_there_is_a_typed_error() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
         let mut lost = leasehold_redis::RedisOptions::new(leasehold_redis::Servers::Single(
             leasehold_redis::Endpoint::tcp("no-such-host.invalid", 6379),
         ));
         lost.membership = Some(leasehold_redis::QuorumMembership { members: 3, longest_lease: LONGEST });
         let lost = Arc::new(leasehold_redis::RedisStore::new(lost, env.clone()).unwrap());
-        let members: Vec<Arc<dyn Store>> = vec![Arc::new(crew.member(0)), Arc::new(crew.member(1)), lost];
-        let engine = Engine::new(Arc::new(crew.quorum_of(members)), env.clone());
+        let members: Vec<Arc<dyn Store>> = vec![Arc::new(voters.member(0)), Arc::new(voters.member(1)), lost];
+        let engine = Engine::new(Arc::new(voters.quorum_of(members)), env.clone());
         // One name that does not resolve is one member that is down.
         lock(&engine, "x", &ttl(30_000)).await.release().await.unwrap();
-        for server in &crew.servers {
+        for server in &voters.servers {
             server.kill();
         }
         let begin = env.now();
@@ -164,9 +171,12 @@ fn nobody_there_is_a_typed_error() {
         assert_eq!(error.kind(), ErrorKind::NoQuorum, "{}", shown(&error));
         assert!(env.now().since(begin) < SOON);
         let text = shown(&error);
-        for part in
-            [&crew.servers[0].address(), &crew.servers[1].address(), "no-such-host.invalid", "2 of 3 members"]
-        {
+        for part in [
+            &voters.servers[0].address(),
+            &voters.servers[1].address(),
+            "no-such-host.invalid",
+            "2 of 3 members",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     });

@@ -7,8 +7,8 @@ use leasehold_testkit::redis::{Cluster, Server};
 
 use crate::{
     common,
-    crew::Crew,
-    rig::{run, shown, store},
+    fixture::{run, shown, store},
+    members::VotingServers,
 };
 
 const LONGEST: Duration = Duration::from_secs(60);
@@ -52,9 +52,9 @@ fn servers_that_depend_on_each_other_do_not_vote() {
 #[test]
 fn clients_must_agree_on_the_quorum() {
     run(async {
-        let crew = Crew::start(3, LONGEST).await;
+        let voters = VotingServers::start(3, LONGEST).await;
         let extra: Vec<Server> = (0..2).map(|_| Server::start().unwrap()).collect();
-        let ports: Vec<u16> = crew.servers.iter().chain(&extra).map(Server::port).collect();
+        let ports: Vec<u16> = voters.servers.iter().chain(&extra).map(Server::port).collect();
         let five = ports.iter().map(|port| member(*port, 5, LONGEST)).collect();
         let three = ports[..3].iter().map(|port| member(*port, 3, LONGEST * 2)).collect();
         for (members, says) in [(five, "a member of a quorum of 3"), (three, "a longest lease of 60000 ms")] {

@@ -6,8 +6,8 @@ use leasehold_core::{FencingToken, Store};
 
 use crate::common;
 use crate::{
-    crew::Crew,
-    rig::{claim, eventually, lock, run, ttl},
+    fixture::{claim, eventually, lock, run, ttl},
+    members::VotingServers,
 };
 
 const LONGEST: Duration = Duration::from_secs(60);
@@ -17,25 +17,25 @@ const LONGEST: Duration = Duration::from_secs(60);
 fn lock_and_unlock_are_one_call_to_each_member() {
     run(async {
         for count in [3, 5] {
-            let (env, crew) = (common::env(), Crew::start(count, LONGEST).await);
-            let engine = crew.engine();
+            let (env, voters) = (common::env(), VotingServers::start(count, LONGEST).await);
+            let engine = voters.engine();
             // The last member connects while the others have answered already; and so does the background, which carries
             // stragglers to their end and renews.
             let warm = lock(&engine, "warm", &ttl(600)).await;
             let first = warm.lease().deadline();
-            eventually(&env, "the last grant", || async { crew.keys("warm") == count }).await;
+            eventually(&env, "the last grant", || async { voters.keys("warm") == count }).await;
             eventually(&env, "a renewal", || async { warm.lease().deadline() > first }).await;
-            let connected = || async { crew.servers.iter().all(|server| server.calls("hello") >= 3) };
+            let connected = || async { voters.servers.iter().all(|server| server.calls("hello") >= 3) };
             eventually(&env, "the last connection", connected).await;
             warm.release().await.unwrap();
-            eventually(&env, "the last release", || async { crew.keys("warm") == 0 }).await;
-            crew.reset();
+            eventually(&env, "the last release", || async { voters.keys("warm") == 0 }).await;
+            voters.reset();
             let hold = lock(&engine, "x", &ttl(30_000)).await;
-            eventually(&env, "the last grant", || async { crew.keys("x") == count }).await;
-            assert_eq!(crew.calls(), vec![1; count], "to lock");
+            eventually(&env, "the last grant", || async { voters.keys("x") == count }).await;
+            assert_eq!(voters.calls(), vec![1; count], "to lock");
             hold.release().await.unwrap();
-            eventually(&env, "the last release", || async { crew.keys("x") == 0 }).await;
-            assert_eq!(crew.calls(), vec![2; count], "and to unlock");
+            eventually(&env, "the last release", || async { voters.keys("x") == 0 }).await;
+            assert_eq!(voters.calls(), vec![2; count], "and to unlock");
         }
     });
 }
@@ -45,26 +45,26 @@ fn lock_and_unlock_are_one_call_to_each_member() {
 #[test]
 fn tokens_that_differ_cost_a_second_round_once() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
-        let engine = crew.engine();
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
+        let engine = voters.engine();
         let first = lock(&engine, "x", &ttl(30_000)).await;
-        eventually(&env, "the last grant", || async { crew.keys("x") == 3 }).await;
+        eventually(&env, "the last grant", || async { voters.keys("x") == 3 }).await;
         let mut last = first.lease().fencing_token().unwrap();
         first.release().await.unwrap();
-        eventually(&env, "the last release", || async { crew.keys("x") == 0 }).await;
+        eventually(&env, "the last release", || async { voters.keys("x") == 0 }).await;
         // A day ahead: no proposal comes near it.
         let ahead = FencingToken::new(last.get() + 86_400_000_000).unwrap();
-        let member = crew.member(0);
+        let member = voters.member(0);
         let stray = leasehold_core::Claim { fence_floor: Some(ahead), ..claim(&env, "x", 30_000) };
         member.claim(&stray).await.unwrap();
         member.release(&stray).await.unwrap();
-        crew.servers[2].kill();
+        voters.servers[2].kill();
         for expected in [[1, 2], [1, 1], [1, 1]] {
-            for server in &crew.servers[..2] {
+            for server in &voters.servers[..2] {
                 server.reset_stats().unwrap();
             }
             let hold = lock(&engine, "x", &ttl(30_000)).await;
-            let calls: Vec<u64> = crew.servers[..2].iter().map(|server| server.calls("evalsha")).collect();
+            let calls: Vec<u64> = voters.servers[..2].iter().map(|server| server.calls("evalsha")).collect();
             assert_eq!(calls, expected, "to lock");
             let next = hold.lease().fencing_token().unwrap();
             assert!(next > last && next > ahead, "{next} after {last}, above {ahead}");
@@ -78,19 +78,19 @@ fn tokens_that_differ_cost_a_second_round_once() {
 #[test]
 fn a_hundred_locks_are_renewed_in_one_call_to_each_member() {
     run(async {
-        let (env, crew) = (common::env(), Crew::start(3, LONGEST).await);
-        let (engine, terms) = (crew.engine(), ttl(6_000));
+        let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
+        let (engine, terms) = (voters.engine(), ttl(6_000));
         let mut holds = Vec::new();
         for at in 0..100 {
             holds.push(lock(&engine, &format!("lock {at}"), &terms).await);
         }
-        eventually(&env, "the last grant", || async { crew.keys("lock 99") == 3 }).await;
-        crew.reset();
+        eventually(&env, "the last grant", || async { voters.keys("lock 99") == 3 }).await;
+        voters.reset();
         let first: Vec<_> = holds.iter().map(|hold| hold.lease().deadline()).collect();
         let renewed =
             || async { holds.iter().zip(&first).all(|(hold, first)| hold.lease().deadline() > *first) };
         eventually(&env, "all are renewed", renewed).await;
         // Renewals due within 50 ms of each other go together; it took a while to take a hundred locks.
-        assert!(crew.calls().iter().all(|calls| (1..=12).contains(calls)), "{:?}", crew.calls());
+        assert!(voters.calls().iter().all(|calls| (1..=12).contains(calls)), "{:?}", voters.calls());
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::Naive;
+use crate::fixture::Naive;
 
 /// A client of some servers.
 pub(crate) struct Textbook {

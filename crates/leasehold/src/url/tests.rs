@@ -155,7 +155,7 @@ fn options() -> impl Strategy<Value = UrlOptions> {
 }
 
 fn parsed(scheme: &str, credentials: Credentials, addresses: Vec<Address>, path: String) -> ParsedUrl {
-    let (_, scheme) = BACKENDS.find(scheme, true).unwrap();
+    let (_, scheme) = BACKENDS.find(scheme, true).expect("the scheme is built in");
     ParsedUrl { credentials, addresses, path, ..ParsedUrl::new(scheme) }
 }
 
@@ -210,7 +210,7 @@ fn urls() -> impl Strategy<Value = StoreUrl> {
                 members.push(member)
             }
         });
-        let (_, scheme) = BACKENDS.find("quorum", true).unwrap();
+        let (_, scheme) = BACKENDS.find("quorum", true).expect("the scheme is built in");
         StoreUrl(ParsedUrl { members, options, ..ParsedUrl::new(scheme) })
     });
     let quorum = quorum.prop_filter("distinct", |url| url.0.members.len() >= 3);

@@ -59,7 +59,7 @@ impl Config {
         Duration::from_millis(self.ttl_ms)
     }
 
-    /// The stock from which on the first worker is stopped before it writes.
+    /// The stock from which on one worker is stopped before it writes.
     pub(super) fn pause_at(&self) -> i64 {
         i64::from(self.stock - self.stock / 4)
     }
@@ -74,7 +74,7 @@ impl Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WorkerArgs {
     pub(super) strategy: Strategy,
-    /// Number of the worker, from 1. The first one is stopped.
+    /// Number of the worker, from 1.
     pub(super) worker: u32,
     /// Database of the shop.
     pub(super) shop: PathBuf,

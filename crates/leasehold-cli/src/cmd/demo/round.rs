@@ -88,17 +88,20 @@ impl Runner<'_> {
                 self.began_ns = self.env.now().nanos();
                 self.workers.start()
             }
-            Kind::Paused => self.workers.wait_until_stopped(),
+            Kind::Paused => self.workers.wait_until_stopped(event.worker),
             Kind::Failed { message } => bail!("worker {}: {message}", event.worker),
-            _ if self.must_resume(event) => self.workers.resume(),
-            _ => Ok(()),
+            _ => match self.stopped() {
+                Some(paused) if self.must_resume(event, paused) => {
+                    self.workers.resume(self.events[paused].worker)
+                }
+                _ => Ok(()),
+            },
         }
     }
 
     /// Whether the stopped worker has to continue: its lock has expired, the others have sold enough and one of them has
     /// just entered; or all others have sold out.
-    fn must_resume(&self, event: &Event) -> bool {
-        let Some(paused) = self.stopped() else { return false };
+    fn must_resume(&self, event: &Event, paused: usize) -> bool {
         let pause = Duration::from_nanos(event.at_ns.saturating_sub(self.events[paused].at_ns));
         let sold =
             self.events[paused..].iter().filter(|event| matches!(event.kind, Kind::Sold { .. })).count();
@@ -108,7 +111,7 @@ impl Runner<'_> {
         is_overtaken || self.count(|kind| *kind == Kind::SoldOut) + 1 >= self.config.workers
     }
 
-    /// The index of the event since which the first worker is stopped.
+    /// The index of the event since which a worker is stopped.
     fn stopped(&self) -> Option<usize> {
         let change = |event: &Event| matches!(event.kind, Kind::Paused | Kind::Resumed);
         let last = self.events.iter().rposition(change)?;
@@ -134,15 +137,7 @@ impl Runner<'_> {
             Kind::Paused => {
                 format!("worker {worker} has read the stock and is stopped before it writes (SIGSTOP)")
             }
-            Kind::Entered { fence } if self.is_first_in_pause() => match (self.strategy, fence) {
-                (Strategy::Leasehold, Some(fence)) => {
-                    format!("worker {worker} enters with token {fence}: the lease of worker 1 has ended")
-                }
-                (Strategy::NaiveLock, _) => {
-                    format!("worker {worker} enters: the lock of worker 1 has expired")
-                }
-                _ => format!("worker {worker} goes on selling"),
-            },
+            Kind::Entered { fence } => self.entered(worker, fence)?,
             Kind::Resumed => format!("worker {worker} continues (SIGCONT)"),
             Kind::LeaseLost { deadline_ns, writes_anyway } => {
                 let ago_ms = event.at_ns.saturating_sub(deadline_ns) / 1_000_000;
@@ -164,9 +159,22 @@ impl Runner<'_> {
         })
     }
 
-    fn is_first_in_pause(&self) -> bool {
-        let entered = |event: &Event| matches!(event.kind, Kind::Entered { .. });
-        self.stopped().is_some_and(|paused| !self.events[paused..].iter().any(entered))
+    /// The message for the first worker that enters while another is stopped.
+    fn entered(&self, worker: u32, fence: Option<u64>) -> Option<String> {
+        let paused = self.stopped()?;
+        let (stopped, later) = (self.events[paused].worker, &self.events[paused..]);
+        if later.iter().any(|event| matches!(event.kind, Kind::Entered { .. })) {
+            return None;
+        }
+        Some(match (self.strategy, fence) {
+            (Strategy::Leasehold, Some(fence)) => {
+                format!("worker {worker} enters with token {fence}: the lease of worker {stopped} has ended")
+            }
+            (Strategy::NaiveLock, _) => {
+                format!("worker {worker} enters: the lock of worker {stopped} has expired")
+            }
+            _ => format!("worker {worker} goes on selling"),
+        })
     }
 
     fn has_just_resumed(&self, worker: u32) -> bool {

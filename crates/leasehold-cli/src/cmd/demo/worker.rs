@@ -1,6 +1,6 @@
 //! [`Worker`]: a process that sells items until none is left, and prints each step on stdout.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{fs::File, io::Write, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use leasehold::{Client, FencingToken, Mutex, MutexGuard, env::Env};
@@ -23,7 +23,6 @@ struct Worker {
     env: Env,
     shop: Shop,
     random: u64,
-    has_paused: bool,
 }
 
 /// Runs a worker process. The parent reports its failure.
@@ -32,7 +31,7 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     set_parent_process_death_signal(Some(Signal::KILL)).context("no parent-death signal")?;
     let random = args.config.seed.wrapping_mul(1000).wrapping_add(u64::from(args.worker));
     let shop = Shop::open(&args.shop)?;
-    let mut worker = Worker { args, env: Env::system()?, shop, random, has_paused: false };
+    let mut worker = Worker { args, env: Env::system()?, shop, random };
     let Err(error) = worker.sell_all().await else { return Ok(ExitCode::SUCCESS) };
     // Fails if the parent has ended.
     let _ = worker.report(Kind::Failed { message: format!("{error:#}") });
@@ -158,12 +157,14 @@ impl Worker {
         self.env.sleep(time).await;
     }
 
-    /// Stops this process if it is the first worker, once, between reading and writing. Returns whether it did.
+    /// Stops this process between reading and writing, if the stock is low enough and no other worker was stopped in this
+    /// round. Returns whether it did.
     fn pause_if_due(&mut self, read: i64) -> Result<bool> {
-        if self.args.worker != 1 || self.has_paused || read > self.args.config.pause_at() {
+        // The worker that creates the file is the one.
+        let marker = self.args.shop.with_extension("paused");
+        if read > self.args.config.pause_at() || File::create_new(marker).is_err() {
             return Ok(false);
         }
-        self.has_paused = true;
         self.report(Kind::Paused)?;
         kill_process(getpid(), Signal::STOP).context("cannot stop")?;
         self.report(Kind::Resumed)?;

@@ -59,18 +59,18 @@ impl Workers {
         Ok(())
     }
 
-    /// Returns when the kernel reports the first worker stopped.
-    pub(super) fn wait_until_stopped(&self) -> Result<()> {
-        let (states, pid) =
-            (WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT, self.first()?);
-        let state = retry_on_intr(|| waitid(WaitId::Pid(pid), states)).context("cannot wait for worker 1")?;
-        ensure!(state.is_some_and(|state| state.stopped()), "worker 1 ended instead of stopping");
+    /// Returns when the kernel reports a worker stopped.
+    pub(super) fn wait_until_stopped(&self, worker: u32) -> Result<()> {
+        let states = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let pid = self.pid(worker)?;
+        let state = retry_on_intr(|| waitid(WaitId::Pid(pid), states)).context("cannot wait for a worker")?;
+        ensure!(state.is_some_and(|state| state.stopped()), "worker {worker} ended instead of stopping");
         Ok(())
     }
 
-    /// Continues the first worker with SIGCONT.
-    pub(super) fn resume(&self) -> Result<()> {
-        kill_process(self.first()?, Signal::CONT).context("cannot continue worker 1")
+    /// Continues a worker with SIGCONT.
+    pub(super) fn resume(&self, worker: u32) -> Result<()> {
+        kill_process(self.pid(worker)?, Signal::CONT).context("cannot continue a worker")
     }
 
     /// The exit status of a worker that failed.
@@ -79,8 +79,9 @@ impl Workers {
         ended.find(|status| !status.success())
     }
 
-    fn first(&self) -> Result<Pid> {
-        self.processes.first().map(Pid::from_child).context("there is no worker")
+    fn pid(&self, worker: u32) -> Result<Pid> {
+        let process = self.processes.get((worker as usize).wrapping_sub(1));
+        process.map(Pid::from_child).with_context(|| format!("there is no worker {worker}"))
     }
 }
 

@@ -25,10 +25,10 @@ pub(crate) struct Arguments {
     /// The seed: it decides everything.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Who locks: leasehold, leasehold-guard, bare-delete, owner-checked, watchdog or redlock.
+    /// Clients: leasehold, leasehold-guard, bare-delete, owner-checked, watchdog or redlock.
     #[arg(long, value_name = "WHO")]
     contestant: Option<Strategy>,
-    /// What the resource does with fencing tokens: none, on-write or by-claim.
+    /// Use of fencing tokens by the resource: none, on-write or by-claim.
     #[arg(long, value_name = "HOW")]
     fence: Option<Fence>,
     /// How many servers; of more than one, a majority decides.
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// How often each client asks before the last fault is over.
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
-    /// What goes wrong, instead of what the seed says: `pause:c1@120+800,cut:c2>n1@0+500`.
+    /// Faults, instead of those of the seed: `pause:c1@120+800,cut:c2>n1@0+500`.
     #[arg(long, value_name = "LIST", value_parser = faults)]
     faults: Option<Faults>,
     /// Draw the timeline into this SVG file.

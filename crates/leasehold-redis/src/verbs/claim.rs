@@ -1,0 +1,55 @@
+//! A claim.
+
+use leasehold_core::{Claim, Error, Grant, Renewal, Result, Standing};
+
+use super::{release::release, renew};
+use crate::{client::ClientState, dialect::ClaimReply, keys::Keys};
+
+/// Claims a lock.
+pub(crate) async fn claim(state: &ClientState, claim: &Claim) -> Result<Standing> {
+    state.check_open()?;
+    state.capability.admits(claim)?;
+    let keys = state.dialect.keys(&claim.name);
+    let result = send(state, claim, &keys).await;
+    state.mark_in_doubt(claim, &result);
+    let (standing, is_unannounced) = result?;
+    let is_busy = matches!(standing, Standing::Held(_) | Standing::Waiting(_));
+    if let Some(key) = state.foreign_holders.lock().get_mut(&claim.id) {
+        *key = (is_busy && is_unannounced).then_some(keys.hold);
+    }
+    Ok(standing)
+}
+
+async fn send(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(Standing, bool)> {
+    let inbox = state.inbox(keys.slot());
+    let request = state.dialect.claim(claim, keys, &inbox, state.announcement());
+    let (replies, confirmed) = state.send_confirmed(keys.slot(), request, state.options.timeout).await?;
+    match state.dialect.read_claim(claim, replies, state.tracks())? {
+        ClaimReply::Outcome { standing: Standing::Granted(_), .. }
+            if confirmed < state.options.min_replicas =>
+        {
+            Err(undo(state, claim, confirmed).await)
+        }
+        ClaimReply::Outcome { standing, is_unannounced } => Ok((standing, is_unannounced)),
+        ClaimReply::OwnHold => Ok((prolong(state, claim).await?, false)),
+    }
+}
+
+/// Releases a hold that too few replicas have. If that fails, the hold may still be there.
+async fn undo(state: &ClientState, claim: &Claim, confirmed: u32) -> Error {
+    let error = state.too_few_replicas(confirmed);
+    match release(state, claim).await {
+        Ok(_) => error,
+        Err(_) => error.unknown(),
+    }
+}
+
+/// Completes a repeated claim, or an amendment, whose hold is there.
+async fn prolong(state: &ClientState, claim: &Claim) -> Result<Standing> {
+    match renew::batch(state, &[claim], state.options.timeout).await.pop() {
+        Some(Ok(Renewal::Renewed { valid_for })) => Ok(Standing::Granted(Grant::lasting(None, valid_for))),
+        Some(Ok(Renewal::Gone(reason))) => Ok(Standing::Gone(reason)),
+        Some(Err(error)) => Err(error),
+        None => Err(renew::too_few_replies()),
+    }
+}

@@ -1,0 +1,25 @@
+//! A release, by its claim or by force.
+
+use leasehold_core::{Claim, Contender, LockName, Release, Result};
+
+use crate::client::ClientState;
+
+/// Ends the hold of a claim, or its waiting.
+pub(crate) async fn release(state: &ClientState, claim: &Claim) -> Result<Release> {
+    state.check_open()?;
+    let keys = state.dialect.keys(&claim.name);
+    let request = state.dialect.release(claim, &keys, state.refuse_for(claim), state.announcement());
+    let replies = state.send(keys.slot(), request).await?;
+    let released = state.dialect.read_release(replies)?;
+    // The server has answered: no request of the claim takes effect any more.
+    state.in_doubt.remove(claim.id);
+    Ok(released)
+}
+
+/// Ends every hold of a lock, and answers the holders.
+pub(crate) async fn force_release(state: &ClientState, name: &LockName) -> Result<Vec<Contender>> {
+    state.check_open()?;
+    let keys = state.dialect.keys(name);
+    let request = state.dialect.force_release(&keys, state.announcement());
+    state.dialect.read_force_release(state.send(keys.slot(), request).await?)
+}
