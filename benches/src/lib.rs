@@ -1,4 +1,4 @@
-//! What the benches share: times as a table.
+//! Shared by the benches: times as a table.
 
 use std::time::Duration;
 

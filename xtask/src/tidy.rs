@@ -4,6 +4,7 @@ mod documents;
 mod forbidden;
 mod layers;
 pub(crate) mod wire;
+mod words;
 
 use crate::faults;
 
@@ -14,6 +15,7 @@ const RULES: &[(&str, Rule)] = &[
     ("crates import only the layers below", layers::findings),
     ("statements and WIRE.md change together", wire::findings),
     ("nothing forbidden is in the tree", forbidden::findings),
+    ("names and prose are plain", words::findings),
     ("links and commands in documents exist", documents::findings),
     ("every fault of the catalogue has its test", faults::findings),
 ];
@@ -47,6 +49,11 @@ mod tests {
     #[test]
     fn nothing_is_left_half_done_and_files_keep_their_budgets() {
         is_kept("forbidden");
+    }
+
+    #[test]
+    fn names_and_prose_are_plain() {
+        is_kept("plain");
     }
 
     #[test]

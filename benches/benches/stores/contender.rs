@@ -43,7 +43,7 @@ impl Waits {
 }
 
 /// How long the holder waits before hand-over number `turn`: long enough for the other to have settled (etcd looks ten times a
-/// second after watches that begin in the past, as Go's do), and no multiple of the interval of who polls. The strangers do
+/// second after watches that begin in the past, as Go's do), and no multiple of the interval of who polls. The peers do
 /// the same.
 pub(crate) fn pause(turn: usize) -> Duration {
     Duration::from_millis((120 + 37 * turn % 100) as u64)

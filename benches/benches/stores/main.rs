@@ -9,8 +9,8 @@
 mod contender;
 mod etcdctl;
 mod ours;
+mod peer;
 mod places;
-mod stranger;
 mod table;
 
 use contender::{Contender, Figures};

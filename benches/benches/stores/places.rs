@@ -5,7 +5,7 @@ use std::{any::Any, sync::Arc};
 use leasehold::env::Env;
 use leasehold_testkit::{etcd, memcached, redis, zookeeper};
 
-use crate::{contender::Contender, etcdctl::Etcdctl, ours::Ours, stranger::Stranger};
+use crate::{contender::Contender, etcdctl::Etcdctl, ours::Ours, peer::Peer};
 
 /// A store, and how many pairs one task does a round.
 pub(crate) struct Place {
@@ -54,8 +54,8 @@ fn sqlite() -> Scene {
 
 fn redis() -> Scene {
     let server = redis::Server::start().expect("redis-server starts");
-    let (url, stranger) = (server.url(), Stranger::redis_py(&server.url()));
-    Scene::of(&url, server, vec![Box::new(stranger)])
+    let (url, peer) = (server.url(), Peer::redis_py(&server.url()));
+    Scene::of(&url, server, vec![Box::new(peer)])
 }
 
 fn redlock() -> Scene {
@@ -67,22 +67,22 @@ fn redlock() -> Scene {
 
 fn memcached() -> Scene {
     let server = memcached::Server::start().expect("memcached starts");
-    let (url, stranger) = (server.url(), Stranger::pymemcache(&server.url()));
-    Scene::of(&url, server, vec![Box::new(stranger)])
+    let (url, peer) = (server.url(), Peer::pymemcache(&server.url()));
+    Scene::of(&url, server, vec![Box::new(peer)])
 }
 
 fn zookeeper() -> Scene {
     let server = zookeeper::Server::start().expect("ZooKeeper starts");
     let address = server.address();
-    let strangers: Vec<Box<dyn Contender>> =
-        vec![Box::new(Stranger::curator(&address)), Box::new(Stranger::kazoo(&address))];
-    Scene::of(&format!("zookeeper://{address}/ours"), server, strangers)
+    let peers: Vec<Box<dyn Contender>> =
+        vec![Box::new(Peer::curator(&address)), Box::new(Peer::kazoo(&address))];
+    Scene::of(&format!("zookeeper://{address}/ours"), server, peers)
 }
 
 fn etcd() -> Scene {
     let member = Arc::new(etcd::Member::start().expect("etcd starts"));
     let url = format!("etcd://{}", member.address());
-    let go = Stranger::etcd_go(&url);
+    let go = Peer::etcd_go(&url);
     let ctl = Etcdctl { member: member.clone(), env: Env::system().expect("threads start") };
     Scene::of(&url, member, vec![Box::new(go), Box::new(ctl)])
 }

@@ -8,7 +8,7 @@ mod registry;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use lazy::LazyStore;
-pub use registry::{Entry, Registry};
+pub use registry::{BackendEntry, Registry};
 
 use crate::{
     BoxFuture, Capability, Env, Finding, Result, Store,

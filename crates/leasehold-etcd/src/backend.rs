@@ -8,7 +8,7 @@ use leasehold_core::{
     url::{Form, Hosts, Key, ParsedUrl, Scheme, Value},
 };
 
-use crate::{Endpoint, EtcdOptions, EtcdStore};
+use crate::{EtcdEndpoint, EtcdOptions, EtcdStore};
 
 /// `etcd://h1,h2`, and `etcds://` over TLS.
 pub static BACKEND: EtcdBackend = EtcdBackend;
@@ -70,7 +70,7 @@ impl Backend for EtcdBackend {
 
 /// The options that a URL sets.
 fn options(url: &ParsedUrl) -> EtcdOptions {
-    let endpoints = url.addresses.iter().map(|address| Endpoint::new(address.host.clone(), address.port));
+    let endpoints = url.addresses.iter().map(|address| EtcdEndpoint::new(address.host.clone(), address.port));
     let mut options = EtcdOptions::new(endpoints.collect());
     options.user.clone_from(&url.credentials.user);
     options.password = url.credentials.password.reveal().to_string();

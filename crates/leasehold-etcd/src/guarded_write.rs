@@ -12,7 +12,7 @@ use crate::{
 
 /// A change of a key of the application.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Write {
+pub enum KeyWrite {
     /// Sets the key.
     Put {
         /// The key.
@@ -40,12 +40,12 @@ pub enum Committed {
 }
 
 /// Writes if the claim holds its lock in the same transaction.
-pub(crate) async fn commit(client: &Client, claim: &Claim, writes: Vec<Write>) -> Result<Committed> {
+pub(crate) async fn commit(client: &Client, claim: &Claim, writes: Vec<KeyWrite>) -> Result<Committed> {
     let keys = Keys::of(&claim.name);
     let Some(create) = created_by(client, claim, &keys).await? else { return Ok(Committed::NotHeld) };
     let success = writes.into_iter().map(|write| match write {
-        Write::Put { key, value } => put(key, value, 0),
-        Write::Delete { key } => delete(key),
+        KeyWrite::Put { key, value } => put(key, value, 0),
+        KeyWrite::Delete { key } => delete(key),
     });
     let request = TxnRequest {
         compare: vec![created(keys.place(claim.id), create)],

@@ -32,6 +32,6 @@ mod verbs;
 mod watcher;
 
 pub use backend::BACKEND;
-pub use guarded_write::{Committed, Write};
-pub use options::{Endpoint, EtcdOptions};
+pub use guarded_write::{Committed, KeyWrite};
+pub use options::{EtcdEndpoint, EtcdOptions};
 pub use store::EtcdStore;

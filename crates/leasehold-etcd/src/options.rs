@@ -6,21 +6,21 @@ use leasehold_core::{Error, ErrorKind, Result};
 
 /// The client address of a member.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Endpoint {
+pub struct EtcdEndpoint {
     /// The host name or IP address; an IPv6 address without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-impl Endpoint {
+impl EtcdEndpoint {
     /// A host and a port.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Endpoint { host: host.into(), port }
+        EtcdEndpoint { host: host.into(), port }
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for EtcdEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
             return write!(f, "[{}]:{}", self.host, self.port);
@@ -34,7 +34,7 @@ impl fmt::Display for Endpoint {
 #[non_exhaustive]
 pub struct EtcdOptions {
     /// Members of one cluster. Any of them serves; another is used when one does not answer.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EtcdEndpoint>,
     /// The user; empty where authentication is not enabled.
     pub user: String,
     /// The password.
@@ -54,7 +54,7 @@ pub struct EtcdOptions {
 
 impl EtcdOptions {
     /// The defaults: no login, no TLS, 2 s.
-    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+    pub fn new(endpoints: Vec<EtcdEndpoint>) -> Self {
         let all: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
         EtcdOptions {
             url: format!("etcd://{}", all.join(",")),

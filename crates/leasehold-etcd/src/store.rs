@@ -9,7 +9,7 @@ use leasehold_core::{
 
 use crate::{
     client::Client,
-    guarded_write::{self, Committed, Write},
+    guarded_write::{self, Committed, KeyWrite},
     options::EtcdOptions,
     server_info,
     verbs::{Detached, claim, inspect, list, release, renew},
@@ -66,7 +66,7 @@ impl EtcdStore {
     ///
     /// # Cancel safety
     /// Dropped half-way, it is written or not.
-    pub async fn commit(&self, claim: &Claim, writes: Vec<Write>) -> Result<Committed> {
+    pub async fn commit(&self, claim: &Claim, writes: Vec<KeyWrite>) -> Result<Committed> {
         let own = claim.clone();
         let work = |client: Arc<Client>| async move { guarded_write::commit(&client, &own, writes).await };
         self.run("commit", Some(&claim.name), work).await

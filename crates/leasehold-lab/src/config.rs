@@ -2,7 +2,7 @@
 
 use crate::{
     checker::Assumptions,
-    faults::{self, Fault},
+    faults::{self, PlannedFault},
     model::Strategy,
     resource::Fence,
     scenario::Scenario,
@@ -26,7 +26,7 @@ pub struct RunConfig {
     /// How often each client locks before the last fault is over; it locks once more after that.
     pub rounds: u32,
     /// The faults.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<PlannedFault>,
 }
 
 impl RunConfig {

@@ -1,4 +1,4 @@
-//! The faults of a run: a list of [`Fault`]s.
+//! The faults of a run: a list of [`PlannedFault`]s.
 
 mod parse;
 mod shrink;
@@ -10,7 +10,7 @@ pub use shrink::shrink;
 
 /// One thing that goes wrong, from when on and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Fault {
+pub struct PlannedFault {
     /// Its kind.
     pub kind: Kind,
     /// To whom.
@@ -88,7 +88,7 @@ pub const HELD_BACK: Duration = Duration::from_millis(200);
 /// The same, for those that are late.
 pub const LATE: Duration = Duration::from_millis(800);
 
-impl Fault {
+impl PlannedFault {
     /// When it is over for certain, if it begins at its time.
     pub fn end(&self) -> Duration {
         self.begin + self.length

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     checker::{Rule, Violation},
     config::RunConfig,
-    faults::{Fault, HELD_BACK, Kind, LATE, Target},
+    faults::{HELD_BACK, Kind, LATE, PlannedFault, Target},
     history::EventKind,
     rng::Rng,
     strategies::{self, Client, Context},
@@ -38,7 +38,7 @@ pub(crate) struct State {
     finished: Mutex<Vec<bool>>,
     heals: Duration,
     /// Pauses that wait for a step.
-    armed: Mutex<Vec<Fault>>,
+    armed: Mutex<Vec<PlannedFault>>,
     violations: Mutex<Vec<Violation>>,
 }
 
@@ -121,14 +121,14 @@ impl Simulation {
         });
     }
 
-    fn schedule(&self, fault: Fault, begin: Duration) {
+    fn schedule(&self, fault: PlannedFault, begin: Duration) {
         let simulation = self.clone();
         self.world.at(begin, move || simulation.begin(fault));
         let simulation = self.clone();
         self.world.at(begin + fault.length, move || simulation.end(fault));
     }
 
-    fn begin(&self, fault: Fault) {
+    fn begin(&self, fault: PlannedFault) {
         self.record(fault, false);
         match (fault.kind, fault.target) {
             (Kind::Pause | Kind::PauseAsking | Kind::PauseWriting, _) => {
@@ -145,7 +145,7 @@ impl Simulation {
         }
     }
 
-    fn end(&self, fault: Fault) {
+    fn end(&self, fault: PlannedFault) {
         match (fault.kind, fault.target) {
             (Kind::Crash, Target::Client(number)) => {
                 if !self.has_finished(number) && self.clients[number as usize - 1].is_dead() {
@@ -176,9 +176,9 @@ impl Simulation {
         self.world.record(number + 100 * life, EventKind::Gone);
     }
 
-    fn record(&self, fault: Fault, ended: bool) {
+    fn record(&self, fault: PlannedFault, ended: bool) {
         let (name, target) = (fault.kind.to_string(), fault.target.to_string());
-        self.world.record(0, EventKind::Fault { name, target, ended });
+        self.world.record(0, EventKind::PlannedFault { name, target, ended });
     }
 
     fn processes(&self, target: Target) -> impl Iterator<Item = &Process> {
@@ -197,7 +197,7 @@ impl Simulation {
     }
 
     /// Begins or ends a fault of the network.
-    fn disturb(&self, fault: Fault, begins: bool) {
+    fn disturb(&self, fault: PlannedFault, begins: bool) {
         let mut lines = self.lines(fault.target);
         if matches!((fault.kind, fault.target), (Kind::Delay(_), Target::All)) {
             lines.extend(self.clients.iter().map(|client| Way::between(client, self.resource.process())));
@@ -252,7 +252,7 @@ impl Context for Simulation {
 
     fn reached(&self, client: u32, step: Kind) {
         let now = self.world.age();
-        let is_due = |fault: &Fault| {
+        let is_due = |fault: &PlannedFault| {
             fault.kind == step && fault.target == Target::Client(client) && fault.begin <= now
         };
         let fault = {
@@ -278,7 +278,7 @@ impl Context for Simulation {
     }
 }
 
-fn latest_end(fault: &Fault) -> Duration {
+fn latest_end(fault: &PlannedFault) -> Duration {
     fault.end() + if waits_for_step(fault.kind) { STEP_TIMEOUT } else { Duration::ZERO }
 }
 

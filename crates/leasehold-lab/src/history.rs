@@ -107,7 +107,7 @@ pub enum EventKind {
     /// The process is about to be killed; recorded before by the process that kills it.
     Gone,
     /// The nemesis began or ended a fault.
-    Fault {
+    PlannedFault {
         /// The fault's name, for people.
         name: String,
         /// On whom: a process or a server, for people.

@@ -61,7 +61,7 @@ const COLUMNS: [Column; 8] = [
 /// The verdict of a cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum CellVerdict {
     /// Never did two hold at once, and no update was lost.
     Safe,
     /// Two held at once, or a late write was accepted: results are right with fencing alone.
@@ -76,7 +76,7 @@ pub struct Cell {
     /// The column.
     pub column: &'static str,
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: CellVerdict,
     /// Grants.
     pub grants: u64,
     /// Grants while another took itself to hold.
@@ -115,7 +115,7 @@ fn row(scenario: &'static Scenario, seeds: u64) -> Row {
 fn cell(scenario: &'static Scenario, column: &Column, seeds: u64) -> Cell {
     let mut cell = Cell {
         column: column.name,
-        verdict: Verdict::Safe,
+        verdict: CellVerdict::Safe,
         grants: 0,
         double_holds: 0,
         updates_lost: 0,
@@ -140,14 +140,14 @@ fn cell(scenario: &'static Scenario, column: &Column, seeds: u64) -> Cell {
     cell
 }
 
-fn verdict(column: &Column, cell: &Cell) -> Verdict {
+fn verdict(column: &Column, cell: &Cell) -> CellVerdict {
     let is_right = cell.updates_lost == 0;
     match (column.strategy, column.fence) {
-        _ if is_right && cell.double_holds == 0 => Verdict::Safe,
+        _ if is_right && cell.double_holds == 0 => CellVerdict::Safe,
         // What counts with a fence is the result.
-        (None, Fence::ByClaim) if is_right => Verdict::Safe,
-        (None, Fence::None) => Verdict::OnlyFenced,
-        _ => Verdict::Unsafe,
+        (None, Fence::ByClaim) if is_right => CellVerdict::Safe,
+        (None, Fence::None) => CellVerdict::OnlyFenced,
+        _ => CellVerdict::Unsafe,
     }
 }
 

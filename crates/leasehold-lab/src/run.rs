@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     checker::{Figures, Rule, Violation, check},
     config::RunConfig,
-    faults::{self, Fault},
+    faults::{self, PlannedFault},
     harness::Simulation,
     history::{Event, EventKind},
     model::RESOURCE,
@@ -56,7 +56,8 @@ pub fn smallest(config: &RunConfig) -> RunConfig {
     if !fails(&small) {
         return small;
     }
-    let with = |faults: &[Fault], config: &RunConfig| RunConfig { faults: faults.to_vec(), ..config.clone() };
+    let with =
+        |faults: &[PlannedFault], config: &RunConfig| RunConfig { faults: faults.to_vec(), ..config.clone() };
     small.faults = faults::shrink(&small.faults, |faults| fails(&with(faults, config)));
     while small.rounds > 0 {
         let less = RunConfig { rounds: small.rounds - 1, ..small.clone() };

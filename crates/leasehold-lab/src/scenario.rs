@@ -6,7 +6,7 @@ mod table;
 
 use std::time::Duration;
 
-use crate::{faults::Fault, model::Strategy, rng::Rng};
+use crate::{faults::PlannedFault, model::Strategy, rng::Rng};
 
 pub use table::ALL;
 
@@ -45,7 +45,7 @@ pub struct Scenario {
     /// alone shows its purpose.
     pub control: Option<Strategy>,
     /// The choice of its faults.
-    pub faults: fn(&mut Faults) -> Vec<Fault>,
+    pub faults: fn(&mut Faults) -> Vec<PlannedFault>,
 }
 
 /// The parameters for the choice of faults.
@@ -93,7 +93,7 @@ impl Scenario {
     }
 
     /// The faults of a seed.
-    pub fn faults_of(&self, seed: u64, nodes: u32, clients: u32) -> Vec<Fault> {
+    pub fn faults_of(&self, seed: u64, nodes: u32, clients: u32) -> Vec<PlannedFault> {
         let rng = Rng::new(seed).split(4);
         (self.faults)(&mut Faults { rng, nodes, clients, ttl: self.ttl })
     }

@@ -132,7 +132,7 @@ impl Rows {
         let (mut open, mut faults) = (BTreeMap::new(), BTreeMap::new());
         for event in history {
             match &event.kind {
-                EventKind::Fault { name, target, ended } => {
+                EventKind::PlannedFault { name, target, ended } => {
                     rows.fault(config, &mut faults, (name, target), (event.at_us, *ended));
                 }
                 _ => rows.take(config, &mut open, event),

@@ -65,7 +65,7 @@ fn words(event: &Event) -> Option<String> {
         }
         EventKind::Write { attempt, value, .. } => format!("may have written {value} ({attempt})"),
         EventKind::Final { value, .. } => format!("in the end it is {value}"),
-        EventKind::Fault { name, target, ended } => {
+        EventKind::PlannedFault { name, target, ended } => {
             format!("{} {name} {target}", if *ended { "ends" } else { "begins" })
         }
         EventKind::Healed => "the last fault is over".to_string(),

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use leasehold_lab::matrix::{SEEDS, Verdict, compute, draw};
+use leasehold_lab::matrix::{CellVerdict, SEEDS, compute, draw};
 
 fn compare(name: &str, made: &str) {
     let path = format!("{}/../../docs/images/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -20,12 +20,12 @@ fn the_committed_matrix_is_what_the_program_makes_and_ours_is_never_red() {
     for row in &rows {
         for cell in &row.cells {
             let is_ours = cell.column.starts_with("Leasehold");
-            assert!(!is_ours || cell.verdict != Verdict::Unsafe, "{} {cell:?}", row.fault);
+            assert!(!is_ours || cell.verdict != CellVerdict::Unsafe, "{} {cell:?}", row.fault);
             assert!(!cell.column.ends_with("fenced") || cell.updates_lost == 0, "{} {cell:?}", row.fault);
         }
         let controls = row.cells.iter().filter(|cell| !cell.column.starts_with("Leasehold"));
         assert!(
-            controls.clone().any(|cell| cell.verdict == Verdict::Unsafe),
+            controls.clone().any(|cell| cell.verdict == CellVerdict::Unsafe),
             "{}: no control fails",
             row.fault
         );

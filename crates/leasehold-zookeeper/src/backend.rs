@@ -11,7 +11,7 @@ use leasehold_core::{
     },
 };
 
-use crate::{Dialect, ZooKeeperOptions, ZooKeeperStore};
+use crate::{ZooKeeperDialect, ZooKeeperOptions, ZooKeeperStore};
 
 /// `zookeeper://h1,h2[/chroot]`.
 pub static BACKEND: ZooKeeperBackend = ZooKeeperBackend;
@@ -89,8 +89,8 @@ fn options(url: &ParsedUrl) -> Result<ZooKeeperOptions> {
     options.user.clone_from(&url.credentials.user);
     options.password = url.credentials.password.reveal().to_string();
     options.dialect = match url.options.dialect() {
-        None | Some("native" | "curator") => Dialect::Curator,
-        Some("kazoo") => Dialect::Kazoo,
+        None | Some("native" | "curator") => ZooKeeperDialect::Curator,
+        Some("kazoo") => ZooKeeperDialect::Kazoo,
         Some(other) => {
             let hint = "there are `curator`, which is ours, and `kazoo`";
             return Err(ParsedUrl::unsupported_dialect(other, hint));

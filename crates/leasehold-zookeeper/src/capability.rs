@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
-use crate::{node_name::Dialect, options::ZooKeeperOptions};
+use crate::{node_name::ZooKeeperDialect, options::ZooKeeperOptions};
 
 impl ZooKeeperOptions {
     /// The capability of a store with these options, if the servers grant the session timeout. No I/O.
@@ -14,8 +14,8 @@ impl ZooKeeperOptions {
 }
 
 /// The capability of a client with this session timeout.
-pub(crate) fn of(dialect: Dialect, session: Duration) -> Capability {
-    let is_ours = dialect == Dialect::Curator;
+pub(crate) fn of(dialect: ZooKeeperDialect, session: Duration) -> Capability {
+    let is_ours = dialect == ZooKeeperDialect::Curator;
     Capability {
         scheme: "zookeeper",
         exclusion: Exclusion::Lease,

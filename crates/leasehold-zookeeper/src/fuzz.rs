@@ -5,7 +5,7 @@ use leasehold_core::{ClaimId, LockName};
 use crate::{
     format::NodeData,
     keys::{self, Paths},
-    node_name::{Dialect, NodeKind, sort},
+    node_name::{NodeKind, ZooKeeperDialect, sort},
 };
 
 /// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
@@ -24,7 +24,7 @@ fn node_data(bytes: &[u8]) {
 /// Arbitrary children can be parsed and sorted, and our own names are parsed back.
 fn node_name(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    for dialect in [Dialect::Curator, Dialect::Kazoo] {
+    for dialect in [ZooKeeperDialect::Curator, ZooKeeperDialect::Kazoo] {
         let mut names: Vec<_> = text.lines().filter_map(|line| dialect.read(line)).collect();
         for pivot in [0, i32::MAX, i32::MIN] {
             sort(&mut names, pivot);

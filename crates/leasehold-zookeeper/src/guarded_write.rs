@@ -18,7 +18,7 @@ use crate::{
 /// A change of a node outside of the locks. Paths are absolute: the chroot of the locks is not put before them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Write {
+pub enum NodeWrite {
     /// Creates a persistent node.
     Create {
         /// The path.
@@ -54,12 +54,12 @@ impl ZooKeeperStore {
     ///
     /// # Cancel safety
     /// A future that is dropped has written all or nothing.
-    pub async fn write_if_held(&self, lock: &LockName, id: ClaimId, writes: &[Write]) -> Result<()> {
+    pub async fn write_if_held(&self, lock: &LockName, id: ClaimId, writes: &[NodeWrite]) -> Result<()> {
         write(&self.client, lock, id, writes).await.explain("write", lock, self.url())
     }
 }
 
-async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[Write]) -> Result<()> {
+async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[NodeWrite]) -> Result<()> {
     client.session.check_open()?;
     let live = client.session.ready().await?;
     let path = path_of(client, &live, lock, id).await?.ok_or_else(lost)?;
@@ -68,11 +68,11 @@ async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[Write]) 
     writer.add_check_version(&path, -1).map_err(fail)?;
     for write in writes {
         let added = match write {
-            Write::Create { path, data } => {
+            NodeWrite::Create { path, data } => {
                 writer.add_create(path, data, &CreateMode::Persistent.with_acls(client.session.acls()))
             }
-            Write::Set { path, data, version } => writer.add_set_data(path, data, *version),
-            Write::Delete { path, version } => writer.add_delete(path, *version),
+            NodeWrite::Set { path, data, version } => writer.add_set_data(path, data, *version),
+            NodeWrite::Delete { path, version } => writer.add_delete(path, *version),
         };
         added.map_err(fail)?;
     }

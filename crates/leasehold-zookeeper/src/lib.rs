@@ -30,7 +30,7 @@ mod waiters;
 mod watcher;
 
 pub use backend::BACKEND;
-pub use guarded_write::Write;
-pub use node_name::Dialect;
+pub use guarded_write::NodeWrite;
+pub use node_name::ZooKeeperDialect;
 pub use options::ZooKeeperOptions;
 pub use store::ZooKeeperStore;

@@ -4,7 +4,7 @@ use leasehold_core::ClaimId;
 
 /// The layout of the nodes of a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Dialect {
+pub enum ZooKeeperDialect {
     /// Curator's: `_c_<uuid>-lock-<number>`. Curator's `InterProcessMutex`, go-zookeeper and the Rust crate `zookeeper-client`
     /// exclude our clients and are excluded.
     Curator,
@@ -34,20 +34,20 @@ pub(crate) struct NodeName {
     pub(crate) id: Option<ClaimId>,
 }
 
-impl Dialect {
+impl ZooKeeperDialect {
     /// The name of a claim's node without its number.
     pub(crate) fn stem(self, id: ClaimId) -> String {
         match self {
-            Dialect::Curator => format!("_c_{}-lock-", uuid(id)),
-            Dialect::Kazoo => format!("{id}__lock__"),
+            ZooKeeperDialect::Curator => format!("_c_{}-lock-", uuid(id)),
+            ZooKeeperDialect::Kazoo => format!("{id}__lock__"),
         }
     }
 
     /// The name of the delay marker of the node with this number: the same number gives it the same place for every client.
     pub(crate) fn delay_marker(self, id: ClaimId, number: i32) -> String {
         match self {
-            Dialect::Curator => format!("_d_{}-lock-{number:010}", uuid(id)),
-            Dialect::Kazoo => format!("_d_{id}__lock__{number:010}"),
+            ZooKeeperDialect::Curator => format!("_d_{}-lock-{number:010}", uuid(id)),
+            ZooKeeperDialect::Kazoo => format!("_d_{id}__lock__{number:010}"),
         }
     }
 
@@ -55,8 +55,8 @@ impl Dialect {
     /// behind all others.
     pub(crate) fn fence(self) -> &'static str {
         match self {
-            Dialect::Curator => "_f_-lock-2147483647",
-            Dialect::Kazoo => "_f___lock__2147483647",
+            ZooKeeperDialect::Curator => "_f_-lock-2147483647",
+            ZooKeeperDialect::Kazoo => "_f___lock__2147483647",
         }
     }
 
@@ -67,15 +67,15 @@ impl Dialect {
         }
         let name_of = |kind, number, id| Some(NodeName { name: name.to_string(), kind, number, id });
         let markers: &[&str] = match self {
-            Dialect::Curator => &["lock-"],
-            Dialect::Kazoo => &["__lock__", "__rlock__"],
+            ZooKeeperDialect::Curator => &["lock-"],
+            ZooKeeperDialect::Kazoo => &["__lock__", "__rlock__"],
         };
         for marker in markers {
             let Some(at) = name.rfind(marker) else { continue };
             let Some(number) = number(&name[at + marker.len()..]) else { continue };
             let head = &name[..at];
             let is_shadow = head.starts_with("_d_");
-            let sees_us = self == Dialect::Kazoo || head.starts_with("_c_") || is_shadow;
+            let sees_us = self == ZooKeeperDialect::Kazoo || head.starts_with("_c_") || is_shadow;
             let id = claim_id(head.trim_start_matches("_c_").trim_start_matches("_d_"));
             return match (sees_us, is_shadow) {
                 (true, true) => name_of(NodeKind::DelayMarker, number, id),
@@ -121,13 +121,13 @@ mod tests {
 
     const ID: ClaimId = ClaimId::from_bits(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 
-    fn kind(dialect: Dialect, name: &str) -> Option<NodeKind> {
+    fn kind(dialect: ZooKeeperDialect, name: &str) -> Option<NodeKind> {
         dialect.read(name).map(|it| it.kind)
     }
 
     #[test]
     fn our_names_come_back() {
-        for dialect in [Dialect::Curator, Dialect::Kazoo] {
+        for dialect in [ZooKeeperDialect::Curator, ZooKeeperDialect::Kazoo] {
             for number in [0, 7, i32::MAX, -5, i32::MIN] {
                 let name = format!("{}{number:010}", dialect.stem(ID));
                 let read = dialect.read(&name).unwrap();
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn those_who_see_us_are_told_from_those_who_do_not() {
-        use Dialect::{Curator, Kazoo};
         use NodeKind::{Blind, Contender};
+        use ZooKeeperDialect::{Curator, Kazoo};
         let uuid = "_c_01234567-89ab-cdef-0123-456789abcdef";
         let table = [
             (Curator, format!("{uuid}-lock-0000000001"), Some(Contender)),
@@ -178,7 +178,9 @@ mod tests {
         let mut queue: Vec<_> = [i32::MIN, i32::MAX - 1, i32::MIN + 1, i32::MAX]
             .iter()
             .map(|number| {
-                Dialect::Curator.read(&format!("{}{number:010}", Dialect::Curator.stem(ID))).unwrap()
+                ZooKeeperDialect::Curator
+                    .read(&format!("{}{number:010}", ZooKeeperDialect::Curator.stem(ID)))
+                    .unwrap()
             })
             .collect();
         sort(&mut queue, i32::MIN);

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
 
-use crate::node_name::Dialect;
+use crate::node_name::ZooKeeperDialect;
 
 /// The servers of an ensemble, and how they are used. `Debug` shows no password.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct ZooKeeperOptions {
     /// The user's password.
     pub password: String,
     /// The layout of the nodes.
-    pub dialect: Dialect,
+    pub dialect: ZooKeeperDialect,
     /// The session timeout: the silence after which the servers delete the nodes of a client, and so the longest time to
     /// live of a lock. The servers limit it to a range of their own: 2 to 20 ticks, 4 s to 40 s by default.
     pub session: Duration,
@@ -38,7 +38,7 @@ impl ZooKeeperOptions {
             chroot: String::new(),
             user: String::new(),
             password: String::new(),
-            dialect: Dialect::Curator,
+            dialect: ZooKeeperDialect::Curator,
             session: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
             url,

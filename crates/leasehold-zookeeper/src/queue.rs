@@ -13,7 +13,7 @@ use zookeeper_client::Stat;
 
 use crate::{
     format::{NodeData, Phase},
-    node_name::{Dialect, NodeKind, NodeName, sort},
+    node_name::{NodeKind, NodeName, ZooKeeperDialect, sort},
 };
 
 /// The children of a lock's node that count, in order.
@@ -81,7 +81,7 @@ pub(crate) struct Ahead {
 
 impl Queue {
     /// The members in order, seen from the place `pivot`.
-    pub(crate) fn of(dialect: Dialect, children: &[String], pivot: Option<i32>) -> Queue {
+    pub(crate) fn of(dialect: ZooKeeperDialect, children: &[String], pivot: Option<i32>) -> Queue {
         let mut members: Vec<NodeName> = children.iter().filter_map(|child| dialect.read(child)).collect();
         let blind = members.iter().find(|it| it.kind == NodeKind::Blind).map(|it| it.name.clone());
         let living: HashSet<_> =

@@ -7,7 +7,7 @@ pub(crate) use quorum::promote;
 
 use leasehold_core::{
     Capability, ErrorKind, Result,
-    backend::{Entry, Registry},
+    backend::{BackendEntry, Registry},
 };
 
 use crate::url::StoreUrl;
@@ -15,7 +15,7 @@ use crate::url::StoreUrl;
 /// An optional store: its feature, its name, its crate, and the URL schemes by which it is known where it is not built in.
 macro_rules! store {
     ($feature:tt, $title:literal, $krate:ident, $schemes:expr) => {
-        Entry {
+        BackendEntry {
             title: $title,
             feature: $feature,
             schemes: $schemes,
@@ -30,13 +30,13 @@ macro_rules! store {
 /// All kinds of stores, in the order in which they are listed.
 #[rustfmt::skip]
 pub(crate) static BACKENDS: Registry = Registry(&[
-    Entry { title: "memory", feature: "", schemes: &[], backend: Some(&memory::BACKEND) },
+    BackendEntry { title: "memory", feature: "", schemes: &[], backend: Some(&memory::BACKEND) },
     store!("sqlite", "SQLite", leasehold_sqlite, &["sqlite", "file"]),
     store!("redis", "Redis", leasehold_redis, &[
         "redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
         "valkey", "valkeys", "valkey+unix",
     ]),
-    Entry { title: "quorum", feature: "", schemes: &[], backend: Some(&quorum::BACKEND) },
+    BackendEntry { title: "quorum", feature: "", schemes: &[], backend: Some(&quorum::BACKEND) },
     store!("memcached", "Memcached", leasehold_memcached, &["memcached"]),
     store!("zookeeper", "ZooKeeper", leasehold_zookeeper, &["zookeeper", "zk"]),
     store!("etcd", "etcd", leasehold_etcd, &["etcd", "etcds"]),

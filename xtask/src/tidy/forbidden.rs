@@ -36,7 +36,7 @@ fn machine_paths(file: &File) -> Vec<String> {
     hits(file, |line| MACHINE_PATHS.iter().any(|path| starts_a_path(line, path)), "a path of one machine")
 }
 
-fn hits(file: &File, is_hit: impl Fn(&str) -> bool, message: &str) -> Vec<String> {
+pub(super) fn hits(file: &File, is_hit: impl Fn(&str) -> bool, message: &str) -> Vec<String> {
     let lines = file.text.lines().enumerate().filter(|(_, line)| is_hit(line));
     lines.map(|(at, _)| format!("{}:{}: {message}", file.path, at + 1)).collect()
 }

@@ -8,7 +8,7 @@ use crate::{
 
 /// A kind of store that a program may have been built with.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct BackendEntry {
     /// The name of the store, such as `SQLite`.
     pub title: &'static str,
     /// The cargo feature that builds it in.
@@ -21,7 +21,7 @@ pub struct Entry {
 
 /// The kinds of stores that a program knows.
 #[derive(Clone, Copy, Debug)]
-pub struct Registry(pub &'static [Entry]);
+pub struct Registry(pub &'static [BackendEntry]);
 
 impl Registry {
     /// Those that are built in.
@@ -67,7 +67,7 @@ impl Registry {
     }
 }
 
-fn not_built_in(entry: &Entry) -> Error {
+fn not_built_in(entry: &BackendEntry) -> Error {
     let message = format!("leasehold was built without its {} store", entry.title);
     let hint = format!("enable the cargo feature `{}` of the crate `leasehold`", entry.feature);
     Error::new(ErrorKind::Unsupported, message).hint(hint)

@@ -26,7 +26,7 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     error::innermost,
-    options::{Endpoint, EtcdOptions},
+    options::{EtcdEndpoint, EtcdOptions},
 };
 
 /// Larger answers are refused: a queue of a hundred thousand with short notes fits.
@@ -42,7 +42,7 @@ pub(crate) type Token = Option<MetadataValue<Ascii>>;
 pub(crate) struct Connection {
     /// The index of the member among the endpoints.
     index: usize,
-    endpoint: Endpoint,
+    endpoint: EtcdEndpoint,
     channel: Channel,
     /// When the last answer arrived, in nanoseconds.
     last_answer: AtomicU64,
@@ -136,7 +136,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-fn url(endpoint: &Endpoint) -> String {
+fn url(endpoint: &EtcdEndpoint) -> String {
     format!("etcd://{endpoint}")
 }
 

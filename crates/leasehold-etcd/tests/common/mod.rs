@@ -4,7 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use leasehold_core::{Env, Error, ErrorKind, Result};
-use leasehold_etcd::{Endpoint, EtcdOptions, EtcdStore};
+use leasehold_etcd::{EtcdEndpoint, EtcdOptions, EtcdStore};
 use leasehold_testkit::etcd::Member;
 
 pub(crate) fn env() -> Env {
@@ -23,7 +23,8 @@ pub(crate) fn options(words: &str) -> Result<EtcdOptions> {
             "ports" => {
                 let ports: std::result::Result<Vec<u16>, _> = value.split(',').map(str::parse).collect();
                 let all = ports.map_err(|_| invalid())?;
-                options.endpoints = all.into_iter().map(|port| Endpoint::new("127.0.0.1", port)).collect();
+                options.endpoints =
+                    all.into_iter().map(|port| EtcdEndpoint::new("127.0.0.1", port)).collect();
                 options.url = EtcdOptions::new(options.endpoints.clone()).url;
             }
             "tls" => (options.tls, options.ca) = (true, Some(PathBuf::from(value))),

@@ -1,7 +1,7 @@
 //! Writes that only a holder can make.
 
 use leasehold_core::{Claim, Store};
-use leasehold_etcd::{Committed, Write};
+use leasehold_etcd::{Committed, KeyWrite};
 use leasehold_testkit::{
     etcd::Member,
     proxy::{FaultRule, Proxy},
@@ -12,8 +12,8 @@ use crate::{
     fixture::{about, at, claim, eventually, fifo, port, queue_up, run, store, take},
 };
 
-fn put(key: &str, value: &str) -> Write {
-    Write::Put { key: key.into(), value: value.into() }
+fn put(key: &str, value: &str) -> KeyWrite {
+    KeyWrite::Put { key: key.into(), value: value.into() }
 }
 
 fn read(member: &Member, key: &str) -> String {
@@ -35,7 +35,7 @@ fn a_holder_writes_all_and_others_nothing() {
             let answer = two.commit(claim, vec![put("data", "2")]).await.unwrap();
             assert_eq!(answer, Committed::NotHeld);
         }
-        let answer = two.commit(&holder, vec![Write::Delete { key: "more".into() }]).await.unwrap();
+        let answer = two.commit(&holder, vec![KeyWrite::Delete { key: "more".into() }]).await.unwrap();
         assert!(matches!(answer, Committed::Yes { .. }));
         assert_eq!((read(&member, "data").as_str(), read(&member, "more").as_str()), ("1", ""));
         one.release(&holder).await.unwrap();

@@ -239,6 +239,8 @@ fn number(what: &EventKind) -> Option<u64> {
         | EventKind::Released { attempt }
         | EventKind::Read { attempt, .. }
         | EventKind::Write { attempt, .. } => Some(*attempt),
-        EventKind::Final { .. } | EventKind::Gone | EventKind::Fault { .. } | EventKind::Healed => None,
+        EventKind::Final { .. } | EventKind::Gone | EventKind::PlannedFault { .. } | EventKind::Healed => {
+            None
+        }
     }
 }

@@ -67,7 +67,7 @@ impl Figures {
             EventKind::Write { accepted: Some(true), .. } => &mut self.writes,
             EventKind::Write { accepted: Some(false), .. } => &mut self.writes_refused,
             EventKind::Gone => &mut self.gone,
-            EventKind::Fault { name, ended: false, .. } => {
+            EventKind::PlannedFault { name, ended: false, .. } => {
                 *self.faults_by_name.entry(name.clone()).or_default() += 1;
                 &mut self.faults
             }

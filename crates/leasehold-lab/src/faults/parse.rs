@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::{Fault, Kind, Target};
+use super::{Kind, PlannedFault, Target};
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,14 +92,14 @@ impl FromStr for Target {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PlannedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (begin_ms, length_ms) = (self.begin.as_millis(), self.length.as_millis());
         write!(f, "{}:{}@{begin_ms}+{length_ms}", self.kind, self.target)
     }
 }
 
-impl FromStr for Fault {
+impl FromStr for PlannedFault {
     type Err = BadFault;
 
     fn from_str(text: &str) -> Result<Self, BadFault> {
@@ -108,7 +108,12 @@ impl FromStr for Fault {
         let (kind, target) = what.split_once(':').ok_or_else(bad)?;
         let (begin, length) = when.split_once('+').ok_or_else(bad)?;
         let span = |text: &str| text.parse().map(Duration::from_millis).map_err(|_| bad());
-        Ok(Fault { kind: kind.parse()?, target: target.parse()?, begin: span(begin)?, length: span(length)? })
+        Ok(PlannedFault {
+            kind: kind.parse()?,
+            target: target.parse()?,
+            begin: span(begin)?,
+            length: span(length)?,
+        })
     }
 }
 
@@ -118,15 +123,15 @@ impl FromStr for Fault {
 pub struct BadFault(String);
 
 /// Several faults as one text.
-pub fn join(faults: &[Fault]) -> String {
-    faults.iter().map(Fault::to_string).collect::<Vec<_>>().join(",")
+pub fn join(faults: &[PlannedFault]) -> String {
+    faults.iter().map(PlannedFault::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Reads what [`join`] wrote; nothing for an empty text.
 ///
 /// # Errors
 /// [`BadFault`] for the first that is none.
-pub fn parse(text: &str) -> Result<Vec<Fault>, BadFault> {
+pub fn parse(text: &str) -> Result<Vec<PlannedFault>, BadFault> {
     text.split(',').filter(|part| !part.is_empty()).map(str::parse).collect()
 }
 

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::Fault;
+use super::PlannedFault;
 
 /// Reduces a plan as far as `fails` still says yes: first leaves out as many faults as it can, then shortens those that
 /// are left. Delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002), with the
 /// plan as the input.
-pub fn shrink(faults: &[Fault], mut fails: impl FnMut(&[Fault]) -> bool) -> Vec<Fault> {
+pub fn shrink(faults: &[PlannedFault], mut fails: impl FnMut(&[PlannedFault]) -> bool) -> Vec<PlannedFault> {
     let mut kept = fewer(faults.to_vec(), &mut fails);
     shorter(&mut kept, &mut fails);
     fewer(kept, &mut fails)
 }
 
-fn fewer(mut kept: Vec<Fault>, fails: &mut impl FnMut(&[Fault]) -> bool) -> Vec<Fault> {
+fn fewer(mut kept: Vec<PlannedFault>, fails: &mut impl FnMut(&[PlannedFault]) -> bool) -> Vec<PlannedFault> {
     let mut chunk = kept.len();
     while chunk > 0 {
         let mut at = 0;
         while at < kept.len() {
             let end = (at + chunk).min(kept.len());
-            let rest: Vec<Fault> = kept[..at].iter().chain(&kept[end..]).copied().collect();
+            let rest: Vec<PlannedFault> = kept[..at].iter().chain(&kept[end..]).copied().collect();
             if fails(&rest) {
                 kept = rest;
             } else {
@@ -31,7 +31,7 @@ fn fewer(mut kept: Vec<Fault>, fails: &mut impl FnMut(&[Fault]) -> bool) -> Vec<
     kept
 }
 
-fn shorter(kept: &mut [Fault], fails: &mut impl FnMut(&[Fault]) -> bool) {
+fn shorter(kept: &mut [PlannedFault], fails: &mut impl FnMut(&[PlannedFault]) -> bool) {
     for at in 0..kept.len() {
         loop {
             let before = kept[at];
@@ -53,8 +53,8 @@ mod tests {
     use super::*;
     use crate::faults::{Kind, Target};
 
-    fn pause(client: u32, length_ms: u64) -> Fault {
-        Fault {
+    fn pause(client: u32, length_ms: u64) -> PlannedFault {
+        PlannedFault {
             kind: Kind::Pause,
             target: Target::Client(client),
             begin: Duration::from_millis(5),
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn only_what_it_takes_is_left() {
-        let all: Vec<Fault> = (1..10).map(|client| pause(client, 800)).collect();
-        let guilty = |faults: &[Fault]| {
+        let all: Vec<PlannedFault> = (1..10).map(|client| pause(client, 800)).collect();
+        let guilty = |faults: &[PlannedFault]| {
             let has = |client: u32, length_ms: u64| {
                 faults.iter().any(|it| {
                     it.target == Target::Client(client) && it.length.as_millis() as u64 >= length_ms

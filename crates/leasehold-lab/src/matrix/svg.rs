@@ -1,6 +1,6 @@
 //! The matrix as a picture.
 
-use super::{COLUMNS, Row, SEEDS, Verdict, in_words};
+use super::{COLUMNS, CellVerdict, Row, SEEDS, in_words};
 use crate::svg::{Anchor, Canvas};
 
 const WIDTH: f64 = 1000.0;
@@ -45,9 +45,9 @@ pub fn draw(rows: &[Row]) -> String {
 
 fn legend(canvas: &mut Canvas, y: f64) {
     let entries = [
-        (Verdict::Safe, "safe", 70.0),
-        (Verdict::OnlyFenced, "safe with a fenced resource alone", 230.0),
-        (Verdict::Unsafe, "unsafe", 0.0),
+        (CellVerdict::Safe, "safe", 70.0),
+        (CellVerdict::OnlyFenced, "safe with a fenced resource alone", 230.0),
+        (CellVerdict::Unsafe, "unsafe", 0.0),
     ];
     let mut x = LEFT;
     for (verdict, words, width) in entries {
@@ -57,10 +57,10 @@ fn legend(canvas: &mut Canvas, y: f64) {
     }
 }
 
-const fn class(verdict: Verdict) -> &'static str {
+const fn class(verdict: CellVerdict) -> &'static str {
     match verdict {
-        Verdict::Safe => "safe",
-        Verdict::OnlyFenced => "fenced",
-        Verdict::Unsafe => "unsafe",
+        CellVerdict::Safe => "safe",
+        CellVerdict::OnlyFenced => "fenced",
+        CellVerdict::Unsafe => "unsafe",
     }
 }

@@ -53,7 +53,7 @@ impl EventLog {
 
     /// Records the beginning or end of a fault.
     pub(crate) fn fault(&self, name: &str, target: &str, ended: bool) {
-        self.record(0, EventKind::Fault { name: name.into(), target: target.into(), ended });
+        self.record(0, EventKind::PlannedFault { name: name.into(), target: target.into(), ended });
     }
 
     pub(crate) fn record(&self, process: u32, kind: EventKind) {

@@ -1,7 +1,7 @@
 //! Plans for quorums, and of many faults at once.
 
 use super::{Faults, ms, single};
-use crate::faults::{Fault, Kind, Target};
+use crate::faults::{Kind, PlannedFault, Target};
 
 /// A minority of the servers, all different.
 fn minority(faults: &mut Faults) -> Vec<u32> {
@@ -14,18 +14,18 @@ fn minority(faults: &mut Faults) -> Vec<u32> {
     nodes
 }
 
-pub(super) fn minority_hangs(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn minority_hangs(faults: &mut Faults) -> Vec<PlannedFault> {
     let nodes = minority(faults);
     nodes.into_iter().map(|node| faults.fault(Kind::Pause, Target::Node(node), (50, 400))).collect()
 }
 
-pub(super) fn minority_dies(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn minority_dies(faults: &mut Faults) -> Vec<PlannedFault> {
     let nodes = minority(faults);
     nodes.into_iter().map(|node| faults.fault(Kind::Crash, Target::Node(node), (50, 400))).collect()
 }
 
 /// One after the other, each with nothing left; and lines that are cut, so that majorities differ.
-pub(super) fn forget_in_turn(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn forget_in_turn(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = Vec::new();
     for node in 1..=faults.nodes {
         let mut forgets = faults.fault(Kind::Forget, Target::Node(node), (2, 20));
@@ -37,7 +37,7 @@ pub(super) fn forget_in_turn(faults: &mut Faults) -> Vec<Fault> {
 }
 
 /// Members disagree about who can be reached.
-pub(super) fn cut_lines(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn cut_lines(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = Vec::new();
     for client in 1..=faults.clients {
         let node = faults.rng.between(1, u64::from(faults.nodes) + 1) as u32;
@@ -47,7 +47,7 @@ pub(super) fn cut_lines(faults: &mut Faults) -> Vec<Fault> {
 }
 
 /// Clients that never see the same majority, in a quorum whose members' calendars are far apart: tokens differ.
-pub(super) fn calendars_apart(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn calendars_apart(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = Vec::new();
     for node in 2..=faults.nodes {
         let by_ms = faults.rng.between(6000, 90_000) as i64;
@@ -59,14 +59,14 @@ pub(super) fn calendars_apart(faults: &mut Faults) -> Vec<Fault> {
     all
 }
 
-pub(super) fn quorum_pause(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn quorum_pause(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = single::pause(faults);
     all.extend(cut_lines(faults));
     all
 }
 
 /// Messages that arrive when nobody waits for them any more, and members that hang.
-pub(super) fn late(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn late(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = single::late(faults);
     all.extend(faults.on_nodes(Kind::Pause, (5, 60)));
     all.extend(faults.on_clients(Kind::Suspend, (20, 120)));
@@ -75,7 +75,7 @@ pub(super) fn late(faults: &mut Faults) -> Vec<Fault> {
 }
 
 /// Everything that leases survive, at once.
-pub(super) fn storm(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn storm(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = single::pause(faults);
     all.extend(faults.on_clients(Kind::Crash, (5, 100)));
     all.extend(faults.on_clients(Kind::Suspend, (50, 200)));

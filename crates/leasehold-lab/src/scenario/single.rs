@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Faults, ms};
-use crate::faults::{Fault, Kind, Target};
+use crate::faults::{Kind, PlannedFault, Target};
 
 impl Faults {
     /// Some client.
@@ -17,14 +17,14 @@ impl Faults {
     }
 
     /// A fault that begins while the clients are at work, and lasts so many hundredths of a time to live.
-    pub(super) fn fault(&mut self, kind: Kind, target: Target, (low, high): (u32, u32)) -> Fault {
+    pub(super) fn fault(&mut self, kind: Kind, target: Target, (low, high): (u32, u32)) -> PlannedFault {
         let begin = self.rng.span(ms(1), ms(300));
         let length = self.rng.span(self.ttl * low / 100, self.ttl * high / 100);
-        Fault { kind, target, begin: whole(begin), length: whole(length) }
+        PlannedFault { kind, target, begin: whole(begin), length: whole(length) }
     }
 
     /// One to three of them, on clients.
-    pub(super) fn on_clients(&mut self, kind: Kind, span: (u32, u32)) -> Vec<Fault> {
+    pub(super) fn on_clients(&mut self, kind: Kind, span: (u32, u32)) -> Vec<PlannedFault> {
         (0..self.rng.between(1, 4))
             .map(|_| {
                 let target = self.client();
@@ -34,7 +34,7 @@ impl Faults {
     }
 
     /// One to two of them, on servers.
-    pub(super) fn on_nodes(&mut self, kind: Kind, span: (u32, u32)) -> Vec<Fault> {
+    pub(super) fn on_nodes(&mut self, kind: Kind, span: (u32, u32)) -> Vec<PlannedFault> {
         (0..self.rng.between(1, 3))
             .map(|_| {
                 let target = self.node();
@@ -44,8 +44,8 @@ impl Faults {
     }
 
     /// From the beginning on.
-    pub(super) fn throughout(kind: Kind, target: Target, length: Duration) -> Fault {
-        Fault { kind, target, begin: Duration::ZERO, length }
+    pub(super) fn throughout(kind: Kind, target: Target, length: Duration) -> PlannedFault {
+        PlannedFault { kind, target, begin: Duration::ZERO, length }
     }
 }
 
@@ -54,18 +54,18 @@ fn whole(span: Duration) -> Duration {
     ms(span.as_millis() as u64)
 }
 
-pub(super) fn delay(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn delay(faults: &mut Faults) -> Vec<PlannedFault> {
     let by_ms = faults.rng.between(20, 200);
     vec![Faults::throughout(Kind::Delay(by_ms), Target::All, ms(3000))]
 }
 
-pub(super) fn loss(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn loss(faults: &mut Faults) -> Vec<PlannedFault> {
     let percent = faults.rng.between(10, 40) as u8;
     vec![Faults::throughout(Kind::Loss(percent), Target::All, ms(3000))]
 }
 
 /// Of several servers each has a connection of its own, on which nothing comes twice: there, messages are late instead.
-pub(super) fn disorder(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn disorder(faults: &mut Faults) -> Vec<PlannedFault> {
     if faults.nodes > 1 {
         return late(faults);
     }
@@ -75,59 +75,59 @@ pub(super) fn disorder(faults: &mut Faults) -> Vec<Fault> {
     both.map(|kind| Faults::throughout(kind, Target::All, ms(3000))).to_vec()
 }
 
-pub(super) fn late(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn late(faults: &mut Faults) -> Vec<PlannedFault> {
     let percent = faults.rng.between(10, 50) as u8;
     vec![Faults::throughout(Kind::Late(percent), Target::All, ms(3000))]
 }
 
-pub(super) fn one_way_cut(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn one_way_cut(faults: &mut Faults) -> Vec<PlannedFault> {
     let kind = if faults.rng.percent(50) { Kind::CutThere } else { Kind::CutBack };
     faults.on_clients(kind, (20, 250))
 }
 
 /// Replies are slow as well, so that what is counted from the reply is counted wrong.
-pub(super) fn partition(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn partition(faults: &mut Faults) -> Vec<PlannedFault> {
     let by_ms = faults.rng.between(50, 220);
     let mut all = vec![Faults::throughout(Kind::Delay(by_ms), Target::All, ms(6000))];
     for number in 1..=faults.clients {
         let length = faults.rng.span(faults.ttl * 2, faults.ttl * 4);
         let begin = faults.rng.span(ms(100), ms(2000));
         let (target, kind) = (Target::Client(number), Kind::Cut);
-        all.push(Fault { kind, target, begin: whole(begin), length: whole(length) });
+        all.push(PlannedFault { kind, target, begin: whole(begin), length: whole(length) });
     }
     all
 }
 
-pub(super) fn pause(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn pause(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = faults.on_clients(Kind::Pause, (20, 250));
     all.extend(faults.on_clients(Kind::PauseWriting, (105, 250)));
     all
 }
 
-pub(super) fn pause_asking(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn pause_asking(faults: &mut Faults) -> Vec<PlannedFault> {
     faults.on_clients(Kind::PauseAsking, (90, 250))
 }
 
-pub(super) fn suspend(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn suspend(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = faults.on_clients(Kind::Suspend, (50, 300));
     // Who sleeps while it holds.
     all.extend(faults.on_clients(Kind::Suspend, (105, 300)));
     all
 }
 
-pub(super) fn crash(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn crash(faults: &mut Faults) -> Vec<PlannedFault> {
     faults.on_clients(Kind::Crash, (1, 150))
 }
 
-pub(super) fn restart(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn restart(faults: &mut Faults) -> Vec<PlannedFault> {
     faults.on_nodes(Kind::Crash, (1, 150))
 }
 
-pub(super) fn forget(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn forget(faults: &mut Faults) -> Vec<PlannedFault> {
     faults.on_nodes(Kind::Forget, (1, 40))
 }
 
-pub(super) fn jump(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn jump(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = Vec::new();
     for _ in 0..faults.rng.between(1, 4) {
         let by_ms = faults.rng.between(500, 90_000) as i64;
@@ -138,14 +138,14 @@ pub(super) fn jump(faults: &mut Faults) -> Vec<Fault> {
 }
 
 /// Within the allowance of one in a hundred; and holders that are cut off and work to the end.
-pub(super) fn drift(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn drift(faults: &mut Faults) -> Vec<PlannedFault> {
     let rate = faults.rng.between(1006, 1010);
     let mut all = vec![Faults::throughout(Kind::Rate(rate), Target::Node(1), ms(60_000))];
     all.extend(faults.on_clients(Kind::Cut, (120, 160)));
     all
 }
 
-pub(super) fn rate(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn rate(faults: &mut Faults) -> Vec<PlannedFault> {
     let rate = faults.rng.between(1010, 3001);
     let target = if faults.rng.percent(70) { Target::Node(1) } else { faults.client() };
     let slow = matches!(target, Target::Client(_));
@@ -157,19 +157,19 @@ pub(super) fn rate(faults: &mut Faults) -> Vec<Fault> {
 }
 
 /// Answers are lost for a moment, time and again.
-pub(super) fn lost_replies(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn lost_replies(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut burst = |at: u64| {
         let length = faults.rng.span(ms(20), ms(120));
         let begin = ms(at * 400) + faults.rng.span(ms(0), ms(250));
         // Of one client, so that it alone misses its wake-up, or of all.
         let target = if faults.rng.percent(70) { faults.client() } else { Target::All };
-        Fault { kind: Kind::CutBack, target, begin: whole(begin), length: whole(length) }
+        PlannedFault { kind: Kind::CutBack, target, begin: whole(begin), length: whole(length) }
     };
     // And once more when all have done their work: who waits for a wake-up that was lost has waited for long then.
     [0, 1, 2, 3, 27].into_iter().map(&mut burst).collect()
 }
 
-pub(super) fn overtaken(faults: &mut Faults) -> Vec<Fault> {
+pub(super) fn overtaken(faults: &mut Faults) -> Vec<PlannedFault> {
     let percent = faults.rng.between(20, 60) as u8;
     // For longer than it takes until holds are renewed.
     vec![Faults::throughout(Kind::Overtaken(percent), Target::All, ms(15_000))]

@@ -17,7 +17,8 @@ fn member(number: i32, words: &str) -> Member {
         fence: None,
         note: None,
     };
-    let (id, dialect) = (ClaimId::from_bits(u128::from(number.unsigned_abs()) + 1), Dialect::Curator);
+    let (id, dialect) =
+        (ClaimId::from_bits(u128::from(number.unsigned_abs()) + 1), ZooKeeperDialect::Curator);
     let mut name = format!("{}{number:010}", dialect.stem(id));
     let (mut left, mut is_foreign) = (None, false);
     for word in words {
@@ -55,7 +56,7 @@ fn names(members: &[Member]) -> Vec<String> {
 /// The decision about a claim behind these members, in words.
 fn decide(mode: Mode, others: &[&str]) -> String {
     let all = members(others);
-    let queue = Queue::of(Dialect::Curator, &names(&all), None);
+    let queue = Queue::of(ZooKeeperDialect::Curator, &names(&all), None);
     let ahead = queue.ahead(mode, all.len().try_into().unwrap());
     let read: Vec<Member> = all.into_iter().filter(|member| ahead.to_read.contains(&member.name)).collect();
     match ahead.decide(mode, "/a", &read) {
@@ -103,7 +104,7 @@ fn each_queue_has_its_decision() {
 #[test]
 fn a_writer_whose_queue_shrank_reads_it_again_and_a_reader_goes_on() {
     let all = members(&["s", "s", "s"]);
-    let queue = Queue::of(Dialect::Curator, &names(&all), Some(3));
+    let queue = Queue::of(ZooKeeperDialect::Curator, &names(&all), Some(3));
     let writer = queue.ahead(Mode::Exclusive, 3);
     assert_eq!(writer.to_read.len(), 2, "the first and the last are enough");
     assert_eq!(writer.decide(Mode::Exclusive, "/a", &all[2..]), Decision::Changed);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use leasehold_core::{Env, Error, ErrorKind, Result};
-use leasehold_zookeeper::{Dialect, ZooKeeperOptions, ZooKeeperStore};
+use leasehold_zookeeper::{ZooKeeperDialect, ZooKeeperOptions, ZooKeeperStore};
 
 pub(crate) fn env() -> Env {
     Env::system().expect("this machine can start a thread")
@@ -29,7 +29,7 @@ pub(crate) fn options(words: &str) -> Result<ZooKeeperOptions> {
                 let (user, password) = value.split_once(':').ok_or_else(invalid)?;
                 (options.user, options.password) = (user.into(), password.into());
             }
-            "kazoo" => options.dialect = Dialect::Kazoo,
+            "kazoo" => options.dialect = ZooKeeperDialect::Kazoo,
             _ => return Err(invalid()),
         }
     }

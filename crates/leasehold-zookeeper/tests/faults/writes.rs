@@ -2,7 +2,7 @@
 
 use leasehold_core::{ErrorKind, Standing, Store};
 use leasehold_testkit::zookeeper::Server;
-use leasehold_zookeeper::Write;
+use leasehold_zookeeper::NodeWrite;
 
 use crate::{
     common,
@@ -18,9 +18,10 @@ fn a_late_write_is_refused_by_the_servers() {
         let words = format!("servers={} chroot=/locks", server.address());
         let (one, two) = (store(&words).await, store(&words).await);
         let (old, new) = (claim(&env, "orders", 30_000), claim(&env, "orders", 30_000));
-        let set = |text: &str| vec![Write::Set { path: "/balance".into(), data: text.into(), version: None }];
+        let set =
+            |text: &str| vec![NodeWrite::Set { path: "/balance".into(), data: text.into(), version: None }];
         assert!(matches!(one.claim(&old).await.unwrap(), Standing::Granted(_)));
-        let create = [Write::Create { path: "/balance".into(), data: b"0".to_vec() }];
+        let create = [NodeWrite::Create { path: "/balance".into(), data: b"0".to_vec() }];
         one.write_if_held(&name("orders"), old.id, &create).await.unwrap();
         one.write_if_held(&name("orders"), old.id, &set("1")).await.unwrap();
         // Whoever knows the id may write, by whichever client.

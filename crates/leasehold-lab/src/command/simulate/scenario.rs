@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::RunConfig,
-    faults::{self, BadFault, Fault},
+    faults::{self, BadFault, PlannedFault},
     model::Strategy,
     output::{Output, Refusal, USAGE},
     resource::Fence,
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 
 /// A list as one value: an argument that is a `Vec` would be given several times.
 #[derive(Clone, Debug)]
-struct Faults(Vec<Fault>);
+struct Faults(Vec<PlannedFault>);
 
 fn faults(text: &str) -> Result<Faults, BadFault> {
     faults::parse(text).map(Faults)

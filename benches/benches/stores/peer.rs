@@ -1,4 +1,4 @@
-//! [`Stranger`]: another library in a process of its own; how to speak with it is in `interop/README.md`.
+//! [`Peer`]: another library in a process of its own; how to speak with it is in `interop/README.md`.
 
 use std::{
     io::{BufRead, BufReader, PipeReader, PipeWriter, Write, pipe},
@@ -11,15 +11,15 @@ use leasehold_testkit::{foreign_client, process::Process};
 use crate::contender::Contender;
 
 /// A program that does what it is told. Killed when dropped.
-pub(crate) struct Stranger {
+pub(crate) struct Peer {
     _process: Process,
     input: PipeWriter,
     lines: BufReader<PipeReader>,
     label: String,
 }
 
-impl Stranger {
-    fn start(program: &str, args: &[&str], store: &str) -> Stranger {
+impl Peer {
+    fn start(program: &str, args: &[&str], store: &str) -> Peer {
         let (stdin, input) = pipe().expect("a pipe");
         let (output, stdout) = pipe().expect("a pipe");
         let process = Process::start(program, |command| {
@@ -27,33 +27,33 @@ impl Stranger {
         });
         let process = process.unwrap_or_else(|error| panic!("{error}"));
         let lines = BufReader::new(output);
-        let mut stranger = Stranger { _process: process, input, lines, label: String::new() };
-        let said = stranger.answer();
+        let mut peer = Peer { _process: process, input, lines, label: String::new() };
+        let said = peer.answer();
         let ready = said.strip_prefix("ready ");
-        stranger.label = ready.unwrap_or_else(|| panic!("{program} says `{said}`")).to_string();
-        stranger
+        peer.label = ready.unwrap_or_else(|| panic!("{program} says `{said}`")).to_string();
+        peer
     }
 
-    fn python(peer: &str, store: &str) -> Stranger {
+    fn python(peer: &str, store: &str) -> Peer {
         let place = foreign_client::python(env!("CARGO_TARGET_TMPDIR"), peer);
         let place = place.to_str().expect("a path in UTF-8");
-        Stranger::start(&format!("{place}/venv/bin/python"), &["-B", &format!("{place}/peer.py")], store)
+        Peer::start(&format!("{place}/venv/bin/python"), &["-B", &format!("{place}/peer.py")], store)
     }
 
-    pub(crate) fn redis_py(store: &str) -> Stranger {
-        Stranger::python("redis-py", store)
+    pub(crate) fn redis_py(store: &str) -> Peer {
+        Peer::python("redis-py", store)
     }
 
-    pub(crate) fn pymemcache(store: &str) -> Stranger {
-        Stranger::python("pymemcache", store)
+    pub(crate) fn pymemcache(store: &str) -> Peer {
+        Peer::python("pymemcache", store)
     }
 
-    pub(crate) fn kazoo(store: &str) -> Stranger {
-        Stranger::python("kazoo", store)
+    pub(crate) fn kazoo(store: &str) -> Peer {
+        Peer::python("kazoo", store)
     }
 
     /// With the virtual machine as it comes, but for its log.
-    pub(crate) fn curator(store: &str) -> Stranger {
+    pub(crate) fn curator(store: &str) -> Peer {
         let place =
             foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "curator", "Peer.class", |place| {
                 foreign_client::run(
@@ -65,14 +65,14 @@ impl Stranger {
             });
         let classes = format!("{}:{}/lib/*", place.display(), place.display());
         let args = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", &classes, "Peer"];
-        Stranger::start("java", &args, store)
+        Peer::start("java", &args, store)
     }
 
-    pub(crate) fn etcd_go(store: &str) -> Stranger {
+    pub(crate) fn etcd_go(store: &str) -> Peer {
         let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "etcd-go", "etcd-go", |place| {
             foreign_client::run(place, "go", &["build", "-mod=readonly", "-o", "etcd-go", "."]);
         });
-        Stranger::start(place.join("etcd-go").to_str().expect("a path in UTF-8"), &[], store)
+        Peer::start(place.join("etcd-go").to_str().expect("a path in UTF-8"), &[], store)
     }
 
     fn answer(&mut self) -> String {
@@ -83,7 +83,7 @@ impl Stranger {
 
     /// Tells it something, and answers the times that it took.
     fn ask(&mut self, line: &str) -> Vec<Duration> {
-        writeln!(self.input, "{line}").expect("a stranger that listens");
+        writeln!(self.input, "{line}").expect("a peer that listens");
         let said = self.answer();
         let words = said.strip_prefix("took ").unwrap_or_else(|| panic!("{} says `{said}`", self.label));
         let nanos = words.split(' ').map(|word| word.parse().expect("nanoseconds"));
@@ -91,7 +91,7 @@ impl Stranger {
     }
 }
 
-impl Contender for Stranger {
+impl Contender for Peer {
     fn label(&self) -> String {
         self.label.clone()
     }
