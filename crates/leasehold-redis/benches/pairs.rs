@@ -113,7 +113,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What `redis-benchmark` reaches with one of our scripts, one connection and this many requests under way.
+/// The rate that `redis-benchmark` reaches with one of our scripts, one connection and this many requests under way.
 fn benchmark(port: u16, script: &str, arguments: &[&str], under_way: usize, range: &str) -> f64 {
     let (port, under_way) = (port.to_string(), under_way.to_string());
     let keys = [

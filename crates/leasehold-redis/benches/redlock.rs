@@ -1,7 +1,7 @@
 //! Lock and unlock on one, three and five servers: ours, rslock's and npm redlock's, in turns in one run; and ours while a
 //! minority hangs.
 //!
-//! `cargo test -p leasehold-redis --test strangers` installs npm redlock; then
+//! `cargo test -p leasehold-redis --test interop` installs npm redlock; then
 //! `cargo bench -p leasehold-redis --bench redlock`
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark")]
 

@@ -11,13 +11,12 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{
     dialect::{Announcement, Dialect, native::Native, plain::Plain},
-    format::{Reply, first, number},
+    format::{Reply, Request, first, number},
     keys::inbox,
     options::{self, RedisOptions},
     pubsub::PubSub,
     quorum_membership,
-    router::Router,
-    script::Request,
+    topology::Router,
     transport::Node,
 };
 

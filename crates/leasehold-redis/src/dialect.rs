@@ -10,9 +10,8 @@ use leasehold_core::{Claim, Contender, LockName, LostReason, Release, Renewal, R
 use redis::{Cmd, Value};
 
 use crate::{
-    format::{Reply, millis, unexpected},
+    format::{Reply, Request, Script, millis, unexpected},
     keys::Keys,
-    script::{Request, Script},
 };
 
 /// A format of locks: the request of each verb, and the meaning of its replies. No I/O.

@@ -13,8 +13,8 @@ use crate::{
     },
     doctor,
     error::ServerError,
-    format, hash_slot,
-    keys::{Keys, SIDES, escape},
+    format,
+    keys::{self, Keys, SIDES, escape},
     quorum_membership,
 };
 
@@ -82,7 +82,7 @@ fn key(bytes: &[u8]) {
     });
     assert_eq!(one == two, all[0].iter().any(|key| all[1].contains(key)));
     for (name, keys) in [one, two].into_iter().zip(all) {
-        let slots = keys.iter().map(|key| hash_slot::slot(key.as_bytes()));
+        let slots = keys.iter().map(|key| keys::slot(key.as_bytes()));
         assert!(slots.into_iter().all(|slot| slot == Keys::of(&name).slot()), "{keys:?}");
         assert_eq!(Keys::name_of_meta(&keys[0]), Some(name));
     }

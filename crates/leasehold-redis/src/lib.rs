@@ -13,13 +13,10 @@ mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
-mod hash_slot;
 mod keys;
 mod options;
 mod pubsub;
 mod quorum_membership;
-mod router;
-mod script;
 mod server_info;
 mod store;
 mod topology;

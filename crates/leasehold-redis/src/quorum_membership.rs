@@ -8,9 +8,8 @@ use leasehold_core::{Error, ErrorKind, Result};
 use redis::{Cmd, aio::MultiplexedConnection, cmd};
 
 use crate::{
-    format::{clock_us, exchange, first, info_field, list, number, text},
+    format::{Script, clock_us, exchange, first, info_field, list, number, text},
     options::QuorumMembership,
-    script::Script,
 };
 
 /// The key of the marker.

@@ -7,9 +7,8 @@ use redis::{Value, cmd};
 
 use crate::{
     client::ClientState,
-    format::{clock_us, first, info_field, text},
+    format::{Script, clock_us, first, info_field, text},
     quorum_membership::MARKER,
-    script::Script,
     transport::Node,
 };
 

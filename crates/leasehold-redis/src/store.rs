@@ -11,10 +11,9 @@ use crate::{
     client::ClientState,
     config_check, doctor,
     options::{RedisOptions, Servers},
-    router::Router,
     server_info,
-    topology::{Topology, cluster::Cluster, sentinel::Sentinel, single::Single},
-    transport::{Node, connector::Connector},
+    topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
+    transport::{Node, connection::Connector},
     verbs::{claim, inspect, list, release, renew},
     waiters,
 };

@@ -1,14 +1,22 @@
-//! [`Topology`]: the master of each slot, one file for each way in which servers are arranged.
+//! [`Topology`]: the master of each slot, for each arrangement of servers; [`Router`]: requests on their way there.
 
 pub(crate) mod cluster;
 pub(crate) mod sentinel;
-pub(crate) mod single;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use leasehold_core::{BoxFuture, Result};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result};
+use redis::{Cmd, cmd};
 
-use crate::transport::Node;
+use crate::{
+    format::{Reply, Request},
+    transport::Node,
+};
+
+/// The most redirections of one request.
+const REDIRECTIONS_MAX: u32 = 16;
+/// The pause before a request to a migrating slot is sent again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// The arrangement of the servers.
 pub(crate) trait Topology: Debug + Send + Sync {
@@ -35,4 +43,141 @@ pub(crate) trait Topology: Debug + Send + Sync {
 
     /// Stops following the servers.
     fn close(&self);
+}
+
+/// One server, always the same.
+#[derive(Debug)]
+pub(crate) struct Single(pub(crate) Arc<Node>);
+
+impl Topology for Single {
+    fn route(&self, _slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+
+    fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>> {
+        Box::pin(async { Ok(vec![self.0.clone()]) })
+    }
+
+    fn redirected(&self, _address: &str, _from: &Arc<Node>) -> Option<Arc<Node>> {
+        None
+    }
+
+    fn moved(&self, _slot: u16, _owner: Arc<Node>) {}
+
+    fn suspect(&self, _node: &Arc<Node>) {}
+
+    fn has_sharded_channels(&self) -> bool {
+        false
+    }
+
+    fn counts_receivers(&self) -> bool {
+        true
+    }
+
+    fn close(&self) {}
+}
+
+/// Sends a request to the master of its slot, and again only where a server certainly did not apply it.
+#[derive(Debug)]
+pub(crate) struct Router {
+    pub(crate) topology: Arc<dyn Topology>,
+    pub(crate) env: Env,
+}
+
+/// The step after a reply.
+enum Next {
+    Answer,
+    /// The owner of the slot has changed.
+    Reroute,
+    /// This node serves the request, for this once.
+    Ask(Arc<Node>),
+    Wait,
+}
+
+impl Router {
+    /// Sends a request. A script that the server does not have was not run: it is loaded, and called again.
+    pub(crate) async fn run(&self, slot: u16, request: Request<'_>, limit: Duration) -> Result<Vec<Reply>> {
+        let (begin, mut commands) = (self.env.now(), request.commands);
+        let replies = self.send(slot, &commands, 0, limit).await?;
+        let is_unknown = matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT");
+        let Some(script) = request.script.filter(|_| is_unknown) else { return Ok(replies) };
+        commands.insert(0, script.load());
+        let left = limit.saturating_sub(self.env.now().since(begin));
+        let mut replies = self.send(slot, &commands, 1, left).await?;
+        drop(replies.remove(0));
+        Ok(replies)
+    }
+
+    /// Sends commands in one piece. The reply at `decisive` tells whether the node was the right one.
+    async fn send(
+        &self,
+        slot: u16,
+        commands: &[Cmd],
+        decisive: usize,
+        limit: Duration,
+    ) -> Result<Vec<Reply>> {
+        let until = self.env.now() + limit;
+        let mut asked: Option<Arc<Node>> = None;
+        for _ in 0..REDIRECTIONS_MAX {
+            let left = until.since(self.env.now());
+            let (node, sent) = match asked.take() {
+                Some(node) => (node.clone(), call_asking(&node, commands, decisive, left).await),
+                None => {
+                    let node = self.route(slot, left).await?;
+                    (node.clone(), node.call(commands, left).await)
+                }
+            };
+            let replies = sent.inspect_err(|_| self.topology.suspect(&node))?;
+            match self.next(slot, &node, &replies[decisive.min(replies.len() - 1)]) {
+                Next::Answer => return Ok(replies),
+                Next::Reroute => {}
+                Next::Ask(other) => asked = Some(other),
+                Next::Wait if self.env.now() + TRY_AGAIN_AFTER >= until => return Ok(replies),
+                Next::Wait => self.env.sleep(TRY_AGAIN_AFTER).await,
+            }
+        }
+        let message = format!(
+            "redirected {REDIRECTIONS_MAX} times: the nodes do not agree on the owner of slot {slot}"
+        );
+        Err(Error::new(ErrorKind::Unreachable, message).hint("wait for the Cluster to settle"))
+    }
+
+    async fn route(&self, slot: u16, limit: Duration) -> Result<Arc<Node>> {
+        let found = self.env.until(self.env.now() + limit, self.topology.route(slot)).await;
+        found.unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::TimedOut, format!("no master was found within {limit:?}"))
+                .hint("are the servers running, and does a majority see the master?"))
+        })
+    }
+
+    fn next(&self, slot: u16, node: &Arc<Node>, reply: &Reply) -> Next {
+        let Err(error) = reply else { return Next::Answer };
+        let named = || error.redirect().and_then(|(_, address)| self.topology.redirected(address, node));
+        match error.code.as_str() {
+            "MOVED" => match named() {
+                Some(owner) => {
+                    self.topology.moved(slot, owner);
+                    Next::Reroute
+                }
+                None => Next::Answer,
+            },
+            "ASK" => named().map_or(Next::Answer, Next::Ask),
+            "TRYAGAIN" => Next::Wait,
+            _ => {
+                if error.means_not_master() {
+                    self.topology.suspect(node);
+                }
+                Next::Answer
+            }
+        }
+    }
+}
+
+/// `ASKING` lets the next command pass on a node that a slot is migrating to.
+async fn call_asking(node: &Arc<Node>, commands: &[Cmd], at: usize, limit: Duration) -> Result<Vec<Reply>> {
+    let mut all = commands.to_vec();
+    all.insert(at, cmd("ASKING"));
+    let mut replies = node.call(&all, limit).await?;
+    drop(replies.remove(at));
+    Ok(replies)
 }

@@ -3,7 +3,7 @@
 //! Each tokio runtime that calls has a connection of its own ([`RuntimeConnections`]): usually two, the caller's and
 //! that of the background thread. Wake-ups come on one more ([`PubSub`](crate::pubsub::PubSub)).
 
-pub(crate) mod connector;
+pub(crate) mod connection;
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ use leasehold_core::{
 use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, aio::MultiplexedConnection};
 use tokio::sync::{Semaphore, watch};
 
-use self::connector::Connector;
+use self::connection::Connector;
 use crate::{
     format::{Reply, exchange},
     options::Endpoint,

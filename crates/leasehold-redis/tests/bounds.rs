@@ -1,4 +1,4 @@
-//! What could grow without end, and does not: connections, requests, queues, keys, memory. One after the other: they leave no
+//! Bounds of everything that could grow without end: connections, requests, queues, keys, memory. One after the other: they leave no
 //! room for tests that look at the clock.
 #![allow(
     clippy::unwrap_used,
@@ -162,7 +162,7 @@ fn r5_a_server_that_stalls_gathers_no_crowd_of_requests() {
     });
 }
 
-/// R6. Two thousand waiters are killed: their places are passed over and cleared away, and whoever comes next gets the locks.
+/// R6. Two thousand waiters are killed: their places are passed over and cleared away, and the next client gets the locks.
 #[test]
 fn r6_places_of_dead_waiters_are_cleared_away() {
     let _turn = my_turn();

@@ -40,7 +40,7 @@ fn delay(id: u128) -> Duration {
     Duration::from_secs(if id % 2 == 1 { 8 } else { 0 })
 }
 
-/// What a claim asks for. One id asks for a lock or for permits of one number, and never for the other: no caller can.
+/// The request of a claim. One id asks for a lock or for permits of one number, and never for the other: no caller can.
 fn mode(id: u128, shared: bool, take: u32) -> Mode {
     match id {
         0..=2 if shared => Mode::Shared,
@@ -185,7 +185,7 @@ impl Pair {
         }
     }
 
-    /// Who is named as holder is one of those whom the model knows; which of them is not said.
+    /// The named holder is one of the model's; which one is not promised.
     async fn one_of_the_holders(&self, name: &LockName, named: Option<&Contender>, expected: bool) {
         assert_eq!(named.is_some(), expected, "{named:?}");
         let Some(named) = named else { return };

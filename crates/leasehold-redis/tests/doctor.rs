@@ -8,7 +8,7 @@ use leasehold_testkit::redis::{Builder, Cluster, Replicated, Sentinels, Server};
 
 mod common;
 
-/// What is found, and the store is gone again.
+/// The findings; the store is closed again.
 fn diagnose(words: &str) -> Result<Vec<Finding>> {
     examine_in(common::env(), words)
 }

@@ -11,10 +11,9 @@ use redis::Cmd;
 
 use super::{Announcement, ClaimReply, Dialect, renew_script, renew_strings};
 use crate::{
-    format::{Reply, first, millis},
+    format::{Reply, Request, Script, first, millis},
     keys::{Keys, OURS, SIDES, escape},
     quorum_membership::MARKER,
-    script::{Request, Script},
 };
 
 /// The native dialect.

@@ -10,9 +10,8 @@ use redis::{Cmd, Value, cmd};
 
 use super::{Announcement, ClaimReply, Dialect, foreign, renew_script, renew_strings};
 use crate::{
-    format::{Reply, bytes, first, list, millis, span, unexpected},
+    format::{Reply, Request, Script, bytes, first, list, millis, span, unexpected},
     keys::{Keys, escape},
-    script::{Request, Script},
 };
 
 /// The longest sleep of a waiter that nothing wakes.

@@ -16,9 +16,9 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use super::Topology;
 use crate::{
     format::{list, number, text},
-    hash_slot::SLOTS,
+    keys::SLOTS,
     options::Endpoint,
-    transport::{Node, connector::Connector},
+    transport::{Node, connection::Connector},
 };
 
 /// The time that one node has to report the slots.

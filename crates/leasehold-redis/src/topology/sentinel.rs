@@ -22,7 +22,7 @@ use super::Topology;
 use crate::{
     format::{bytes, list, number, text, unexpected},
     options::Endpoint,
-    transport::{Node, connector::Connector},
+    transport::{Node, connection::Connector},
 };
 
 /// The time that a Sentinel has to answer.

@@ -1,4 +1,4 @@
-//! What the tests share: a store on a server of the kit.
+//! The fixture of all test programs: a store on a server of the kit.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -14,7 +14,7 @@ const NAME: &str = "locks.test";
 /// Gives the worker a list of hosts of its own, in a namespace of its own.
 const WITH_HOSTS: &str = "exec unshare --map-root-user --mount sh -c 'mount --bind \"$HOSTS\" /etc/hosts && exec \"$@\"' sh \"$@\"";
 
-/// N13. The name leads to another address after the server has moved: the next connection goes there. Whoever has resolved
+/// N13. The name leads to another address after the server has moved: the next connection goes there. A client that resolved
 /// the name once and for all never finds it again.
 #[test]
 fn n13_a_server_that_moves_is_found_by_its_name() {

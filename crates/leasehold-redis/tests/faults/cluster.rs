@@ -131,7 +131,7 @@ fn a_failover_of_a_shard_is_followed() {
     });
 }
 
-/// No name is refused for its braces: its side keys are in its slot, and strangers are kept out by the name itself.
+/// No name is refused for its braces: its side keys are in its slot, and foreign clients are kept out by the name itself.
 #[test]
 fn names_whose_braces_are_no_hash_tag_are_locks_like_any_other() {
     let kit = Cluster::start().unwrap();
@@ -141,8 +141,8 @@ fn names_whose_braces_are_no_hash_tag_are_locks_like_any_other() {
             let hold = lock(&engine, text, &ttl(30_000)).await;
             assert!(try_lock(&engine, text, &ttl(30_000)).await.unwrap().is_none());
             let owner = kit.node(kit.master_of(kit.slot_of(text).unwrap()).unwrap());
-            let stranger = owner.command(&["SET", text, "stranger", "NX", "PX", "1000"]).unwrap();
-            assert!(stranger.is_nil(), "{text}: {stranger:?}");
+            let foreign = owner.command(&["SET", text, "stranger", "NX", "PX", "1000"]).unwrap();
+            assert!(foreign.is_nil(), "{text}: {foreign:?}");
             hold.release().await.unwrap();
         }
     });

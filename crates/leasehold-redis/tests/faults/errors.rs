@@ -1,4 +1,4 @@
-//! What servers refuse: each class names its kind, whether it was applied, and what to do; and nobody sees a secret.
+//! Error replies of servers: each class names its kind, whether it was applied, and what to do; and nobody sees a secret.
 
 use leasehold_core::{Error, ErrorKind, Outcome, Store};
 use leasehold_redis::{Endpoint, RedisStore};

@@ -1,4 +1,4 @@
-//! What the cases share: an engine on a server, a runtime, and the naive client.
+//! The fixture of the cases: an engine on a server, a runtime, and the naive client.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{future::Future, time::Duration};
@@ -130,7 +130,7 @@ impl Naive {
         self.connection.set_read_timeout(within).expect("a timeout");
     }
 
-    /// What it would hear; an error when the connection is cut or silent.
+    /// Whether an answer comes; an error when the connection is cut or silent.
     pub(crate) fn hears(&mut self, within: Duration) -> bool {
         self.waits(within);
         self.connection.reply().is_ok()

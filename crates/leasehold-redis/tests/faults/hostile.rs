@@ -51,7 +51,7 @@ fn x2_names_and_notes_never_become_part_of_a_script() {
     assert_eq!(canary(), None, "the control: a name that is pasted into a script is executed");
 }
 
-/// X7. Whoever would release somebody else's lock has to guess 128 random bits, and is not shown them.
+/// X7. A client that would release another's lock has to guess 128 random bits, which it is not shown.
 #[test]
 fn x7_ids_are_random_and_not_shown() {
     const COUNT: usize = 256;
@@ -74,7 +74,7 @@ fn x7_ids_are_random_and_not_shown() {
             assert!((COUNT * 3 / 10..=COUNT * 7 / 10).contains(&set), "bit {bit} is set in {set} of {COUNT}");
         }
     });
-    // The control: whoever is called by host and process is guessed by anybody on the host.
+    // The control: an owner named by host and process is guessed by anybody on the host.
     let guess = format!("host:{}", std::process::id());
     server.command(&["SET", "naive", &guess]).unwrap();
     let compare =
@@ -96,22 +96,22 @@ fn with_tls(server: &Server, host: &str, port: u16) -> RedisOptions {
     options
 }
 
-/// X5. A certificate that has expired, is signed by a stranger, or is of another host; a server that speaks no TLS, and one
-/// that speaks nothing else. Nothing is sent to any of them.
+/// X5. A certificate that has expired, is signed by an unknown authority, or is of another host; a server that
+/// speaks no TLS, and one that speaks nothing else. Nothing is sent to any of them.
 #[test]
 fn x5_whoever_cannot_prove_who_it_is_gets_no_claim() {
     let (good, expired) =
         (Server::builder().tls().start().unwrap(), Server::builder().expired_tls().start().unwrap());
     let elsewhere = forward("127.0.0.2", good.tls_port());
     run(async {
-        let stranger = {
+        let foreign = {
             let mut options = with_tls(&good, "127.0.0.1", good.tls_port());
             options.ca = Some(expired.ca_path().to_path_buf());
             options
         };
         for (case, options) in [
             ("expired", with_tls(&expired, "127.0.0.1", expired.tls_port())),
-            ("signed by a stranger", stranger),
+            ("signed by an unknown authority", foreign),
             ("of another host", with_tls(&good, "127.0.0.2", elsewhere)),
         ] {
             let error = opened(options).await.expect_err(case);

@@ -10,7 +10,7 @@ use crate::{
     fixture::{SOON, at, name, run, store},
 };
 
-/// It says so before anything is lost, takes it back when the network is there again, and says when all is lost. Whoever
+/// It says so before anything is lost, takes it back when the network is there again, and says when all is lost. A client that
 /// looks at the key through the same network hears nothing.
 #[test]
 fn a_silent_network_is_announced_before_the_loss_and_taken_back() {

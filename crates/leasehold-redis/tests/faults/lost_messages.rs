@@ -43,18 +43,18 @@ fn a_lost_reply_to_a_claim_is_cured_by_asking_again() {
         let engine = engine(&words);
         lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
         server.reset_stats().unwrap();
-        let trap = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
+        let rule = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
         let hold = lock(&engine, "orders", &ttl(30_000)).await;
-        assert!(trap.fired() && server.calls("evalsha") == 2, "sent once, and asked again once");
+        assert!(rule.fired() && server.calls("evalsha") == 2, "sent once, and asked again once");
         assert!(holder(&server, "orders").is_some() && hold.lease().check().is_ok());
         hold.release().await.unwrap();
         assert_eq!(holder(&server, "orders"), None);
     });
     // The naive client took the lock, was not told, asks again, and keeps itself out.
-    let trap = proxy.on_request(|bytes| bytes.windows(3).any(|it| it == b"SET"), FaultRule::ForwardThenCut);
+    let rule = proxy.on_request(|bytes| bytes.windows(3).any(|it| it == b"SET"), FaultRule::ForwardThenCut);
     let mut naive = Naive::at(&proxy.address());
     naive.ask("orders", "me", 30_000);
-    assert!(trap.wait_fired(SOON) && !naive.hears(SOON));
+    assert!(rule.wait_fired(SOON) && !naive.hears(SOON));
     assert!(!Naive::at(&proxy.address()).lock("orders", "me", 30_000), "the control: locked out by itself");
 }
 
@@ -81,8 +81,8 @@ fn a_lost_reply_to_a_renewal_is_cured_within_the_lease() {
     run(async {
         let (env, engine) = (common::env(), engine(&words));
         let hold = lock(&engine, "orders", &ttl(3_000)).await;
-        let trap = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
-        eventually(&env, "a renewal that is cut off", || async { trap.fired() }).await;
+        let rule = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
+        eventually(&env, "a renewal that is cut off", || async { rule.fired() }).await;
         let age = hold.lease().age();
         eventually(&env, "a renewal that is confirmed", || async {
             hold.lease().age() > age && hold.lease().remaining() > Duration::from_millis(2_500)
@@ -144,24 +144,24 @@ fn a_claim_that_is_delivered_late_makes_no_ghost() {
         let env = common::env();
         let engine = engine_with(&words, |options| options.timeout = Duration::from_millis(200));
         lock(&engine, "warm", &ttl(30_000)).await.release().await.unwrap();
-        let trap = proxy.on_request(about("orders"), FaultRule::Hold);
+        let rule = proxy.on_request(about("orders"), FaultRule::Hold);
         // It is asked again on another connection, granted, and given back.
         let hold = lock(&engine, "orders", &ttl(30_000)).await;
-        assert!(trap.fired());
+        assert!(rule.fired());
         hold.release().await.unwrap();
         assert_eq!(holder(&server, "orders"), None);
         let before = server.calls("evalsha");
-        trap.release();
+        rule.release();
         eventually(&env, "the late claim", || async { server.calls("evalsha") > before }).await;
         assert_eq!(holder(&server, "orders"), None, "the late claim found its id spent");
         assert!(try_lock(&engine, "orders", &ttl(30_000)).await.unwrap().is_some());
     });
     // The naive client gave up, and the lock is held by nobody for its whole time to live.
-    let trap = proxy.on_request(|bytes| bytes.windows(3).any(|it| it == b"SET"), FaultRule::Hold);
+    let rule = proxy.on_request(|bytes| bytes.windows(3).any(|it| it == b"SET"), FaultRule::Hold);
     let mut naive = Naive::at(&proxy.address());
     naive.ask("ghost", "me", 30_000);
     assert!(!naive.hears(Duration::from_millis(200)));
-    trap.release();
+    rule.release();
     assert!(
         leasehold_testkit::wait::until(SOON, || holder(&server, "ghost").is_some()),
         "the control: a ghost"
@@ -177,7 +177,7 @@ fn a_release_that_is_delivered_late_frees_nothing() {
         let (mine, other) = (store(&words), store(&at(&server)));
         let first = claim(&env, "orders", 400);
         mine.claim(&first).await.unwrap();
-        let trap = proxy.on_request(about("orders"), FaultRule::Hold);
+        let rule = proxy.on_request(about("orders"), FaultRule::Hold);
         let release = tokio::spawn({
             let (mine, first) = (mine.clone(), first.clone());
             async move { mine.release(&first).await }
@@ -187,7 +187,7 @@ fn a_release_that_is_delivered_late_frees_nothing() {
             matches!(other.claim(&second).await, Ok(Standing::Granted(_)))
         })
         .await;
-        trap.release();
+        rule.release();
         assert!(matches!(release.await.unwrap(), Ok(Release::NotHeld)));
         assert_eq!(holder(&server, "orders"), Some(second.id.to_string()));
     });

@@ -32,7 +32,7 @@ fn an_evicted_lock_is_noticed() {
         let (env, engine) = (common::env(), engine(&at(&server)));
         let hold = lock(&engine, "orders", &ttl(3_000)).await;
         fill(&server, |_| holder(&server, "orders").is_none());
-        // The control: whoever locked by SET NX now believes to hold a lock that is free.
+        // The control: the client that locked by SET NX now believes to hold a lock that is free.
         assert_eq!(holder(&server, "orders"), None);
         assert!(loss(&env, &hold).await < Duration::from_millis(1_000) + LATE);
     });

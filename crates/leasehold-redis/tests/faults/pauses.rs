@@ -25,7 +25,7 @@ enum Second {
     WritesLast,
 }
 
-/// What the first said at its late write, and how many updates that were acknowledged are missing in the end.
+/// The answer to the first worker's late write, and how many updates that were acknowledged are missing in the end.
 fn late_write(server: &Server, key: &str, check: Check, second: Second) -> (String, i64) {
     let mut first = Worker::start(&server.address());
     first.ask(&format!("lock {key} {TTL}"));
@@ -50,7 +50,7 @@ fn late_write(server: &Server, key: &str, check: Check, second: Second) -> (Stri
     })
 }
 
-/// C1. A holder stands still for longer than its lease: it knows when it wakes, and stops. Whoever counts on a time to live
+/// C1. A holder stands still for longer than its lease: it knows when it wakes, and stops. One that counts on a time to live
 /// and does not look goes on: see the two cases below, which are the controls.
 #[test]
 fn c1_a_holder_that_slept_through_its_lease_stops_at_its_next_look() {

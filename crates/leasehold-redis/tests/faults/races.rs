@@ -39,12 +39,12 @@ fn c10_a_renewal_that_arrives_after_the_release_makes_no_hold() {
     run(async {
         let (env, engine) = (common::env(), engine(&format!("single={}", proxy.port())));
         let hold = lock(&engine, "orders", &ttl(1_500)).await;
-        let trap = proxy.on_request(about("orders"), FaultRule::Hold);
-        eventually(&env, "a renewal that is held up", || async { trap.fired() }).await;
+        let rule = proxy.on_request(about("orders"), FaultRule::Hold);
+        eventually(&env, "a renewal that is held up", || async { rule.fired() }).await;
         hold.release().await.unwrap();
         assert_eq!(holder(&server, "orders"), None);
         let (other, before) = (store(&at(&server)), server.calls("evalsha"));
-        trap.release();
+        rule.release();
         eventually(&env, "the late renewal", || async { server.calls("evalsha") > before }).await;
         assert_eq!(holder(&server, "orders"), None, "nothing came back");
         let next = claim(&env, "orders", 30_000);
@@ -199,8 +199,8 @@ fn c8_a_lock_that_was_taken_away_is_given_up_and_the_other_holder_left_alone() {
             (common::env(), engine(&format!("single={}", proxy.port())), store(&at(&server)));
         let hold = lock(&engine, "orders", &ttl(3_000)).await;
         // A renewal fails in the meantime, and is made up for.
-        let trap = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
-        eventually(&env, "a renewal without an answer", || async { trap.fired() }).await;
+        let rule = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
+        eventually(&env, "a renewal without an answer", || async { rule.fired() }).await;
         server.command(&["DEL", "orders"]).unwrap();
         let next = claim(&env, "orders", 60_000);
         assert!(matches!(other.claim(&next).await.unwrap(), Standing::Granted(_)));

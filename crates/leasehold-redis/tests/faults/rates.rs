@@ -40,7 +40,7 @@ fn hurried<T>(server: &Arc<Server>, by: f64, work: impl FnOnce() -> T) -> T {
 }
 
 /// K4. The server's clock runs 1 % fast, which is allowed for: the lease is over before the server lets anybody else in.
-/// Whoever counts the whole time to live holds on beside the next.
+/// A client that counts the whole time to live still holds beside the next one.
 #[test]
 fn k4_a_server_that_is_one_in_a_hundred_fast_meets_leases_that_allow_for_it() {
     let server = Arc::new(Server::builder().clock_shim().start().unwrap());
@@ -153,7 +153,7 @@ fn s8_an_answer_that_comes_after_the_deadline_is_no_lock() {
 }
 
 /// N9. Every packet takes between nothing and half a second, now this and now that, and connections break on top: two clients
-/// take turns, and no two leases are valid at once. Whoever counts from the answer holds longer than the server knows.
+/// take turns, and no two leases are valid at once. A client that counts from the answer holds longer than the server knows.
 #[test]
 fn n9_two_clients_on_a_network_that_trembles_never_hold_at_once() {
     let server = Server::start().unwrap();

@@ -1,13 +1,13 @@
-//! What locks are for: a number that several clients read, add to and write back. It is in Redis because all of them reach
+//! The protected resource: a number that several clients read, add to and write back. It is in Redis because all of them reach
 //! it there; the lock knows nothing of it.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use leasehold_testkit::redis::Connection;
 
-/// What the resource checks.
+/// The check of the resource.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Check {
-    /// Nothing: whoever writes last is believed.
+    /// Nothing: the last write counts.
     Nothing,
     /// The token of a write, against those of earlier writes.
     Writes,

@@ -158,7 +158,7 @@ fn a_restart_without_memory_is_noticed_at_once_and_tokens_grow() {
         let token = first.lease().fencing_token().unwrap();
         server.kill();
         server.restart().unwrap();
-        // The server is empty: whoever comes now is let in beside the first, as the naive client is.
+        // The server is empty: the next client is let in beside the first, as the naive client is.
         let second = lock(&crate::fixture::engine(&at(&server)), "orders", &ttl(30_000)).await;
         assert!(first.lease().check().is_ok(), "two valid guards: the violation that SAFETY.md lists");
         assert!(

@@ -26,10 +26,10 @@ fn role() {
         let (host, port) = address.rsplit_once(':').unwrap();
         let server = Endpoint::tcp(host, port.parse().unwrap());
         let engine = engine_with("single=1", |options| options.servers = Servers::Single(server));
-        let mut desk = Desk { engine, address, hold: None, until: None };
+        let mut process = WorkerProcess { engine, address, hold: None, until: None };
         while let Some(line) = next_line() {
             let words: Vec<&str> = line.split(' ').collect();
-            let answer = desk.answer(&words).await;
+            let answer = process.answer(&words).await;
             println!("worker says {answer}");
         }
     });
@@ -39,7 +39,7 @@ fn next_line() -> Option<String> {
     std::io::stdin().lines().next()?.ok()
 }
 
-struct Desk {
+struct WorkerProcess {
     engine: Engine,
     address: String,
     hold: Option<Hold>,
@@ -47,7 +47,7 @@ struct Desk {
     until: Option<SystemTime>,
 }
 
-impl Desk {
+impl WorkerProcess {
     async fn answer(&mut self, words: &[&str]) -> String {
         match words {
             // Not renewed: what is shown is the end of it.
@@ -145,9 +145,9 @@ impl Desk {
         crate::fixture::eventually(&env, "a renewal", renewed).await;
         let age = self.hold().lease().age();
         let eaten: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        let stranger = engine(&format!("single={}", self.port()));
+        let foreign = engine(&format!("single={}", self.port()));
         let terms = ttl(1_000).patience(Duration::from_millis(300));
-        let refused = crate::fixture::try_lock(&stranger, "other", &terms).await;
+        let refused = crate::fixture::try_lock(&foreign, "other", &terms).await;
         crate::fixture::eventually(&env, "renewals without descriptors", || async {
             self.hold().lease().age() > age + Duration::from_millis(3_000)
         })
@@ -155,7 +155,7 @@ impl Desk {
         let valid = self.hold().lease().check().is_ok();
         let count = eaten.len();
         drop(eaten);
-        let later = crate::fixture::try_lock(&stranger, "other", &ttl(1_000)).await;
+        let later = crate::fixture::try_lock(&foreign, "other", &ttl(1_000)).await;
         let refused = refused.is_err_and(|error| error.is_transient());
         format!(
             "starved {} refused {refused} held {valid} later {}",

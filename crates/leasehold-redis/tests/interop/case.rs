@@ -1,4 +1,4 @@
-//! What holds between us and every foreign. Where the mode or the dialect could matter, each case goes through all
+//! Cases for every foreign client. Where the mode or the dialect could matter, each case goes through all
 //! [`WAYS`].
 
 use std::{future::Future, sync::Arc, time::Duration};

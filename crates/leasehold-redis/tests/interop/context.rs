@@ -27,7 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct ForeignClient {
     pub(crate) label: &'static str,
     pub(crate) program: fn() -> Program,
-    /// What our `inspect` takes it for.
+    /// The library that `inspect` names.
     pub(crate) looks_like: &'static str,
     /// Whether its values are 32 hexadecimal digits, as our claim ids are.
     pub(crate) writes_as_we_do: bool,
@@ -63,14 +63,14 @@ pub(crate) struct Way {
     pub(crate) mode: Mode,
 }
 
-/// Every way of ours that excludes strangers and waits for them.
+/// Every way of ours that excludes foreign clients and waits for them.
 pub(crate) const WAYS: [Way; 3] = [
     Way { label: "native exclusive", template: None, mode: Mode::Exclusive },
     Way { label: "native shared", template: None, mode: Mode::Shared },
     Way { label: "plain", template: Some("*"), mode: Mode::Exclusive },
 ];
 
-/// A semaphore excludes strangers too, and does not wait for them: what they hold is a lock, and no places of one.
+/// A semaphore excludes foreign clients too, and does not wait for them: what they hold is a lock, and no places of one.
 pub(crate) const PERMITS: Way =
     Way { label: "native permits", template: None, mode: Mode::Permits { take: 1, of: 3 } };
 
@@ -149,9 +149,9 @@ impl TestContext {
         self.is_foreign(way, busy.holder.as_ref().expect("a holder that can be seen"));
     }
 
-    /// What we see must be the foreign. Its value may look like ours, and the plain dialect has nothing else to tell by.
+    /// Asserts that a holder is the foreign client. Its value may look like ours, and the plain dialect shows nothing else.
     pub(crate) fn is_foreign(&self, way: Way, holder: &Contender) {
-        assert_eq!(holder.fence, None, "strangers have no tokens: {holder:?}");
+        assert_eq!(holder.fence, None, "foreign clients have no tokens: {holder:?}");
         if way.template.is_some() && self.foreign.writes_as_we_do {
             return assert_eq!((holder.mode, &holder.note), (Some(Mode::Exclusive), &None));
         }

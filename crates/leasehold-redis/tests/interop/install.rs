@@ -1,4 +1,4 @@
-//! Where the strangers come from.
+//! The installation of the foreign clients.
 
 use leasehold_testkit::foreign_client;
 

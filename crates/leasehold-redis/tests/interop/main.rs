@@ -1,6 +1,6 @@
 //! Other libraries on the same server: each of them excludes us and is excluded by us.
 //!
-//! The strangers are programs of their own (`interop/README.md` says how one speaks with them): redis-py and npm redlock
+//! The foreign clients are programs of their own (`interop/README.md` says how one speaks with them): redis-py and npm redlock
 //! are installed below the target directory at first use, rslock and a Leasehold of its own process are this program,
 //! started again with [`peer::ROLE`].
 

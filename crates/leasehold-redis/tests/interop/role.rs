@@ -1,4 +1,4 @@
-//! What this program is when it is started as a peer: rslock, or a Leasehold of its own process.
+//! This program as a peer: rslock, or Leasehold in a process of its own.
 
 use std::{
     collections::HashMap,

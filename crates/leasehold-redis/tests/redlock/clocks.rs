@@ -53,7 +53,7 @@ fn a_jump_makes_two_holders_and_the_resource_refuses_the_first() {
         let first = lock(&one, "x", &ttl(15_000)).await;
         let early = first.lease().fencing_token().unwrap();
         assert!(ledger.claim(early));
-        // The one that A does not reach is new, and somebody vouches for it; that is a way to have two of three.
+        // The one that A does not reach is new, and was promoted; that is a way to have two of three.
         voters.servers[2].restart().unwrap();
         voters.member(2).promote().await.unwrap();
         voters.servers[1].jump_clock(20.0).unwrap();
@@ -65,7 +65,7 @@ fn a_jump_makes_two_holders_and_the_resource_refuses_the_first() {
         assert!(!ledger.write(early), "the late write of the first is refused");
         assert_eq!(ledger.written, [late], "nothing is lost");
         loss(&env, &first).await;
-        // Whoever has seen the member before reports the jump, and does not count it for a while.
+        // A client that has seen the member before reports the jump, and does not count it for a while.
         eventually(&env, "the jump is reported", || async {
             let members = one.inspect(&name("x")).await.unwrap().members;
             members[1].state.contains("its clock jumped") && !members[1].votes

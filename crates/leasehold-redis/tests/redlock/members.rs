@@ -16,7 +16,7 @@ pub(crate) struct VotingServers {
 }
 
 impl VotingServers {
-    /// Servers that are new, and vouched for.
+    /// New servers, all promoted.
     pub(crate) async fn start(count: usize, longest_lease: Duration) -> VotingServers {
         VotingServers::start_as(count, longest_lease, |builder| builder).await
     }

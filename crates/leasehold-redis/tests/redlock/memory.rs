@@ -20,7 +20,7 @@ use crate::{
 /// The shortest that lets a member vote again after ten seconds.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What was granted.
+/// A grant.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     token: FencingToken,
@@ -28,7 +28,7 @@ struct Lease {
     until: Moment,
 }
 
-/// A counter that is read, and written after a while; whoever presents a token below the mark is refused.
+/// A counter that is read, and written after a while; a client that presents a token below the mark is refused.
 #[derive(Default)]
 struct Counter {
     mark: Option<FencingToken>,
@@ -197,14 +197,7 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
             voters.servers[at].restart().unwrap();
             progress(20).await;
             // Until it votes again, so that the next may be killed.
-            let member = voters.member(at);
-            let votes =
-                || async { member.server_info().await.is_ok_and(|vitals| vitals.remembers_for > LONGEST) };
-            let until = env.now() + Duration::from_secs(30);
-            while !votes().await {
-                assert!(env.now() < until, "it has its vote again");
-                env.sleep(Duration::from_millis(100)).await;
-            }
+            votes_again(&env, &voters.member(at)).await;
         }
         progress(20).await;
         is_over.store(true, Ordering::Release);
@@ -223,6 +216,14 @@ fn members_come_back_empty_in_turn_while_eight_contend() {
         assert_eq!(counter.value, counter.acknowledged, "no increment that was acknowledged is lost");
     });
     textbook_grants_twice();
+}
+
+async fn votes_again(env: &leasehold_core::Env, member: &leasehold_redis::RedisStore) {
+    let until = env.now() + Duration::from_secs(30);
+    while !member.server_info().await.is_ok_and(|info| info.remembers_for > LONGEST) {
+        assert!(env.now() < until, "it has its vote again");
+        env.sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn eventually_in(env: &leasehold_core::Env, within: Duration, mut is_so: impl FnMut() -> bool) {

@@ -1,4 +1,4 @@
-//! What is no quorum is refused.
+//! Refused quorums.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What it costs, counted by the servers.
+//! The cost of each verb, counted by the servers.
 
 use std::time::Duration;
 
