@@ -83,7 +83,8 @@ fn confirmed(name: &LockName, holders: &[Contender]) -> Result<bool> {
     std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     let answer = answer.trim_end_matches('\n');
     // The escaped name counts too: a name with control characters cannot be typed.
-    Ok(answer == name.as_str() || answer == name.to_string())
+    let escaped = name.to_string();
+    Ok(answer == name.as_str() || answer == escaped)
 }
 
 fn report(name: &LockName, evicted: &[Contender], output: Output) {

@@ -55,7 +55,7 @@ critical {address} · it may evict locks when its memory is full (maxmemory-poli
   why      a lock that is evicted lets a second holder in while the first is at work
   fix      CONFIG SET maxmemory-policy noeviction, and in redis.conf; or give locks a server of their own
 
-warning  {address} · it keeps nothing on disk: a restart forgets every lock
+warning  {address} · it keeps nothing on disk: a restart loses every lock
   why      after a restart, a second holder gets in while the first is at work
   fix      CONFIG SET appendonly yes and appendfsync always, and in redis.conf
 

@@ -148,7 +148,7 @@ fn flushes(probe: &Probe) -> Option<Finding> {
 
 fn restart(probe: &Probe) -> Option<Finding> {
     probe.amber(
-        "it keeps nothing on disk: a restart forgets every lock",
+        "it keeps nothing on disk: a restart loses every lock",
         "after a restart, a second holder gets in while the first is at work",
         "let the resource check fencing tokens, or keep locks in another store",
     )
