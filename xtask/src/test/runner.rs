@@ -29,12 +29,16 @@ const LONG: &[&str] = &[
     "leasehold-etcd conformance",
 ];
 
-/// Runs all, and prints the output of each when it has ended.
-pub(super) fn run_all(mut binaries: Vec<Binary>, args: &[&str], env: &[(&str, &str)]) -> Summary {
+/// Runs all with the `args` of each, and prints the output of each when it has ended.
+pub(super) fn run_all<'a>(
+    mut binaries: Vec<Binary>,
+    args: impl Fn(&Binary) -> Vec<&'a str> + Sync,
+    env: &[(&str, &str)],
+) -> Summary {
     binaries.sort_by_key(|binary| LONG.iter().position(|name| *name == binary.name).unwrap_or(LONG.len()));
     let printing = Mutex::new(());
     let summaries = side_by_side(AT_ONCE, &binaries, |binary| {
-        let (summary, output) = run_one(binary, args, env);
+        let (summary, output) = run_one(binary, &args(binary), env);
         let _one_at_a_time = printing.lock().unwrap_or_else(PoisonError::into_inner);
         println!("\n==== {}\n{output}", binary.name);
         summary
