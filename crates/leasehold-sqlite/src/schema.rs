@@ -57,7 +57,7 @@ pub(crate) fn open(
         return Err(Error::new(ErrorKind::Corrupt, "the database was replaced while it was opened")
             .hint("open it again"));
     }
-    if !boot.matches(&connection)? {
+    if !boot.matches(&connection, sessions, env)? {
         let locked = write_lock.lock_until(paths, env, deadline)?;
         server_info::carry_over(&connection, boot, env, sessions)?;
         drop(locked);

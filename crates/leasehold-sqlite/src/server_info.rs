@@ -29,7 +29,7 @@ impl BootId {
             Some(id) => id,
             None => fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|source| {
                 Error::new(ErrorKind::Unsafe, "the kernel does not show the identity of this boot")
-                    .hint("mount /proc: without it, locks of an earlier boot cannot be told from those of this one")
+                    .hint("mount /proc, and not with subset=pid: /proc/sys/kernel/random/boot_id tells locks of an earlier boot from those of this one")
                     .source(source)
             })?,
         };
@@ -39,21 +39,35 @@ impl BootId {
         Ok(BootId { id: id.trim().to_owned(), clock })
     }
 
-    /// Whether the times of the file belong to this boot.
+    /// Whether the times of the file belong to this run of the machine.
+    ///
+    /// A locked session file proves a living process, and so the same run, whatever the identities say: containers of
+    /// one machine may each see another one. Without it, an identity that differs or a claim that began later than now
+    /// shows another run; some containers keep their identity over a restart of the machine.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsafe`] when another time namespace of this boot wrote them.
-    pub(crate) fn matches(&self, connection: &Connection) -> Result<bool> {
+    /// [`ErrorKind::Unsafe`] when another time namespace of this run wrote them.
+    pub(crate) fn matches(&self, connection: &Connection, sessions: &Sessions, env: &Env) -> Result<bool> {
         let of_file = read(connection)?;
-        if of_file.id == self.id && of_file.clock != self.clock {
+        let same_id = of_file.id == self.id;
+        let same_run = same_id && !is_ahead(connection, env)? || sessions.any_alive();
+        if (same_id || same_run) && of_file.clock != self.clock {
             return Err(Error::new(
                 ErrorKind::Unsafe,
                 "the database is used from another time namespace, whose clock differs from this one's",
             )
             .hint("run all processes that share a database in one time namespace"));
         }
-        Ok(of_file.id == self.id)
+        Ok(same_run)
     }
+}
+
+/// Whether a claim of the file began later than now.
+fn is_ahead(connection: &Connection, env: &Env) -> Result<bool> {
+    let now_ns = i64::try_from(env.now().nanos()).unwrap_or(i64::MAX);
+    connection
+        .query_row(include_str!("../sql/ahead.sql"), params![now_ns], |row| row.get(0))
+        .map_err(from_sqlite)
 }
 
 fn read(connection: &Connection) -> Result<BootId> {
@@ -78,7 +92,7 @@ pub(crate) fn carry_over(
 ) -> Result<()> {
     let txn = Txn::begin(connection, sessions, env).map_err(from_sqlite)?;
     // Another process may have done it while this one waited.
-    if boot.matches(connection)? {
+    if boot.matches(connection, sessions, env)? {
         return Ok(());
     }
     for name in txn.lock_names(include_str!("../sql/names.sql"), &[])? {

@@ -154,6 +154,12 @@ impl Sessions {
             .collect()
     }
 
+    /// Whether the process of any session lives.
+    pub(crate) fn any_alive(&self) -> bool {
+        let Ok(mut numbers) = self.paths.session_numbers() else { return false };
+        numbers.any(|number| matches!(self.state(number), ProcessState::Alive))
+    }
+
     /// Whether a session whose file was closed has ended; waits a little, because the kernel reports the close just
     /// before it drops the lock.
     pub(crate) fn has_ended(&self, number: u64) -> bool {

@@ -190,15 +190,63 @@ impl Environment for Restarted {
     }
 }
 
+fn boot(id: &str) -> SqliteOptions {
+    let mut options = SqliteOptions::default();
+    options.boot_id = Some(id.to_owned());
+    options
+}
+
+/// The end of every process that has the database open: its session files are there, and nobody locks them.
+fn power_off(path: &Path) {
+    for session in std::fs::read_dir(path.with_extension("db-sessions")).unwrap() {
+        let session = session.unwrap().path();
+        let unlocked = session.with_extension("new");
+        std::fs::write(&unlocked, b"").unwrap();
+        std::fs::rename(unlocked, session).unwrap();
+    }
+}
+
+/// Containers of one machine may each see an identity of their own.
+#[test]
+fn a_live_holder_keeps_its_lock_before_a_process_that_sees_another_boot() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("locks.db");
+    let holder = SqliteStore::open_with(&path, env(), boot("one")).unwrap();
+    let claim = exclusive("a", TTL);
+    block_on(async { granted(holder.claim(&claim).await) });
+    let other = SqliteStore::open_with(&path, env(), boot("two")).unwrap();
+    let kept_out = block_on(other.claim(&exclusive("a", TTL))).unwrap();
+    assert!(matches!(kept_out, Standing::Held(_)), "{kept_out:?}");
+    let renewed = block_on(holder.renew(std::slice::from_ref(&claim))).remove(0).unwrap();
+    assert!(matches!(renewed, Renewal::Renewed { .. }));
+    // The control: without a locked session file the other boot is a restart, and the lock is free.
+    power_off(&path);
+    let after = SqliteStore::open_with(&path, env(), boot("three")).unwrap();
+    block_on(async { granted(after.claim(&exclusive("a", TTL)).await) });
+}
+
+/// Some containers keep their identity over a restart of the machine, whose clock begins anew.
+#[test]
+fn a_restart_is_seen_by_the_clock_when_the_identity_of_the_boot_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("locks.db");
+    let before = SqliteStore::open_with(&path, env(), boot("one")).unwrap();
+    block_on(async { granted(before.claim(&detached("minute", Duration::from_secs(60))).await) });
+    power_off(&path);
+    let restarted = Env::new(Restarted {
+        env: env(),
+        clock_behind: env().now().since(Moment::from_nanos(5_000_000_000)),
+        calendar_ahead: Duration::from_secs(50),
+    });
+    let after = SqliteStore::open_with(&path, restarted, boot("one")).unwrap();
+    let left = block_on(after.inspect(&name("minute"))).unwrap().holders[0].expires_in.unwrap();
+    assert!(left <= Duration::from_secs(10), "{left:?}");
+}
+
 #[test]
 fn a_restart_of_the_machine_frees_the_dead_and_carries_the_rest_over_by_the_calendar() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("locks.db");
-    let boot = |id: &str| {
-        let mut options = SqliteOptions::default();
-        options.boot_id = Some(id.to_owned());
-        options
-    };
     let before = SqliteStore::open_with(&path, env(), boot("one")).unwrap();
     let bound = exclusive("bound", TTL);
     let delaying = Claim { lock_delay: Duration::from_secs(9), ..exclusive("delaying", TTL) };
@@ -213,6 +261,7 @@ fn a_restart_of_the_machine_frees_the_dead_and_carries_the_rest_over_by_the_cale
         assert!(matches!(before.claim(&waiting).await.unwrap(), Standing::Waiting(_)));
         token
     });
+    power_off(&path);
     let restarted = Env::new(Restarted {
         env: env(),
         clock_behind: env().now().since(Moment::from_nanos(5_000_000_000)),

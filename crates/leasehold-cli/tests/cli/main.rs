@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod codes;
+mod containers;
 mod death;
 mod demo;
 mod doctor;
