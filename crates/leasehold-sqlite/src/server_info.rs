@@ -42,7 +42,7 @@ impl BootId {
     /// Whether the times of the file belong to this run of the machine.
     ///
     /// A locked session file proves a living process, and so the same run, whatever the identities say: containers of
-    /// one machine may each see another one. Without it, an identity that differs or a claim that began later than now
+    /// one machine may each see another one. Without it, an identity that differs or a hold that began later than now
     /// shows another run; some containers keep their identity over a restart of the machine.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl BootId {
     }
 }
 
-/// Whether a claim of the file began later than now.
+/// Whether a hold of the file began later than now.
 fn is_ahead(connection: &Connection, env: &Env) -> Result<bool> {
     let now_ns = i64::try_from(env.now().nanos()).unwrap_or(i64::MAX);
     connection
