@@ -1,7 +1,7 @@
 //! A fuzz target: the one that the program is called.
 #![no_main]
 
-#[path = "../crates/leasehold-cli/src/fuzz.rs"]
+#[path = "../crates/leasehold-cli/src/tests/fuzz.rs"]
 mod cli;
 #[allow(dead_code)]
 #[path = "../crates/leasehold-cli/src/duration.rs"]

@@ -7,6 +7,7 @@ mod describe;
 mod duration;
 mod exit;
 #[cfg(test)]
+#[path = "tests/fuzz.rs"]
 mod fuzz;
 mod guarded_run;
 mod hold_plan;

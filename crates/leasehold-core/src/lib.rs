@@ -14,6 +14,7 @@ pub mod finding;
 mod future;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "tests/fuzz.rs"]
 pub mod fuzz;
 pub mod layer;
 pub mod lease;

@@ -15,6 +15,7 @@ mod error;
 mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "tests/fuzz.rs"]
 pub mod fuzz;
 mod guarded_write;
 mod keys;

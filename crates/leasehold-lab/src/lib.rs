@@ -11,6 +11,7 @@ mod draw;
 pub mod faults;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "tests/fuzz.rs"]
 pub mod fuzz;
 mod harness;
 pub mod history;

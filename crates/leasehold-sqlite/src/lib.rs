@@ -44,6 +44,7 @@ mod error;
 mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "tests/fuzz.rs"]
 pub mod fuzz;
 mod keys;
 mod lock_record;

@@ -12,6 +12,7 @@ mod fencing_token;
 mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "tests/fuzz.rs"]
 pub mod fuzz;
 mod guarded_write;
 mod in_doubt;

@@ -87,6 +87,7 @@ pub mod diagnose;
 pub mod fencing;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "tests/fuzz.rs"]
 pub mod fuzz;
 mod guard;
 mod locks;

@@ -56,7 +56,7 @@ fn path(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../../fuzz/corpus.rs"]
+#[path = "../../../../fuzz/corpus.rs"]
 mod corpus;
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn foreign_value(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../../fuzz/corpus.rs"]
+#[path = "../../../../fuzz/corpus.rs"]
 mod corpus;
 
 #[cfg(test)]

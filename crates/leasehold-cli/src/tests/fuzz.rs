@@ -20,7 +20,7 @@ fn duration(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../../fuzz/corpus.rs"]
+#[path = "../../../../fuzz/corpus.rs"]
 mod corpus;
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn kv(keys: &Keys, at: usize, line: &[u8]) -> KeyValue {
 }
 
 #[cfg(test)]
-#[path = "../../../fuzz/corpus.rs"]
+#[path = "../../../../fuzz/corpus.rs"]
 mod corpus;
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn value(column: &[u8]) -> Value {
 }
 
 #[cfg(test)]
-#[path = "../../../fuzz/corpus.rs"]
+#[path = "../../../../fuzz/corpus.rs"]
 mod corpus;
 
 #[cfg(test)]
