@@ -22,7 +22,6 @@ mod keys;
 mod leases;
 mod options;
 mod own_claims;
-#[rustfmt::skip]
 mod proto;
 mod queue;
 mod server_info;

@@ -100,7 +100,7 @@ impl EtcdStore {
     async fn claim_now(&self, claim: &Claim) -> Result<Standing> {
         self.capability.admits(claim).explain("claim", &claim.name, self.url())?;
         // Before the first await: whatever comes later for this claim waits for it.
-        let own = self.client.own_claims.enter(claim.id, self.client.env.now());
+        let own = self.client.own_claims.enter(claim, self.client.env.now());
         let wanted = claim.clone();
         let work = |client: Arc<Client>| async move { claim::claim(&client, &wanted, own).await };
         self.run("claim", Some(&claim.name), work).await
