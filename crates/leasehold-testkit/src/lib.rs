@@ -6,8 +6,10 @@
 //! [`foreign_client`] installs clients of other libraries, and [`peer`] talks to one of them. Nothing is asynchronous but
 //! [`peer`].
 //!
-//! Methods that act return a [`Result`]. Methods that only read (`calls`, `info`, `master_of_slot`) panic when the server
-//! does not answer, because a test could do nothing else.
+//! An [`Error`] is a failure of the machinery of a test: a program is missing or does not start (the message has its log), a
+//! server does not answer or refuses a command, or a time limit is over. Methods that only read (`calls`, `info`,
+//! `master_of`) and those of [`peer`] and [`foreign_client`] panic instead, because a test could do nothing else. An index
+//! out of range panics.
 
 mod error;
 mod ports;

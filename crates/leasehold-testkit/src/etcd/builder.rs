@@ -35,9 +35,6 @@ impl Builder {
     }
 
     /// Starts a cluster of three; returns when it serves clients.
-    ///
-    /// # Errors
-    /// As [`Builder::start`].
     pub fn start_three(self) -> Result<Cluster> {
         Cluster::launch(&self, 3)
     }
