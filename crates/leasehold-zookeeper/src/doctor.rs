@@ -19,7 +19,7 @@ use crate::{
     ZooKeeperStore,
     client::Client,
     error::{Effect, ServerError},
-    session::LiveSession,
+    txn::LiveSession,
 };
 
 /// An upper bound of the answers to these commands.
@@ -48,7 +48,7 @@ async fn probe(client: &Client) -> Result<Probe> {
     let live = client.session.ready().await?;
     let until = env.now() + options.timeout;
     let readings = join_all(options.servers.iter().map(|server| read_member(env, server, until))).await;
-    let config = client.session.ask(Effect::Reads, live.zk.get_config()).await;
+    let config = live.ask(Effect::Reads, live.zk.get_config()).await;
     Ok(Probe {
         readings,
         session_asked: options.session,
@@ -66,7 +66,7 @@ async fn is_open(client: &Client, live: &LiveSession) -> Result<Option<bool>> {
         let rights = [Permission::CREATE, Permission::DELETE, Permission::ADMIN];
         acl.scheme() == "world" && rights.iter().any(|right| acl.permission().has(*right))
     };
-    match client.session.ask(Effect::Reads, live.zk.get_acl(client.paths.root())).await {
+    match live.ask(Effect::Reads, live.zk.get_acl(client.paths.root())).await {
         Ok((acls, _)) => Ok(Some(acls.iter().any(changes))),
         Err(ServerError::Failed(error)) if error.kind() != ErrorKind::Rejected => Err(error),
         Err(_) => Ok(None),

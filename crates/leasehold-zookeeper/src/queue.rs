@@ -12,8 +12,8 @@ use leasehold_core::{
 use zookeeper_client::Stat;
 
 use crate::{
+    dialect::{NodeKind, NodeName, ZooKeeperDialect, sort},
     format::{NodeData, Phase},
-    node_name::{NodeKind, NodeName, ZooKeeperDialect, sort},
 };
 
 /// The children of a lock's node that count, in order.
@@ -28,7 +28,6 @@ pub(crate) struct Queue {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) name: NodeName,
-    pub(crate) path: String,
     /// `None` when another library wrote it.
     pub(crate) data: Option<NodeData>,
     pub(crate) stat: Stat,
@@ -67,16 +66,9 @@ pub(crate) struct Blocker {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum WatchTarget {
     /// The end of this node, or another mode than this, if the mode matters.
-    Node { path: String, mode: Option<Mode> },
+    Node { name: String, mode: Option<Mode> },
     /// The end of any of these nodes.
-    Any { directory: String, names: HashSet<String> },
-}
-
-/// The members ahead of a claim.
-pub(crate) struct Ahead {
-    count: usize,
-    /// The members whose content the decision depends on.
-    pub(crate) to_read: Vec<NodeName>,
+    Any(HashSet<String>),
 }
 
 impl Queue {
@@ -106,35 +98,30 @@ impl Queue {
             .hint("give the other program a path of its own; for Python's kazoo there is dialect=kazoo"))
     }
 
-    fn before(&self, number: i32) -> impl DoubleEndedIterator<Item = &NodeName> {
-        self.members.iter().filter(move |it| it.number.wrapping_sub(number) < 0)
+    /// The members ahead of a claim at this place.
+    pub(crate) fn ahead(&self, number: i32) -> &[NodeName] {
+        let count = self.members.partition_point(|it| it.number.wrapping_sub(number) < 0);
+        &self.members[..count]
     }
 
-    /// The last member before this place.
-    pub(crate) fn last_before(&self, number: i32) -> Option<&NodeName> {
-        self.before(number).next_back()
+    /// The members whose content decides about a claim at this place. A writer waits for all that are ahead: the holder and
+    /// the last one are enough to read.
+    pub(crate) fn to_read(&self, mode: Mode, number: i32) -> Vec<NodeName> {
+        match self.ahead(number) {
+            [first, .., last] if mode == Mode::Exclusive => vec![first.clone(), last.clone()],
+            all => all.to_vec(),
+        }
     }
 
-    /// The members ahead of a claim at this place. A writer waits for all: the holder and the last one are enough to read.
-    pub(crate) fn ahead(&self, mode: Mode, number: i32) -> Ahead {
-        let before: Vec<&NodeName> = self.before(number).collect();
-        let to_read = match &before[..] {
-            [first, .., last] if mode == Mode::Exclusive => vec![(*first).clone(), (*last).clone()],
-            all => all.iter().copied().cloned().collect(),
-        };
-        Ahead { count: before.len(), to_read }
-    }
-}
-
-impl Ahead {
-    /// Decides about a claim of this mode. `members` are those of [`Ahead::to_read`] that are still there.
-    pub(crate) fn decide(&self, mode: Mode, directory: &str, members: &[Member]) -> Decision {
-        if mode == Mode::Exclusive && members.len() < self.to_read.len() {
+    /// Decides about a claim at this place. `members` are those of [`Queue::to_read`] that are still there.
+    pub(crate) fn decide(&self, mode: Mode, number: i32, members: &[Member]) -> Decision {
+        let ahead = self.ahead(number).len();
+        if mode == Mode::Exclusive && members.len() < ahead.min(2) {
             return Decision::Changed;
         }
         let Some(first) = members.first() else { return Decision::Granted };
         let expired = members.iter().filter(|member| member.is_over());
-        let expired: Vec<_> = expired.map(|member| (member.path.clone(), member.stat.version)).collect();
+        let expired: Vec<_> = expired.map(|member| (member.name.name.clone(), member.stat.version)).collect();
         if !expired.is_empty() {
             return Decision::Expired(expired);
         }
@@ -142,30 +129,27 @@ impl Ahead {
         if limit != mode.limit() {
             return Decision::Mismatch(limit);
         }
-        let Some(target) = watch_target(mode, directory, members) else { return Decision::Granted };
+        let Some(target) = watch_target(mode, members) else { return Decision::Granted };
         let holder = stances(members).into_iter().zip(members).find_map(|(stance, member)| {
             let stance = stance.filter(|stance| *stance != Stance::Waiting)?;
             Some(member.contender(stance))
         });
         Decision::Blocked(Blocker {
             holder,
-            ahead: u32::try_from(self.count).unwrap_or(u32::MAX),
+            ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
             left: members.iter().filter_map(|member| member.left).min(),
             target,
         })
     }
 }
 
-fn watch_target(mode: Mode, directory: &str, members: &[Member]) -> Option<WatchTarget> {
+fn watch_target(mode: Mode, members: &[Member]) -> Option<WatchTarget> {
     let mut places: Vec<_> = members.iter().map(|member| place(member.mode())).collect();
     places.push(place(mode));
-    let any = || WatchTarget::Any {
-        directory: directory.to_string(),
-        names: members.iter().map(|member| member.name.name.clone()).collect(),
-    };
+    let any = || WatchTarget::Any(members.iter().map(|member| member.name.name.clone()).collect());
     // A writer waits for all, whatever their mode.
     let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.mode());
-    let node = |member: &Member| WatchTarget::Node { path: member.path.clone(), mode: seen(member) };
+    let node = |member: &Member| WatchTarget::Node { name: member.name.name.clone(), mode: seen(member) };
     match (grant(&places, members.len()), mode) {
         (Verdict::Granted, _) => None,
         (Verdict::WaitFor(at), _) => Some(node(&members[at])),
@@ -180,11 +164,11 @@ fn watch_target(mode: Mode, directory: &str, members: &[Member]) -> Option<Watch
 
 impl Member {
     /// A member whose remaining time is not known yet.
-    pub(crate) fn new(name: NodeName, path: String, data: &[u8], stat: Stat) -> Member {
+    pub(crate) fn new(name: NodeName, data: &[u8], stat: Stat) -> Member {
         let text = std::str::from_utf8(data).ok().filter(|text| !text.is_empty());
         let data = NodeData::read(data);
         let text = text.filter(|_| data.is_none()).map(Arc::from);
-        Member { name, path, stat, left: None, text, data }
+        Member { name, stat, left: None, text, data }
     }
 
     /// The time after its last change at which it ends, if it ends by time.

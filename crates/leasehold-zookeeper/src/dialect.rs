@@ -1,4 +1,4 @@
-//! [`NodeName`]: the name of a child of a lock's node.
+//! [`ZooKeeperDialect`]: the names of the children of a lock's node, as Curator and kazoo write them.
 
 use leasehold_core::ClaimId;
 
@@ -32,6 +32,13 @@ pub(crate) struct NodeName {
     pub(crate) number: i32,
     /// The claim, if the name has one.
     pub(crate) id: Option<ClaimId>,
+}
+
+impl NodeName {
+    /// Whether it is the node of this claim.
+    pub(crate) fn is_of(&self, id: ClaimId) -> bool {
+        self.kind == NodeKind::Contender && self.id == Some(id)
+    }
 }
 
 impl ZooKeeperDialect {
