@@ -35,6 +35,16 @@ impl ServerError {
             other => ServerError::Failed(error(&other, effect)),
         }
     }
+
+    /// The error of a request that changes nothing.
+    pub(crate) fn reading(foreign: ClientError) -> ServerError {
+        ServerError::of(foreign, Effect::Reads)
+    }
+
+    /// The error of a request that may have changed something.
+    pub(crate) fn writing(foreign: ClientError) -> ServerError {
+        ServerError::of(foreign, Effect::Writes)
+    }
 }
 
 impl From<Error> for ServerError {

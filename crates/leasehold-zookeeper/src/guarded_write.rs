@@ -62,8 +62,7 @@ async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[NodeWrit
     let lock = client.lock(lock).await?;
     let path = path_of(&lock, id).await?.ok_or_else(lost)?;
     let mut writer = lock.live.zk.new_multi_writer();
-    let fail = |error| ServerError::of(error, Effect::Writes);
-    writer.add_check_version(&path, -1).map_err(fail)?;
+    writer.add_check_version(&path, -1).map_err(ServerError::writing)?;
     for write in writes {
         let added = match write {
             NodeWrite::Create { path, data } => {
@@ -72,7 +71,7 @@ async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[NodeWrit
             NodeWrite::Set { path, data, version } => writer.add_set_data(path, data, *version),
             NodeWrite::Delete { path, version } => writer.add_delete(path, *version),
         };
-        added.map_err(fail)?;
+        added.map_err(ServerError::writing)?;
     }
     match lock.live.in_time(Effect::Writes, writer.commit()).await? {
         Ok(_) => Ok(()),
@@ -81,7 +80,7 @@ async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[NodeWrit
             let message = format!("write number {index} cannot be done: {source}; nothing was written");
             Err(Error::new(ErrorKind::Rejected, message))
         }
-        Err(MultiWriteError::RequestFailed { source }) => Err(fail(source).into()),
+        Err(MultiWriteError::RequestFailed { source }) => Err(ServerError::writing(source).into()),
     }
 }
 

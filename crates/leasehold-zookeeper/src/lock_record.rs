@@ -7,7 +7,7 @@ use zookeeper_client::{CreateMode, MultiReadResult, MultiReader};
 
 use crate::{
     client::Client,
-    dialect::NodeName,
+    dialect::{NodeKind, NodeName},
     error::{Effect, ServerError, unless_gone},
     queue::Member,
     txn::LiveSession,
@@ -68,7 +68,7 @@ impl LockRecord<'_> {
                         members.push(member);
                     }
                     MultiReadResult::Error { err } => {
-                        unless_gone::<()>(Err(ServerError::of(err, Effect::Reads)))?;
+                        unless_gone::<()>(Err(ServerError::reading(err)))?;
                     }
                     _ => {}
                 }
@@ -77,17 +77,27 @@ impl LockRecord<'_> {
         Ok(members)
     }
 
+    /// Deletes a child, and its delay marker if that is among `children`; whether the child was there.
+    pub(crate) async fn delete(&self, node: &NodeName, children: &[String]) -> Result<bool> {
+        let was_there = self.live.delete(&self.child(&node.name), None).await?;
+        if let Some(id) = node.id.filter(|_| node.kind == NodeKind::Contender) {
+            let marker = self.client.dialect.delay_marker(id, node.number);
+            if children.contains(&marker) {
+                self.live.delete(&self.child(&marker), None).await?;
+            }
+        }
+        Ok(was_there)
+    }
+
     /// Deletes all nodes of a claim, and their delay markers if the release is orderly; whether there were any. A delay
     /// marker without its node keeps the lock closed, and stays.
     pub(crate) async fn remove_all(&self, id: ClaimId, is_orderly: bool) -> Result<bool> {
-        let (dialect, children) = (self.client.dialect, self.children().await?);
+        let children = self.children().await?;
+        let markers = if is_orderly { &children[..] } else { &[] };
+        let nodes = children.iter().filter_map(|child| self.client.dialect.read(child));
         let mut was_there = false;
-        for node in children.iter().filter_map(|child| dialect.read(child)).filter(|it| it.is_of(id)) {
-            was_there |= self.live.delete(&self.child(&node.name), None).await?;
-            let marker = dialect.delay_marker(id, node.number);
-            if is_orderly && children.contains(&marker) {
-                self.live.delete(&self.child(&marker), None).await?;
-            }
+        for node in nodes.filter(|it| it.is_of(id)) {
+            was_there |= self.delete(&node, markers).await?;
         }
         Ok(was_there)
     }

@@ -41,8 +41,8 @@ pub(crate) struct Node {
 impl Node {
     /// The node that was read at `sent`, not granted yet; `None` when another library wrote it.
     pub(crate) fn of(member: &Member, path: String, sent: Moment) -> Option<Node> {
-        let data = member.data.clone()?;
-        Some(Node {
+        let data = member.data.clone();
+        (!member.is_foreign).then(|| Node {
             path,
             delay_marker: None,
             number: member.name.number,

@@ -28,13 +28,12 @@ pub(crate) struct Queue {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) name: NodeName,
-    /// `None` when another library wrote it.
-    pub(crate) data: Option<NodeData>,
+    pub(crate) data: NodeData,
+    /// Whether another library wrote it.
+    pub(crate) is_foreign: bool,
     pub(crate) stat: Stat,
     /// Its remaining time, if it ends by time.
     pub(crate) left: Option<Duration>,
-    /// The text that another library wrote.
-    text: Option<Arc<str>>,
 }
 
 /// The decision about a claim.
@@ -125,7 +124,7 @@ impl Queue {
         if !expired.is_empty() {
             return Decision::Expired(expired);
         }
-        let limit = first.mode().limit();
+        let limit = first.data.mode.limit();
         if limit != mode.limit() {
             return Decision::Mismatch(limit);
         }
@@ -144,11 +143,11 @@ impl Queue {
 }
 
 fn watch_target(mode: Mode, members: &[Member]) -> Option<WatchTarget> {
-    let mut places: Vec<_> = members.iter().map(|member| place(member.mode())).collect();
+    let mut places: Vec<_> = members.iter().map(|member| place(member.data.mode)).collect();
     places.push(place(mode));
     let any = || WatchTarget::Any(members.iter().map(|member| member.name.name.clone()).collect());
     // A writer waits for all, whatever their mode.
-    let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.mode());
+    let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.data.mode);
     let node = |member: &Member| WatchTarget::Node { name: member.name.name.clone(), mode: seen(member) };
     match (grant(&places, members.len()), mode) {
         (Verdict::Granted, _) => None,
@@ -156,7 +155,7 @@ fn watch_target(mode: Mode, members: &[Member]) -> Option<WatchTarget> {
         (Verdict::WaitForAny, Mode::Permits { .. }) => Some(any()),
         // All have to go; the last of them is the last to go, or to be overtaken.
         (Verdict::WaitForAny, _) => {
-            let blocks = |member: &&Member| mode == Mode::Exclusive || member.mode() != Mode::Shared;
+            let blocks = |member: &&Member| mode == Mode::Exclusive || member.data.mode != Mode::Shared;
             members.iter().rev().find(blocks).map(node).or_else(|| Some(any()))
         }
     }
@@ -165,18 +164,18 @@ fn watch_target(mode: Mode, members: &[Member]) -> Option<WatchTarget> {
 impl Member {
     /// A member whose remaining time is not known yet.
     pub(crate) fn new(name: NodeName, data: &[u8], stat: Stat) -> Member {
+        let read = NodeData::read(data);
+        let is_foreign = read.is_none();
         let text = std::str::from_utf8(data).ok().filter(|text| !text.is_empty());
-        let data = NodeData::read(data);
-        let text = text.filter(|_| data.is_none()).map(Arc::from);
-        Member { name, stat, left: None, text, data }
+        let data = read.unwrap_or_else(|| NodeData::exclusive(text.map(Arc::from)));
+        Member { name, data, is_foreign, stat, left: None }
     }
 
     /// The time after its last change at which it ends, if it ends by time.
     pub(crate) fn ttl(&self) -> Option<Duration> {
-        let data = self.data.as_ref()?;
         match self.name.kind {
-            NodeKind::DelayMarker => Some(data.lock_delay),
-            _ => data.expires.then_some(data.ttl),
+            NodeKind::DelayMarker => Some(self.data.lock_delay).filter(|_| !self.is_foreign),
+            _ => Some(self.data.ttl).filter(|_| self.data.expires),
         }
     }
 
@@ -184,32 +183,21 @@ impl Member {
         self.left.is_some_and(|left| left.is_zero())
     }
 
-    /// The mode; other libraries hold and wait exclusively and in order.
-    pub(crate) fn mode(&self) -> Mode {
-        self.data.as_ref().map_or(Mode::Exclusive, |data| data.mode)
-    }
-
-    fn is_asking(&self) -> bool {
-        self.data.as_ref().is_none_or(|data| data.phase == Phase::Asking)
-    }
-
     /// The token of its hold: a raised one, or that of its place.
     pub(crate) fn fence(&self) -> Option<FencingToken> {
-        let raised = self.data.as_ref().and_then(|data| data.fence);
-        raised.or_else(|| FencingToken::new(token_of(&self.stat)).ok())
+        self.data.fence.or_else(|| FencingToken::new(token_of(&self.stat)).ok())
     }
 
     /// The member as `inspect` shows it.
     pub(crate) fn contender(&self, stance: Stance) -> Contender {
-        let data = self.data.as_ref();
         Contender {
             tag: self.name.id.map_or(0, Contender::tag_of),
             stance,
-            mode: data.map(|data| data.mode),
+            mode: Some(self.data.mode).filter(|_| !self.is_foreign),
             expires_in: self.left,
             age: None,
             fence: self.fence().filter(|_| stance == Stance::Holding),
-            note: data.map_or(self.text.clone(), |data| data.note.clone()),
+            note: self.data.note.clone(),
         }
     }
 }
@@ -217,13 +205,13 @@ impl Member {
 /// The state of each member. Nobody is overtaken: the first in order holds first. A claim that does not wait is shown as
 /// nothing unless it holds.
 pub(crate) fn stances(members: &[Member]) -> Vec<Option<Stance>> {
-    let places: Vec<QueueEntry> = members.iter().map(|member| place(member.mode())).collect();
+    let places: Vec<QueueEntry> = members.iter().map(|member| place(member.data.mode)).collect();
     let stance = |at: usize, member: &Member| {
         let is_next = grant(&places, at) == Verdict::Granted;
         match member.name.kind {
             NodeKind::DelayMarker => Some(Stance::Delaying),
-            _ if is_next && member.is_asking() => Some(Stance::Holding),
-            _ if member.data.as_ref().is_some_and(|data| data.queueing == Queueing::No) => None,
+            _ if is_next && member.data.phase == Phase::Asking => Some(Stance::Holding),
+            _ if member.data.queueing == Queueing::No => None,
             _ => Some(Stance::Waiting),
         }
     };
@@ -234,9 +222,7 @@ pub(crate) fn stances(members: &[Member]) -> Vec<Option<Stance>> {
 pub(crate) fn other_holder(members: &mut [Member], name: &str) -> Option<Contender> {
     // As it was before it asked.
     for member in members.iter_mut().filter(|member| member.name.name == name) {
-        if let Some(data) = &mut member.data {
-            data.mode = Mode::Shared;
-        }
+        member.data.mode = Mode::Shared;
     }
     stances(members).into_iter().zip(&*members).find_map(|(stance, member)| {
         let is_other = member.name.name != name && member.name.kind == NodeKind::Contender;

@@ -62,7 +62,6 @@ impl SessionManager {
     pub(crate) async fn ready(&self) -> Result<Arc<LiveSession>> {
         let until = self.env.now() + self.options.timeout;
         loop {
-            self.check_open()?;
             let live = self.env.until(until, self.live.get(|| self.connect())).await;
             let live = live.ok_or_else(|| self.unreachable())??;
             if live.zk.state() == SessionState::SyncConnected {

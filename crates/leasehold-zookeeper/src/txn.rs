@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use futures_util::future::join;
-use leasehold_core::{Env, Result, store_kit::timed_out};
+use leasehold_core::{Env, Result, store_kit::in_time};
 use zookeeper_client::{
     Acls, Client, CreateMode, Error as ClientError, MultiReadResult, MultiReader, MultiWriter, Stat,
 };
@@ -37,10 +37,8 @@ impl LiveSession {
 
     /// The same for several answers.
     pub(crate) async fn in_time<T>(&self, effect: Effect, answer: impl Future<Output = T>) -> Result<T> {
-        let until = self.env.now() + self.limit;
-        self.env.until(until, answer).await.ok_or_else(|| {
-            effect.in_doubt(timed_out("answer", self.limit).hint("is a majority of the members running?"))
-        })
+        let answer = in_time(&self.env, self.limit, "answer", answer).await;
+        answer.map_err(|error| effect.in_doubt(error.hint("is a majority of the members running?")))
     }
 
     /// The content of a node, if it exists.
@@ -52,8 +50,8 @@ impl LiveSession {
     pub(crate) async fn children(&self, root: &str, path: &str) -> Result<Vec<String>> {
         let both = join(self.zk.sync(root), self.zk.list_children(path));
         let (synced, listed) = self.in_time(Effect::Reads, both).await?;
-        unless_gone(synced.map_err(|error| ServerError::of(error, Effect::Reads)))?;
-        let listed = unless_gone(listed.map_err(|error| ServerError::of(error, Effect::Reads)))?;
+        unless_gone(synced.map_err(ServerError::reading))?;
+        let listed = unless_gone(listed.map_err(ServerError::reading))?;
         Ok(listed.unwrap_or_default())
     }
 
@@ -65,7 +63,7 @@ impl LiveSession {
     ) -> Result<Vec<MultiReadResult>, ServerError> {
         let mut reader = self.zk.new_multi_reader();
         for path in paths {
-            add(&mut reader, path).map_err(|error| ServerError::of(error, Effect::Reads))?;
+            add(&mut reader, path).map_err(ServerError::reading)?;
         }
         self.ask(Effect::Reads, reader.commit()).await
     }
@@ -103,10 +101,9 @@ impl LiveSession {
         &self,
         fill: impl FnOnce(&mut MultiWriter<'_>) -> Result<(), ClientError>,
     ) -> Result<(), ServerError> {
-        let fail = |error| ServerError::of(error, Effect::Writes);
         let mut writer = self.zk.new_multi_writer();
-        fill(&mut writer).map_err(fail)?;
+        fill(&mut writer).map_err(ServerError::writing)?;
         let done = self.in_time(Effect::Writes, writer.commit()).await?;
-        done.map(drop).map_err(|failure| fail(failure.into()))
+        done.map(drop).map_err(|failure| ServerError::writing(failure.into()))
     }
 }

@@ -45,6 +45,7 @@ async fn set_watch(
     let seen = match target {
         WatchTarget::Node { name, mode } => {
             let read = live.zk.get_and_watch_data(&format!("{directory}/{name}")).await;
+            let mode_of = |data: &[u8]| NodeData::read(data).map_or(Mode::Exclusive, |data| data.mode);
             read.map(|(data, _, watcher)| mode.is_none_or(|mode| mode_of(&data) == mode).then_some(watcher))
         }
         WatchTarget::Any(names) => {
@@ -55,11 +56,7 @@ async fn set_watch(
             })
         }
     };
-    Ok(unless_gone(seen.map_err(|error| ServerError::of(error, Effect::Reads)))?.flatten())
-}
-
-fn mode_of(data: &[u8]) -> Mode {
-    NodeData::read(data).map_or(Mode::Exclusive, |data| data.mode)
+    Ok(unless_gone(seen.map_err(ServerError::reading))?.flatten())
 }
 
 /// Waits for a change of the target: an extended hold or one more waiter is none.

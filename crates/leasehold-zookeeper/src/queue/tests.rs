@@ -7,16 +7,7 @@ use super::*;
 fn member(number: i32, words: &str) -> Member {
     let mut words = words.split(' ');
     let mode = mode(words.next().unwrap());
-    let mut data = NodeData {
-        phase: Phase::Asking,
-        mode,
-        queueing: Queueing::Fifo,
-        ttl: Duration::from_secs(9),
-        expires: false,
-        lock_delay: Duration::ZERO,
-        fence: None,
-        note: None,
-    };
+    let mut data = NodeData { mode, ttl: Duration::from_secs(9), ..NodeData::exclusive(None) };
     let (id, dialect) =
         (ClaimId::from_bits(u128::from(number.unsigned_abs()) + 1), ZooKeeperDialect::Curator);
     let mut name = format!("{}{number:010}", dialect.stem(id));

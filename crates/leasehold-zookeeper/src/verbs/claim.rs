@@ -97,7 +97,7 @@ impl ClaimOp<'_> {
         own.node = NodeState::InDoubt;
         let both = join(live.zk.create(&stem, &data, &options), live.zk.list_children(&self.lock.path));
         let (created, children) = live.in_time(Effect::Writes, both).await?;
-        let created = created.map_err(|error| ServerError::of(error, Effect::Writes));
+        let created = created.map_err(ServerError::writing);
         let created = unless_gone(created).inspect_err(|error| {
             if error.outcome() == Outcome::NotApplied {
                 own.node = NodeState::Nowhere;
@@ -141,7 +141,7 @@ impl ClaimOp<'_> {
             let set = live.zk.set_data(&node.path, &data, None);
             let both = join(set, live.zk.list_children(directory));
             let (set, children) = live.in_time(Effect::Writes, both).await?;
-            let set = unless_gone(set.map_err(|error| ServerError::of(error, Effect::Writes)))?;
+            let set = unless_gone(set.map_err(ServerError::writing))?;
             if !self.was_set(own, &mut node, set) {
                 return Ok(None);
             }
@@ -161,7 +161,7 @@ impl ClaimOp<'_> {
         children: Result<Vec<String>, ClientError>,
     ) -> Result<Option<Standing>> {
         // Another program may have deleted the whole lock, or the node while it waited.
-        let children = unless_gone(children.map_err(|error| ServerError::of(error, Effect::Reads)))?;
+        let children = unless_gone(children.map_err(ServerError::reading))?;
         let children = children.unwrap_or_default();
         let queue = Queue::of(self.lock.client.dialect, &children, Some(node.number));
         if let Err(unsafe_mix) = queue.refuse_blind() {

@@ -4,7 +4,6 @@ use leasehold_core::{Contender, FencingToken, LockName, Result, Snapshot, Stance
 
 use crate::{
     client::Client,
-    dialect::NodeKind,
     lock_record::LockRecord,
     queue::{Member, Queue, stances},
 };
@@ -46,17 +45,7 @@ pub(crate) async fn force_release(client: &Client, name: &LockName) -> Result<Ve
     let children = lock.children().await?;
     let mut evicted = Vec::new();
     for (stance, member) in members(&lock, &children).await? {
-        if stance == Stance::Waiting {
-            continue;
-        }
-        let was_there = lock.live.delete(&lock.child(&member.name.name), None).await?;
-        if let Some(id) = member.name.id.filter(|_| member.name.kind == NodeKind::Contender) {
-            let marker = client.dialect.delay_marker(id, member.name.number);
-            if children.contains(&marker) {
-                lock.live.delete(&lock.child(&marker), None).await?;
-            }
-        }
-        if was_there {
+        if stance != Stance::Waiting && lock.delete(&member.name, &children).await? {
             evicted.push(member.contender(stance));
         }
     }

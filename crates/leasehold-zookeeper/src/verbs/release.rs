@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     error::unless_gone,
     lock_record::LockRecord,
-    own_claims::{ClaimGuard, Node, NodeState, OwnClaims},
+    own_claims::{ClaimGuard, Node, NodeState, OwnClaim, OwnClaims},
     txn::LiveSession,
 };
 
@@ -95,24 +95,15 @@ pub(crate) async fn release_expired(client: Weak<Client>, own_claims: Arc<OwnCla
         let Some(client) = client.upgrade() else { return };
         for id in own_claims.due(env.now()) {
             let client = client.clone();
-            env.spawn(async move {
-                if let Some(own) = client.own_claims.known(id).await {
-                    timer_expired(&client, id, own).await;
-                }
-            });
+            env.spawn(async move { timer_expired(&client, id).await });
         }
     }
 }
 
-async fn timer_expired(client: &Arc<Client>, id: ClaimId, mut own: ClaimGuard) {
-    let now = client.env.now();
-    // It was extended meanwhile.
-    if let NodeState::At(node) = &own.node
-        && client.end_of(node) > now
-    {
-        return client.own_claims.schedule(id, client.end_of(node));
-    }
+async fn timer_expired(client: &Arc<Client>, id: ClaimId) {
+    let Some(mut own) = client.own_claims.known(id).await else { return };
     match end_expired(client, id, &own).await {
+        Ok(Some(again)) => client.own_claims.schedule(id, again),
         Err(error) if client.session.check_open().is_ok() => {
             tracing::debug!(?error, "an expired node cannot be deleted yet");
             client.own_claims.schedule(id, client.env.now() + RETRY_PAUSE);
@@ -121,9 +112,14 @@ async fn timer_expired(client: &Arc<Client>, id: ClaimId, mut own: ClaimGuard) {
     }
 }
 
-async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &ClaimGuard) -> Result<()> {
-    if own.node == NodeState::Nowhere {
-        return Ok(());
+/// Deletes the node of a claim; its later end if it was extended meanwhile.
+async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &OwnClaim) -> Result<Option<Moment>> {
+    match &own.node {
+        NodeState::Nowhere => return Ok(None),
+        NodeState::At(node) if client.end_of(node) > client.env.now() => {
+            return Ok(Some(client.end_of(node)));
+        }
+        _ => {}
     }
     let lock = client.lock(&own.lock).await?;
     match &own.node {
@@ -136,7 +132,7 @@ async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &ClaimGuard) -> Res
         }
         _ => drop(lock.remove_all(id, false).await?),
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Deletes a delay marker when the lock-delay is over. Waiters of other clients do the same if this client is gone by then.
