@@ -27,7 +27,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub use health::SessionState;
 pub use hold::Hold;
-pub use lock_options::{LockOptions, Require};
+pub use lock_options::LockOptions;
 pub use session::Session;
 pub use ticket::Ticket;
 pub use wait::{Observer, Wait};
@@ -79,14 +79,14 @@ impl Engine {
 
     fn check(&self, claim: &Claim, terms: &LockOptions) -> Result<()> {
         let capability = self.0.store.capability();
-        if terms.fencing == Require::Durable && capability.fencing != Fencing::Durable {
+        if terms.require_fencing && capability.fencing != Fencing::Durable {
             let message = format!("{} has no fencing tokens that survive its restart", capability.scheme);
             return Err(Error::new(ErrorKind::Unsupported, message)
                 .lock(&claim.name)
                 .hint("use a store with durable fencing, or make tokens optional"));
         }
-        if let Some(hold_max) = terms.hold_max.filter(|hold_max| *hold_max < terms.ttl) {
-            let message = format!("hold_max {hold_max:?} is shorter than the ttl {:?}", terms.ttl);
+        if let Some(max_hold) = terms.max_hold.filter(|max_hold| *max_hold < terms.ttl) {
+            let message = format!("max_hold {max_hold:?} is shorter than the ttl {:?}", terms.ttl);
             let error = Error::new(ErrorKind::Invalid, message);
             return Err(error.lock(&claim.name).hint("lower the ttl as well"));
         }
@@ -141,14 +141,15 @@ impl Engine {
             .map_err(|error| self.0.explain(error, "watch", name))
     }
 
-    /// Ends the client: leases still held are lost and released, releases under way are awaited for `patience`, and
+    /// Ends the client: leases still held are lost and released, releases under way are awaited for at most
+    /// `wait`, and
     /// the store is closed.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`] when releases were still under way; those of the store.
-    pub async fn close(&self, patience: Duration) -> Result<()> {
+    pub async fn close(&self, wait: Duration) -> Result<()> {
         self.0.registry.close();
-        let moment = self.0.env.now() + patience;
+        let moment = self.0.env.now() + wait;
         let flushed = self.0.env.until(moment, self.0.registry.flushed()).await.is_some();
         let closed =
             self.0.store.close().await.map_err(|error| error.verb("close").store(self.0.store.url()));
@@ -159,7 +160,7 @@ impl Engine {
             )
             .verb("close")
             .store(self.0.store.url())
-            .elapsed(patience)
+            .elapsed(wait)
             .unknown());
         }
         closed
@@ -197,11 +198,11 @@ impl Core {
         error.verb(verb).lock(name).store(self.store.url())
     }
 
-    /// Waits for the store's answer for at most `patience`: a store that hangs blocks nothing for ever.
-    async fn ask<T>(&self, patience: Duration, call: BoxFuture<'_, Result<T>>) -> Result<T> {
-        let answer = self.env.until(self.env.now() + patience, call).await;
+    /// Waits for the store's answer for at most `retry_timeout`: a store that hangs blocks nothing for ever.
+    async fn ask<T>(&self, retry_timeout: Duration, call: BoxFuture<'_, Result<T>>) -> Result<T> {
+        let answer = self.env.until(self.env.now() + retry_timeout, call).await;
         answer.unwrap_or_else(|| {
-            let message = format!("the store did not answer within {patience:?}");
+            let message = format!("the store did not answer within {retry_timeout:?}");
             Err(Error::new(ErrorKind::TimedOut, message)
                 .unknown()
                 .hint("is the store overloaded, or paused?"))

@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_lost_lease_keeps_its_reason() {
-        let lost = Lost { reason: crate::LostReason::HoldMax, certain: true };
+        let lost = Lost { reason: crate::LostReason::MaxHold, certain: true };
         assert_eq!(Error::from(lost).lost(), Some(lost));
     }
 }

@@ -58,10 +58,10 @@ impl Lease {
         claim: &Claim,
         fence: Option<FencingToken>,
         deadline: Moment,
-        hold_max: Option<Duration>,
+        max_hold: Option<Duration>,
     ) -> Self {
         let granted = env.now();
-        let hold_until = hold_max.map(|span| granted + span);
+        let hold_until = max_hold.map(|span| granted + span);
         let deadline = deadline.min(hold_until.unwrap_or(deadline));
         Lease(Arc::new(Shared {
             env: env.clone(),
@@ -242,7 +242,7 @@ impl Lease {
     /// The reason of a loss by the deadline.
     pub(crate) fn lost_by_time(&self) -> Lost {
         match self.0.hold_until {
-            Some(until) if until <= self.deadline() => Lost { reason: LostReason::HoldMax, certain: true },
+            Some(until) if until <= self.deadline() => Lost { reason: LostReason::MaxHold, certain: true },
             _ => Lost::EXPIRED,
         }
     }
@@ -285,10 +285,10 @@ mod tests {
     use super::*;
     use crate::env::Virtual;
 
-    fn lease(world: &Virtual, hold_max: Option<Duration>) -> Lease {
+    fn lease(world: &Virtual, max_hold: Option<Duration>) -> Lease {
         let env = world.env();
         let claim = Claim::new(LockName::new("x").unwrap(), ClaimId::from_bits(1), Duration::from_secs(10));
-        Lease::new(&env, &claim, None, env.now() + Duration::from_secs(10), hold_max)
+        Lease::new(&env, &claim, None, env.now() + Duration::from_secs(10), max_hold)
     }
 
     #[test]
@@ -367,11 +367,11 @@ mod tests {
     }
 
     #[test]
-    fn hold_max_caps_every_confirmation() {
+    fn max_hold_caps_every_confirmation() {
         let world = Virtual::new(1);
         let lease = lease(&world, Some(Duration::from_secs(15)));
         assert!(lease.confirm(world.env().now() + Duration::from_secs(60)));
         world.pause(Duration::from_secs(15));
-        assert_eq!(lease.check().unwrap_err().reason, LostReason::HoldMax);
+        assert_eq!(lease.check().unwrap_err().reason, LostReason::MaxHold);
     }
 }

@@ -26,11 +26,11 @@ const LATE_GRANTS_MAX: u32 = 3;
 impl Engine {
     /// Asks for a lock; `None` when it was taken for as long as `wait` allows.
     ///
-    /// A store that fails is asked again: while waiting, until it has failed for `terms.patience`; without waiting,
+    /// A store that fails is asked again: while waiting, until it has failed for `terms.retry_timeout`; without waiting,
     /// three times.
     ///
     /// # Errors
-    /// Those of [`Engine::admits`], and those of the store that outlasted the patience or can never pass.
+    /// Those of [`Engine::admits`], and those of the store that outlasted the retry timeout or can never pass.
     ///
     /// # Cancel safety
     /// Cancel safe: when the future is dropped, the watchdog carries the request that is under way to its end and
@@ -104,13 +104,13 @@ impl Acquire<'_> {
             match self.poll_until_granted(&mut attempt).await {
                 Ok(Some(granted)) => return Ok(Some(self.hold(attempt, granted))),
                 Ok(None) => {
-                    attempt.give_up(self.terms.patience).await;
+                    attempt.give_up(self.terms.retry_timeout).await;
                     return Ok(None);
                 }
                 // The claim was removed from the store by force: its id is spent.
                 Err(None) => claim.id = ClaimId::mint(self.env()),
                 Err(Some(error)) => {
-                    attempt.give_up(self.terms.patience).await;
+                    attempt.give_up(self.terms.retry_timeout).await;
                     return Err(error);
                 }
             }
@@ -134,7 +134,7 @@ impl Acquire<'_> {
     /// removed from the store.
     async fn poll_until_granted(&mut self, attempt: &mut Attempt) -> Result<Option<Granted>, Option<Error>> {
         loop {
-            let (sent, answer) = attempt.ask(self.terms.patience).await;
+            let (sent, answer) = attempt.ask(self.terms.retry_timeout).await;
             if attempt.is_stuck() {
                 return Err(answer.err());
             }
@@ -191,7 +191,7 @@ impl Acquire<'_> {
         let since = *self.failing_since.get_or_insert(now);
         self.failures += 1;
         let patient = if self.waits {
-            now.since(since) < self.terms.patience
+            now.since(since) < self.terms.retry_timeout
         } else {
             self.failures < TRIES_WITHOUT_WAIT
         };
@@ -201,7 +201,7 @@ impl Acquire<'_> {
     /// Pauses before the next attempt; `false` when the wait is over first.
     async fn pause(&mut self) -> bool {
         let fraction = self.env().jitter(Duration::from_secs(1)).as_secs_f64();
-        let max = (self.terms.patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let max = (self.terms.retry_timeout / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let pause = backoff::delay(self.failures.saturating_sub(1), Duration::from_millis(10), max, fraction);
         self.sleep(pause).await
     }
@@ -229,7 +229,7 @@ impl Acquire<'_> {
         let Some(wake) = &mut self.wake else {
             // Subscribe, claim again, then wait: no wake-up in between is lost.
             let subscription = self.core.store.watch(&claim.name, Interest::Turn(claim.id));
-            match self.core.ask(self.terms.patience, subscription).await {
+            match self.core.ask(self.terms.retry_timeout, subscription).await {
                 Ok(wake) => self.wake = Some(wake),
                 Err(error) => {
                     tracing::debug!(lock = %claim.name, %error, "no wake-up: the claim is repeated after a pause");

@@ -38,16 +38,16 @@ impl Attempt {
         })
     }
 
-    /// Asks the store once, and answers also when the request was sent. Gives up asking after `patience`; the
+    /// Asks the store once, and answers also when the request was sent. Gives up asking after `retry_timeout`; the
     /// request itself goes on until the attempt is given up.
-    pub(super) async fn ask(&mut self, patience: Duration) -> (Moment, Result<Standing>) {
+    pub(super) async fn ask(&mut self, retry_timeout: Duration) -> (Moment, Result<Standing>) {
         let env = self.core.env.clone();
         let sent = env.now();
         let request = self.request.insert(self.core.request(&self.claim));
-        let answer = env.until(sent + patience, poll_fn(|context| request.as_mut().poll(context))).await;
+        let answer = env.until(sent + retry_timeout, poll_fn(|context| request.as_mut().poll(context))).await;
         let Some(answer) = answer else {
             self.remote = RemoteState::InDoubt;
-            let message = format!("the store did not answer within {patience:?}");
+            let message = format!("the store did not answer within {retry_timeout:?}");
             return (sent, Err(Error::new(ErrorKind::TimedOut, message).unknown()));
         };
         self.request = None;
@@ -77,13 +77,13 @@ impl Attempt {
     }
 
     /// Leaves the queue and gives up what may have been granted; by the watchdog if the store does not answer.
-    pub(super) async fn give_up(self, patience: Duration) {
+    pub(super) async fn give_up(self, retry_timeout: Duration) {
         if self.remote == RemoteState::None || self.is_stuck() {
             return;
         }
         let (core, claim) = (self.core.clone(), self.claim.clone());
         // `self` lives across the await: dropped in the middle, or after a failure, it hands over to the watchdog.
-        if core.ask(patience, core.store.release(&claim)).await.is_ok() {
+        if core.ask(retry_timeout, core.store.release(&claim)).await.is_ok() {
             drop(self.disarm());
         }
     }

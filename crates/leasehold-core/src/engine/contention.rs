@@ -18,7 +18,7 @@ impl Hold {
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not know its waiters
     /// ([`Capability::waiters`](crate::Capability)); [`ErrorKind::Lost`](crate::ErrorKind) when the lease is lost
-    /// meanwhile; those of the store that outlasted the terms' patience.
+    /// meanwhile; those of the store that outlasted the retry timeout.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -30,7 +30,7 @@ impl Hold {
                 .lock(self.name()));
         }
         let engine = Engine(self.core.clone());
-        let mut watcher = LockWatcher::new(&engine, self.name(), self.patience);
+        let mut watcher = LockWatcher::new(&engine, self.name(), self.retry_timeout);
         let found = self.lease().run(watcher.until(waiting)).await;
         found.map_err(|lost| Error::from(lost).lock(self.name()).store(self.core.store.url()))?
     }

@@ -16,7 +16,7 @@ pub struct Hold {
     pub(super) core: Arc<Core>,
     lease: Lease,
     claim: Claim,
-    pub(super) patience: Duration,
+    pub(super) retry_timeout: Duration,
     alive: Option<CountGuard>,
 }
 
@@ -32,10 +32,10 @@ pub(super) struct Granted {
 impl Hold {
     pub(super) fn new(core: &Arc<Core>, granted: Granted, terms: &LockOptions) -> Self {
         let Granted { claim, grant, sent, deadline, alive } = granted;
-        let lease = Lease::new(&core.env, &claim, grant.fence, deadline, terms.hold_max);
+        let lease = Lease::new(&core.env, &claim, grant.fence, deadline, terms.max_hold);
         core.registry.manage(ManagedLease::new(lease.clone(), claim.clone(), sent, terms.renew));
         telemetry::holds(core, 1.0);
-        Hold { core: core.clone(), lease, claim, patience: terms.patience, alive }
+        Hold { core: core.clone(), lease, claim, retry_timeout: terms.retry_timeout, alive }
     }
 
     /// The lease, to share with tasks under this hold.
@@ -54,7 +54,7 @@ impl Hold {
         self.core.registry.remove(self.claim.id);
         let core = self.core.clone();
         // `self` lives across the await: dropped in the middle, or after a failure, it hands over to the watchdog.
-        let answer = core.ask(self.patience, core.store.release(&self.claim)).await;
+        let answer = core.ask(self.retry_timeout, core.store.release(&self.claim)).await;
         let answer = answer.map_err(|error| core.explain(error, "release", &self.claim.name))?;
         self.end(telemetry::End::Released);
         Ok(answer)
@@ -76,7 +76,7 @@ impl Hold {
                 || Err(Error::new(ErrorKind::Corrupt, "the store gave no answer to a renewal").unknown());
             self.core.store.renew(claims).await.pop().unwrap_or_else(none)
         });
-        let answer = self.core.ask(self.patience, renewal).await;
+        let answer = self.core.ask(self.retry_timeout, renewal).await;
         match answer.map_err(|error| self.core.explain(error, "confirm", &self.claim.name))? {
             Renewal::Renewed { valid_for } => self.confirmed(sent, valid_for),
             Renewal::Gone(reason) => Err(self.lose(Lost { reason, certain: true })),
@@ -103,7 +103,7 @@ impl Hold {
             // The store may have applied it, and others rely on it, whatever the answer is.
             self.lease.amended(claim.mode, self.lease.fencing_token());
         }
-        let answer = self.core.ask(self.patience, self.core.store.claim(&claim)).await;
+        let answer = self.core.ask(self.retry_timeout, self.core.store.claim(&claim)).await;
         let refused = match answer {
             Ok(Standing::Granted(grant)) => return self.amended(claim, grant, sent),
             Ok(Standing::Gone(reason)) => return Err(self.lose(Lost { reason, certain: true })),

@@ -89,14 +89,14 @@ pub(super) fn lost(scheme: &'static str, url: &str, lease: &Lease, lost: Lost) {
 }
 
 fn reason_label(lost: Lost) -> &'static str {
-    use crate::LostReason::{Closed, Expired, ForceReleased, Gone, HoldMax, NoQuorum, SessionEnded};
+    use crate::LostReason::{Closed, Expired, ForceReleased, Gone, MaxHold, NoQuorum, SessionEnded};
     match lost.reason {
         Expired => "expired",
         Gone => "gone",
         ForceReleased => "force_released",
         SessionEnded => "session_ended",
         NoQuorum => "no_quorum",
-        HoldMax => "hold_max",
+        MaxHold => "hold_max",
         Closed => "closed",
     }
 }

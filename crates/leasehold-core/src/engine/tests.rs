@@ -126,7 +126,7 @@ fn promise_2_a_grant_whose_reply_comes_after_the_deadline_is_no_lock() {
         Verb::Claim => Fault::DelayReply(TTL),
         _ => Fault::None,
     });
-    let patient = LockOptions { patience: TTL * 10, ..terms() };
+    let patient = LockOptions { retry_timeout: TTL * 10, ..terms() };
     let answer = bench.world.block_on(slow.acquire(&name(), Mode::Exclusive, &patient, Wait::Forever, None));
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(bench.is_clean(1));
@@ -187,17 +187,17 @@ fn a_lease_without_renewal_ends_at_its_deadline() {
 }
 
 #[test]
-fn hold_max_ends_the_lease_of_a_holder_that_hangs() {
+fn max_hold_ends_the_lease_of_a_holder_that_hangs() {
     let bench = bench(1);
     let engine = bench.engine();
-    let bounded = LockOptions { hold_max: Some(TTL * 3), ..terms() };
+    let bounded = LockOptions { max_hold: Some(TTL * 3), ..terms() };
     let begin = bench.world.env().now();
     let hold = bench
         .world
         .block_on(engine.acquire(&name(), Mode::Exclusive, &bounded, Wait::No, None))
         .unwrap()
         .unwrap();
-    assert_eq!(bench.world.block_on(hold.lost()).reason, LostReason::HoldMax);
+    assert_eq!(bench.world.block_on(hold.lost()).reason, LostReason::MaxHold);
     assert!(bench.world.env().now().since(begin) <= TTL * 3);
 }
 
@@ -325,7 +325,7 @@ fn promise_6_a_stale_holder_cannot_end_its_successor() {
 fn promise_7_a_store_without_durable_tokens_is_refused_when_they_are_required() {
     let bench = bench(1);
     let engine = bench.engine();
-    let strict = LockOptions { fencing: Require::Durable, ..terms() };
+    let strict = LockOptions { require_fencing: true, ..terms() };
     let error = engine.admits(&name(), Mode::Exclusive, &strict).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
@@ -367,7 +367,7 @@ fn promise_9_a_store_that_never_answers_is_given_up_on_and_a_late_grant_released
     let begin = bench.world.env().now();
     let error = bench.world.block_on(try_lock(&hung)).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::TimedOut, crate::Outcome::Unknown));
-    assert_eq!(bench.world.env().now().since(begin), terms().patience);
+    assert_eq!(bench.world.env().now().since(begin), terms().retry_timeout);
     bench.world.advance(Duration::from_secs(61));
     assert!(bench.is_clean(1));
 }
@@ -489,7 +489,7 @@ fn a_waiter_enters_right_after_the_lock_delay_of_a_holder_that_died() {
     let bench = bench(1);
     let (holder, waiter) = (Engine::new(Arc::new(bench.memory.client()), bench.world.env()), bench.engine());
     let delay = Duration::from_millis(20);
-    let delayed = terms().lock_delay(delay);
+    let delayed = LockOptions { lock_delay: delay, ..terms() };
     let hold = bench
         .world
         .block_on(holder.acquire(&name(), Mode::Exclusive, &delayed, Wait::No, None))
