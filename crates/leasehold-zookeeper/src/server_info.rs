@@ -13,7 +13,6 @@ use crate::{
 
 /// The identity of the store: a random number that the first client ever has written, for all clients under any chroot.
 pub(crate) async fn server_info(client: &Client) -> Result<ServerInfo> {
-    client.session.check_open()?;
     let live = client.session.ready().await?;
     let [ensemble, chroot] = client.paths.identities();
     let server = match identity(client, &live, &ensemble).await.map_err(ServerError::into_error) {

@@ -12,7 +12,6 @@ use crate::{
 };
 
 pub(crate) async fn inspect(client: &Client, name: &LockName) -> Result<Snapshot> {
-    client.session.check_open()?;
     let live = client.session.ready().await?;
     inspect_now(client, &live, name).await.map_err(ServerError::into_error)
 }
@@ -68,7 +67,6 @@ async fn members(
 }
 
 pub(crate) async fn force_release(client: &Client, name: &LockName) -> Result<Vec<Contender>> {
-    client.session.check_open()?;
     let live = client.session.ready().await?;
     evict(client, &live, name).await.map_err(ServerError::into_error)
 }

@@ -16,7 +16,6 @@ use crate::{
 const LOCKS_MAX: usize = 64;
 
 pub(crate) async fn list(client: &Client, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-    client.session.check_open()?;
     let live = client.session.ready().await?;
     list_now(client, &live, prefix, limit).await.map_err(ServerError::into_error)
 }
