@@ -10,19 +10,17 @@ use leasehold_core::{
 use crate::{
     SqliteOptions,
     config_check::OpenMark,
+    connection,
     keys::DatabasePaths,
-    schema,
     server_info::BootId,
     session::Sessions,
-    transport::Transport,
+    transport::{Thread, Transport},
     verbs,
     waiters::{WaitSubscription, wake, woken},
     watcher::{Events, Watcher},
-    worker::Thread,
 };
 
 /// One store instance: its requests, its session, its watching thread.
-#[derive(Debug)]
 pub(crate) struct SqliteClient {
     pub(crate) transport: Arc<Transport>,
     pub(crate) state: ClientState,
@@ -40,13 +38,14 @@ impl SqliteClient {
         let paths = DatabasePaths::resolve(path, options.create_directories)?;
         let boot = BootId::current(options.boot_id)?;
         let sessions = Sessions::new(paths.clone());
-        let database = schema::open(&paths, &boot, &env, &sessions, env.now() + options.timeout)?;
-        let opened = (database.connection, database.write_lock);
+        let deadline = env.now() + options.timeout;
+        let (connection, write_lock, open_mark) = connection::open(&paths, &boot, &env, &sessions, deadline)?;
+        let transport = Transport::new(paths, sessions, connection, write_lock, env, options.timeout);
         Ok(SqliteClient {
-            transport: Arc::new(Transport::new(paths, sessions, opened, env, options.timeout)),
+            transport: Arc::new(transport),
             state: ClientState::default(),
             watching: Locked::default(),
-            open_mark: Locked::new(Some(database.open_mark)),
+            open_mark: Locked::new(Some(open_mark)),
         })
     }
 
@@ -89,9 +88,9 @@ impl SqliteClient {
     fn ensure_watcher(&self) -> Result<()> {
         let mut watching = self.watching.lock();
         if watching.is_none()
-            && let Some(own) = self.transport.sessions.own_path()
+            && let Some(own) = self.transport.sessions.own()
         {
-            let watcher = Arc::new(Watcher::new(own)?);
+            let watcher = Arc::new(Watcher::new(&self.transport.paths.session(own))?);
             let (transport, running) = (self.transport.clone(), watcher.clone());
             // A thread of its own because it blocks in poll(2), on whatever runtime the callers are.
             let watch = move || running.run(|events| handle(&transport, events));
@@ -107,7 +106,7 @@ impl SqliteClient {
             return Ok(());
         }
         let sessions = &self.transport.sessions;
-        let ended = match sessions.own_path() {
+        let ended = match sessions.own() {
             Some(_) => self.transport.execute(verbs::end_own_session).await,
             None => Ok(()),
         };
@@ -126,7 +125,7 @@ impl SqliteClient {
         if !self.shut() {
             return;
         }
-        if self.transport.sessions.own_path().is_some() {
+        if self.transport.sessions.own().is_some() {
             let transport = Arc::downgrade(&self.transport);
             self.transport.execute_later(move |txn| {
                 verbs::end_own_session(txn).inspect(|()| {
@@ -159,7 +158,7 @@ fn handle(transport: &Arc<Transport>, events: Events) {
     if events.notified
         && let Some(session) = transport.sessions.own()
     {
-        match transport.read(|connection| woken(connection, session)) {
+        match transport.read(|txn| woken(txn, session)) {
             Ok(woken) => woken.iter().for_each(|(topic, count)| wake(&transport.waiters, topic, *count)),
             Err(error) => {
                 tracing::debug!(%error, "all waiters are woken, because the marked ones cannot be read");

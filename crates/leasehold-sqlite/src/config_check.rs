@@ -1,7 +1,6 @@
 //! Checks before SQLite opens the file: a local file system, and a header that this store wrote.
 
 use std::{
-    collections::HashMap,
     fs::{self, OpenOptions},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -65,15 +64,15 @@ pub(crate) enum Header {
 /// Device and inode of a database.
 type FileId = (u64, u64);
 
-/// The databases that this process has open, with the number of stores that have each open.
+/// The databases that this process has open, each as often as it is open.
 ///
 /// Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them (fcntl(2);
 /// "How to corrupt an SQLite database file", 2.2). So a database that is open is never opened a second time to read
 /// its header; it was checked when it was opened first.
-static OPEN: Locked<Option<HashMap<FileId, usize>>> = Locked::new(None);
+static OPEN: Locked<Vec<FileId>> = Locked::new(Vec::new());
 
 /// The exclusive right of this process to read headers and to open a database.
-pub(crate) struct HeaderReader(MutexGuard<'static, Option<HashMap<FileId, usize>>>);
+pub(crate) struct HeaderReader(MutexGuard<'static, Vec<FileId>>);
 
 /// Marks a database as open in this process. Dropped after SQLite's connections.
 #[derive(Debug)]
@@ -93,7 +92,7 @@ impl HeaderReader {
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Header::Blank),
             Err(source) => return Err(from_io(source, "look at", database)),
         };
-        if self.0.as_ref().is_some_and(|open| open.contains_key(&file)) {
+        if self.0.contains(&file) {
             return Ok(Header::Valid);
         }
         read_header(database)
@@ -103,7 +102,7 @@ impl HeaderReader {
     pub(crate) fn mark_open(mut self, database: &Path) -> Result<OpenMark> {
         let file = fs::metadata(database).map_err(|source| from_io(source, "look at", database))?;
         let id = (file.dev(), file.ino());
-        *self.0.get_or_insert_default().entry(id).or_default() += 1;
+        self.0.push(id);
         Ok(OpenMark(id))
     }
 }
@@ -111,12 +110,8 @@ impl HeaderReader {
 impl Drop for OpenMark {
     fn drop(&mut self) {
         let mut open = OPEN.lock();
-        let open = open.get_or_insert_default();
-        if let Some(count) = open.get_mut(&self.0) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.0);
-            }
+        if let Some(at) = open.iter().position(|id| *id == self.0) {
+            open.swap_remove(at);
         }
     }
 }

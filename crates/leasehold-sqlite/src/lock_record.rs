@@ -8,9 +8,9 @@ use leasehold_core::{
 use rusqlite::params;
 
 use crate::{
-    error::from_sqlite,
     format::{ClaimRow, Row, WatchRow},
-    txn::{SessionLiveness, Txn},
+    session::Liveness,
+    txn::Txn,
 };
 
 /// The rows of one lock in a transaction: loaded, changed by the state machine, saved.
@@ -77,7 +77,7 @@ impl LockRecord {
     /// others will be reported.
     pub(crate) fn reap_dead_blockers(&mut self, txn: &mut Txn<'_>, id: ClaimId, watch: bool) -> bool {
         let mut dead = self.sessions_of(self.state.blockers_of(id));
-        dead.retain(|&session| txn.liveness(session, watch) == SessionLiveness::Dead);
+        dead.retain(|&session| txn.liveness(session, watch) == Liveness::Dead);
         for &session in &dead {
             self.end_session(session, txn.now);
         }
@@ -100,8 +100,7 @@ impl LockRecord {
             self.wake_watchers(txn, &mut woken)?;
         }
         for seq in woken.0 {
-            let mut statement = txn.prepare(include_str!("../sql/mark_woken.sql"))?;
-            statement.execute(params![self.name.as_str(), seq]).map_err(from_sqlite)?;
+            txn.execute(include_str!("../sql/mark_woken.sql"), params![self.name.as_str(), seq])?;
         }
         Ok(())
     }
@@ -128,14 +127,12 @@ impl LockRecord {
             _ => None,
         };
         let expires_wall_us = txn.wall_us_of(entry.expires);
-        let mut statement = txn.prepare(include_str!("../sql/put.sql"))?;
-        ClaimRow { entry: entry.clone(), expires_wall_us, waker }.write(&self.name, &mut statement)
+        ClaimRow { entry: entry.clone(), expires_wall_us, waker }.write(txn, &self.name)
     }
 
     /// Replaces all rows of the lock by its state.
     pub(crate) fn rewrite(&self, txn: &Txn<'_>) -> Result<()> {
-        let mut statement = txn.prepare(include_str!("../sql/clear.sql"))?;
-        statement.execute([self.name.as_str()]).map_err(from_sqlite)?;
+        txn.execute(include_str!("../sql/clear.sql"), [self.name.as_str()])?;
         self.state.entries().iter().try_for_each(|entry| self.put(txn, entry, None))
     }
 
@@ -146,7 +143,7 @@ impl LockRecord {
             let to_wake: Vec<_> = to_wake.map(|entry| (entry.seq, entry.id)).collect();
             let sessions = to_wake.iter().filter_map(|&(seq, _)| self.waker(seq));
             let dead: Vec<_> =
-                sessions.filter(|&session| txn.liveness(session, false) == SessionLiveness::Dead).collect();
+                sessions.filter(|&session| txn.liveness(session, false) == Liveness::Dead).collect();
             if dead.is_empty() {
                 return to_wake.into_iter().for_each(|(seq, id)| self.wake(txn, seq, id, woken));
             }
@@ -175,25 +172,25 @@ impl LockRecord {
     fn wake(&self, txn: &mut Txn<'_>, seq: u64, id: ClaimId, woken: &mut WokenRows) {
         let Some(session) = self.waker(seq) else { return };
         match txn.liveness(session, false) {
-            SessionLiveness::Own => txn.after.topics.push(Topic::Claim(id)),
-            SessionLiveness::Alive => {
+            Liveness::Own => txn.after.topics.push(Topic::Claim(id)),
+            Liveness::Alive => {
                 txn.after.notify(session);
                 woken.0.push(seq as i64);
             }
-            SessionLiveness::Dead | SessionLiveness::Unknown => {}
+            Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}
         }
     }
 
     fn wake_watchers(&self, txn: &mut Txn<'_>, woken: &mut WokenRows) -> Result<()> {
         for watch in &self.watches {
             match txn.liveness(watch.session, false) {
-                SessionLiveness::Own => txn.after.topics.push(Topic::Changes(self.name.clone())),
-                SessionLiveness::Alive => {
+                Liveness::Own => txn.after.topics.push(Topic::Changes(self.name.clone())),
+                Liveness::Alive => {
                     txn.after.notify(watch.session);
                     woken.0.push(watch.seq);
                 }
-                SessionLiveness::Dead => txn.delete(&self.name, watch.seq)?,
-                SessionLiveness::Unknown => {}
+                Liveness::Dead => txn.delete(&self.name, watch.seq)?,
+                Liveness::Missing | Liveness::Unknown => {}
             }
         }
         Ok(())

@@ -1,9 +1,9 @@
-//! Making and opening the database file.
+//! The connection to the database: how the file is made, opened, and found again.
 
 use std::{fs, os::unix::fs::OpenOptionsExt, path::Path};
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
-use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
+use rusqlite::{Connection, FileControl, OpenFlags, config::DbConfig, params};
 
 use crate::{
     config_check::{Header, HeaderReader, OpenMark},
@@ -12,7 +12,6 @@ use crate::{
     keys::DatabasePaths,
     server_info::{self, BootId},
     session::Sessions,
-    txn::{has_moved, move_log},
     write_lock::WriteLock,
 };
 
@@ -22,16 +21,6 @@ const PAGE_BYTES: u32 = 1024;
 /// When the log starts anew, what is beyond this is given back to the file system.
 const LOG_BYTES_MAX: u32 = 16 << 20;
 
-/// An open database.
-pub(crate) struct Database {
-    /// The connection to it.
-    pub(crate) connection: Connection,
-    /// Its mark among the databases that this process has open.
-    pub(crate) open_mark: OpenMark,
-    /// The lock of its writers.
-    pub(crate) write_lock: WriteLock,
-}
-
 /// Opens the database; makes it if there is none, and carries it over a restart of the machine.
 pub(crate) fn open(
     paths: &DatabasePaths,
@@ -39,7 +28,7 @@ pub(crate) fn open(
     env: &Env,
     sessions: &Sessions,
     deadline: Moment,
-) -> Result<Database> {
+) -> Result<(Connection, WriteLock, OpenMark)> {
     let reader = HeaderReader::new();
     let header = reader.read(&paths.database)?;
     let mut write_lock = WriteLock::open(paths)?;
@@ -63,7 +52,7 @@ pub(crate) fn open(
         drop(locked);
     }
     trim_log(paths, &connection);
-    Ok(Database { connection, open_mark, write_lock })
+    Ok((connection, write_lock, open_mark))
 }
 
 /// Another connection to a database that is open.
@@ -155,4 +144,25 @@ fn remove(path: &Path) -> Result<()> {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(from_io(source, "remove", path)),
         _ => Ok(()),
     }
+}
+
+/// Refuses to lock in a file that others cannot find: a store that is opened at the path now would use another one.
+pub(crate) fn ensure_not_moved(connection: &Connection) -> Result<()> {
+    if !has_moved(connection)? {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Corrupt, "the database was deleted or replaced while it was open")
+        .hint("what was held in it is lost: stop the protected work and open the store again"))
+}
+
+/// Whether the path of the database names another file now, or none.
+pub(crate) fn has_moved(connection: &Connection) -> Result<bool> {
+    let mut moved = 0;
+    connection.file_control(None::<&str>, FileControl::HasMoved(&mut moved)).map_err(from_sqlite)?;
+    Ok(moved != 0)
+}
+
+/// Moves as much of the log into the database as is possible without a wait; answers the pages of the log.
+pub(crate) fn move_log(connection: &Connection) -> Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).map_err(from_sqlite)
 }
