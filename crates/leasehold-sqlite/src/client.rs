@@ -9,15 +9,10 @@ use leasehold_core::{
 
 use crate::{
     SqliteOptions,
-    config_check::OpenMark,
-    connection,
-    keys::DatabasePaths,
-    server_info::BootId,
-    session::Sessions,
-    transport::{Thread, Transport},
+    transport::Transport,
     verbs,
     waiters::{WaitSubscription, wake, woken},
-    watcher::{Events, Watcher},
+    watcher::{Events, Thread, Watcher},
 };
 
 /// One store instance: its requests, its session, its watching thread.
@@ -25,28 +20,15 @@ pub(crate) struct SqliteClient {
     pub(crate) transport: Arc<Transport>,
     pub(crate) state: ClientState,
     watching: Locked<Option<Thread>>,
-    /// Declared after `transport`, so that it is dropped after SQLite's connections.
-    open_mark: Locked<Option<OpenMark>>,
 }
 
 /// The dead sessions that one new session ends.
 const REAPED_MAX: usize = 64;
 
 impl SqliteClient {
-    /// Opens the database.
     pub(crate) fn open(path: &Path, env: Env, options: SqliteOptions) -> Result<SqliteClient> {
-        let paths = DatabasePaths::resolve(path, options.create_directories)?;
-        let boot = BootId::current(options.boot_id)?;
-        let sessions = Sessions::new(paths.clone());
-        let deadline = env.now() + options.timeout;
-        let (connection, write_lock, open_mark) = connection::open(&paths, &boot, &env, &sessions, deadline)?;
-        let transport = Transport::new(paths, sessions, connection, write_lock, env, options.timeout);
-        Ok(SqliteClient {
-            transport: Arc::new(transport),
-            state: ClientState::default(),
-            watching: Locked::default(),
-            open_mark: Locked::new(Some(open_mark)),
-        })
+        let transport = Arc::new(Transport::open(path, env, options)?);
+        Ok(SqliteClient { transport, state: ClientState::default(), watching: Locked::default() })
     }
 
     /// Makes the session at its first use, so that read-only use leaves no file; then ends what dead sessions have left.
@@ -113,11 +95,7 @@ impl SqliteClient {
         sessions.close(ended.is_ok());
         self.stop_threads();
         let watching = self.watching.lock().take();
-        let closed = self.transport.close(watching).await;
-        if closed.is_ok() {
-            *self.open_mark.lock() = None;
-        }
-        ended.and(closed)
+        ended.and(self.transport.close(watching).await)
     }
 
     /// The same in the background, for a store that was dropped without being closed.

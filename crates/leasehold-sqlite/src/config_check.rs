@@ -52,15 +52,6 @@ fn network_file_system(magic: u32) -> Option<&'static str> {
     })
 }
 
-/// The content of the database's path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Header {
-    /// Nothing, or an empty file: a new database is to be made.
-    Blank,
-    /// A database of this store.
-    Valid,
-}
-
 /// Device and inode of a database.
 type FileId = (u64, u64);
 
@@ -84,16 +75,17 @@ impl HeaderReader {
         HeaderReader(OPEN.lock())
     }
 
-    /// Reads the header at a path; a file of another program or a damaged one is an error and is left as it is.
-    pub(crate) fn read(&self, database: &Path) -> Result<Header> {
+    /// Whether there is a database at a path, by its header: `false` for nothing and for an empty file. A file of another
+    /// program or a damaged one is an error and is left as it is.
+    pub(crate) fn finds(&self, database: &Path) -> Result<bool> {
         let file = match fs::metadata(database) {
             Ok(file) if !file.is_file() => return Err(foreign(database, "is not a regular file")),
             Ok(file) => (file.dev(), file.ino()),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Header::Blank),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(from_io(source, "look at", database)),
         };
         if self.0.contains(&file) {
-            return Ok(Header::Valid);
+            return Ok(true);
         }
         read_header(database)
     }
@@ -116,7 +108,7 @@ impl Drop for OpenMark {
     }
 }
 
-fn read_header(database: &Path) -> Result<Header> {
+fn read_header(database: &Path) -> Result<bool> {
     let failed = |source| from_io(source, "read", database);
     // NONBLOCK: opening a named pipe that was put there in the meantime would wait for its writer.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
@@ -125,7 +117,7 @@ fn read_header(database: &Path) -> Result<Header> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
     file.take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.is_empty() {
-        return Ok(Header::Blank);
+        return Ok(false);
     }
     check_header(&bytes, about.len()).map_err(|why| foreign(database, &why))?;
     if about.nlink() > 1 {
@@ -134,7 +126,7 @@ fn read_header(database: &Path) -> Result<Header> {
             "SQLite keeps its log beside the name that it was opened by, so two names are two databases: remove one",
         ));
     }
-    Ok(Header::Valid)
+    Ok(true)
 }
 
 const HEADER_BYTES: usize = 100;

@@ -45,9 +45,7 @@ struct Session {
 pub(crate) enum Liveness {
     /// It is this process: the session is this store's own.
     Own,
-    /// It lives.
     Alive,
-    /// It has ended.
     Dead,
     /// There is no file. A clean end deletes the rows first, so where rows are left something else removed the file,
     /// and the process may live: only the time to live decides.
@@ -62,7 +60,6 @@ const ATTEMPTS: usize = 100;
 const END_CHECKS: usize = 50;
 
 impl Sessions {
-    /// No session of our own yet.
     pub(crate) fn new(paths: DatabasePaths) -> Sessions {
         Sessions { paths, own: Locked::default(), watcher: Locked::default() }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    path::Path,
     sync::{Arc, Condvar, PoisonError},
     time::Duration,
 };
@@ -14,17 +15,20 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
-    connection::{connect, ensure_not_moved, has_moved, move_log, trim_log},
+    SqliteOptions,
+    config_check::OpenMark,
+    connection::{self, connect, ensure_not_moved, has_moved, move_log, trim_log},
     error::from_sqlite,
     keys::DatabasePaths,
+    server_info::BootId,
     session::Sessions,
     txn::{AfterCommit, READ, Txn},
     verbs,
     waiters::Waiters,
+    watcher::Thread,
     write_lock::{WriteLock, sleep_1ms, timed_out},
 };
 
-/// The requests that may wait for the worker.
 const JOBS_MAX: usize = 10_000;
 /// The longest time that the worker keeps the write lock for this process before it lets others in.
 const WRITE_TURN: Duration = Duration::from_millis(2);
@@ -50,12 +54,13 @@ pub(crate) struct Transport {
     timeout: Duration,
     write_lock: Locked<WriteLock>,
     connection: Locked<Option<Connection>>,
+    /// Dropped after SQLite's connections.
+    open_mark: Locked<Option<OpenMark>>,
     queue: Locked<Queue>,
     queue_changed: Condvar,
     worker: Locked<Option<Thread>>,
 }
 
-/// The work of the worker thread.
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
@@ -86,27 +91,25 @@ impl Job {
 }
 
 impl Transport {
-    /// Requests to an open database.
-    pub(crate) fn new(
-        paths: DatabasePaths,
-        sessions: Sessions,
-        connection: Connection,
-        write_lock: WriteLock,
-        env: Env,
-        timeout: Duration,
-    ) -> Transport {
-        Transport {
+    pub(crate) fn open(path: &Path, env: Env, options: SqliteOptions) -> Result<Transport> {
+        let paths = DatabasePaths::resolve(path, options.create_directories)?;
+        let boot = BootId::current(options.boot_id)?;
+        let sessions = Sessions::new(paths.clone());
+        let deadline = env.now() + options.timeout;
+        let (connection, write_lock, open_mark) = connection::open(&paths, &boot, &env, &sessions, deadline)?;
+        Ok(Transport {
             env,
             paths,
             sessions,
             waiters: Arc::default(),
-            timeout,
+            timeout: options.timeout,
             write_lock: Locked::new(write_lock),
             connection: Locked::new(Some(connection)),
+            open_mark: Locked::new(Some(open_mark)),
             queue: Locked::default(),
             queue_changed: Condvar::new(),
             worker: Locked::default(),
-        }
+        })
     }
 
     /// Runs `work` in a write transaction: on this thread if nobody is writing, else on the worker.
@@ -182,7 +185,6 @@ impl Transport {
         }))
     }
 
-    /// Hands `work` to the worker.
     fn enqueue<T: Send + 'static>(
         self: &Arc<Self>,
         begin: Begin,
@@ -350,14 +352,16 @@ impl Transport {
         let deadline = self.env.now() + self.timeout;
         let worker = self.worker.lock().take();
         for thread in [other, worker].into_iter().flatten() {
-            if self.env.until(deadline, thread.0).await.is_none() {
+            if !thread.ends_by(&self.env, deadline).await {
                 return Err(timed_out(&self.paths).elapsed(self.timeout));
             }
         }
         self.write_lock.lock().close();
         let Some(connection) = self.connection.lock().take() else { return Ok(()) };
         trim_log(&self.paths, &connection);
-        connection.close().map_err(|(_, source)| from_sqlite(source))
+        connection.close().map_err(|(_, source)| from_sqlite(source))?;
+        *self.open_mark.lock() = None;
+        Ok(())
     }
 }
 
@@ -380,23 +384,4 @@ fn run<T: Send + 'static>(
         let _ = answer.take().map(|answer| answer.send(done));
         Some(after)
     })
-}
-
-/// A running thread; the channel closes at its end.
-pub(crate) struct Thread(oneshot::Receiver<()>);
-
-impl Thread {
-    /// Starts a thread.
-    pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread> {
-        let (running, ended) = oneshot::channel::<()>();
-        let spawned = std::thread::Builder::new().name(name.into()).spawn(move || {
-            // Dropped at the end, also by a panic.
-            let _running = running;
-            body();
-        });
-        spawned.map(|_| Thread(ended)).map_err(|source| {
-            Error::new(ErrorKind::Exhausted, format!("the thread {name} cannot be started: {source}"))
-                .hint("raise the limit on threads (ulimit -u)")
-        })
-    }
 }

@@ -22,7 +22,6 @@ pub(crate) struct Txn<'t> {
     pub(crate) now: Moment,
     /// The same on the wall clock.
     wall_us: u64,
-    /// The work due after the commit.
     pub(crate) after: AfterCommit,
 }
 
@@ -46,9 +45,7 @@ struct CheckedSession {
     notify: bool,
 }
 
-/// The statement that begins a transaction of a writer.
 pub(crate) const WRITE: &str = "BEGIN IMMEDIATE";
-/// The statement that begins a transaction of a reader.
 pub(crate) const READ: &str = "BEGIN";
 
 impl<'t> Txn<'t> {
@@ -102,7 +99,6 @@ impl<'t> Txn<'t> {
         self.connection.prepare_cached(sql).map_err(from_sqlite)
     }
 
-    /// Executes a statement without a result.
     pub(crate) fn execute(&self, sql: &'static str, parameters: impl Params) -> Result<()> {
         self.prepare(sql)?.execute(parameters).map(drop).map_err(from_sqlite)
     }
@@ -151,7 +147,6 @@ impl<'t> Txn<'t> {
         names.map(|name| LockName::new(name.map_err(from_sqlite)?)).collect()
     }
 
-    /// Reads the rows of one lock.
     pub(crate) fn rows(&self, name: &LockName) -> Result<Vec<Row>> {
         let mut statement = self.prepare(include_str!("../sql/rows.sql"))?;
         let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
@@ -162,7 +157,6 @@ impl<'t> Txn<'t> {
         Ok(all)
     }
 
-    /// Deletes a row.
     pub(crate) fn delete(&self, name: &LockName, seq: i64) -> Result<()> {
         self.execute(include_str!("../sql/remove.sql"), params![name.as_str(), seq])
     }
@@ -215,7 +209,6 @@ impl AfterCommit {
         }
     }
 
-    /// The sessions to wake.
     pub(crate) fn to_notify(&self) -> impl Iterator<Item = u64> {
         self.checked.iter().filter(|session| session.notify).map(|session| session.number)
     }

@@ -1,15 +1,15 @@
-//! [`Watcher`]: reports notifications to this store, and the ends of other sessions, by inotify.
+//! [`Watcher`]: reports notifications to this store, and the ends of other sessions, by inotify; the [`Thread`]s of a store.
 
 use std::{collections::HashMap, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
 
-use leasehold_core::{Error, ErrorKind, Result, store_kit::Locked};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
     fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags},
     io::Errno,
 };
+use tokio::sync::oneshot;
 
-/// Reports notifications to this store, and the ends of other sessions, by inotify.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     inotify: OwnedFd,
@@ -106,4 +106,28 @@ impl Watcher {
 fn exhausted(errno: Errno) -> Error {
     Error::new(ErrorKind::Exhausted, format!("inotify is not available: {errno}"))
         .hint("raise fs.inotify.max_user_instances and fs.inotify.max_user_watches with sysctl")
+}
+
+/// A running thread; the channel closes at its end.
+#[derive(Debug)]
+pub(crate) struct Thread(oneshot::Receiver<()>);
+
+impl Thread {
+    pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread> {
+        let (running, ended) = oneshot::channel::<()>();
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(move || {
+            // Dropped at the end, also by a panic.
+            let _running = running;
+            body();
+        });
+        spawned.map(|_| Thread(ended)).map_err(|source| {
+            Error::new(ErrorKind::Exhausted, format!("the thread {name} cannot be started: {source}"))
+                .hint("raise the limit on threads (ulimit -u)")
+        })
+    }
+
+    /// Waits for its end; `false` if it has not come by `deadline`.
+    pub(crate) async fn ends_by(self, env: &Env, deadline: Moment) -> bool {
+        env.until(deadline, self.0).await.is_some()
+    }
 }

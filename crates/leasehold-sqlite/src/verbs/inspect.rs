@@ -4,7 +4,6 @@ use leasehold_core::{FencingToken, LockName, Result, Snapshot, store_kit::Topic}
 
 use crate::{format::Row, lock_record::LockRecord, session::Liveness, txn::Txn, waiters::Waiters};
 
-/// One lock.
 pub(crate) fn inspect(txn: &mut Txn<'_>, waiters: &Waiters, name: &LockName) -> Result<Snapshot> {
     let rows = txn.rows(name)?;
     snapshot(txn, waiters, name.clone(), rows)
