@@ -2,7 +2,7 @@
 
 use leasehold_core::{
     ClaimId, LockName, Mode, Moment, Result,
-    decide::lock_state::{Change, Entry, LockState, State},
+    decide::lock_state::{Entry, LockState, State},
     store_kit::Topic,
 };
 use rusqlite::params;
@@ -100,15 +100,12 @@ impl LockRecord {
     }
 
     fn write(&mut self, txn: &Txn<'_>, own: Option<ClaimId>) -> Result<()> {
-        for change in self.state.take_changes() {
-            match change {
-                Change::Put(seq) => {
-                    let entry = self.state.entry(seq).expect("the last change of this entry was not Remove");
-                    self.put(txn, entry, own)?;
-                }
+        for seq in self.state.take_changed() {
+            match self.state.entry(seq) {
+                Some(entry) => self.put(txn, entry, own)?,
                 // A claim that came and went in one verb was never written.
-                Change::Remove(seq) if self.previous(seq).is_none() => {}
-                Change::Remove(seq) => txn.delete(&self.name, seq as i64)?,
+                None if self.previous(seq).is_none() => {}
+                None => txn.delete(&self.name, seq as i64)?,
             }
         }
         Ok(())
