@@ -8,13 +8,7 @@ use leasehold_core::{
     store_kit::{Explain, Topic, Verbs},
 };
 
-use crate::{
-    SqliteOptions,
-    capability::CAPABILITY,
-    client::SqliteClient,
-    txn::Txn,
-    verbs::{self, View},
-};
+use crate::{SqliteOptions, capability::CAPABILITY, client::SqliteClient, txn::Txn, verbs, waiters::Waiters};
 
 /// Locks in one SQLite file, shared by the processes of one machine. See the [crate].
 ///
@@ -27,9 +21,6 @@ pub struct SqliteStore {
 
 /// The renewals that share a transaction: enough to make its cost small, few enough to let others in between.
 const RENEWALS_MAX: usize = 256;
-
-/// The tries of a view while sessions end.
-const VIEWS_MAX: u32 = 3;
 
 impl SqliteStore {
     /// The capability of every store of this kind, known before one is opened.
@@ -76,22 +67,10 @@ impl SqliteStore {
         }
     }
 
-    /// Reads locks, again when sessions have ended in the meantime.
-    fn view<T>(&self, mut read: impl FnMut(&mut View<'_>) -> Result<T>) -> Result<T> {
+    /// Reads locks.
+    fn view<T>(&self, read: impl Fn(&mut Txn<'_>, &Waiters) -> Result<T>) -> Result<T> {
         let transport = &self.client.transport;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let (seen, is_stale) = transport.read(|connection| {
-                let mut view =
-                    View::new(connection, &transport.sessions, &transport.waiters, transport.env.now());
-                read(&mut view).map(|seen| (seen, view.is_stale))
-            })?;
-            // The rows of a session whose file was removed by hand stay, however often they are read.
-            if !is_stale || tries == VIEWS_MAX {
-                return Ok(seen);
-            }
-        }
+        transport.read(|txn| read(txn, &transport.waiters))
     }
 }
 
@@ -153,11 +132,11 @@ impl Verbs for SqliteStore {
     /// Reads without waiting for writers. The token is the counter of the whole file: no lower than any token of this
     /// lock, and below every later one.
     async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
-        self.view(|view| view.inspect(name))
+        self.view(|txn, waiters| verbs::inspect(txn, waiters, name))
     }
 
     async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        self.view(|view| view.list(prefix, limit))
+        self.view(|txn, waiters| verbs::list(txn, waiters, prefix, limit))
     }
 
     async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
