@@ -23,6 +23,7 @@ mod leases;
 mod options;
 mod own_claims;
 #[rustfmt::skip]
+#[path = "../proto/etcdserverpb.rs"]
 mod proto;
 mod queue;
 mod server_info;
@@ -34,5 +35,5 @@ mod watcher;
 
 pub use backend::BACKEND;
 pub use guarded_write::{Committed, KeyWrite};
-pub use options::{EtcdEndpoint, EtcdOptions};
+pub use options::EtcdOptions;
 pub use store::EtcdStore;

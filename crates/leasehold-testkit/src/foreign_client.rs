@@ -66,9 +66,6 @@ fn files(source: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Runs a program in a directory, to its end.
-///
-/// # Panics
-/// It fails; the message has its output.
 pub fn run(place: &Path, program: impl AsRef<OsStr>, args: &[&str]) {
     let (program, stdin) = (program.as_ref(), Stdio::null());
     let output = Command::new(program).args(args).current_dir(place).stdin(stdin).output();

@@ -6,10 +6,9 @@
 //! [`foreign_client`] installs clients of other libraries, and [`peer`] talks to one of them. Nothing is asynchronous but
 //! [`peer`].
 //!
-//! An [`Error`] is a failure of the machinery of a test: a program is missing or does not start (the message has its log), a
-//! server does not answer or refuses a command, or a time limit is over. Methods that only read (`calls`, `info`,
-//! `master_of`) and those of [`peer`] and [`foreign_client`] panic instead, because a test could do nothing else. An index
-//! out of range panics.
+//! Methods that act return a [`Result`], whose error is a sentence: the missing program, the silent server, the refused
+//! option with the server's log. Methods that only read (`calls`, `info`, `node`) panic when the server does not answer or
+//! the index is out of range, because a test could do nothing else; so do the functions of [`peer`] and [`foreign_client`].
 
 mod error;
 mod ports;

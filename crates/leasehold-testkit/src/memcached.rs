@@ -55,9 +55,6 @@ impl Server {
     }
 
     /// A server with more arguments, such as `-M` or `-m 1`. The last of a kind wins.
-    ///
-    /// # Errors
-    /// The program is missing, refuses its arguments (the message has its output), or no port is free.
     pub fn with(args: &[&str]) -> Result<Self> {
         on_free_ports(|| {
             let args = args.iter().map(ToString::to_string).collect();

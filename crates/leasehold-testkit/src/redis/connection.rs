@@ -43,9 +43,6 @@ impl Connection {
     }
 
     /// Waits for the next reply, or for the next message when subscribed.
-    ///
-    /// # Errors
-    /// None came in time (then the connection is of no use any more), or the connection is broken.
     pub fn reply(&mut self) -> Result<Reply> {
         Reply::read(&mut self.stream)
     }
