@@ -110,11 +110,9 @@ impl Client {
 
     /// Subscribes to a lock.
     pub(crate) async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
-        self.state.check_open()?;
         let watcher = self.watcher(name);
         let subscription = watcher.waiters.subscribe(interest);
         watcher.start(&self.cluster, name).await?;
-        self.state.check_open()?;
         Ok(Box::new(subscription.keeping(watcher)))
     }
 

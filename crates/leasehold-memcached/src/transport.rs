@@ -1,6 +1,7 @@
 //! [`Transport`]: the connection to the server, made when it is needed. Each request is sent at most once.
 
 mod connection;
+mod protocol;
 
 use std::{
     fmt,
@@ -11,6 +12,7 @@ use std::{
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result, Revalidations,
     store_kit::{self, ClientState, Locked, Reconnect, in_time},
+    url::Address,
 };
 use tokio::{
     net::TcpStream,
@@ -18,15 +20,15 @@ use tokio::{
 };
 
 use self::connection::Connection;
+pub(crate) use self::protocol::{Broken, CommandBatch, Item, Reply, read_line};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::protocol::{Want, read_reply};
 use crate::{
-    batch::CommandBatch,
     config_check::check_eviction,
     options::MemcachedOptions,
-    reply::Reply,
     server_info::{Server, ServerClock},
 };
 
-/// The number of requests under way.
 const UNDER_WAY_MAX: usize = 1024;
 
 /// The connection to the server, and the next one when it has ended.
@@ -160,7 +162,7 @@ impl Transport {
 
     /// A new TCP connection, driven by the background runtime.
     pub(crate) async fn dial(&self) -> Result<TcpStream> {
-        let (host, port) = (self.options.host.clone(), self.options.port);
+        let Address { host, port } = self.options.address.clone();
         let (answer, dialled) = oneshot::channel();
         self.env.spawn(async move {
             let stream = TcpStream::connect((host, port)).await;

@@ -1,10 +1,13 @@
 //! Quorums of memory stores in virtual time.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::{
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
-    ClaimId, Engine, LockOptions, Mode, Wait,
+    BoxFuture, ClaimId, Engine, LockOptions, Mode, Wait,
     env::Virtual,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
@@ -119,7 +122,7 @@ fn a_straggling_grant_is_followed_by_its_release() {
     assert_eq!(bench.held(), 0);
     bench.world.advance(Duration::from_secs(4));
     assert_eq!(bench.held(), 0, "the grant came, and behind it the release");
-    assert!(!quorum.core().orders.of(claim.id).is_ended(), "the path was forgotten with its last user");
+    assert!(!quorum.0.orders.of(claim.id).is_ended(), "the path was forgotten with its last user");
 }
 
 /// The mechanism that Redlock leaves to the operator; without it, [`Decision`](votes) would be for both.
@@ -268,7 +271,8 @@ fn what_is_no_quorum_and_what_cannot_be_voted_on_is_refused() {
     assert!(error.kind() == ErrorKind::Unsafe && error.to_string().contains("the same server"), "{error:?}");
     let engine = Engine::new(Arc::new(bench.well()), bench.world.env());
     for mode in [Mode::Shared, Mode::Permits { take: 1, of: 2 }] {
-        let error = engine.admits(&name(), mode, &LockOptions::default().ttl(TTL)).unwrap_err();
+        let error =
+            engine.admits(&name(), mode, &LockOptions { ttl: TTL, ..LockOptions::default() }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}");
     }
 }
@@ -325,7 +329,11 @@ fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
                 }
             };
             let engine = Engine::new(Arc::new(bench.client(weather)), env.clone());
-            env.spawn(visitor(engine, witness.clone(), LockOptions::default().ttl(TTL).patience(TTL * 3)));
+            env.spawn(visitor(
+                engine,
+                witness.clone(),
+                LockOptions { ttl: TTL, retry_timeout: TTL * 3, ..LockOptions::default() },
+            ));
         }
         let (forgetful, dice) = (bench.servers.clone(), env.clone());
         env.spawn(async move {

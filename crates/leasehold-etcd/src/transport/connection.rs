@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use http::uri::PathAndQuery;
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit, url::Address};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::{
@@ -19,7 +19,7 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     error::innermost,
-    options::{EtcdEndpoint, EtcdOptions},
+    options::EtcdOptions,
     proto::{WatchRequest, WatchResponse},
 };
 
@@ -38,7 +38,7 @@ pub(crate) type Token = Option<MetadataValue<Ascii>>;
 pub(crate) struct Connection {
     /// The index of the member among the endpoints.
     pub(super) index: usize,
-    endpoint: EtcdEndpoint,
+    endpoint: Address,
     channel: Channel,
     /// When the last answer arrived, in nanoseconds.
     last_answer: AtomicU64,
@@ -62,7 +62,7 @@ impl Connection {
     /// Connects on the current runtime, which drives the connection.
     pub(super) async fn open(
         index: usize,
-        endpoint: &EtcdEndpoint,
+        endpoint: &Address,
         tls: Option<&ClientTlsConfig>,
         env: &Env,
     ) -> Result<Connection> {
