@@ -113,6 +113,7 @@ impl Client {
         let watcher = self.watcher(name);
         let subscription = watcher.waiters.subscribe(interest);
         watcher.start(&self.cluster, name).await?;
+        self.state.check_open()?;
         Ok(Box::new(subscription.keeping(watcher)))
     }
 
