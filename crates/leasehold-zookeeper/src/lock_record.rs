@@ -7,8 +7,9 @@ use zookeeper_client::{CreateMode, MultiReadResult, MultiReader};
 
 use crate::{
     client::Client,
-    dialect::{NodeKind, NodeName},
-    error::{Effect, ServerError, unless_gone},
+    dialect::NodeName,
+    error::{ServerError, unless_gone},
+    own_claims::Node,
     queue::Member,
     txn::LiveSession,
 };
@@ -43,7 +44,7 @@ impl LockRecord<'_> {
         if unless_gone(create().await)?.is_none() {
             let persistent = CreateMode::Persistent.with_acls(self.live.acls);
             let made = self.live.zk.mkdir(self.client.paths.root(), &persistent);
-            self.live.ask(Effect::Writes, made).await?;
+            self.live.write(made).await?;
             create().await?;
         }
         Ok(())
@@ -77,14 +78,33 @@ impl LockRecord<'_> {
         Ok(members)
     }
 
+    /// The path of the delay marker of a node of ours.
+    pub(crate) fn delay_marker(&self, node: &Node) -> String {
+        self.child(&node.name.delay_marker())
+    }
+
+    /// Deletes a node of ours and its delay marker; whether the node was there.
+    pub(crate) async fn remove(&self, node: &Node) -> Result<bool> {
+        let path = self.child(&node.name.name);
+        if node.has_delay_marker {
+            let done = self.live.transact(|writer| {
+                writer.add_delete(&path, None)?;
+                writer.add_delete(&self.delay_marker(node), None)
+            });
+            if unless_gone(done.await)?.is_some() {
+                return Ok(true);
+            }
+            // One of the two is gone. If it is the node, its hold has ended already, and the marker stays.
+        }
+        self.live.delete(&path, None).await
+    }
+
     /// Deletes a child, and its delay marker if that is among `children`; whether the child was there.
     pub(crate) async fn delete(&self, node: &NodeName, children: &[String]) -> Result<bool> {
         let was_there = self.live.delete(&self.child(&node.name), None).await?;
-        if let Some(id) = node.id.filter(|_| node.kind == NodeKind::Contender) {
-            let marker = self.client.dialect.delay_marker(id, node.number);
-            if children.contains(&marker) {
-                self.live.delete(&self.child(&marker), None).await?;
-            }
+        let marker = node.delay_marker();
+        if children.contains(&marker) {
+            self.live.delete(&self.child(&marker), None).await?;
         }
         Ok(was_there)
     }

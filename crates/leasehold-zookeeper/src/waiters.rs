@@ -54,7 +54,7 @@ impl ClaimOp<'_> {
     /// The node whose end a waiting writer surely waits for, whatever the content of the nodes.
     pub(crate) fn surely_waits_for(&self, queue: &Queue, node: &Node) -> Option<WatchTarget> {
         let waits = self.claim.mode == Mode::Exclusive && self.claim.queueing != Queueing::No;
-        let last = queue.ahead(node.number).last().filter(|_| waits)?;
+        let last = queue.ahead(node.name.number).last().filter(|_| waits)?;
         Some(WatchTarget::Node { name: last.name.clone(), mode: None })
     }
 

@@ -9,10 +9,8 @@ use leasehold_core::{Claim, ClaimId, Env, LostReason, Moment, Release, Result};
 
 use crate::{
     client::Client,
-    error::unless_gone,
     lock_record::LockRecord,
     own_claims::{ClaimGuard, Node, NodeState, OwnClaim, OwnClaims},
-    txn::LiveSession,
 };
 
 /// The pause before an expired node that could not be deleted is tried again.
@@ -23,40 +21,26 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
     client.session.check_open()?;
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
-    let is_new = own.node == NodeState::Nowhere;
-    let was_there = end(client, claim, &mut own).await;
-    if was_there.is_ok() || is_new {
+    let released = end(client, claim, &mut own).await;
+    if own.node == NodeState::Nowhere {
         client.own_claims.remove(claim.id, &mut own);
     }
-    was_there.map(|was_there| if was_there { Release::Released } else { Release::NotHeld })
+    released
 }
 
-async fn end(client: &Client, claim: &Claim, own: &mut ClaimGuard) -> Result<bool> {
+async fn end(client: &Client, claim: &Claim, own: &mut ClaimGuard) -> Result<Release> {
     let lock = client.lock(&claim.name).await?;
-    match own.node.clone() {
-        NodeState::At(node) if node.is_of_other_session(&lock.live) => Ok(false),
+    let was_there = match own.node.clone() {
+        NodeState::At(node) if node.is_of_other_session(&lock.live) => false,
         NodeState::At(node) => {
             // After a lost answer the next attempt looks for the rest.
             own.node = NodeState::InDoubt;
-            remove(&lock.live, &node).await
+            lock.remove(&node).await?
         }
-        NodeState::InDoubt | NodeState::Nowhere => lock.remove_all(claim.id, true).await,
-    }
-}
-
-/// Deletes a node and its delay marker; whether the node was there.
-pub(crate) async fn remove(live: &LiveSession, node: &Node) -> Result<bool> {
-    if let Some(marker) = &node.delay_marker {
-        let done = live.transact(|writer| {
-            writer.add_delete(&node.path, None)?;
-            writer.add_delete(marker, None)
-        });
-        if unless_gone(done.await)?.is_some() {
-            return Ok(true);
-        }
-        // One of the two is gone. If it is the node, its hold has ended already, and the marker stays.
-    }
-    live.delete(&node.path, None).await
+        NodeState::InDoubt | NodeState::Nowhere => lock.remove_all(claim.id, true).await?,
+    };
+    own.node = NodeState::Nowhere;
+    Ok(if was_there { Release::Released } else { Release::NotHeld })
 }
 
 /// Ends a node whose session or time is over, and returns the reason.
@@ -69,7 +53,7 @@ pub(crate) async fn end_if_over(
     let reason = if node.is_of_other_session(&lock.live) {
         LostReason::SessionEnded
     } else if lock.client.end_of(node) <= now {
-        expire(&lock.live, node).await?;
+        expire(lock, node).await?;
         LostReason::Expired
     } else {
         return Ok(None);
@@ -79,8 +63,9 @@ pub(crate) async fn end_if_over(
 }
 
 /// Ends a hold whose time is over, unless another client has extended it; its delay marker stays.
-async fn expire(live: &LiveSession, node: &Node) -> Result<bool> {
-    live.delete(&node.path, (node.owner == 0).then_some(node.version)).await
+async fn expire(lock: &LockRecord<'_>, node: &Node) -> Result<bool> {
+    let version = (node.owner == 0).then_some(node.version);
+    lock.live.delete(&lock.child(&node.name.name), version).await
 }
 
 /// Deletes in time the nodes of claims that are not renewed, and the rest of abandoned requests, until the client is
@@ -125,9 +110,9 @@ async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &OwnClaim) -> Resul
     match &own.node {
         NodeState::At(node) if node.is_of_other_session(&lock.live) => {}
         NodeState::At(node) => {
-            expire(&lock.live, node).await?;
-            if let Some(marker) = &node.delay_marker {
-                delete_later(client, marker.clone(), node.data.lock_delay);
+            expire(&lock, node).await?;
+            if node.has_delay_marker {
+                delete_later(client, lock.delay_marker(node), node.data.lock_delay);
             }
         }
         _ => drop(lock.remove_all(id, false).await?),
