@@ -111,7 +111,6 @@ fn uuid(id: ClaimId) -> String {
 }
 
 fn claim_id(head: &str) -> Option<ClaimId> {
-    let head = head.trim_end_matches('-');
     head.replace('-', "").parse().ok()
 }
 

@@ -9,7 +9,6 @@ use crate::{
     client::Client,
     dialect::NodeName,
     error::{ServerError, unless_gone},
-    own_claims::Node,
     queue::Member,
     txn::LiveSession,
 };
@@ -31,11 +30,6 @@ impl LockRecord<'_> {
     /// The path of a child.
     pub(crate) fn child(&self, name: &str) -> String {
         format!("{}/{name}", self.path)
-    }
-
-    /// The path of the child that records the highest raised token.
-    pub(crate) fn fence_path(&self) -> String {
-        self.child(self.client.dialect.fence())
     }
 
     /// Creates the node, and those above it.
@@ -78,18 +72,13 @@ impl LockRecord<'_> {
         Ok(members)
     }
 
-    /// The path of the delay marker of a node of ours.
-    pub(crate) fn delay_marker(&self, node: &Node) -> String {
-        self.child(&node.name.delay_marker())
-    }
-
-    /// Deletes a node of ours and its delay marker; whether the node was there.
-    pub(crate) async fn remove(&self, node: &Node) -> Result<bool> {
-        let path = self.child(&node.name.name);
-        if node.has_delay_marker {
+    /// Deletes a node and its delay marker; whether the node was there.
+    pub(crate) async fn remove(&self, node: &NodeName, has_delay_marker: bool) -> Result<bool> {
+        let path = self.child(&node.name);
+        if has_delay_marker {
             let done = self.live.transact(|writer| {
                 writer.add_delete(&path, None)?;
-                writer.add_delete(&self.delay_marker(node), None)
+                writer.add_delete(&self.child(&node.delay_marker()), None)
             });
             if unless_gone(done.await)?.is_some() {
                 return Ok(true);
@@ -99,32 +88,23 @@ impl LockRecord<'_> {
         self.live.delete(&path, None).await
     }
 
-    /// Deletes a child, and its delay marker if that is among `children`; whether the child was there.
-    pub(crate) async fn delete(&self, node: &NodeName, children: &[String]) -> Result<bool> {
-        let was_there = self.live.delete(&self.child(&node.name), None).await?;
-        let marker = node.delay_marker();
-        if children.contains(&marker) {
-            self.live.delete(&self.child(&marker), None).await?;
-        }
-        Ok(was_there)
-    }
-
     /// Deletes all nodes of a claim, and their delay markers if the release is orderly; whether there were any. A delay
     /// marker without its node keeps the lock closed, and stays.
     pub(crate) async fn remove_all(&self, id: ClaimId, is_orderly: bool) -> Result<bool> {
         let children = self.children().await?;
-        let markers = if is_orderly { &children[..] } else { &[] };
         let nodes = children.iter().filter_map(|child| self.client.dialect.read(child));
         let mut was_there = false;
         for node in nodes.filter(|it| it.is_of(id)) {
-            was_there |= self.delete(&node, markers).await?;
+            was_there |= self.remove(&node, is_orderly && children.contains(&node.delay_marker())).await?;
         }
         Ok(was_there)
     }
 
     /// Reads the raised token.
     pub(crate) async fn raised(&self) -> Result<Raised> {
-        let Some((data, stat)) = self.live.get(&self.fence_path()).await? else { return Ok(None) };
+        let Some((data, stat)) = self.live.get(&self.child(self.client.dialect.fence())).await? else {
+            return Ok(None);
+        };
         let number = std::str::from_utf8(&data).ok().and_then(|text| text.parse().ok());
         let corrupt = || Error::new(ErrorKind::Corrupt, "the node of the fencing counter is no number");
         Ok(Some((number.ok_or_else(corrupt)?, stat.version)))
@@ -132,10 +112,7 @@ impl LockRecord<'_> {
 
     /// The same if its node is among the children: where no token was ever raised, nothing is sent.
     pub(crate) async fn raised_among(&self, children: &[String]) -> Result<Raised> {
-        if children.iter().any(|child| child == self.client.dialect.fence()) {
-            self.raised().await
-        } else {
-            Ok(None)
-        }
+        let is_there = children.iter().any(|child| child == self.client.dialect.fence());
+        if is_there { self.raised().await } else { Ok(None) }
     }
 }

@@ -58,8 +58,7 @@ impl LiveSession {
         let both = join(self.zk.sync(root), self.zk.list_children(path));
         let (synced, listed) = self.in_time(both).await?;
         unless_gone(synced.map_err(ServerError::reading))?;
-        let listed = unless_gone(listed.map_err(ServerError::reading))?;
-        Ok(listed.unwrap_or_default())
+        Ok(unless_gone(listed.map_err(ServerError::reading))?.unwrap_or_default())
     }
 
     /// Reads several nodes with one request.

@@ -33,8 +33,6 @@ pub(crate) struct ClaimOp<'a> {
     pub(crate) sent: Moment,
 }
 
-/// # Errors
-/// See [`Store::claim`](leasehold_core::Store::claim).
 pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
     client.session.check_open()?;
     client.capability.admits(claim)?;
@@ -98,8 +96,7 @@ impl ClaimOp<'_> {
         own.node = NodeState::InDoubt;
         let both = join(live.zk.create(&path, &data, &options), live.zk.list_children(&self.lock.path));
         let (created, children) = live.in_time(both).await.map_err(Error::unknown)?;
-        let created = created.map_err(ServerError::writing);
-        let created = unless_gone(created).inspect_err(|error| {
+        let created = unless_gone(created.map_err(ServerError::writing)).inspect_err(|error| {
             if error.outcome() == Outcome::NotApplied {
                 own.node = NodeState::Nowhere;
             }
@@ -167,8 +164,7 @@ impl ClaimOp<'_> {
         children: Result<Vec<String>, ClientError>,
     ) -> Result<Option<Standing>> {
         // Another program may have deleted the whole lock, or the node while it waited.
-        let children = unless_gone(children.map_err(ServerError::reading))?;
-        let children = children.unwrap_or_default();
+        let children = unless_gone(children.map_err(ServerError::reading))?.unwrap_or_default();
         let queue = Queue::of(self.lock.client.dialect, &children, Some(node.name.number));
         if let Err(unsafe_mix) = queue.refuse_blind() {
             self.give_up(own, &node).await?;
@@ -199,11 +195,8 @@ impl ClaimOp<'_> {
     ) -> Result<Option<Standing>> {
         match decision {
             Decision::Granted => {
-                if node.data.phase == Phase::Waiting {
-                    self.set_data(&mut node, Phase::Asking);
-                    if !self.write(own, &mut node).await? {
-                        return Ok(None);
-                    }
+                if !self.write_phase(own, &mut node, Phase::Asking).await? {
+                    return Ok(None);
                 }
                 let raised = self.lock.raised_among(children).await?;
                 self.grant(own, node, raised).await.map(Some)
@@ -258,7 +251,7 @@ impl ClaimOp<'_> {
     /// Leaves the queue.
     pub(crate) async fn give_up(&self, own: &mut ClaimGuard, node: &Node) -> Result<()> {
         own.node = NodeState::InDoubt;
-        self.lock.remove(node).await?;
+        self.lock.remove(&node.name, node.has_delay_marker).await?;
         own.node = NodeState::Nowhere;
         Ok(())
     }
@@ -277,6 +270,20 @@ impl ClaimOp<'_> {
             NodeData { ttl: node.expires.since(self.sent), fence, ..NodeData::of(claim, phase, expires) };
     }
 
+    /// Writes the phase of the claim into the node, unless it has that already; whether the node is still there.
+    pub(crate) async fn write_phase(
+        &self,
+        own: &mut ClaimGuard,
+        node: &mut Node,
+        phase: Phase,
+    ) -> Result<bool> {
+        if node.data.phase == phase {
+            return Ok(true);
+        }
+        self.set_data(node, phase);
+        self.write(own, node).await
+    }
+
     /// Writes the content of the node; whether the node is still there.
     pub(crate) async fn write(&self, own: &mut ClaimGuard, node: &mut Node) -> Result<bool> {
         let set = self.lock.live.set(&self.lock.child(&node.name.name), &node.data.write()).await?;
@@ -285,7 +292,6 @@ impl ClaimOp<'_> {
 
     /// Records the answer to a write of the node; whether the node is still there.
     fn was_set(&self, own: &mut ClaimGuard, node: &mut Node, set: Option<Stat>) -> bool {
-        let is_there = set.is_some();
         match set {
             Some(stat) => {
                 node.version = stat.version;
@@ -293,7 +299,7 @@ impl ClaimOp<'_> {
             }
             None => own.node = NodeState::Nowhere,
         }
-        is_there
+        own.node != NodeState::Nowhere
     }
 
     /// Records the node of the claim, and schedules its end.

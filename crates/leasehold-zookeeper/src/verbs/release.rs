@@ -10,14 +10,12 @@ use leasehold_core::{Claim, ClaimId, Env, LostReason, Moment, Release, Result};
 use crate::{
     client::Client,
     lock_record::LockRecord,
-    own_claims::{ClaimGuard, Node, NodeState, OwnClaim, OwnClaims},
+    own_claims::{ClaimGuard, Node, NodeState, OwnClaims},
 };
 
 /// The pause before an expired node that could not be deleted is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// # Errors
-/// See [`Store::release`](leasehold_core::Store::release).
 pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
     client.session.check_open()?;
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
@@ -35,7 +33,7 @@ async fn end(client: &Client, claim: &Claim, own: &mut ClaimGuard) -> Result<Rel
         NodeState::At(node) => {
             // After a lost answer the next attempt looks for the rest.
             own.node = NodeState::InDoubt;
-            lock.remove(&node).await?
+            lock.remove(&node.name, node.has_delay_marker).await?
         }
         NodeState::InDoubt | NodeState::Nowhere => lock.remove_all(claim.id, true).await?,
     };
@@ -43,7 +41,7 @@ async fn end(client: &Client, claim: &Claim, own: &mut ClaimGuard) -> Result<Rel
     Ok(if was_there { Release::Released } else { Release::NotHeld })
 }
 
-/// Ends a node whose session or time is over, and returns the reason.
+/// Ends a node whose session or time is over, and returns the reason; its delay marker stays.
 pub(crate) async fn end_if_over(
     lock: &LockRecord<'_>,
     own: &mut ClaimGuard,
@@ -53,19 +51,15 @@ pub(crate) async fn end_if_over(
     let reason = if node.is_of_other_session(&lock.live) {
         LostReason::SessionEnded
     } else if lock.client.end_of(node) <= now {
-        expire(lock, node).await?;
+        // Another client may have extended it.
+        let version = (node.owner == 0).then_some(node.version);
+        lock.live.delete(&lock.child(&node.name.name), version).await?;
         LostReason::Expired
     } else {
         return Ok(None);
     };
     own.node = NodeState::Nowhere;
     Ok(Some(reason))
-}
-
-/// Ends a hold whose time is over, unless another client has extended it; its delay marker stays.
-async fn expire(lock: &LockRecord<'_>, node: &Node) -> Result<bool> {
-    let version = (node.owner == 0).then_some(node.version);
-    lock.live.delete(&lock.child(&node.name.name), version).await
 }
 
 /// Deletes in time the nodes of claims that are not renewed, and the rest of abandoned requests, until the client is
@@ -87,7 +81,7 @@ pub(crate) async fn release_expired(client: Weak<Client>, own_claims: Arc<OwnCla
 
 async fn timer_expired(client: &Arc<Client>, id: ClaimId) {
     let Some(mut own) = client.own_claims.known(id).await else { return };
-    match end_expired(client, id, &own).await {
+    match end_expired(client, id, &mut own).await {
         Ok(Some(again)) => client.own_claims.schedule(id, again),
         Err(error) if client.session.check_open().is_ok() => {
             tracing::debug!(?error, "an expired node cannot be deleted yet");
@@ -98,24 +92,20 @@ async fn timer_expired(client: &Arc<Client>, id: ClaimId) {
 }
 
 /// Deletes the node of a claim; its later end if it was extended meanwhile.
-async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &OwnClaim) -> Result<Option<Moment>> {
-    match &own.node {
-        NodeState::Nowhere => return Ok(None),
-        NodeState::At(node) if client.end_of(node) > client.env.now() => {
-            return Ok(Some(client.end_of(node)));
+async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &mut ClaimGuard) -> Result<Option<Moment>> {
+    match own.node.clone() {
+        NodeState::Nowhere => {}
+        NodeState::At(node) if client.end_of(&node) > client.env.now() => {
+            return Ok(Some(client.end_of(&node)));
         }
-        _ => {}
-    }
-    let lock = client.lock(&own.lock).await?;
-    match &own.node {
-        NodeState::At(node) if node.is_of_other_session(&lock.live) => {}
         NodeState::At(node) => {
-            expire(&lock, node).await?;
-            if node.has_delay_marker {
-                delete_later(client, lock.delay_marker(node), node.data.lock_delay);
+            let lock = client.lock(&own.lock).await?;
+            let reason = end_if_over(&lock, own, &node, client.env.now()).await?;
+            if reason == Some(LostReason::Expired) && node.has_delay_marker {
+                delete_later(client, lock.child(&node.name.delay_marker()), node.data.lock_delay);
             }
         }
-        _ => drop(lock.remove_all(id, false).await?),
+        NodeState::InDoubt => drop(client.lock(&own.lock).await?.remove_all(id, false).await?),
     }
     Ok(None)
 }

@@ -16,9 +16,6 @@ use crate::{
 
 /// Renews all claims with requests that are sent together. A hold that lives by its session is only read, after all earlier
 /// writes; one that other clients delete when it does not change is written.
-///
-/// # Errors
-/// See [`Store::renew`](leasehold_core::Store::renew).
 pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> {
     if claims.is_empty() {
         return Vec::new();

@@ -171,7 +171,7 @@ impl ClaimOp<'_> {
     async fn raise(&self, node: &mut Node, fence: FencingToken, raised: Raised) -> Result<(), ServerError> {
         let data = NodeData { fence: Some(fence), ..node.data.clone() };
         let highest = fence.get().max(raised.map_or(0, |(raised, _)| raised)).to_string();
-        let (live, path) = (&self.lock.live, self.lock.fence_path());
+        let (live, path) = (&self.lock.live, self.lock.child(self.lock.client.dialect.fence()));
         let done = live.transact(|writer| {
             writer.add_set_data(&self.lock.child(&node.name.name), &data.write(), None)?;
             match raised {
@@ -191,7 +191,7 @@ impl ClaimOp<'_> {
     /// Creates, updates or deletes the marker that keeps the lock closed after an unclean end.
     async fn set_delay_marker(&self, node: &mut Node) -> Result<()> {
         let (live, is_wanted) = (&self.lock.live, !self.claim.lock_delay.is_zero());
-        let marker = self.lock.delay_marker(node);
+        let marker = self.lock.child(&node.name.delay_marker());
         let data = NodeData { fence: node.fence, ..node.data.clone() }.write();
         match (is_wanted, node.has_delay_marker) {
             (true, true) => drop(live.set(&marker, &data).await?),
