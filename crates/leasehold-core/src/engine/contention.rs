@@ -23,16 +23,16 @@ impl Hold {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn contended(&self) -> Result<Contender> {
-        let capability = self.core.store.capability();
+        let capability = self.attempt.core.store.capability();
         if !capability.waiters {
             return Err(capability
                 .lacks("list of waiters, so a holder cannot be notified of them")
                 .lock(self.name()));
         }
-        let engine = Engine(self.core.clone());
+        let engine = Engine(self.attempt.core.clone());
         let mut watcher = LockWatcher::new(&engine, self.name(), self.retry_timeout);
         let found = self.lease().run(watcher.until(waiting)).await;
-        found.map_err(|lost| Error::from(lost).lock(self.name()).store(self.core.store.url()))?
+        found.map_err(|lost| Error::from(lost).lock(self.name()).store(engine.store().url()))?
     }
 }
 
