@@ -175,7 +175,7 @@ impl ClaimOp<'_> {
             own.node = NodeState::InDoubt;
             return Ok(None);
         }
-        if !children.iter().any(|child| *child == node.name.name) {
+        if !children.contains(&node.name.name) {
             own.node = NodeState::Nowhere;
             return Ok(None);
         }
