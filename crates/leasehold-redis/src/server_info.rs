@@ -14,7 +14,6 @@ use crate::{
 
 /// The identity of the server; of a Cluster, that of the first master.
 pub(crate) async fn server_info(state: &ClientState) -> Result<ServerInfo> {
-    state.check_open()?;
     let (mut server, mut replication, mut marker) = (cmd("INFO"), cmd("INFO"), cmd("GET"));
     server.arg("server");
     replication.arg("replication");

@@ -352,7 +352,7 @@ impl Transport {
         let deadline = self.env.now() + self.timeout;
         let worker = self.worker.lock().take();
         for thread in [other, worker].into_iter().flatten() {
-            if !thread.ends_by(&self.env, deadline).await {
+            if !thread.join(&self.env, deadline).await {
                 return Err(timed_out(&self.paths).elapsed(self.timeout));
             }
         }

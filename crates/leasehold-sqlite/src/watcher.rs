@@ -1,6 +1,6 @@
 //! [`Watcher`]: reports notifications to this store, and the ends of other sessions, by inotify; the [`Thread`]s of a store.
 
-use std::{collections::HashMap, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
+use std::{collections::HashMap, mem::MaybeUninit, os::fd::OwnedFd, path::Path, thread::JoinHandle};
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use rustix::{
@@ -110,7 +110,7 @@ fn exhausted(errno: Errno) -> Error {
 
 /// A running thread; the channel closes at its end.
 #[derive(Debug)]
-pub(crate) struct Thread(oneshot::Receiver<()>);
+pub(crate) struct Thread(JoinHandle<()>, oneshot::Receiver<()>);
 
 impl Thread {
     pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread> {
@@ -120,14 +120,20 @@ impl Thread {
             let _running = running;
             body();
         });
-        spawned.map(|_| Thread(ended)).map_err(|source| {
+        spawned.map(|handle| Thread(handle, ended)).map_err(|source| {
             Error::new(ErrorKind::Exhausted, format!("the thread {name} cannot be started: {source}"))
                 .hint("raise the limit on threads (ulimit -u)")
         })
     }
 
     /// Waits for its end; `false` if it has not come by `deadline`.
-    pub(crate) async fn ends_by(self, env: &Env, deadline: Moment) -> bool {
-        env.until(deadline, self.0).await.is_some()
+    pub(crate) async fn join(self, env: &Env, deadline: Moment) -> bool {
+        let Thread(handle, ended) = self;
+        let is_ended = env.until(deadline, ended).await.is_some();
+        // The channel closes before the thread is gone.
+        if is_ended && handle.join().is_err() {
+            tracing::error!("a thread of the store has panicked");
+        }
+        is_ended
     }
 }

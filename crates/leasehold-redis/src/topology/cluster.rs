@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Revalidations};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Revalidations, url::Address};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -186,7 +186,7 @@ impl SlotMap {
 /// The endpoint that a node names. An empty host, or `?`, is the node's own (Redis 7, unknown endpoint).
 fn endpoint(host: &str, port: u16, from: &Arc<Node>) -> Endpoint {
     match (host, from.endpoint()) {
-        ("" | "?", Endpoint::Tcp { host, .. }) => Endpoint::tcp(host, port),
+        ("" | "?", Endpoint::Tcp(Address { host, .. })) => Endpoint::tcp(host, port),
         _ => Endpoint::tcp(host, port),
     }
 }

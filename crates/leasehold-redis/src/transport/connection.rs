@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{Error, ErrorKind, Result, url::Address};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
     RedisError, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
@@ -51,7 +51,7 @@ impl Connector {
             settings = settings.set_username(&options.user);
         }
         if !options.password.is_empty() {
-            settings = settings.set_password(&options.password);
+            settings = settings.set_password(options.password.reveal());
         }
         Ok(Connector {
             settings,
@@ -119,10 +119,10 @@ impl Connector {
         }
         let address = match endpoint {
             Endpoint::Unix(path) => ConnectionAddr::Unix(path.clone()),
-            Endpoint::Tcp { host, port } if self.tls => {
+            Endpoint::Tcp(Address { host, port }) if self.tls => {
                 ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
             }
-            Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
+            Endpoint::Tcp(Address { host, port }) => ConnectionAddr::Tcp(host.clone(), *port),
         };
         let info = address.into_connection_info().map_err(|error| invalid(&error))?;
         let info =

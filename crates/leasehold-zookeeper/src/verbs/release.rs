@@ -17,7 +17,6 @@ use crate::{
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
-    client.session.check_open()?;
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
     let released = end(client, claim, &mut own).await;
     if own.node == NodeState::Nowhere {
