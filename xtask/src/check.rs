@@ -6,6 +6,16 @@ use crate::{files, tidy};
 const COMMANDS: &[&[&str]] = &[
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
+    // The command has the name of the library: their pages would lie in one directory.
+    &[
+        "doc",
+        "--workspace",
+        "--exclude=leasehold-cli",
+        "--exclude=xtask",
+        "--no-deps",
+        "--all-features",
+        "--quiet",
+    ],
 ];
 
 /// Runs all checks.

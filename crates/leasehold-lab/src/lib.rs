@@ -1,6 +1,6 @@
 //! Leasehold and naive locks under faults, in a virtual world and on real servers, and the checker of what happened.
 //!
-//! A run in either world leaves a [`history`], which the [`checker`] judges. [`harness`] plays a scenario in the
+//! A run in either world leaves a [`history`], which the [`checker`] judges. `harness` plays a scenario in the
 //! [`virtual_world`]; `real_world` starts worker processes and servers; `ladder` plays the known failure of each way to
 //! lock in Redis.
 

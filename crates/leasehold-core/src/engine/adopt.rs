@@ -7,7 +7,7 @@ impl Engine {
     /// Adopts the hold of a ticket: it is bound to this client and renewed again.
     ///
     /// # Errors
-    /// [`ErrorKind::Lost`] when the hold has ended; those of the store.
+    /// [`ErrorKind::Lost`](crate::ErrorKind) when the hold has ended; those of the store.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the hold as it was or bound to this client without a guard; then it ends by its
