@@ -3,17 +3,16 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result,
-    Revalidations, ServerInfo, Snapshot, Standing, Store, Wake, store_kit::Explain,
+    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake, store_kit::Explain,
 };
 
 use crate::{
     client::ClientState,
     config_check, doctor,
-    options::{RedisOptions, Servers},
+    options::RedisOptions,
     server_info,
-    topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
-    transport::{Node, connection::Connector},
+    transport::connection::Connector,
     verbs::{claim, inspect, list, release, renew},
     waiters,
 };
@@ -32,9 +31,7 @@ impl RedisStore {
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind::Invalid) for options that contradict each other.
     pub fn new(options: RedisOptions, env: Env) -> Result<Self> {
         options.check()?;
-        let database = if matches!(options.servers, Servers::Cluster(_)) { 0 } else { options.database };
-        let connector = Arc::new(Connector::new(&options, database)?);
-        Ok(RedisStore::over(options, connector, env))
+        Ok(RedisStore(Arc::new(ClientState::new(Connector::new(options, env)?))))
     }
 
     /// A client of one server that connects as `client` does, with its address, credentials and TLS.
@@ -50,10 +47,9 @@ impl RedisStore {
             Unix(path) => crate::options::Endpoint::Unix(path.clone()),
             _ => return Err(Error::new(ErrorKind::Invalid, "a client of an address of an unknown kind")),
         };
-        options.servers = Servers::Single(endpoint);
+        options.servers = crate::options::Servers::Single(endpoint);
         options.check()?;
-        let connector = Arc::new(Connector::given(client, &options));
-        Ok(RedisStore::over(options, connector, env))
+        Ok(RedisStore(Arc::new(ClientState::new(Connector::given(client, options, env)?))))
     }
 
     /// The same as [`RedisStore::new`] with a check: the servers are reached, and their configuration is read. One that
@@ -81,7 +77,7 @@ impl RedisStore {
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
     pub async fn promote(&self) -> Result<()> {
-        server_info::promote(&self.0).await.explain_store("promote", self.url())
+        self.0.send(0, server_info::promote()).await.explain_store("promote", self.url())
     }
 
     /// Reads configuration and state of every master and reports what matters for locks, the worst first. Nothing is
@@ -96,22 +92,6 @@ impl RedisStore {
     pub async fn diagnose(&self) -> Result<Vec<leasehold_core::Finding>> {
         doctor::diagnose(&self.0).await.explain_store("doctor", self.url())
     }
-
-    fn over(options: RedisOptions, connector: Arc<Connector>, env: Env) -> Self {
-        let revalidations = Revalidations::default();
-        let (for_nodes, raised) = (env.clone(), revalidations.clone());
-        let topology: Arc<dyn Topology> = match &options.servers {
-            Servers::Single(endpoint) => {
-                Arc::new(Single(Node::new(endpoint.clone(), connector, for_nodes, raised)))
-            }
-            Servers::Sentinel { sentinels, master } => {
-                Arc::new(Sentinel::start(sentinels, master, connector, for_nodes, raised))
-            }
-            Servers::Cluster(seeds) => Arc::new(Cluster::start(seeds, connector, for_nodes, raised)),
-        };
-        let router = Router { topology, env: env.clone() };
-        RedisStore(Arc::new(ClientState::new(options, router, env, revalidations)))
-    }
 }
 
 impl Store for RedisStore {
@@ -124,7 +104,11 @@ impl Store for RedisStore {
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async { server_info::server_info(&self.0).await.explain_store("server info", self.url()) })
+        Box::pin(async {
+            let is_member = self.0.options.membership.is_some();
+            let answer = self.0.send(0, server_info::identify(is_member)).await;
+            answer.explain_store("server info", self.url())
+        })
     }
 
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {

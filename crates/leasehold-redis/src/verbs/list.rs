@@ -9,7 +9,7 @@ use redis::{Value, cmd};
 use super::inspect::inspect;
 use crate::{
     client::ClientState,
-    format::{first, list as read_list, text},
+    format::{read, text},
     transport::Node,
 };
 
@@ -57,15 +57,12 @@ async fn scan(state: &ClientState, node: &Node, pattern: &str, mut found: impl F
     loop {
         let mut step = cmd("SCAN");
         step.arg(&cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
-        let value = first(&mut node.call(&[step], state.options.timeout).await?)?;
-        let mut parts = read_list(value, "a step of SCAN")?.into_iter();
-        cursor = text(parts.next().as_ref())?.unwrap_or_default();
-        for key in read_list(parts.next().unwrap_or(Value::Nil), "keys")? {
-            if let Some(key) = text(Some(&key))? {
-                found(&key);
-            }
+        let keys: Vec<Value>;
+        (cursor, keys) = read(&node.ask(step, state.options.timeout).await?, "a step of SCAN")?;
+        for key in keys {
+            found(&text(&key)?);
         }
-        if cursor == "0" || cursor.is_empty() {
+        if cursor == "0" {
             return Ok(());
         }
         state.check_open()?;
