@@ -13,9 +13,9 @@ use crate::{
     dialect::{Announcement, Dialect, native::Native, plain::Plain},
     format::{Reply, Request, millis, next, read},
     keys::inbox,
-    options::{self, RedisOptions},
+    options::{self, RedisOptions, Servers},
     server_info,
-    topology::Router,
+    topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
     transport::{Node, connection::Connector},
     watcher::Watcher,
 };
@@ -59,14 +59,14 @@ impl ClientState {
             dialect,
             options,
             id: (env.random() >> 64) as u64,
-            env,
             revalidations: connector.revalidations.clone(),
-            router: Router::new(connector),
+            router: Router { topology: topology(Arc::new(connector)), env: env.clone() },
             in_doubt: InDoubt::new(IN_DOUBT_MAX),
             unannounced: Locked::default(),
             watchers: Locked::default(),
             connecting: AsyncMutex::default(),
             life: store_kit::ClientState::default(),
+            env,
         }
     }
 
@@ -87,6 +87,7 @@ impl ClientState {
 
     /// Sends a request about a lock, and answers its reply.
     pub(crate) async fn send<T>(&self, slot: u16, request: Request<'_, T>) -> Result<T> {
+        self.check_open()?;
         let Request { script, commands, read } = request;
         read(self.router.run(slot, script, commands, self.options.timeout).await?)
     }
@@ -186,6 +187,14 @@ impl ClientState {
         self.check_open()?;
         self.watchers.lock().push(watcher.clone());
         Ok(watcher)
+    }
+}
+
+fn topology(connector: Arc<Connector>) -> Box<dyn Topology> {
+    match connector.options.servers.clone() {
+        Servers::Single(endpoint) => Box::new(Single(Node::new(endpoint, connector))),
+        Servers::Sentinel { sentinels, master } => Box::new(Sentinel::start(sentinels, master, connector)),
+        Servers::Cluster(seeds) => Box::new(Cluster::start(seeds, connector)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Topology`]: the master of each slot, for each arrangement of servers; [`Router`]: requests on their way there.
 
-mod cluster;
-mod sentinel;
+pub(crate) mod cluster;
+pub(crate) mod sentinel;
 
 use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
@@ -9,11 +9,9 @@ use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, store_kit::Locked
 use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
 
-use self::{cluster::Cluster, sentinel::Sentinel};
 use crate::{
     format::{Reply, Script},
-    options::Servers,
-    transport::{Node, connection::Connector},
+    transport::Node,
 };
 
 /// The most redirections of one request.
@@ -58,7 +56,7 @@ pub(crate) trait Topology: Debug + Send + Sync {
 
 /// One server, always the same.
 #[derive(Debug)]
-struct Single(Arc<Node>);
+pub(crate) struct Single(pub(crate) Arc<Node>);
 
 impl Topology for Single {
     fn route(&self, _slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
@@ -91,32 +89,10 @@ impl Tasks {
 #[derive(Debug)]
 pub(crate) struct Router {
     pub(crate) topology: Box<dyn Topology>,
-    env: Env,
-}
-
-/// The step after a reply.
-enum Next {
-    Answer,
-    /// The owner of the slot has changed.
-    Reroute,
-    /// This node serves the request, for this once.
-    Ask(Arc<Node>),
-    Wait,
+    pub(crate) env: Env,
 }
 
 impl Router {
-    pub(crate) fn new(connector: Connector) -> Router {
-        let (env, connector) = (connector.env.clone(), Arc::new(connector));
-        let topology: Box<dyn Topology> = match connector.options.servers.clone() {
-            Servers::Single(endpoint) => Box::new(Single(Node::new(endpoint, connector))),
-            Servers::Sentinel { sentinels, master } => {
-                Box::new(Sentinel::start(sentinels, master, connector))
-            }
-            Servers::Cluster(seeds) => Box::new(Cluster::start(seeds, connector)),
-        };
-        Router { topology, env }
-    }
-
     /// Sends a request. A script that the server does not have was not run: it is loaded, and called again.
     pub(crate) async fn run(
         &self,
@@ -156,12 +132,20 @@ impl Router {
                 }
             };
             let replies = sent.inspect_err(|_| self.topology.suspect())?;
-            match self.next(slot, &node, &replies[decisive.min(replies.len() - 1)]) {
-                Next::Answer => return Ok(replies),
-                Next::Reroute => {}
-                Next::Ask(other) => asked = Some(other),
-                Next::Wait if self.env.now() + TRY_AGAIN_AFTER >= until => return Ok(replies),
-                Next::Wait => self.env.sleep(TRY_AGAIN_AFTER).await,
+            let Err(error) = &replies[decisive.min(replies.len() - 1)] else { return Ok(replies) };
+            let named = error.redirect().and_then(|address| self.topology.redirected(address, &node));
+            match (error.code.as_str(), named) {
+                ("MOVED", Some(owner)) => self.topology.moved(slot, owner),
+                ("ASK", Some(other)) => asked = Some(other),
+                ("TRYAGAIN", _) if self.env.now() + TRY_AGAIN_AFTER < until => {
+                    self.env.sleep(TRY_AGAIN_AFTER).await;
+                }
+                _ => {
+                    if error.means_not_master() {
+                        self.topology.suspect();
+                    }
+                    return Ok(replies);
+                }
             }
         }
         let message = format!(
@@ -185,28 +169,6 @@ impl Router {
             Err(Error::new(ErrorKind::TimedOut, format!("no master was found within {limit:?}"))
                 .hint("are the servers running, and does a majority see the master?"))
         })
-    }
-
-    fn next(&self, slot: u16, node: &Arc<Node>, reply: &Reply) -> Next {
-        let Err(error) = reply else { return Next::Answer };
-        let named = || error.redirect().and_then(|(_, address)| self.topology.redirected(address, node));
-        match error.code.as_str() {
-            "MOVED" => match named() {
-                Some(owner) => {
-                    self.topology.moved(slot, owner);
-                    Next::Reroute
-                }
-                None => Next::Answer,
-            },
-            "ASK" => named().map_or(Next::Answer, Next::Ask),
-            "TRYAGAIN" => Next::Wait,
-            _ => {
-                if error.means_not_master() {
-                    self.topology.suspect();
-                }
-                Next::Answer
-            }
-        }
     }
 }
 

@@ -28,7 +28,7 @@ const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 
 /// A Redis Cluster.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     map: Arc<SlotMap>,
     tasks: Tasks,
 }
@@ -54,7 +54,7 @@ struct State {
 type Ranges = Vec<(u16, u16, Endpoint)>;
 
 impl Cluster {
-    pub(super) fn start(seeds: Vec<Endpoint>, connector: Arc<Connector>) -> Self {
+    pub(crate) fn start(seeds: Vec<Endpoint>, connector: Arc<Connector>) -> Self {
         let map = Arc::new(SlotMap {
             seeds,
             connector,

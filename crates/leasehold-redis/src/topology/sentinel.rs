@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The master that Sentinels name.
 #[derive(Debug)]
-pub(super) struct Sentinel {
+pub(crate) struct Sentinel {
     group: Arc<Group>,
     tasks: Tasks,
 }
@@ -55,7 +55,7 @@ struct State {
 }
 
 impl Sentinel {
-    pub(super) fn start(sentinels: Vec<Endpoint>, name: String, connector: Arc<Connector>) -> Self {
+    pub(crate) fn start(sentinels: Vec<Endpoint>, name: String, connector: Arc<Connector>) -> Self {
         let anonymous = Arc::new(connector.without_login());
         let node = |endpoint| Node::new(endpoint, anonymous.clone());
         let group = Arc::new(Group {

@@ -6,7 +6,6 @@ use crate::client::ClientState;
 
 /// Reads a lock.
 pub(crate) async fn inspect(state: &ClientState, name: &LockName) -> Result<Snapshot> {
-    state.check_open()?;
     let keys = state.dialect.keys(name);
     state.send(keys.slot(), state.dialect.inspect(name, &keys)).await
 }

@@ -6,7 +6,6 @@ use crate::client::ClientState;
 
 /// Ends the hold of a claim, or its waiting.
 pub(crate) async fn release(state: &ClientState, claim: &Claim) -> Result<Release> {
-    state.check_open()?;
     let keys = state.dialect.keys(&claim.name);
     let request = state.dialect.release(claim, &keys, state.refuse_for(claim), state.announcement());
     let released = state.send(keys.slot(), request).await?;
@@ -17,7 +16,6 @@ pub(crate) async fn release(state: &ClientState, claim: &Claim) -> Result<Releas
 
 /// Ends every hold of a lock, and answers the holders.
 pub(crate) async fn force_release(state: &ClientState, name: &LockName) -> Result<Vec<Contender>> {
-    state.check_open()?;
     let keys = state.dialect.keys(name);
     state.send(keys.slot(), state.dialect.force_release(&keys, state.announcement())).await
 }
