@@ -49,7 +49,7 @@ impl RedisStore {
         };
         options.servers = crate::options::Servers::Single(endpoint);
         options.check()?;
-        Ok(RedisStore(Arc::new(ClientState::new(Connector::given(client, options, env)?))))
+        Ok(RedisStore(Arc::new(ClientState::new(Connector::given(client, options, env)))))
     }
 
     /// The same as [`RedisStore::new`] with a check: the servers are reached, and their configuration is read. One that

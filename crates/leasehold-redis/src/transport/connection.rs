@@ -41,39 +41,36 @@ impl Connector {
                 Error::new(ErrorKind::Invalid, message)
             })
         };
-        Ok(Connector {
+        let ca = options.ca.as_ref().map(read).transpose()?;
+        Ok(Connector::with(options, ca, env))
+    }
+
+    fn with(options: RedisOptions, ca: Option<Vec<u8>>, env: Env) -> Connector {
+        Connector {
             env,
             revalidations: Revalidations::default(),
-            ca: options.ca.as_ref().map(read).transpose()?,
+            ca,
             resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
             options,
             #[cfg(feature = "redis-1")]
             given: None,
-        })
+        }
     }
 
     /// Connects as the caller's own client does.
     #[cfg(feature = "redis-1")]
-    pub(crate) fn given(client: &Client, mut options: RedisOptions, env: Env) -> Result<Connector> {
+    pub(crate) fn given(client: &Client, mut options: RedisOptions, env: Env) -> Connector {
         let info = client.get_connection_info();
         options.tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        options.ca = None;
-        Ok(Connector { given: Some(info.clone()), ..Connector::new(options, env)? })
+        Connector { given: Some(info.clone()), ..Connector::with(options, None, env) }
     }
 
     /// The same without credentials, for Sentinels.
     pub(crate) fn without_login(&self) -> Connector {
-        let (user, password) = Default::default();
-        let options = RedisOptions { user, password, database: 0, membership: None, ..self.options.clone() };
-        Connector {
-            env: self.env.clone(),
-            revalidations: Revalidations::default(),
-            options,
-            ca: self.ca.clone(),
-            resp2: AtomicBool::new(true),
-            #[cfg(feature = "redis-1")]
-            given: None,
-        }
+        let mut options = RedisOptions { database: 0, membership: None, ..self.options.clone() };
+        (options.user, options.password) = Default::default();
+        options.protocol = Protocol::Resp2;
+        Connector::with(options, self.ca.clone(), self.env.clone())
     }
 
     /// Whether RESP3 is used, as far as is known.
