@@ -6,7 +6,7 @@
 #[cfg(not(feature = "messages"))]
 use crate::files;
 
-/// Writes `crates/leasehold-etcd/src/proto.rs`; with `--check`, compares only.
+/// Writes `crates/leasehold-etcd/proto/etcdserverpb.rs`; with `--check`, compares only.
 ///
 /// # Errors
 /// An error in the definition, or a file that differs.
@@ -33,7 +33,7 @@ mod make {
     use crate::files;
 
     const DEFINITION: &str = "crates/leasehold-etcd/proto/etcd.proto";
-    const MESSAGES: &str = "crates/leasehold-etcd/src/proto.rs";
+    const MESSAGES: &str = "crates/leasehold-etcd/proto/etcdserverpb.rs";
     const HEAD: &str = "//! etcd's messages, generated from `proto/etcd.proto` by `cargo xtask etcd-messages`: edit that file instead.\n\
         #![allow(missing_docs, unreachable_pub, clippy::all, reason = \"generated\")]\n\n";
 
@@ -61,32 +61,6 @@ mod make {
         let requests = files.file.into_iter().map(|file| (module.clone(), file)).collect();
         let mut texts = config.generate(requests).map_err(|error| error.to_string())?;
         let text = texts.remove(&module).ok_or("the definition has no messages")?;
-        Ok(format!("{HEAD}{}", shorter(&text)))
-    }
-
-    /// The text without the conversions between enums and their names, which the store does not use, and with each `derive`
-    /// on one line.
-    fn shorter(text: &str) -> String {
-        let (mut kept, mut end) = (String::with_capacity(text.len()), None);
-        let mut lines = text.lines().peekable();
-        while let Some(line) = lines.next() {
-            let indent = &line[..line.len() - line.trim_start().len()];
-            if lines.peek().is_some_and(|next| next.contains("/// String value of the enum")) {
-                end = Some(format!("{indent}}}"));
-            }
-            match &end {
-                Some(last) if last == line => end = None,
-                Some(_) => {}
-                None if line.ends_with("#[derive(") => {
-                    let names = lines.by_ref().take_while(|line| line.trim() != ")]").map(str::trim);
-                    kept.push_str(&format!("{line}{})]\n", names.collect::<Vec<_>>().join(" ")));
-                }
-                None => {
-                    kept.push_str(line);
-                    kept.push('\n');
-                }
-            }
-        }
-        kept
+        Ok(format!("{HEAD}{text}"))
     }
 }

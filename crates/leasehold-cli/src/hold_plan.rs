@@ -47,11 +47,8 @@ impl HoldPlan {
 
     /// The options for the client.
     pub(crate) fn options(&self, options: LockOptions, note: String) -> LockOptions {
-        let options = options.ttl(self.ttl).note(note);
-        match self.hold_max {
-            Some(hold_max) => options.hold_max(hold_max),
-            None => options,
-        }
+        let max_hold = self.hold_max.or(options.max_hold);
+        LockOptions { ttl: self.ttl, max_hold, note: Some(note.into()), ..options }
     }
 }
 

@@ -144,7 +144,11 @@ impl Capability {
         Ok(())
     }
 
-    fn admits_mode(&self, mode: Mode) -> Result<()> {
+    /// Checks that the store has `mode`: a part of [`Capability::admits`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a bad number of permits, [`ErrorKind::Unsupported`] for what this store lacks.
+    pub fn admits_mode(&self, mode: Mode) -> Result<()> {
         match mode {
             Mode::Exclusive => Ok(()),
             Mode::Shared if self.shared => Ok(()),

@@ -7,56 +7,46 @@ mod adopt;
 mod attempt;
 mod cleanup;
 mod contention;
+mod core;
 mod counter;
-mod deadline;
 mod health;
 mod hold;
 mod local_queue;
 mod lock_options;
-mod pending_release;
 mod registry;
 mod session;
 mod telemetry;
 mod throttle;
 mod ticket;
-mod wait;
 mod watchdog;
 mod watcher;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use acquire::{Observer, Wait};
 pub use health::SessionState;
 pub use hold::Hold;
-pub use lock_options::{LockOptions, Require};
+pub use lock_options::LockOptions;
 pub use session::Session;
 pub use ticket::Ticket;
-pub use wait::{Observer, Wait};
 pub use watcher::LockWatcher;
 
+use self::core::{Core, Handle};
 use crate::{
-    BoxFuture, Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode, Queueing,
-    Result, Snapshot, Store, Wake,
+    Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode, Queueing, Result,
+    Snapshot, Store, Wake,
 };
-use local_queue::LocalQueue;
-use registry::Registry;
 
 /// One client of one store. Clones are the same client.
 #[derive(Clone)]
-pub struct Engine(Arc<Core>);
-
-pub(crate) struct Core {
-    store: Arc<dyn Store>,
-    env: Env,
-    registry: Arc<Registry>,
-    local: LocalQueue,
-}
+pub struct Engine(Arc<Handle>);
 
 impl Engine {
     /// Starts a client of `store`, with one watchdog task in `env`.
     pub fn new(store: Arc<dyn Store>, env: Env) -> Self {
-        let registry = Arc::new(Registry::default());
-        watchdog::start(store.clone(), env.clone(), registry.clone());
-        Engine(Arc::new(Core { store, env, registry, local: LocalQueue::default() }))
+        let core = Core::new(store, env);
+        core.env.spawn(watchdog::run(core.clone()));
+        Engine(Arc::new(Handle(core)))
     }
 
     /// The store.
@@ -69,28 +59,12 @@ impl Engine {
         &self.0.env
     }
 
-    /// Checks name, mode and terms against the store's capability, without asking it.
+    /// Checks name, mode and options against the store's capability, without asking it.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] and [`ErrorKind::Unsupported`].
-    pub fn admits(&self, name: &LockName, mode: Mode, terms: &LockOptions) -> Result<()> {
-        self.check(&self.template(name, mode, terms, Wait::Forever, ClaimId::from_bits(0)), terms)
-    }
-
-    fn check(&self, claim: &Claim, terms: &LockOptions) -> Result<()> {
-        let capability = self.0.store.capability();
-        if terms.fencing == Require::Durable && capability.fencing != Fencing::Durable {
-            let message = format!("{} has no fencing tokens that survive its restart", capability.scheme);
-            return Err(Error::new(ErrorKind::Unsupported, message)
-                .lock(&claim.name)
-                .hint("use a store with durable fencing, or make tokens optional"));
-        }
-        if let Some(hold_max) = terms.hold_max.filter(|hold_max| *hold_max < terms.ttl) {
-            let message = format!("hold_max {hold_max:?} is shorter than the ttl {:?}", terms.ttl);
-            let error = Error::new(ErrorKind::Invalid, message);
-            return Err(error.lock(&claim.name).hint("lower the ttl as well"));
-        }
-        capability.admits(claim).map_err(|error| error.lock(&claim.name))
+    pub fn admits(&self, name: &LockName, mode: Mode, options: &LockOptions) -> Result<()> {
+        self.claim(name, mode, options, Wait::Forever, ClaimId::from_bits(0)).map(drop)
     }
 
     /// Asks the store for holders and waiters.
@@ -134,35 +108,22 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub async fn changes(&self, name: &LockName) -> Result<Box<dyn Wake>> {
-        self.0
-            .store
-            .watch(name, Interest::Changes)
-            .await
-            .map_err(|error| self.0.explain(error, "watch", name))
+        let subscription = self.0.store.watch(name, Interest::Changes).await;
+        subscription.map_err(|error| self.0.explain(error, "watch", name))
     }
 
-    /// Ends the client: leases still held are lost and released, releases under way are awaited for `patience`, and
-    /// the store is closed.
+    /// Ends the client: leases still held are lost and released, releases under way are awaited for at most
+    /// `wait`, and the store is closed.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`] when releases were still under way; those of the store.
-    pub async fn close(&self, patience: Duration) -> Result<()> {
+    pub async fn close(&self, wait: Duration) -> Result<()> {
         self.0.registry.close();
-        let moment = self.0.env.now() + patience;
+        let moment = self.0.env.now() + wait;
         let flushed = self.0.env.until(moment, self.0.registry.flushed()).await.is_some();
-        let closed =
-            self.0.store.close().await.map_err(|error| error.verb("close").store(self.0.store.url()));
-        if !flushed {
-            return Err(Error::new(
-                ErrorKind::TimedOut,
-                "releases were still under way; their locks end by their ttl",
-            )
-            .verb("close")
-            .store(self.0.store.url())
-            .elapsed(patience)
-            .unknown());
-        }
-        closed
+        let closed = self.0.store.close().await;
+        let answer = if flushed { closed } else { Err(late_releases(wait)) };
+        answer.map_err(|error| error.verb("close").store(self.0.store.url()))
     }
 
     /// The health of this client as a value to watch. No I/O.
@@ -175,49 +136,50 @@ impl Engine {
         self.0.registry.claims_alive()
     }
 
-    fn template(&self, name: &LockName, mode: Mode, terms: &LockOptions, wait: Wait, id: ClaimId) -> Claim {
+    /// The claim of an acquisition, checked against the options and the store's capability.
+    fn claim(
+        &self,
+        name: &LockName,
+        mode: Mode,
+        options: &LockOptions,
+        wait: Wait,
+        id: ClaimId,
+    ) -> Result<Claim> {
         let queueing = match wait {
             Wait::No => Queueing::No,
-            _ if terms.fair => Queueing::Fifo,
+            _ if options.fair => Queueing::Fifo,
             _ => Queueing::Barging,
         };
-        Claim {
+        let claim = Claim {
             mode,
             queueing,
-            binding: terms.binding,
-            lock_delay: terms.lock_delay,
-            note: terms.note.clone(),
-            ..Claim::new(name.clone(), id, terms.ttl)
+            binding: options.binding,
+            lock_delay: options.lock_delay,
+            note: options.note.clone(),
+            ..Claim::new(name.clone(), id, options.ttl)
+        };
+        self.check(&claim, options).map_err(|error| error.lock(name))?;
+        Ok(claim)
+    }
+
+    fn check(&self, claim: &Claim, options: &LockOptions) -> Result<()> {
+        let capability = self.0.store.capability();
+        if options.require_fencing && capability.fencing != Fencing::Durable {
+            let message = format!("{} has no fencing tokens that survive its restart", capability.scheme);
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .hint("use a store with durable fencing, or make tokens optional"));
         }
+        if let Some(max_hold) = options.max_hold.filter(|max_hold| *max_hold < options.ttl) {
+            let message = format!("max_hold {max_hold:?} is shorter than the ttl {:?}", options.ttl);
+            return Err(Error::new(ErrorKind::Invalid, message).hint("lower the ttl as well"));
+        }
+        capability.admits(claim)
     }
 }
 
-impl Core {
-    fn explain(&self, error: Error, verb: &'static str, name: &LockName) -> Error {
-        error.verb(verb).lock(name).store(self.store.url())
-    }
-
-    /// Waits for the store's answer for at most `patience`: a store that hangs blocks nothing for ever.
-    async fn ask<T>(&self, patience: Duration, call: BoxFuture<'_, Result<T>>) -> Result<T> {
-        let answer = self.env.until(self.env.now() + patience, call).await;
-        answer.unwrap_or_else(|| {
-            let message = format!("the store did not answer within {patience:?}");
-            Err(Error::new(ErrorKind::TimedOut, message)
-                .unknown()
-                .hint("is the store overloaded, or paused?"))
-        })
-    }
-
-    fn request(&self, claim: &Claim) -> BoxFuture<'static, Result<crate::Standing>> {
-        let (store, claim) = (self.store.clone(), claim.clone());
-        Box::pin(async move { store.claim(&claim).await })
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        self.registry.finish();
-    }
+fn late_releases(waited: Duration) -> Error {
+    let message = "releases were still under way; their locks end by their ttl";
+    Error::new(ErrorKind::TimedOut, message).elapsed(waited).unknown()
 }
 
 impl fmt::Debug for Engine {

@@ -41,9 +41,9 @@ pub enum ErrorKind {
     Invalid,
 }
 
-impl ErrorKind {
-    const fn words(self) -> &'static str {
-        match self {
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             ErrorKind::Unreachable => "store unreachable",
             ErrorKind::TimedOut => "no answer in time",
             ErrorKind::NoQuorum => "no quorum",
@@ -58,13 +58,7 @@ impl ErrorKind {
             ErrorKind::Lost => "lease lost",
             ErrorKind::Closed => "client closed",
             ErrorKind::Invalid => "invalid argument",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
+        })
     }
 }
 
@@ -316,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_lost_lease_keeps_its_reason() {
-        let lost = Lost { reason: crate::LostReason::HoldMax, certain: true };
+        let lost = Lost { reason: crate::LostReason::MaxHold, certain: true };
         assert_eq!(Error::from(lost).lost(), Some(lost));
     }
 }

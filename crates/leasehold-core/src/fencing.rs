@@ -9,7 +9,9 @@ use crate::{Error, ErrorKind, Result};
 /// Below 2^53, so that Lua, JavaScript and SQL keep it exact. A resource that remembers the highest token it has
 /// seen, and refuses lower ones, is safe from a holder that was paused past its lease (Kleppmann, "How to do
 /// distributed locking", 2016; Burrows, "The Chubby lock service", 2006, section 2.4).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(any(test, feature = "serde"), serde(into = "u64", try_from = "u64"))]
 pub struct FencingToken(u64);
 
 impl FencingToken {
@@ -94,12 +96,6 @@ impl TryFrom<i64> for FencingToken {
 impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
-    }
-}
-
-impl fmt::Debug for FencingToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FencingToken({})", self.0)
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 /// How bad a finding is. Ordered: the worst comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
+#[cfg_attr(any(test, feature = "serde"), serde(rename_all = "snake_case"))]
 pub enum Severity {
     /// Locks can be lost, or cannot be taken: do not rely on the store as it is.
     Critical,
@@ -26,6 +28,7 @@ impl fmt::Display for Severity {
 /// A result of the diagnosis of a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,

@@ -4,10 +4,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -40,14 +37,14 @@ struct Shared {
     name: LockName,
     granted: Moment,
     hold_until: Option<Moment>,
-    deadline: AtomicU64,
-    terms: Mutex<Held>,
-    status: watch::Sender<Status>,
+    state: watch::Sender<State>,
 }
 
 /// State that changes during the lease.
 #[derive(Clone, Copy)]
-struct Held {
+struct State {
+    status: Status,
+    deadline: Moment,
     mode: Mode,
     fence: Option<FencingToken>,
 }
@@ -58,10 +55,10 @@ impl Lease {
         claim: &Claim,
         fence: Option<FencingToken>,
         deadline: Moment,
-        hold_max: Option<Duration>,
+        max_hold: Option<Duration>,
     ) -> Self {
         let granted = env.now();
-        let hold_until = hold_max.map(|span| granted + span);
+        let hold_until = max_hold.map(|span| granted + span);
         let deadline = deadline.min(hold_until.unwrap_or(deadline));
         Lease(Arc::new(Shared {
             env: env.clone(),
@@ -69,9 +66,7 @@ impl Lease {
             name: claim.name.clone(),
             granted,
             hold_until,
-            deadline: AtomicU64::new(deadline.nanos()),
-            terms: Mutex::new(Held { mode: claim.mode, fence }),
-            status: watch::Sender::new(Status::Safe),
+            state: watch::Sender::new(State { status: Status::Safe, deadline, mode: claim.mode, fence }),
         }))
     }
 
@@ -87,18 +82,18 @@ impl Lease {
 
     /// How the lock is held.
     pub fn mode(&self) -> Mode {
-        self.held().mode
+        self.state().mode
     }
 
     /// The token to present to every resource that this lock protects; `None` where the store cannot order grants.
     pub fn fencing_token(&self) -> Option<FencingToken> {
-        self.held().fence
+        self.state().fence
     }
 
     /// Name, mode and token in one printable string, to give to a third party.
     pub fn sequencer(&self) -> Option<Sequencer> {
-        let held = self.held();
-        held.fence.map(|fence| Sequencer::new(self.0.name.clone(), held.mode, fence))
+        let state = self.state();
+        state.fence.map(|fence| Sequencer::new(self.0.name.clone(), state.mode, fence))
     }
 
     /// How long the lease is valid from now, without an answer of the store. Zero once it is lost. No I/O.
@@ -111,7 +106,7 @@ impl Lease {
 
     /// The moment at which it is lost without an answer of the store.
     pub fn deadline(&self) -> Moment {
-        Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
+        self.state().deadline
     }
 
     /// How long it has been held.
@@ -128,10 +123,11 @@ impl Lease {
     /// # Errors
     /// [`Lost`], from the deadline on for ever.
     pub fn check(&self) -> Result<(), Lost> {
-        if let Status::Lost(lost) = *self.0.status.borrow() {
+        let state = self.state();
+        if let Status::Lost(lost) = state.status {
             return Err(lost);
         }
-        if self.0.env.now() < self.deadline() {
+        if self.0.env.now() < state.deadline {
             return Ok(());
         }
         Err(self.lose(self.lost_by_time()))
@@ -141,13 +137,13 @@ impl Lease {
     pub fn status(&self) -> Status {
         match self.check() {
             Err(lost) => Status::Lost(lost),
-            Ok(()) => *self.0.status.borrow(),
+            Ok(()) => self.last_status(),
         }
     }
 
     /// The status that was last announced, whatever the time is.
     pub(crate) fn last_status(&self) -> Status {
-        *self.0.status.borrow()
+        self.state().status
     }
 
     /// Waits until the status is another than `seen`, and answers it.
@@ -155,10 +151,16 @@ impl Lease {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn changed_from(&self, seen: Status) -> Status {
-        let mut status = self.0.status.subscribe();
-        let changed = status.wait_for(|now| *now != seen).await.map(|now| *now);
-        match changed {
-            Ok(now) => now,
+        self.announced(|status| status != seen).await
+    }
+
+    /// Waits until a status is announced that is `wanted`.
+    async fn announced(&self, wanted: impl Fn(Status) -> bool) -> Status {
+        let mut states = self.0.state.subscribe();
+        let state = states.wait_for(|state| wanted(state.status)).await.map(|state| state.status);
+        match state {
+            Ok(status) => status,
+            // Never: the sender lives as long as `self`.
             Err(_) => std::future::pending().await,
         }
     }
@@ -168,20 +170,13 @@ impl Lease {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn lost(&self) -> Lost {
-        let mut status = self.0.status.subscribe();
-        let mut changes = pin!(async move {
-            let is_lost = |status: &Status| matches!(status, Status::Lost(_));
-            let closed = status.wait_for(is_lost).await.is_err();
-            if closed {
-                std::future::pending().await
-            }
-        });
+        let mut announced = pin!(self.announced(|status| matches!(status, Status::Lost(_))));
         poll_fn(|context| match self.check() {
             Err(lost) => Poll::Ready(lost),
-            Ok(()) => match changes.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(self.check().err().unwrap_or(Lost::EXPIRED)),
-                Poll::Pending => Poll::Pending,
-            },
+            Ok(()) => {
+                let is_lost = announced.as_mut().poll(context);
+                is_lost.map(|_| self.check().err().unwrap_or(Lost::EXPIRED))
+            }
         })
         .await
     }
@@ -216,24 +211,26 @@ impl Lease {
             return false;
         }
         let deadline = deadline.min(self.0.hold_until.unwrap_or(deadline));
-        self.0.deadline.fetch_max(deadline.nanos(), Ordering::AcqRel);
-        self.set_unless_lost(Status::Safe);
+        self.change(|state| {
+            state.deadline = state.deadline.max(deadline);
+            state.status = Status::Safe;
+        });
         true
     }
 
     /// Takes over what an amendment changed.
     pub(crate) fn amended(&self, mode: Mode, fence: Option<FencingToken>) {
-        *self.terms() = Held { mode, fence };
+        self.change(|state| (state.mode, state.fence) = (mode, fence));
     }
 
     pub(crate) fn jeopardize(&self) {
-        self.set_unless_lost(Status::Jeopardy);
+        self.change(|state| state.status = Status::Jeopardy);
     }
 
     /// Ends the lease and answers why it ended: the first reason stays.
     pub(crate) fn lose(&self, lost: Lost) -> Lost {
-        self.set_unless_lost(Status::Lost(lost));
-        match *self.0.status.borrow() {
+        self.change(|state| state.status = Status::Lost(lost));
+        match self.last_status() {
             Status::Lost(first) => first,
             Status::Safe | Status::Jeopardy => lost,
         }
@@ -242,27 +239,24 @@ impl Lease {
     /// The reason of a loss by the deadline.
     pub(crate) fn lost_by_time(&self) -> Lost {
         match self.0.hold_until {
-            Some(until) if until <= self.deadline() => Lost { reason: LostReason::HoldMax, certain: true },
+            Some(until) if until <= self.deadline() => Lost { reason: LostReason::MaxHold, certain: true },
             _ => Lost::EXPIRED,
         }
     }
 
-    fn set_unless_lost(&self, status: Status) {
-        self.0.status.send_if_modified(|current| {
-            let changes = !matches!(current, Status::Lost(_)) && *current != status;
-            if changes {
-                *current = status;
+    /// Changes what is not lost, and announces a new status.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        self.0.state.send_if_modified(|state| {
+            let before = state.status;
+            if !matches!(before, Status::Lost(_)) {
+                change(state);
             }
-            changes
+            state.status != before
         });
     }
 
-    fn held(&self) -> Held {
-        *self.terms()
-    }
-
-    fn terms(&self) -> MutexGuard<'_, Held> {
-        self.0.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> State {
+        *self.0.state.borrow()
     }
 }
 
@@ -280,15 +274,18 @@ impl fmt::Debug for Lease {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        task::{Context, Waker},
+    };
 
     use super::*;
     use crate::env::Virtual;
 
-    fn lease(world: &Virtual, hold_max: Option<Duration>) -> Lease {
+    fn lease(world: &Virtual, max_hold: Option<Duration>) -> Lease {
         let env = world.env();
         let claim = Claim::new(LockName::new("x").unwrap(), ClaimId::from_bits(1), Duration::from_secs(10));
-        Lease::new(&env, &claim, None, env.now() + Duration::from_secs(10), hold_max)
+        Lease::new(&env, &claim, None, env.now() + Duration::from_secs(10), max_hold)
     }
 
     #[test]
@@ -367,11 +364,11 @@ mod tests {
     }
 
     #[test]
-    fn hold_max_caps_every_confirmation() {
+    fn max_hold_caps_every_confirmation() {
         let world = Virtual::new(1);
         let lease = lease(&world, Some(Duration::from_secs(15)));
         assert!(lease.confirm(world.env().now() + Duration::from_secs(60)));
         world.pause(Duration::from_secs(15));
-        assert_eq!(lease.check().unwrap_err().reason, LostReason::HoldMax);
+        assert_eq!(lease.check().unwrap_err().reason, LostReason::MaxHold);
     }
 }

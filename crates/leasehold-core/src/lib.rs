@@ -32,7 +32,7 @@ pub mod url;
 
 pub use capability::{Capability, Drift, Exclusion, Fencing, Liveness};
 pub use claim::{Binding, Claim, ClaimId, Intent, Mode, Queueing};
-pub use engine::{Engine, Hold, LockOptions, Require, Session, SessionState, Ticket, Wait};
+pub use engine::{Engine, Hold, LockOptions, Session, SessionState, Ticket, Wait};
 pub use env::{Env, Moment};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use fencing::FencingToken;

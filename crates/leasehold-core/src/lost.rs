@@ -16,8 +16,8 @@ pub enum LostReason {
     SessionEnded,
     /// Too few nodes of a quorum still confirm it.
     NoQuorum,
-    /// The holder kept it longer than its own `hold_max`.
-    HoldMax,
+    /// The holder kept it longer than its own `max_hold`.
+    MaxHold,
     /// The client was closed while the lease was held.
     Closed,
 }
@@ -30,7 +30,7 @@ impl fmt::Display for LostReason {
             LostReason::ForceReleased => "it was released by force",
             LostReason::SessionEnded => "the session it lived by has ended",
             LostReason::NoQuorum => "too few nodes still confirm it",
-            LostReason::HoldMax => "it was held longer than its hold_max",
+            LostReason::MaxHold => "it was held longer than its max_hold",
             LostReason::Closed => "its client was closed",
         })
     }

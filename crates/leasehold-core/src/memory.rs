@@ -220,7 +220,7 @@ impl Locks {
     fn settle(&mut self, name: &LockName) {
         let Some(document) = self.documents.get_mut(name) else { return };
         let runnable: Vec<ClaimId> = document.to_wake().into_iter().map(|entry| entry.id).collect();
-        let changed = !document.take_changes().is_empty();
+        let changed = !document.take_changed().is_empty();
         if document.entries().is_empty() {
             self.documents.remove(name);
         }

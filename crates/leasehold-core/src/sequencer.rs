@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Error, ErrorKind, FencingToken, LockName, Mode, Result};
+use crate::{
+    Error, ErrorKind, FencingToken, LockName, Mode, Result,
+    url::percent::{decode_bytes, encode_path},
+};
 
 /// The proof of a hold for a third party, which checks it with the store or against the highest one it has seen.
 ///
@@ -47,10 +50,6 @@ impl Sequencer {
     }
 }
 
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte)
-}
-
 impl fmt::Display for Sequencer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.mode {
@@ -58,34 +57,14 @@ impl fmt::Display for Sequencer {
             Mode::Shared => f.write_str("leasehold:s:")?,
             Mode::Permits { take, of } => write!(f, "leasehold:p{take}/{of}:")?,
         }
-        write!(f, "{}:", self.fence)?;
-        for &byte in self.name.as_str().as_bytes() {
-            if is_plain(byte) {
-                fmt::Write::write_char(f, char::from(byte))?;
-            } else {
-                write!(f, "%{byte:02X}")?;
-            }
-        }
-        Ok(())
+        write!(f, "{}:{}", self.fence, encode_path(self.name.as_bytes()))
     }
 }
 
 fn decode_name(text: &str) -> Option<LockName> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => {
-                let digit = |d: u8| char::from(d).to_digit(16);
-                let high = digit(rest.next()?)?;
-                let low = digit(rest.next()?)?;
-                bytes.push((high * 16 + low) as u8);
-            }
-            plain if is_plain(plain) => bytes.push(plain),
-            _ => return None,
-        }
-    }
-    LockName::new(String::from_utf8(bytes).ok()?).ok()
+    let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"%-._~/".contains(&byte);
+    let bytes = text.bytes().all(is_encoded).then(|| decode_bytes(text, "the name"))?;
+    LockName::new(String::from_utf8(bytes.ok()?).ok()?).ok()
 }
 
 fn decode_mode(text: &str) -> Option<Mode> {

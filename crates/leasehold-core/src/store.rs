@@ -45,12 +45,17 @@ impl Grant {
 
 /// Why a claim is not granted, in the same round trip.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct Busy {
     /// One of the holders, if the store knows it.
     pub holder: Option<Contender>,
     /// How many claims come first, for a place in a queue.
     pub ahead: Option<u32>,
     /// Ask again after this long at the latest, even if nothing wakes us.
+    #[cfg_attr(
+        any(test, feature = "serde"),
+        serde(rename = "recheck_in_ms", serialize_with = "crate::serde_impls::millis")
+    )]
     pub recheck_in: Duration,
 }
 
@@ -84,6 +89,8 @@ pub enum Release {
 
 /// The state of a [`Contender`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
+#[cfg_attr(any(test, feature = "serde"), serde(rename_all = "snake_case"))]
 pub enum Stance {
     /// It holds the lock.
     Holding,
@@ -95,20 +102,33 @@ pub enum Stance {
 
 /// A holder or waiter, as `inspect` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct Contender {
     /// The first 32 bits of its claim id: enough to tell two apart, not enough to release.
+    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::tag"))]
     pub tag: u32,
     /// Its state.
     pub stance: Stance,
     /// How it shares; `None` for a foreign lock whose mode is not known.
+    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::optional_text"))]
     pub mode: Option<Mode>,
     /// How long its hold, place or delay lasts without a renewal.
+    #[cfg_attr(
+        any(test, feature = "serde"),
+        serde(rename = "left_ms", serialize_with = "crate::serde_impls::optional_millis")
+    )]
     pub expires_in: Option<Duration>,
     /// How long it has been in this stance.
+    #[cfg_attr(
+        any(test, feature = "serde"),
+        serde(rename = "age_ms", serialize_with = "crate::serde_impls::optional_millis")
+    )]
     pub age: Option<Duration>,
     /// The token of its grant.
+    #[cfg_attr(any(test, feature = "serde"), serde(rename = "fencing_token"))]
     pub fence: Option<FencingToken>,
     /// Its note.
+    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::optional_text"))]
     pub note: Option<Arc<str>>,
 }
 
@@ -121,13 +141,20 @@ impl Contender {
 
 /// The identity of a server, and for how long it has kept its data.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct ServerInfo {
     /// Names this run of the server, however it is reached: two addresses with the same are one server.
+    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::text"))]
     pub server: Arc<str>,
     /// Names the data of which this server has one copy, where there may be others: two with the same are replicas of
     /// each other.
+    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::optional_text"))]
     pub lineage: Option<Arc<str>>,
     /// As [`Grant::remembers_for`].
+    #[cfg_attr(
+        any(test, feature = "serde"),
+        serde(rename = "remembers_for_ms", serialize_with = "crate::serde_impls::millis")
+    )]
     pub remembers_for: Duration,
     /// The server's calendar, in microseconds since 1970.
     pub wall_us: u64,
@@ -135,8 +162,10 @@ pub struct ServerInfo {
 
 /// One of several stores that vote, as `inspect` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct Member {
     /// Its URL without secrets.
+    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::text"))]
     pub url: Arc<str>,
     /// Whether what it grants counts.
     pub votes: bool,
@@ -146,16 +175,20 @@ pub struct Member {
 
 /// One lock as the store has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct Snapshot {
     /// The lock.
+    #[cfg_attr(any(test, feature = "serde"), serde(rename = "lock"))]
     pub name: LockName,
     /// The holders, and the former holders whose lock-delay keeps it shut.
     pub holders: Vec<Contender>,
     /// The waiters in order.
     pub waiters: Vec<Contender>,
     /// The highest token granted so far, where the store knows: later grants are above it.
+    #[cfg_attr(any(test, feature = "serde"), serde(rename = "fencing_token"))]
     pub fence: Option<FencingToken>,
     /// The stores that vote; none for a single one.
+    #[cfg_attr(any(test, feature = "serde"), serde(skip_serializing_if = "Vec::is_empty"))]
     pub members: Vec<Member>,
 }
 

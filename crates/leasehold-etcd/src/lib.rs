@@ -23,6 +23,7 @@ mod leases;
 mod options;
 mod own_claims;
 #[rustfmt::skip]
+#[path = "../proto/etcdserverpb.rs"]
 mod proto;
 mod queue;
 mod server_info;

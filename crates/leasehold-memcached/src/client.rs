@@ -8,15 +8,13 @@ use leasehold_core::{
 };
 
 use crate::{
-    batch::CommandBatch,
     format::SPAN_END,
     keys::{LockKeys, RUN},
-    lock_record::LockRecord,
+    lock_record::{LockRecord, item_or_none},
     options::MemcachedOptions,
     own_claims::{Hold, HoldCache},
-    reply::Reply,
     server_info::{RUN_DATE, THIRTY_DAYS},
-    transport::{Received, Transport},
+    transport::{CommandBatch, Received, Reply, Transport},
 };
 
 /// The number of times that an operation begins again because other clients change the lock.
@@ -26,7 +24,6 @@ const IN_DOUBT_MAX: usize = 4096;
 /// The longest time after which a request may still be delivered.
 const DELIVERY_MAX: Duration = Duration::from_secs(60);
 
-/// The state that all operations of one client share.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) env: Env,
@@ -68,7 +65,6 @@ impl Client {
         self.in_doubt.mark_unknown(id, result, now + DELIVERY_MAX, now);
     }
 
-    /// One batch of commands and its replies.
     pub(crate) async fn call(&self, batch: CommandBatch) -> Result<(std::vec::IntoIter<Reply>, Received)> {
         let (replies, received) = self.transport.call(batch, self.options.timeout).await?;
         Ok((replies.into_iter(), received))
@@ -85,9 +81,9 @@ impl Client {
         replies: &mut impl Iterator<Item = Reply>,
         received: &Received,
     ) -> Result<LockRecord> {
-        let (server, known) = (&received.server, |id| self.holds.fence(id));
+        let (server, known) = (&received.server, |id| self.holds.get(id)?.fence);
         let mut record = LockRecord::parse(keys, replies, server.clone(), known)?;
-        match record.run.take() {
+        match item_or_none(replies.next())? {
             Some(run) if run.value == server.mark.as_bytes() => {
                 let second = RUN_DATE.saturating_sub(run.ttl.unwrap_or(RUN_DATE));
                 record.lag = if second > 0 { self.transport.lag(second, received) } else { Duration::ZERO };
@@ -99,7 +95,6 @@ impl Client {
         Ok(record)
     }
 
-    /// The lock as it is now.
     pub(crate) async fn record(&self, keys: &LockKeys) -> Result<LockRecord> {
         let (mut replies, received) = self.call(Client::query(keys)).await?;
         self.parse(keys, &mut replies, &received)

@@ -2,7 +2,6 @@
 
 use leasehold_core::{Error, ErrorKind};
 
-/// Other clients changed the lock during every attempt.
 pub(crate) fn too_contended() -> Error {
     Error::new(ErrorKind::TimedOut, "other clients changed the lock during every attempt")
         .hint("try again; a store with wake-ups suits many waiters better")
@@ -17,7 +16,6 @@ pub(crate) fn refused(why: &str) -> Error {
     Error::new(ErrorKind::Rejected, format!("the server refuses: {why}")).hint("see the server's log")
 }
 
-/// A reply that does not belong to the command.
 pub(crate) fn unexpected_reply() -> Error {
     Error::new(ErrorKind::Corrupt, "the server's reply does not fit the command").unknown()
 }

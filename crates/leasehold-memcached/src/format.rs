@@ -10,7 +10,7 @@ use leasehold_core::{
     decide::lock_state::{Entry, State},
 };
 
-use crate::keys::{escape, unescape_text};
+use crate::keys::{escape, unescape};
 
 const MAGIC: &str = "leasehold 1";
 /// The end of an item whose time to live was given as a span: its date is unknown, so times count from the end. It is
@@ -52,8 +52,7 @@ fn value<T: Copy>(table: &[(T, &str)], word: &str) -> Option<T> {
 
 /// Lines and fields end at control characters.
 fn text(text: &str) -> String {
-    let is_plain = |byte: u8| byte >= 0x20 && byte != 0x7f;
-    String::from_utf8_lossy(&escape(text.as_bytes(), is_plain)).into_owned()
+    escape(text, |char| !char.is_ascii_control())
 }
 
 fn mode_text(mode: Mode) -> String {
@@ -124,7 +123,7 @@ fn entry(line: &str) -> Option<Entry> {
         session: None,
         fence: fence(token)?,
         note: match note.strip_prefix('=') {
-            Some(note) => Some(Arc::from(unescape_text(note.as_bytes())?)),
+            Some(note) => Some(Arc::from(unescape(note)?)),
             None if note == "-" => None,
             None => return None,
         },
@@ -146,7 +145,7 @@ pub(crate) fn decode(value: &[u8]) -> Option<Document> {
     let text = std::str::from_utf8(value).ok()?.strip_suffix('\n')?;
     let mut lines = text.split('\n');
     let (end, name) = lines.next()?.strip_prefix(MAGIC)?.strip_prefix(' ')?.split_once(' ')?;
-    let name = LockName::new(unescape_text(name.as_bytes())?).ok()?;
+    let name = LockName::new(unescape(name)?).ok()?;
     let entries: Option<Vec<Entry>> = lines.map(entry).collect();
     Some(Document { name, end: end.parse().ok()?, entries: entries? })
 }

@@ -20,10 +20,8 @@ const OFFSET: &str = "leasehold:+";
 /// The key of the item that identifies the run of the server.
 pub(crate) const RUN: &str = "leasehold:run";
 
-/// The longest key in bytes.
 const KEY_BYTES_MAX: usize = 250;
 
-/// A lock and its keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct LockKeys {
     pub(crate) name: LockName,
@@ -50,10 +48,9 @@ impl LockKeys {
         LockKeys { name: name.clone(), lock: lock_key(name.as_str()), offset }
     }
 
-    /// The lock that a key belongs to.
     pub(crate) fn owner(key: &str) -> Owner {
         let text = match (key.strip_prefix(ESCAPED), key.starts_with(PREFIX)) {
-            (Some(escaped), _) => unescape_text(escaped.as_bytes()),
+            (Some(escaped), _) => unescape(escaped),
             (None, true) if key.starts_with(HASHED) => return Owner::Hashed,
             (None, true) => None,
             (None, false) => Some(key.to_string()),
@@ -64,15 +61,15 @@ impl LockKeys {
     }
 }
 
-fn is_plain(byte: u8) -> bool {
-    (0x21..=0x7e).contains(&byte)
+fn is_plain(char: char) -> bool {
+    char.is_ascii_graphic()
 }
 
 fn lock_key(name: &str) -> String {
-    if name.len() <= KEY_BYTES_MAX && name.bytes().all(is_plain) && !name.starts_with(PREFIX) {
+    if name.len() <= KEY_BYTES_MAX && name.chars().all(is_plain) && !name.starts_with(PREFIX) {
         return name.to_string();
     }
-    let escaped = String::from_utf8_lossy(&escape(name.as_bytes(), is_plain)).into_owned();
+    let escaped = escape(name, is_plain);
     if ESCAPED.len() + escaped.len() <= KEY_BYTES_MAX {
         return format!("{ESCAPED}{escaped}");
     }
@@ -80,50 +77,36 @@ fn lock_key(name: &str) -> String {
 }
 
 fn hash(name: &str) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(name.as_bytes()) {
-        // Writing into a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Percent-encodes the percent sign and all bytes that are not plain. One spelling for each input.
-pub(crate) fn escape(bytes: &[u8], plain: impl Fn(u8) -> bool) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut escaped = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte != b'%' && plain(byte) {
-            escaped.push(byte);
-        } else {
-            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
-            escaped.extend([b'%', DIGITS[high], DIGITS[low]]);
+/// Percent-encodes the percent sign and all characters that are not plain. One spelling for each input.
+pub(crate) fn escape(text: &str, plain: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char != '%' && plain(char) {
+            escaped.push(char);
+            continue;
+        }
+        for byte in char.encode_utf8(&mut [0; 4]).bytes() {
+            // Writing into a string does not fail.
+            let _ = write!(escaped, "%{byte:02X}");
         }
     }
     escaped
 }
 
-/// Undoes [`escape`]; `None` for a percent sign without two digits.
-pub(crate) fn unescape(escaped: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(escaped.len());
-    let mut rest = escaped;
-    while let Some((&first, after)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = after;
-            continue;
-        }
-        let (digits, after) = after.split_at_checked(2)?;
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        bytes.push(u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()?);
-        rest = after;
+/// Undoes [`escape`]; `None` for a percent sign without two digits, and for what is no text.
+pub(crate) fn unescape(escaped: &str) -> Option<String> {
+    let mut parts = escaped.split('%').map(str::as_bytes);
+    let mut bytes = parts.next()?.to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let digit = |at: usize| char::from(digits[at]).to_digit(16);
+        bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
+        bytes.extend_from_slice(rest);
     }
-    Some(bytes)
-}
-
-/// [`unescape`] for text in UTF-8.
-pub(crate) fn unescape_text(escaped: &[u8]) -> Option<String> {
-    String::from_utf8(unescape(escaped)?).ok()
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -164,7 +147,7 @@ mod tests {
             prop_assume!(name.len() <= 512 && !name.is_empty());
             let keys = LockKeys::of(&LockName::new(&name).unwrap());
             for key in [&keys.lock, &keys.offset] {
-                prop_assert!(key.len() <= KEY_BYTES_MAX && key.bytes().all(is_plain), "{}", key);
+                prop_assert!(key.len() <= KEY_BYTES_MAX && key.chars().all(is_plain), "{}", key);
             }
             match LockKeys::owner(&keys.lock) {
                 Owner::Lock(found) => prop_assert_eq!(found.as_str(), &name),
@@ -180,22 +163,22 @@ mod tests {
         }
 
         #[test]
-        fn every_text_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let escaped = escape(&bytes, |byte| byte.is_ascii_alphanumeric());
-            prop_assert!(escaped.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'%'));
-            prop_assert_eq!(unescape(&escaped), Some(bytes));
+        fn every_text_comes_back(text in any::<String>()) {
+            let escaped = escape(&text, |char| char.is_ascii_alphanumeric());
+            prop_assert!(escaped.chars().all(|char| char.is_ascii_alphanumeric() || char == '%'));
+            prop_assert_eq!(unescape(&escaped), Some(text));
         }
 
         #[test]
-        fn no_bytes_are_too_strange_to_decode(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            unescape(&bytes);
+        fn no_text_is_too_strange_to_decode(text in any::<String>(), tail in "(%[0-9a-f%é]{0,3}){0,9}") {
+            unescape(&(text + &tail));
         }
     }
 
     #[test]
     fn what_encodes_nothing_is_refused() {
-        for bad in ["%", "%4", "a%G0", "%+1"] {
-            assert_eq!(unescape(bad.as_bytes()), None, "{bad}");
+        for bad in ["%", "%4", "a%G0", "%+1", "%FF"] {
+            assert_eq!(unescape(bad), None, "{bad}");
         }
     }
 }

@@ -8,7 +8,6 @@
 //! Applications use the `leasehold` crate and its URLs; this crate is for code that needs the store itself.
 
 mod backend;
-mod batch;
 mod capability;
 mod client;
 mod config_check;
@@ -21,10 +20,8 @@ mod format;
 pub mod fuzz;
 mod keys;
 mod lock_record;
-mod metadump;
 mod options;
 mod own_claims;
-mod reply;
 mod server_info;
 mod store;
 mod transport;

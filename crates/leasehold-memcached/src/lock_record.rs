@@ -9,10 +9,10 @@ use leasehold_core::{
 
 use crate::{
     error::{refused, unexpected_reply},
-    format::{self, PENDING, moment},
+    format::{self, PENDING, SPAN_END, moment},
     keys::LockKeys,
-    reply::{Item, Reply},
     server_info::{Server, THIRTY_DAYS},
+    transport::{Item, Reply},
 };
 
 /// The item under the key of a lock, as it was read.
@@ -22,23 +22,19 @@ pub(crate) struct LockRecord {
     /// The offset of the fencing tokens of this name.
     pub(crate) offset: u64,
     pub(crate) server: Arc<Server>,
-    /// The item that identifies the run of the server.
-    pub(crate) run: Option<Item>,
     /// The span by which holds end earlier than shown, because the server's clock stood still.
     pub(crate) lag: Duration,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Stored {
-    /// No item.
-    Free,
     /// An item of another program.
     Foreign(Item),
-    /// A document of this library.
+    /// A document of this library, or none.
     Own(OwnDocument),
 }
 
-/// A document with its fencing tokens filled in.
+/// A document with its fencing tokens filled in; an empty one without an item.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnDocument {
     pub(crate) document: LockState,
@@ -46,7 +42,10 @@ pub(crate) struct OwnDocument {
     pub(crate) now: Moment,
     /// The end of the item at the time it was stored, in seconds.
     pub(crate) end: u64,
+    /// The CAS unique of the item; zero without one.
     pub(crate) cas: u64,
+    /// The fencing token that follows from it.
+    pub(crate) token: u64,
     /// Whether it was extended in place since then.
     pub(crate) stale: bool,
     /// Whether a token in it follows from the CAS unique of its item.
@@ -54,8 +53,21 @@ pub(crate) struct OwnDocument {
 }
 
 impl LockRecord {
-    /// Parses the replies about the lock, its token offset and the run of the server. `known` are the tokens that this
-    /// client remembers.
+    /// The record of a lock without an item.
+    pub(crate) fn absent(server: Arc<Server>) -> LockRecord {
+        let own = OwnDocument {
+            document: LockState::default(),
+            now: moment(SPAN_END - THIRTY_DAYS),
+            end: SPAN_END,
+            cas: 0,
+            token: 0,
+            stale: false,
+            pending: false,
+        };
+        LockRecord { stored: Stored::Own(own), offset: 0, server, lag: Duration::ZERO }
+    }
+
+    /// Parses the replies about the lock and its token offset. `known` are the tokens that this client remembers.
     pub(crate) fn parse(
         keys: &LockKeys,
         replies: &mut impl Iterator<Item = Reply>,
@@ -63,15 +75,20 @@ impl LockRecord {
         known: impl Fn(ClaimId) -> Option<FencingToken>,
     ) -> Result<LockRecord> {
         let item = item(replies.next())?;
-        let offset = item_number(item_or_none(replies.next())?);
-        let stored = match item {
-            None => Stored::Free,
-            Some(item) => {
-                own_document(keys, &item, offset, &server, known)?.map_or(Stored::Foreign(item), Stored::Own)
-            }
-        };
-        let run = item_or_none(replies.next())?;
-        Ok(LockRecord { stored, offset, server, run, lag: Duration::ZERO })
+        let mut record = LockRecord::absent(server);
+        record.offset = item_number(item_or_none(replies.next())?);
+        if let Some(item) = item {
+            let own = own_document(keys, &item, record.offset, &record.server, known)?;
+            record.stored = own.map_or(Stored::Foreign(item), Stored::Own);
+        }
+        Ok(record)
+    }
+
+    pub(crate) fn cas(&self) -> u64 {
+        match &self.stored {
+            Stored::Foreign(item) => item.cas,
+            Stored::Own(own) => own.cas,
+        }
     }
 
     /// The document and the entry by which a claim holds the lock.
@@ -81,42 +98,21 @@ impl LockRecord {
         Some((own, own.document.entries().iter().find(held)?))
     }
 
-    /// The remaining time of a hold.
     pub(crate) fn valid_for(&self, own: &OwnDocument, entry: &Entry) -> Duration {
         entry.expires.since(own.now).saturating_sub(self.lag)
     }
 
-    /// The fencing token of an item with this CAS unique.
-    pub(crate) fn token_of(&self, cas: u64) -> u64 {
-        self.server.token_base.saturating_add(cas).saturating_add(self.offset)
-    }
-
     pub(crate) fn snapshot(&self, name: &LockName) -> Snapshot {
-        let (holders, waiters) = match &self.stored {
-            Stored::Free => Default::default(),
+        let (mut holders, waiters) = match &self.stored {
             Stored::Foreign(item) => (vec![foreign(item)], Vec::new()),
-            Stored::Own(own) => own.contenders(),
+            Stored::Own(own) => own.document.contenders(own.now),
         };
-        let fence = holders.iter().filter_map(|holder| holder.fence).max();
-        Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() }
-    }
-}
-
-impl OwnDocument {
-    /// The document without the entries that have expired.
-    pub(crate) fn unexpired(&self) -> LockState {
-        let mut document = self.document.clone();
-        document.expire(self.now);
-        document
-    }
-
-    fn contenders(&self) -> (Vec<Contender>, Vec<Contender>) {
-        let (mut holders, waiters) = self.document.contenders(self.now);
-        if self.stale {
+        if matches!(&self.stored, Stored::Own(own) if own.stale) {
             // Its times count from an end that was moved.
             holders.iter_mut().for_each(|holder| holder.age = None);
         }
-        (holders, waiters)
+        let fence = holders.iter().filter_map(|holder| holder.fence).max();
+        Snapshot { name: name.clone(), holders, waiters, fence, members: Vec::new() }
     }
 }
 
@@ -127,7 +123,8 @@ fn item(reply: Option<Reply>) -> Result<Option<Item>> {
     }
 }
 
-fn item_or_none(reply: Option<Reply>) -> Result<Option<Item>> {
+/// The item of a reply; none when the server could not read it.
+pub(crate) fn item_or_none(reply: Option<Reply>) -> Result<Option<Item>> {
     match reply {
         Some(Reply::Item(item)) => Ok(Some(item)),
         Some(Reply::Nothing | Reply::Refused(_)) => Ok(None),
@@ -152,15 +149,11 @@ fn own_document(
     let Some(document) = format::decode(&item.value).filter(|document| document.name == keys.name) else {
         return Ok(None);
     };
-    let mut entries = document.entries;
-    let mut pending = false;
+    let token = server.token_base.saturating_add(item.cas).saturating_add(offset);
+    let (mut entries, mut pending) = (document.entries, false);
     for entry in entries.iter_mut().filter(|entry| entry.fence == Some(PENDING)) {
         pending = true;
-        entry.fence = if item.stale {
-            known(entry.id)
-        } else {
-            Some(FencingToken::new(server.token_base.saturating_add(item.cas).saturating_add(offset))?)
-        };
+        entry.fence = if item.stale { known(entry.id) } else { Some(FencingToken::new(token)?) };
     }
     // A foreign `touch` may have removed its end; a document of ours always has one.
     let left = item.ttl.unwrap_or(THIRTY_DAYS);
@@ -169,6 +162,7 @@ fn own_document(
         now: moment(document.end.saturating_sub(left)),
         end: document.end,
         cas: item.cas,
+        token,
         stale: item.stale,
         pending,
     }))

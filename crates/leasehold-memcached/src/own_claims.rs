@@ -5,13 +5,11 @@ use std::collections::HashMap;
 
 use leasehold_core::{ClaimId, FencingToken, Moment, store_kit::Locked};
 
-/// One hold as last seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hold {
     pub(crate) cas: u64,
     /// Whether its document has no other entry, so that deleting the item releases it.
     pub(crate) sole: bool,
-    /// Whether it can be extended in place.
     pub(crate) in_place: bool,
     /// The lock-delay, which keeps the item beyond the hold, in seconds.
     pub(crate) delay: u64,
@@ -20,7 +18,6 @@ pub(crate) struct Hold {
     pub(crate) until: Moment,
 }
 
-/// The holds of a client.
 #[derive(Debug, Default)]
 pub(crate) struct HoldCache(Locked<State>);
 
@@ -34,10 +31,6 @@ struct State {
 impl HoldCache {
     pub(crate) fn get(&self, id: ClaimId) -> Option<Hold> {
         self.0.lock().holds.get(&id).copied()
-    }
-
-    pub(crate) fn fence(&self, id: ClaimId) -> Option<FencingToken> {
-        self.get(id)?.fence
     }
 
     pub(crate) fn insert(&self, id: ClaimId, hold: Hold, now: Moment) {

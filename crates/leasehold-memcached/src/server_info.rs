@@ -1,14 +1,13 @@
 //! [`Server`]: the identity and settings of the server, and [`ServerClock`].
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 
 use crate::{
-    batch::CommandBatch,
     keys::RUN,
     options::MemcachedOptions,
-    reply::{Item, Reply},
+    transport::{CommandBatch, Item, Reply},
 };
 
 /// The first version whose compare-and-delete works (memcached#844).
@@ -35,7 +34,6 @@ pub(crate) struct Server {
     pub(crate) token_base: u64,
     /// Whether compare-and-delete and extension in place work.
     pub(crate) compares: bool,
-    /// The largest document.
     pub(crate) document_max: usize,
     /// Whether it evicts items when it needs room.
     pub(crate) evicts: bool,
@@ -68,37 +66,37 @@ impl Server {
             // No room for it.
             _ => String::new(),
         };
-        let version = stats.text("version")?.to_string();
+        let version: String = stats.need("version")?;
         let numbers = numbers(&version);
         if numbers < OLDEST {
             return Err(Error::new(ErrorKind::Rejected, format!("memcached {version} has no meta commands"))
                 .hint("memcached 1.6.13 or later is needed"));
         }
-        if settings.text("cas_enabled")? != "yes" {
+        if settings.need::<String>("cas_enabled")? != "yes" {
             return Err(unsafe_because(
                 "it was started with -C: without CAS uniques a release frees any holder's lock",
             ));
         }
-        let item_max = usize::try_from(settings.number("item_size_max")?).unwrap_or(usize::MAX);
+        let item_max: usize = settings.need("item_size_max")?;
         if item_max < ITEM_MIN {
             return Err(unsafe_because(
                 "its items are smaller than the document of a lock may be (-I 32k or more)",
             ));
         }
-        let (second, uptime) = (stats.number("time")?, stats.number("uptime")?);
+        let (second, uptime) = (stats.need::<u64>("time")?, stats.need::<u64>("uptime")?);
         let started = second.saturating_sub(uptime);
         if started <= 2 * THIRTY_DAYS {
             return Err(unsafe_because("its calendar is at 1970: dates cannot be told from spans"));
         }
         Ok(Server {
-            name: format!("{}@{started}:{mark}", stats.number("pid")?).into(),
+            name: format!("{}@{started}:{mark}", stats.need::<u64>("pid")?).into(),
             mark,
             token_base: started.saturating_mul(1_000_000),
             compares: numbers >= COMPARE_AND_DELETE && !options.text_only,
             document_max: DOCUMENT_MAX.min(item_max - 1024),
-            evicts: settings.text("evictions")? == "on",
+            evicts: settings.need::<String>("evictions")? == "on",
             second,
-            forgotten: (stats.number("evictions")?, stats.number("cmd_flush")?),
+            forgotten: (stats.need("evictions")?, stats.need("cmd_flush")?),
             uptime: Duration::from_secs(uptime.saturating_sub(1)),
             asked,
         })
@@ -153,20 +151,11 @@ impl Stats {
         self.get(name)?.parse().ok()
     }
 
-    fn text(&self, name: &str) -> Result<&str> {
-        let missing = || Error::new(ErrorKind::Corrupt, format!("the server does not report its `{name}`"));
-        self.get(name).ok_or_else(missing)
+    pub(crate) fn need<T: FromStr>(&self, name: &str) -> Result<T> {
+        let (text, error) = (self.get(name), |message| Error::new(ErrorKind::Corrupt, message));
+        let text = text.ok_or_else(|| error(format!("the server does not report its `{name}`")))?;
+        text.parse().map_err(|_| error(format!("`{name}` is no number: `{text}`")))
     }
-
-    fn number(&self, name: &str) -> Result<u64> {
-        let text = self.text(name)?;
-        text.parse().map_err(|_| Error::new(ErrorKind::Corrupt, format!("`{name}` is no number: `{text}`")))
-    }
-}
-
-/// The second of the server's calendar, from a reply to `stats`.
-pub(crate) fn second(reply: Option<Reply>) -> Result<u64> {
-    Stats::of(reply)?.number("time")
 }
 
 pub(crate) fn numbers(version: &str) -> (u32, u32, u32) {

@@ -1,6 +1,7 @@
 //! [`Transport`]: the connection to the server, made when it is needed. Each request is sent at most once.
 
 mod connection;
+mod protocol;
 
 use std::{
     fmt,
@@ -18,15 +19,15 @@ use tokio::{
 };
 
 use self::connection::Connection;
+pub(crate) use self::protocol::{Broken, CommandBatch, Item, Reply, read_line};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::protocol::{Want, read_reply};
 use crate::{
-    batch::CommandBatch,
     config_check::check_eviction,
     options::MemcachedOptions,
-    reply::Reply,
     server_info::{Server, ServerClock},
 };
 
-/// The number of requests under way.
 const UNDER_WAY_MAX: usize = 1024;
 
 /// The connection to the server, and the next one when it has ended.

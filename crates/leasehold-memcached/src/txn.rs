@@ -2,18 +2,17 @@
 
 use leasehold_core::{
     ClaimId, Moment, Result,
-    decide::lock_state::{Entry, State},
+    decide::lock_state::{Entry, LockState, State},
 };
 
 use crate::{
-    batch::CommandBatch,
     client::{ATTEMPTS_MAX, Client},
     error::{refused, too_contended, unexpected_reply},
     format::{self, Document, SPAN_END, moment, seconds},
     keys::LockKeys,
     lock_record::{LockRecord, OwnDocument, Stored, item_number},
-    reply::Reply,
-    server_info::{self, Server},
+    server_info::{Server, Stats},
+    transport::{CommandBatch, Item, Reply},
 };
 
 /// The outcome of one write, with the record as it is afterwards.
@@ -27,22 +26,14 @@ pub(crate) enum Written {
     NoRoom(String),
 }
 
-/// A decision about a record.
-pub(crate) enum Change<T> {
-    /// Write nothing.
-    Keep(T),
-    /// Replace the entries of the document.
-    Write(Vec<Entry>, T),
-    /// Delete the foreign item that has this CAS unique.
-    Delete(u64, T),
-}
-
 /// The outcome of [`Client::update`].
 pub(crate) enum Updated<T> {
     /// The decision, and the record that it led to.
     Done(T, LockRecord),
-    /// The server has no room, for this reason; the record is unchanged.
-    NoRoom(String, LockRecord),
+    /// The lock is held by another library.
+    Foreign(Item),
+    /// The decision for which the server has no room, the reason, and the unchanged record.
+    NoRoom(T, String, LockRecord),
 }
 
 /// The end of the item of these entries: a hold keeps it for its lock-delay, too.
@@ -63,39 +54,43 @@ fn shifted(mut entries: Vec<Entry>, from: u64, to: u64) -> Vec<Entry> {
 }
 
 impl Client {
-    /// Decides about a record and writes the decision, again from the new record after each conflict.
+    /// Changes a document by `decide`, which gets the state and the server's time, and writes the change; again from the
+    /// new record after each conflict. `mine` is as for [`Client::write`].
     ///
     /// # Errors
-    /// Those of [`Client::call`]; [`too_contended`].
+    /// Those of `decide` and of [`Client::call`]; [`too_contended`].
     pub(crate) async fn update<T>(
         &self,
         keys: &LockKeys,
         mut record: LockRecord,
         mine: Option<ClaimId>,
-        decide: impl Fn(&LockRecord) -> Change<T>,
+        decide: impl Fn(&mut LockState, Moment) -> Result<T>,
     ) -> Result<Updated<T>> {
         for attempt in 0..ATTEMPTS_MAX {
             self.back_off(attempt).await;
-            let (answer, written) = match (decide(&record), &record.stored) {
-                (Change::Write(entries, answer), Stored::Own(own)) => {
-                    (answer, self.write(keys, &record, own, entries, mine).await?)
-                }
-                (Change::Delete(cas, answer), _) => (answer, self.delete(keys, cas, &record.server).await?),
-                (Change::Keep(answer) | Change::Write(_, answer), _) => {
-                    return Ok(Updated::Done(answer, record));
-                }
+            let own = match &record.stored {
+                Stored::Own(own) => own,
+                Stored::Foreign(item) => return Ok(Updated::Foreign(item.clone())),
             };
-            match written {
+            let mut state = own.document.clone();
+            state.expire(own.now);
+            let before = state.clone();
+            let answer = decide(&mut state, own.now)?;
+            if state.entries() == before.entries() {
+                return Ok(Updated::Done(answer, record));
+            }
+            match self.write(keys, &record, own, state.entries().to_vec(), mine).await? {
                 Written::Done(now) => return Ok(Updated::Done(answer, now)),
                 Written::Conflict(now) => record = now,
-                Written::NoRoom(why) => return Ok(Updated::NoRoom(why, record)),
+                Written::NoRoom(why) => return Ok(Updated::NoRoom(answer, why, record)),
             }
         }
         Err(too_contended())
     }
 
-    /// Replaces the entries of `own`; none delete the item. `mine` is the claim that is granted or renewed by it: when it
-    /// is alone, its time is given as a span that starts now; in all other cases the item keeps its date.
+    /// Replaces the entries of `own`; none delete the item, and without an item one is added. `mine` is the claim that is
+    /// granted or renewed by it: when it is alone, its time is given as a span that starts now; in all other cases the item
+    /// keeps its date.
     pub(crate) async fn write(
         &self,
         keys: &LockKeys,
@@ -130,8 +125,11 @@ impl Client {
         if value.len() > record.server.document_max {
             return Ok(Written::NoRoom("the document of the lock is too large".into()));
         }
-        let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
-        self.written(keys, CommandBatch::new().cas(&keys.lock, ttl, &value, own.cas)).await
+        let batch = match own.cas {
+            0 => CommandBatch::new().add(&keys.lock, ttl, &value),
+            cas => CommandBatch::new().cas(&keys.lock, i64::try_from(ttl).unwrap_or(i64::MAX), &value, cas),
+        };
+        self.written(keys, batch, own.cas).await
     }
 
     /// Deletes the item that has this CAS unique.
@@ -142,21 +140,22 @@ impl Client {
             // It expires as it is stored.
             CommandBatch::new().cas(&keys.lock, -1, b"", cas)
         };
-        self.written(keys, batch).await
+        self.written(keys, batch, cas).await
     }
 
     /// Extends the item that has this CAS unique, in place.
     pub(crate) async fn extend(&self, keys: &LockKeys, cas: u64, ttl: u64) -> Result<Written> {
-        self.written(keys, CommandBatch::new().extend(&keys.lock, cas, ttl)).await
+        self.written(keys, CommandBatch::new().extend(&keys.lock, cas, ttl), cas).await
     }
 
-    async fn written(&self, keys: &LockKeys, batch: CommandBatch) -> Result<Written> {
+    /// Writes to the item that has this CAS unique, and reads what is there then.
+    async fn written(&self, keys: &LockKeys, batch: CommandBatch, cas: u64) -> Result<Written> {
         let (mut replies, received) = self.call(batch.then(Client::query(keys))).await?;
         let reply = replies.next();
         let record = self.parse(keys, &mut replies, &received)?;
         Ok(match reply {
             Some(Reply::Done) => Written::Done(record),
-            Some(Reply::Refused(why)) => Written::NoRoom(why),
+            Some(Reply::Refused(why)) if record.cas() == cas => Written::NoRoom(why),
             _ => Written::Conflict(record),
         })
     }
@@ -167,7 +166,7 @@ impl Client {
         let (mut replies, received) = self.call(Client::query(keys).stats()).await?;
         let record = self.parse(keys, &mut replies, &received)?;
         // Requested after the item: if the second changes between the two, the item ends later and never earlier.
-        let second = server_info::second(replies.next())?;
+        let second = Stats::of(replies.next())?.need::<u64>("time")?;
         match &record.stored {
             Stored::Own(now) if now.cas == own.cas => {
                 Ok(Ok(second.saturating_add(SPAN_END.saturating_sub(seconds(now.now)))))

@@ -40,7 +40,7 @@ fn a_hundred_who_want_one_lock_all_get_it_one_at_a_time() {
                 let (engine, inside, most) = (engines[at % 10].clone(), inside.clone(), most.clone());
                 let fair = at % 3 == 0;
                 tokio::spawn(async move {
-                    let mut terms = LockOptions::default().ttl(Duration::from_secs(60));
+                    let mut terms = LockOptions { ttl: Duration::from_secs(60), ..LockOptions::default() };
                     terms.fair = fair;
                     let name = LockName::new("one").unwrap();
                     let wait = Wait::For(Duration::from_secs(90));
@@ -66,7 +66,7 @@ fn five_thousand_locks_are_held_at_once() {
     let server = Server::start().unwrap();
     run(async {
         let engine = engine(&server);
-        let terms = LockOptions::default().ttl(Duration::from_secs(12));
+        let terms = LockOptions { ttl: Duration::from_secs(12), ..LockOptions::default() };
         let mut holds = Vec::new();
         for at in 0..5_000 {
             let name = LockName::new(format!("lock {at}")).unwrap();

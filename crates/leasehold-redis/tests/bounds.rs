@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Engine, Env, Interest, Mode, Queueing, Standing, Store, Wait};
+use leasehold_core::{Engine, Env, Interest, LockOptions, Mode, Queueing, Standing, Store, Wait};
 use leasehold_testkit::{
     proxy::Proxy,
     redis::{Connection, Server},
@@ -72,14 +72,17 @@ fn r4_many_clients_do_not_storm_a_server_that_comes_back() {
             (0..CLIENTS).map(|_| engine(&format!("single={}", proxy.port()))).collect();
         let mut holds = Vec::new();
         for (at, engine) in engines.iter().enumerate() {
-            holds.push(lock(engine, &format!("held {at}"), &ttl(15_000).patience(SOON * 2)).await);
+            holds.push(
+                lock(engine, &format!("held {at}"), &LockOptions { retry_timeout: SOON * 2, ..ttl(15_000) })
+                    .await,
+            );
         }
         let mut waiters = Vec::new();
         for (at, engine) in engines.iter().enumerate() {
             let (engine, text) = (engine.clone(), format!("held {}", (at + 1) % CLIENTS));
             waiters.push(tokio::spawn(async move {
                 let wait = Wait::For(Duration::from_secs(4));
-                let terms = ttl(15_000).patience(SOON * 2);
+                let terms = LockOptions { retry_timeout: SOON * 2, ..ttl(15_000) };
                 engine.acquire(&name(&text), Mode::Exclusive, &terms, wait, None).await
             }));
         }
@@ -133,7 +136,7 @@ fn r5_a_server_that_stalls_gathers_no_crowd_of_requests() {
             .map(|at| {
                 let engine = engine.clone();
                 // Releases that fail are repeated after a hundredth to a tenth of it; it is longer than the test waits.
-                let terms = ttl(100_000).patience(Duration::from_millis(400));
+                let terms = LockOptions { retry_timeout: Duration::from_millis(400), ..ttl(100_000) };
                 tokio::spawn(async move { try_lock(&engine, &format!("stalled {at}"), &terms).await })
             })
             .collect();
@@ -190,7 +193,10 @@ fn r6_places_of_dead_waiters_are_cleared_away() {
             .map(|at| {
                 let next = next.clone();
                 tokio::spawn(async move {
-                    lock(&next, &format!("crowded {at}"), &ttl(600_000).fair()).await.release().await
+                    lock(&next, &format!("crowded {at}"), &LockOptions { fair: true, ..ttl(600_000) })
+                        .await
+                        .release()
+                        .await
                 })
             })
             .collect();
@@ -317,7 +323,7 @@ fn c6_the_order_of_a_fair_queue_outlives_a_killed_waiter() {
         let enter = |number: u32| {
             let (engine, order) = (engine(&at(&server)), order.clone());
             tokio::spawn(async move {
-                let hold = lock(&engine, "crowded 0", &ttl(600_000).fair()).await;
+                let hold = lock(&engine, "crowded 0", &LockOptions { fair: true, ..ttl(600_000) }).await;
                 order.lock().unwrap().push(number);
                 hold.release().await.unwrap();
             })

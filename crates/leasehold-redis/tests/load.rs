@@ -8,7 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Mode, Wait};
+use leasehold_core::{LockOptions, Mode, Wait};
 use leasehold_testkit::redis::Server;
 
 mod common;
@@ -85,7 +85,7 @@ const HAND_OVERS: usize = 100_000;
 async fn take_turns(port: &str) -> Vec<Duration> {
     let (env, engine) = (common::env(), engine(&format!("single={port}")));
     // The timer that mends a lost wake-up comes after a third of it.
-    let terms = ttl(600_000).fair();
+    let terms = LockOptions { fair: true, ..ttl(600_000) };
     let mut waits = Vec::with_capacity(HAND_OVERS / 2);
     for _ in 0..HAND_OVERS / 2 {
         let asked = env.now();

@@ -8,7 +8,7 @@ use leasehold_core::{
     url::{Form, ParsedUrl, Scheme},
 };
 
-use crate::{SqliteOptions, SqliteStore, worker::Thread};
+use crate::{SqliteOptions, SqliteStore, watcher::Thread};
 
 /// `sqlite:PATH`.
 pub static BACKEND: SqliteBackend = SqliteBackend;

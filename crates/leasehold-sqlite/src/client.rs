@@ -9,45 +9,26 @@ use leasehold_core::{
 
 use crate::{
     SqliteOptions,
-    config_check::OpenMark,
-    keys::DatabasePaths,
-    schema,
-    server_info::BootId,
-    session::Sessions,
     transport::Transport,
     verbs,
     waiters::{WaitSubscription, wake, woken},
-    watcher::{Events, Watcher},
-    worker::Thread,
+    watcher::{Events, Thread, Watcher},
 };
 
 /// One store instance: its requests, its session, its watching thread.
-#[derive(Debug)]
 pub(crate) struct SqliteClient {
     pub(crate) transport: Arc<Transport>,
     pub(crate) state: ClientState,
     watching: Locked<Option<Thread>>,
-    /// Declared after `transport`, so that it is dropped after SQLite's connections.
-    open_mark: Locked<Option<OpenMark>>,
 }
 
 /// The dead sessions that one new session ends.
 const REAPED_MAX: usize = 64;
 
 impl SqliteClient {
-    /// Opens the database.
     pub(crate) fn open(path: &Path, env: Env, options: SqliteOptions) -> Result<SqliteClient> {
-        let paths = DatabasePaths::resolve(path, options.create_directories)?;
-        let boot = BootId::current(options.boot_id)?;
-        let sessions = Sessions::new(paths.clone());
-        let database = schema::open(&paths, &boot, &env, &sessions, env.now() + options.timeout)?;
-        let opened = (database.connection, database.write_lock);
-        Ok(SqliteClient {
-            transport: Arc::new(Transport::new(paths, sessions, opened, env, options.timeout)),
-            state: ClientState::default(),
-            watching: Locked::default(),
-            open_mark: Locked::new(Some(database.open_mark)),
-        })
+        let transport = Arc::new(Transport::open(path, env, options)?);
+        Ok(SqliteClient { transport, state: ClientState::default(), watching: Locked::default() })
     }
 
     /// Makes the session at its first use, so that read-only use leaves no file; then ends what dead sessions have left.
@@ -89,9 +70,9 @@ impl SqliteClient {
     fn ensure_watcher(&self) -> Result<()> {
         let mut watching = self.watching.lock();
         if watching.is_none()
-            && let Some(own) = self.transport.sessions.own_path()
+            && let Some(own) = self.transport.sessions.own()
         {
-            let watcher = Arc::new(Watcher::new(own)?);
+            let watcher = Arc::new(Watcher::new(&self.transport.paths.session(own))?);
             let (transport, running) = (self.transport.clone(), watcher.clone());
             // A thread of its own because it blocks in poll(2), on whatever runtime the callers are.
             let watch = move || running.run(|events| handle(&transport, events));
@@ -107,18 +88,14 @@ impl SqliteClient {
             return Ok(());
         }
         let sessions = &self.transport.sessions;
-        let ended = match sessions.own_path() {
+        let ended = match sessions.own() {
             Some(_) => self.transport.execute(verbs::end_own_session).await,
             None => Ok(()),
         };
         sessions.close(ended.is_ok());
         self.stop_threads();
         let watching = self.watching.lock().take();
-        let closed = self.transport.close(watching).await;
-        if closed.is_ok() {
-            *self.open_mark.lock() = None;
-        }
-        ended.and(closed)
+        ended.and(self.transport.close(watching).await)
     }
 
     /// The same in the background, for a store that was dropped without being closed.
@@ -126,7 +103,7 @@ impl SqliteClient {
         if !self.shut() {
             return;
         }
-        if self.transport.sessions.own_path().is_some() {
+        if self.transport.sessions.own().is_some() {
             let transport = Arc::downgrade(&self.transport);
             self.transport.execute_later(move |txn| {
                 verbs::end_own_session(txn).inspect(|()| {
@@ -159,7 +136,7 @@ fn handle(transport: &Arc<Transport>, events: Events) {
     if events.notified
         && let Some(session) = transport.sessions.own()
     {
-        match transport.read(|connection| woken(connection, session)) {
+        match transport.read(|txn| woken(txn, session)) {
             Ok(woken) => woken.iter().for_each(|(topic, count)| wake(&transport.waiters, topic, *count)),
             Err(error) => {
                 tracing::debug!(%error, "all waiters are woken, because the marked ones cannot be read");

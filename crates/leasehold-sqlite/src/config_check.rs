@@ -1,7 +1,6 @@
 //! Checks before SQLite opens the file: a local file system, and a header that this store wrote.
 
 use std::{
-    collections::HashMap,
     fs::{self, OpenOptions},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -53,27 +52,18 @@ fn network_file_system(magic: u32) -> Option<&'static str> {
     })
 }
 
-/// The content of the database's path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Header {
-    /// Nothing, or an empty file: a new database is to be made.
-    Blank,
-    /// A database of this store.
-    Valid,
-}
-
 /// Device and inode of a database.
 type FileId = (u64, u64);
 
-/// The databases that this process has open, with the number of stores that have each open.
+/// The databases that this process has open, each as often as it is open.
 ///
 /// Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them (fcntl(2);
 /// "How to corrupt an SQLite database file", 2.2). So a database that is open is never opened a second time to read
 /// its header; it was checked when it was opened first.
-static OPEN: Locked<Option<HashMap<FileId, usize>>> = Locked::new(None);
+static OPEN: Locked<Vec<FileId>> = Locked::new(Vec::new());
 
 /// The exclusive right of this process to read headers and to open a database.
-pub(crate) struct HeaderReader(MutexGuard<'static, Option<HashMap<FileId, usize>>>);
+pub(crate) struct HeaderReader(MutexGuard<'static, Vec<FileId>>);
 
 /// Marks a database as open in this process. Dropped after SQLite's connections.
 #[derive(Debug)]
@@ -85,16 +75,17 @@ impl HeaderReader {
         HeaderReader(OPEN.lock())
     }
 
-    /// Reads the header at a path; a file of another program or a damaged one is an error and is left as it is.
-    pub(crate) fn read(&self, database: &Path) -> Result<Header> {
+    /// Whether there is a database at a path, by its header: `false` for nothing and for an empty file. A file of another
+    /// program or a damaged one is an error and is left as it is.
+    pub(crate) fn finds(&self, database: &Path) -> Result<bool> {
         let file = match fs::metadata(database) {
             Ok(file) if !file.is_file() => return Err(foreign(database, "is not a regular file")),
             Ok(file) => (file.dev(), file.ino()),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Header::Blank),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(from_io(source, "look at", database)),
         };
-        if self.0.as_ref().is_some_and(|open| open.contains_key(&file)) {
-            return Ok(Header::Valid);
+        if self.0.contains(&file) {
+            return Ok(true);
         }
         read_header(database)
     }
@@ -103,7 +94,7 @@ impl HeaderReader {
     pub(crate) fn mark_open(mut self, database: &Path) -> Result<OpenMark> {
         let file = fs::metadata(database).map_err(|source| from_io(source, "look at", database))?;
         let id = (file.dev(), file.ino());
-        *self.0.get_or_insert_default().entry(id).or_default() += 1;
+        self.0.push(id);
         Ok(OpenMark(id))
     }
 }
@@ -111,17 +102,13 @@ impl HeaderReader {
 impl Drop for OpenMark {
     fn drop(&mut self) {
         let mut open = OPEN.lock();
-        let open = open.get_or_insert_default();
-        if let Some(count) = open.get_mut(&self.0) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.0);
-            }
+        if let Some(at) = open.iter().position(|id| *id == self.0) {
+            open.swap_remove(at);
         }
     }
 }
 
-fn read_header(database: &Path) -> Result<Header> {
+fn read_header(database: &Path) -> Result<bool> {
     let failed = |source| from_io(source, "read", database);
     // NONBLOCK: opening a named pipe that was put there in the meantime would wait for its writer.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
@@ -130,7 +117,7 @@ fn read_header(database: &Path) -> Result<Header> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
     file.take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.is_empty() {
-        return Ok(Header::Blank);
+        return Ok(false);
     }
     check_header(&bytes, about.len()).map_err(|why| foreign(database, &why))?;
     if about.nlink() > 1 {
@@ -139,7 +126,7 @@ fn read_header(database: &Path) -> Result<Header> {
             "SQLite keeps its log beside the name that it was opened by, so two names are two databases: remove one",
         ));
     }
-    Ok(Header::Valid)
+    Ok(true)
 }
 
 const HEADER_BYTES: usize = 100;

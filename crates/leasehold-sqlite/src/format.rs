@@ -1,15 +1,14 @@
 //! [`Row`]: the rows of the table `claims`, read and written.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
     ClaimId, Error, ErrorKind, FencingToken, LockName, Mode, Moment, Queueing, Result,
     decide::lock_state::{Entry, State},
 };
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::params;
 
-use crate::error::from_sqlite;
+use crate::{error::from_sqlite, txn::Txn};
 
 /// "LSHD" in the header of the file: the application that owns it.
 pub(crate) const APPLICATION_ID: u32 = 0x4c53_4844;
@@ -59,18 +58,6 @@ const STATES: [State; 4] = [State::Waiting, State::Held, State::Delaying, State:
 const QUEUEINGS: [Queueing; 3] = [Queueing::No, Queueing::Barging, Queueing::Fifo];
 
 impl Row {
-    /// Reads all rows of one lock.
-    pub(crate) fn read_all(connection: &Connection, name: &LockName) -> Result<Vec<Row>> {
-        let mut statement =
-            connection.prepare_cached(include_str!("../sql/rows.sql")).map_err(from_sqlite)?;
-        let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().map_err(from_sqlite)? {
-            all.push(Row::read(row)?);
-        }
-        Ok(all)
-    }
-
     /// Reads the columns that rows.sql and list.sql name.
     pub(crate) fn read(row: &rusqlite::Row<'_>) -> Result<Row> {
         let state: i64 = row.get(3).map_err(from_sqlite)?;
@@ -111,8 +98,8 @@ fn entry(row: &rusqlite::Row<'_>, state: i64) -> Result<Entry> {
 }
 
 impl ClaimRow {
-    /// Writes the row by put.sql, with no pending wake-up.
-    pub(crate) fn write(&self, name: &LockName, put: &mut CachedStatement<'_>) -> Result<()> {
+    /// Writes the row, with no pending wake-up.
+    pub(crate) fn write(&self, txn: &Txn<'_>, name: &LockName) -> Result<()> {
         let entry = &self.entry;
         let (mode, take, of) = match entry.mode {
             Mode::Exclusive => (0, 0, 0),
@@ -120,7 +107,7 @@ impl ClaimRow {
             Mode::Permits { take, of } => (2, i64::from(take), i64::from(of)),
             _ => return Err(Error::new(ErrorKind::Unsupported, "sqlite does not know this mode")),
         };
-        let written = put.execute(params![
+        let columns = params![
             name.as_str(),
             entry.seq as i64,
             entry.id.bits().to_be_bytes(),
@@ -138,8 +125,8 @@ impl ClaimRow {
             0,
             entry.fence.map(|fence| fence.get() as i64),
             entry.note.as_deref(),
-        ]);
-        written.map(drop).map_err(from_sqlite)
+        ];
+        txn.execute(include_str!("../sql/put.sql"), columns)
     }
 }
 

@@ -40,6 +40,7 @@ mod backend;
 mod capability;
 mod client;
 mod config_check;
+mod connection;
 mod error;
 mod format;
 #[cfg(any(test, fuzzing))]
@@ -49,7 +50,6 @@ pub mod fuzz;
 mod keys;
 mod lock_record;
 mod options;
-mod schema;
 mod server_info;
 mod session;
 mod store;
@@ -58,7 +58,6 @@ mod txn;
 mod verbs;
 mod waiters;
 mod watcher;
-mod worker;
 mod write_lock;
 
 pub use backend::BACKEND;

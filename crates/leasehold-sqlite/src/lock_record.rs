@@ -2,31 +2,26 @@
 
 use leasehold_core::{
     ClaimId, LockName, Mode, Moment, Result,
-    decide::lock_state::{Change, Entry, LockState, State},
+    decide::lock_state::{Entry, LockState, State},
     store_kit::Topic,
 };
 use rusqlite::params;
 
 use crate::{
-    error::from_sqlite,
     format::{ClaimRow, Row, WatchRow},
-    txn::{SessionLiveness, Txn},
+    session::Liveness,
+    txn::Txn,
 };
 
 /// The rows of one lock in a transaction: loaded, changed by the state machine, saved.
 #[derive(Debug)]
 pub(crate) struct LockRecord {
     name: LockName,
-    before: Vec<Entry>,
-    wakers: Vec<(u64, u64)>,
+    before: Vec<ClaimRow>,
     watches: Vec<WatchRow>,
     /// The state machine.
     pub(crate) state: LockState,
 }
-
-/// The rows that a transaction marks as woken; the session files are touched after the commit.
-#[derive(Default)]
-struct WokenRows(Vec<i64>);
 
 impl LockRecord {
     /// Loads one lock.
@@ -36,17 +31,15 @@ impl LockRecord {
 
     /// A lock with these rows.
     pub(crate) fn new(name: LockName, rows: Vec<Row>) -> LockRecord {
-        let (mut entries, mut wakers, mut watches) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut before, mut watches) = (Vec::new(), Vec::new());
         for row in rows {
             match row {
-                Row::Claim(claim) => {
-                    wakers.extend(claim.waker.map(|waker| (claim.entry.seq, waker)));
-                    entries.push(claim.entry);
-                }
+                Row::Claim(claim) => before.push(claim),
                 Row::Watch(watch) => watches.push(watch),
             }
         }
-        LockRecord { name, before: entries.clone(), wakers, watches, state: LockState::of(entries) }
+        let state = LockState::of(before.iter().map(|claim| claim.entry.clone()).collect());
+        LockRecord { name, before, watches, state }
     }
 
     /// Ends everything bound to a session whose process has ended: its holds, and all its places in the queue, because
@@ -77,7 +70,7 @@ impl LockRecord {
     /// others will be reported.
     pub(crate) fn reap_dead_blockers(&mut self, txn: &mut Txn<'_>, id: ClaimId, watch: bool) -> bool {
         let mut dead = self.sessions_of(self.state.blockers_of(id));
-        dead.retain(|&session| txn.liveness(session, watch) == SessionLiveness::Dead);
+        dead.retain(|&session| txn.liveness(session, watch) == Liveness::Dead);
         for &session in &dead {
             self.end_session(session, txn.now);
         }
@@ -87,7 +80,8 @@ impl LockRecord {
     /// Writes the changes, and wakes the waiters and watchers concerned. The changes of `own`, the claim of the verb
     /// itself, are written with this session as its waker, and it is not woken.
     pub(crate) fn save(mut self, txn: &mut Txn<'_>, own: Option<ClaimId>) -> Result<()> {
-        let mut woken = WokenRows::default();
+        // The rows to mark as woken; the session files are touched after the commit.
+        let mut woken = Vec::new();
         if self.before.is_empty() && self.watches.is_empty() {
             return self.write(txn, own);
         }
@@ -99,23 +93,19 @@ impl LockRecord {
         if !self.watches.is_empty() && self.is_visibly_changed() {
             self.wake_watchers(txn, &mut woken)?;
         }
-        for seq in woken.0 {
-            let mut statement = txn.prepare(include_str!("../sql/mark_woken.sql"))?;
-            statement.execute(params![self.name.as_str(), seq]).map_err(from_sqlite)?;
+        for seq in woken {
+            txn.execute(include_str!("../sql/mark_woken.sql"), params![self.name.as_str(), seq])?;
         }
         Ok(())
     }
 
     fn write(&mut self, txn: &Txn<'_>, own: Option<ClaimId>) -> Result<()> {
-        for change in self.state.take_changes() {
-            match change {
-                Change::Put(seq) => {
-                    let entry = self.state.entry(seq).expect("the last change of this entry was not Remove");
-                    self.put(txn, entry, own)?;
-                }
+        for seq in self.state.take_changed() {
+            match self.state.entry(seq) {
+                Some(entry) => self.put(txn, entry, own)?,
                 // A claim that came and went in one verb was never written.
-                Change::Remove(seq) if self.previous(seq).is_none() => {}
-                Change::Remove(seq) => txn.delete(&self.name, seq as i64)?,
+                None if self.previous(seq).is_none() => {}
+                None => txn.delete(&self.name, seq as i64)?,
             }
         }
         Ok(())
@@ -128,25 +118,23 @@ impl LockRecord {
             _ => None,
         };
         let expires_wall_us = txn.wall_us_of(entry.expires);
-        let mut statement = txn.prepare(include_str!("../sql/put.sql"))?;
-        ClaimRow { entry: entry.clone(), expires_wall_us, waker }.write(&self.name, &mut statement)
+        ClaimRow { entry: entry.clone(), expires_wall_us, waker }.write(txn, &self.name)
     }
 
     /// Replaces all rows of the lock by its state.
     pub(crate) fn rewrite(&self, txn: &Txn<'_>) -> Result<()> {
-        let mut statement = txn.prepare(include_str!("../sql/clear.sql"))?;
-        statement.execute([self.name.as_str()]).map_err(from_sqlite)?;
+        txn.execute(include_str!("../sql/clear.sql"), [self.name.as_str()])?;
         self.state.entries().iter().try_for_each(|entry| self.put(txn, entry, None))
     }
 
     /// Wakes the waiters that would be granted now; the dead ones among them make room for those behind.
-    fn wake_runnable(&mut self, txn: &mut Txn<'_>, own: Option<ClaimId>, woken: &mut WokenRows) {
+    fn wake_runnable(&mut self, txn: &mut Txn<'_>, own: Option<ClaimId>, woken: &mut Vec<i64>) {
         loop {
             let to_wake = self.state.to_wake().into_iter().filter(|entry| Some(entry.id) != own);
             let to_wake: Vec<_> = to_wake.map(|entry| (entry.seq, entry.id)).collect();
             let sessions = to_wake.iter().filter_map(|&(seq, _)| self.waker(seq));
             let dead: Vec<_> =
-                sessions.filter(|&session| txn.liveness(session, false) == SessionLiveness::Dead).collect();
+                sessions.filter(|&session| txn.liveness(session, false) == Liveness::Dead).collect();
             if dead.is_empty() {
                 return to_wake.into_iter().for_each(|(seq, id)| self.wake(txn, seq, id, woken));
             }
@@ -158,42 +146,42 @@ impl LockRecord {
 
     /// Wakes the first waiter when a holder came that it has not seen, so that it watches that holder's end: with
     /// permits, a small claim may overtake a large one and die, and nobody else would notice.
-    fn wake_overtaken(&self, txn: &mut Txn<'_>, woken: &mut WokenRows) {
+    fn wake_overtaken(&self, txn: &mut Txn<'_>, woken: &mut Vec<i64>) {
         let entries = self.state.entries();
         let holds_as = |entry: &Entry, session| entry.state == State::Held && entry.session == session;
         let overtakes = entries.iter().any(|entry| {
             matches!(entry.mode, Mode::Permits { .. })
                 && entry.session.is_some()
                 && holds_as(entry, entry.session)
-                && !self.previous(entry.seq).is_some_and(|before| holds_as(before, entry.session))
+                && !self.previous(entry.seq).is_some_and(|before| holds_as(&before.entry, entry.session))
         });
         if overtakes && let Some(first) = entries.iter().find(|entry| entry.state == State::Waiting) {
             self.wake(txn, first.seq, first.id, woken);
         }
     }
 
-    fn wake(&self, txn: &mut Txn<'_>, seq: u64, id: ClaimId, woken: &mut WokenRows) {
+    fn wake(&self, txn: &mut Txn<'_>, seq: u64, id: ClaimId, woken: &mut Vec<i64>) {
         let Some(session) = self.waker(seq) else { return };
         match txn.liveness(session, false) {
-            SessionLiveness::Own => txn.after.topics.push(Topic::Claim(id)),
-            SessionLiveness::Alive => {
+            Liveness::Own => txn.after.topics.push(Topic::Claim(id)),
+            Liveness::Alive => {
                 txn.after.notify(session);
-                woken.0.push(seq as i64);
+                woken.push(seq as i64);
             }
-            SessionLiveness::Dead | SessionLiveness::Unknown => {}
+            Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}
         }
     }
 
-    fn wake_watchers(&self, txn: &mut Txn<'_>, woken: &mut WokenRows) -> Result<()> {
+    fn wake_watchers(&self, txn: &mut Txn<'_>, woken: &mut Vec<i64>) -> Result<()> {
         for watch in &self.watches {
             match txn.liveness(watch.session, false) {
-                SessionLiveness::Own => txn.after.topics.push(Topic::Changes(self.name.clone())),
-                SessionLiveness::Alive => {
+                Liveness::Own => txn.after.topics.push(Topic::Changes(self.name.clone())),
+                Liveness::Alive => {
                     txn.after.notify(watch.session);
-                    woken.0.push(watch.seq);
+                    woken.push(watch.seq);
                 }
-                SessionLiveness::Dead => txn.delete(&self.name, watch.seq)?,
-                SessionLiveness::Unknown => {}
+                Liveness::Dead => txn.delete(&self.name, watch.seq)?,
+                Liveness::Missing | Liveness::Unknown => {}
             }
         }
         Ok(())
@@ -201,7 +189,7 @@ impl LockRecord {
 
     /// Whether a claim went or asks for less than before, so that others may be granted.
     fn makes_room(&self) -> bool {
-        self.before.iter().any(|before| match self.state.entry(before.seq) {
+        self.before.iter().map(|claim| &claim.entry).any(|before| match self.state.entry(before.seq) {
             Some(now) if now.id == before.id => {
                 (now.mode, now.queueing) != (before.mode, before.queueing)
                     || (before.state == State::Held && now.state != State::Held)
@@ -213,22 +201,21 @@ impl LockRecord {
     /// Whether an observer would see a difference; a longer life is none.
     fn is_visibly_changed(&self) -> bool {
         let now = self.state.entries();
-        let same = |(before, now): (&Entry, &Entry)| {
+        let same = |(ClaimRow { entry: before, .. }, now): (&ClaimRow, &Entry)| {
             (before.id, before.state, before.mode, before.fence, &before.note)
                 == (now.id, now.state, now.mode, now.fence, &now.note)
         };
         now.len() != self.before.len() || !self.before.iter().zip(now).all(same)
     }
 
-    fn previous(&self, seq: u64) -> Option<&Entry> {
-        self.before.iter().find(|entry| entry.seq == seq)
+    fn previous(&self, seq: u64) -> Option<&ClaimRow> {
+        self.before.iter().find(|claim| claim.entry.seq == seq)
     }
 
     /// The session to wake for a waiting claim; `None` for one that came in this transaction: it is our own.
     fn waker(&self, seq: u64) -> Option<u64> {
-        let found = self.wakers.iter().find(|(of, _)| *of == seq);
+        let before = self.previous(seq)?;
         // A number may have been given to a new claim after the old one went.
-        let same = self.previous(seq).map(|before| before.id) == self.state.entry(seq).map(|now| now.id);
-        found.filter(|_| same).map(|(_, waker)| *waker)
+        before.waker.filter(|_| self.state.entry(seq).is_some_and(|now| now.id == before.entry.id))
     }
 }

@@ -9,8 +9,12 @@ use leasehold_core::{
 use rusqlite::{Connection, params};
 
 use crate::{
-    capability::TTL_MAX, error::from_sqlite, format::Row, lock_record::LockRecord, session::Sessions,
-    txn::Txn,
+    capability::TTL_MAX,
+    error::from_sqlite,
+    format::Row,
+    lock_record::LockRecord,
+    session::Sessions,
+    txn::{Txn, WRITE},
 };
 
 /// The run of the machine, and the clock of it that this process sees.
@@ -90,7 +94,7 @@ pub(crate) fn carry_over(
     env: &Env,
     sessions: &Sessions,
 ) -> Result<()> {
-    let txn = Txn::begin(connection, sessions, env).map_err(from_sqlite)?;
+    let txn = Txn::begin(WRITE, connection, sessions, env).map_err(from_sqlite)?;
     // Another process may have done it while this one waited.
     if boot.matches(connection, sessions, env)? {
         return Ok(());

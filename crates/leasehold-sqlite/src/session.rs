@@ -7,11 +7,8 @@ use std::{
         fd::OwnedFd,
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     },
-    path::{Path, PathBuf},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    path::Path,
+    sync::Arc,
 };
 
 use leasehold_core::{Env, Error, ErrorKind, Result, store_kit::Locked};
@@ -25,8 +22,7 @@ use crate::{error::from_io, keys::DatabasePaths, watcher::Watcher, write_lock::s
 #[derive(Debug)]
 pub(crate) struct Sessions {
     paths: DatabasePaths,
-    own: OnceLock<Session>,
-    opening: Locked<()>,
+    own: Locked<Option<Session>>,
     /// Reports the ends of sessions, once this store has subscriptions.
     watcher: Locked<Option<Arc<Watcher>>>,
 }
@@ -38,23 +34,19 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 struct Session {
     number: u64,
-    path: PathBuf,
     /// No claim is made with it any more.
-    retired: AtomicBool,
+    retired: bool,
     /// The only descriptor by which any process may write to it, so its close event means the end of the session.
-    file: Locked<Option<File>>,
+    file: Option<File>,
 }
 
-/// The state of a session's process.
-#[derive(Debug)]
-pub(crate) enum ProcessState {
-    /// It lives.
+/// The liveness of a session's process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Liveness {
+    /// It is this process: the session is this store's own.
+    Own,
     Alive,
-    /// It has ended. While this descriptor is open, no process can lock the file.
-    Dead {
-        /// The shared lock.
-        _lock: OwnedFd,
-    },
+    Dead,
     /// There is no file. A clean end deletes the rows first, so where rows are left something else removed the file,
     /// and the process may live: only the time to live decides.
     Missing,
@@ -68,66 +60,59 @@ const ATTEMPTS: usize = 100;
 const END_CHECKS: usize = 50;
 
 impl Sessions {
-    /// No session of our own yet.
     pub(crate) fn new(paths: DatabasePaths) -> Sessions {
-        Sessions { paths, own: OnceLock::new(), opening: Locked::default(), watcher: Locked::default() }
+        Sessions { paths, own: Locked::default(), watcher: Locked::default() }
     }
 
     /// The number of our session, from its first use until it retires.
     pub(crate) fn own(&self) -> Option<u64> {
-        let session = self.own.get()?;
-        (!session.retired.load(Ordering::Acquire)).then_some(session.number)
-    }
-
-    /// The path of our session file, once there was one.
-    pub(crate) fn own_path(&self) -> Option<&Path> {
-        self.own.get().map(|session| &*session.path)
+        self.own.lock().as_ref().filter(|session| !session.retired).map(|session| session.number)
     }
 
     /// Makes our session at its first use, so that read-only use leaves no file. `true` when this call made it.
     pub(crate) fn open(&self, env: &Env) -> Result<bool> {
-        if self.own.get().is_some() {
+        let mut own = self.own.lock();
+        if own.is_some() {
             return Ok(false);
         }
-        let _opening = self.opening.lock();
-        if self.own.get().is_some() {
-            return Ok(false);
-        }
-        Ok(self.own.set(Session::make(&self.paths, env)?).is_ok())
+        *own = Some(Session::make(&self.paths, env)?);
+        Ok(true)
     }
 
     /// Ends claiming with our session, and answers its number. Called inside the transaction that ends its holds, so no
     /// claim can slip in between that and the end of the session.
     pub(crate) fn retire(&self) -> Option<u64> {
-        let session = self.own.get()?;
-        session.retired.store(true, Ordering::Release);
-        Some(session.number)
+        self.own.lock().as_mut().map(|session| {
+            session.retired = true;
+            session.number
+        })
     }
 
     /// Closes our session. With `clean`, no row refers to it any more and its file is removed first; otherwise the file
     /// stays, and other stores will find it dead.
     pub(crate) fn close(&self, clean: bool) {
-        let Some(session) = self.own.get() else { return };
-        if let Some(file) = session.file.lock().take() {
+        let mut own = self.own.lock();
+        if let Some(session) = own.as_mut().filter(|session| session.file.is_some()) {
             if clean {
-                remove_file(&session.path);
+                self.remove(session.number);
             }
-            drop(file);
+            session.file = None;
         }
     }
 
-    /// Whether the process of a session lives. The checks share their lock, so none takes another for the owner.
-    pub(crate) fn state(&self, number: u64) -> ProcessState {
+    /// Whether the process of another session lives. The checks share their lock, so none takes another for the owner;
+    /// while the lock on the file of a dead one is kept, no process can lock it.
+    pub(crate) fn check(&self, number: u64) -> (Liveness, Option<OwnedFd>) {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::open(self.paths.session(number), flags, Mode::empty()) {
             Ok(file) => file,
-            Err(rustix::io::Errno::NOENT) => return ProcessState::Missing,
-            Err(_) => return ProcessState::Unknown,
+            Err(rustix::io::Errno::NOENT) => return (Liveness::Missing, None),
+            Err(_) => return (Liveness::Unknown, None),
         };
         match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => ProcessState::Dead { _lock: file },
-            Err(rustix::io::Errno::WOULDBLOCK) => ProcessState::Alive,
-            Err(_) => ProcessState::Unknown,
+            Ok(()) => (Liveness::Dead, Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => (Liveness::Alive, None),
+            Err(_) => (Liveness::Unknown, None),
         }
     }
 
@@ -140,35 +125,38 @@ impl Sessions {
         }
     }
 
-    /// Removes the file of a dead session.
+    /// Removes the file of a session that has ended.
     pub(crate) fn remove(&self, number: u64) {
-        remove_file(&self.paths.session(number));
+        let path = self.paths.session(number);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(%source, path = %path.display(), "a session file was left behind");
+            }
+            _ => {}
+        }
     }
 
     /// The sessions of dead processes, at most `limit`.
     pub(crate) fn dead(&self, limit: usize) -> Vec<u64> {
         let Ok(numbers) = self.paths.session_numbers() else { return Vec::new() };
-        numbers
-            .filter(|&number| matches!(self.state(number), ProcessState::Dead { .. }))
-            .take(limit)
-            .collect()
+        numbers.filter(|&number| self.check(number).0 == Liveness::Dead).take(limit).collect()
     }
 
     /// Whether the process of any session lives.
     pub(crate) fn any_alive(&self) -> bool {
         let Ok(mut numbers) = self.paths.session_numbers() else { return false };
-        numbers.any(|number| matches!(self.state(number), ProcessState::Alive))
+        numbers.any(|number| self.check(number).0 == Liveness::Alive)
     }
 
     /// Whether a session whose file was closed has ended; waits a little, because the kernel reports the close just
     /// before it drops the lock.
     pub(crate) fn has_ended(&self, number: u64) -> bool {
         for _ in 0..END_CHECKS {
-            match self.state(number) {
-                ProcessState::Dead { .. } => return true,
+            match self.check(number).0 {
+                Liveness::Dead => return true,
+                Liveness::Alive => sleep_1ms(),
                 // It ended cleanly and deleted its rows.
-                ProcessState::Missing | ProcessState::Unknown => return false,
-                ProcessState::Alive => sleep_1ms(),
+                Liveness::Own | Liveness::Missing | Liveness::Unknown => return false,
             }
         }
         false
@@ -194,14 +182,7 @@ impl Session {
             let number = env.random() as u64;
             let path = paths.session(number);
             match make_locked(paths, &path) {
-                Ok(Some(file)) => {
-                    return Ok(Session {
-                        number,
-                        path,
-                        retired: AtomicBool::new(false),
-                        file: Locked::new(Some(file)),
-                    });
-                }
+                Ok(Some(file)) => return Ok(Session { number, retired: false, file: Some(file) }),
                 // Another process took it for dead and removed it before it was locked, or the number was taken.
                 Ok(None) => {}
                 Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {}
@@ -225,13 +206,4 @@ fn make_locked(paths: &DatabasePaths, path: &Path) -> io::Result<Option<File>> {
     // A dead session is removed under its lock: once this lock is ours and the file is still there, it stays.
     let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
     Ok((locked && file.metadata()?.nlink() > 0).then_some(file))
-}
-
-fn remove_file(path: &Path) {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            tracing::debug!(%source, path = %path.display(), "a session file was left behind");
-        }
-        _ => {}
-    }
 }

@@ -8,13 +8,7 @@ use leasehold_core::{
     store_kit::{Explain, Topic},
 };
 
-use crate::{
-    SqliteOptions,
-    capability::CAPABILITY,
-    client::SqliteClient,
-    txn::Txn,
-    verbs::{self, View},
-};
+use crate::{SqliteOptions, capability::CAPABILITY, client::SqliteClient, txn::Txn, verbs, waiters::Waiters};
 
 /// Locks in one SQLite file, shared by the processes of one machine. See the [crate].
 ///
@@ -27,9 +21,6 @@ pub struct SqliteStore {
 
 /// The renewals that share a transaction: enough to make its cost small, few enough to let others in between.
 const RENEWALS_MAX: usize = 256;
-
-/// The tries of a view while sessions end.
-const VIEWS_MAX: u32 = 3;
 
 impl SqliteStore {
     /// The capability of every store of this kind, known before one is opened.
@@ -101,23 +92,11 @@ impl SqliteStore {
         answer.collect()
     }
 
-    /// Reads locks, again when sessions have ended in the meantime.
-    fn view<T>(&self, mut read: impl FnMut(&mut View<'_>) -> Result<T>) -> Result<T> {
+    /// Reads locks.
+    fn view<T>(&self, read: impl Fn(&mut Txn<'_>, &Waiters) -> Result<T>) -> Result<T> {
         self.client.state.check_open()?;
         let transport = &self.client.transport;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let (seen, is_stale) = transport.read(|connection| {
-                let mut view =
-                    View::new(connection, &transport.sessions, &transport.waiters, transport.env.now());
-                read(&mut view).map(|seen| (seen, view.is_stale))
-            })?;
-            // The rows of a session whose file was removed by hand stay, however often they are read.
-            if !is_stale || tries == VIEWS_MAX {
-                return Ok(seen);
-            }
-        }
+        transport.read(|txn| read(txn, &transport.waiters))
     }
 }
 
@@ -188,11 +167,16 @@ impl Store for SqliteStore {
     /// Reads without waiting for writers. The token is the counter of the whole file: no lower than any token of this
     /// lock, and below every later one.
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move { self.view(|view| view.inspect(name)).explain("inspect", name, &self.url) })
+        Box::pin(async move {
+            self.view(|txn, waiters| verbs::inspect(txn, waiters, name)).explain("inspect", name, &self.url)
+        })
     }
 
     fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move { self.view(|view| view.list(prefix, limit)).explain_store("list", &self.url) })
+        Box::pin(async move {
+            self.view(|txn, waiters| verbs::list(txn, waiters, prefix, limit))
+                .explain_store("list", &self.url)
+        })
     }
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {

@@ -1,10 +1,9 @@
 //! [`Transport`]: carries a request to the database, on the caller's thread or by the worker thread.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    collections::VecDeque,
+    path::Path,
+    sync::{Arc, Condvar, PoisonError},
     time::Duration,
 };
 
@@ -12,21 +11,25 @@ use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result,
     store_kit::{ClientState, Locked},
 };
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
+    SqliteOptions,
+    config_check::OpenMark,
+    connection::{self, connect, ensure_not_moved, has_moved, move_log, trim_log},
     error::from_sqlite,
     keys::DatabasePaths,
-    schema,
+    server_info::BootId,
     session::Sessions,
-    txn::{AfterCommit, Txn, ensure_not_moved, has_moved, move_log},
+    txn::{AfterCommit, READ, Txn},
     verbs,
     waiters::Waiters,
-    worker::{Job, JobQueue, Task, Thread},
+    watcher::Thread,
     write_lock::{WriteLock, sleep_1ms, timed_out},
 };
 
+const JOBS_MAX: usize = 10_000;
 /// The longest time that the worker keeps the write lock for this process before it lets others in.
 const WRITE_TURN: Duration = Duration::from_millis(2);
 /// The commits after which the log is moved into the database.
@@ -35,12 +38,13 @@ const COMMITS_PER_CHECKPOINT: u32 = 1000;
 const LOG_PAGES_MAX: i64 = 4000;
 /// The tries of a read while the log is recovered after a crash.
 const READ_TRIES: usize = 100;
+/// The tries of a read while sessions end: the rows of a session whose file was removed by hand stay.
+const STALE_READS_MAX: usize = 3;
 
 /// Carries requests to the database.
 ///
 /// The locks are taken in this order: `write_lock`, `connection`, all others; none of the others while another of them
 /// is held.
-#[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) env: Env,
     pub(crate) paths: DatabasePaths,
@@ -50,37 +54,65 @@ pub(crate) struct Transport {
     timeout: Duration,
     write_lock: Locked<WriteLock>,
     connection: Locked<Option<Connection>>,
-    queue: JobQueue,
+    /// Dropped after SQLite's connections.
+    open_mark: Locked<Option<OpenMark>>,
+    queue: Locked<Queue>,
+    queue_changed: Condvar,
     worker: Locked<Option<Thread>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
     /// Commits since the log was last moved.
-    commits: AtomicU32,
+    commits: u32,
+    /// The worker ends when there is nothing left to do.
+    stop: bool,
+}
+
+/// A request to the worker.
+struct Job {
+    begin: Begin,
+    /// The time at which the caller gives up.
+    deadline: Moment,
+    run: Run,
+}
+
+/// Tells the caller that the job has begun. `None` after that, and for a job without a caller.
+type Begin = Option<oneshot::Sender<()>>;
+/// Runs a job; `None` when another program is writing.
+type Run = Box<dyn FnMut(&Transport, &Connection, &mut Begin) -> Option<AfterCommit> + Send>;
+
+impl Job {
+    /// Whether its caller has gone before it began.
+    fn is_withdrawn(&self) -> bool {
+        self.begin.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
 }
 
 impl Transport {
-    /// Requests to an open database.
-    pub(crate) fn new(
-        paths: DatabasePaths,
-        sessions: Sessions,
-        database: (Connection, WriteLock),
-        env: Env,
-        timeout: Duration,
-    ) -> Transport {
-        let (connection, write_lock) = database;
-        Transport {
+    pub(crate) fn open(path: &Path, env: Env, options: SqliteOptions) -> Result<Transport> {
+        let paths = DatabasePaths::resolve(path, options.create_directories)?;
+        let boot = BootId::current(options.boot_id)?;
+        let sessions = Sessions::new(paths.clone());
+        let deadline = env.now() + options.timeout;
+        let (connection, write_lock, open_mark) = connection::open(&paths, &boot, &env, &sessions, deadline)?;
+        Ok(Transport {
             env,
             paths,
             sessions,
             waiters: Arc::default(),
-            timeout,
+            timeout: options.timeout,
             write_lock: Locked::new(write_lock),
             connection: Locked::new(Some(connection)),
-            queue: JobQueue::default(),
+            open_mark: Locked::new(Some(open_mark)),
+            queue: Locked::default(),
+            queue_changed: Condvar::new(),
             worker: Locked::default(),
-            commits: AtomicU32::new(0),
-        }
+        })
     }
 
-    /// Runs `work` in a transaction: on this thread if nobody is writing, else on the worker.
+    /// Runs `work` in a write transaction: on this thread if nobody is writing, else on the worker.
     ///
     /// # Cancel safety
     /// Dropped before it has begun, `work` is never run; dropped later, it runs to its end.
@@ -109,7 +141,7 @@ impl Transport {
         })
     }
 
-    /// Runs `work` in a transaction some time, without an answer.
+    /// Runs `work` in a write transaction some time, without an answer.
     pub(crate) fn execute_later(
         self: &Arc<Self>,
         mut work: impl FnMut(&mut Txn<'_>) -> Result<()> + Send + 'static,
@@ -128,12 +160,12 @@ impl Transport {
         self.execute_later(move |txn| verbs::reap(txn, session));
     }
 
-    /// Runs `work` on this thread, unless that would mean to wait.
+    /// Runs `work` on this thread, unless that would mean to wait or to overtake another request.
     fn execute_here<T>(
         self: &Arc<Self>,
         work: &mut dyn FnMut(&mut Txn<'_>) -> Result<T>,
     ) -> Option<Result<T>> {
-        if !self.queue.is_empty() {
+        if !self.queue.lock().jobs.is_empty() {
             return None;
         }
         let mut write_lock = self.write_lock.try_lock()?;
@@ -153,32 +185,44 @@ impl Transport {
         }))
     }
 
-    /// Hands `work` to the worker.
     fn enqueue<T: Send + 'static>(
         self: &Arc<Self>,
-        begin: Option<oneshot::Sender<()>>,
+        begin: Begin,
         deadline: Moment,
         work: impl FnMut(&mut Txn<'_>) -> Result<T> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<T>>> {
         self.ensure_worker()?;
-        let (job, answer) = Job::new(begin, deadline, work);
-        self.queue.push(job)?;
+        let (sender, answer) = oneshot::channel();
+        let run = run(work, sender);
+        let mut queue = self.queue.lock();
+        if queue.jobs.len() >= JOBS_MAX {
+            queue.jobs.retain(|job| !job.is_withdrawn());
+        }
+        if queue.jobs.len() >= JOBS_MAX {
+            let message = format!("{JOBS_MAX} requests are waiting to be written already");
+            return Err(Error::new(ErrorKind::Exhausted, message).hint("use fewer locks at a time"));
+        }
+        queue.jobs.push_back(Job { begin, deadline, run });
+        self.queue_changed.notify_one();
         Ok(answer)
     }
 
-    /// Reads without the write lock: a stopped writer does not block readers.
-    pub(crate) fn read<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+    /// Reads in a transaction without the write lock: a stopped writer does not block readers. It is read again when
+    /// sessions have ended in the meantime.
+    pub(crate) fn read<T>(&self, mut work: impl FnMut(&mut Txn<'_>) -> Result<T>) -> Result<T> {
         let connection = self.connection.lock();
         let connection = connection.as_ref().ok_or_else(ClientState::closed_error)?;
-        for _ in 0..READ_TRIES {
-            let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Deferred);
-            let transaction = transaction.map_err(from_sqlite)?;
-            match ensure_not_moved(connection).and_then(|()| work(connection)) {
+        for attempt in 1..=READ_TRIES {
+            let mut txn = Txn::begin(READ, connection, &self.sessions, &self.env).map_err(from_sqlite)?;
+            match ensure_not_moved(connection).and_then(|()| work(&mut txn)) {
                 // The log is being recovered after a crash; that takes milliseconds.
-                Err(error) if error.kind() == ErrorKind::TimedOut => drop(transaction),
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    drop(txn);
+                    sleep_1ms();
+                }
+                Ok(_) if txn.is_stale() && attempt < STALE_READS_MAX => {}
                 answer => return answer,
             }
-            sleep_1ms();
         }
         Err(Error::new(ErrorKind::TimedOut, "the database cannot be read at the moment"))
     }
@@ -196,10 +240,13 @@ impl Transport {
         let dead = after.to_reap();
         drop(after);
         dead.into_iter().for_each(|session| self.reap_later(session));
-        if self.commits.fetch_add(1, Ordering::Relaxed) == COMMITS_PER_CHECKPOINT
-            && self.ensure_worker().is_ok()
-        {
-            self.queue.request_checkpoint();
+        let mut queue = self.queue.lock();
+        queue.commits += 1;
+        if queue.commits >= COMMITS_PER_CHECKPOINT {
+            drop(queue);
+            // Without a thread for it, the log goes on growing.
+            let _ = self.ensure_worker();
+            self.queue_changed.notify_one();
         }
     }
 
@@ -215,12 +262,22 @@ impl Transport {
 
     fn work(self: &Arc<Self>) {
         let mut checkpointer = None;
+        let mut queue = self.queue.lock();
         loop {
-            match self.queue.next() {
-                Task::Jobs => self.serve(),
-                Task::Checkpoint => self.checkpoint(&mut checkpointer),
-                Task::Stop => return,
+            if !queue.jobs.is_empty() {
+                drop(queue);
+                self.serve();
+            } else if queue.commits >= COMMITS_PER_CHECKPOINT {
+                queue.commits = 0;
+                drop(queue);
+                self.checkpoint(&mut checkpointer);
+            } else if queue.stop {
+                return;
+            } else {
+                queue = self.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
+            queue = self.queue.lock();
         }
     }
 
@@ -232,46 +289,44 @@ impl Transport {
             Err(error) => {
                 tracing::error!(%error, "requests are dropped");
                 // Their callers see the end of the channel.
-                while self.queue.pop().is_some() {}
+                self.queue.lock().jobs.clear();
                 return;
             }
         };
         let turn_ends = self.env.now() + WRITE_TURN;
         let mut done = Vec::new();
-        while let Some(job) = self.queue.pop() {
-            let Some(after) = self.serve_one(job) else { break };
-            done.push(after);
-            if self.env.now() >= turn_ends {
-                break;
-            }
-        }
+        while self.serve_one(&mut done) && self.env.now() < turn_ends {}
         drop(locked);
         drop(write_lock);
         done.into_iter().for_each(|after| self.deliver(after));
     }
 
-    /// Runs one job; `None` after a pause when another program keeps the database locked.
-    fn serve_one(&self, mut job: Job) -> Option<AfterCommit> {
+    /// Runs the next job whose caller still waits. `false` when there is none, and after a pause when another program
+    /// keeps the database locked.
+    fn serve_one(&self, done: &mut Vec<AfterCommit>) -> bool {
+        let Some(mut job) = self.queue.lock().jobs.pop_front() else { return false };
         let connection = self.connection.lock();
-        let Some(connection) = connection.as_ref() else { return Some(AfterCommit::default()) };
-        let after = job.run(connection, &self.sessions, &self.env);
-        if after.is_none() {
-            if self.env.now() < job.deadline {
-                self.queue.put_back(job);
+        let Some(connection) = connection.as_ref().filter(|_| !job.is_withdrawn()) else { return true };
+        match (job.run)(self, connection, &mut job.begin) {
+            Some(after) => done.push(after),
+            None => {
+                if self.env.now() < job.deadline {
+                    self.queue.lock().jobs.push_front(job);
+                }
+                sleep_1ms();
+                return false;
             }
-            sleep_1ms();
         }
-        after
+        true
     }
 
     /// Moves the log into the database, on a connection of its own: most of it while others write, the rest under the
     /// write lock if the log grows faster than it is moved.
     fn checkpoint(&self, checkpointer: &mut Option<Connection>) {
-        self.commits.store(0, Ordering::Relaxed);
         let moved = (|| {
             let connection = match checkpointer {
                 Some(connection) => connection,
-                None => checkpointer.insert(schema::connect(&self.paths)?),
+                None => checkpointer.insert(connect(&self.paths)?),
             };
             if move_log(connection)? > LOG_PAGES_MAX {
                 let mut write_lock = self.write_lock.lock();
@@ -288,7 +343,8 @@ impl Transport {
 
     /// Lets the worker end once its queue is empty.
     pub(crate) fn stop(&self) {
-        self.queue.stop();
+        self.queue.lock().stop = true;
+        self.queue_changed.notify_one();
     }
 
     /// Waits for the worker, and for another thread if there is one, then closes the files.
@@ -302,7 +358,30 @@ impl Transport {
         }
         self.write_lock.lock().close();
         let Some(connection) = self.connection.lock().take() else { return Ok(()) };
-        schema::trim_log(&self.paths, &connection);
-        connection.close().map_err(|(_, source)| from_sqlite(source))
+        trim_log(&self.paths, &connection);
+        connection.close().map_err(|(_, source)| from_sqlite(source))?;
+        *self.open_mark.lock() = None;
+        Ok(())
     }
+}
+
+/// Runs `work` in a transaction and sends its answer.
+fn run<T: Send + 'static>(
+    mut work: impl FnMut(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    answer: oneshot::Sender<Result<T>>,
+) -> Run {
+    let mut answer = Some(answer);
+    Box::new(move |transport, connection, begin| {
+        let mut work = |txn: &mut Txn<'_>| {
+            let is_awaited = begin.take().is_none_or(|begin| begin.send(()).is_ok());
+            if is_awaited { work(txn) } else { Err(ClientState::closed_error()) }
+        };
+        let (done, after) = match Txn::run(connection, &transport.sessions, &transport.env, &mut work)? {
+            Ok((done, after)) => (Ok(done), after),
+            Err(error) => (Err(error), AfterCommit::default()),
+        };
+        // The caller may have gone.
+        let _ = answer.take().map(|answer| answer.send(done));
+        Some(after)
+    })
 }

@@ -1,15 +1,18 @@
-//! [`Txn`]: one write transaction, and the wake-ups and cleanup due after its commit.
+//! [`Txn`]: one transaction, and the wake-ups and cleanup due after its commit.
 
-use leasehold_core::{Env, Error, ErrorKind, FencingToken, LockName, Moment, Result, store_kit::Topic};
-use rusqlite::{CachedStatement, Connection, FileControl, params};
+use std::os::fd::OwnedFd;
+
+use leasehold_core::{Env, ErrorKind, FencingToken, LockName, Moment, Result, store_kit::Topic};
+use rusqlite::{CachedStatement, Connection, Params, params};
 
 use crate::{
+    connection::{ensure_not_moved, move_log},
     error::{from_sqlite, is_busy, may_have_committed},
     format::Row,
-    session::{ProcessState, Sessions},
+    session::{Liveness, Sessions},
 };
 
-/// One write transaction; rolled back on drop unless it was committed.
+/// One transaction; rolled back on drop unless it was committed.
 pub(crate) struct Txn<'t> {
     connection: &'t Connection,
     sessions: &'t Sessions,
@@ -19,7 +22,6 @@ pub(crate) struct Txn<'t> {
     pub(crate) now: Moment,
     /// The same on the wall clock.
     wall_us: u64,
-    /// The work due after the commit.
     pub(crate) after: AfterCommit,
 }
 
@@ -30,32 +32,24 @@ pub(crate) struct AfterCommit {
     pub(crate) topics: Vec<Topic>,
     /// Dead sessions to which no row refers any more.
     pub(crate) reaped: Vec<u64>,
-    /// The sessions that were checked, each once. The locks on dead ones are kept until the work is done.
+    /// The sessions that were checked, each once.
     checked: Vec<CheckedSession>,
 }
 
 #[derive(Debug)]
 struct CheckedSession {
     number: u64,
-    state: ProcessState,
+    liveness: Liveness,
+    /// Keeps a dead session's file locked until the work is done.
+    _lock: Option<OwnedFd>,
     notify: bool,
 }
 
-/// The liveness of a session, as a transaction sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum SessionLiveness {
-    /// It is this store's own.
-    Own,
-    /// Its process lives.
-    Alive,
-    /// Its process has ended.
-    Dead,
-    /// Unknown; only the time to live decides.
-    Unknown,
-}
+pub(crate) const WRITE: &str = "BEGIN IMMEDIATE";
+pub(crate) const READ: &str = "BEGIN";
 
 impl<'t> Txn<'t> {
-    /// Runs `work` in a transaction, under the write lock; `None` when another program, which does not use the write
+    /// Runs `work` in a write transaction, under the write lock; `None` when another program, which does not use the write
     /// lock, is writing. On a full disk it is tried again after the log was moved: a log that starts anew needs no room,
     /// so holds can still be released.
     pub(crate) fn run<T>(
@@ -65,7 +59,7 @@ impl<'t> Txn<'t> {
         work: &mut dyn FnMut(&mut Txn<'_>) -> Result<T>,
     ) -> Option<Result<(T, AfterCommit)>> {
         let mut once = || {
-            let mut txn = match Txn::begin(connection, sessions, env) {
+            let mut txn = match Txn::begin(WRITE, connection, sessions, env) {
                 Ok(txn) => txn,
                 Err(source) if is_busy(&source) => return None,
                 Err(source) => return Some(Err(from_sqlite(source))),
@@ -79,13 +73,14 @@ impl<'t> Txn<'t> {
         }
     }
 
-    /// Begins a transaction. The caller holds the write lock, so only another program can make SQLite busy.
+    /// Begins a transaction. A writer holds the write lock, so only another program can make SQLite busy.
     pub(crate) fn begin(
+        statement: &str,
         connection: &'t Connection,
         sessions: &'t Sessions,
         env: &Env,
     ) -> rusqlite::Result<Self> {
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        connection.prepare_cached(statement)?.execute([])?;
         let (session, now, wall_us) = (sessions.own(), env.now(), env.wall_us());
         Ok(Txn { connection, sessions, session, now, wall_us, after: AfterCommit::default() })
     }
@@ -104,6 +99,10 @@ impl<'t> Txn<'t> {
         self.connection.prepare_cached(sql).map_err(from_sqlite)
     }
 
+    pub(crate) fn execute(&self, sql: &'static str, parameters: impl Params) -> Result<()> {
+        self.prepare(sql)?.execute(parameters).map(drop).map_err(from_sqlite)
+    }
+
     /// Converts a moment to the wall clock, in microseconds since 1970.
     pub(crate) fn wall_us_of(&self, moment: Moment) -> i64 {
         let micros = |nanos: u64| i64::try_from(nanos / 1000).unwrap_or(i64::MAX);
@@ -119,22 +118,25 @@ impl<'t> Txn<'t> {
         if ahead_us >= 0 { self.now + span } else { self.now - span }
     }
 
+    /// The highest fencing token of the file.
+    pub(crate) fn last_token(&self) -> Result<u64> {
+        let mut statement = self.prepare(include_str!("../sql/fence.sql"))?;
+        statement.query_row([], |row| row.get::<_, i64>(0)).map(|token| token as u64).map_err(from_sqlite)
+    }
+
     /// Draws the next fencing token. It never falls far below the wall clock's microseconds, so tokens grow even when
     /// the file was deleted in between.
     pub(crate) fn next_token(&self, floor: Option<FencingToken>) -> Result<FencingToken> {
-        let mut statement = self.prepare(include_str!("../sql/fence.sql"))?;
-        let last = statement.query_row([], |row| row.get::<_, i64>(0)).map_err(from_sqlite)?;
         let floor =
             floor.map_or(0, FencingToken::get).max(self.wall_us.saturating_sub(FencingToken::SLACK_US));
-        let token = FencingToken::after(last as u64, floor)?;
+        let token = FencingToken::after(self.last_token()?, floor)?;
         self.raise_token(token)?;
         Ok(token)
     }
 
     /// Raises the counter so that all later tokens are higher than this one.
     pub(crate) fn raise_token(&self, to: FencingToken) -> Result<()> {
-        let mut statement = self.prepare(include_str!("../sql/raise_fence.sql"))?;
-        statement.execute([to.get() as i64]).map(drop).map_err(from_sqlite)
+        self.execute(include_str!("../sql/raise_fence.sql"), [to.get() as i64])
     }
 
     /// Reads the first column of a query that answers lock names.
@@ -145,15 +147,18 @@ impl<'t> Txn<'t> {
         names.map(|name| LockName::new(name.map_err(from_sqlite)?)).collect()
     }
 
-    /// Reads the rows of one lock.
     pub(crate) fn rows(&self, name: &LockName) -> Result<Vec<Row>> {
-        Row::read_all(self.connection, name)
+        let mut statement = self.prepare(include_str!("../sql/rows.sql"))?;
+        let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(from_sqlite)? {
+            all.push(Row::read(row)?);
+        }
+        Ok(all)
     }
 
-    /// Deletes a row.
     pub(crate) fn delete(&self, name: &LockName, seq: i64) -> Result<()> {
-        let mut statement = self.prepare(include_str!("../sql/remove.sql"))?;
-        statement.execute(params![name.as_str(), seq]).map(drop).map_err(from_sqlite)
+        self.execute(include_str!("../sql/remove.sql"), params![name.as_str(), seq])
     }
 
     /// Ends claiming by this store, and answers its session.
@@ -163,23 +168,26 @@ impl<'t> Txn<'t> {
 
     /// Checks a session, once per transaction. With `watch`, its end will be reported; that is set up before the check,
     /// so an end in between is seen by one or the other.
-    pub(crate) fn liveness(&mut self, number: u64, watch: bool) -> SessionLiveness {
+    pub(crate) fn liveness(&mut self, number: u64, watch: bool) -> Liveness {
         if Some(number) == self.session {
-            return SessionLiveness::Own;
+            return Liveness::Own;
         }
         if watch {
             self.sessions.watch_end(number);
         }
         let checked = &mut self.after.checked;
-        let at = checked.iter().position(|session| session.number == number).unwrap_or_else(|| {
-            checked.push(CheckedSession { number, state: self.sessions.state(number), notify: false });
-            checked.len() - 1
-        });
-        match checked[at].state {
-            ProcessState::Alive => SessionLiveness::Alive,
-            ProcessState::Dead { .. } => SessionLiveness::Dead,
-            ProcessState::Missing | ProcessState::Unknown => SessionLiveness::Unknown,
+        if let Some(known) = checked.iter().find(|session| session.number == number) {
+            return known.liveness;
         }
+        let (liveness, _lock) = self.sessions.check(number);
+        checked.push(CheckedSession { number, liveness, _lock, notify: false });
+        liveness
+    }
+
+    /// Whether a session file was missing: mostly because its rows were deleted since this transaction began, so that a
+    /// new one will not see them.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.after.checked.iter().any(|session| session.liveness == Liveness::Missing)
     }
 }
 
@@ -201,35 +209,13 @@ impl AfterCommit {
         }
     }
 
-    /// The sessions to wake.
     pub(crate) fn to_notify(&self) -> impl Iterator<Item = u64> {
         self.checked.iter().filter(|session| session.notify).map(|session| session.number)
     }
 
     /// The sessions found dead whose rows are still there.
     pub(crate) fn to_reap(&self) -> Vec<u64> {
-        let dead = self.checked.iter().filter(|session| matches!(session.state, ProcessState::Dead { .. }));
+        let dead = self.checked.iter().filter(|session| session.liveness == Liveness::Dead);
         dead.map(|session| session.number).filter(|number| !self.reaped.contains(number)).collect()
     }
-}
-
-/// Refuses to lock in a file that others cannot find: a store that is opened at the path now would use another one.
-pub(crate) fn ensure_not_moved(connection: &Connection) -> Result<()> {
-    if !has_moved(connection)? {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Corrupt, "the database was deleted or replaced while it was open")
-        .hint("what was held in it is lost: stop the protected work and open the store again"))
-}
-
-/// Whether the path of the database names another file now, or none.
-pub(crate) fn has_moved(connection: &Connection) -> Result<bool> {
-    let mut moved = 0;
-    connection.file_control(None::<&str>, FileControl::HasMoved(&mut moved)).map_err(from_sqlite)?;
-    Ok(moved != 0)
-}
-
-/// Moves as much of the log into the database as is possible without a wait; answers the pages of the log.
-pub(crate) fn move_log(connection: &Connection) -> Result<i64> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).map_err(from_sqlite)
 }

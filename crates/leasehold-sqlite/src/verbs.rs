@@ -3,7 +3,7 @@
 use leasehold_core::{LockName, Result};
 use rusqlite::params;
 
-use crate::{error::from_sqlite, format::WatchRow, txn::Txn};
+use crate::{format::WatchRow, txn::Txn};
 
 mod claim;
 mod inspect;
@@ -12,7 +12,8 @@ mod release;
 mod renew;
 
 pub(crate) use claim::claim;
-pub(crate) use inspect::View;
+pub(crate) use inspect::inspect;
+pub(crate) use list::list;
 pub(crate) use release::{end_own_session, force_release, reap, release};
 pub(crate) use renew::renew;
 
@@ -20,9 +21,7 @@ pub(crate) use renew::renew;
 pub(crate) fn watch(txn: &mut Txn<'_>, name: &LockName) -> Result<()> {
     let Some(session) = txn.session else { return Ok(()) };
     let row = WatchRow::of(session);
-    let mut statement = txn.prepare(include_str!("../sql/watch.sql"))?;
-    let written = statement.execute(params![name.as_str(), row.seq, row.session as i64]);
-    written.map(drop).map_err(from_sqlite)
+    txn.execute(include_str!("../sql/watch.sql"), params![name.as_str(), row.seq, row.session as i64])
 }
 
 /// Ends the subscription to the changes of a lock.

@@ -6,9 +6,8 @@ use leasehold_core::{
     ClaimId, LockName, Result,
     store_kit::{self, Topic},
 };
-use rusqlite::Connection;
 
-use crate::error::from_sqlite;
+use crate::{error::from_sqlite, txn::Txn};
 
 /// The subscriptions of this process. Each keeps the count of wake-ups that it saw last in its lock's row.
 pub(crate) type Waiters = store_kit::Waiters<Topic, AtomicI64>;
@@ -16,8 +15,8 @@ pub(crate) type Waiters = store_kit::Waiters<Topic, AtomicI64>;
 pub(crate) type WaitSubscription = store_kit::Subscription<Topic, AtomicI64>;
 
 /// The topics that other processes have marked as woken for this session, each with its count of wake-ups.
-pub(crate) fn woken(connection: &Connection, session: u64) -> Result<Vec<(Topic, i64)>> {
-    let mut statement = connection.prepare_cached(include_str!("../sql/woken.sql")).map_err(from_sqlite)?;
+pub(crate) fn woken(txn: &Txn<'_>, session: u64) -> Result<Vec<(Topic, i64)>> {
+    let mut statement = txn.prepare(include_str!("../sql/woken.sql"))?;
     let mut rows = statement.query([session as i64]).map_err(from_sqlite)?;
     let mut woken = Vec::new();
     while let Some(row) = rows.next().map_err(from_sqlite)? {

@@ -1,27 +1,22 @@
-//! [`Watcher`]: reports notifications to this store, and the ends of other sessions, by inotify.
+//! [`Watcher`]: reports notifications to this store, and the ends of other sessions, by inotify; the [`Thread`]s of a store.
 
-use std::{collections::HashMap, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
+use std::{collections::HashMap, mem::MaybeUninit, os::fd::OwnedFd, path::Path, thread::JoinHandle};
 
-use leasehold_core::{Error, ErrorKind, Result, store_kit::Locked};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
     fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags},
     io::Errno,
 };
+use tokio::sync::oneshot;
 
-/// Reports notifications to this store, and the ends of other sessions, by inotify.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     inotify: OwnedFd,
     stop: OwnedFd,
     own: i32,
-    watched: Locked<Watched>,
-}
-
-#[derive(Default, Debug)]
-struct Watched {
-    by_watch: HashMap<i32, u64>,
-    by_session: HashMap<u64, i32>,
+    /// The watched sessions, by the kernel's number of the watch.
+    watched: Locked<HashMap<i32, u64>>,
 }
 
 /// The events read at once.
@@ -55,14 +50,11 @@ impl Watcher {
     /// Reports the end of a session from now on, until it has ended: sessions are few and come back again and again.
     pub(crate) fn watch(&self, session: u64, path: &Path) {
         let mut watched = self.watched.lock();
-        if watched.by_session.contains_key(&session) {
+        if watched.values().any(|other| *other == session) {
             return;
         }
         match inotify::add_watch(&self.inotify, path, WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF) {
-            Ok(watch) => {
-                watched.by_watch.insert(watch, session);
-                watched.by_session.insert(session, watch);
-            }
+            Ok(watch) => drop(watched.insert(watch, session)),
             Err(Errno::NOENT) => {}
             Err(errno) => tracing::warn!(%errno, "the end of another process will be noticed late"),
         }
@@ -96,13 +88,12 @@ impl Watcher {
             if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                 // Events were lost: everything may have happened.
                 events.notified = true;
-                events.closed = watched.by_session.keys().copied().collect();
+                events.closed = watched.values().copied().collect();
             } else if event.wd() == self.own {
                 events.notified = true;
-            } else if let Some(&session) = watched.by_watch.get(&event.wd()) {
+            } else if let Some(&session) = watched.get(&event.wd()) {
                 if event.events().contains(ReadFlags::IGNORED) {
-                    watched.by_watch.remove(&event.wd());
-                    watched.by_session.remove(&session);
+                    watched.remove(&event.wd());
                 } else if !events.closed.contains(&session) {
                     events.closed.push(session);
                 }
@@ -115,4 +106,34 @@ impl Watcher {
 fn exhausted(errno: Errno) -> Error {
     Error::new(ErrorKind::Exhausted, format!("inotify is not available: {errno}"))
         .hint("raise fs.inotify.max_user_instances and fs.inotify.max_user_watches with sysctl")
+}
+
+/// A running thread; the channel closes at its end.
+#[derive(Debug)]
+pub(crate) struct Thread(JoinHandle<()>, oneshot::Receiver<()>);
+
+impl Thread {
+    pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread> {
+        let (running, ended) = oneshot::channel::<()>();
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(move || {
+            // Dropped at the end, also by a panic.
+            let _running = running;
+            body();
+        });
+        spawned.map(|handle| Thread(handle, ended)).map_err(|source| {
+            Error::new(ErrorKind::Exhausted, format!("the thread {name} cannot be started: {source}"))
+                .hint("raise the limit on threads (ulimit -u)")
+        })
+    }
+
+    /// Waits for its end; `false` if it has not come by `deadline`.
+    pub(crate) async fn join(self, env: &Env, deadline: Moment) -> bool {
+        let Thread(handle, ended) = self;
+        let is_ended = env.until(deadline, ended).await.is_some();
+        // The channel closes before the thread is gone.
+        if is_ended && handle.join().is_err() {
+            tracing::error!("a thread of the store has panicked");
+        }
+        is_ended
+    }
 }

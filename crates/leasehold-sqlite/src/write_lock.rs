@@ -81,7 +81,6 @@ impl WriteLock {
         }
     }
 
-    /// Closes the file.
     pub(crate) fn close(&mut self) {
         self.0 = None;
     }
@@ -95,7 +94,6 @@ impl Drop for WriteLockGuard<'_> {
     }
 }
 
-/// Blocks the calling thread for a millisecond.
 pub(crate) fn sleep_1ms() {
     let span = rustix::event::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
     // Polls no descriptor; an interrupted sleep is a short one.

@@ -27,9 +27,6 @@ pub struct Clock {
 
 impl Clock {
     /// A clock with the true time. Its file is created in the directory.
-    ///
-    /// # Errors
-    /// There is no C compiler, or the file cannot be written.
     pub fn create(directory: &Path) -> Result<Self> {
         let shim = Shim::get()?;
         let path = directory.join("clock");
@@ -47,17 +44,11 @@ impl Clock {
     }
 
     /// Moves the clock forwards or back, with immediate effect.
-    ///
-    /// # Errors
-    /// The file cannot be written.
     pub fn jump(&self, seconds: f64) -> Result<()> {
         self.change(|offset_ns| offset_ns.saturating_add(nanoseconds(seconds)))
     }
 
     /// Sets the distance of the clock from the true time.
-    ///
-    /// # Errors
-    /// The file cannot be written.
     pub fn set(&self, seconds: f64) -> Result<()> {
         self.change(|_| nanoseconds(seconds))
     }

@@ -9,9 +9,6 @@ use std::{
 };
 
 /// The directory of a peer in Python, with a virtual environment of its own in `venv`.
-///
-/// # Panics
-/// As [`installed`].
 pub fn python(target: &str, peer: &str) -> PathBuf {
     copied(target, &[peer, "python"], "venv/bin/python", |place| {
         run(place, "python3", &["-m", "venv", "venv"]);
@@ -23,9 +20,6 @@ pub fn python(target: &str, peer: &str) -> PathBuf {
 
 /// The directory of a peer, with `proof` in it. It is created again when a file of the peer has changed, or when it was
 /// not finished; other test programs wait meanwhile. `target` is the `CARGO_TARGET_TMPDIR` of the test.
-///
-/// # Panics
-/// It cannot be installed.
 pub fn installed(target: &str, peer: &str, proof: &str, install: impl FnOnce(&Path)) -> PathBuf {
     copied(target, &[peer], proof, install)
 }
@@ -72,9 +66,6 @@ fn files(source: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Runs a program in a directory, to its end.
-///
-/// # Panics
-/// It fails; the message has its output.
 pub fn run(place: &Path, program: impl AsRef<OsStr>, args: &[&str]) {
     let (program, stdin) = (program.as_ref(), Stdio::null());
     let output = Command::new(program).args(args).current_dir(place).stdin(stdin).output();

@@ -6,8 +6,9 @@
 //! [`foreign_client`] installs clients of other libraries, and [`peer`] talks to one of them. Nothing is asynchronous but
 //! [`peer`].
 //!
-//! Methods that act return a [`Result`]. Methods that only read (`calls`, `info`, `master_of_slot`) panic when the server
-//! does not answer, because a test could do nothing else.
+//! Methods that act return a [`Result`], whose error is a sentence: the missing program, the silent server, the refused
+//! option with the server's log. Methods that only read (`calls`, `info`, `node`) panic when the server does not answer or
+//! the index is out of range, because a test could do nothing else; so do the functions of [`peer`] and [`foreign_client`].
 
 mod error;
 mod ports;

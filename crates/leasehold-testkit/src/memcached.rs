@@ -50,17 +50,11 @@ impl Program for Memcached {
 
 impl Server {
     /// A server with 64 MB that evicts when they are full, which is Memcached's default.
-    ///
-    /// # Errors
-    /// See [`Server::with`].
     pub fn start() -> Result<Self> {
         Self::with(&[])
     }
 
     /// A server with more arguments, such as `-M` or `-m 1`. The last of a kind wins.
-    ///
-    /// # Errors
-    /// The program is missing, refuses its arguments (the message has its output), or no port is free.
     pub fn with(args: &[&str]) -> Result<Self> {
         on_free_ports(|| {
             let args = args.iter().map(ToString::to_string).collect();
@@ -74,25 +68,16 @@ impl Server {
     }
 
     /// A new connection.
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn connect(&self) -> Result<Connection> {
         Connection::open(self.program.address())
     }
 
     /// Sends one command, with its value if it has one, on a new connection; returns the first line of the answer.
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn command(&self, command: &str) -> Result<String> {
         self.connect()?.command(command)
     }
 
     /// The server's counters.
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn stats(&self) -> Result<BTreeMap<String, String>> {
         self.connect()?.stats()
     }
@@ -113,26 +98,17 @@ impl Connection {
     }
 
     /// Sends one command, with its value if it has one (`add a 0 0 1\r\nx`); returns the first line of the answer.
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn command(&mut self, command: &str) -> Result<String> {
         self.send(format!("{command}\r\n").as_bytes())?;
         self.line()
     }
 
     /// Sends bytes unchanged.
-    ///
-    /// # Errors
-    /// The connection is broken.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.get_mut().write_all(bytes).context(|| "the command was not sent".into())
     }
 
     /// The next line, without its end.
-    ///
-    /// # Errors
-    /// None came in time, or the connection is broken.
     pub fn line(&mut self) -> Result<String> {
         let mut line = Vec::new();
         self.stream.read_until(b'\n', &mut line).context(|| "no answer".into())?;
@@ -142,9 +118,6 @@ impl Connection {
     }
 
     /// The value of an item; `None` when there is none.
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn get(&mut self, key: &str) -> Result<Option<String>> {
         if self.command(&format!("get {key}"))? == "END" {
             return Ok(None);
@@ -159,9 +132,6 @@ impl Connection {
     }
 
     /// The server's counters.
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn stats(&mut self) -> Result<BTreeMap<String, String>> {
         let mut stats = BTreeMap::new();
         let mut line = self.command("stats")?;

@@ -30,9 +30,6 @@ pub struct Program {
 
 impl Program {
     /// The running program, in another role.
-    ///
-    /// # Panics
-    /// The operating system does not know its file.
     pub fn itself(role: &str) -> Program {
         let path = std::env::current_exe().expect("the operating system knows the file of the program");
         Program { path, args: Vec::new(), role: role.into() }
@@ -57,9 +54,6 @@ pub struct Peer {
 
 impl Peer {
     /// Starts a peer of the server, and waits until it is ready. `limit` is the time limit of each answer.
-    ///
-    /// # Panics
-    /// It does not start.
     pub async fn start(program: &Program, store: &str, limit: Duration) -> Peer {
         let (stdin, input) = pipe().expect("a pipe");
         let (output, stdout) = pipe().expect("a pipe");
@@ -88,17 +82,11 @@ impl Peer {
     }
 
     /// Sends a command.
-    ///
-    /// # Panics
-    /// The peer has ended.
     pub fn send(&mut self, line: &str) {
         writeln!(self.input, "{line}").expect("a peer that reads");
     }
 
     /// Waits for its next line.
-    ///
-    /// # Panics
-    /// There is none within the limit.
     #[expect(clippy::disallowed_methods, reason = "a peer lives in real time")]
     pub async fn answer(&mut self) -> String {
         let line = tokio::time::timeout(self.limit, self.lines.recv()).await;
@@ -106,18 +94,12 @@ impl Peer {
     }
 
     /// Sends a command and returns its answer.
-    ///
-    /// # Panics
-    /// As [`Peer::answer`].
     pub async fn ask(&mut self, line: &str) -> String {
         self.send(line);
         self.answer().await
     }
 
     /// Sends a command that must be answered like this.
-    ///
-    /// # Panics
-    /// The answer is another one.
     pub async fn expect(&mut self, line: &str, wanted: &str) {
         assert_eq!(self.ask(line).await, wanted, "the answer to `{line}`");
     }

@@ -25,9 +25,6 @@ pub struct Process {
 
 impl Process {
     /// Starts a program of the search path. `prepare` adds arguments, variables and files to its command.
-    ///
-    /// # Errors
-    /// The program is not there, or cannot be run.
     pub fn start(program: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).map(|place| place.join(program)).find(|path| path.is_file());
@@ -54,27 +51,18 @@ impl Process {
     }
 
     /// SIGSTOP; returns when the process is stopped.
-    ///
-    /// # Errors
-    /// The process is gone.
     pub fn pause(&mut self) -> Result<()> {
         self.signal(Signal::STOP)?;
         self.await_stopped(true)
     }
 
     /// SIGCONT.
-    ///
-    /// # Errors
-    /// The process is gone.
     pub fn resume(&mut self) -> Result<()> {
         self.signal(Signal::CONT)?;
         self.await_stopped(false)
     }
 
     /// SIGTERM; returns when the process has ended.
-    ///
-    /// # Errors
-    /// The process is gone, or does not end.
     pub fn terminate(&mut self) -> Result<()> {
         self.signal(Signal::TERM)?;
         let ended = wait::until(SOON, || !self.is_running());

@@ -39,9 +39,6 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy to `host:port`, which need not listen yet.
-    ///
-    /// # Errors
-    /// The address is invalid, or there is no free port.
     pub fn to(target: &str) -> Result<Self> {
         let listener = ports::listener(Ipv4Addr::LOCALHOST.into())?;
         let failed = || "the proxy cannot be set up".into();
@@ -68,9 +65,6 @@ impl Proxy {
     }
 
     /// Connects new connections to that address; open ones stay where they are.
-    ///
-    /// # Errors
-    /// The address is invalid.
     pub fn retarget(&self, target: &str) -> Result<()> {
         let target = resolve(target)?;
         self.shared.change(|state| state.target = target);

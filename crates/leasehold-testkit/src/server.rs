@@ -151,17 +151,11 @@ impl<P: Program> ServerProcess<P> {
     }
 
     /// SIGSTOP: connections stay open and nothing is answered. Returns when the server stands still.
-    ///
-    /// # Errors
-    /// It is not running.
     pub fn pause(&self) -> Result<()> {
         self.process().pause()
     }
 
     /// SIGCONT.
-    ///
-    /// # Errors
-    /// It is not running.
     pub fn resume(&self) -> Result<()> {
         self.process().resume()
     }
@@ -172,18 +166,12 @@ impl<P: Program> ServerProcess<P> {
     }
 
     /// SIGTERM; returns when it has ended in its own way.
-    ///
-    /// # Errors
-    /// It is not running, or does not end.
     pub fn shutdown(&self) -> Result<()> {
         self.process().terminate()
     }
 
     /// Starts it again (after killing it, if it still runs) with the same ports, directory and configuration. Returns when
     /// it is ready; a ZooKeeper at once.
-    ///
-    /// # Errors
-    /// It does not start.
     pub fn restart(&self) -> Result<()> {
         let again = || {
             let mut process = self.process();

@@ -19,17 +19,11 @@ pub struct Identity {
 
 impl Identity {
     /// Creates both, for `localhost`, 127.0.0.1 and further names, and writes them into the directory.
-    ///
-    /// # Errors
-    /// A name is invalid, or the files cannot be written.
     pub fn create(directory: &Path, names: &[&str]) -> Result<Self> {
         Self::until(directory, names, 4096)
     }
 
     /// The same, with a server certificate that ended long ago.
-    ///
-    /// # Errors
-    /// As [`Identity::create`].
     pub fn create_expired(directory: &Path, names: &[&str]) -> Result<Self> {
         Self::until(directory, names, 2001)
     }

@@ -26,9 +26,6 @@ pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
 }
 
 /// Tries until it succeeds, every few milliseconds.
-///
-/// # Errors
-/// The last failure, when the limit is over.
 pub fn attempt<T>(limit: Duration, mut action: impl FnMut() -> Result<T>) -> Result<T> {
     let mut last = Err(Error("never tried".into()));
     until(limit, || {

@@ -35,7 +35,7 @@ async fn ours(address: &str) -> Engine {
 }
 
 async fn our_pairs(engine: &Engine, name: &str) {
-    let (name, terms) = (LockName::new(name).unwrap(), LockOptions::default().fair());
+    let (name, terms) = (LockName::new(name).unwrap(), LockOptions { fair: true, ..LockOptions::default() });
     for _ in 0..PAIRS {
         let hold = engine.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None).await;
         hold.unwrap().unwrap().release().await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
-use crate::{node_name::ZooKeeperDialect, options::ZooKeeperOptions};
+use crate::{dialect::ZooKeeperDialect, options::ZooKeeperOptions};
 
 impl ZooKeeperOptions {
     /// The capability of a store with these options, if the servers grant the session timeout. No I/O.

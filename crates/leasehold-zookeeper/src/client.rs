@@ -1,27 +1,25 @@
-//! [`Client`]: the state that all operations of one client share, and their requests.
+//! [`Client`]: the state that all operations of one client share.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Binding, Capability, Claim, ClaimId, Env, LockName, Moment, Result,
-    store_kit::{Subscription, Topic, Waiters},
+    Capability, ClaimId, Drift, Env, LockName, Moment, Result,
+    store_kit::{Locked, Subscription, Topic},
 };
-use zookeeper_client::{CreateMode, MultiReadResult, Stat};
 
 use crate::{
     capability,
-    error::{Effect, ServerError},
+    dialect::ZooKeeperDialect,
     keys::Paths,
-    last_changes::LastChanges,
-    node_name::{NodeName, ZooKeeperDialect},
+    lock_record::LockRecord,
     options::ZooKeeperOptions,
     own_claims::{ClaimGuard, Node, NodeState, OwnClaims},
-    queue::Member,
-    session::{LiveSession, SessionManager, Watch},
+    session::SessionManager,
+    waiters::Watch,
 };
 
-/// The number of nodes that are read with one request: with the longest notes half of what a server sends at once.
-const READS_MAX: usize = 128;
+/// The number of nodes whose last change is remembered. A forgotten node is believed for longer, which is safe.
+const CHANGES_MAX: usize = 1 << 14;
 
 /// The state that all operations of one client share.
 #[derive(Debug)]
@@ -31,8 +29,9 @@ pub(crate) struct Client {
     pub(crate) paths: Paths,
     pub(crate) dialect: ZooKeeperDialect,
     pub(crate) own_claims: Arc<OwnClaims>,
-    pub(crate) last_changes: LastChanges,
     pub(crate) capability: Capability,
+    /// The id of the last change of each node by its path, and the time at which it was first seen.
+    last_changes: Locked<HashMap<String, (i64, Moment)>>,
 }
 
 impl Client {
@@ -44,8 +43,8 @@ impl Client {
             paths: Paths::new(&options.chroot),
             dialect: options.dialect,
             own_claims: Arc::default(),
-            last_changes: LastChanges::default(),
             capability: capability::of(options.dialect, options.session),
+            last_changes: Locked::default(),
             env,
         })
     }
@@ -58,163 +57,45 @@ impl Client {
         Ok(client)
     }
 
-    /// The end of a hold that was requested at `sent`: not before its holder's own deadline, and in time for others.
-    pub(crate) fn end(&self, sent: Moment, ttl: Duration) -> Moment {
-        sent + ttl - self.capability.drift.of(ttl)
+    /// A lock, through the present session.
+    pub(crate) async fn lock(&self, name: &LockName) -> Result<LockRecord<'_>> {
+        let live = self.session.ready().await?;
+        Ok(LockRecord { client: self, live, path: self.paths.lock(name) })
     }
 
-    /// The end of a node of ours unless it is extended.
+    /// The end of a node of ours unless it is extended: not before its holder's own deadline, and in time for others.
     pub(crate) fn end_of(&self, node: &Node) -> Moment {
-        self.end(node.expires, Duration::ZERO)
+        node.expires - self.capability.drift.of(Duration::ZERO)
     }
 
     /// Records the node of a claim, and schedules its end.
     pub(crate) fn keep(&self, id: ClaimId, own: &mut ClaimGuard, node: Node) {
-        self.own_claims.schedule(id, own, self.end_of(&node));
+        self.own_claims.schedule(id, self.end_of(&node));
         own.node = NodeState::At(node);
     }
 
     /// Subscribes a claim: to the notifier of its last answer, or to a new one.
     pub(crate) async fn subscribe(&self, id: ClaimId) -> Subscription<Topic, Watch> {
-        let waiters: &Arc<Waiters<Topic, Watch>> = &self.session.waiters;
-        let mut own = self.own_claims.known(id).await;
-        let answer = own.as_mut().and_then(|own| own.answer.as_mut()).filter(|it| !it.is_subscribed);
-        match answer {
-            Some(answer) => {
-                answer.is_subscribed = true;
-                waiters.subscribe_with(Topic::Claim(id), answer.notifier.clone())
-            }
-            None => waiters.subscribe(Topic::Claim(id)),
+        let own = self.own_claims.known(id).await;
+        let answered = own.as_ref().and_then(|own| own.answer.as_ref()).map(|answer| answer.notifier.clone());
+        let notifier = answered.filter(|notifier| !notifier.is_broken()).unwrap_or_default();
+        self.session.waiters.subscribe_with(Topic::Claim(id), notifier)
+    }
+
+    /// The rest of `ttl` for a node that is read now; `change` is the id of its last change.
+    ///
+    /// No wall clock is involved. A hold lasts its time to live after the last change of its node: a client that has seen
+    /// it unchanged for that long, by its own clock, knows that it is over, and can only be late.
+    pub(crate) fn left(&self, path: String, change: i64, ttl: Duration) -> Duration {
+        let (mut changes, now) = (self.last_changes.lock(), self.env.now());
+        if changes.len() >= CHANGES_MAX && !changes.contains_key(&path) {
+            changes.clear();
         }
-    }
-
-    /// Creates the node of a lock, and those above it.
-    pub(crate) async fn make_lock(&self, live: &LiveSession, lock: &LockName) -> Result<(), ServerError> {
-        let (path, acls) = (self.paths.lock(lock), self.session.acls());
-        let container = CreateMode::Container.with_acls(acls);
-        let create = || self.session.ask(Effect::Writes, live.zk.create(&path, &[], &container));
-        let made = match create().await {
-            Err(ServerError::NoNode) => {
-                self.make(live, self.paths.root()).await?;
-                create().await
-            }
-            other => other,
-        };
-        match made {
-            Ok(_) | Err(ServerError::NodeExists) => Ok(()),
-            Err(other) => Err(other),
+        let seen = changes.entry(path).or_insert((change, now));
+        if seen.0 != change {
+            *seen = (change, now);
         }
-    }
-
-    /// Creates a persistent node, and those above it.
-    pub(crate) async fn make(&self, live: &LiveSession, path: &str) -> Result<(), ServerError> {
-        if path == "/" {
-            return Ok(());
-        }
-        let persistent = CreateMode::Persistent.with_acls(self.session.acls());
-        self.session.ask(Effect::Writes, live.zk.mkdir(path, &persistent)).await
-    }
-
-    /// Deletes a node; whether it was there.
-    pub(crate) async fn delete(
-        &self,
-        live: &LiveSession,
-        path: &str,
-        version: Option<i32>,
-    ) -> Result<bool, ServerError> {
-        self.last_changes.forget(path);
-        match self.session.ask(Effect::Writes, live.zk.delete(path, version)).await {
-            Ok(()) => Ok(true),
-            Err(ServerError::NoNode) => Ok(false),
-            Err(other) => Err(other),
-        }
-    }
-
-    /// The children of a lock's node, after all earlier writes of any client; none without a node.
-    pub(crate) async fn children(
-        &self,
-        live: &LiveSession,
-        lock: &LockName,
-    ) -> Result<Vec<String>, ServerError> {
-        let path = self.paths.lock(lock);
-        let (synced, listed) = (live.zk.sync(self.paths.root()), live.zk.list_children(&path));
-        let both = futures_util::future::join(synced, listed);
-        let (synced, listed) = self.session.in_time(Effect::Reads, both).await?;
-        match synced.map_err(|error| ServerError::of(error, Effect::Reads)) {
-            Ok(()) | Err(ServerError::NoNode) => {}
-            Err(other) => return Err(other),
-        }
-        match listed.map_err(|error| ServerError::of(error, Effect::Reads)) {
-            Err(ServerError::NoNode) => Ok(Vec::new()),
-            other => other,
-        }
-    }
-
-    /// The names of a claim's nodes.
-    pub(crate) async fn nodes_of(
-        &self,
-        live: &LiveSession,
-        lock: &LockName,
-        id: ClaimId,
-    ) -> Result<Vec<NodeName>, ServerError> {
-        let children = self.children(live, lock).await?;
-        let names = children.iter().filter_map(|child| self.dialect.read(child));
-        Ok(names.filter(|name| name.id == Some(id)).collect())
-    }
-
-    /// Reads children of a lock's node; those that are gone are left out.
-    pub(crate) async fn members(
-        &self,
-        live: &LiveSession,
-        lock: &LockName,
-        names: &[NodeName],
-    ) -> Result<Vec<Member>, ServerError> {
-        let directory = self.paths.lock(lock);
-        let mut members = Vec::with_capacity(names.len());
-        for chunk in names.chunks(READS_MAX) {
-            let paths: Vec<String> = chunk.iter().map(|it| format!("{directory}/{}", it.name)).collect();
-            let nodes = self.read_all(live, &paths).await?;
-            for ((name, path), node) in chunk.iter().zip(paths).zip(nodes) {
-                match node {
-                    Some((data, stat)) => members.push(self.member(name, path, &data, stat)),
-                    None => self.last_changes.forget(&path),
-                }
-            }
-        }
-        Ok(members)
-    }
-
-    fn member(&self, name: &NodeName, path: String, data: &[u8], stat: Stat) -> Member {
-        let mut member = Member::new(name.clone(), path, data, stat);
-        let (path, change, now) = (&member.path, member.stat.mzxid, self.env.now());
-        member.left = member.ttl().map(|ttl| self.last_changes.left(path, change, ttl, now));
-        member
-    }
-
-    async fn read_all(
-        &self,
-        live: &LiveSession,
-        paths: &[String],
-    ) -> Result<Vec<Option<(Vec<u8>, Stat)>>, ServerError> {
-        let mut reader = live.zk.new_multi_reader();
-        for path in paths {
-            reader.add_get_data(path).map_err(|error| ServerError::of(error, Effect::Reads))?;
-        }
-        let results = self.session.ask(Effect::Reads, reader.commit()).await?;
-        let result = |result| match result {
-            MultiReadResult::Data { data, stat } => Ok(Some((data, stat))),
-            MultiReadResult::Error { err } => match ServerError::of(err, Effect::Reads) {
-                ServerError::NoNode => Ok(None),
-                other => Err(other),
-            },
-            _ => Ok(None),
-        };
-        results.into_iter().map(result).collect()
-    }
-
-    /// Whether other clients delete the hold of this claim when it is not extended: its session may outlive it.
-    pub(crate) fn expires(&self, live: &LiveSession, claim: &Claim) -> bool {
-        claim.binding == Binding::Ttl || claim.ttl < live.timeout
+        (seen.1 + ttl + Drift::TWO_CLOCKS.of(ttl)).since(now)
     }
 }
 
@@ -222,5 +103,42 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.own_claims.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::env::Virtual;
+
+    use super::*;
+
+    fn client(world: &Virtual) -> Client {
+        Client::new(&ZooKeeperOptions::new(vec!["a".into()]), world.env()).unwrap()
+    }
+
+    #[test]
+    fn time_counts_from_the_first_sight_of_the_last_change() {
+        let (world, ttl) = (Virtual::new(1), Duration::from_secs(1));
+        let client = client(&world);
+        let left = |change| client.left("/a".into(), change, ttl);
+        let whole = ttl + Drift::TWO_CLOCKS.of(ttl);
+        world.block_on(async {
+            assert_eq!(left(7), whole);
+            client.env.sleep(Duration::from_millis(400)).await;
+            assert_eq!(left(7), whole - Duration::from_millis(400));
+            client.env.sleep(Duration::from_millis(500)).await;
+            assert_eq!(left(8), whole);
+            client.env.sleep(Duration::from_millis(2100)).await;
+            assert_eq!(left(8), Duration::ZERO);
+        });
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let client = client(&Virtual::new(1));
+        for node in 0..3 * CHANGES_MAX {
+            client.left(node.to_string(), 1, Duration::from_secs(1));
+        }
+        assert!(client.last_changes.lock().len() <= CHANGES_MAX);
     }
 }

@@ -5,7 +5,7 @@ mod rules;
 
 use std::net::IpAddr;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use leasehold_core::{Env, ErrorKind, Finding, Moment, Result, Store, store_kit::Explain};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +19,8 @@ use crate::{
     ZooKeeperStore,
     client::Client,
     error::{Effect, ServerError},
-    session::LiveSession,
+    transport::host_and_port,
+    txn::LiveSession,
 };
 
 /// An upper bound of the answers to these commands.
@@ -48,7 +49,7 @@ async fn probe(client: &Client) -> Result<Probe> {
     let live = client.session.ready().await?;
     let until = env.now() + options.timeout;
     let readings = join_all(options.servers.iter().map(|server| read_member(env, server, until))).await;
-    let config = client.session.ask(Effect::Reads, live.zk.get_config()).await;
+    let config = live.ask(Effect::Reads, live.zk.get_config()).await;
     Ok(Probe {
         readings,
         session_asked: options.session,
@@ -66,7 +67,7 @@ async fn is_open(client: &Client, live: &LiveSession) -> Result<Option<bool>> {
         let rights = [Permission::CREATE, Permission::DELETE, Permission::ADMIN];
         acl.scheme() == "world" && rights.iter().any(|right| acl.permission().has(*right))
     };
-    match client.session.ask(Effect::Reads, live.zk.get_acl(client.paths.root())).await {
+    match live.ask(Effect::Reads, live.zk.get_acl(client.paths.root())).await {
         Ok((acls, _)) => Ok(Some(acls.iter().any(changes))),
         Err(ServerError::Failed(error)) if error.kind() != ErrorKind::Rejected => Err(error),
         Err(_) => Ok(None),
@@ -75,11 +76,7 @@ async fn is_open(client: &Client, live: &LiveSession) -> Result<Option<bool>> {
 
 /// The answers of a member to its four-letter commands.
 async fn read_member(env: &Env, server: &str, until: Moment) -> Reading {
-    let srvr = ask(env, server, "srvr", until).await;
-    let conf = match &srvr {
-        Answer::Fields(_) => ask(env, server, "conf", until).await,
-        _ => Answer::None(String::new()),
-    };
+    let (srvr, conf) = join(ask(env, server, "srvr", until), ask(env, server, "conf", until)).await;
     Reading { node: server.to_string(), is_remote: is_remote(server), srvr, conf }
 }
 
@@ -100,26 +97,16 @@ async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Answ
 }
 
 async fn exchange(address: &str, word: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(with_port(address)).await?;
+    let mut stream = TcpStream::connect(host_and_port(address)).await?;
     stream.write_all(word.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The address with the default port if it has none.
-fn with_port(address: &str) -> String {
-    match address.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().is_ok() => address.to_string(),
-        _ => format!("{address}:2181"),
-    }
-}
-
 /// Whether the connection leaves this machine.
 fn is_remote(address: &str) -> bool {
-    let address = with_port(address);
-    let host = address.rsplit_once(':').map_or("", |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let (host, _) = host_and_port(address);
     match host.parse::<IpAddr>() {
         Ok(number) => !number.is_loopback(),
         Err(_) => !host.eq_ignore_ascii_case("localhost"),
@@ -141,7 +128,5 @@ mod tests {
         ] {
             assert_eq!(is_remote(address), remote, "{address}");
         }
-        assert_eq!((&*with_port("zk1"), &*with_port("zk1:9")), ("zk1:2181", "zk1:9"));
-        assert_eq!(with_port("[::1]"), "[::1]:2181");
     }
 }

@@ -1,20 +1,15 @@
 //! [`ServerError`]: the errors of the client library and the servers.
 
-use leasehold_core::{Error, ErrorKind};
+use leasehold_core::{Error, ErrorKind, Result};
 use zookeeper_client::Error as ClientError;
 
 /// The error of a request.
 #[derive(Debug)]
 pub(crate) enum ServerError {
-    /// The node does not exist.
     NoNode,
-    /// The node exists already.
     NodeExists,
     /// The node was changed meanwhile.
     BadVersion,
-    /// The node has children.
-    NotEmpty,
-    /// Any other error.
     Failed(Error),
 }
 
@@ -37,24 +32,18 @@ impl ServerError {
             ClientError::NoNode => ServerError::NoNode,
             ClientError::NodeExists => ServerError::NodeExists,
             ClientError::BadVersion => ServerError::BadVersion,
-            ClientError::NotEmpty => ServerError::NotEmpty,
             other => ServerError::Failed(error(&other, effect)),
         }
     }
 
-    /// The public error, where the node itself should not have been a problem.
-    pub(crate) fn into_error(self) -> Error {
-        let odd = |message: &str| {
-            Error::new(ErrorKind::Corrupt, message)
-                .hint("another program changes the nodes of this lock: see WIRE.md")
-        };
-        match self {
-            ServerError::NoNode => odd("a node went away that should be there"),
-            ServerError::NodeExists => odd("a node is there that should not be"),
-            ServerError::BadVersion => odd("a node keeps changing"),
-            ServerError::NotEmpty => odd("a node has children that should have none"),
-            ServerError::Failed(error) => error,
-        }
+    /// The error of a request that changes nothing.
+    pub(crate) fn reading(foreign: ClientError) -> ServerError {
+        ServerError::of(foreign, Effect::Reads)
+    }
+
+    /// The error of a request that may have changed something.
+    pub(crate) fn writing(foreign: ClientError) -> ServerError {
+        ServerError::of(foreign, Effect::Writes)
     }
 }
 
@@ -64,10 +53,37 @@ impl From<Error> for ServerError {
     }
 }
 
+/// The public error, where the node itself should not have been a problem.
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::NoNode => odd("a node went away that should be there"),
+            ServerError::NodeExists => odd("a node is there that should not be"),
+            ServerError::BadVersion => odd("a node keeps changing"),
+            ServerError::Failed(error) => error,
+        }
+    }
+}
+
+fn odd(message: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+        .hint("another program changes the nodes of this lock: see WIRE.md")
+}
+
+/// The answer to a request; `None` when its node does not exist.
+pub(crate) fn unless_gone<T>(answer: Result<T, ServerError>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ServerError::NoNode) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
 /// The public error for one of the library. None of its messages contains a password.
 pub(crate) fn error(foreign: &ClientError, effect: Effect) -> Error {
     use ErrorKind::{Closed, Exhausted, Invalid, Rejected, TimedOut, Unreachable};
     let (kind, is_refused, hint) = match foreign {
+        ClientError::NotEmpty => return odd("a node has children that should have none"),
         ClientError::NoAuth => (Rejected, true, "grant the user what WIRE.md lists under access control"),
         ClientError::AuthFailed => (Rejected, true, "the servers do not accept this login"),
         ClientError::InvalidAcl => {

@@ -46,6 +46,20 @@ impl NodeData {
         }
     }
 
+    /// The content of a claim that asks for the lock alone, and lives by its session: that of every other library.
+    pub(crate) fn exclusive(note: Option<Arc<str>>) -> NodeData {
+        NodeData {
+            phase: Phase::Asking,
+            mode: Mode::Exclusive,
+            queueing: Queueing::Fifo,
+            ttl: Duration::ZERO,
+            expires: false,
+            lock_delay: Duration::ZERO,
+            fence: None,
+            note,
+        }
+    }
+
     pub(crate) fn write(&self) -> Vec<u8> {
         let phase = if self.phase == Phase::Asking { "asking" } else { "waiting" };
         let queueing = match self.queueing {
@@ -85,16 +99,7 @@ impl NodeData {
         if words.next()? != MAGIC {
             return None;
         }
-        let mut data = NodeData {
-            phase: Phase::Asking,
-            mode: Mode::Exclusive,
-            queueing: Queueing::Fifo,
-            ttl: Duration::ZERO,
-            expires: false,
-            lock_delay: Duration::ZERO,
-            fence: None,
-            note,
-        };
+        let mut data = NodeData::exclusive(note);
         words.try_for_each(|word| data.take(word))?;
         Some(data)
     }

@@ -1,16 +1,15 @@
 //! Writes that happen only while a claim holds its lock, in one transaction with the check.
 
 use leasehold_core::{
-    ClaimId, Error, ErrorKind, LockName, Lost, LostReason, Result, Store, store_kit::Explain,
+    ClaimId, Error, ErrorKind, LockName, Lost, LostReason, Result, Stance, Store, store_kit::Explain,
 };
 use zookeeper_client::{CreateMode, MultiWriteError};
 
 use crate::{
     client::Client,
     error::{Effect, ServerError},
-    node_name::{NodeKind, NodeName},
+    lock_record::LockRecord,
     own_claims::NodeState,
-    session::LiveSession,
     store::ZooKeeperStore,
     verbs::inspect,
 };
@@ -60,30 +59,28 @@ impl ZooKeeperStore {
 }
 
 async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[NodeWrite]) -> Result<()> {
-    client.session.check_open()?;
-    let live = client.session.ready().await?;
-    let path = path_of(client, &live, lock, id).await?.ok_or_else(lost)?;
-    let mut writer = live.zk.new_multi_writer();
-    let fail = |error| ServerError::of(error, Effect::Writes).into_error();
-    writer.add_check_version(&path, -1).map_err(fail)?;
+    let lock = client.lock(lock).await?;
+    let path = path_of(&lock, id).await?.ok_or_else(lost)?;
+    let mut writer = lock.live.zk.new_multi_writer();
+    writer.add_check_version(&path, -1).map_err(ServerError::writing)?;
     for write in writes {
         let added = match write {
             NodeWrite::Create { path, data } => {
-                writer.add_create(path, data, &CreateMode::Persistent.with_acls(client.session.acls()))
+                writer.add_create(path, data, &CreateMode::Persistent.with_acls(lock.live.acls))
             }
             NodeWrite::Set { path, data, version } => writer.add_set_data(path, data, *version),
             NodeWrite::Delete { path, version } => writer.add_delete(path, *version),
         };
-        added.map_err(fail)?;
+        added.map_err(ServerError::writing)?;
     }
-    match client.session.in_time(Effect::Writes, writer.commit()).await? {
+    match lock.live.in_time(Effect::Writes, writer.commit()).await? {
         Ok(_) => Ok(()),
         Err(MultiWriteError::OperationFailed { index: 0, .. }) => Err(lost()),
         Err(MultiWriteError::OperationFailed { index, source }) => {
             let message = format!("write number {index} cannot be done: {source}; nothing was written");
             Err(Error::new(ErrorKind::Rejected, message))
         }
-        Err(MultiWriteError::RequestFailed { source }) => Err(fail(source)),
+        Err(MultiWriteError::RequestFailed { source }) => Err(ServerError::writing(source).into()),
     }
 }
 
@@ -92,19 +89,14 @@ fn lost() -> Error {
 }
 
 /// The node of a hold: as granted to this client, or as the servers show it.
-async fn path_of(
-    client: &Client,
-    live: &LiveSession,
-    lock: &LockName,
-    id: ClaimId,
-) -> Result<Option<String>> {
-    if let Some(own) = client.own_claims.known(id).await {
+async fn path_of(lock: &LockRecord<'_>, id: ClaimId) -> Result<Option<String>> {
+    if let Some(own) = lock.client.own_claims.known(id).await {
         return Ok(match &own.node {
             NodeState::At(node) if node.is_granted() => Some(node.path.clone()),
             _ => None,
         });
     }
-    let holders = inspect::holders(client, live, lock).await.map_err(ServerError::into_error)?;
-    let is_own = |name: &NodeName| name.id == Some(id) && name.kind == NodeKind::Contender;
-    Ok(holders.into_iter().find(|member| is_own(&member.name)).map(|member| member.path))
+    let members = inspect::members(lock, &lock.children().await?).await?;
+    let holder = members.iter().find(|(stance, it)| *stance == Stance::Holding && it.name.is_of(id));
+    Ok(holder.map(|(_, member)| lock.child(&member.name.name)))
 }

@@ -1,9 +1,13 @@
 //! [`Paths`]: the paths of locks, and the encoding of lock names as node names.
 
 use leasehold_core::LockName;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// The node of our own records. It is no lock's node: `%l` begins no escape.
 const OURS: &str = "%leasehold";
+
+/// The ASCII characters that are encoded; others than ASCII always are.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'/').add(b'%');
 
 /// The paths below the chroot.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,39 +40,17 @@ impl Paths {
 
 /// The node name of a lock name. Injective; most names are unchanged, so that other programs use the same node.
 fn encode(name: &LockName) -> String {
-    use std::fmt::Write;
     let text = name.as_str();
     // `.` and `..` are no nodes, and a node called `zookeeper` belongs to the server.
-    let is_reserved = matches!(text, "." | ".." | "zookeeper");
-    let mut node = String::with_capacity(text.len());
-    for (at, byte) in text.bytes().enumerate() {
-        let is_plain = (byte == b' ' || byte.is_ascii_graphic()) && byte != b'/' && byte != b'%';
-        if is_plain && !(is_reserved && at == 0) {
-            node.push(char::from(byte));
-        } else {
-            // Writing into a string does not fail.
-            let _ = write!(node, "%{byte:02X}");
-        }
+    match text.as_bytes() {
+        [first, ..] if matches!(text, "." | ".." | "zookeeper") => format!("%{first:02X}{}", &text[1..]),
+        _ => utf8_percent_encode(text, ENCODED).to_string(),
     }
-    node
 }
 
 /// The lock of a node name; `None` for other nodes.
 pub(crate) fn decode(node: &str) -> Option<LockName> {
-    let mut bytes = Vec::with_capacity(node.len());
-    let mut rest = node.as_bytes();
-    while let [first, others @ ..] = rest {
-        let (byte, others) = match (*first, others) {
-            (b'%', [high, low, others @ ..]) => {
-                let digits = [*high, *low];
-                (u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?, others)
-            }
-            (byte, others) => (byte, others),
-        };
-        bytes.push(byte);
-        rest = others;
-    }
-    let name = LockName::new(String::from_utf8(bytes).ok()?).ok()?;
+    let name = LockName::new(percent_decode_str(node).decode_utf8().ok()?).ok()?;
     // One spelling only.
     (encode(&name) == node).then_some(name)
 }

@@ -6,19 +6,17 @@
 mod backend;
 mod capability;
 mod client;
+mod dialect;
 mod doctor;
 mod error;
-mod fencing_token;
 mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 #[path = "tests/fuzz.rs"]
 pub mod fuzz;
 mod guarded_write;
-mod in_doubt;
 mod keys;
-mod last_changes;
-mod node_name;
+mod lock_record;
 mod options;
 mod own_claims;
 mod queue;
@@ -26,12 +24,13 @@ mod server_info;
 mod session;
 mod store;
 mod transport;
+mod txn;
 mod verbs;
 mod waiters;
 mod watcher;
 
 pub use backend::BACKEND;
+pub use dialect::ZooKeeperDialect;
 pub use guarded_write::NodeWrite;
-pub use node_name::ZooKeeperDialect;
 pub use options::ZooKeeperOptions;
 pub use store::ZooKeeperStore;

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
 
-use crate::node_name::ZooKeeperDialect;
+use crate::dialect::ZooKeeperDialect;
 
 /// The servers of an ensemble, and how they are used. `Debug` shows no password.
 #[derive(Clone)]

@@ -1,9 +1,6 @@
 //! [`OwnClaims`]: this client's claims, their nodes and the times at which these end.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Busy, ClaimId, FencingToken, LockName, Moment,
@@ -13,7 +10,9 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
 use crate::{
     format::NodeData,
-    session::{LiveSession, Watch},
+    queue::{Member, token_of},
+    txn::LiveSession,
+    waiters::Watch,
 };
 
 /// The node of a claim.
@@ -40,6 +39,22 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// The node that was read at `sent`, not granted yet; `None` when another library wrote it.
+    pub(crate) fn of(member: &Member, path: String, sent: Moment) -> Option<Node> {
+        let data = member.data.clone();
+        (!member.is_foreign).then(|| Node {
+            path,
+            delay_marker: None,
+            number: member.name.number,
+            owner: member.stat.ephemeral_owner,
+            base: data.fence.map_or_else(|| token_of(&member.stat), FencingToken::get),
+            version: member.stat.version,
+            expires: sent + data.ttl,
+            data,
+            fence: None,
+        })
+    }
+
     pub(crate) fn is_granted(&self) -> bool {
         self.fence.is_some()
     }
@@ -50,7 +65,7 @@ impl Node {
     }
 
     /// Its validity from `sent` on.
-    pub(crate) fn valid_for(&self, live: &LiveSession, sent: Moment) -> std::time::Duration {
+    pub(crate) fn valid_for(&self, live: &LiveSession, sent: Moment) -> Duration {
         let left = self.expires.since(sent);
         if self.owner == 0 { left } else { left.min(live.timeout) }
     }
@@ -73,10 +88,9 @@ pub(crate) enum NodeState {
 }
 
 /// The last answer to a claim that waits, and the notifier of its change.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct WaitAnswer {
     pub(crate) notifier: Arc<Notifier<Watch>>,
-    pub(crate) is_subscribed: bool,
     pub(crate) busy: Busy,
     pub(crate) at: Moment,
 }
@@ -89,8 +103,6 @@ pub(crate) struct OwnClaim {
     pub(crate) answer: Option<WaitAnswer>,
     /// Whether it was removed from the table: then it is to be looked up again.
     is_removed: bool,
-    /// The time at which the background task looks at it.
-    timer: Option<Moment>,
 }
 
 /// The exclusive right to act for a claim.
@@ -99,29 +111,36 @@ pub(crate) type ClaimGuard = OwnedMutexGuard<OwnClaim>;
 /// All claims of one client.
 #[derive(Default, Debug)]
 pub(crate) struct OwnClaims {
-    claims: Locked<HashMap<ClaimId, Arc<AsyncMutex<OwnClaim>>>>,
-    timers: Locked<Timers>,
+    table: Locked<Table>,
     pub(crate) changed: Notify,
 }
 
 #[derive(Default, Debug)]
-struct Timers {
-    by_time: BTreeSet<(Moment, ClaimId)>,
+struct Table {
+    claims: HashMap<ClaimId, Entry>,
     /// The end of the background task's sleep. It may lie before the first timer, never after: so a client that locks and
     /// unlocks in a loop does not wake the task each time.
     asleep_until: Option<Moment>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    own: Arc<AsyncMutex<OwnClaim>>,
+    /// The time at which the background task looks at it.
+    timer: Option<Moment>,
 }
 
 impl OwnClaims {
     /// Waits for the right to act for a claim.
     pub(crate) async fn enter(&self, id: ClaimId, lock: &LockName) -> ClaimGuard {
         let fresh = || {
-            let (node, lock) = (NodeState::Nowhere, lock.clone());
-            Arc::new(AsyncMutex::new(OwnClaim { lock, node, answer: None, is_removed: false, timer: None }))
+            let own =
+                OwnClaim { lock: lock.clone(), node: NodeState::Nowhere, answer: None, is_removed: false };
+            Entry { own: Arc::new(AsyncMutex::new(own)), timer: None }
         };
         loop {
-            let claim = self.claims.lock().entry(id).or_insert_with(fresh).clone();
-            let own = claim.lock_owned().await;
+            let own = self.table.lock().claims.entry(id).or_insert_with(fresh).own.clone();
+            let own = own.lock_owned().await;
             if !own.is_removed {
                 return own;
             }
@@ -130,50 +149,37 @@ impl OwnClaims {
 
     /// The same for a claim that is known already.
     pub(crate) async fn known(&self, id: ClaimId) -> Option<ClaimGuard> {
-        let claim = self.claims.lock().get(&id).cloned()?;
-        let own = claim.lock_owned().await;
-        (!own.is_removed).then_some(own)
+        let own = self.table.lock().claims.get(&id)?.own.clone();
+        Some(own.lock_owned().await).filter(|own| !own.is_removed)
     }
 
     /// Removes a claim that has no node any more.
     pub(crate) fn remove(&self, id: ClaimId, own: &mut ClaimGuard) {
-        own.node = NodeState::Nowhere;
-        own.answer = None;
         own.is_removed = true;
-        if let Some(timer) = own.timer.take() {
-            self.timers.lock().by_time.remove(&(timer, id));
-        }
-        self.claims.lock().remove(&id);
+        self.table.lock().claims.remove(&id);
     }
 
     /// Sets the only timer of a claim.
-    pub(crate) fn schedule(&self, id: ClaimId, own: &mut ClaimGuard, at: Moment) {
-        let mut timers = self.timers.lock();
-        if let Some(before) = own.timer.replace(at) {
-            timers.by_time.remove(&(before, id));
-        }
-        timers.by_time.insert((at, id));
-        if timers.asleep_until.is_none_or(|until| at < until) {
+    pub(crate) fn schedule(&self, id: ClaimId, at: Moment) {
+        let mut table = self.table.lock();
+        table.claims.entry(id).and_modify(|entry| entry.timer = Some(at));
+        if table.asleep_until.is_none_or(|until| at < until) {
             self.changed.notify_one();
         }
     }
 
     /// The time of the next timer, for a task that sleeps until then: no later timer wakes it.
     pub(crate) fn sleep_until(&self) -> Option<Moment> {
-        let mut timers = self.timers.lock();
-        timers.asleep_until = timers.by_time.first().map(|(at, _)| *at);
-        timers.asleep_until
+        let mut table = self.table.lock();
+        table.asleep_until = table.claims.values().filter_map(|entry| entry.timer).min();
+        table.asleep_until
     }
 
-    /// Removes and returns the claims whose timer has expired.
+    /// The claims whose timer has expired; it is unset.
     pub(crate) fn due(&self, now: Moment) -> Vec<ClaimId> {
-        let mut timers = self.timers.lock();
-        let mut due = Vec::new();
-        while let Some((at, id)) = timers.by_time.first().copied().filter(|(at, _)| *at <= now) {
-            timers.by_time.remove(&(at, id));
-            due.push(id);
-        }
-        due
+        let mut table = self.table.lock();
+        let due = |(id, entry): (&ClaimId, &mut Entry)| entry.timer.take_if(|at| *at <= now).map(|_| *id);
+        table.claims.iter_mut().filter_map(due).collect()
     }
 }
 
@@ -191,7 +197,7 @@ mod tests {
                 (OwnClaims::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
             let mut own = own_claims.enter(id, &lock).await;
             for at in [30, 10, 20] {
-                own_claims.schedule(id, &mut own, Moment::from_nanos(at));
+                own_claims.schedule(id, Moment::from_nanos(at));
             }
             assert_eq!(own_claims.due(Moment::from_nanos(19)), []);
             assert_eq!(own_claims.sleep_until(), Some(Moment::from_nanos(20)));
@@ -199,7 +205,7 @@ mod tests {
             assert_eq!(own_claims.sleep_until(), None);
             drop(own);
             assert!(own_claims.known(id).await.is_none());
-            assert!(own_claims.claims.lock().is_empty());
+            assert!(own_claims.table.lock().claims.is_empty());
         });
     }
 
@@ -211,18 +217,18 @@ mod tests {
                 (OwnClaims::default(), ClaimId::from_bits(1), LockName::new("a").unwrap());
             let is_woken = || own_claims.changed.notified().now_or_never().is_some();
             let mut own = own_claims.enter(id, &lock).await;
-            own_claims.schedule(id, &mut own, Moment::from_nanos(20));
+            own_claims.schedule(id, Moment::from_nanos(20));
             assert!(is_woken(), "nobody was to be looked after before");
             assert_eq!(own_claims.sleep_until(), Some(Moment::from_nanos(20)));
-            own_claims.schedule(id, &mut own, Moment::from_nanos(30));
-            own_claims.schedule(id, &mut own, Moment::from_nanos(25));
+            own_claims.schedule(id, Moment::from_nanos(30));
+            own_claims.schedule(id, Moment::from_nanos(25));
             assert!(!is_woken(), "it wakes before that");
-            own_claims.schedule(id, &mut own, Moment::from_nanos(10));
+            own_claims.schedule(id, Moment::from_nanos(10));
             assert!(is_woken(), "it would oversleep");
             own_claims.remove(id, &mut own);
             assert_eq!(own_claims.sleep_until(), None);
-            let mut own = own_claims.enter(id, &lock).await;
-            own_claims.schedule(id, &mut own, Moment::from_nanos(40));
+            let _own = own_claims.enter(id, &lock).await;
+            own_claims.schedule(id, Moment::from_nanos(40));
             assert!(is_woken(), "it slept without an end");
         });
     }

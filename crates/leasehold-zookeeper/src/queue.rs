@@ -12,8 +12,8 @@ use leasehold_core::{
 use zookeeper_client::Stat;
 
 use crate::{
+    dialect::{NodeKind, NodeName, ZooKeeperDialect, sort},
     format::{NodeData, Phase},
-    node_name::{NodeKind, NodeName, ZooKeeperDialect, sort},
 };
 
 /// The children of a lock's node that count, in order.
@@ -28,14 +28,12 @@ pub(crate) struct Queue {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) name: NodeName,
-    pub(crate) path: String,
-    /// `None` when another library wrote it.
-    pub(crate) data: Option<NodeData>,
+    pub(crate) data: NodeData,
+    /// Whether another library wrote it.
+    pub(crate) is_foreign: bool,
     pub(crate) stat: Stat,
     /// Its remaining time, if it ends by time.
     pub(crate) left: Option<Duration>,
-    /// The text that another library wrote.
-    text: Option<Arc<str>>,
 }
 
 /// The decision about a claim.
@@ -67,16 +65,9 @@ pub(crate) struct Blocker {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum WatchTarget {
     /// The end of this node, or another mode than this, if the mode matters.
-    Node { path: String, mode: Option<Mode> },
+    Node { name: String, mode: Option<Mode> },
     /// The end of any of these nodes.
-    Any { directory: String, names: HashSet<String> },
-}
-
-/// The members ahead of a claim.
-pub(crate) struct Ahead {
-    count: usize,
-    /// The members whose content the decision depends on.
-    pub(crate) to_read: Vec<NodeName>,
+    Any(HashSet<String>),
 }
 
 impl Queue {
@@ -106,73 +97,65 @@ impl Queue {
             .hint("give the other program a path of its own; for Python's kazoo there is dialect=kazoo"))
     }
 
-    fn before(&self, number: i32) -> impl DoubleEndedIterator<Item = &NodeName> {
-        self.members.iter().filter(move |it| it.number.wrapping_sub(number) < 0)
+    /// The members ahead of a claim at this place.
+    pub(crate) fn ahead(&self, number: i32) -> &[NodeName] {
+        let count = self.members.partition_point(|it| it.number.wrapping_sub(number) < 0);
+        &self.members[..count]
     }
 
-    /// The last member before this place.
-    pub(crate) fn last_before(&self, number: i32) -> Option<&NodeName> {
-        self.before(number).next_back()
+    /// The members whose content decides about a claim at this place. A writer waits for all that are ahead: the holder and
+    /// the last one are enough to read.
+    pub(crate) fn to_read(&self, mode: Mode, number: i32) -> Vec<NodeName> {
+        match self.ahead(number) {
+            [first, .., last] if mode == Mode::Exclusive => vec![first.clone(), last.clone()],
+            all => all.to_vec(),
+        }
     }
 
-    /// The members ahead of a claim at this place. A writer waits for all: the holder and the last one are enough to read.
-    pub(crate) fn ahead(&self, mode: Mode, number: i32) -> Ahead {
-        let before: Vec<&NodeName> = self.before(number).collect();
-        let to_read = match &before[..] {
-            [first, .., last] if mode == Mode::Exclusive => vec![(*first).clone(), (*last).clone()],
-            all => all.iter().copied().cloned().collect(),
-        };
-        Ahead { count: before.len(), to_read }
-    }
-}
-
-impl Ahead {
-    /// Decides about a claim of this mode. `members` are those of [`Ahead::to_read`] that are still there.
-    pub(crate) fn decide(&self, mode: Mode, directory: &str, members: &[Member]) -> Decision {
-        if mode == Mode::Exclusive && members.len() < self.to_read.len() {
+    /// Decides about a claim at this place. `members` are those of [`Queue::to_read`] that are still there.
+    pub(crate) fn decide(&self, mode: Mode, number: i32, members: &[Member]) -> Decision {
+        let ahead = self.ahead(number).len();
+        if mode == Mode::Exclusive && members.len() < ahead.min(2) {
             return Decision::Changed;
         }
         let Some(first) = members.first() else { return Decision::Granted };
         let expired = members.iter().filter(|member| member.is_over());
-        let expired: Vec<_> = expired.map(|member| (member.path.clone(), member.stat.version)).collect();
+        let expired: Vec<_> = expired.map(|member| (member.name.name.clone(), member.stat.version)).collect();
         if !expired.is_empty() {
             return Decision::Expired(expired);
         }
-        let limit = first.mode().limit();
+        let limit = first.data.mode.limit();
         if limit != mode.limit() {
             return Decision::Mismatch(limit);
         }
-        let Some(target) = watch_target(mode, directory, members) else { return Decision::Granted };
+        let Some(target) = watch_target(mode, members) else { return Decision::Granted };
         let holder = stances(members).into_iter().zip(members).find_map(|(stance, member)| {
             let stance = stance.filter(|stance| *stance != Stance::Waiting)?;
             Some(member.contender(stance))
         });
         Decision::Blocked(Blocker {
             holder,
-            ahead: u32::try_from(self.count).unwrap_or(u32::MAX),
+            ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
             left: members.iter().filter_map(|member| member.left).min(),
             target,
         })
     }
 }
 
-fn watch_target(mode: Mode, directory: &str, members: &[Member]) -> Option<WatchTarget> {
-    let mut places: Vec<_> = members.iter().map(|member| place(member.mode())).collect();
+fn watch_target(mode: Mode, members: &[Member]) -> Option<WatchTarget> {
+    let mut places: Vec<_> = members.iter().map(|member| place(member.data.mode)).collect();
     places.push(place(mode));
-    let any = || WatchTarget::Any {
-        directory: directory.to_string(),
-        names: members.iter().map(|member| member.name.name.clone()).collect(),
-    };
+    let any = || WatchTarget::Any(members.iter().map(|member| member.name.name.clone()).collect());
     // A writer waits for all, whatever their mode.
-    let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.mode());
-    let node = |member: &Member| WatchTarget::Node { path: member.path.clone(), mode: seen(member) };
+    let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.data.mode);
+    let node = |member: &Member| WatchTarget::Node { name: member.name.name.clone(), mode: seen(member) };
     match (grant(&places, members.len()), mode) {
         (Verdict::Granted, _) => None,
         (Verdict::WaitFor(at), _) => Some(node(&members[at])),
         (Verdict::WaitForAny, Mode::Permits { .. }) => Some(any()),
         // All have to go; the last of them is the last to go, or to be overtaken.
         (Verdict::WaitForAny, _) => {
-            let blocks = |member: &&Member| mode == Mode::Exclusive || member.mode() != Mode::Shared;
+            let blocks = |member: &&Member| mode == Mode::Exclusive || member.data.mode != Mode::Shared;
             members.iter().rev().find(blocks).map(node).or_else(|| Some(any()))
         }
     }
@@ -180,19 +163,19 @@ fn watch_target(mode: Mode, directory: &str, members: &[Member]) -> Option<Watch
 
 impl Member {
     /// A member whose remaining time is not known yet.
-    pub(crate) fn new(name: NodeName, path: String, data: &[u8], stat: Stat) -> Member {
+    pub(crate) fn new(name: NodeName, data: &[u8], stat: Stat) -> Member {
+        let read = NodeData::read(data);
+        let is_foreign = read.is_none();
         let text = std::str::from_utf8(data).ok().filter(|text| !text.is_empty());
-        let data = NodeData::read(data);
-        let text = text.filter(|_| data.is_none()).map(Arc::from);
-        Member { name, path, stat, left: None, text, data }
+        let data = read.unwrap_or_else(|| NodeData::exclusive(text.map(Arc::from)));
+        Member { name, data, is_foreign, stat, left: None }
     }
 
     /// The time after its last change at which it ends, if it ends by time.
     pub(crate) fn ttl(&self) -> Option<Duration> {
-        let data = self.data.as_ref()?;
         match self.name.kind {
-            NodeKind::DelayMarker => Some(data.lock_delay),
-            _ => data.expires.then_some(data.ttl),
+            NodeKind::DelayMarker => Some(self.data.lock_delay).filter(|_| !self.is_foreign),
+            _ => Some(self.data.ttl).filter(|_| self.data.expires),
         }
     }
 
@@ -200,32 +183,21 @@ impl Member {
         self.left.is_some_and(|left| left.is_zero())
     }
 
-    /// The mode; other libraries hold and wait exclusively and in order.
-    pub(crate) fn mode(&self) -> Mode {
-        self.data.as_ref().map_or(Mode::Exclusive, |data| data.mode)
-    }
-
-    fn is_asking(&self) -> bool {
-        self.data.as_ref().is_none_or(|data| data.phase == Phase::Asking)
-    }
-
     /// The token of its hold: a raised one, or that of its place.
     pub(crate) fn fence(&self) -> Option<FencingToken> {
-        let raised = self.data.as_ref().and_then(|data| data.fence);
-        raised.or_else(|| FencingToken::new(token_of(&self.stat)).ok())
+        self.data.fence.or_else(|| FencingToken::new(token_of(&self.stat)).ok())
     }
 
     /// The member as `inspect` shows it.
     pub(crate) fn contender(&self, stance: Stance) -> Contender {
-        let data = self.data.as_ref();
         Contender {
             tag: self.name.id.map_or(0, Contender::tag_of),
             stance,
-            mode: data.map(|data| data.mode),
+            mode: Some(self.data.mode).filter(|_| !self.is_foreign),
             expires_in: self.left,
             age: None,
             fence: self.fence().filter(|_| stance == Stance::Holding),
-            note: data.map_or(self.text.clone(), |data| data.note.clone()),
+            note: self.data.note.clone(),
         }
     }
 }
@@ -233,13 +205,13 @@ impl Member {
 /// The state of each member. Nobody is overtaken: the first in order holds first. A claim that does not wait is shown as
 /// nothing unless it holds.
 pub(crate) fn stances(members: &[Member]) -> Vec<Option<Stance>> {
-    let places: Vec<QueueEntry> = members.iter().map(|member| place(member.mode())).collect();
+    let places: Vec<QueueEntry> = members.iter().map(|member| place(member.data.mode)).collect();
     let stance = |at: usize, member: &Member| {
         let is_next = grant(&places, at) == Verdict::Granted;
         match member.name.kind {
             NodeKind::DelayMarker => Some(Stance::Delaying),
-            _ if is_next && member.is_asking() => Some(Stance::Holding),
-            _ if member.data.as_ref().is_some_and(|data| data.queueing == Queueing::No) => None,
+            _ if is_next && member.data.phase == Phase::Asking => Some(Stance::Holding),
+            _ if member.data.queueing == Queueing::No => None,
             _ => Some(Stance::Waiting),
         }
     };
@@ -250,9 +222,7 @@ pub(crate) fn stances(members: &[Member]) -> Vec<Option<Stance>> {
 pub(crate) fn other_holder(members: &mut [Member], name: &str) -> Option<Contender> {
     // As it was before it asked.
     for member in members.iter_mut().filter(|member| member.name.name == name) {
-        if let Some(data) = &mut member.data {
-            data.mode = Mode::Shared;
-        }
+        member.data.mode = Mode::Shared;
     }
     stances(members).into_iter().zip(&*members).find_map(|(stance, member)| {
         let is_other = member.name.name != name && member.name.kind == NodeKind::Contender;

@@ -1,32 +1,23 @@
 //! [`SessionManager`]: the one session of a client, and the next one when it has ended.
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Env, Error, ErrorKind, Result, Revalidations,
-    store_kit::{ClientState, Connection, Locked, Reconnect, Topic, Waiters},
+    store_kit::{ClientState, Connection, Reconnect, Topic, Waiters},
 };
-use tokio::sync::oneshot;
-use zookeeper_client::{Acl, Acls, Client, SessionState, StateWatcher};
+use zookeeper_client::{Acls, Client, SessionState, StateWatcher};
 
 use crate::{
-    error::{Effect, ServerError, error},
+    error::{Effect, error},
     options::ZooKeeperOptions,
     transport,
+    txn::LiveSession,
+    waiters::Watch,
 };
 
 /// The longest silence after which the client tries another member.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
-
-/// A session that was alive when it was asked for. It is closed when its last user drops it.
-#[derive(Debug)]
-pub(crate) struct LiveSession {
-    pub(crate) zk: Client,
-    /// The owner of its ephemeral nodes.
-    pub(crate) id: i64,
-    /// The silence after which the servers end it.
-    pub(crate) timeout: Duration,
-}
 
 impl Connection for LiveSession {
     fn is_open(&self) -> bool {
@@ -34,19 +25,6 @@ impl Connection for LiveSession {
     }
 
     fn end(&self) {}
-}
-
-/// The watch that wakes a notifier. Replacing or dropping it ends the watch.
-#[derive(Default, Debug)]
-pub(crate) struct Watch(Locked<Option<oneshot::Sender<()>>>);
-
-impl Watch {
-    /// Replaces the watch; completes when the new one is replaced or dropped.
-    pub(crate) fn replace(&self) -> oneshot::Receiver<()> {
-        let (keep, ended) = oneshot::channel();
-        *self.0.lock() = Some(keep);
-        ended
-    }
 }
 
 /// The session of a client.
@@ -77,18 +55,6 @@ impl SessionManager {
         self.state.check_open()
     }
 
-    /// The access list of the nodes that we create.
-    pub(crate) fn acls(&self) -> Acls<'static> {
-        if self.options.user.is_empty() { Acls::anyone_all() } else { Acls::creator_all() }
-    }
-
-    /// The same, readable for everybody.
-    pub(crate) fn acls_to_read(&self) -> Vec<Acl> {
-        let mut acls = self.acls().to_vec();
-        acls.extend_from_slice(&Acls::anyone_read());
-        acls
-    }
-
     /// A session that is connected now. Nothing is sent over a connection that is known to be broken.
     ///
     /// # Errors
@@ -96,7 +62,6 @@ impl SessionManager {
     pub(crate) async fn ready(&self) -> Result<Arc<LiveSession>> {
         let until = self.env.now() + self.options.timeout;
         loop {
-            self.check_open()?;
             let live = self.env.until(until, self.live.get(|| self.connect())).await;
             let live = live.ok_or_else(|| self.unreachable())??;
             if live.zk.state() == SessionState::SyncConnected {
@@ -141,26 +106,13 @@ impl SessionManager {
         transport::set_nodelay(&ports);
         let (revalidations, waiters) = (self.revalidations.clone(), self.waiters.clone());
         self.env.spawn(follow(zk.state_watcher(), ports, revalidations, waiters));
-        Ok(LiveSession { id: zk.session_id().0, timeout: zk.session_timeout(), zk })
-    }
-
-    /// Waits for an answer, up to the time limit of a request.
-    pub(crate) async fn ask<T>(
-        &self,
-        effect: Effect,
-        answer: impl Future<Output = Result<T, zookeeper_client::Error>>,
-    ) -> Result<T, ServerError> {
-        self.in_time(effect, answer).await?.map_err(|failure| ServerError::of(failure, effect))
-    }
-
-    /// The same for several answers.
-    pub(crate) async fn in_time<T>(&self, effect: Effect, answer: impl Future<Output = T>) -> Result<T> {
-        let until = self.env.now() + self.options.timeout;
-        self.env.until(until, answer).await.ok_or_else(|| {
-            let message = format!("no answer within {:?}", self.options.timeout);
-            let error =
-                Error::new(ErrorKind::TimedOut, message).hint("is a majority of the members running?");
-            effect.in_doubt(error)
+        Ok(LiveSession {
+            id: zk.session_id().0,
+            timeout: zk.session_timeout(),
+            acls: if options.user.is_empty() { Acls::anyone_all() } else { Acls::creator_all() },
+            limit: options.timeout,
+            env: self.env.clone(),
+            zk,
         })
     }
 

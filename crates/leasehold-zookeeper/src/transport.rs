@@ -17,21 +17,13 @@ use spawns_core::{Spawn, Task};
 use tokio::sync::oneshot;
 use zookeeper_client::{Client, Connector, Error};
 
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// The tasks that the library spawns.
 #[derive(Default)]
-struct SpawnQueue(Locked<Vec<Work>>);
+struct SpawnQueue(Locked<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>>);
 
 impl Spawn for SpawnQueue {
     fn spawn(&self, task: Task) {
         self.0.lock().push(Box::into_pin(task.future));
-    }
-}
-
-impl SpawnQueue {
-    fn take(&self) -> Vec<Work> {
-        std::mem::take(&mut *self.0.lock())
     }
 }
 
@@ -55,7 +47,7 @@ pub(crate) fn connect(
             let _ = send.send(connector.connect(&servers).await);
             // The spawned task is the session itself, which ends when the last client is dropped.
             loop {
-                let works = spawned.take();
+                let works = std::mem::take(&mut *spawned.0.lock());
                 if works.is_empty() {
                     return;
                 }
@@ -67,10 +59,16 @@ pub(crate) fn connect(
     Ok(receive)
 }
 
+/// The host and the port of a server, which may be without one.
+pub(crate) fn host_and_port(server: &str) -> (&str, u16) {
+    let parts = server.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = parts.unwrap_or((server, 2181));
+    (host.trim_matches(['[', ']']), port)
+}
+
 /// The ports of these servers.
 pub(crate) fn ports(servers: &[String]) -> BTreeSet<u16> {
-    let port = |server: &String| server.rsplit(':').next().and_then(|port| port.parse().ok());
-    servers.iter().map(|server| port(server).unwrap_or(2181)).collect()
+    servers.iter().map(|server| host_and_port(server).1).collect()
 }
 
 /// Sets TCP_NODELAY on all connections of this process to these ports.
@@ -118,6 +116,8 @@ mod tests {
 
     #[test]
     fn a_server_without_a_port_has_the_usual_one() {
+        assert_eq!((host_and_port("zk1"), host_and_port("zk1:9")), (("zk1", 2181), ("zk1", 9)));
+        assert_eq!(host_and_port("[::1]"), ("::1", 2181));
         assert_eq!(ports(&["a:1".into(), "[::1]:2".into(), "b".into()]), BTreeSet::from([1, 2, 2181]));
     }
 }

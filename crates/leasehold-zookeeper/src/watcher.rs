@@ -1,11 +1,7 @@
 //! Watches: the servers' notices of changes, which wake the subscriptions of this client.
 
-use std::{
-    pin::pin,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
-use futures_util::future::{join_all, select};
 use leasehold_core::{
     LockName, Mode, Result,
     store_kit::{Notifier, Subscription, Topic},
@@ -14,41 +10,45 @@ use zookeeper_client::{AddWatchMode, EventType, OneshotWatcher, PersistentWatche
 
 use crate::{
     client::Client,
-    error::{Effect, ServerError},
+    error::{Effect, ServerError, unless_gone},
     format::NodeData,
+    lock_record::LockRecord,
     queue::WatchTarget,
-    session::{LiveSession, Watch, session_ended},
+    session::session_ended,
+    txn::LiveSession,
+    waiters::Watch,
 };
 
-/// Wakes the notifiers when the target changes; whether it is still as it was read.
+/// Wakes the notifier when the target changes; whether it is still as it was read.
 ///
 /// The same session sets the watch after it has read the queue, so no change in between is missed.
 pub(crate) async fn watch(
-    client: &Client,
-    live: &Arc<LiveSession>,
+    lock: &LockRecord<'_>,
     target: &WatchTarget,
-    notifiers: &[Arc<Notifier<Watch>>],
-) -> Result<bool, ServerError> {
-    let watchers = notifiers.iter().map(|_| client.session.in_time(Effect::Reads, set_watch(live, target)));
-    for (notifier, watcher) in notifiers.iter().zip(join_all(watchers).await) {
-        let Some(watcher) = watcher?? else { return Ok(false) };
-        let ended = notifier.payload.replace();
-        let watch = wake_on_change(Arc::downgrade(live), target.clone(), watcher, Arc::downgrade(notifier));
-        client.env.spawn(async move {
-            select(pin!(watch), ended).await;
-        });
-    }
+    notifier: &Arc<Notifier<Watch>>,
+) -> Result<bool> {
+    let live = &lock.live;
+    let set = live.in_time(Effect::Reads, set_watch(live, &lock.path, target));
+    let Some(watcher) = set.await?? else { return Ok(false) };
+    let (path, target) = (lock.path.clone(), target.clone());
+    let watch = wake_on_change(Arc::downgrade(live), path, target, watcher, Arc::downgrade(notifier));
+    notifier.payload.replace(&live.env, watch);
     Ok(true)
 }
 
-/// Sets a watch; `None` when the target has changed already.
-async fn set_watch(live: &LiveSession, target: &WatchTarget) -> Result<Option<OneshotWatcher>, ServerError> {
+/// Sets a watch on children of a node; `None` when the target has changed already.
+async fn set_watch(
+    live: &LiveSession,
+    directory: &str,
+    target: &WatchTarget,
+) -> Result<Option<OneshotWatcher>> {
     let seen = match target {
-        WatchTarget::Node { path, mode } => {
-            let read = live.zk.get_and_watch_data(path).await;
+        WatchTarget::Node { name, mode } => {
+            let read = live.zk.get_and_watch_data(&format!("{directory}/{name}")).await;
+            let mode_of = |data: &[u8]| NodeData::read(data).map_or(Mode::Exclusive, |data| data.mode);
             read.map(|(data, _, watcher)| mode.is_none_or(|mode| mode_of(&data) == mode).then_some(watcher))
         }
-        WatchTarget::Any { directory, names } => {
+        WatchTarget::Any(names) => {
             let listed = live.zk.list_and_watch_children(directory).await;
             listed.map(|(children, watcher)| {
                 let left = children.iter().filter(|child| names.contains(*child)).count();
@@ -56,19 +56,13 @@ async fn set_watch(live: &LiveSession, target: &WatchTarget) -> Result<Option<On
             })
         }
     };
-    match seen.map_err(|error| ServerError::of(error, Effect::Reads)) {
-        Err(ServerError::NoNode) => Ok(None),
-        other => other,
-    }
-}
-
-fn mode_of(data: &[u8]) -> Mode {
-    NodeData::read(data).map_or(Mode::Exclusive, |data| data.mode)
+    Ok(unless_gone(seen.map_err(ServerError::reading))?.flatten())
 }
 
 /// Waits for a change of the target: an extended hold or one more waiter is none.
 async fn wake_on_change(
     live: Weak<LiveSession>,
+    directory: String,
     target: WatchTarget,
     mut watcher: OneshotWatcher,
     notifier: Weak<Notifier<Watch>>,
@@ -77,7 +71,7 @@ async fn wake_on_change(
         let event = watcher.changed().await;
         if matches!(event.event_type, EventType::NodeDataChanged | EventType::NodeChildrenChanged)
             && let Some(live) = live.upgrade()
-            && let Ok(Some(again)) = set_watch(&live, &target).await
+            && let Ok(Some(again)) = set_watch(&live, &directory, &target).await
         {
             watcher = again;
             continue;
@@ -96,14 +90,10 @@ pub(crate) async fn changes(
     lock: &LockName,
 ) -> Result<Subscription<Topic, Watch>> {
     let path = client.paths.lock(lock);
-    let watcher = live.zk.watch(&path, AddWatchMode::PersistentRecursive);
-    let watcher = client.session.ask(Effect::Reads, watcher).await.map_err(ServerError::into_error)?;
+    let watcher = live.ask(Effect::Reads, live.zk.watch(&path, AddWatchMode::PersistentRecursive)).await?;
     let subscription = client.session.waiters.subscribe(Topic::Changes(lock.clone()));
-    let ended = subscription.notifier().payload.replace();
-    let watch = wake_on_every_change(watcher, Arc::downgrade(subscription.notifier()));
-    client.env.spawn(async move {
-        select(pin!(watch), ended).await;
-    });
+    let notifier = subscription.notifier();
+    notifier.payload.replace(&client.env, wake_on_every_change(watcher, Arc::downgrade(notifier)));
     Ok(subscription)
 }
 

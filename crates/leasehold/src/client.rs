@@ -51,9 +51,8 @@ impl Client {
         let url: StoreUrl = url.try_into().map_err(Into::into)?;
         let env = Env::system()?;
         let client = Client::new(url.open(&env).await?, env).change(|options| {
-            let (ttl, timeout) = (url.options().ttl(), url.options().timeout());
-            let timeout = timeout.unwrap_or(options.patience);
-            options.ttl(ttl.unwrap_or(LockOptions::default().ttl)).patience(timeout)
+            options.ttl = url.options().ttl().unwrap_or(options.ttl);
+            options.retry_timeout = url.options().timeout().unwrap_or(options.retry_timeout);
         });
         client.build().map_err(|error| error.store(url.to_string()))
     }
@@ -68,12 +67,13 @@ impl Client {
 
     /// Makes a client of a store of your own, on the clock of `env`: [`Env::system`], or a virtual one in tests.
     pub fn new(store: Arc<dyn Store>, env: Env) -> Client {
-        let options = LockOptions::default().note(Note::of_this_process().to_string());
+        let note = Some(Note::of_this_process().to_string().into());
+        let options = LockOptions { note, ..LockOptions::default() };
         Client { engine: Engine::new(store, env), owners: OwnerTable::default(), options }
     }
 
-    fn change(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Self {
-        self.options = change(self.options);
+    fn change(mut self, change: impl FnOnce(&mut LockOptions)) -> Self {
+        change(&mut self.options);
         self
     }
 
@@ -307,7 +307,8 @@ impl Client {
         let name = name.try_into().map_err(Into::into)?;
         let (client, options) = (self.clone(), self.options.clone());
         let spec = LockSpec { client, name, mode, options, observer: None };
-        spec.check().map(|()| spec)
+        let checked = self.capability().admits_mode(mode).map_err(|error| error.lock(&spec.name));
+        checked.map(|()| spec)
     }
 }
 

@@ -120,7 +120,7 @@ pub mod store {
 
     pub use leasehold_core::{
         Capability, ClaimId, Contender, Drift, Exclusion, Fencing, Liveness, Member, Mode, Outcome, Release,
-        Require, Snapshot, Stance, Store,
+        Snapshot, Stance, Store,
     };
 
     pub use crate::backends::stores;

@@ -40,8 +40,8 @@ impl LockSpec {
         self.client.engine.admits(&self.name, self.mode, &self.options)
     }
 
-    pub(crate) fn change(&mut self, change: impl FnOnce(LockOptions) -> LockOptions) {
-        self.options = change(std::mem::take(&mut self.options));
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut LockOptions)) {
+        change(&mut self.options);
     }
 
     pub(crate) fn observe(&mut self, observer: impl Fn(&Busy) + Send + Sync + 'static) {
@@ -93,7 +93,7 @@ impl LockSpec {
     }
 
     pub(crate) fn watcher(&self) -> LockWatcher {
-        LockWatcher::new(&self.client.engine, &self.name, self.options.patience)
+        LockWatcher::new(&self.client.engine, &self.name, self.options.retry_timeout)
     }
 
     pub(crate) async fn inspect(&self) -> Result<Snapshot> {
@@ -133,61 +133,61 @@ macro_rules! option_methods {
             /// Sets how long the store keeps the lock when its holder is not heard of; 30 s unless set.
             #[must_use]
             pub fn ttl(self, ttl: std::time::Duration) -> Self {
-                self.change(|options| options.ttl(ttl))
+                self.change(|options| options.ttl = ttl)
             }
 
             /// Lets the lease end at its first deadline: the watchdog does not renew it.
             #[must_use]
             pub fn without_renewal(self) -> Self {
-                self.change(leasehold_core::LockOptions::without_renewal)
+                self.change(|options| options.renew = false)
             }
 
             /// Bounds how long the watchdog renews the lease, and so a holder that hangs.
             #[must_use]
             pub fn max_hold(self, max: std::time::Duration) -> Self {
-                self.change(|options| options.hold_max(max))
+                self.change(|options| options.max_hold = Some(max))
             }
 
             /// Queues in order of arrival, overtaken by nobody.
             #[must_use]
             pub fn fair(self) -> Self {
-                self.change(leasehold_core::LockOptions::fair)
+                self.change(|options| options.fair = true)
             }
 
             /// Keeps the lock shut for a while after a hold that ended without a release.
             #[must_use]
             pub fn lock_delay(self, delay: std::time::Duration) -> Self {
-                self.change(|options| options.lock_delay(delay))
+                self.change(|options| options.lock_delay = delay)
             }
 
             /// Lets the hold outlive its client: only a release or its time to live ends it.
             #[must_use]
             pub fn outlives_client(self) -> Self {
-                self.change(leasehold_core::LockOptions::outlives_client)
+                self.change(|options| options.binding = leasehold_core::Binding::Ttl)
             }
 
             /// Refuses a store whose fencing tokens do not survive its restart.
             #[must_use]
             pub fn require_fencing(self) -> Self {
-                self.change(leasehold_core::LockOptions::require_fencing)
+                self.change(|options| options.require_fencing = true)
             }
 
             /// Sets for how long a store that fails is asked again before its error is returned; 5 s unless set.
             #[must_use]
             pub fn retry_timeout(self, timeout: std::time::Duration) -> Self {
-                self.change(|options| options.patience(timeout))
+                self.change(|options| options.retry_timeout = timeout)
             }
 
             /// Sets the text that waiters and `inspect` show of the holder; see [`Note`](crate::Note).
             #[must_use]
             pub fn note(self, note: impl Into<std::sync::Arc<str>>) -> Self {
-                self.change(|options| options.note(note))
+                self.change(|options| options.note = Some(note.into()))
             }
 
             /// Replaces all options.
             #[must_use]
             pub fn with_options(self, options: leasehold_core::LockOptions) -> Self {
-                self.change(|_| options)
+                self.change(|all| *all = options)
             }
         }
     };
@@ -201,7 +201,7 @@ macro_rules! lock_methods {
         impl $type {
             fn change(
                 mut self,
-                change: impl FnOnce(leasehold_core::LockOptions) -> leasehold_core::LockOptions,
+                change: impl FnOnce(&mut leasehold_core::LockOptions),
             ) -> Self {
                 self.spec.change(change);
                 self

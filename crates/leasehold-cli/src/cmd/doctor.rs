@@ -5,7 +5,7 @@ use std::{fmt::Write, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 use leasehold::diagnose::{Finding, Severity};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::common::StoreArgs;
 use crate::{describe::plain, exit, output::Output, store_location::StoreLocation};
@@ -25,23 +25,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let location = arguments.store.location()?;
     let findings = leasehold::diagnose::diagnose(location.url()).await?;
-    output.data(
-        || Value::Array(findings.iter().map(to_json).collect()),
-        || page(&findings, &location).unwrap_or_default(),
-    );
+    output.data(|| json!(findings), || page(&findings, &location).unwrap_or_default());
     Ok(match count(&findings, Severity::Critical) {
         0 => ExitCode::SUCCESS,
         _ => exit::UNSAFE.into(),
-    })
-}
-
-fn to_json(finding: &Finding) -> Value {
-    json!({
-        "severity": finding.severity.to_string(),
-        "node": finding.node,
-        "what": finding.what,
-        "why": finding.why,
-        "fix": finding.fix,
     })
 }
 

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
-use leasehold::{Client, LockName};
+use leasehold::{Client, LockName, LockOptions};
 use serde_json::json;
 
 use super::common::{ModeArgs, StoreArgs, WaitArgs};
@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     // more than the span, since detaching never shortens a hold.
     let connecting = location.connect(|options| {
         let ttl = options.ttl.min(span);
-        options.ttl(ttl).note(note)
+        LockOptions { ttl, note: Some(note.into()), ..options }
     });
     let client = connecting.await?;
     let code = hold(&arguments, &name, &client, &mut signals, output).await;

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use leasehold::store::{Contender, Member, Snapshot};
+use leasehold::store::{Contender, Snapshot};
 use serde_json::{Value, json};
 
 use super::common::StoreArgs;
@@ -58,9 +58,7 @@ pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
         "waiters": snapshot.waiters.iter().map(to_json).collect::<Vec<Value>>(),
     });
     if !snapshot.members.is_empty() {
-        let member =
-            |member: &Member| json!({ "url": &*member.url, "votes": member.votes, "state": member.state });
-        lock["members"] = snapshot.members.iter().map(member).collect();
+        lock["members"] = json!(snapshot.members);
     }
     lock
 }

@@ -3,7 +3,7 @@
 
 mod entry;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::grant::{QueueEntry, Verdict, grant, runnable};
 pub use entry::{Entry, State};
@@ -13,27 +13,18 @@ use crate::{
     Queueing, Release, Renewal, Result, Stance, Standing,
 };
 
-/// A change by a verb, for a store that writes rows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// The entry with this `seq` is new or different.
-    Put(u64),
-    /// The entry with this `seq` is gone.
-    Remove(u64),
-}
-
 /// One lock.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct LockState {
     entries: Vec<Entry>,
-    changes: Vec<Change>,
+    changed: BTreeSet<u64>,
 }
 
 impl LockState {
-    /// A document of entries that a store has read, in any order.
+    /// The state of the entries that a store has read, in any order.
     pub fn of(mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.seq);
-        LockState { entries, changes: Vec::new() }
+        LockState { entries, changed: BTreeSet::new() }
     }
 
     /// The entries in order of arrival.
@@ -46,19 +37,9 @@ impl LockState {
         self.entries.iter().find(|entry| entry.seq == seq)
     }
 
-    /// The changes since it was read or this was last called, the last one of each entry only.
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        let mut last = Vec::new();
-        for change in std::mem::take(&mut self.changes).into_iter().rev() {
-            let seq = |change: &Change| match *change {
-                Change::Put(seq) | Change::Remove(seq) => seq,
-            };
-            if !last.iter().any(|later| seq(later) == seq(&change)) {
-                last.push(change);
-            }
-        }
-        last.reverse();
-        last
+    /// The `seq` of each entry that is new, different or gone since it was read or this was last called.
+    pub fn take_changed(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Answers a claim. `fence` draws the next token and is called at most once, for a new grant only.
@@ -96,7 +77,7 @@ impl LockState {
             self.remove(at);
             return Ok(Standing::Held(busy));
         }
-        self.changes.push(Change::Put(self.entries[at].seq));
+        self.changed.insert(self.entries[at].seq);
         Ok(Standing::Waiting(busy))
     }
 
@@ -110,7 +91,7 @@ impl LockState {
             State::Held => {
                 entry.expires = entry.expires.max(now + claim.ttl);
                 let valid_for = entry.expires.since(now);
-                self.changes.push(Change::Put(entry.seq));
+                self.changed.insert(entry.seq);
                 Renewal::Renewed { valid_for }
             }
             State::Revoked => Renewal::Gone(LostReason::ForceReleased),
@@ -123,17 +104,11 @@ impl LockState {
     pub fn release(&mut self, id: ClaimId, now: Moment) -> Release {
         self.expire(now);
         let Some(at) = self.entries.iter().position(|entry| entry.id == id) else { return Release::NotHeld };
-        match self.entries[at].state {
-            State::Waiting | State::Held => {
-                self.remove(at);
-                Release::Released
-            }
-            State::Delaying => Release::NotHeld,
-            State::Revoked => {
-                self.remove(at);
-                Release::NotHeld
-            }
+        let state = self.entries[at].state;
+        if state != State::Delaying {
+            self.remove(at);
         }
+        if matches!(state, State::Waiting | State::Held) { Release::Released } else { Release::NotHeld }
     }
 
     /// Ends every hold and delay, and answers whose. The holders' entries stay as [`State::Revoked`] until they
@@ -148,7 +123,7 @@ impl LockState {
             evicted.push(self.entries[at].contender(now));
             if self.entries[at].state == State::Held {
                 self.entries[at].state = State::Revoked;
-                self.changes.push(Change::Put(self.entries[at].seq));
+                self.changed.insert(self.entries[at].seq);
             } else {
                 self.remove(at);
             }
@@ -190,40 +165,33 @@ impl LockState {
 
     /// The waiters that would be granted now.
     pub fn runnable(&self) -> impl Iterator<Item = &Entry> {
-        let (places, indices) = self.places();
-        runnable(&places).into_iter().map(move |place| &self.entries[indices[place]])
+        self.runnable_among(|entry| entry.state != State::Revoked)
     }
 
     /// The waiters to wake after a verb: the ones that it lets in and, if it began a lock-delay, the next ones, which
-    /// sleep until the hold would have ended. Called once per verb, before [`LockState::take_changes`].
+    /// sleep until the hold would have ended. Called once per verb, before
+    /// [`LockState::take_changed`].
     pub fn to_wake(&self) -> Vec<&Entry> {
-        let began_delay = self.changes.iter().any(|change| match change {
-            Change::Put(seq) => self.entry(*seq).is_some_and(|entry| entry.state == State::Delaying),
-            Change::Remove(_) => false,
-        });
-        if !began_delay {
-            return self.runnable().collect();
-        }
-        let (places, indices) = self.places();
-        let stays: Vec<usize> = (0..places.len())
-            .filter(|&place| self.entries[indices[place]].state != State::Delaying)
-            .collect();
-        let staying: Vec<QueueEntry> = stays.iter().map(|&place| places[place]).collect();
-        runnable(&staying).into_iter().map(|at| &self.entries[indices[stays[at]]]).collect()
+        let is_delaying = |entry: &Entry| entry.state == State::Delaying;
+        let began_delay = self.changed.iter().filter_map(|seq| self.entry(*seq)).any(is_delaying);
+        let counts = |entry: &Entry| entry.state != State::Revoked && !(began_delay && is_delaying(entry));
+        self.runnable_among(counts).collect()
+    }
+
+    fn runnable_among(&self, counts: impl Fn(&Entry) -> bool) -> impl Iterator<Item = &Entry> {
+        let counted: Vec<&Entry> = self.entries.iter().filter(|entry| counts(entry)).collect();
+        let queue: Vec<QueueEntry> = counted.iter().map(|entry| entry.queue_entry()).collect();
+        runnable(&queue).into_iter().map(move |at| counted[at])
     }
 
     /// The entries that keep `id` out, whose sessions a waiter checks.
     pub fn blockers_of(&self, id: ClaimId) -> impl Iterator<Item = &Entry> {
         let mine = self.entries.iter().position(|entry| entry.id == id).unwrap_or(self.entries.len());
-        let blocks = move |(at, entry): &(usize, &Entry)| {
-            entry.holds() || (*at < mine && entry.state == State::Waiting)
+        let blocks = move |at: usize, entry: &Entry| {
+            entry.id != id && (entry.holds() || (at < mine && entry.state == State::Waiting))
         };
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(move |(_, entry)| entry.id != id)
-            .filter(blocks)
-            .map(|(_, entry)| entry)
+        let all = self.entries.iter().enumerate();
+        all.filter(move |(at, entry)| blocks(*at, entry)).map(|(_, entry)| entry)
     }
 
     /// The holders, with the ones in their lock-delay, and the waiters.
@@ -237,11 +205,6 @@ impl LockState {
             .filter(|entry| entry.state != State::Revoked)
             .map(|entry| entry.contender(now));
         all.partition(|contender| contender.stance != Stance::Waiting)
-    }
-
-    /// When the next entry runs out, if nothing happens.
-    pub fn next_expiry(&self) -> Option<Moment> {
-        self.entries.iter().map(|entry| entry.expires).min()
     }
 
     fn enter(&mut self, claim: &Claim, now: Moment) -> usize {
@@ -284,10 +247,10 @@ impl LockState {
         let entry = &mut self.entries[at];
         entry.state = State::Held;
         entry.since = now;
-        // CountGuard from the grant: the place that it had may have been kept for longer.
+        // Counted from the grant: the place that it had may have been kept for longer.
         entry.expires = now + claim.ttl;
         entry.fence = token;
-        self.changes.push(Change::Put(entry.seq));
+        self.changed.insert(entry.seq);
         Ok(Standing::Granted(Grant::lasting(token, entry.expires.since(now))))
     }
 
@@ -300,7 +263,7 @@ impl LockState {
         self.refresh(at, claim, session, now);
         let entry = &mut self.entries[at];
         entry.fence = entry.fence.max(claim.fence_floor);
-        self.changes.push(Change::Put(entry.seq));
+        self.changed.insert(entry.seq);
         Standing::Granted(Grant::lasting(entry.fence, entry.expires.since(now)))
     }
 
@@ -325,19 +288,10 @@ impl LockState {
     }
 
     fn verdict(&self, at: usize) -> Verdict {
-        let (places, indices) = self.places();
-        let place = indices.iter().position(|&index| index == at).unwrap_or_default();
-        grant(&places, place)
-    }
-
-    /// The places that count, and where their entries stand.
-    fn places(&self) -> (Vec<QueueEntry>, Vec<usize>) {
-        let counted = self.entries.iter().enumerate().filter(|(_, entry)| entry.state != State::Revoked);
-        counted
-            .map(|(at, entry)| {
-                (QueueEntry { mode: entry.mode, queueing: entry.queueing, holds: entry.holds() }, at)
-            })
-            .unzip()
+        let counts = |entry: &&Entry| entry.state != State::Revoked;
+        let ahead = self.entries[..at].iter().filter(counts).count();
+        let queue: Vec<QueueEntry> = self.entries.iter().filter(counts).map(Entry::queue_entry).collect();
+        grant(&queue, ahead)
     }
 
     fn busy(&self, at: usize, claim: &Claim, now: Moment) -> Busy {
@@ -360,12 +314,12 @@ impl LockState {
         entry.since = entry.expires;
         entry.expires = until;
         entry.session = None;
-        self.changes.push(Change::Put(entry.seq));
+        self.changed.insert(entry.seq);
     }
 
     fn remove(&mut self, at: usize) {
         let entry = self.entries.remove(at);
-        self.changes.push(Change::Remove(entry.seq));
+        self.changed.insert(entry.seq);
     }
 }
 

@@ -76,7 +76,8 @@ pub fn claimed(votes: &[Vote]) -> Decision {
     }
     let gone = count(|vote| matches!(vote, Vote::Gone(_)));
     if gone > votes.len() - needed {
-        return Decision::Gone(reason(votes));
+        let reason = |vote: &Vote| if let Vote::Gone(reason) = vote { Some(*reason) } else { None };
+        return Decision::Gone(gravest(votes.iter().filter_map(reason)));
     }
     if granted + open >= needed {
         return Decision::Open;
@@ -157,7 +158,7 @@ pub fn renewed(votes: &[RenewalVote]) -> Renewed {
         .filter_map(|pledge| if let RenewalVote::Gone(reason) = pledge { Some(*reason) } else { None })
         .collect();
     if gone.len() > votes.len() - needed {
-        return Renewed::Gone(gravest(gone));
+        return Renewed::Gone(gravest(gone.into_iter()));
     }
     if votes.contains(&RenewalVote::Open) { Renewed::Open } else { Renewed::NoQuorum }
 }
@@ -177,23 +178,14 @@ pub fn completed(mut counters: Vec<Option<FencingToken>>, members: usize) -> Opt
     counters.get(rank - 1).copied().flatten()
 }
 
-fn reason(votes: &[Vote]) -> LostReason {
-    gravest(
-        votes
-            .iter()
-            .filter_map(|vote| if let Vote::Gone(reason) = vote { Some(*reason) } else { None })
-            .collect(),
-    )
-}
-
 /// The most specific of several reasons.
-fn gravest(reasons: Vec<LostReason>) -> LostReason {
+fn gravest(reasons: impl Iterator<Item = LostReason>) -> LostReason {
     let weight = |reason: &LostReason| match reason {
         LostReason::ForceReleased => 2,
         LostReason::Expired => 1,
         _ => 0,
     };
-    reasons.into_iter().max_by_key(weight).unwrap_or(LostReason::Gone)
+    reasons.max_by_key(weight).unwrap_or(LostReason::Gone)
 }
 
 #[cfg(test)]

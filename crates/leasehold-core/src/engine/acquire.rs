@@ -3,18 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Core, Engine, Hold, LockOptions,
-    attempt::Attempt,
-    deadline,
-    hold::Granted,
-    local_queue::LocalPermit,
-    telemetry::{self, Ending},
-    throttle::WakeThrottle,
-    wait::{Observer, Wait},
+    Engine, Hold, LockOptions, attempt::Attempt, core::Handle, hold::Granted, local_queue::LocalPermit,
+    telemetry, throttle::WakeThrottle,
 };
 use crate::{
-    Busy, Claim, ClaimId, Env, Error, ErrorKind, Grant, Interest, LockName, Mode, Moment, Result, Standing,
-    Wake,
+    Busy, Claim, ClaimId, Env, Error, ErrorKind, Interest, LockName, Mode, Moment, Result, Standing, Wake,
     decide::{backoff, validity},
 };
 
@@ -23,14 +16,28 @@ const TRIES_WITHOUT_WAIT: u32 = 3;
 /// How many grants may arrive after their deadline before the claim fails.
 const LATE_GRANTS_MAX: u32 = 3;
 
+/// How long to wait for a taken lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// At most this long.
+    For(Duration),
+    /// Until it is granted.
+    Forever,
+}
+
+/// Called each time the store answers that the lock is taken, with its holder and for how long.
+pub type Observer = Arc<dyn Fn(&Busy) + Send + Sync>;
+
 impl Engine {
     /// Asks for a lock; `None` when it was taken for as long as `wait` allows.
     ///
-    /// A store that fails is asked again: while waiting, until it has failed for `terms.patience`; without waiting,
-    /// three times.
+    /// A store that fails is asked again: while waiting, until it has failed for `options.retry_timeout`; without
+    /// waiting, three times.
     ///
     /// # Errors
-    /// Those of [`Engine::admits`], and those of the store that outlasted the patience or can never pass.
+    /// Those of [`Engine::admits`], and those of the store that outlasted the retry timeout or can never pass.
     ///
     /// # Cancel safety
     /// Cancel safe: when the future is dropped, the watchdog carries the request that is under way to its end and
@@ -39,23 +46,19 @@ impl Engine {
         &self,
         name: &LockName,
         mode: Mode,
-        terms: &LockOptions,
+        options: &LockOptions,
         wait: Wait,
         observer: Option<&Observer>,
     ) -> Result<Option<Hold>> {
-        let claim = self.template(name, mode, terms, wait, ClaimId::mint(&self.0.env));
-        self.check(&claim, terms)?;
-        let begin = self.0.env.now();
+        let core = &self.0;
+        let claim = self.claim(name, mode, options, wait, ClaimId::mint(&core.env))?;
+        let begin = core.env.now();
         let mut acquire = Acquire {
-            core: &self.0,
-            terms,
+            core,
+            options,
             observer,
             begin,
-            end: match wait {
-                Wait::No => Some(begin),
-                Wait::For(span) => Some(begin + span),
-                Wait::Forever => None,
-            },
+            end: if let Wait::For(span) = wait { Some(begin + span) } else { None },
             waits: wait != Wait::No,
             failing_since: None,
             failures: 0,
@@ -64,16 +67,23 @@ impl Engine {
             wake: None,
         };
         let result = acquire.run(claim).await;
-        telemetry::acquired(&self.0, mode, begin, acquire.failures, ending(&result, wait));
-        result.map_err(|error| self.0.explain(error, "lock", name).elapsed(self.0.env.now().since(begin)))
+        let outcome = match &result {
+            Ok(Some(_)) => "acquired",
+            Ok(None) if wait == Wait::No => "busy",
+            Ok(None) => "timeout",
+            Err(_) => "error",
+        };
+        telemetry::acquired(core, mode, begin, acquire.failures, outcome);
+        result.map_err(|error| core.explain(error, "lock", name).elapsed(core.env.now().since(begin)))
     }
 }
 
 struct Acquire<'a> {
-    core: &'a Arc<Core>,
-    terms: &'a LockOptions,
+    core: &'a Arc<Handle>,
+    options: &'a LockOptions,
     observer: Option<&'a Observer>,
     begin: Moment,
+    /// The end of a wait that has one.
     end: Option<Moment>,
     waits: bool,
     failing_since: Option<Moment>,
@@ -85,11 +95,10 @@ struct Acquire<'a> {
 
 /// The result of one request.
 enum Step {
-    Granted { grant: Grant, sent: Moment, deadline: Moment },
+    Granted(Granted),
     Busy(Busy),
     AskAgain,
     AskAnew,
-    Failed(Error),
 }
 
 impl Acquire<'_> {
@@ -97,30 +106,21 @@ impl Acquire<'_> {
         &self.core.env
     }
 
-    async fn run(&mut self, mut claim: Claim) -> Result<Option<Hold>> {
+    async fn run(&mut self, claim: Claim) -> Result<Option<Hold>> {
         let Some(_permit) = self.local_permit(&claim.name).await else { return Ok(None) };
-        loop {
-            let mut attempt = Attempt::new(self.core, claim.clone())?;
-            match self.poll_until_granted(&mut attempt).await {
-                Ok(Some(granted)) => return Ok(Some(self.hold(attempt, granted))),
-                Ok(None) => {
-                    attempt.give_up(self.terms.patience).await;
-                    return Ok(None);
-                }
-                // The claim was removed from the store by force: its id is spent.
-                Err(None) => claim.id = ClaimId::mint(self.env()),
-                Err(Some(error)) => {
-                    attempt.give_up(self.terms.patience).await;
-                    return Err(error);
-                }
-            }
+        let mut attempt = Attempt::new(self.core, claim)?;
+        let answer = self.poll_until_granted(&mut attempt).await;
+        if let Ok(Some(granted)) = answer {
+            return Ok(Some(self.hold(attempt, granted)));
         }
+        attempt.give_up(self.options.retry_timeout).await;
+        answer.map(|_| None)
     }
 
     /// Waits for the other tasks of this client. A claim that does not wait, or that queues in order, asks the store
     /// directly.
     async fn local_permit(&mut self, name: &LockName) -> Option<Option<LocalPermit>> {
-        if !self.waits || self.terms.fair {
+        if !self.waits || self.options.fair {
             return Some(None);
         }
         let permit = self.core.local.enter(name);
@@ -130,21 +130,21 @@ impl Acquire<'_> {
         }
     }
 
-    /// Repeats the claim until it is granted, the wait is over (`None`), or an error is final. `Err(None)`: the claim was
-    /// removed from the store.
-    async fn poll_until_granted(&mut self, attempt: &mut Attempt) -> Result<Option<Granted>, Option<Error>> {
+    /// Repeats the claim until it is granted, the wait is over (`None`), or an error is final.
+    async fn poll_until_granted(&mut self, attempt: &mut Attempt) -> Result<Option<Granted>> {
         loop {
-            let (sent, answer) = attempt.ask(self.terms.patience).await;
+            let (sent, answer) = attempt.ask(self.options.retry_timeout).await;
             if attempt.is_stuck() {
-                return Err(answer.err());
+                return answer.map(|_| None);
             }
-            match self.classify(sent, answer, &attempt.claim) {
-                Step::Granted { grant, sent, deadline } => {
-                    let claim = attempt.claim.clone();
-                    return Ok(Some(Granted { claim, grant, sent, deadline, alive: None }));
+            match self.classify(sent, answer, &attempt.claim)? {
+                Step::Granted(granted) => return Ok(Some(granted)),
+                // The claim was removed from the store by force: its id is spent.
+                Step::AskAnew => {
+                    let claim = Claim { id: ClaimId::mint(self.env()), ..attempt.claim.clone() };
+                    *attempt = Attempt::new(self.core, claim)?;
+                    self.wake = None;
                 }
-                Step::AskAnew => return Err(None),
-                Step::Failed(error) => return Err(Some(error)),
                 Step::AskAgain => {
                     if !self.pause().await {
                         return Ok(None);
@@ -162,62 +162,53 @@ impl Acquire<'_> {
         }
     }
 
-    fn classify(&mut self, sent: Moment, answer: Result<Standing>, claim: &Claim) -> Step {
+    fn classify(&mut self, sent: Moment, answer: Result<Standing>, claim: &Claim) -> Result<Step> {
         let standing = match answer {
             Ok(standing) => standing,
             Err(error) => return self.classify_failure(error),
         };
         self.failing_since = None;
-        match standing {
+        Ok(match standing {
             // A reply after the deadline is not a lock: repeat, with the same id.
             Standing::Granted(grant) => {
-                let deadline = deadline::deadline(&*self.core.store, sent, grant.valid_for);
+                let deadline = self.core.deadline(sent, grant.valid_for);
                 let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline;
                 self.late_grants += u32::from(!in_time);
                 match in_time {
-                    true => Step::Granted { grant, sent, deadline },
+                    true => Step::Granted(Granted { fence: grant.fence, sent, deadline }),
                     false if self.late_grants < LATE_GRANTS_MAX => Step::AskAgain,
-                    false => Step::Failed(too_slow(claim.ttl)),
+                    false => return Err(too_slow(claim.ttl)),
                 }
             }
             Standing::Waiting(busy) | Standing::Held(busy) => Step::Busy(busy),
-            Standing::Mismatch { limit } => Step::Failed(mismatch(claim.mode.limit(), limit)),
+            Standing::Mismatch { limit } => return Err(mismatch(claim.mode.limit(), limit)),
             Standing::Gone(_) => Step::AskAnew,
-        }
+        })
     }
 
-    fn classify_failure(&mut self, error: Error) -> Step {
+    fn classify_failure(&mut self, error: Error) -> Result<Step> {
         let now = self.env().now();
         let since = *self.failing_since.get_or_insert(now);
         self.failures += 1;
         let patient = if self.waits {
-            now.since(since) < self.terms.patience
+            now.since(since) < self.options.retry_timeout
         } else {
             self.failures < TRIES_WITHOUT_WAIT
         };
-        if error.is_transient() && patient { Step::AskAgain } else { Step::Failed(error) }
+        if error.is_transient() && patient { Ok(Step::AskAgain) } else { Err(error) }
     }
 
     /// Pauses before the next attempt; `false` when the wait is over first.
     async fn pause(&mut self) -> bool {
-        let fraction = self.env().jitter(Duration::from_secs(1)).as_secs_f64();
-        let max = (self.terms.patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let pause = backoff::delay(self.failures.saturating_sub(1), Duration::from_millis(10), max, fraction);
-        self.sleep(pause).await
+        let max = (self.options.retry_timeout / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let (attempt, base) = (self.failures.saturating_sub(1), Duration::from_millis(10));
+        self.sleep(backoff::delay(attempt, base, max, self.env().fraction())).await
     }
 
     async fn sleep(&mut self, span: Duration) -> bool {
         let moment = self.env().now() + span;
-        match self.end {
-            Some(end) if self.waits && end <= moment => {
-                self.env().sleep_until(end).await;
-                false
-            }
-            _ => {
-                self.env().sleep_until(moment).await;
-                true
-            }
-        }
+        self.env().sleep_until(self.end.map_or(moment, |end| end.min(moment))).await;
+        self.end.is_none_or(|end| moment < end)
     }
 
     /// Waits until the standing may have changed; `false` when the wait is over.
@@ -229,7 +220,7 @@ impl Acquire<'_> {
         let Some(wake) = &mut self.wake else {
             // Subscribe, claim again, then wait: no wake-up in between is lost.
             let subscription = self.core.store.watch(&claim.name, Interest::Turn(claim.id));
-            match self.core.ask(self.terms.patience, subscription).await {
+            match self.core.ask(self.options.retry_timeout, subscription).await {
                 Ok(wake) => self.wake = Some(wake),
                 Err(error) => {
                     tracing::debug!(lock = %claim.name, %error, "no wake-up: the claim is repeated after a pause");
@@ -260,10 +251,9 @@ impl Acquire<'_> {
     }
 
     fn hold(&self, attempt: Attempt, granted: Granted) -> Hold {
-        tracing::debug!(lock = %attempt.claim.name, mode = %attempt.claim.mode, fence = ?granted.grant.fence,
+        tracing::debug!(lock = %attempt.claim.name, mode = %attempt.claim.mode, fence = ?granted.fence,
             waited_ms = self.env().now().since(self.begin).as_millis() as u64, "granted");
-        let alive = attempt.disarm();
-        Hold::new(self.core, Granted { alive, ..granted }, self.terms)
+        Hold::new(attempt, granted, self.options)
     }
 }
 
@@ -279,13 +269,4 @@ fn mismatch(asked: Option<u32>, stored: Option<u32>) -> Error {
 fn too_slow(ttl: Duration) -> Error {
     let message = format!("the store's answers take longer than the ttl of {ttl:?}");
     Error::new(ErrorKind::TimedOut, message).unknown().hint("raise the ttl")
-}
-
-fn ending(result: &Result<Option<Hold>>, wait: Wait) -> Ending {
-    match result {
-        Ok(Some(_)) => Ending::Acquired,
-        Ok(None) if wait == Wait::No => Ending::Busy,
-        Ok(None) => Ending::TimedOut,
-        Err(_) => Ending::Failed,
-    }
 }

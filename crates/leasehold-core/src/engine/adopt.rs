@@ -1,7 +1,7 @@
 //! The use of a [`Ticket`]: adopt its hold, or release it.
 
-use super::{Engine, Hold, LockOptions, Ticket, Wait, deadline, hold::Granted};
-use crate::{Claim, Error, Intent, Lost, LostReason, Release, Result, Standing};
+use super::{Engine, Hold, LockOptions, Ticket, Wait, attempt::Attempt, hold::Granted};
+use crate::{Claim, Error, Intent, Lost, LostReason, Queueing, Release, Result, Standing};
 
 impl Engine {
     /// Adopts the hold of a ticket: it is bound to this client and renewed again.
@@ -12,27 +12,21 @@ impl Engine {
     /// # Cancel safety
     /// Dropping the future leaves the hold as it was or bound to this client without a guard; then it ends by its
     /// ttl, or with this client.
-    pub async fn adopt(&self, ticket: &Ticket, terms: &LockOptions) -> Result<Hold> {
-        self.admits(&ticket.name, ticket.mode, terms)?;
-        let alive = Some(self.0.registry.count_claim()?);
-        let claim = Claim {
-            intent: Intent::Amend,
-            id: ticket.id,
-            ..self.template(&ticket.name, ticket.mode, terms, Wait::No, ticket.id)
-        };
-        let sent = self.0.env.now();
-        let answer = self.0.store.claim(&claim).await;
-        let answer = answer.map_err(|error| self.0.explain(error, "adopt", &ticket.name))?;
+    pub async fn adopt(&self, ticket: &Ticket, options: &LockOptions) -> Result<Hold> {
+        let core = &self.0;
+        let claim = self.claim(&ticket.name, ticket.mode, options, Wait::Forever, ticket.id)?;
+        let mut attempt = Attempt::new(core, Claim { queueing: Queueing::No, ..claim })?;
+        let amend = Claim { intent: Intent::Amend, ..attempt.claim.clone() };
+        let sent = core.env.now();
+        let answer = core.store.claim(&amend).await;
+        let answer = answer.map_err(|error| core.explain(error, "adopt", &ticket.name))?;
         let Standing::Granted(grant) = answer else {
             let reason = if let Standing::Gone(reason) = answer { reason } else { LostReason::Gone };
-            return Err(Error::from(Lost { reason, certain: true })
-                .verb("adopt")
-                .lock(&ticket.name)
-                .store(self.0.store.url()));
+            return Err(core.explain(Error::from(Lost { reason, certain: true }), "adopt", &ticket.name));
         };
-        let claim = Claim { intent: Intent::Hold, ..claim };
-        let deadline = deadline::deadline(&*self.0.store, sent, grant.valid_for);
-        Ok(Hold::new(&self.0, Granted { claim, grant, sent, deadline, alive }, terms))
+        attempt.adopted();
+        let deadline = core.deadline(sent, grant.valid_for);
+        Ok(Hold::new(attempt, Granted { fence: grant.fence, sent, deadline }, options))
     }
 
     /// Releases the hold of a ticket.

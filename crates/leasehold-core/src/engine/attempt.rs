@@ -1,16 +1,17 @@
-//! [`Attempt`]: a claim under way, released by the watchdog if its future is dropped.
+//! [`Attempt`]: a claim under way or granted, released by the watchdog when it is dropped.
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use super::{Core, counter::CountGuard, pending_release::Request};
-use crate::{Claim, Error, ErrorKind, Moment, Outcome, Result, Standing};
+use super::{core::Handle, counter::CountGuard, registry::Request};
+use crate::{Claim, Error, ErrorKind, Moment, Outcome, Release, Result, Standing, store_kit::Locked};
 
-/// Exists before the first byte is sent. Dropped before [`Attempt::disarm`], it hands the claim to the watchdog,
+/// Exists before the first byte is sent. Dropped while the store may know the claim, it hands it to the watchdog,
 /// together with the request that is under way.
 pub(super) struct Attempt {
-    core: Arc<Core>,
+    pub(super) core: Arc<Handle>,
     pub(super) claim: Claim,
-    request: Option<Request>,
+    /// A mutex that is never locked: a future is not `Sync`, and a guard is.
+    request: Locked<Option<Request>>,
     alive: Option<CountGuard>,
     remote: RemoteState,
 }
@@ -27,30 +28,30 @@ enum RemoteState {
 }
 
 impl Attempt {
-    pub(super) fn new(core: &Arc<Core>, claim: Claim) -> Result<Self> {
-        let alive = core.registry.count_claim()?;
+    pub(super) fn new(core: &Arc<Handle>, claim: Claim) -> Result<Self> {
+        let alive = Some(core.registry.count_claim()?);
         Ok(Attempt {
             core: core.clone(),
             claim,
-            request: None,
-            alive: Some(alive),
+            request: Locked::default(),
+            alive,
             remote: RemoteState::None,
         })
     }
 
-    /// Asks the store once, and answers also when the request was sent. Gives up asking after `patience`; the
-    /// request itself goes on until the attempt is given up.
-    pub(super) async fn ask(&mut self, patience: Duration) -> (Moment, Result<Standing>) {
-        let env = self.core.env.clone();
-        let sent = env.now();
-        let request = self.request.insert(self.core.request(&self.claim));
-        let answer = env.until(sent + patience, poll_fn(|context| request.as_mut().poll(context))).await;
-        let Some(answer) = answer else {
+    /// Asks the store once, and answers also when the request was sent. Gives up asking after `limit`; the request
+    /// itself goes on until the attempt is given up.
+    pub(super) async fn ask(&mut self, limit: Duration) -> (Moment, Result<Standing>) {
+        let (store, claim) = (self.core.store.clone(), self.claim.clone());
+        let sent = self.core.env.now();
+        let request = self.request.get_mut().insert(Box::pin(async move { store.claim(&claim).await }));
+        let answer = self.core.env.until(sent + limit, poll_fn(|context| request.as_mut().poll(context)));
+        let Some(answer) = answer.await else {
             self.remote = RemoteState::InDoubt;
-            let message = format!("the store did not answer within {patience:?}");
+            let message = format!("the store did not answer within {limit:?}");
             return (sent, Err(Error::new(ErrorKind::TimedOut, message).unknown()));
         };
-        self.request = None;
+        *self.request.get_mut() = None;
         self.note(&answer);
         (sent, answer)
     }
@@ -66,34 +67,46 @@ impl Attempt {
     }
 
     /// Whether a request without an answer is still under way.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.request.is_some()
+    pub(super) fn is_stuck(&mut self) -> bool {
+        self.request.get_mut().is_some()
     }
 
-    /// Hands the claim to its caller: dropping the attempt no longer releases it.
-    pub(super) fn disarm(mut self) -> Option<CountGuard> {
+    /// Whether there is nothing to release.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.remote == RemoteState::None && !self.is_stuck()
+    }
+
+    /// Takes over a hold that the store has.
+    pub(super) fn adopted(&mut self) {
+        self.remote = RemoteState::Known;
+    }
+
+    /// Leaves the claim to the store: dropping the attempt no longer releases it.
+    pub(super) fn disarm(&mut self) {
         self.remote = RemoteState::None;
-        self.alive.take()
+    }
+
+    /// Releases the claim; by the watchdog if that fails, or is dropped.
+    pub(super) async fn release(&mut self, limit: Duration) -> Result<Release> {
+        let answer = self.core.ask(limit, self.core.store.release(&self.claim)).await?;
+        self.disarm();
+        Ok(answer)
     }
 
     /// Leaves the queue and gives up what may have been granted; by the watchdog if the store does not answer.
-    pub(super) async fn give_up(self, patience: Duration) {
-        if self.remote == RemoteState::None || self.is_stuck() {
-            return;
-        }
-        let (core, claim) = (self.core.clone(), self.claim.clone());
-        // `self` lives across the await: dropped in the middle, or after a failure, it hands over to the watchdog.
-        if core.ask(patience, core.store.release(&claim)).await.is_ok() {
-            drop(self.disarm());
+    pub(super) async fn give_up(mut self, limit: Duration) {
+        if !self.is_over() && !self.is_stuck() {
+            // After a failure the watchdog repeats it.
+            let _ = self.release(limit).await;
         }
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let request = self.request.take();
+        let (request, alive) = (self.request.get_mut().take(), self.alive.take());
         if self.remote != RemoteState::None || request.is_some() {
-            self.core.registry.release_later(self.claim.clone(), request, self.alive.take());
+            self.core.registry.release_later(self.claim.clone(), request, alive);
         }
     }
 }

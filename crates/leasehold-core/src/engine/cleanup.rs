@@ -2,39 +2,32 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{pending_release::PendingRelease, registry::Registry};
-use crate::{Claim, Env, Error, ErrorKind, Moment, Store, decide::backoff};
+use super::{core::Core, registry::PendingRelease};
+use crate::{Claim, Error, ErrorKind, Moment, decide::backoff};
 
 /// The longest first pause before a release is repeated.
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(50);
-
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Carries out a pending release, again and again until the store answers or the ttl has ended the claim.
-pub(super) async fn carry_out(
-    release: PendingRelease,
-    store: Arc<dyn Store>,
-    env: Env,
-    registry: Arc<Registry>,
-) {
-    let PendingRelease { claim, under_way, alive, counted } = release;
+pub(super) async fn carry_out(core: Arc<Core>, release: PendingRelease) {
+    let PendingRelease { claim, under_way, alive: _alive, counted: _counted } = release;
     if let Some(request) = under_way {
         // Stores bound their requests by a timeout; one that hangs for ever is dropped after a ttl. Delivered even later,
         // it would hold for one more ttl.
-        let _ = env.until(env.now() + claim.ttl, request).await;
+        let _ = core.env.until(core.env.now() + claim.ttl, request).await;
     }
-    let permit = registry.release_permit().await;
-    release_until(&claim, env.now() + claim.ttl, &store, &env).await;
-    drop(permit);
-    drop((alive, counted));
+    let _permit = core.releases.acquire().await;
+    release_until(&core, &claim, core.env.now() + claim.ttl).await;
 }
 
-async fn release_until(claim: &Claim, end: Moment, store: &Arc<dyn Store>, env: &Env) {
+async fn release_until(core: &Core, claim: &Claim, end: Moment) {
+    let env = &core.env;
     // A lock of ten minutes may have waiters: the pauses are short whatever its ttl.
     let (base, max) = ((claim.ttl / 100).min(FIRST_PAUSE_MAX), (claim.ttl / 10).min(PAUSE_MAX));
     for attempt in 0.. {
-        let error = match env.until(env.now() + claim.ttl / 4, store.release(claim)).await {
+        let error = match env.until(env.now() + claim.ttl / 4, core.store.release(claim)).await {
             Some(Ok(_)) => return,
             Some(Err(error)) => error,
             None => Error::new(ErrorKind::TimedOut, "the store did not answer").unknown(),
@@ -42,10 +35,9 @@ async fn release_until(claim: &Claim, end: Moment, store: &Arc<dyn Store>, env: 
         if error.kind() == ErrorKind::Closed {
             return;
         }
-        let pause = backoff::delay(attempt, base, max, env.jitter(Duration::from_secs(1)).as_secs_f64());
-        let wake_at = env.now() + pause;
+        let wake_at = env.now() + backoff::delay(attempt, base, max, env.fraction());
         if !error.is_transient() || wake_at >= end {
-            tracing::warn!(lock = %claim.name, store = store.url(), %error, "a release failed: the lock ends by its ttl");
+            tracing::warn!(lock = %claim.name, store = core.store.url(), %error, "a release failed: the lock ends by its ttl");
             return;
         }
         env.sleep_until(wake_at).await;

@@ -18,21 +18,21 @@ impl Hold {
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not know its waiters
     /// ([`Capability::waiters`](crate::Capability)); [`ErrorKind::Lost`](crate::ErrorKind) when the lease is lost
-    /// meanwhile; those of the store that outlasted the terms' patience.
+    /// meanwhile; those of the store that outlasted the retry timeout.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn contended(&self) -> Result<Contender> {
-        let capability = self.core.store.capability();
+        let capability = self.attempt.core.store.capability();
         if !capability.waiters {
             return Err(capability
                 .lacks("list of waiters, so a holder cannot be notified of them")
                 .lock(self.name()));
         }
-        let engine = Engine(self.core.clone());
-        let mut watcher = LockWatcher::new(&engine, self.name(), self.patience);
+        let engine = Engine(self.attempt.core.clone());
+        let mut watcher = LockWatcher::new(&engine, self.name(), self.retry_timeout);
         let found = self.lease().run(watcher.until(waiting)).await;
-        found.map_err(|lost| Error::from(lost).lock(self.name()).store(self.core.store.url()))?
+        found.map_err(|lost| Error::from(lost).lock(self.name()).store(engine.store().url()))?
     }
 }
 

@@ -1,41 +1,35 @@
 //! [`Hold`]: the RAII value inside of every guard.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, time::Duration};
 
-use super::{
-    Core, LockOptions, counter::CountGuard, deadline, registry::ManagedLease, telemetry, ticket::Ticket,
-};
+use super::{attempt::Attempt, lock_options::LockOptions, registry::ManagedLease, telemetry, ticket::Ticket};
 use crate::{
-    Binding, Claim, Error, ErrorKind, Grant, Intent, Lease, Lost, Mode, Moment, Outcome, Release, Renewal,
-    Result, Standing,
+    Binding, Claim, Error, ErrorKind, FencingToken, Grant, Intent, Lease, Lost, Mode, Moment, Outcome,
+    Release, Renewal, Result, Standing,
 };
 
 /// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
 #[must_use = "dropping the hold releases the lock"]
 pub struct Hold {
-    pub(super) core: Arc<Core>,
+    pub(super) attempt: Attempt,
+    pub(super) retry_timeout: Duration,
     lease: Lease,
-    claim: Claim,
-    pub(super) patience: Duration,
-    alive: Option<CountGuard>,
 }
 
-/// A claim that the store has just granted.
+/// The grant of a claim that was sent at `sent`.
 pub(super) struct Granted {
-    pub(super) claim: Claim,
-    pub(super) grant: Grant,
+    pub(super) fence: Option<FencingToken>,
     pub(super) sent: Moment,
     pub(super) deadline: Moment,
-    pub(super) alive: Option<CountGuard>,
 }
 
 impl Hold {
-    pub(super) fn new(core: &Arc<Core>, granted: Granted, terms: &LockOptions) -> Self {
-        let Granted { claim, grant, sent, deadline, alive } = granted;
-        let lease = Lease::new(&core.env, &claim, grant.fence, deadline, terms.hold_max);
-        core.registry.manage(ManagedLease::new(lease.clone(), claim.clone(), sent, terms.renew));
+    pub(super) fn new(attempt: Attempt, granted: Granted, options: &LockOptions) -> Self {
+        let (core, claim) = (&attempt.core, &attempt.claim);
+        let lease = Lease::new(&core.env, claim, granted.fence, granted.deadline, options.max_hold);
+        core.registry.manage(ManagedLease::new(lease.clone(), claim.clone(), granted.sent, options.renew));
         telemetry::holds(core, 1.0);
-        Hold { core: core.clone(), lease, claim, patience: terms.patience, alive }
+        Hold { attempt, retry_timeout: options.retry_timeout, lease }
     }
 
     /// The lease, to share with tasks under this hold.
@@ -51,12 +45,10 @@ impl Hold {
     /// # Cancel safety
     /// Dropping the future hands the release to the watchdog.
     pub async fn release(mut self) -> Result<Release> {
-        self.core.registry.remove(self.claim.id);
-        let core = self.core.clone();
-        // `self` lives across the await: dropped in the middle, or after a failure, it hands over to the watchdog.
-        let answer = core.ask(self.patience, core.store.release(&self.claim)).await;
-        let answer = answer.map_err(|error| core.explain(error, "release", &self.claim.name))?;
-        self.end(telemetry::End::Released);
+        self.attempt.core.registry.remove(self.id());
+        let answer = self.attempt.release(self.retry_timeout).await;
+        let answer = answer.map_err(|error| self.attempt.core.explain(error, "release", self.name()))?;
+        telemetry::held(&self.attempt.core, &self.lease, "released");
         Ok(answer)
     }
 
@@ -69,15 +61,15 @@ impl Hold {
     /// Cancel safe.
     pub async fn confirm(&self) -> Result<()> {
         self.lease.check()?;
-        let sent = self.core.env.now();
-        let claims = std::slice::from_ref(&self.claim);
-        let renewal = Box::pin(async {
+        let core = &self.attempt.core;
+        let sent = core.env.now();
+        let renewal = async {
             let none =
                 || Err(Error::new(ErrorKind::Corrupt, "the store gave no answer to a renewal").unknown());
-            self.core.store.renew(claims).await.pop().unwrap_or_else(none)
-        });
-        let answer = self.core.ask(self.patience, renewal).await;
-        match answer.map_err(|error| self.core.explain(error, "confirm", &self.claim.name))? {
+            core.store.renew(std::slice::from_ref(&self.attempt.claim)).await.pop().unwrap_or_else(none)
+        };
+        let answer = core.ask(self.retry_timeout, renewal).await;
+        match answer.map_err(|error| core.explain(error, "confirm", self.name()))? {
             Renewal::Renewed { valid_for } => self.confirmed(sent, valid_for),
             Renewal::Gone(reason) => Err(self.lose(Lost { reason, certain: true })),
         }
@@ -94,16 +86,17 @@ impl Hold {
     /// permits) is given up as soon as the change may have been made: see [`Lease::mode`].
     pub async fn amend(&mut self, change: impl FnOnce(&mut Claim)) -> Result<()> {
         self.lease.check()?;
-        let mut claim = Claim { intent: Intent::Amend, ..self.claim.clone() };
+        let core = &self.attempt.core;
+        let mut claim = Claim { intent: Intent::Amend, ..self.attempt.claim.clone() };
         change(&mut claim);
-        self.core.store.capability().admits(&claim).map_err(|error| error.lock(&claim.name))?;
-        let sent = self.core.env.now();
+        core.store.capability().admits(&claim).map_err(|error| error.lock(&claim.name))?;
+        let sent = core.env.now();
         let before = self.lease.mode();
         if gives_back(before, claim.mode) {
             // The store may have applied it, and others rely on it, whatever the answer is.
             self.lease.amended(claim.mode, self.lease.fencing_token());
         }
-        let answer = self.core.ask(self.patience, self.core.store.claim(&claim)).await;
+        let answer = core.ask(self.retry_timeout, core.store.claim(&claim)).await;
         let refused = match answer {
             Ok(Standing::Granted(grant)) => return self.amended(claim, grant, sent),
             Ok(Standing::Gone(reason)) => return Err(self.lose(Lost { reason, certain: true })),
@@ -113,7 +106,7 @@ impl Hold {
                     .lock(&claim.name)
                     .hint("release first, then lock in the new mode")
             }
-            Err(error) => self.core.explain(error, "amend", &claim.name),
+            Err(error) => core.explain(error, "amend", &claim.name),
         };
         if refused.outcome() == Outcome::NotApplied {
             self.lease.amended(before, self.lease.fencing_token());
@@ -144,54 +137,54 @@ impl Hold {
     /// [`ErrorKind::Unsupported`] for a hold that is bound to its client, [`ErrorKind::Lost`] for one that has ended;
     /// the lock is released then.
     pub fn into_ticket(mut self) -> Result<Ticket> {
-        if self.claim.binding != Binding::Ttl {
+        if self.attempt.claim.binding != Binding::Ttl {
             let message = "only a hold that outlives its client can be left as it stands";
-            return Err(Error::new(ErrorKind::Unsupported, message).lock(&self.claim.name).hint("detach it"));
+            return Err(Error::new(ErrorKind::Unsupported, message).lock(self.name()).hint("detach it"));
         }
         self.lease.check()?;
         Ok(self.ticket())
     }
 
     fn ticket(&mut self) -> Ticket {
-        self.core.registry.remove(self.claim.id);
-        let ticket = Ticket {
-            name: self.claim.name.clone(),
-            id: self.claim.id,
-            mode: self.claim.mode,
-            fence: self.lease.fencing_token(),
-        };
-        self.end(telemetry::End::Detached);
-        ticket
+        self.attempt.core.registry.remove(self.id());
+        self.attempt.disarm();
+        telemetry::held(&self.attempt.core, &self.lease, "detached");
+        Ticket {
+            name: self.name().clone(),
+            id: self.id(),
+            mode: self.attempt.claim.mode,
+            fence: self.fencing_token(),
+        }
     }
 
     fn amended(&mut self, claim: Claim, grant: Grant, sent: Moment) -> Result<()> {
-        self.claim = Claim { intent: Intent::Hold, ..claim };
-        self.lease.amended(self.claim.mode, grant.fence);
-        let claim = self.claim.clone();
-        self.core.registry.update(self.claim.id, |managed| managed.claim = claim);
+        let claim = Claim { intent: Intent::Hold, ..claim };
+        self.lease.amended(claim.mode, grant.fence);
+        self.attempt.claim = claim.clone();
+        self.attempt.core.registry.with(|state| state.with_lease(claim.id, |managed| managed.claim = claim));
         self.confirmed(sent, grant.valid_for)
     }
 
     fn confirmed(&self, sent: Moment, valid_for: Duration) -> Result<()> {
-        let deadline = deadline::deadline(&*self.core.store, sent, valid_for);
-        if !self.lease.confirm(deadline) {
+        let core = &self.attempt.core;
+        if !self.lease.confirm(core.deadline(sent, valid_for)) {
             self.lease.check()?;
         }
-        self.core.registry.update(self.claim.id, |_| {});
-        self.core.registry.confirm();
+        core.registry.with(|state| {
+            // The deadline moves its timer.
+            state.with_lease(self.id(), |_| ());
+            state.totals.confirm();
+        });
         Ok(())
     }
 
     fn lose(&self, lost: Lost) -> Error {
-        self.core.registry.lose(self.claim.id);
-        Error::from(self.lease.lose(lost)).lock(&self.claim.name).store(self.core.store.url())
-    }
-
-    /// Ends the accounting of the claim.
-    fn end(&mut self, end: telemetry::End) {
-        if self.alive.take().is_some() {
-            telemetry::held(&self.core, &self.lease, end);
-        }
+        let core = &self.attempt.core;
+        core.registry.with(|state| {
+            state.remove(self.id());
+            state.totals.lose(self.id());
+        });
+        Error::from(self.lease.lose(lost)).lock(self.name()).store(core.store.url())
     }
 }
 
@@ -213,10 +206,10 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.core.registry.remove(self.claim.id);
-        if let Some(alive) = self.alive.take() {
-            telemetry::held(&self.core, &self.lease, telemetry::End::Dropped);
-            self.core.registry.release_later(self.claim.clone(), None, Some(alive));
+        self.attempt.core.registry.remove(self.id());
+        // The attempt hands its claim to the watchdog.
+        if !self.attempt.is_over() {
+            telemetry::held(&self.attempt.core, &self.lease, "dropped");
         }
     }
 }

@@ -1,20 +1,15 @@
 //! [`Registry`]: the leases and the pending releases of a client, shared by its callers and its watchdog.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    ops::{Deref, DerefMut},
-    sync::MutexGuard,
-};
+use std::collections::{BTreeSet, HashMap};
 
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::{
     counter::{CountGuard, Counter},
     health::{HealthSnapshot, LeaseTotals},
-    pending_release::{PendingRelease, Request},
 };
 use crate::{
-    Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Status,
+    BoxFuture, Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Standing, Status,
     decide::validity,
     store_kit::{ClientState, Locked, Notifier},
 };
@@ -22,23 +17,10 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Registry {
     state: Locked<State>,
-    /// Wakes the watchdog when a timer is earlier than the moment that it sleeps until.
     wake: Notifier,
     health: watch::Sender<HealthSnapshot>,
     alive: Counter,
     pending: Counter,
-    release_limit: ReleaseLimit,
-}
-
-/// How many releases may be under way at once, so that renewals find room at the store.
-const RELEASES_MAX: usize = 256;
-
-struct ReleaseLimit(Semaphore);
-
-impl Default for ReleaseLimit {
-    fn default() -> Self {
-        ReleaseLimit(Semaphore::new(RELEASES_MAX))
-    }
 }
 
 #[derive(Default)]
@@ -52,33 +34,6 @@ pub(super) struct State {
     asleep_until: Option<Moment>,
     pub(super) phase: Phase,
     pub(super) totals: LeaseTotals,
-}
-
-/// The locked state. Dropping it publishes the health of the client.
-pub(super) struct StateGuard<'r> {
-    state: MutexGuard<'r, State>,
-    health: &'r watch::Sender<HealthSnapshot>,
-}
-
-impl Deref for StateGuard<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
-impl DerefMut for StateGuard<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
-}
-
-impl Drop for StateGuard<'_> {
-    fn drop(&mut self) {
-        let now = self.health();
-        self.health.send_if_modified(|before| std::mem::replace(before, now) != now);
-    }
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -99,37 +54,43 @@ pub(super) struct ManagedLease {
     pub(super) renew_at: Option<Moment>,
     /// From when on a missing confirmation is jeopardy; `None` once it has been announced.
     pub(super) jeopardy_at: Option<Moment>,
+    /// Whether the watchdog has announced its loss.
+    pub(super) is_over: bool,
     /// The moment of its timer.
     due: Moment,
     /// Whether the totals count it as being in jeopardy.
     is_counted: bool,
 }
 
+/// A claim on its way to the store.
+pub(super) type Request = BoxFuture<'static, Result<Standing>>;
+
+/// A claim without an owner, to be released by the watchdog.
+pub(super) struct PendingRelease {
+    pub(super) claim: Claim,
+    /// The request that was under way when its owner was dropped. It is polled to its end first: a release that
+    /// overtakes it would leave a hold without an owner.
+    pub(super) under_way: Option<Request>,
+    pub(super) alive: Option<CountGuard>,
+    pub(super) counted: CountGuard,
+}
+
 impl ManagedLease {
     pub(super) fn new(lease: Lease, claim: Claim, sent: Moment, renew: bool) -> Self {
-        let (renew_at, jeopardy_at) =
-            (validity::renew_at(sent, claim.ttl), validity::jeopardy_at(sent, claim.ttl));
-        let mut managed = ManagedLease {
-            lease,
-            claim,
-            renew_at: renew.then_some(renew_at),
-            jeopardy_at: renew.then_some(jeopardy_at),
+        ManagedLease {
+            renew_at: renew.then(|| validity::renew_at(sent, claim.ttl)),
+            jeopardy_at: renew.then(|| validity::jeopardy_at(sent, claim.ttl)),
+            is_over: false,
             due: sent,
             is_counted: false,
-        };
-        managed.reschedule();
-        managed
+            lease,
+            claim,
+        }
     }
 
     /// When the loss is to be signalled.
     pub(super) fn signal_at(&self) -> Moment {
         self.lease.deadline() - validity::signal_lead(self.claim.ttl)
-    }
-
-    /// Computes the moment of the next timer.
-    fn reschedule(&mut self) {
-        let times = [self.renew_at, self.jeopardy_at, Some(self.signal_at())];
-        self.due = times.into_iter().flatten().min().unwrap_or(self.due);
     }
 }
 
@@ -137,8 +98,19 @@ impl Registry {
     /// The bound of claims of one client, and so of its pending releases.
     const CLAIMS_MAX: usize = 1 << 20;
 
-    pub(super) fn state(&self) -> StateGuard<'_> {
-        StateGuard { state: self.state.lock(), health: &self.health }
+    /// Reads or changes the state, publishes the health of the client, and wakes the watchdog if it has to do something
+    /// before the moment that it sleeps until.
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock();
+        let answer = change(&mut state);
+        let health = state.health();
+        self.health.send_if_modified(|before| std::mem::replace(before, health) != health);
+        let is_work = state.is_work();
+        drop(state);
+        if is_work {
+            self.wake.wake();
+        }
+        answer
     }
 
     /// Notifies of changes of the health.
@@ -148,14 +120,15 @@ impl Registry {
 
     /// The health of the client at `now`, also when the watchdog has not run since.
     pub(super) fn health_at(&self, now: Moment) -> HealthSnapshot {
-        let mut state = self.state();
-        state.catch_up(now);
-        state.health()
+        self.with(|state| {
+            state.catch_up(now);
+            state.health()
+        })
     }
 
     /// Counts one more claim until its guard is dropped.
     pub(super) fn count_claim(&self) -> Result<CountGuard> {
-        if self.state().phase != Phase::Open {
+        if self.with(|state| state.phase) != Phase::Open {
             return Err(ClientState::closed_error());
         }
         if self.alive.count() >= Self::CLAIMS_MAX {
@@ -169,11 +142,6 @@ impl Registry {
         self.alive.count()
     }
 
-    /// The permission to release something; the semaphore is never closed.
-    pub(super) async fn release_permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.release_limit.0.acquire().await.ok()
-    }
-
     /// Completes when no release is pending or under way.
     pub(super) async fn flushed(&self) {
         self.pending.zero().await;
@@ -181,72 +149,51 @@ impl Registry {
 
     /// Adds a lease that the store has just granted.
     pub(super) fn manage(&self, managed: ManagedLease) {
-        let mut state = self.state();
-        if state.phase != Phase::Open {
-            drop(state);
-            managed.lease.lose(Lost { reason: LostReason::Closed, certain: true });
-            return;
-        }
-        state.insert(managed);
-        state.totals.confirm();
-        self.wake_if_earlier(state);
-    }
-
-    /// Changes a lease, if it is still managed.
-    pub(super) fn update(&self, id: ClaimId, change: impl FnOnce(&mut ManagedLease)) {
-        let mut state = self.state();
-        state.with_lease(id, |managed| {
-            change(managed);
-            Ok(())
+        let lease = managed.lease.clone();
+        let is_open = self.with(|state| {
+            let is_open = state.phase == Phase::Open;
+            if is_open {
+                state.insert(managed);
+                state.totals.confirm();
+            }
+            is_open
         });
-        self.wake_if_earlier(state);
+        if !is_open {
+            lease.lose(Lost { reason: LostReason::Closed, certain: true });
+        }
     }
 
     /// Makes every renewal due at `now`, except for leases that are not renewed or whose renewal is under way.
     pub(super) fn renew_all(&self, now: Moment) {
-        let mut state = self.state();
-        for id in state.leases.keys().copied().collect::<Vec<_>>() {
-            state.with_lease(id, |managed| {
-                managed.renew_at = managed.renew_at.map(|renew_at| renew_at.min(now));
-                Ok(())
-            });
-        }
+        self.with(|state| {
+            for id in state.leases.keys().copied().collect::<Vec<_>>() {
+                state.with_lease(id, |managed| managed.renew_at = managed.renew_at.map(|at| at.min(now)));
+            }
+        });
     }
 
     /// Removes a hold that is released, lost or not.
     pub(super) fn remove(&self, id: ClaimId) {
-        let mut state = self.state();
-        state.remove(id);
-        state.totals.forget(id);
-    }
-
-    /// Removes a lost hold whose guard still exists.
-    pub(super) fn lose(&self, id: ClaimId) {
-        let mut state = self.state();
-        state.remove(id);
-        state.totals.lose(id);
-    }
-
-    /// Records that the store has confirmed a hold.
-    pub(super) fn confirm(&self) {
-        self.state().totals.confirm();
+        self.with(|state| {
+            state.remove(id);
+            state.totals.forget(id);
+        });
     }
 
     /// Hands a claim to the watchdog, to be released.
     pub(super) fn release_later(&self, claim: Claim, under_way: Option<Request>, alive: Option<CountGuard>) {
         let release = PendingRelease { claim, under_way, alive, counted: self.pending.increment() };
-        self.state().pending_releases.push(release);
-        self.wake.wake();
+        self.with(|state| state.pending_releases.push(release));
     }
 
     /// Ends the client: all leases are lost and their claims released, and no new ones are made.
     pub(super) fn close(&self) {
-        let mut state = self.state();
-        state.phase = state.phase.max(Phase::Closed);
-        state.timers.clear();
-        let mut leases: Vec<ManagedLease> = state.leases.drain().map(|(_, managed)| managed).collect();
-        leases.iter().for_each(|managed| state.totals.lose(managed.claim.id));
-        drop(state);
+        let mut leases: Vec<ManagedLease> = self.with(|state| {
+            state.phase = state.phase.max(Phase::Closed);
+            state.timers.clear();
+            state.leases.keys().for_each(|id| state.totals.lose(*id));
+            state.leases.drain().map(|(_, managed)| managed).collect()
+        });
         // One seed is one run: not in the random order of the map.
         leases.sort_unstable_by_key(|managed| managed.claim.id);
         for ManagedLease { lease, claim, .. } in leases {
@@ -255,36 +202,34 @@ impl Registry {
         }
     }
 
+    /// Ends the watchdog after the pending releases.
     pub(super) fn finish(&self) {
-        self.state().phase = Phase::Finished;
-        self.wake.wake();
-    }
-
-    /// Wakes the watchdog if its timers have changed.
-    pub(super) fn wake(&self) {
-        self.wake_if_earlier(self.state());
+        self.with(|state| state.phase = Phase::Finished);
     }
 
     /// Completes when the watchdog has something to do.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
-
-    fn wake_if_earlier(&self, state: StateGuard<'_>) {
-        let first = state.timers.first().map(|(moment, _)| *moment);
-        let oversleeps = first.is_some_and(|first| state.asleep_until.is_none_or(|until| first < until));
-        drop(state);
-        if oversleeps {
-            self.wake.wake();
-        }
-    }
 }
 
 impl State {
     /// The first timer; remembered, so that later timers do not wake the watchdog.
     pub(super) fn sleep_until(&mut self) -> Option<Moment> {
-        self.asleep_until = self.timers.first().map(|(moment, _)| *moment);
+        self.asleep_until = self.first_timer();
         self.asleep_until
+    }
+
+    fn first_timer(&self) -> Option<Moment> {
+        self.timers.first().map(|(moment, _)| *moment)
+    }
+
+    /// Whether there is something to do for a watchdog that sleeps.
+    fn is_work(&self) -> bool {
+        let oversleeps = |first| self.asleep_until.is_none_or(|until| first < until);
+        self.phase == Phase::Finished
+            || !self.pending_releases.is_empty()
+            || self.first_timer().is_some_and(oversleeps)
     }
 
     fn health(&self) -> HealthSnapshot {
@@ -299,44 +244,44 @@ impl State {
     /// Updates the totals to `now`. The timers stay: the watchdog announces the changes.
     fn catch_up(&mut self, now: Moment) {
         for (_, id) in self.due_until(now) {
-            let mut is_over = false;
-            self.with_lease(id, |managed| {
-                is_over = managed.lease.check().is_err();
-                if !is_over && managed.jeopardy_at.is_some_and(|moment| moment <= now) {
+            let is_lost = self.with_lease(id, |managed| {
+                let is_lost = managed.lease.check().is_err();
+                if !is_lost && managed.jeopardy_at.is_some_and(|moment| moment <= now) {
                     managed.lease.jeopardize();
                 }
-                Ok(())
+                is_lost
             });
-            if is_over {
+            if is_lost == Some(true) {
                 self.totals.lose(id);
             }
         }
     }
 
-    /// Changes and reschedules a lease, if it is managed. A lease that the change finds lost is removed and counted.
-    pub(super) fn with_lease(
+    /// Changes and reschedules a lease, if it is managed. One that is over then is removed, and counted as lost.
+    pub(super) fn with_lease<T>(
         &mut self,
         id: ClaimId,
-        change: impl FnOnce(&mut ManagedLease) -> Result<(), Lost>,
-    ) {
-        let Some(mut managed) = self.remove(id) else { return };
-        match change(&mut managed) {
-            Ok(()) => {
-                managed.reschedule();
-                self.insert(managed);
-            }
-            Err(_) => self.totals.lose(id),
+        change: impl FnOnce(&mut ManagedLease) -> T,
+    ) -> Option<T> {
+        let mut managed = self.remove(id)?;
+        let answer = change(&mut managed);
+        match managed.is_over {
+            true => self.totals.lose(id),
+            false => self.insert(managed),
         }
+        Some(answer)
     }
 
     fn insert(&mut self, mut managed: ManagedLease) {
+        let timers = [managed.renew_at, managed.jeopardy_at].into_iter().flatten();
+        managed.due = timers.fold(managed.signal_at(), Moment::min);
         managed.is_counted = managed.lease.last_status() == Status::Jeopardy;
         self.totals.in_jeopardy += usize::from(managed.is_counted);
         self.timers.insert((managed.due, managed.claim.id));
         self.leases.insert(managed.claim.id, managed);
     }
 
-    fn remove(&mut self, id: ClaimId) -> Option<ManagedLease> {
+    pub(super) fn remove(&mut self, id: ClaimId) -> Option<ManagedLease> {
         let managed = self.leases.remove(&id)?;
         self.timers.remove(&(managed.due, id));
         self.totals.in_jeopardy -= usize::from(managed.is_counted);

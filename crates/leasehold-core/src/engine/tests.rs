@@ -7,22 +7,25 @@ use std::{
 
 use super::*;
 use crate::{
-    Binding, FencingToken, Lost, LostReason, Release, Status,
+    Binding, BoxFuture, FencingToken, Lost, LostReason, Release, Status,
     env::Virtual,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
 };
 
 mod contention;
+mod dropped;
 mod handover;
 mod health;
 mod in_doubt;
+mod lease;
 mod panics;
 mod random_faults;
 mod release;
 mod revalidation;
 mod spurious_wakes;
 mod suspend;
+mod ticket;
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -96,218 +99,6 @@ fn promise_1_contention_is_none_and_names_the_holder() {
 }
 
 #[test]
-fn promise_2_the_deadline_counts_from_before_the_request_was_sent() {
-    let bench = bench(1);
-    let slow = bench.chaotic(|_, verb| match verb {
-        Verb::Claim => Fault::DelayReply(Duration::from_secs(4)),
-        _ => Fault::None,
-    });
-    let hold = bench.world.block_on(lock(&slow));
-    assert_eq!(hold.remaining(), TTL - Duration::from_secs(4));
-}
-
-#[test]
-fn promise_2_a_renewal_counts_from_before_it_was_sent() {
-    let bench = bench(1);
-    let late = Duration::from_secs(2);
-    let slow =
-        bench.chaotic(move |_, verb| if verb == Verb::Renew { Fault::DelayReply(late) } else { Fault::None });
-    let hold = bench.world.block_on(lock(&slow));
-    let before = hold.deadline();
-    bench.world.advance(TTL / 3 + late + Duration::from_millis(1));
-    let gained = hold.deadline().since(before);
-    assert!(gained > Duration::ZERO && gained <= TTL / 3, "{gained:?}");
-}
-
-#[test]
-fn promise_2_a_grant_whose_reply_comes_after_the_deadline_is_no_lock() {
-    let bench = bench(1);
-    let slow = bench.chaotic(|_, verb| match verb {
-        Verb::Claim => Fault::DelayReply(TTL),
-        _ => Fault::None,
-    });
-    let patient = LockOptions { patience: TTL * 10, ..terms() };
-    let answer = bench.world.block_on(slow.acquire(&name(), Mode::Exclusive, &patient, Wait::Forever, None));
-    assert_eq!(answer.unwrap_err().kind(), ErrorKind::TimedOut);
-    assert!(bench.is_clean(1));
-}
-
-#[test]
-fn promise_3_loss_is_signalled_no_later_than_the_deadline_without_the_store() {
-    let bench = bench(1);
-    let cut = bench.chaotic(|_, verb| if verb == Verb::Renew { Fault::LoseRequest } else { Fault::None });
-    let env = bench.world.env();
-    bench.world.block_on(async {
-        let hold = lock(&cut).await;
-        let begin = env.now();
-        assert_eq!(hold.lease().changed_from(Status::Safe).await, Status::Jeopardy);
-        assert!(env.now().since(begin) < TTL / 2);
-        let lost = hold.lost().await;
-        assert_eq!(lost, Lost { reason: LostReason::Expired, certain: false });
-        let after = env.now().since(begin);
-        assert!(after <= TTL && after > TTL - Duration::from_millis(150), "{after:?}");
-    });
-}
-
-#[test]
-fn promise_3_a_hung_renewal_does_not_keep_the_others_from_being_tried() {
-    let bench = bench(1);
-    let engine = bench.chaotic(|number, verb| match verb {
-        Verb::Renew if number < 3 => Fault::Hang,
-        _ => Fault::None,
-    });
-    let hold = bench.world.block_on(lock(&engine));
-    bench.world.advance(TTL * 5);
-    assert_eq!(hold.status(), Status::Safe);
-}
-
-#[test]
-fn a_lease_is_renewed_as_long_as_it_is_held_and_no_longer() {
-    let bench = bench(1);
-    let engine = bench.engine();
-    let hold = bench.world.block_on(lock(&engine));
-    bench.world.advance(TTL * 100);
-    assert_eq!(hold.status(), Status::Safe);
-    assert!(hold.remaining() > TTL / 2);
-    drop(hold);
-    assert!(bench.is_clean(1));
-}
-
-#[test]
-fn a_lease_without_renewal_ends_at_its_deadline() {
-    let bench = bench(1);
-    let engine = bench.engine();
-    let once = LockOptions { renew: false, ..terms() };
-    let hold = bench
-        .world
-        .block_on(engine.acquire(&name(), Mode::Exclusive, &once, Wait::No, None))
-        .unwrap()
-        .unwrap();
-    assert_eq!(bench.world.block_on(hold.lost()).reason, LostReason::Expired);
-}
-
-#[test]
-fn hold_max_ends_the_lease_of_a_holder_that_hangs() {
-    let bench = bench(1);
-    let engine = bench.engine();
-    let bounded = LockOptions { hold_max: Some(TTL * 3), ..terms() };
-    let begin = bench.world.env().now();
-    let hold = bench
-        .world
-        .block_on(engine.acquire(&name(), Mode::Exclusive, &bounded, Wait::No, None))
-        .unwrap()
-        .unwrap();
-    assert_eq!(bench.world.block_on(hold.lost()).reason, LostReason::HoldMax);
-    assert!(bench.world.env().now().since(begin) <= TTL * 3);
-}
-
-#[test]
-fn a_forced_release_is_noticed_at_the_next_renewal_and_the_counter_is_raised() {
-    let bench = bench(1);
-    let (holder, operator) = (bench.engine(), bench.engine());
-    bench.world.block_on(async {
-        let hold = lock(&holder).await;
-        let before = hold.fencing_token().unwrap();
-        assert_eq!(operator.force_release(&name()).await.unwrap().len(), 1);
-        assert_eq!(hold.lost().await, Lost { reason: LostReason::ForceReleased, certain: true });
-        assert_eq!(hold.release().await.unwrap(), Release::NotHeld);
-        let next = lock(&operator).await;
-        assert!(
-            next.fencing_token().unwrap() > FencingToken::after(before.get(), 0).unwrap(),
-            "a gap shows the force"
-        );
-    });
-}
-
-#[test]
-fn promise_5_whatever_is_lost_at_whatever_operation_nothing_remains_and_nobody_holds_twice() {
-    for fault in [Fault::LoseRequest, Fault::LoseReply, Fault::Hang] {
-        for at in 0.. {
-            let bench = bench(at);
-            let env = bench.world.env();
-            let chaos = Arc::new(Chaos::at(Arc::new(bench.memory.client()), env.clone(), at, fault));
-            let (faulty, other) = (Engine::new(chaos.clone(), env), bench.engine());
-            let holders = std::sync::atomic::AtomicU32::new(0);
-            let section = async |engine: &Engine| {
-                let Ok(hold) = engine.acquire(&name(), Mode::Exclusive, &terms(), Wait::Forever, None).await
-                else {
-                    return;
-                };
-                let work = async {
-                    assert_eq!(
-                        holders.fetch_add(1, std::sync::atomic::Ordering::AcqRel),
-                        0,
-                        "{fault:?} at {at}"
-                    );
-                    engine.env().sleep(TTL).await;
-                    holders.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
-                };
-                let hold = hold.unwrap();
-                let _ = hold.run(work).await;
-                let _ = hold.release().await;
-            };
-            bench.world.block_on(async {
-                let both = async { tokio::join!(section(&faulty), section(&other)) };
-                both.await;
-            });
-            bench.world.advance(TTL * 2);
-            assert!(bench.is_clean(2), "{fault:?} at {at}: {:?}", bench.snapshot());
-            if chaos.operations() <= at {
-                break;
-            }
-        }
-    }
-}
-
-#[test]
-fn promise_5_an_acquisition_dropped_after_any_number_of_polls_leaves_nothing() {
-    for contended in [false, true] {
-        for polls in 0..40 {
-            let bench = bench(polls);
-            let delay = |_, _| Fault::Delay(Duration::from_millis(7));
-            let (slow, other) = (bench.chaotic(delay), bench.engine());
-            let hold = contended.then(|| bench.world.block_on(lock(&other)));
-            {
-                let (name, terms) = (name(), terms());
-                let mut acquire = pin!(slow.acquire(&name, Mode::Exclusive, &terms, Wait::Forever, None));
-                for _ in 0..polls {
-                    let ready = acquire.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                    if let Poll::Ready(answer) = ready {
-                        drop(answer);
-                        break;
-                    }
-                    bench.world.advance(Duration::from_millis(3));
-                }
-            }
-            drop(hold);
-            bench.world.advance(Duration::from_secs(1));
-            assert!(bench.is_clean(2), "{polls} polls: {:?}", bench.snapshot());
-            assert_eq!(slow.claims_alive(), 0);
-        }
-    }
-}
-
-#[test]
-fn promise_5_a_release_dropped_after_any_number_of_polls_is_carried_out() {
-    for polls in 0..10 {
-        let bench = bench(polls);
-        let slow = bench.chaotic(|_, _| Fault::Delay(Duration::from_millis(7)));
-        let hold = bench.world.block_on(lock(&slow));
-        {
-            let mut release = pin!(hold.release());
-            for _ in 0..polls {
-                if release.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-                    break;
-                }
-                bench.world.advance(Duration::from_millis(3));
-            }
-        }
-        bench.world.advance(Duration::from_secs(1));
-        assert!(bench.is_clean(1), "{polls} polls");
-    }
-}
-
-#[test]
 fn promise_6_a_stale_holder_cannot_end_its_successor() {
     let bench = bench(1);
     let (paused, next) = (bench.engine(), bench.engine());
@@ -325,38 +116,9 @@ fn promise_6_a_stale_holder_cannot_end_its_successor() {
 fn promise_7_a_store_without_durable_tokens_is_refused_when_they_are_required() {
     let bench = bench(1);
     let engine = bench.engine();
-    let strict = LockOptions { fencing: Require::Durable, ..terms() };
+    let strict = LockOptions { require_fencing: true, ..terms() };
     let error = engine.admits(&name(), Mode::Exclusive, &strict).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-}
-
-#[test]
-fn promise_8_a_dropped_hold_is_released_and_close_waits_for_it() {
-    let bench = bench(1);
-    let slow = bench.chaotic(|_, verb| match verb {
-        Verb::Release => Fault::Delay(Duration::from_millis(500)),
-        _ => Fault::None,
-    });
-    bench.world.block_on(async {
-        drop(lock(&slow).await);
-        assert_eq!(bench.memory.inspect(&name()).await.unwrap().holders.len(), 1);
-        slow.close(Duration::from_secs(1)).await.unwrap();
-        assert!(bench.memory.inspect(&name()).await.unwrap().holders.is_empty());
-        assert_eq!(try_lock(&slow).await.unwrap_err().kind(), ErrorKind::Closed);
-    });
-    drop(slow);
-    assert!(bench.is_clean(0));
-}
-
-#[test]
-fn promise_8_close_ends_the_leases_that_are_still_held() {
-    let bench = bench(1);
-    let engine = bench.engine();
-    let hold = bench.world.block_on(lock(&engine));
-    bench.world.block_on(engine.close(Duration::from_secs(1))).unwrap();
-    assert_eq!(hold.check().unwrap_err().reason, LostReason::Closed);
-    assert!(bench.snapshot().holders.is_empty());
-    drop(hold);
 }
 
 #[test]
@@ -367,7 +129,7 @@ fn promise_9_a_store_that_never_answers_is_given_up_on_and_a_late_grant_released
     let begin = bench.world.env().now();
     let error = bench.world.block_on(try_lock(&hung)).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::TimedOut, crate::Outcome::Unknown));
-    assert_eq!(bench.world.env().now().since(begin), terms().patience);
+    assert_eq!(bench.world.env().now().since(begin), terms().retry_timeout);
     bench.world.advance(Duration::from_secs(61));
     assert!(bench.is_clean(1));
 }
@@ -425,71 +187,11 @@ fn an_uncontended_lock_and_unlock_are_one_operation_each_and_so_is_a_busy_try() 
 }
 
 #[test]
-fn a_thousand_locks_renew_in_few_calls() {
-    let bench = bench(1);
-    let env = bench.world.env();
-    let counted = Arc::new(Chaos::new(Arc::new(bench.memory.client()), env.clone(), |_, _| Fault::None));
-    let engine = Engine::new(counted.clone(), env);
-    let terms = terms();
-    let holds: Vec<Hold> = (0..1000)
-        .map(|index| {
-            let name = LockName::new(format!("lock {index}")).unwrap();
-            let hold = engine.acquire(&name, Mode::Exclusive, &terms, Wait::No, None);
-            bench.world.block_on(hold).unwrap().unwrap()
-        })
-        .collect();
-    let before = counted.operations();
-    bench.world.advance(TTL / 2);
-    assert!(counted.operations() - before <= 10, "{}", counted.operations() - before);
-    assert!(holds.iter().all(|hold| hold.status() == Status::Safe));
-}
-
-#[test]
-fn a_ticket_hands_a_hold_from_one_client_to_another() {
-    let bench = bench(1);
-    let (a, b) = (bench.engine(), bench.engine());
-    bench.world.block_on(async {
-        let hold = lock(&a).await;
-        let token = hold.fencing_token();
-        let ticket = hold.detach(TTL).await.unwrap();
-        a.close(Duration::from_secs(1)).await.unwrap();
-        let ticket: Ticket = ticket.to_string().parse().unwrap();
-        let hold = b.adopt(&ticket, &terms()).await.unwrap();
-        assert_eq!(hold.fencing_token(), token);
-        b.env().sleep(TTL * 3).await;
-        hold.check().unwrap();
-        hold.release().await.unwrap();
-        assert_eq!(b.adopt(&ticket, &terms()).await.unwrap_err().kind(), ErrorKind::Lost);
-        assert_eq!(b.release_ticket(&ticket).await.unwrap(), Release::NotHeld);
-    });
-}
-
-#[test]
-fn a_hold_that_outlives_its_client_can_be_left_without_io_and_another_is_released() {
-    let bench = bench(1);
-    let env = bench.world.env();
-    let counted = Arc::new(Chaos::new(Arc::new(bench.memory.client()), env.clone(), |_, _| Fault::None));
-    let engine = Engine::new(counted.clone(), env);
-    bench.world.block_on(async {
-        let lasting = LockOptions { binding: Binding::Ttl, ..terms() };
-        let hold = engine.acquire(&name(), Mode::Exclusive, &lasting, Wait::No, None).await.unwrap().unwrap();
-        let ticket = hold.into_ticket().unwrap();
-        assert_eq!((counted.operations(), engine.claims_alive()), (1, 0));
-        engine.env().sleep(TTL / 2).await;
-        assert!(try_lock(&engine).await.unwrap().is_none());
-        assert_eq!(engine.release_ticket(&ticket).await.unwrap(), Release::Released);
-        let error = lock(&engine).await.into_ticket().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-    });
-    assert!(bench.is_clean(1));
-}
-
-#[test]
 fn a_waiter_enters_right_after_the_lock_delay_of_a_holder_that_died() {
     let bench = bench(1);
     let (holder, waiter) = (Engine::new(Arc::new(bench.memory.client()), bench.world.env()), bench.engine());
     let delay = Duration::from_millis(20);
-    let delayed = terms().lock_delay(delay);
+    let delayed = LockOptions { lock_delay: delay, ..terms() };
     let hold = bench
         .world
         .block_on(holder.acquire(&name(), Mode::Exclusive, &delayed, Wait::No, None))

@@ -23,7 +23,6 @@ impl WakeThrottle {
         let is_short = env.now().since(since) < WAIT_MIN;
         self.short_waits = if is_short { self.short_waits.saturating_add(1) } else { 0 };
         let drawn_out = self.short_waits.checked_sub(SHORT_WAITS_MAX).filter(|beyond| *beyond > 0)?;
-        let fraction = env.jitter(Duration::from_secs(1)).as_secs_f64();
-        Some(backoff::delay(drawn_out, WAIT_MIN, PAUSE_MAX, fraction))
+        Some(backoff::delay(drawn_out, WAIT_MIN, PAUSE_MAX, env.fraction()))
     }
 }

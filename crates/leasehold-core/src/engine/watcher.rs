@@ -14,18 +14,18 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 pub struct LockWatcher {
     engine: Engine,
     name: LockName,
-    patience: Duration,
+    retry_timeout: Duration,
     wake: Option<Box<dyn Wake>>,
     throttle: WakeThrottle,
 }
 
 impl LockWatcher {
-    /// A watcher of a lock, without I/O yet. A store that fails is asked again for `patience`.
-    pub fn new(engine: &Engine, name: &LockName, patience: Duration) -> Self {
+    /// A watcher of a lock, without I/O yet. A store that fails is asked again for `retry_timeout`.
+    pub fn new(engine: &Engine, name: &LockName, retry_timeout: Duration) -> Self {
         LockWatcher {
             engine: engine.clone(),
             name: name.clone(),
-            patience,
+            retry_timeout,
             wake: None,
             throttle: WakeThrottle::default(),
         }
@@ -34,7 +34,7 @@ impl LockWatcher {
     /// Inspects the lock until `find` returns a value.
     ///
     /// # Errors
-    /// Those of the store that outlasted the patience or can never pass.
+    /// Those of the store that outlasted the retry timeout or can never pass.
     ///
     /// # Cancel safety
     /// Cancel safe: the subscription is kept, and later changes are seen by the next call.
@@ -68,11 +68,11 @@ impl LockWatcher {
         self.wake = None;
         let env = self.engine.env();
         let since = *failing_since.get_or_insert(env.now());
-        if !error.is_transient() || env.now().since(since) >= self.patience {
+        if !error.is_transient() || env.now().since(since) >= self.retry_timeout {
             return Err(error);
         }
         tracing::debug!(lock = %self.name, %error, "inspected again after a pause");
-        let pause = (self.patience / 20).clamp(PAUSE_MIN, INSPECT_EVERY);
+        let pause = (self.retry_timeout / 20).clamp(PAUSE_MIN, INSPECT_EVERY);
         env.sleep(pause + env.jitter(pause)).await;
         Ok(())
     }

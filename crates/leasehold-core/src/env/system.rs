@@ -6,11 +6,11 @@ use tokio::runtime::{Builder, Handle};
 
 use super::{
     Env, Environment, Moment, clock,
-    timer::{Sleep, Timers, machine},
+    timer::{Alarm, Sleep, Timers},
 };
 use crate::{BoxFuture, Error, ErrorKind, Result};
 
-pub(super) struct System {
+struct System {
     handle: Handle,
     timers: Arc<Timers>,
 }
@@ -18,6 +18,17 @@ pub(super) struct System {
 impl std::fmt::Debug for System {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("System")
+    }
+}
+
+impl Env {
+    /// The machine's environment: `CLOCK_BOOTTIME`, and two background threads per process, one for timers and one for
+    /// tasks. Renewal goes on while the user's runtime is blocked, and guards may be dropped outside of any runtime.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`] when the thread cannot be started.
+    pub fn system() -> Result<Env> {
+        System::shared().map(|(env, _)| env)
     }
 }
 
@@ -32,7 +43,7 @@ pub fn background() -> Result<Handle> {
 
 impl System {
     /// One for the whole process, started at first use, and its runtime.
-    pub(super) fn shared() -> Result<(Env, Handle)> {
+    fn shared() -> Result<(Env, Handle)> {
         static SHARED: OnceLock<Result<(Env, Handle)>> = OnceLock::new();
         let start = || {
             let system = System::start().map_err(|source| {
@@ -46,11 +57,11 @@ impl System {
     }
 
     fn start() -> std::io::Result<System> {
-        let (alarm, wait) = machine::alarm()?;
-        let timers = Arc::new(Timers::with_alarm(Box::new(alarm)));
+        let alarm = Arc::new(Alarm::new()?);
+        let timers = Arc::new(Timers::with_alarm(alarm.clone()));
         let firing = timers.clone();
         std::thread::Builder::new().name("leasehold-timer".into()).spawn(move || {
-            while let Ok(()) = wait() {
+            while alarm.wait().is_ok() {
                 firing.fire(clock::now());
             }
             tracing::error!("leasehold's timers have stopped: leases end by their deadlines");

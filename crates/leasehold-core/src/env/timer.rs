@@ -8,23 +8,21 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use super::Moment;
+pub(super) use machine::Alarm;
 
-/// The machine's alarm. A virtual world has none.
-pub(super) trait Alarm: Send + Sync {
-    /// Rings at `moment` instead of any moment set before; never, for `None`.
-    fn set(&self, moment: Option<Moment>);
-}
+use super::moment::Moment;
+use crate::store_kit::Locked;
 
 /// The sleepers, by time and then by order of arrival.
 #[derive(Default)]
 pub(super) struct Timers {
-    sleepers: Mutex<Sleepers>,
-    alarm: Option<Box<dyn Alarm>>,
+    sleepers: Locked<Sleepers>,
+    /// That of the machine. A virtual world has none.
+    alarm: Option<Arc<Alarm>>,
 }
 
 #[derive(Default)]
@@ -43,29 +41,24 @@ impl Sleepers {
 }
 
 impl Timers {
-    /// Timers whose alarm rings by itself.
-    pub(super) fn with_alarm(alarm: Box<dyn Alarm>) -> Self {
-        Timers { sleepers: Mutex::default(), alarm: Some(alarm) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Sleepers> {
-        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn with_alarm(alarm: Arc<Alarm>) -> Self {
+        Timers { alarm: Some(alarm), ..Timers::default() }
     }
 
     /// When the next sleeper is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        self.lock().next_due()
+        self.sleepers.lock().next_due()
     }
 
     /// Whether a sleeper wakes this waker.
     pub(super) fn wakes(&self, waker: &Waker) -> bool {
-        self.lock().queue.values().any(|other| other.will_wake(waker))
+        self.sleepers.lock().queue.values().any(|other| other.will_wake(waker))
     }
 
     /// Wakes all sleepers that are due at `now`, and sets the alarm for the next.
     pub(super) fn fire(&self, now: Moment) {
         let due = {
-            let mut sleepers = self.lock();
+            let mut sleepers = self.sleepers.lock();
             let later = sleepers.queue.split_off(&(Moment::from_nanos(now.nanos() + 1), 0));
             let due = std::mem::replace(&mut sleepers.queue, later);
             self.set_alarm(&mut sleepers);
@@ -75,7 +68,7 @@ impl Timers {
     }
 
     fn put(&self, moment: Moment, arrival: Option<u64>, waker: &Waker) -> u64 {
-        let mut sleepers = self.lock();
+        let mut sleepers = self.sleepers.lock();
         let arrival = arrival.unwrap_or_else(|| {
             sleepers.arrivals += 1;
             sleepers.arrivals
@@ -120,15 +113,15 @@ impl<Now: Fn() -> Moment + Unpin> Future for Sleep<Now> {
 impl<Now> Drop for Sleep<Now> {
     fn drop(&mut self) {
         if let Some(arrival) = self.arrival {
-            self.timers.lock().queue.remove(&(self.moment, arrival));
+            self.timers.sleepers.lock().queue.remove(&(self.moment, arrival));
         }
     }
 }
 
-/// The alarm of the machine and the wait for it to ring.
+/// The alarm of the machine: a timer of the kernel.
 #[cfg(target_os = "linux")]
-pub(super) mod machine {
-    use std::{io, os::fd::OwnedFd, sync::Arc};
+mod machine {
+    use std::{io, os::fd::OwnedFd};
 
     use rustix::{
         io::Errno,
@@ -138,30 +131,32 @@ pub(super) mod machine {
         },
     };
 
-    use super::{Alarm, Moment};
+    use super::Moment;
 
-    pub(in super::super) struct MachineAlarm(Arc<OwnedFd>);
+    pub(in super::super) struct Alarm(OwnedFd);
 
-    /// An alarm, and a function that returns whenever it rings.
-    pub(in super::super) fn alarm() -> io::Result<(MachineAlarm, impl Fn() -> io::Result<()> + Send)> {
-        let timer = Arc::new(timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?);
-        let notifier = timer.clone();
-        let wait = move || match rustix::io::read(&*notifier, &mut [0u8; 8]) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        };
-        Ok((MachineAlarm(timer), wait))
-    }
+    impl Alarm {
+        pub(in super::super) fn new() -> io::Result<Alarm> {
+            Ok(Alarm(timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?))
+        }
 
-    impl Alarm for MachineAlarm {
-        fn set(&self, moment: Option<Moment>) {
+        /// Returns whenever it rings.
+        pub(in super::super) fn wait(&self) -> io::Result<()> {
+            match rustix::io::read(&self.0, &mut [0u8; 8]) {
+                Ok(_) | Err(Errno::INTR) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
+        }
+
+        /// Rings at `moment` instead of any moment set before; never, for `None`.
+        pub(super) fn set(&self, moment: Option<Moment>) {
             // Zero disarms; a moment in the past rings at once.
             let due = moment.map_or(0, |moment| moment.nanos().max(1));
             let it_value =
                 Timespec { tv_sec: (due / 1_000_000_000) as i64, tv_nsec: (due % 1_000_000_000) as i64 };
             let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
             let spec = Itimerspec { it_interval, it_value };
-            if let Err(error) = timerfd_settime(&*self.0, TimerfdTimerFlags::ABSTIME, &spec) {
+            if let Err(error) = timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &spec) {
                 tracing::error!(%error, "an alarm cannot be set: leases end by their deadlines");
             }
         }
@@ -170,42 +165,36 @@ pub(super) mod machine {
 
 /// Without `timerfd`: the clock is read at least four times a second, which bounds the delay after a suspend.
 #[cfg(not(target_os = "linux"))]
-pub(super) mod machine {
-    use std::{
-        io,
-        sync::{Arc, Condvar, Mutex, PoisonError},
-        time::Duration,
-    };
+mod machine {
+    use std::{io, sync::Condvar, time::Duration};
 
-    use super::{Alarm, Moment};
+    use super::{Locked, Moment};
 
     const SLICE: Duration = Duration::from_millis(250);
 
     #[derive(Default)]
-    struct Notifier {
-        due: Mutex<Option<Moment>>,
+    pub(in super::super) struct Alarm {
+        due: Locked<Option<Moment>>,
         earlier: Condvar,
     }
 
-    pub(in super::super) struct MachineAlarm(Arc<Notifier>);
+    impl Alarm {
+        pub(in super::super) fn new() -> io::Result<Alarm> {
+            Ok(Alarm::default())
+        }
 
-    /// An alarm, and a function that returns whenever it rings, or a little later.
-    pub(in super::super) fn alarm() -> io::Result<(MachineAlarm, impl Fn() -> io::Result<()> + Send)> {
-        let notifier = Arc::new(Notifier::default());
-        let alarm = MachineAlarm(notifier.clone());
-        let wait = move || {
-            let due = notifier.due.lock().unwrap_or_else(PoisonError::into_inner);
+        /// Returns when it rings, or a little later.
+        pub(in super::super) fn wait(&self) -> io::Result<()> {
+            let due = self.due.lock();
             let span = due.map_or(SLICE, |moment| moment.since(super::super::clock::now()).min(SLICE));
-            drop(notifier.earlier.wait_timeout(due, span));
+            drop(self.earlier.wait_timeout(due, span));
             Ok(())
-        };
-        Ok((alarm, wait))
-    }
+        }
 
-    impl Alarm for MachineAlarm {
-        fn set(&self, moment: Option<Moment>) {
-            *self.0.due.lock().unwrap_or_else(PoisonError::into_inner) = moment;
-            self.0.earlier.notify_one();
+        /// Rings at `moment` instead of any moment set before; never, for `None`.
+        pub(super) fn set(&self, moment: Option<Moment>) {
+            *self.due.lock() = moment;
+            self.earlier.notify_one();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -16,7 +16,7 @@ use super::{
     Env, Environment, Moment,
     timer::{Sleep, Timers},
 };
-use crate::BoxFuture;
+use crate::{BoxFuture, store_kit::Locked};
 
 /// A virtual world. Time stands still while anything can run and then jumps to the next timer, so an hour of waiting
 /// takes no time, and one seed gives one run.
@@ -35,30 +35,26 @@ pub struct Virtual(Arc<World>);
 struct World {
     now: AtomicU64,
     wall_offset_us: AtomicU64,
-    random: Mutex<u64>,
+    random: Locked<u64>,
     timers: Arc<Timers>,
-    ready: Mutex<VecDeque<Arc<Task>>>,
+    ready: Locked<VecDeque<Arc<Task>>>,
     alive: AtomicU64,
 }
 
 struct Task {
     world: Arc<World>,
-    future: Mutex<Option<BoxFuture<'static, ()>>>,
+    future: Locked<Option<BoxFuture<'static, ()>>>,
     queued: AtomicBool,
 }
 
 /// How long the future of [`Virtual::block_on`] may go without a wake-up or a timer.
 const UNWOKEN_MAX: Duration = Duration::from_secs(24 * 3600);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
             let world = self.world.clone();
-            lock(&world.ready).push_back(self);
+            world.ready.lock().push_back(self);
         }
     }
 }
@@ -77,9 +73,9 @@ impl Virtual {
         Virtual(Arc::new(World {
             now: AtomicU64::new(3_600_000_000_000),
             wall_offset_us: AtomicU64::new(1_700_000_000_000_000),
-            random: Mutex::new(seed),
+            random: Locked::new(seed),
             timers: Arc::default(),
-            ready: Mutex::default(),
+            ready: Locked::default(),
             alive: AtomicU64::new(0),
         }))
     }
@@ -126,8 +122,7 @@ impl Virtual {
 
     /// Lets `span` pass while nothing runs: the process is paused, or the machine sleeps.
     pub fn pause(&self, span: Duration) {
-        let now = Moment::from_nanos(self.0.now.load(Ordering::Acquire)) + span;
-        self.0.now.store(now.nanos(), Ordering::Release);
+        self.0.now.store((self.now() + span).nanos(), Ordering::Release);
     }
 
     /// Steps the calendar, not the clock.
@@ -146,16 +141,16 @@ impl Virtual {
     }
 
     fn jump_to(&self, moment: Moment) {
-        let now = self.0.now.load(Ordering::Acquire).max(moment.nanos());
-        self.0.now.store(now, Ordering::Release);
-        self.0.timers.fire(Moment::from_nanos(now));
+        let now = self.now().max(moment);
+        self.0.now.store(now.nanos(), Ordering::Release);
+        self.0.timers.fire(now);
     }
 
     /// Polls one ready task, chosen at random; whether there was one.
     fn run_one(&self) -> bool {
         self.0.timers.fire(self.now());
         let task = {
-            let mut ready = lock(&self.0.ready);
+            let mut ready = self.0.ready.lock();
             if ready.is_empty() {
                 return false;
             }
@@ -163,10 +158,10 @@ impl Virtual {
             ready.swap_remove_front(at).expect("at is below the length of the queue")
         };
         task.queued.store(false, Ordering::Release);
-        let Some(mut future) = lock(&task.future).take() else { return true };
+        let Some(mut future) = task.future.lock().take() else { return true };
         let waker = Waker::from(task.clone());
         if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            *lock(&task.future) = Some(future);
+            *task.future.lock() = Some(future);
         } else {
             self.0.alive.fetch_sub(1, Ordering::AcqRel);
         }
@@ -175,7 +170,7 @@ impl Virtual {
 
     /// SplitMix64 (Steele, Lea, Flood 2014).
     fn roll(&self) -> u64 {
-        let mut state = lock(&self.0.random);
+        let mut state = self.0.random.lock();
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -199,15 +194,15 @@ impl Environment for Virtual {
     }
 
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
-        let world = self.0.clone();
-        let now = move || Moment::from_nanos(world.now.load(Ordering::Acquire));
+        let world = self.clone();
+        let now = move || world.now();
         Box::pin(Sleep { timers: self.0.timers.clone(), moment, arrival: None, now })
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.alive.fetch_add(1, Ordering::AcqRel);
         let task =
-            Task { world: self.0.clone(), future: Mutex::new(Some(task)), queued: AtomicBool::new(false) };
+            Task { world: self.0.clone(), future: Locked::new(Some(task)), queued: AtomicBool::new(false) };
         Waker::from(Arc::new(task)).wake();
     }
 
@@ -225,17 +220,17 @@ mod tests {
         let run = |seed| {
             let world = Virtual::new(seed);
             let env = world.env();
-            let log = Arc::new(Mutex::new(Vec::new()));
+            let log = Arc::new(Locked::new(Vec::new()));
             for index in 0..20 {
                 let (env, log) = (env.clone(), log.clone());
                 world.env().spawn(async move {
                     env.sleep(env.jitter(Duration::from_secs(1))).await;
-                    lock(&log).push((index, env.now()));
+                    log.lock().push((index, env.now()));
                 });
             }
             world.advance(Duration::from_secs(2));
             assert_eq!(world.tasks_alive(), 0);
-            Arc::into_inner(log).expect("the tasks have ended").into_inner().unwrap()
+            std::mem::take(&mut *log.lock())
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));

@@ -268,7 +268,8 @@ fn what_is_no_quorum_and_what_cannot_be_voted_on_is_refused() {
     assert!(error.kind() == ErrorKind::Unsafe && error.to_string().contains("the same server"), "{error:?}");
     let engine = Engine::new(Arc::new(bench.well()), bench.world.env());
     for mode in [Mode::Shared, Mode::Permits { take: 1, of: 2 }] {
-        let error = engine.admits(&name(), mode, &LockOptions::default().ttl(TTL)).unwrap_err();
+        let error =
+            engine.admits(&name(), mode, &LockOptions { ttl: TTL, ..LockOptions::default() }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}");
     }
 }
@@ -325,7 +326,11 @@ fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
                 }
             };
             let engine = Engine::new(Arc::new(bench.client(weather)), env.clone());
-            env.spawn(visitor(engine, witness.clone(), LockOptions::default().ttl(TTL).patience(TTL * 3)));
+            env.spawn(visitor(
+                engine,
+                witness.clone(),
+                LockOptions { ttl: TTL, retry_timeout: TTL * 3, ..LockOptions::default() },
+            ));
         }
         let (forgetful, dice) = (bench.servers.clone(), env.clone());
         env.spawn(async move {

@@ -48,7 +48,7 @@ pub fn decode_path(text: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(OsString::from_vec(bytes)))
 }
 
-fn decode_bytes(text: &str, what: &str) -> Result<Vec<u8>> {
+pub(crate) fn decode_bytes(text: &str, what: &str) -> Result<Vec<u8>> {
     let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = text.as_bytes();
     let malformed = |at: usize| bytes[at] == b'%' && !(digit(bytes.get(at + 1)) && digit(bytes.get(at + 2)));

@@ -2,7 +2,6 @@
 
 use crate::server_info::Stats;
 
-/// The observed state of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) node: String,
@@ -24,7 +23,6 @@ impl Probe {
             .filter(|inter| !matches!(*inter, "NULL" | "(null)" | "" | "0.0.0.0" | "::"))
     }
 
-    /// Whether it listens on its own machine only.
     pub(super) fn is_local(&self) -> bool {
         let is_local = |address: &str| {
             let host = address.trim().trim_start_matches('[');

@@ -1,11 +1,13 @@
 //! Fuzz targets: arbitrary bytes, and properties of what is parsed from them. Built for tests and fuzzers only.
 
+use futures_util::FutureExt;
 use leasehold_core::LockName;
+use tokio::io::BufReader;
 
 use crate::{
     format,
     keys::{self, LockKeys, Owner},
-    reply::{Parser, Want},
+    transport::{Want, read_reply},
 };
 
 /// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.
@@ -18,26 +20,16 @@ pub const TARGETS: &[Target] =
 /// Replies parsed in one piece equal those parsed byte by byte, up to the first malformed one.
 fn reply(bytes: &[u8]) {
     for want in [Want::Storage, Want::Meta(7), Want::Stats] {
-        let whole = replies(bytes.chunks(bytes.len().max(1)), want);
-        assert_eq!(whole, replies(bytes.chunks(1), want));
+        assert_eq!(replies(bytes, bytes.len(), want), replies(bytes, 1, want));
     }
 }
 
-fn replies<'b>(pieces: impl Iterator<Item = &'b [u8]>, want: Want) -> Vec<String> {
-    let mut parser = Parser::default();
-    let mut read = Vec::new();
-    for piece in pieces {
-        parser.buffer().extend_from_slice(piece);
-        loop {
-            match parser.next(want) {
-                Ok(Some(reply)) => read.push(format!("{reply:?}")),
-                Ok(None) => break,
-                // Where a line becomes too long depends on the pieces: earlier replies stand.
-                Err(_) => return read,
-            }
-        }
+fn replies(bytes: &[u8], piece: usize, want: Want) -> Vec<String> {
+    let (mut read, mut replies) = (BufReader::with_capacity(piece.max(1), bytes), Vec::new());
+    while let Some(Ok(reply)) = read_reply(&mut read, want).now_or_never() {
+        replies.push(format!("{reply:?}"));
     }
-    read
+    replies
 }
 
 /// A parsed document is written as text that parses to the same document.
@@ -54,8 +46,8 @@ fn document(bytes: &[u8]) {
 
 /// Keys are injective and cannot end a command, and a key that is not a digest decodes to its name.
 fn key(bytes: &[u8]) {
-    let _ = keys::unescape_text(bytes);
     let text = String::from_utf8_lossy(bytes);
+    let _ = keys::unescape(&text);
     let _ = LockKeys::owner(&text);
     let (one, two) = text.split_once('\n').unwrap_or((&text, "other"));
     let names = [one, two].map(LockName::new);

@@ -11,7 +11,7 @@ use std::sync::{
 
 use leasehold_core::{Env, Moment, Revalidations};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -19,15 +19,11 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::{
-    batch::CommandBatch,
-    reply::{Malformed, Parser, Reply, Want},
-};
+use super::protocol::{Broken, CommandBatch, Reply, read_reply};
 
 /// The number of requests that wait to be written; more make their callers wait.
 const QUEUE: usize = 256;
-/// The number of bytes that are written at once.
-const WRITE_MAX: usize = 1 << 16;
+const WRITE_MAX: usize = 64;
 
 /// One connection. Dropping it closes the TCP connection when all requests are answered.
 #[derive(Debug)]
@@ -40,19 +36,13 @@ pub(super) struct Connection {
 struct State {
     env: Env,
     ended: AtomicBool,
-    /// The time of the last bytes from the server, in nanoseconds.
+    /// The time of the last reply, in nanoseconds.
     received: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Request {
     batch: CommandBatch,
-    answer: oneshot::Sender<Vec<Reply>>,
-}
-
-/// A batch that was written and not yet answered.
-struct Pending {
-    wants: Vec<Want>,
     answer: oneshot::Sender<Vec<Reply>>,
 }
 
@@ -76,9 +66,9 @@ impl Connection {
             let end = receive(read, pending, &two).await;
             two.ended.store(true, Ordering::Release);
             match end {
-                Ok(ClosedBy::Client) => return,
-                Ok(ClosedBy::Server) => {}
-                Err(Malformed(why)) => {
+                Ok(()) => return,
+                Err(Broken::Closed) => {}
+                Err(Broken::Malformed(why)) => {
                     tracing::warn!("a memcached server sent a malformed reply; connecting again: {why}");
                 }
             }
@@ -88,7 +78,6 @@ impl Connection {
         Connection { requests, state }
     }
 
-    /// Whether requests can be sent.
     pub(super) fn is_open(&self) -> bool {
         !self.state.ended.load(Ordering::Acquire)
     }
@@ -98,7 +87,6 @@ impl Connection {
         self.state.ended.store(true, Ordering::Release);
     }
 
-    /// The time of the last bytes from the server.
     pub(super) fn last_received(&self) -> Moment {
         Moment::from_nanos(self.state.received.load(Ordering::Relaxed))
     }
@@ -114,23 +102,16 @@ impl Connection {
     }
 }
 
-/// The side that has closed a connection.
-enum ClosedBy {
-    Client,
-    Server,
-}
-
-async fn send(mut write: OwnedWriteHalf, mut inbox: mpsc::Receiver<Request>, written: mpsc::Sender<Pending>) {
-    while let Some(first) = inbox.recv().await {
+async fn send(mut write: OwnedWriteHalf, mut inbox: mpsc::Receiver<Request>, written: mpsc::Sender<Request>) {
+    let mut requests = Vec::new();
+    while inbox.recv_many(&mut requests, WRITE_MAX).await > 0 {
         let mut bytes = Vec::new();
-        let mut order = Some(first);
-        while let Some(Request { batch, answer }) = order {
-            bytes.extend_from_slice(&batch.bytes);
+        for mut request in requests.drain(..) {
+            bytes.append(&mut request.batch.bytes);
             // The reader learns of the expected replies before the server can have read the commands.
-            if written.send(Pending { wants: batch.wants, answer }).await.is_err() {
+            if written.send(request).await.is_err() {
                 return;
             }
-            order = if bytes.len() < WRITE_MAX { inbox.try_recv().ok() } else { None };
         }
         if write.write_all(&bytes).await.is_err() {
             return;
@@ -138,47 +119,32 @@ async fn send(mut write: OwnedWriteHalf, mut inbox: mpsc::Receiver<Request>, wri
     }
 }
 
+/// Reads replies until the client has closed the connection.
 async fn receive(
-    mut read: OwnedReadHalf,
-    mut pending: mpsc::Receiver<Pending>,
+    read: OwnedReadHalf,
+    mut pending: mpsc::Receiver<Request>,
     state: &State,
-) -> Result<ClosedBy, Malformed> {
-    let mut parser = Parser::default();
+) -> Result<(), Broken> {
+    let mut read = BufReader::new(read);
     loop {
         let next = tokio::select! {
             biased;
             next = pending.recv() => next,
             // Nothing is pending: the server can only close. A reply that is read before its request was received from the
             // channel is kept.
-            more = more(&mut read, &mut parser, state) => match (more, pending.try_recv()) {
-                (true, Ok(next)) => Some(next),
-                (true, Err(_)) => return Err(Malformed("a reply without a request")),
-                (false, _) => return Ok(ClosedBy::Server),
+            bytes = read.fill_buf() => match (bytes?.is_empty(), pending.try_recv()) {
+                (true, _) => return Err(Broken::Closed),
+                (false, Ok(next)) => Some(next),
+                (false, Err(_)) => return Err(Broken::Malformed("a reply without a request")),
             },
         };
-        let Some(Pending { wants, answer }) = next else { return Ok(ClosedBy::Client) };
-        let mut replies = Vec::with_capacity(wants.len());
-        for want in wants {
-            loop {
-                if let Some(reply) = parser.next(want)? {
-                    replies.push(reply);
-                    break;
-                }
-                if !more(&mut read, &mut parser, state).await {
-                    return Ok(ClosedBy::Server);
-                }
-            }
+        let Some(Request { batch, answer }) = next else { return Ok(()) };
+        let mut replies = Vec::with_capacity(batch.wants.len());
+        for want in batch.wants {
+            replies.push(read_reply(&mut read, want).await?);
+            state.received.fetch_max(state.env.now().nanos(), Ordering::Relaxed);
         }
         // The caller may have been dropped.
         let _ = answer.send(replies);
     }
-}
-
-/// Reads the next bytes; whether the connection is still open.
-async fn more(read: &mut OwnedReadHalf, parser: &mut Parser, state: &State) -> bool {
-    let open = matches!(read.read_buf(parser.buffer()).await, Ok(size) if size > 0);
-    if open {
-        state.received.fetch_max(state.env.now().nanos(), Ordering::Relaxed);
-    }
-    open
 }

@@ -1,21 +1,38 @@
 //! The operation `list`: reads the keys of the server, then the items that may be locks.
+//!
+//! The keys come from the server's crawler (`lru_crawler metadump`), on a connection of its own because it may take long.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use leasehold_core::{LockName, Result, Snapshot};
+use leasehold_core::{Error, ErrorKind, LockName, Result, Snapshot, store_kit::in_time};
+use tokio::{
+    io::{AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 
 use crate::{
-    batch::CommandBatch,
     client::Client,
     format,
-    keys::{LockKeys, Owner},
+    keys::{LockKeys, Owner, unescape},
     lock_record::Stored,
-    metadump,
-    reply::Reply,
+    transport::{Broken, CommandBatch, Reply, read_line},
 };
 
 /// The number of items that are read with one batch.
 const BATCH_MAX: usize = 64;
+/// The time limit of the list of keys, including the end of another crawl.
+const CRAWL_MAX: Duration = Duration::from_secs(60);
+/// The pause between two attempts while another crawl runs.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// The largest number of keys.
+const KEYS_MAX: usize = 1_000_000;
+
+/// The end of a crawl.
+enum Crawl {
+    Done(Vec<String>),
+    Busy,
+    Refused(String),
+}
 
 impl Client {
     /// Lists the documents of this library only: a plain key may be anything, such as a cached page.
@@ -26,7 +43,7 @@ impl Client {
             Owner::Hashed => true,
             Owner::Other => false,
         };
-        let keys = metadump::keys(self, wanted).await?;
+        let keys = in_time(&self.env, CRAWL_MAX, "list of keys", self.keys(wanted)).await??;
         let mut names = BTreeSet::new();
         for chunk in keys.chunks(BATCH_MAX) {
             self.add_names(chunk, prefix, &mut names).await?;
@@ -79,5 +96,74 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// The wanted keys of the server.
+    async fn keys(&self, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<String>> {
+        let dialled = in_time(&self.env, self.options.timeout, "connection", self.transport.dial()).await?;
+        let mut stream = BufReader::new(dialled?);
+        // The hash table has every item once; the LRU queues change while they are crawled.
+        let mut which = "hash";
+        loop {
+            self.check_open()?;
+            match crawl(&mut stream, which, &wanted).await? {
+                Crawl::Done(keys) => return Ok(keys),
+                Crawl::Busy => self.env.sleep(BUSY_PAUSE).await,
+                Crawl::Refused(_) if which == "hash" => which = "all",
+                Crawl::Refused(why) => {
+                    let message = format!("the server does not list its keys: {why}");
+                    return Err(Error::new(ErrorKind::Unsupported, message)
+                        .hint("start it without -X and without no_lru_crawler"));
+                }
+            }
+        }
+    }
+}
+
+async fn crawl(
+    stream: &mut BufReader<TcpStream>,
+    which: &str,
+    wanted: &(impl Fn(&str) -> bool + Sync),
+) -> Result<Crawl> {
+    let command = format!("lru_crawler metadump {which}\r\n");
+    stream.get_mut().write_all(command.as_bytes()).await.map_err(|error| broken(error.into()))?;
+    let mut keys = Vec::new();
+    loop {
+        let line = read_line(stream).await.map_err(broken)?;
+        match line.split(' ').next().unwrap_or_default() {
+            "END" => return Ok(Crawl::Done(keys)),
+            "BUSY" => return Ok(Crawl::Busy),
+            "ERROR" | "CLIENT_ERROR" | "SERVER_ERROR" => return Ok(Crawl::Refused(line)),
+            word if word.starts_with("key=") => {
+                keys.extend(key(word).filter(|key| wanted(key) && keys.len() < KEYS_MAX));
+            }
+            _ => return Err(broken(Broken::Malformed("a line of no known kind"))),
+        }
+    }
+}
+
+/// The key in `key=a%20b`. A key that is no text belongs to no lock.
+fn key(word: &str) -> Option<String> {
+    unescape(word.strip_prefix("key=")?)
+}
+
+fn broken(why: Broken) -> Error {
+    match why {
+        Broken::Closed => Error::new(ErrorKind::Unreachable, "the connection broke"),
+        Broken::Malformed(why) => {
+            Error::new(ErrorKind::Corrupt, format!("the list of keys is not readable: {why}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_from_lines() {
+        assert_eq!(key("key=a%25%20b").as_deref(), Some("a% b"));
+        assert_eq!(key("key=%FF"), None);
+        assert_eq!(key("END"), None);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Claim, Contender, LockName, Moment, Release, Result};
+use leasehold_core::{Claim, Contender, LockName, Moment, Release, Result, decide::lock_state::LockState};
 
 use crate::{
-    client::Client,
-    error::refused,
+    client::{ATTEMPTS_MAX, Client},
+    error::{refused, too_contended},
     keys::LockKeys,
-    lock_record::{LockRecord, Stored, foreign},
-    txn::{Change, Updated, Written},
+    lock_record::foreign,
+    txn::{Updated, Written},
 };
 
 /// The pause before the first repetition of a release in doubt; each further pause is twice as long.
@@ -46,17 +46,12 @@ impl Client {
             }
             _ => self.record(keys).await?,
         };
-        let decide = |record: &LockRecord| {
-            let Stored::Own(own) = &record.stored else { return Change::Keep(Release::NotHeld) };
-            let before = own.unexpired();
-            let mut after = before.clone();
-            let answer = after.release(claim.id, own.now);
-            match after.entries() == before.entries() {
-                true => Change::Keep(Release::NotHeld),
-                false => Change::Write(after.entries().to_vec(), answer),
-            }
+        let release = |state: &mut LockState, now| Ok(state.release(claim.id, now));
+        let answer = match self.update(keys, record, None, release).await? {
+            Updated::Done(answer, _) => answer,
+            Updated::Foreign(_) => Release::NotHeld,
+            Updated::NoRoom(_, why, _) => return Err(refused(&why)),
         };
-        let answer = done(self.update(keys, record, None, decide).await?)?;
         self.holds.forget(claim.id);
         Ok(answer)
     }
@@ -65,27 +60,22 @@ impl Client {
     pub(crate) async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
         self.check_open()?;
         let keys = &LockKeys::of(name);
-        let record = self.record(keys).await?;
-        let decide = |record: &LockRecord| match &record.stored {
-            Stored::Free => Change::Keep(Vec::new()),
-            Stored::Foreign(item) => Change::Delete(item.cas, vec![foreign(item)]),
-            Stored::Own(own) => {
-                let mut document = own.document.clone();
-                let evicted = document.force_release(own.now);
-                match evicted.is_empty() {
-                    true => Change::Keep(evicted),
-                    false => Change::Write(document.entries().to_vec(), evicted),
-                }
-            }
-        };
-        done(self.update(keys, record, None, decide).await?)
-    }
-}
-
-fn done<T>(updated: Updated<T>) -> Result<T> {
-    match updated {
-        Updated::Done(answer, _) => Ok(answer),
-        Updated::NoRoom(why, _) => Err(refused(&why)),
+        let mut record = self.record(keys).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            let server = record.server.clone();
+            let force_release = |state: &mut LockState, now| Ok(state.force_release(now));
+            let item = match self.update(keys, record, None, force_release).await? {
+                Updated::Done(evicted, _) => return Ok(evicted),
+                Updated::Foreign(item) => item,
+                Updated::NoRoom(_, why, _) => return Err(refused(&why)),
+            };
+            record = match self.delete(keys, item.cas, &server).await? {
+                Written::Done(_) => return Ok(vec![foreign(&item)]),
+                Written::Conflict(now) => now,
+                Written::NoRoom(why) => return Err(refused(&why)),
+            };
+        }
+        Err(too_contended())
     }
 }
 

@@ -1,26 +1,20 @@
 //! The operation `renew`: a hold that is alone in its item is extended in place, which needs no memory.
 
 use futures_util::future::join_all;
-use leasehold_core::{Claim, LostReason, Renewal, Result};
+use leasehold_core::{Claim, LostReason, Renewal, Result, decide::lock_state::LockState};
 
 use crate::{
     client::{ATTEMPTS_MAX, Client, whole_seconds},
     error::{refused, too_contended},
     format::SPAN_END,
     keys::LockKeys,
-    lock_record::{LockRecord, Stored},
-    txn::{Change, Updated, Written},
+    lock_record::LockRecord,
+    own_claims::Hold,
+    txn::{Updated, Written},
 };
 
 /// The number of claims that are renewed at the same time; their requests are sent together.
 const BATCH_MAX: usize = 128;
-
-/// The result of an attempt to extend in place.
-enum InPlace {
-    Answered(Renewal),
-    /// Not possible; the record if it is known.
-    Impossible(Option<LockRecord>),
-}
 
 impl Client {
     pub(crate) async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
@@ -35,29 +29,27 @@ impl Client {
         self.check_open()?;
         let claim = &whole_seconds(claim)?;
         let keys = &LockKeys::of(&claim.name);
-        let mut record = match self.renew_in_place(keys, claim).await? {
-            InPlace::Answered(renewal) => return Ok(renewal),
-            InPlace::Impossible(Some(record)) => record,
-            InPlace::Impossible(None) => self.record(keys).await?,
-        };
-        let decide = |record: &LockRecord| {
-            let Stored::Own(own) = &record.stored else { return Change::Keep(None) };
-            let before = own.unexpired();
-            let mut after = before.clone();
-            match after.renew(claim, own.now) {
-                gone @ Renewal::Gone(_) => Change::Keep(Some(gone)),
-                _ if after.entries() == before.entries() => Change::Keep(None),
-                _ => Change::Write(after.entries().to_vec(), None),
-            }
+        let mut record = match self.extendable(claim).await? {
+            None => self.record(keys).await?,
+            Some(hold) => match self.extend(keys, hold.cas, claim.ttl.as_secs() + hold.delay).await? {
+                Written::Done(now) => return Ok(self.renewed(claim, &now)),
+                Written::Conflict(now) => now,
+                Written::NoRoom(why) => return Err(refused(&why)),
+            },
         };
         for _ in 0..ATTEMPTS_MAX {
-            record = match self.update(keys, record, Some(claim.id), decide).await? {
-                Updated::Done(Some(gone), _) => {
+            let renew = |state: &mut LockState, now| Ok(state.renew(claim, now));
+            record = match self.update(keys, record, Some(claim.id), renew).await? {
+                Updated::Done(Renewal::Renewed { .. }, record) => return Ok(self.renewed(claim, &record)),
+                Updated::Done(gone, _) => {
                     self.holds.forget(claim.id);
                     return Ok(gone);
                 }
-                Updated::Done(None, record) => return Ok(self.renewed(claim, &record)),
-                Updated::NoRoom(why, full) => {
+                Updated::Foreign(_) => {
+                    self.holds.forget(claim.id);
+                    return Ok(Renewal::Gone(LostReason::Gone));
+                }
+                Updated::NoRoom(_, why, full) => {
                     match self.renew_without_room(keys, claim, &full, &why).await? {
                         Written::Done(now) => return Ok(self.renewed(claim, &now)),
                         Written::Conflict(now) => now,
@@ -78,20 +70,14 @@ impl Client {
         }
     }
 
-    /// One request.
-    async fn renew_in_place(&self, keys: &LockKeys, claim: &Claim) -> Result<InPlace> {
-        let Some(hold) = self.holds.get(claim.id).filter(|hold| hold.in_place) else {
-            return Ok(InPlace::Impossible(None));
+    /// The hold of a claim if it can be extended in place, by one request.
+    async fn extendable(&self, claim: &Claim) -> Result<Option<Hold>> {
+        let lasts_longer = |hold: &Hold| hold.until <= self.env.now() + claim.ttl;
+        let Some(hold) = self.holds.get(claim.id).filter(|hold| hold.in_place && lasts_longer(hold)) else {
+            return Ok(None);
         };
-        let shortens = hold.until > self.env.now() + claim.ttl;
-        if shortens || !self.transport.server(self.options.timeout).await?.compares {
-            return Ok(InPlace::Impossible(None));
-        }
-        match self.extend(keys, hold.cas, claim.ttl.as_secs() + hold.delay).await? {
-            Written::Done(now) => Ok(InPlace::Answered(self.renewed(claim, &now))),
-            Written::Conflict(now) => Ok(InPlace::Impossible(Some(now))),
-            Written::NoRoom(why) => Err(refused(&why)),
-        }
+        let compares = self.transport.server(self.options.timeout).await?.compares;
+        Ok(compares.then_some(hold))
     }
 
     /// The memory is full. An entry that is alone in its item can be extended in place; only this client knows its token

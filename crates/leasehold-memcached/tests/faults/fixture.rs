@@ -37,7 +37,7 @@ pub(crate) fn name(text: &str) -> LockName {
 }
 
 pub(crate) fn ttl(seconds: u64) -> LockOptions {
-    LockOptions::default().ttl(Duration::from_secs(seconds)).patience(SOON)
+    LockOptions { ttl: Duration::from_secs(seconds), retry_timeout: SOON, ..LockOptions::default() }
 }
 
 pub(crate) async fn lock(engine: &Engine, text: &str, terms: &LockOptions) -> Hold {

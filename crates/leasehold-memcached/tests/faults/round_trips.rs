@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use leasehold_core::{Busy, Mode, Queueing, Renewal, Standing, Store, Wait, engine::Observer};
+use leasehold_core::{Busy, LockOptions, Mode, Queueing, Renewal, Standing, Store, Wait, engine::Observer};
 use leasehold_testkit::{memcached::Server, proxy::Proxy};
 
 use crate::{
@@ -17,7 +17,7 @@ fn lock_and_unlock_are_one_round_trip_each_and_a_busy_try_names_the_holder_in_on
     let words = proxy.port().to_string();
     run(async {
         let (one, two) = (engine(&words), engine(&words));
-        let terms = ttl(30).note("{\"host\":\"here\"}");
+        let terms = LockOptions { note: Some("{\"host\":\"here\"}".into()), ..ttl(30) };
         // The first one connects and asks who answers.
         for engine in [&one, &two] {
             lock(engine, "warm", &terms).await.release().await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{ErrorKind, Outcome, Standing, Store, decide::validity};
+use leasehold_core::{ErrorKind, LockOptions, Outcome, Standing, Store, decide::validity};
 use leasehold_memcached::MemcachedStore;
 use leasehold_testkit::memcached::Server;
 
@@ -82,7 +82,7 @@ fn a_server_that_sleeps_past_the_ttl() {
         let hold = lock(&engine, "orders", &ttl(4)).await;
         server.pause().unwrap();
         lost_in_time(&env, &hold).await;
-        let terms = ttl(4).patience(Duration::from_millis(300));
+        let terms = LockOptions { retry_timeout: Duration::from_millis(300), ..ttl(4) };
         assert!(try_lock(&engine, "other", &terms).await.is_err(), "nobody answers");
         gives_up(&server.address(), "naive");
         server.resume().unwrap();

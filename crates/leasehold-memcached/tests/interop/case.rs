@@ -67,7 +67,7 @@ impl Scene {
     }
 
     async fn acquired(&self, engine: &Engine, label: &str, name: &LockName, wait: Wait) -> Hold {
-        let terms = LockOptions::default().ttl(LONG);
+        let terms = LockOptions { ttl: LONG, ..LockOptions::default() };
         let hold = engine.acquire(name, mode(label), &terms, wait, None).await;
         hold.expect("an answer of the store").unwrap_or_else(|| panic!("{label}: {name} is free"))
     }
@@ -118,7 +118,7 @@ pub(crate) async fn its_lock_keeps_us_out(scene: &Scene) {
         let (store, engine, name) = (scene.store(), scene.engine(), scene.name());
         peer.expect(&lock(&name, LONG), "granted").await;
         scene.is_kept_out(&store, label, &name).await;
-        let terms = LockOptions::default().ttl(LONG);
+        let terms = LockOptions { ttl: LONG, ..LockOptions::default() };
         let tried = engine.acquire(&name, mode(label), &terms, Wait::No, None).await;
         assert!(tried.expect("an answer of the store").is_none(), "{label}");
         // Control: who locks another key has the lock.

@@ -8,6 +8,7 @@ use crate::{
     common,
     fixture::{LATE, Naive, at, engine, eventually, holder, lock, loss, run, ttl},
 };
+use leasehold_core::LockOptions;
 
 /// K2. 40 s forward: the server ends a hold of 30 s at once, and lets a second one in. Nobody can prevent that; the first
 /// is told at its next renewal, and the token of the second is above its own.
@@ -65,7 +66,9 @@ fn s3_tokens_grow_when_the_counter_is_lost_and_when_the_clock_goes_back() {
         let client = engine(&at(&server));
         let mut last = None;
         let mut grows = async |what: &str| {
-            let hold = lock(&client, "orders", &ttl(30_000).patience(crate::fixture::SOON)).await;
+            let hold =
+                lock(&client, "orders", &LockOptions { retry_timeout: crate::fixture::SOON, ..ttl(30_000) })
+                    .await;
             let token = hold.lease().fencing_token();
             hold.release().await.unwrap();
             assert!(token > last, "{what}: {token:?} after {last:?}");

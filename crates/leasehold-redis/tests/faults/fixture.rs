@@ -53,7 +53,7 @@ pub(crate) fn name(text: &str) -> LockName {
 }
 
 pub(crate) fn ttl(ms: u64) -> LockOptions {
-    LockOptions::default().ttl(Duration::from_millis(ms)).patience(SOON)
+    LockOptions { ttl: Duration::from_millis(ms), retry_timeout: SOON, ..LockOptions::default() }
 }
 
 pub(crate) async fn lock(engine: &Engine, text: &str, terms: &LockOptions) -> Hold {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{ErrorKind, Outcome, Release, Renewal, Standing, Store};
+use leasehold_core::{ErrorKind, LockOptions, Outcome, Release, Renewal, Standing, Store};
 use leasehold_testkit::{
     proxy::{FaultRule, Proxy},
     redis::Server,
@@ -290,7 +290,7 @@ fn a_slow_network_takes_its_time_off_the_lease() {
         let engine = engine(&words);
         lock(&engine, "warm", &ttl(3_000)).await.release().await.unwrap();
         proxy.delay(Duration::from_millis(100));
-        let hold = lock(&engine, "orders", &ttl(3_000).without_renewal()).await;
+        let hold = lock(&engine, "orders", &LockOptions { renew: false, ..ttl(3_000) }).await;
         assert!(hold.lease().remaining() <= Duration::from_millis(2_800), "{:?}", hold.lease().remaining());
         proxy.delay(Duration::from_millis(500));
         let error = try_lock(&engine, "other", &ttl(500)).await.unwrap_err();

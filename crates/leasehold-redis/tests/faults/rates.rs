@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::Lease;
+use leasehold_core::{Lease, LockOptions};
 use leasehold_testkit::{proxy::Proxy, redis::Server, wait};
 
 use crate::{
@@ -47,7 +47,7 @@ fn k4_a_server_that_is_one_in_a_hundred_fast_meets_leases_that_allow_for_it() {
     hurried(&server.clone(), 0.01, || {
         run(async {
             let (env, one) = (common::env(), engine(&at(&server)));
-            let hold = lock(&one, "orders", &ttl(9_000).without_renewal()).await;
+            let hold = lock(&one, "orders", &LockOptions { renew: false, ..ttl(9_000) }).await;
             server.command(&["SET", "naive", "me", "NX", "PX", "9000"]).unwrap();
             let believes_until = env.now() + Duration::from_millis(9_000);
             // Looked at again and again, since one answer may be slow on a busy machine.
@@ -75,7 +75,7 @@ fn k4_a_server_that_is_three_times_as_fast_lets_two_in_and_fences_the_first() {
         run(async {
             let (env, one, two) = (common::env(), engine(&at(&server)), engine(&at(&server)));
             // The first renewal is due when the lock has been over for as long as it lasted.
-            let first = lock(&one, "orders", &ttl(6_000).without_renewal()).await;
+            let first = lock(&one, "orders", &LockOptions { renew: false, ..ttl(6_000) }).await;
             // By the server's word a waiter would come when the first is over by every clock; this one keeps trying.
             let second = loop {
                 if let Some(hold) = try_lock(&two, "orders", &ttl(30_000)).await.unwrap() {
@@ -115,7 +115,7 @@ fn s8_an_answer_that_comes_after_the_deadline_is_no_lock() {
         let mut sleeper = server.connect().unwrap();
         sleeper.send(&["DEBUG", "SLEEP", "1.2"]).unwrap();
         let begin = env.now();
-        let hold = lock(&engine, "orders", &ttl(1_000).without_renewal()).await;
+        let hold = lock(&engine, "orders", &LockOptions { renew: false, ..ttl(1_000) }).await;
         let left = server.command(&["PTTL", "orders"]).unwrap().int().unwrap();
         assert!(env.now().since(begin) > Duration::from_millis(900), "the server was busy");
         assert!(
@@ -130,7 +130,7 @@ fn s8_an_answer_that_comes_after_the_deadline_is_no_lock() {
         naive.ask("naive", "me", 1_000);
         let asked = tokio::spawn({
             let engine = engine.clone();
-            async move { try_lock(&engine, "late", &ttl(1_000).patience(SOON)).await }
+            async move { try_lock(&engine, "late", &LockOptions { retry_timeout: SOON, ..ttl(1_000) }).await }
         });
         let both = || ["late", "naive"].iter().all(|key| holder(&server, key).is_some());
         assert!(wait::until(SOON, both), "both are granted");
@@ -170,8 +170,12 @@ fn n9_two_clients_on_a_network_that_trembles_never_hold_at_once() {
                 tokio::spawn(async move {
                     while env.now() < until {
                         // Nobody gives it back: it has to end by itself, while the other one waits for that.
-                        let hold =
-                            lock(&engine, "orders", &ttl(1_200).patience(SOON).without_renewal()).await;
+                        let hold = lock(
+                            &engine,
+                            "orders",
+                            &LockOptions { retry_timeout: SOON, renew: false, ..ttl(1_200) },
+                        )
+                        .await;
                         {
                             let mut leases = leases.lock().unwrap();
                             let valid = leases.iter().filter(|lease| lease.check().is_ok()).count();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Busy, Engine, Interest, Mode, Standing, Store, Wait};
+use leasehold_core::{Busy, Engine, Interest, LockOptions, Mode, Standing, Store, Wait};
 use leasehold_testkit::{proxy::Proxy, redis::Server};
 
 use crate::{
@@ -17,7 +17,7 @@ fn lock_and_unlock_are_one_round_trip_each_and_a_busy_try_names_the_holder_in_on
     let words = format!("single={}", proxy.port());
     run(async {
         let (one, two) = (engine(&words), engine(&words));
-        let terms = ttl(30_000).note("{\"host\":\"here\"}");
+        let terms = LockOptions { note: Some("{\"host\":\"here\"}".into()), ..ttl(30_000) };
         // The first one connects and brings the scripts.
         for engine in [&one, &two] {
             lock(engine, "warm", &terms).await.release().await.unwrap();

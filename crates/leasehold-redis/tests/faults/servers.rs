@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Fencing, Interest, LostReason, Queueing, Standing, Store};
+use leasehold_core::{Fencing, Interest, LockOptions, LostReason, Queueing, Standing, Store};
 use leasehold_testkit::redis::Server;
 
 use crate::{
@@ -24,7 +24,7 @@ fn a_server_that_sleeps_past_the_ttl() {
         let deadline = hold.lease().deadline();
         loss(&env, &hold).await;
         assert!(env.now() < deadline + LATE);
-        let terms = ttl(1_000).patience(Duration::from_millis(300));
+        let terms = LockOptions { retry_timeout: Duration::from_millis(300), ..ttl(1_000) };
         assert!(try_lock(&engine, "other", &terms).await.is_err(), "nobody answers");
         server.resume().unwrap();
         eventually(&env, "no ghost of the claim that was given up", || async {

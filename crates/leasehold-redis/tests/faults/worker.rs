@@ -52,7 +52,8 @@ impl WorkerProcess {
         match words {
             // Not renewed: what is shown is the end of it.
             ["lock", text, ms] => {
-                let terms = ttl(ms.parse().unwrap()).note("host:1").without_renewal();
+                let terms =
+                    LockOptions { note: Some("host:1".into()), renew: false, ..ttl(ms.parse().unwrap()) };
                 self.taken(lock(&self.engine, text, &terms).await)
             }
             ["keep", text, ms] => {
@@ -60,7 +61,8 @@ impl WorkerProcess {
                 self.taken(lock(&self.engine, text, &terms).await)
             }
             ["try", text, ms] => {
-                let terms = ttl(ms.parse().unwrap()).patience(Duration::from_secs(60));
+                let terms =
+                    LockOptions { retry_timeout: Duration::from_secs(60), ..ttl(ms.parse().unwrap()) };
                 self.try_lock(text, &terms).await
             }
             ["naive", key, ms] => {
@@ -99,7 +101,11 @@ impl WorkerProcess {
 
     async fn try_lock(&mut self, text: &str, terms: &LockOptions) -> String {
         let mode = leasehold_core::Mode::Exclusive;
-        match self.engine.acquire(&name(text), mode, &terms.clone().without_renewal(), Wait::No, None).await {
+        match self
+            .engine
+            .acquire(&name(text), mode, &LockOptions { renew: false, ..terms.clone() }, Wait::No, None)
+            .await
+        {
             Ok(Some(hold)) => self.taken(hold),
             Ok(None) => "busy".into(),
             Err(error) => format!("error {:?}", error.kind()),
@@ -126,7 +132,7 @@ impl WorkerProcess {
         for _ in 0..clients {
             let engine = engine(&format!("single={}", self.port()));
             for at in 0..names {
-                let (engine, terms) = (engine.clone(), ttl(600_000).fair());
+                let (engine, terms) = (engine.clone(), LockOptions { fair: true, ..ttl(600_000) });
                 tokio::spawn(async move { lock(&engine, &format!("crowded {at}"), &terms).await });
             }
         }
@@ -146,7 +152,7 @@ impl WorkerProcess {
         let age = self.hold().lease().age();
         let eaten: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         let foreign = engine(&format!("single={}", self.port()));
-        let terms = ttl(1_000).patience(Duration::from_millis(300));
+        let terms = LockOptions { retry_timeout: Duration::from_millis(300), ..ttl(1_000) };
         let refused = crate::fixture::try_lock(&foreign, "other", &terms).await;
         crate::fixture::eventually(&env, "renewals without descriptors", || async {
             self.hold().lease().age() > age + Duration::from_millis(3_000)

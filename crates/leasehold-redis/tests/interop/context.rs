@@ -90,7 +90,7 @@ pub(crate) fn engine(way: Way, port: u16, env: &Env) -> Engine {
 }
 
 pub(crate) fn terms(ttl: Duration) -> LockOptions {
-    LockOptions::default().ttl(ttl)
+    LockOptions { ttl, ..LockOptions::default() }
 }
 
 pub(crate) struct TestContext {

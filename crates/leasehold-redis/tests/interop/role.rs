@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Engine, Env, Hold, LockName, Wait};
+use leasehold_core::{Engine, Env, Hold, LockName, LockOptions, Wait};
 use leasehold_testkit::peer::STORE;
 use rslock::{Lock, LockError, LockManager};
 
@@ -140,7 +140,7 @@ impl Library for Ours {
 
     /// Without renewal: a hold ends when the case says so.
     async fn lock(&mut self, name: &str, ttl: Duration, wait: Duration) -> Answer {
-        let terms = terms(ttl).without_renewal();
+        let terms = LockOptions { renew: false, ..terms(ttl) };
         let wait = if wait.is_zero() { Wait::No } else { Wait::For(wait) };
         let hold = self.engine.acquire(&LockName::new(name)?, self.way.mode, &terms, wait, None).await?;
         let Some(hold) = hold else { return Ok("busy") };

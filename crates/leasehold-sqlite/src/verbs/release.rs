@@ -2,11 +2,7 @@
 
 use leasehold_core::{Claim, Contender, LockName, Release, Result};
 
-use crate::{
-    format::WatchRow,
-    lock_record::LockRecord,
-    txn::{SessionLiveness, Txn},
-};
+use crate::{format::WatchRow, lock_record::LockRecord, session::Liveness, txn::Txn};
 
 /// Ends a hold or a wait.
 pub(crate) fn release(txn: &mut Txn<'_>, claim: &Claim) -> Result<Release> {
@@ -28,7 +24,7 @@ pub(crate) fn force_release(txn: &mut Txn<'_>, name: &LockName) -> Result<Vec<Co
 /// Ends everything bound to the session of a dead process.
 pub(crate) fn reap(txn: &mut Txn<'_>, session: u64) -> Result<()> {
     // Checked again: at the first check the file may have been in the making, before its lock.
-    if txn.liveness(session, false) == SessionLiveness::Dead {
+    if txn.liveness(session, false) == Liveness::Dead {
         end_session(txn, session)?;
         txn.after.reaped.push(session);
     }

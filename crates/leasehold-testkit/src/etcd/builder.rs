@@ -26,18 +26,12 @@ impl Builder {
     }
 
     /// Starts one member, which is a cluster by itself; returns when it serves clients.
-    ///
-    /// # Errors
-    /// `etcd` is not installed, refuses an argument (the message has its log), or no port is free.
     pub fn start(self) -> Result<Member> {
         let mut members = Cluster::launch(&self, 1)?.into_members();
         members.pop().ok_or_else(|| Error("a cluster without members".into()))
     }
 
     /// Starts a cluster of three; returns when it serves clients.
-    ///
-    /// # Errors
-    /// As [`Builder::start`].
     pub fn start_three(self) -> Result<Cluster> {
         Cluster::launch(&self, 3)
     }

@@ -20,9 +20,6 @@ pub struct Cluster {
 
 impl Cluster {
     /// A cluster of three.
-    ///
-    /// # Errors
-    /// See [`Builder::start`].
     pub fn start() -> Result<Self> {
         Builder::default().start_three()
     }
@@ -54,9 +51,6 @@ impl Cluster {
     }
 
     /// The index of the leader; waits for an election.
-    ///
-    /// # Errors
-    /// There is none within ten seconds.
     pub fn leader(&self) -> Result<usize> {
         wait::attempt(Duration::from_secs(10), || {
             let leads =

@@ -59,9 +59,6 @@ impl Program for Etcd {
 
 impl Member {
     /// A member that is a cluster by itself, with etcd's defaults.
-    ///
-    /// # Errors
-    /// See [`Builder::start`].
     pub fn start() -> Result<Self> {
         Self::builder().start()
     }
@@ -87,9 +84,6 @@ impl Member {
     }
 
     /// Writes a snapshot of its data, and returns the path.
-    ///
-    /// # Errors
-    /// It does not answer.
     pub fn snapshot(&self) -> Result<PathBuf> {
         let path = self.directory().join("snapshot");
         self.ctl(&["snapshot", "save", &path.display().to_string()])?;
@@ -97,9 +91,6 @@ impl Member {
     }
 
     /// Restores a snapshot in a member that is alone, as after a disaster; returns when it serves clients.
-    ///
-    /// # Errors
-    /// The snapshot is invalid, or the member does not start.
     pub fn restore(&self, snapshot: &Path) -> Result<()> {
         self.kill();
         let data = self.directory().join("data");
@@ -115,9 +106,6 @@ impl Member {
     }
 
     /// Runs etcdctl with these arguments, and returns its output.
-    ///
-    /// # Errors
-    /// It is not installed, or fails; the error has its output.
     pub fn ctl(&self, words: &[&str]) -> Result<String> {
         output(self.ctl_command().args(words))
     }
@@ -135,9 +123,6 @@ impl Member {
 
     /// The number of requests of a procedure, such as `Txn`, since it was started; of a stream, the number of messages from
     /// clients.
-    ///
-    /// # Errors
-    /// It does not answer.
     pub fn calls(&self, procedure: &str) -> Result<u64> {
         let text = self.metrics()?;
         let wanted = format!("grpc_method=\"{procedure}\"");

@@ -148,9 +148,6 @@ impl Builder {
     }
 
     /// Starts it, on free ports and in a directory of its own; returns when it accepts connections.
-    ///
-    /// # Errors
-    /// A program is missing, the configuration is refused (the message has the server's log), or no port is free.
     pub fn start(self) -> Result<Server> {
         Server::configured(&self)
     }

@@ -22,9 +22,6 @@ fn node() -> Builder {
 
 impl Cluster {
     /// Starts it, and waits until all nodes report that it is well.
-    ///
-    /// # Errors
-    /// It is not.
     pub fn start() -> Result<Self> {
         let nodes = (0..2 * MASTERS).map(|_| node().start()).collect::<Result<Vec<_>>>()?;
         let kit = Cluster { nodes };
@@ -57,9 +54,6 @@ impl Cluster {
     }
 
     /// Waits until that many nodes report that all slots are served, and all replicas follow.
-    ///
-    /// # Errors
-    /// They do not.
     pub fn await_well(&self, nodes: usize) -> Result<()> {
         wait::attempt(Duration::from_secs(60), || {
             let well = self.nodes.iter().filter(|node| {
@@ -82,9 +76,6 @@ impl Cluster {
     }
 
     /// A node.
-    ///
-    /// # Panics
-    /// There are fewer.
     pub fn node(&self, at: usize) -> &Server {
         &self.nodes[at]
     }
@@ -100,9 +91,6 @@ impl Cluster {
     }
 
     /// The node that a running node names as the master of a slot.
-    ///
-    /// # Errors
-    /// No node names one.
     pub fn master_of(&self, slot: u16) -> Result<usize> {
         for node in self.nodes.iter().filter(|node| node.is_running()) {
             let Ok(reply) = node.command(&["CLUSTER", "SLOTS"]) else { continue };
@@ -120,18 +108,12 @@ impl Cluster {
     }
 
     /// The slot of a key.
-    ///
-    /// # Errors
-    /// The node does not answer.
     pub fn slot_of(&self, key: &str) -> Result<u16> {
         let slot = self.nodes[0].command(&["CLUSTER", "KEYSLOT", key])?.int();
         slot.and_then(|slot| u16::try_from(slot).ok()).ok_or_else(|| Error("no slot".into()))
     }
 
     /// Begins to move a slot: from now on, missing keys are redirected to the other node.
-    ///
-    /// # Errors
-    /// A node refuses it.
     pub fn begin_move(&self, slot: u16, from: usize, to: usize) -> Result<()> {
         let (source, target, slot) = (self.id(from)?, self.id(to)?, slot.to_string());
         self.nodes[to].command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source])?.accepted()?;
@@ -139,9 +121,6 @@ impl Cluster {
     }
 
     /// Moves the keys of a slot over, one by one.
-    ///
-    /// # Errors
-    /// A node refuses it.
     pub fn move_keys(&self, slot: u16, from: usize, to: usize) -> Result<usize> {
         let keys = self.nodes[from].command(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "1000"])?;
         let port = self.nodes[to].port().to_string();
@@ -153,9 +132,6 @@ impl Cluster {
     }
 
     /// Ends the move of a slot.
-    ///
-    /// # Errors
-    /// A node refuses it.
     pub fn finish_move(&self, slot: u16, from: usize, to: usize) -> Result<()> {
         let (target, slot) = (self.id(to)?, slot.to_string());
         for at in [to, from] {

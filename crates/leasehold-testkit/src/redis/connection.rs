@@ -20,9 +20,6 @@ pub struct Connection {
 
 impl Connection {
     /// Connects to `host:port`.
-    ///
-    /// # Errors
-    /// No server listens there.
     pub fn open(address: &str) -> Result<Self> {
         let resolved = address.to_socket_addrs().context(|| format!("{address} is no address"))?.next();
         let resolved = resolved.ok_or_else(|| Error(format!("{address} is no address")))?;
@@ -35,34 +32,22 @@ impl Connection {
     }
 
     /// How long [`Self::reply`] waits; 10 s at first.
-    ///
-    /// # Errors
-    /// The limit is zero.
     pub fn set_read_timeout(&self, limit: Duration) -> Result<()> {
         self.stream.get_ref().set_read_timeout(Some(limit)).context(|| "no read timeout".into())
     }
 
     /// Sends a command and does not wait for its reply.
-    ///
-    /// # Errors
-    /// The connection is broken.
     pub fn send<T: AsRef<[u8]>>(&mut self, command: &[T]) -> Result<()> {
         let bytes = encode(command);
         self.stream.get_mut().write_all(&bytes).context(|| "the command was not sent".into())
     }
 
     /// Waits for the next reply, or for the next message when subscribed.
-    ///
-    /// # Errors
-    /// None came in time (then the connection is of no use any more), or the connection is broken.
     pub fn reply(&mut self) -> Result<Reply> {
         Reply::read(&mut self.stream)
     }
 
     /// Sends a command and waits for its reply. A refusal is a reply.
-    ///
-    /// # Errors
-    /// See [`Self::send`] and [`Self::reply`].
     pub fn call<T: AsRef<[u8]>>(&mut self, command: &[T]) -> Result<Reply> {
         self.send(command)?;
         self.reply()

@@ -18,17 +18,11 @@ pub struct Replicated {
 
 impl Replicated {
     /// A master with that many replicas; returns when all are online.
-    ///
-    /// # Errors
-    /// See [`Builder::start`], or a replica does not come online.
     pub fn start(replicas: usize) -> Result<Self> {
         Self::with(replicas, |builder| builder)
     }
 
     /// The same with other options: `prepare` is called for each server, the master too.
-    ///
-    /// # Errors
-    /// See [`Self::start`].
     pub fn with(replicas: usize, prepare: impl Fn(Builder) -> Builder) -> Result<Self> {
         let master = prepare(Server::builder()).start()?;
         let links = (0..replicas).map(|_| Proxy::to(&master.address())).collect::<Result<Vec<_>>>()?;
@@ -45,25 +39,16 @@ impl Replicated {
     }
 
     /// A server that was started as a replica.
-    ///
-    /// # Panics
-    /// There are fewer.
     pub fn replica(&self, index: usize) -> &Server {
         &self.replicas[index]
     }
 
     /// The proxy of the stream to that replica: `link(0).hold_replies()` keeps the replica from receiving anything.
-    ///
-    /// # Panics
-    /// There are fewer replicas.
     pub fn link(&self, index: usize) -> &Proxy {
         &self.links[index]
     }
 
     /// Waits until every replica has all writes of the master so far.
-    ///
-    /// # Errors
-    /// It takes too long.
     pub fn await_replicas(&self) -> Result<()> {
         wait::attempt(SYNC_LIMIT, || {
             let offset = online_offset(&self.master, self.replicas.len())?;
@@ -73,9 +58,6 @@ impl Replicated {
 
     /// Promotes that replica (`REPLICAOF NO ONE`), as an operator would. The old master gets no notice, and the other
     /// replicas stay with it.
-    ///
-    /// # Errors
-    /// The replica does not answer.
     pub fn failover_to(&self, index: usize) -> Result<()> {
         self.replica(index).command(&["REPLICAOF", "NO", "ONE"])?.accepted().map(|_| ())
     }

@@ -64,9 +64,6 @@ impl Reply {
     }
 
     /// The reply, unless it is a refusal.
-    ///
-    /// # Errors
-    /// The refusal.
     pub fn accepted(self) -> Result<Reply> {
         match self {
             Self::Error(text) => Err(Error(format!("Redis refuses: {text}"))),

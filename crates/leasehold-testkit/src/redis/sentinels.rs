@@ -17,9 +17,6 @@ pub struct Sentinels {
 
 impl Sentinels {
     /// Starts them, and waits until all know each other.
-    ///
-    /// # Errors
-    /// They do not.
     pub fn start() -> Result<Self> {
         let mut servers = vec![Server::start()?];
         for _ in 0..2 {
@@ -37,9 +34,6 @@ impl Sentinels {
     }
 
     /// Waits until every Sentinel knows two others and two replicas that follow.
-    ///
-    /// # Errors
-    /// They do not.
     pub fn await_agreement(&self) -> Result<()> {
         wait::attempt(Duration::from_secs(40), || {
             for sentinel in &self.sentinels {
@@ -73,9 +67,6 @@ impl Sentinels {
     }
 
     /// A server; the first was the master at the start.
-    ///
-    /// # Panics
-    /// There are fewer.
     pub fn server(&self, at: usize) -> &Server {
         &self.servers[at]
     }
@@ -86,17 +77,11 @@ impl Sentinels {
     }
 
     /// A Sentinel.
-    ///
-    /// # Panics
-    /// There are fewer.
     pub fn sentinel(&self, at: usize) -> &Server {
         &self.sentinels[at]
     }
 
     /// The port of the master, as the Sentinels report it.
-    ///
-    /// # Errors
-    /// None answers.
     pub fn master_port(&self) -> Result<u16> {
         for sentinel in &self.sentinels {
             let Ok(reply) = sentinel.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]) else {
@@ -110,9 +95,6 @@ impl Sentinels {
     }
 
     /// Asks for a planned failover, and waits until another server is named.
-    ///
-    /// # Errors
-    /// None is.
     pub fn failover(&self) -> Result<u16> {
         let before = self.master_port()?;
         wait::attempt(Duration::from_secs(20), || {
@@ -122,9 +104,6 @@ impl Sentinels {
     }
 
     /// Waits until another server is named than the one with this port.
-    ///
-    /// # Errors
-    /// None is.
     pub fn await_other_than(&self, port: u16) -> Result<u16> {
         wait::attempt(Duration::from_secs(30), || {
             let named = self.master_port()?;
@@ -134,9 +113,6 @@ impl Sentinels {
 
     /// Makes the replicas copy from a port without a listener, which Sentinel notices late: later writes of the master do
     /// not reach them.
-    ///
-    /// # Errors
-    /// When they do not answer.
     pub fn starve_replicas(&self) -> Result<()> {
         let master = self.master_port()?;
         let nobody = ports::free(Ipv4Addr::LOCALHOST.into())?.to_string();

@@ -58,9 +58,6 @@ impl Program for Redis {
 
 impl Server {
     /// A server without persistence and without a password on 127.0.0.1.
-    ///
-    /// # Errors
-    /// See [`Builder::start`].
     pub fn start() -> Result<Self> {
         Self::builder().start()
     }
@@ -114,9 +111,6 @@ impl Server {
     }
 
     /// A new connection, logged in as the default user.
-    ///
-    /// # Errors
-    /// The server does not answer, or refuses the password.
     pub fn connect(&self) -> Result<Connection> {
         let mut connection = Connection::open(&self.address())?;
         if let Some(password) = self.password() {
@@ -126,17 +120,11 @@ impl Server {
     }
 
     /// One command on a new connection. A refusal is a reply.
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn command<T: AsRef<[u8]>>(&self, command: &[T]) -> Result<Reply> {
         self.connect()?.call(command)
     }
 
     /// The number of calls of a command (`evalsha`, `script|load`) since the start or [`Self::reset_stats`], scripts included.
-    ///
-    /// # Panics
-    /// The server does not answer.
     pub fn calls(&self, command: &str) -> u64 {
         let stats = self.info("commandstats");
         let line = stats.get(&format!("cmdstat_{}", command.to_lowercase()));
@@ -145,17 +133,11 @@ impl Server {
     }
 
     /// Sets the counters to zero (`CONFIG RESETSTAT`).
-    ///
-    /// # Errors
-    /// The server does not answer.
     pub fn reset_stats(&self) -> Result<()> {
         self.command(&["CONFIG", "RESETSTAT"])?.accepted().map(|_| ())
     }
 
     /// The fields of a section of INFO.
-    ///
-    /// # Panics
-    /// The server does not answer.
     pub fn info(&self, section: &str) -> BTreeMap<String, String> {
         self.try_info(section).unwrap_or_else(|error| panic!("INFO {section} of {}: {error}", self.address()))
     }
@@ -168,9 +150,6 @@ impl Server {
     }
 
     /// Moves the server's wall clock forwards or back, with immediate effect.
-    ///
-    /// # Errors
-    /// It was started without [`Builder::clock_shim`].
     pub fn jump_clock(&self, seconds: f64) -> Result<()> {
         let clock =
             self.program.clock.as_ref().ok_or_else(|| Error("started without clock_shim()".into()))?;

@@ -14,9 +14,6 @@ pub struct Ensemble(Vec<Server>);
 
 impl Ensemble {
     /// An ensemble of that many members; returns when all serve.
-    ///
-    /// # Errors
-    /// Java or ZooKeeper is not installed, or the members do not find each other.
     pub fn start(members: usize) -> Result<Self> {
         let mut lines = String::from("standaloneEnabled=false\nreconfigEnabled=false\n");
         for number in 1..=members {
@@ -40,9 +37,6 @@ impl Ensemble {
     }
 
     /// The leader of now; waits for an election to end.
-    ///
-    /// # Errors
-    /// There is none.
     pub fn leader(&self) -> Result<&Server> {
         wait::attempt(ELECTION_LIMIT, || {
             let leads = |member: &&Server| member.mode().as_deref() == Some("leader");

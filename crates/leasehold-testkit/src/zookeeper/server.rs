@@ -74,9 +74,6 @@ impl ZooKeeper {
 
 impl Server {
     /// A server alone, with ticks of half a second; returns when it serves.
-    ///
-    /// # Errors
-    /// Java or ZooKeeper is not installed, or the server does not start.
     pub fn start() -> Result<Self> {
         on_free_ports(|| {
             let server = Self::configured(free_port()?, None)?;
@@ -98,9 +95,6 @@ impl Server {
     }
 
     /// Waits until it serves.
-    ///
-    /// # Errors
-    /// It has ended, or takes too long.
     pub fn await_serving(&self) -> Result<()> {
         Ok(self.await_ready()?)
     }

@@ -7,16 +7,7 @@ use super::*;
 fn member(number: i32, words: &str) -> Member {
     let mut words = words.split(' ');
     let mode = mode(words.next().unwrap());
-    let mut data = NodeData {
-        phase: Phase::Asking,
-        mode,
-        queueing: Queueing::Fifo,
-        ttl: Duration::from_secs(9),
-        expires: false,
-        lock_delay: Duration::ZERO,
-        fence: None,
-        note: None,
-    };
+    let mut data = NodeData { mode, ttl: Duration::from_secs(9), ..NodeData::exclusive(None) };
     let (id, dialect) =
         (ClaimId::from_bits(u128::from(number.unsigned_abs()) + 1), ZooKeeperDialect::Curator);
     let mut name = format!("{}{number:010}", dialect.stem(id));
@@ -32,9 +23,8 @@ fn member(number: i32, words: &str) -> Member {
         }
     }
     let content = if is_foreign { b"127.0.0.1".to_vec() } else { data.write() };
-    let path = format!("/a/{name}");
     let name = dialect.read(&name).unwrap();
-    Member { left, ..Member::new(name, path, &content, stat(number)) }
+    Member { left, ..Member::new(name, &content, stat(number)) }
 }
 
 fn mode(word: &str) -> Mode {
@@ -57,9 +47,10 @@ fn names(members: &[Member]) -> Vec<String> {
 fn decide(mode: Mode, others: &[&str]) -> String {
     let all = members(others);
     let queue = Queue::of(ZooKeeperDialect::Curator, &names(&all), None);
-    let ahead = queue.ahead(mode, all.len().try_into().unwrap());
-    let read: Vec<Member> = all.into_iter().filter(|member| ahead.to_read.contains(&member.name)).collect();
-    match ahead.decide(mode, "/a", &read) {
+    let number = all.len().try_into().unwrap();
+    let to_read = queue.to_read(mode, number);
+    let read: Vec<Member> = all.into_iter().filter(|member| to_read.contains(&member.name)).collect();
+    match queue.decide(mode, number, &read) {
         Decision::Granted => "granted".into(),
         Decision::Changed => "changed".into(),
         Decision::Mismatch(limit) => format!("mismatch {limit:?}"),
@@ -69,8 +60,8 @@ fn decide(mode: Mode, others: &[&str]) -> String {
         }
         Decision::Blocked(blocker) => {
             let target = match blocker.target {
-                WatchTarget::Node { path, mode } => format!("node {} {mode:?}", &path[path.len() - 1..]),
-                WatchTarget::Any { names, .. } => format!("any of {}", names.len()),
+                WatchTarget::Node { name, mode } => format!("node {} {mode:?}", &name[name.len() - 1..]),
+                WatchTarget::Any(names) => format!("any of {}", names.len()),
             };
             let fence = blocker.holder.and_then(|holder| holder.fence).map_or(0, FencingToken::get);
             format!("holder {fence}, {} ahead, {target}", blocker.ahead)
@@ -105,14 +96,12 @@ fn each_queue_has_its_decision() {
 fn a_writer_whose_queue_shrank_reads_it_again_and_a_reader_goes_on() {
     let all = members(&["s", "s", "s"]);
     let queue = Queue::of(ZooKeeperDialect::Curator, &names(&all), Some(3));
-    let writer = queue.ahead(Mode::Exclusive, 3);
-    assert_eq!(writer.to_read.len(), 2, "the first and the last are enough");
-    assert_eq!(writer.decide(Mode::Exclusive, "/a", &all[2..]), Decision::Changed);
-    assert_eq!(writer.decide(Mode::Exclusive, "/a", &[]), Decision::Changed);
-    let reader = queue.ahead(Mode::Shared, 3);
-    assert_eq!(reader.to_read.len(), 3);
-    assert_eq!(reader.decide(Mode::Shared, "/a", &all[1..]), Decision::Granted);
-    assert_eq!(reader.decide(Mode::Shared, "/a", &[]), Decision::Granted);
+    assert_eq!(queue.to_read(Mode::Exclusive, 3).len(), 2, "the first and the last are enough");
+    assert_eq!(queue.decide(Mode::Exclusive, 3, &all[2..]), Decision::Changed);
+    assert_eq!(queue.decide(Mode::Exclusive, 3, &[]), Decision::Changed);
+    assert_eq!(queue.to_read(Mode::Shared, 3).len(), 3);
+    assert_eq!(queue.decide(Mode::Shared, 3, &all[1..]), Decision::Granted);
+    assert_eq!(queue.decide(Mode::Shared, 3, &[]), Decision::Granted);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use leasehold_core::{ClaimId, LockName};
 
 use crate::{
+    dialect::{NodeKind, ZooKeeperDialect, sort},
     format::NodeData,
     keys::{self, Paths},
-    node_name::{NodeKind, ZooKeeperDialect, sort},
 };
 
 /// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.

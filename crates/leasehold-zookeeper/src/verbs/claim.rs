@@ -1,22 +1,20 @@
 //! The operation `claim`.
 
-pub(crate) mod op;
 mod transition;
+
+use std::future::ready;
 
 use futures_util::future::join;
 use leasehold_core::{
-    Binding, Claim, Error, ErrorKind, Intent, LostReason, Outcome, Queueing, Result, Standing,
-    store_kit::Topic,
+    Binding, Claim, Error, ErrorKind, Intent, LostReason, Moment, Outcome, Queueing, Result, Standing,
 };
-use zookeeper_client::{CreateMode, Error as ClientError};
+use zookeeper_client::{CreateMode, Error as ClientError, Stat};
 
-use self::op::ClaimOp;
 use crate::{
     client::Client,
-    error::{Effect, ServerError},
-    fencing_token,
+    error::{Effect, ServerError, unless_gone},
     format::{NodeData, Phase},
-    in_doubt,
+    lock_record::LockRecord,
     own_claims::{ClaimGuard, Node, NodeState},
     queue::{Decision, Queue, token_of},
     verbs::release,
@@ -26,6 +24,14 @@ use crate::{
 /// The number of times that the queue is read again because members have gone meanwhile.
 const ROUNDS_MAX: usize = 32;
 
+/// One claim under way.
+pub(crate) struct ClaimOp<'a> {
+    pub(crate) lock: LockRecord<'a>,
+    pub(crate) claim: &'a Claim,
+    /// Before anything was sent.
+    pub(crate) sent: Moment,
+}
+
 /// # Errors
 /// See [`Store::claim`](leasehold_core::Store::claim).
 pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
@@ -34,13 +40,10 @@ pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
     if own.node == NodeState::Nowhere {
         // When this future is dropped, the background task deletes its node.
-        client.own_claims.schedule(claim.id, &mut own, client.env.now() + claim.ttl);
+        client.own_claims.schedule(claim.id, client.env.now() + claim.ttl);
     }
-    let standing = match client.session.ready().await {
-        Ok(live) => {
-            let op = ClaimOp { client, live: &live, claim, sent: client.env.now() };
-            op.run(&mut own).await.map_err(ServerError::into_error)
-        }
+    let standing = match client.lock(&claim.name).await {
+        Ok(lock) => ClaimOp { lock, claim, sent: client.env.now() }.run(&mut own).await,
         Err(error) => Err(error),
     };
     if own.node == NodeState::Nowhere {
@@ -50,72 +53,60 @@ pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
 }
 
 impl ClaimOp<'_> {
-    async fn run(&self, own: &mut ClaimGuard) -> Result<Standing, ServerError> {
+    async fn run(&self, own: &mut ClaimGuard) -> Result<Standing> {
         for _ in 0..ROUNDS_MAX {
             if let Some(standing) = self.round(own).await? {
                 return Ok(standing);
             }
         }
-        let error = Error::new(ErrorKind::TimedOut, "the queue changes too fast to be read");
-        Err(error.unknown().into())
+        Err(Error::new(ErrorKind::TimedOut, "the queue changes too fast to be read").unknown())
     }
 
     /// One attempt; `None` when it is to be repeated.
-    async fn round(&self, own: &mut ClaimGuard) -> Result<Option<Standing>, ServerError> {
+    async fn round(&self, own: &mut ClaimGuard) -> Result<Option<Standing>> {
         let is_amend = self.claim.intent == Intent::Amend;
         match own.node.clone() {
             NodeState::Nowhere if !is_amend => self.enter(own).await,
             NodeState::Nowhere | NodeState::InDoubt => {
-                match in_doubt::find(self.client, self.live, self.claim, self.sent).await? {
-                    Some(node) => self.client.keep(self.claim.id, own, node),
+                match self.find(!is_amend).await? {
+                    Some(node) => self.keep(own, node),
                     None => own.node = NodeState::Nowhere,
                 }
                 let is_gone = is_amend && own.node == NodeState::Nowhere;
                 Ok(is_gone.then_some(Standing::Gone(LostReason::Gone)))
             }
-            NodeState::At(node) if node.is_of_other_session(self.live) => {
-                own.node = NodeState::Nowhere;
-                Ok(node.is_granted().then_some(Standing::Gone(LostReason::SessionEnded)))
-            }
-            NodeState::At(node) if self.client.end_of(&node) <= self.sent => {
-                release::expire(self.client, self.live, &node).await?;
-                own.node = NodeState::Nowhere;
-                Ok(node.is_granted().then_some(Standing::Gone(LostReason::Expired)))
-            }
-            NodeState::At(node) if node.is_granted() => transition::amend(self, own, node).await.map(Some),
-            NodeState::At(_) if is_amend => Ok(Some(Standing::Gone(LostReason::Gone))),
-            NodeState::At(node) => self.ask_again(own, node).await,
+            NodeState::At(node) => match release::end_if_over(&self.lock, own, &node, self.sent).await? {
+                Some(reason) => Ok(node.is_granted().then_some(Standing::Gone(reason))),
+                None if node.is_granted() => self.amend(own, node).await.map(Some),
+                None if is_amend => Ok(Some(Standing::Gone(LostReason::Gone))),
+                None => self.ask_again(own, node).await,
+            },
         }
     }
 
     /// Takes a place in the queue and reads the queue, in one round trip.
-    async fn enter(&self, own: &mut ClaimGuard) -> Result<Option<Standing>, ServerError> {
-        let (client, live, claim) = (self.client, self.live, self.claim);
-        let directory = client.paths.lock(&claim.name);
-        let stem = format!("{directory}/{}", client.dialect.stem(claim.id));
-        let content = NodeData::of(claim, Phase::Asking, client.expires(live, claim));
+    async fn enter(&self, own: &mut ClaimGuard) -> Result<Option<Standing>> {
+        let (client, live, claim) = (self.lock.client, &self.lock.live, self.claim);
+        let stem = self.lock.child(&client.dialect.stem(claim.id));
+        let content = NodeData::of(claim, Phase::Asking, self.expires());
         let mode = match claim.binding {
             Binding::Client => CreateMode::EphemeralSequential,
             Binding::Ttl => CreateMode::PersistentSequential,
         };
-        let (data, options) = (content.write(), mode.with_acls(client.session.acls()));
+        let (data, options) = (content.write(), mode.with_acls(live.acls));
         own.node = NodeState::InDoubt;
-        let create = live.zk.create(&stem, &data, &options);
-        let both = join(create, live.zk.list_children(&directory));
-        let (created, children) = client.session.in_time(Effect::Writes, both).await?;
-        let (stat, number) = match created.map_err(|error| ServerError::of(error, Effect::Writes)) {
-            Ok(created) => created,
-            Err(ServerError::NoNode) => {
+        let both = join(live.zk.create(&stem, &data, &options), live.zk.list_children(&self.lock.path));
+        let (created, children) = live.in_time(Effect::Writes, both).await?;
+        let created = created.map_err(ServerError::writing);
+        let created = unless_gone(created).inspect_err(|error| {
+            if error.outcome() == Outcome::NotApplied {
                 own.node = NodeState::Nowhere;
-                client.make_lock(live, &claim.name).await?;
-                return Ok(None);
             }
-            Err(error) => {
-                if !error.is_in_doubt() {
-                    own.node = NodeState::Nowhere;
-                }
-                return Err(error);
-            }
+        })?;
+        let Some((stat, number)) = created else {
+            own.node = NodeState::Nowhere;
+            self.lock.make().await?;
+            return Ok(None);
         };
         let number = number.to_string();
         let node = Node {
@@ -129,37 +120,36 @@ impl ClaimOp<'_> {
             fence: None,
             expires: self.sent + claim.ttl,
         };
-        client.keep(claim.id, own, node.clone());
+        self.keep(own, node.clone());
         self.decide(own, node, children).await
     }
 
     /// Reads the queue again, and writes that it asks or that it still waits, in one round trip.
-    async fn ask_again(&self, own: &mut ClaimGuard, mut node: Node) -> Result<Option<Standing>, ServerError> {
-        let (client, live, claim) = (self.client, self.live, self.claim);
-        let directory = client.paths.lock(&claim.name);
-        let notifiers = client.session.waiters.of(&Topic::Claim(claim.id));
-        if let Some(busy) = self.repeated_answer(own, &node, &notifiers) {
-            node.expires = node.expires.max(self.sent + claim.ttl);
-            client.keep(claim.id, own, node);
+    async fn ask_again(&self, own: &mut ClaimGuard, mut node: Node) -> Result<Option<Standing>> {
+        if let Some(busy) = self.repeated_answer(own, &node) {
+            node.expires = node.expires.max(self.sent + self.claim.ttl);
+            self.keep(own, node);
             return Ok(Some(Standing::Waiting(busy)));
         }
         own.answer = None;
-        let woken = notifiers.iter().filter(|notifier| notifier.take_woken()).count();
         // A subscribed claim that was not woken still waits, most likely.
-        let is_due = notifiers.is_empty() || woken > 0 || node.data.phase == Phase::Asking;
+        let is_due = self.notifier().is_none_or(|it| it.take_woken()) || node.data.phase == Phase::Asking;
         self.set_data(&mut node, if is_due { Phase::Asking } else { Phase::Waiting });
-        if !is_due && !node.data.expires {
-            client.keep(claim.id, own, node.clone());
-            let children = client.session.in_time(Effect::Reads, live.zk.list_children(&directory)).await?;
-            return self.decide(own, node, children).await;
-        }
-        let data = node.data.write();
-        let set = live.zk.set_data(&node.path, &data, None);
-        let both = join(set, live.zk.list_children(&directory));
-        let (set, children) = client.session.in_time(Effect::Writes, both).await?;
-        if !self.was_set(own, &mut node, set)? {
-            return Ok(None);
-        }
+        let (live, directory) = (&self.lock.live, &self.lock.path);
+        let children = if is_due || node.data.expires {
+            let data = node.data.write();
+            let set = live.zk.set_data(&node.path, &data, None);
+            let both = join(set, live.zk.list_children(directory));
+            let (set, children) = live.in_time(Effect::Writes, both).await?;
+            let set = unless_gone(set.map_err(ServerError::writing))?;
+            if !self.was_set(own, &mut node, set) {
+                return Ok(None);
+            }
+            children
+        } else {
+            self.keep(own, node.clone());
+            live.in_time(Effect::Reads, live.zk.list_children(directory)).await?
+        };
         self.decide(own, node, children).await
     }
 
@@ -169,35 +159,29 @@ impl ClaimOp<'_> {
         own: &mut ClaimGuard,
         node: Node,
         children: Result<Vec<String>, ClientError>,
-    ) -> Result<Option<Standing>, ServerError> {
-        let children = match children.map_err(|error| ServerError::of(error, Effect::Reads)) {
-            // Another program deleted the whole lock.
-            Err(ServerError::NoNode) => {
-                own.node = NodeState::Nowhere;
-                return Ok(None);
-            }
-            other => other?,
-        };
-        let queue = Queue::of(self.client.dialect, &children, Some(node.number));
+    ) -> Result<Option<Standing>> {
+        // Another program may have deleted the whole lock, or the node while it waited.
+        let children = unless_gone(children.map_err(ServerError::reading))?;
+        let children = children.unwrap_or_default();
+        let queue = Queue::of(self.lock.client.dialect, &children, Some(node.number));
         if let Err(unsafe_mix) = queue.refuse_blind() {
             self.give_up(own, &node).await?;
-            return Err(unsafe_mix.into());
+            return Err(unsafe_mix);
         }
-        if let Some(older) = in_doubt::duplicate(self, &queue, &node).await? {
+        if self.has_older(&queue, &node).await? {
             self.give_up(own, &node).await?;
-            self.client.keep(self.claim.id, own, older);
+            own.node = NodeState::InDoubt;
             return Ok(None);
         }
         if !children.iter().any(|child| child == node.name()) {
-            // It was deleted while it waited.
             own.node = NodeState::Nowhere;
             return Ok(None);
         }
-        if let Some(last) = self.surely_waits_for(&queue, &node) {
-            return self.wait_for(own, node, &queue, last).await;
+        let decision = self.decision(&queue, node.number);
+        match self.surely_waits_for(&queue, &node) {
+            Some(target) => self.wait(own, node, target, decision).await,
+            None => self.carry_out(own, node, decision.await?, &children).await,
         }
-        let decision = self.decision(&queue, node.number).await?;
-        self.carry_out(own, node, decision, &children).await
     }
 
     async fn carry_out(
@@ -206,38 +190,107 @@ impl ClaimOp<'_> {
         mut node: Node,
         decision: Decision,
         children: &[String],
-    ) -> Result<Option<Standing>, ServerError> {
-        let (client, claim) = (self.client, self.claim);
+    ) -> Result<Option<Standing>> {
         match decision {
             Decision::Granted => {
-                if node.data.phase == Phase::Waiting
-                    && !self.write_phase(own, &mut node, Phase::Asking).await?
-                {
-                    return Ok(None);
+                if node.data.phase == Phase::Waiting {
+                    self.set_data(&mut node, Phase::Asking);
+                    if !self.write(own, &mut node).await? {
+                        return Ok(None);
+                    }
                 }
-                let raised = fencing_token::among(client, self.live, &claim.name, children).await?;
-                transition::grant(self, own, node, raised).await.map(Some)
+                let raised = self.lock.raised_among(children).await?;
+                self.grant(own, node, raised).await.map(Some)
             }
             Decision::Changed | Decision::Expired(_) => Ok(None),
             Decision::Mismatch(limit) => {
                 self.give_up(own, &node).await?;
                 Ok(Some(Standing::Mismatch { limit }))
             }
-            Decision::Blocked(blocker) if claim.queueing == Queueing::No => {
-                let notifiers = client.session.waiters.of(&Topic::Claim(claim.id));
-                if !watcher::watch(client, self.live, &blocker.target, &notifiers).await? {
+            Decision::Blocked(blocker) if self.claim.queueing == Queueing::No => {
+                if let Some(notifier) = self.notifier()
+                    && !watcher::watch(&self.lock, &blocker.target, &notifier).await?
+                {
                     return Ok(None);
                 }
                 self.give_up(own, &node).await?;
                 Ok(Some(Standing::Held(self.busy(blocker))))
             }
-            Decision::Blocked(blocker) => self.wait(own, node, blocker).await,
+            Decision::Blocked(blocker) => {
+                let target = blocker.target.clone();
+                self.wait(own, node, target, ready(Ok(Decision::Blocked(blocker)))).await
+            }
         }
     }
-}
 
-impl ServerError {
-    fn is_in_doubt(&self) -> bool {
-        matches!(self, ServerError::Failed(error) if error.outcome() != Outcome::NotApplied)
+    /// Reads the members ahead of the place and decides; deletes those that have expired.
+    async fn decision(&self, queue: &Queue, number: i32) -> Result<Decision> {
+        let mode = self.claim.mode;
+        let members = self.lock.members(&queue.to_read(mode, number)).await?;
+        let decision = queue.decide(mode, number, &members);
+        if let Decision::Expired(expired) = &decision {
+            for (name, version) in expired {
+                // A member that was extended meanwhile has another version, and stays.
+                self.lock.live.delete(&self.lock.child(name), Some(*version)).await?;
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Whether the claim has an older node, after a lost reply or by another client, which counts instead of this one. Later
+    /// ones are deleted.
+    async fn has_older(&self, queue: &Queue, node: &Node) -> Result<bool> {
+        for other in queue.members.iter().filter(|it| it.is_of(self.claim.id) && it.name != node.name()) {
+            if other.number.wrapping_sub(node.number) < 0 {
+                return Ok(true);
+            }
+            self.lock.live.delete(&self.lock.child(&other.name), None).await?;
+        }
+        Ok(false)
+    }
+
+    /// Leaves the queue.
+    pub(crate) async fn give_up(&self, own: &mut ClaimGuard, node: &Node) -> Result<()> {
+        own.node = NodeState::InDoubt;
+        release::remove(&self.lock.live, node).await?;
+        own.node = NodeState::Nowhere;
+        Ok(())
+    }
+
+    /// Whether other clients delete the hold when it is not extended: its session may outlive it.
+    fn expires(&self) -> bool {
+        self.claim.binding == Binding::Ttl || self.claim.ttl < self.lock.live.timeout
+    }
+
+    /// Sets the content of the node to the claim's, valid at least as long as was promised before.
+    pub(crate) fn set_data(&self, node: &mut Node, phase: Phase) {
+        let (claim, fence) = (self.claim, node.data.fence);
+        node.expires = node.expires.max(self.sent + claim.ttl);
+        let expires = node.owner == 0 || claim.ttl < self.lock.live.timeout;
+        node.data =
+            NodeData { ttl: node.expires.since(self.sent), fence, ..NodeData::of(claim, phase, expires) };
+    }
+
+    /// Writes the content of the node; whether the node is still there.
+    pub(crate) async fn write(&self, own: &mut ClaimGuard, node: &mut Node) -> Result<bool> {
+        let set = self.lock.live.set(&node.path, &node.data.write()).await?;
+        Ok(self.was_set(own, node, set))
+    }
+
+    /// Records the answer to a write of the node; whether the node is still there.
+    fn was_set(&self, own: &mut ClaimGuard, node: &mut Node, set: Option<Stat>) -> bool {
+        let is_there = set.is_some();
+        match set {
+            Some(stat) => {
+                node.version = stat.version;
+                self.keep(own, node.clone());
+            }
+            None => own.node = NodeState::Nowhere,
+        }
+        is_there
+    }
+
+    pub(crate) fn keep(&self, own: &mut ClaimGuard, node: Node) {
+        self.lock.client.keep(self.claim.id, own, node);
     }
 }

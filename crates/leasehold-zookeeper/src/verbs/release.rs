@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Claim, ClaimId, Env, LockName, Release, Result};
+use leasehold_core::{Claim, ClaimId, Env, LostReason, Moment, Release, Result};
 
 use crate::{
     client::Client,
-    error::{Effect, ServerError},
-    node_name::{NodeKind, NodeName},
-    own_claims::{ClaimGuard, Node, NodeState, OwnClaims},
-    session::LiveSession,
+    error::unless_gone,
+    lock_record::LockRecord,
+    own_claims::{ClaimGuard, Node, NodeState, OwnClaim, OwnClaims},
+    txn::LiveSession,
 };
 
 /// The pause before an expired node that could not be deleted is tried again.
@@ -24,82 +24,63 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
     client.session.check_open()?;
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
     let is_new = own.node == NodeState::Nowhere;
-    let released = match client.session.ready().await {
-        Ok(live) => end(client, &live, claim.id, &mut own).await.map_err(ServerError::into_error),
-        Err(error) => Err(error),
-    };
-    if released.is_ok() || is_new {
+    let was_there = end(client, claim, &mut own).await;
+    if was_there.is_ok() || is_new {
         client.own_claims.remove(claim.id, &mut own);
     }
-    released
+    was_there.map(|was_there| if was_there { Release::Released } else { Release::NotHeld })
 }
 
-async fn end(
-    client: &Client,
-    live: &LiveSession,
-    id: ClaimId,
-    own: &mut ClaimGuard,
-) -> Result<Release, ServerError> {
-    let was_there = match own.node.clone() {
-        NodeState::At(node) if node.is_of_other_session(live) => false,
+async fn end(client: &Client, claim: &Claim, own: &mut ClaimGuard) -> Result<bool> {
+    let lock = client.lock(&claim.name).await?;
+    match own.node.clone() {
+        NodeState::At(node) if node.is_of_other_session(&lock.live) => Ok(false),
         NodeState::At(node) => {
             // After a lost answer the next attempt looks for the rest.
             own.node = NodeState::InDoubt;
-            remove(client, live, &node).await?
+            remove(&lock.live, &node).await
         }
-        NodeState::InDoubt | NodeState::Nowhere => {
-            let lock = own.lock.clone();
-            remove_all(client, live, &lock, id, true).await?
-        }
-    };
-    Ok(if was_there { Release::Released } else { Release::NotHeld })
-}
-
-/// Deletes all nodes of a claim, and their delay markers if the release is orderly; whether there were any. A delay marker
-/// without its node keeps the lock closed, and stays.
-async fn remove_all(
-    client: &Client,
-    live: &LiveSession,
-    lock: &LockName,
-    id: ClaimId,
-    is_orderly: bool,
-) -> Result<bool, ServerError> {
-    let nodes = client.nodes_of(live, lock, id).await?;
-    let path = |name: &NodeName| format!("{}/{}", client.paths.lock(lock), name.name);
-    let mut was_there = false;
-    for node in nodes.iter().filter(|node| node.kind == NodeKind::Contender) {
-        was_there |= client.delete(live, &path(node), None).await?;
-        let is_marker = |it: &&NodeName| it.kind == NodeKind::DelayMarker && it.number == node.number;
-        if let Some(marker) = nodes.iter().find(is_marker).filter(|_| is_orderly) {
-            client.delete(live, &path(marker), None).await?;
-        }
+        NodeState::InDoubt | NodeState::Nowhere => lock.remove_all(claim.id, true).await,
     }
-    Ok(was_there)
 }
 
 /// Deletes a node and its delay marker; whether the node was there.
-pub(crate) async fn remove(client: &Client, live: &LiveSession, node: &Node) -> Result<bool, ServerError> {
-    let Some(marker) = &node.delay_marker else { return client.delete(live, &node.path, None).await };
-    let mut writer = live.zk.new_multi_writer();
-    for path in [&node.path, marker] {
-        writer.add_delete(path, None).map_err(|error| ServerError::of(error, Effect::Writes))?;
-    }
-    let done = client.session.in_time(Effect::Writes, writer.commit()).await?;
-    match done.map_err(|failure| ServerError::of(failure.into(), Effect::Writes)) {
-        Ok(_) => Ok(true),
+pub(crate) async fn remove(live: &LiveSession, node: &Node) -> Result<bool> {
+    if let Some(marker) = &node.delay_marker {
+        let done = live.transact(|writer| {
+            writer.add_delete(&node.path, None)?;
+            writer.add_delete(marker, None)
+        });
+        if unless_gone(done.await)?.is_some() {
+            return Ok(true);
+        }
         // One of the two is gone. If it is the node, its hold has ended already, and the marker stays.
-        Err(ServerError::NoNode) => client.delete(live, &node.path, None).await,
-        Err(other) => Err(other),
     }
+    live.delete(&node.path, None).await
+}
+
+/// Ends a node whose session or time is over, and returns the reason.
+pub(crate) async fn end_if_over(
+    lock: &LockRecord<'_>,
+    own: &mut ClaimGuard,
+    node: &Node,
+    now: Moment,
+) -> Result<Option<LostReason>> {
+    let reason = if node.is_of_other_session(&lock.live) {
+        LostReason::SessionEnded
+    } else if lock.client.end_of(node) <= now {
+        expire(&lock.live, node).await?;
+        LostReason::Expired
+    } else {
+        return Ok(None);
+    };
+    own.node = NodeState::Nowhere;
+    Ok(Some(reason))
 }
 
 /// Ends a hold whose time is over, unless another client has extended it; its delay marker stays.
-pub(crate) async fn expire(client: &Client, live: &LiveSession, node: &Node) -> Result<(), ServerError> {
-    let version = (node.owner == 0).then_some(node.version);
-    match client.delete(live, &node.path, version).await {
-        Ok(_) | Err(ServerError::BadVersion) => Ok(()),
-        Err(other) => Err(other),
-    }
+async fn expire(live: &LiveSession, node: &Node) -> Result<bool> {
+    live.delete(&node.path, (node.owner == 0).then_some(node.version)).await
 }
 
 /// Deletes in time the nodes of claims that are not renewed, and the rest of abandoned requests, until the client is
@@ -121,40 +102,37 @@ pub(crate) async fn release_expired(client: Weak<Client>, own_claims: Arc<OwnCla
 
 async fn timer_expired(client: &Arc<Client>, id: ClaimId) {
     let Some(mut own) = client.own_claims.known(id).await else { return };
-    let now = client.env.now();
-    // It was extended meanwhile.
-    if let NodeState::At(node) = &own.node
-        && client.end_of(node) > now
-    {
-        let end = client.end_of(node);
-        return client.own_claims.schedule(id, &mut own, end);
-    }
     match end_expired(client, id, &own).await {
+        Ok(Some(again)) => client.own_claims.schedule(id, again),
         Err(error) if client.session.check_open().is_ok() => {
             tracing::debug!(?error, "an expired node cannot be deleted yet");
-            let again = client.env.now() + RETRY_PAUSE;
-            client.own_claims.schedule(id, &mut own, again);
+            client.own_claims.schedule(id, client.env.now() + RETRY_PAUSE);
         }
         _ => client.own_claims.remove(id, &mut own),
     }
 }
 
-async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &ClaimGuard) -> Result<(), ServerError> {
-    if own.node == NodeState::Nowhere {
-        return Ok(());
-    }
-    let live = client.session.ready().await?;
+/// Deletes the node of a claim; its later end if it was extended meanwhile.
+async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &OwnClaim) -> Result<Option<Moment>> {
     match &own.node {
-        NodeState::At(node) if node.is_of_other_session(&live) => {}
+        NodeState::Nowhere => return Ok(None),
+        NodeState::At(node) if client.end_of(node) > client.env.now() => {
+            return Ok(Some(client.end_of(node)));
+        }
+        _ => {}
+    }
+    let lock = client.lock(&own.lock).await?;
+    match &own.node {
+        NodeState::At(node) if node.is_of_other_session(&lock.live) => {}
         NodeState::At(node) => {
-            expire(client, &live, node).await?;
+            expire(&lock.live, node).await?;
             if let Some(marker) = &node.delay_marker {
                 delete_later(client, marker.clone(), node.data.lock_delay);
             }
         }
-        _ => drop(remove_all(client, &live, &own.lock, id, false).await?),
+        _ => drop(lock.remove_all(id, false).await?),
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Deletes a delay marker when the lock-delay is over. Waiters of other clients do the same if this client is gone by then.
@@ -166,7 +144,7 @@ fn delete_later(client: &Arc<Client>, marker: String, delay: Duration) {
         let Some(client) = weak.upgrade() else { return };
         if let Ok(live) = client.session.ready().await {
             // Another client may have been faster.
-            let _ = client.delete(&live, &marker, None).await;
+            let _ = live.delete(&marker, None).await;
         }
     });
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Claim, Env};
+use leasehold_core::{Claim, Env, LockOptions};
 use leasehold_testkit::zookeeper::Server;
 
 use crate::{
@@ -24,7 +24,7 @@ fn holder() {
     let (words, delay) = words.split_once(';').expect("words and a delay");
     run(async {
         let engine = engine(words).await;
-        let terms = ttl(2_000).lock_delay(Duration::from_millis(delay.parse().unwrap()));
+        let terms = LockOptions { lock_delay: Duration::from_millis(delay.parse().unwrap()), ..ttl(2_000) };
         let hold = lock(&engine, "orders", &terms).await;
         let servers = words.split(' ').find_map(|word| word.strip_prefix("servers=")).unwrap();
         // The recipe of the library below: it holds until somebody tells it otherwise.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{LostReason, Status};
+use leasehold_core::{LockOptions, LostReason, Status};
 use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
 
 use crate::{
@@ -94,7 +94,7 @@ fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
         let hold = lock(&one, "orders", &ttl(60_000)).await;
         let waiting = tokio::spawn({
             let two = two.clone();
-            async move { lock(&two, "orders", &ttl(60_000).fair()).await }
+            async move { lock(&two, "orders", &LockOptions { fair: true, ..ttl(60_000) }).await }
         });
         let way = Proxy::to(&server.address()).unwrap();
         let holder = Naive::at(&server.address()).await;

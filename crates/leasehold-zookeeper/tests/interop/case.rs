@@ -62,12 +62,12 @@ impl Scene {
 }
 
 async fn tried(engine: &Engine, name: &LockName, mode: Mode) -> Option<Hold> {
-    let terms = LockOptions::default().ttl(LONG);
+    let terms = LockOptions { ttl: LONG, ..LockOptions::default() };
     engine.acquire(name, mode, &terms, Wait::No, None).await.expect("an answer of the store")
 }
 
 async fn won(engine: &Engine, name: &LockName, mode: Mode) -> Hold {
-    let terms = LockOptions::default().ttl(LONG);
+    let terms = LockOptions { ttl: LONG, ..LockOptions::default() };
     let hold = engine.acquire(name, mode, &terms, Wait::For(PATIENCE), None).await;
     hold.expect("an answer of the store").expect("it is free in the end")
 }
@@ -97,7 +97,7 @@ pub(crate) async fn its_lock_keeps_us_out(scene: &Scene) {
             assert_eq!(holder.mode, None, "nobody knows how a stranger shares: {holder:?}");
         } else {
             // What it holds is a lock, and no places of a semaphore.
-            let terms = LockOptions::default().ttl(LONG);
+            let terms = LockOptions { ttl: LONG, ..LockOptions::default() };
             let error = engine.acquire(&name, *mode, &terms, Wait::No, None).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Mismatch, "{error:?}");
         }
@@ -115,7 +115,7 @@ pub(crate) async fn its_release_wakes_us(scene: &Scene) {
     let (seen, mut answers) = unbounded_channel();
     let observer: Observer = Arc::new(move |busy| seen.send(busy.recheck_in).unwrap_or_default());
     let waiting = async {
-        let (terms, observer) = (LockOptions::default().ttl(LONG), observer);
+        let (terms, observer) = (LockOptions { ttl: LONG, ..LockOptions::default() }, observer);
         engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(PATIENCE), Some(&observer)).await
     };
     let releasing = async {
@@ -246,7 +246,7 @@ pub(crate) fn play(_role: &str) -> ExitCode {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             let name = line.split(' ').nth(1).expect("a name");
             let name = LockName::new(name).expect("a short name");
-            let terms = LockOptions::default().ttl(Duration::from_secs(3));
+            let terms = LockOptions { ttl: Duration::from_secs(3), ..LockOptions::default() };
             let hold =
                 engine.acquire(&name, Mode::Exclusive, &terms, Wait::No, None).await.expect("an answer");
             say(if hold.is_some() { "granted" } else { "busy" });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Contender, Error, ErrorKind, LockName, Mode, Result, Snapshot, Stance, Wait};
+use leasehold_core::{Binding, Contender, Error, ErrorKind, LockName, Mode, Result, Snapshot, Stance, Wait};
 
 use super::{LockSpec, blocking};
 
@@ -43,9 +43,11 @@ impl CountDownLatch {
     /// Sets for how long an arrival is remembered.
     #[must_use]
     pub fn remember_for(mut self, time: Duration) -> Self {
-        self.spec.change(|mut options| {
-            options.hold_max = None;
-            options.ttl(time).without_renewal().outlives_client()
+        self.spec.change(|options| {
+            options.ttl = time;
+            options.renew = false;
+            options.max_hold = None;
+            options.binding = Binding::Ttl;
         });
         self
     }

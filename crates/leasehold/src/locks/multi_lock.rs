@@ -63,9 +63,10 @@ impl MultiLock {
         Ok(MultiLock { specs })
     }
 
-    fn change(mut self, change: impl FnOnce(LockOptions) -> LockOptions) -> Self {
+    fn change(mut self, change: impl FnOnce(&mut LockOptions)) -> Self {
         // They are the same for all names.
-        let options = change(self.specs.first().map(|first| first.options.clone()).unwrap_or_default());
+        let mut options = self.specs.first().map(|first| first.options.clone()).unwrap_or_default();
+        change(&mut options);
         self.specs.iter_mut().for_each(|spec| spec.options = options.clone());
         self
     }

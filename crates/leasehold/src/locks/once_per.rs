@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use leasehold_core::{
-    Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Snapshot,
+    Binding, Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Snapshot,
 };
 
 use super::{LockSpec, blocking};
@@ -250,8 +250,9 @@ impl OncePer {
     fn spec(&self, current: &Current) -> Result<LockSpec> {
         let mut options = self.options.clone();
         if !self.retry_failed {
-            options.hold_max = None;
-            options = options.ttl(self.kept_for(current)).outlives_client();
+            options.max_hold = None;
+            options.ttl = self.kept_for(current);
+            options.binding = Binding::Ttl;
         }
         let (client, name) = (self.client.clone(), self.name_of(current)?);
         Ok(LockSpec { client, name, mode: Mode::Exclusive, options, observer: None })

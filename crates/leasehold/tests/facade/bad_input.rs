@@ -24,10 +24,10 @@ const CASES: [Case; 17] = [
     ("no names", |it| it.multi_lock([""; 0]).map(drop), ErrorKind::Invalid, "at least one name"),
     ("a bad name of many", |it| it.multi_lock(["a", ""]).map(drop), ErrorKind::Invalid, "may not be empty"),
     (
-        "hold_max below ttl",
+        "max_hold below ttl",
         |it| it.mutex("x")?.max_hold(Duration::from_secs(1)).build().map(drop),
         ErrorKind::Invalid,
-        "hold_max 1s is shorter than the ttl",
+        "max_hold 1s is shorter than the ttl",
     ),
     (
         "long note",

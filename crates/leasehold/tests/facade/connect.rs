@@ -32,7 +32,7 @@ fn the_query_sets_the_terms_and_the_caller_has_the_last_word() {
     block_on(async {
         let client = Client::connect("memory:?ttl=7s&timeout=900ms").await.unwrap();
         assert_eq!(client.options().ttl, Duration::from_secs(7));
-        assert_eq!(client.options().patience, Duration::from_millis(900));
+        assert_eq!(client.options().retry_timeout, Duration::from_millis(900));
         assert!(client.options().note.is_some(), "who holds it is told unless something else is");
         let client =
             Client::connect("memory:?ttl=7s").await.unwrap().fair().ttl(terms_ttl()).build().unwrap();

@@ -104,7 +104,7 @@ fn a6_a_guard_dropped_after_its_runtime_and_outside_of_any_is_released() {
 }
 
 #[test]
-fn a7_a_forgotten_guard_is_bounded_by_hold_max_and_without_it_by_nothing() {
+fn a7_a_forgotten_guard_is_bounded_by_max_hold_and_without_it_by_nothing() {
     for bounded in [true, false] {
         let bench = Bench::new(1);
         let (forgetful, other) = (bench.client(), bench.client());

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{ClaimId, Contender, FencingToken, Mode, Moment, Queueing, Stance};
+use crate::{ClaimId, Contender, FencingToken, Mode, Moment, Queueing, Stance, decide::grant::QueueEntry};
 
 /// The state of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +48,11 @@ impl Entry {
     /// Whether it keeps others out.
     pub fn holds(&self) -> bool {
         matches!(self.state, State::Held | State::Delaying)
+    }
+
+    /// As the grant rule sees it.
+    pub fn queue_entry(&self) -> QueueEntry {
+        QueueEntry { mode: self.mode, queueing: self.queueing, holds: self.holds() }
     }
 
     /// As `inspect` shows it at `now`.

@@ -22,7 +22,7 @@ fn a15_a_renewal_that_panics_ends_in_a_loss_and_others_are_renewed() {
     };
     let memory = Memory::new(env.clone());
     let engine = Engine::new(Arc::new(Chaos::new(Arc::new(memory.client()), env.clone(), plan)), env.clone());
-    let terms = LockOptions::default().ttl(Duration::from_millis(600));
+    let terms = LockOptions { ttl: Duration::from_millis(600), ..LockOptions::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let take = async |text: &str| {

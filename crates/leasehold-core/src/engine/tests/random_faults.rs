@@ -57,9 +57,9 @@ fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
         let witness = Arc::new(Witness::default());
         for index in 0..4 {
             let engine = bench.chaotic(bad_weather(&bench.world.env()));
-            // More patience than a ttl, so that late answers are judged and not only given up on.
-            let terms = terms().patience(TTL * 3);
-            let terms = if index % 2 == 0 { terms.fair() } else { terms };
+            // A longer retry timeout than a ttl, so that late answers are judged and not only given up on.
+            let terms = LockOptions { retry_timeout: TTL * 3, ..terms() };
+            let terms = LockOptions { fair: index % 2 == 0, ..terms };
             bench.world.env().spawn(visitor(engine, witness.clone(), terms));
         }
         bench.world.advance(TTL * 1000);

@@ -1,29 +1,28 @@
+use futures_util::FutureExt;
 use proptest::prelude::*;
+use tokio::io::{AsyncRead, BufReader};
 
 use super::*;
 
-/// All answers that the bytes hold, given in pieces of these sizes.
-fn read(bytes: &[u8], wants: &[Want], sizes: &[usize]) -> Result<(Vec<Reply>, bool), Malformed> {
-    let (mut parser, mut replies, mut wants) = (Parser::default(), Vec::new(), wants.iter());
+/// All answers that the bytes hold, given in pieces of these sizes, and whether nothing is left.
+fn read(bytes: &[u8], wants: &[Want], sizes: &[usize]) -> Result<(Vec<Reply>, bool), Broken> {
+    let mut pieces: Box<dyn AsyncRead + Unpin + '_> = Box::new(tokio::io::empty());
     let (mut rest, mut sizes) = (bytes, sizes.iter().copied().cycle());
-    let mut want = wants.next();
-    loop {
-        while let Some(wanted) = want {
-            match parser.next(*wanted)? {
-                Some(reply) => {
-                    replies.push(reply);
-                    want = wants.next();
-                }
-                None => break,
-            }
-        }
-        if rest.is_empty() {
-            return Ok((replies, parser.is_empty()));
-        }
-        let size = sizes.next().unwrap_or(1).clamp(1, rest.len());
-        parser.buffer().extend_from_slice(&rest[..size]);
-        rest = &rest[size..];
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(sizes.next().unwrap_or(1).clamp(1, rest.len()));
+        pieces = Box::new(pieces.chain(piece));
+        rest = after;
     }
+    let (mut read, mut replies) = (BufReader::new(pieces), Vec::new());
+    for want in wants {
+        match read_reply(&mut read, *want).now_or_never().expect("all bytes are there") {
+            Ok(reply) => replies.push(reply),
+            Err(Broken::Closed) => break,
+            Err(malformed) => return Err(malformed),
+        }
+    }
+    let left = read.fill_buf().now_or_never().expect("all bytes are there");
+    Ok((replies, left.is_ok_and(|left| left.is_empty())))
 }
 
 /// An answer, what asks for it, and its bytes.
@@ -141,4 +140,16 @@ fn nothing_is_read_without_bounds() {
     }
     let stats = "STAT a 1\r\n".repeat(STATS_MAX + 1);
     assert!(read(stats.as_bytes(), &[Want::Stats], &[1000]).is_err());
+}
+
+#[test]
+fn the_bytes_are_those_of_the_protocol() {
+    let batch = CommandBatch::new().add("k", 30, b"v\r\n").cas("k", -1, b"", 7);
+    let text = String::from_utf8(batch.bytes).unwrap();
+    assert_eq!(text, "add k 1279607123 30 3\r\nv\r\n\r\ncas k 1279607123 -1 0 7\r\n\r\n");
+    assert_eq!(batch.wants, [Want::Storage, Want::Storage]);
+    let batch = CommandBatch::new().get("k").delete("k", 7).extend("k", 8, 30);
+    let text = String::from_utf8(batch.bytes).unwrap();
+    let [Want::Meta(one), Want::Meta(two), Want::Meta(three)] = batch.wants[..] else { panic!() };
+    assert_eq!(text, format!("mg k v c t O{one}\r\nmd k C7 O{two}\r\nmd k C8 I T30 O{three}\r\n"));
 }

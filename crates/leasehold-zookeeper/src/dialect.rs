@@ -1,4 +1,4 @@
-//! [`NodeName`]: the name of a child of a lock's node.
+//! [`ZooKeeperDialect`]: the names of the children of a lock's node, as Curator and kazoo write them.
 
 use leasehold_core::ClaimId;
 
@@ -34,6 +34,13 @@ pub(crate) struct NodeName {
     pub(crate) id: Option<ClaimId>,
 }
 
+impl NodeName {
+    /// Whether it is the node of this claim.
+    pub(crate) fn is_of(&self, id: ClaimId) -> bool {
+        self.kind == NodeKind::Contender && self.id == Some(id)
+    }
+}
+
 impl ZooKeeperDialect {
     /// The name of a claim's node without its number.
     pub(crate) fn stem(self, id: ClaimId) -> String {
@@ -65,30 +72,26 @@ impl ZooKeeperDialect {
         if name == self.fence() {
             return None;
         }
-        let name_of = |kind, number, id| Some(NodeName { name: name.to_string(), kind, number, id });
         let markers: &[&str] = match self {
             ZooKeeperDialect::Curator => &["lock-"],
             ZooKeeperDialect::Kazoo => &["__lock__", "__rlock__"],
         };
-        for marker in markers {
-            let Some(at) = name.rfind(marker) else { continue };
-            let Some(number) = number(&name[at + marker.len()..]) else { continue };
-            let head = &name[..at];
-            let is_shadow = head.starts_with("_d_");
-            let sees_us = self == ZooKeeperDialect::Kazoo || head.starts_with("_c_") || is_shadow;
-            let id = claim_id(head.trim_start_matches("_c_").trim_start_matches("_d_"));
-            return match (sees_us, is_shadow) {
-                (true, true) => name_of(NodeKind::DelayMarker, number, id),
-                (true, false) => name_of(NodeKind::Contender, number, id),
-                (false, _) => name_of(NodeKind::Blind, number, None),
-            };
-        }
-        // Curator's semaphore has its queue one level below.
-        if name == "leases" {
-            return name_of(NodeKind::Blind, 0, None);
-        }
-        let digits = name.len().checked_sub(10).and_then(|at| name.get(at..))?;
-        name_of(NodeKind::Blind, number(digits)?, None)
+        let in_queue =
+            |marker: &&str| name.rsplit_once(marker).and_then(|(head, it)| Some((head, number(it)?)));
+        let name_of = |kind, number, id| Some(NodeName { name: name.to_string(), kind, number, id });
+        let Some((head, place)) = markers.iter().find_map(in_queue) else {
+            // Curator's semaphore has its queue one level below.
+            let digits =
+                if name == "leases" { "0000000000" } else { name.get(name.len().checked_sub(10)?..)? };
+            return name_of(NodeKind::Blind, number(digits)?, None);
+        };
+        let is_marker = head.starts_with("_d_");
+        let kind = match self {
+            _ if is_marker => NodeKind::DelayMarker,
+            ZooKeeperDialect::Curator if !head.starts_with("_c_") => NodeKind::Blind,
+            _ => NodeKind::Contender,
+        };
+        name_of(kind, place, claim_id(head.trim_start_matches("_c_").trim_start_matches("_d_")))
     }
 }
 

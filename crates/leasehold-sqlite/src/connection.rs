@@ -1,18 +1,17 @@
-//! Making and opening the database file.
+//! The connection to the database: how the file is made, opened, and found again.
 
-use std::{fs, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
-use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
+use rusqlite::{Connection, FileControl, OpenFlags, config::DbConfig, params};
 
 use crate::{
-    config_check::{Header, HeaderReader, OpenMark},
+    config_check::{HeaderReader, OpenMark},
     error::{from_io, from_sqlite},
     format::{APPLICATION_ID, FORMAT},
     keys::DatabasePaths,
     server_info::{self, BootId},
     session::Sessions,
-    txn::{has_moved, move_log},
     write_lock::WriteLock,
 };
 
@@ -22,15 +21,7 @@ const PAGE_BYTES: u32 = 1024;
 /// When the log starts anew, what is beyond this is given back to the file system.
 const LOG_BYTES_MAX: u32 = 16 << 20;
 
-/// An open database.
-pub(crate) struct Database {
-    /// The connection to it.
-    pub(crate) connection: Connection,
-    /// Its mark among the databases that this process has open.
-    pub(crate) open_mark: OpenMark,
-    /// The lock of its writers.
-    pub(crate) write_lock: WriteLock,
-}
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Opens the database; makes it if there is none, and carries it over a restart of the machine.
 pub(crate) fn open(
@@ -39,14 +30,14 @@ pub(crate) fn open(
     env: &Env,
     sessions: &Sessions,
     deadline: Moment,
-) -> Result<Database> {
+) -> Result<(Connection, WriteLock, OpenMark)> {
     let reader = HeaderReader::new();
-    let header = reader.read(&paths.database)?;
+    let is_there = reader.finds(&paths.database)?;
     let mut write_lock = WriteLock::open(paths)?;
-    if header == Header::Blank {
+    if !is_there {
         let locked = write_lock.lock_until(paths, env, deadline)?;
         // Another process may have made it while this one waited.
-        if reader.read(&paths.database)? == Header::Blank {
+        if !reader.finds(&paths.database)? {
             make(paths, boot, env)?;
         }
         drop(locked);
@@ -63,38 +54,38 @@ pub(crate) fn open(
         drop(locked);
     }
     trim_log(paths, &connection);
-    Ok(Database { connection, open_mark, write_lock })
+    Ok((connection, write_lock, open_mark))
 }
 
 /// Another connection to a database that is open.
 pub(crate) fn connect(paths: &DatabasePaths) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&paths.database, flags).map_err(from_sqlite)?;
-    // Another process may be recovering the log after a crash for a moment; after that writers wait at the write lock.
-    connection.busy_timeout(std::time::Duration::from_secs(1)).map_err(from_sqlite)?;
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(from_sqlite)?;
+    let (connection, mode) = configured(&paths.database).map_err(from_sqlite)?;
     if mode != "wal" {
-        return Err(Error::new(
-            ErrorKind::Unsafe,
-            format!("the database is in journal mode {mode}, not wal"),
-        )
-        .hint("put it on a local disk that this process may write to"));
+        let message = format!("the database is in journal mode {mode}, not wal");
+        return Err(Error::new(ErrorKind::Unsafe, message)
+            .hint("put it on a local disk that this process may write to"));
     }
-    connection
-        .execute_batch(&format!(
-            "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;
-             PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
-        ))
-        .map_err(from_sqlite)?;
+    Ok(connection)
+}
+
+/// A connection, and its journal mode.
+fn configured(database: &Path) -> rusqlite::Result<(Connection, String)> {
+    let connection = Connection::open_with_flags(database, FLAGS)?;
+    // Another process may be recovering the log after a crash for a moment; after that writers wait at the write lock.
+    connection.busy_timeout(Duration::from_secs(1))?;
+    let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
+    ))?;
     // A short run of a command must not pay for the fsync of a checkpoint.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(from_sqlite)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Else SQLite, built with STAT4, compiles a statement anew whenever a name is bound to it, in the hope of a plan
     // that suits the name better.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(from_sqlite)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(32);
-    connection.busy_timeout(std::time::Duration::ZERO).map_err(from_sqlite)?;
-    Ok(connection)
+    connection.busy_timeout(Duration::ZERO)?;
+    Ok((connection, mode))
 }
 
 /// Moves a log into the database that many short runs have left behind, each too short to do it.
@@ -130,24 +121,23 @@ fn make(paths: &DatabasePaths, boot: &BootId, env: &Env) -> Result<()> {
 fn write(draft: &Path, mode: u32, boot: &BootId) -> Result<()> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(draft);
     drop(file.map_err(|source| from_io(source, "make", draft))?);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(draft, flags).map_err(from_sqlite)?;
-    // Nobody sees the draft before it is whole, so one sync at the end is enough.
-    connection
-        .execute_batch(&format!(
-            "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA page_size = {PAGE_BYTES}; BEGIN;
-             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
-        ))
-        .map_err(from_sqlite)?;
-    connection.execute_batch(include_str!("../sql/schema.sql")).map_err(from_sqlite)?;
-    connection
-        .execute(include_str!("../sql/meta_new.sql"), params![boot.id, boot.clock])
-        .map_err(from_sqlite)?;
-    connection.execute_batch("COMMIT").map_err(from_sqlite)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(from_sqlite)?;
-    connection.close().map_err(|(_, source)| from_sqlite(source))?;
+    write_tables(draft, boot).map_err(from_sqlite)?;
     let whole = fs::File::open(draft).and_then(|file| file.sync_all());
     whole.map_err(|source| from_io(source, "write", draft))
+}
+
+/// Nobody sees the draft before it is whole, so one sync at the end is enough.
+fn write_tables(draft: &Path, boot: &BootId) -> rusqlite::Result<()> {
+    let connection = Connection::open_with_flags(draft, FLAGS)?;
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA page_size = {PAGE_BYTES}; BEGIN;
+         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+    ))?;
+    connection.execute_batch(include_str!("../sql/schema.sql"))?;
+    connection.execute(include_str!("../sql/meta_new.sql"), params![boot.id, boot.clock])?;
+    connection.execute_batch("COMMIT")?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.close().map_err(|(_, source)| source)
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -155,4 +145,25 @@ fn remove(path: &Path) -> Result<()> {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(from_io(source, "remove", path)),
         _ => Ok(()),
     }
+}
+
+/// Refuses to lock in a file that others cannot find: a store that is opened at the path now would use another one.
+pub(crate) fn ensure_not_moved(connection: &Connection) -> Result<()> {
+    if !has_moved(connection)? {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Corrupt, "the database was deleted or replaced while it was open")
+        .hint("what was held in it is lost: stop the protected work and open the store again"))
+}
+
+/// Whether the path of the database names another file now, or none.
+pub(crate) fn has_moved(connection: &Connection) -> Result<bool> {
+    let mut moved = 0;
+    connection.file_control(None::<&str>, FileControl::HasMoved(&mut moved)).map_err(from_sqlite)?;
+    Ok(moved != 0)
+}
+
+/// Moves as much of the log into the database as is possible without a wait; answers the pages of the log.
+pub(crate) fn move_log(connection: &Connection) -> Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).map_err(from_sqlite)
 }

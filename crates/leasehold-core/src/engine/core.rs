@@ -1,0 +1,67 @@
+//! [`Core`]: one client, as its handles, its holds and its watchdog share it.
+
+use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::{local_queue::LocalQueue, registry::Registry};
+use crate::{Env, Error, ErrorKind, LockName, Moment, Result, Store, decide::validity};
+
+/// How many releases may be under way at once, so that renewals find room at the store.
+const RELEASES_MAX: usize = 256;
+
+pub(super) struct Core {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) env: Env,
+    pub(super) registry: Arc<Registry>,
+    pub(super) local: LocalQueue,
+    pub(super) releases: Semaphore,
+}
+
+/// A client in use. The watchdog ends after the drop.
+pub(super) struct Handle(pub(super) Arc<Core>);
+
+impl Core {
+    pub(super) fn new(store: Arc<dyn Store>, env: Env) -> Arc<Core> {
+        let (registry, local) = (Arc::default(), LocalQueue::default());
+        Arc::new(Core { store, env, registry, local, releases: Semaphore::new(RELEASES_MAX) })
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        self.store.capability().scheme
+    }
+
+    /// The deadline of a hold that was granted or renewed by a request sent at `sent`.
+    pub(super) fn deadline(&self, sent: Moment, valid_for: Duration) -> Moment {
+        validity::deadline(sent, valid_for, self.store.capability().drift)
+    }
+
+    pub(super) fn explain(&self, error: Error, verb: &'static str, name: &LockName) -> Error {
+        error.verb(verb).lock(name).store(self.store.url())
+    }
+
+    /// Waits for the store's answer for at most `limit`: a store that hangs blocks nothing for ever.
+    pub(super) async fn ask<T>(&self, limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let answer = self.env.until(self.env.now() + limit, call).await;
+        answer.unwrap_or_else(|| {
+            let message = format!("the store did not answer within {limit:?}");
+            Err(Error::new(ErrorKind::TimedOut, message)
+                .unknown()
+                .hint("is the store overloaded, or paused?"))
+        })
+    }
+}
+
+impl Deref for Handle {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.registry.finish();
+    }
+}

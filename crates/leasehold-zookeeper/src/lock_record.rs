@@ -1,0 +1,121 @@
+//! [`LockRecord`]: the node of one lock and its children, through a session that is alive.
+
+use std::sync::Arc;
+
+use leasehold_core::{ClaimId, Error, ErrorKind, Result};
+use zookeeper_client::{CreateMode, MultiReadResult, MultiReader};
+
+use crate::{
+    client::Client,
+    dialect::{NodeKind, NodeName},
+    error::{Effect, ServerError, unless_gone},
+    queue::Member,
+    txn::LiveSession,
+};
+
+/// The number of nodes that are read with one request: with the longest notes half of what a server sends at once.
+const READS_MAX: usize = 128;
+
+/// The node of one lock.
+pub(crate) struct LockRecord<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) live: Arc<LiveSession>,
+    pub(crate) path: String,
+}
+
+/// The highest raised token of a lock, and the version of the node that records it.
+pub(crate) type Raised = Option<(u64, i32)>;
+
+impl LockRecord<'_> {
+    /// The path of a child.
+    pub(crate) fn child(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
+    }
+
+    /// The path of the child that records the highest raised token.
+    pub(crate) fn fence_path(&self) -> String {
+        self.child(self.client.dialect.fence())
+    }
+
+    /// Creates the node, and those above it.
+    pub(crate) async fn make(&self) -> Result<()> {
+        let create = || self.live.create(&self.path, &[], CreateMode::Container);
+        if unless_gone(create().await)?.is_none() {
+            let persistent = CreateMode::Persistent.with_acls(self.live.acls);
+            let made = self.live.zk.mkdir(self.client.paths.root(), &persistent);
+            self.live.ask(Effect::Writes, made).await?;
+            create().await?;
+        }
+        Ok(())
+    }
+
+    /// The names of the children, after all earlier writes of any client; none without a node.
+    pub(crate) async fn children(&self) -> Result<Vec<String>> {
+        self.live.children(self.client.paths.root(), &self.path).await
+    }
+
+    /// Reads children; those that are gone are left out.
+    pub(crate) async fn members(&self, names: &[NodeName]) -> Result<Vec<Member>> {
+        let mut members = Vec::with_capacity(names.len());
+        for names in names.chunks(READS_MAX) {
+            let paths: Vec<String> = names.iter().map(|it| self.child(&it.name)).collect();
+            let nodes = self.live.read_all(&paths, MultiReader::add_get_data).await?;
+            for ((name, path), node) in names.iter().zip(paths).zip(nodes) {
+                match node {
+                    MultiReadResult::Data { data, stat } => {
+                        let mut member = Member::new(name.clone(), &data, stat);
+                        member.left = member.ttl().map(|ttl| self.client.left(path, member.stat.mzxid, ttl));
+                        members.push(member);
+                    }
+                    MultiReadResult::Error { err } => {
+                        unless_gone::<()>(Err(ServerError::reading(err)))?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(members)
+    }
+
+    /// Deletes a child, and its delay marker if that is among `children`; whether the child was there.
+    pub(crate) async fn delete(&self, node: &NodeName, children: &[String]) -> Result<bool> {
+        let was_there = self.live.delete(&self.child(&node.name), None).await?;
+        if let Some(id) = node.id.filter(|_| node.kind == NodeKind::Contender) {
+            let marker = self.client.dialect.delay_marker(id, node.number);
+            if children.contains(&marker) {
+                self.live.delete(&self.child(&marker), None).await?;
+            }
+        }
+        Ok(was_there)
+    }
+
+    /// Deletes all nodes of a claim, and their delay markers if the release is orderly; whether there were any. A delay
+    /// marker without its node keeps the lock closed, and stays.
+    pub(crate) async fn remove_all(&self, id: ClaimId, is_orderly: bool) -> Result<bool> {
+        let children = self.children().await?;
+        let markers = if is_orderly { &children[..] } else { &[] };
+        let nodes = children.iter().filter_map(|child| self.client.dialect.read(child));
+        let mut was_there = false;
+        for node in nodes.filter(|it| it.is_of(id)) {
+            was_there |= self.delete(&node, markers).await?;
+        }
+        Ok(was_there)
+    }
+
+    /// Reads the raised token.
+    pub(crate) async fn raised(&self) -> Result<Raised> {
+        let Some((data, stat)) = self.live.get(&self.fence_path()).await? else { return Ok(None) };
+        let number = std::str::from_utf8(&data).ok().and_then(|text| text.parse().ok());
+        let corrupt = || Error::new(ErrorKind::Corrupt, "the node of the fencing counter is no number");
+        Ok(Some((number.ok_or_else(corrupt)?, stat.version)))
+    }
+
+    /// The same if its node is among the children: where no token was ever raised, nothing is sent.
+    pub(crate) async fn raised_among(&self, children: &[String]) -> Result<Raised> {
+        if children.iter().any(|child| child == self.client.dialect.fence()) {
+            self.raised().await
+        } else {
+            Ok(None)
+        }
+    }
+}
