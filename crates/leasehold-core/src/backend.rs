@@ -1,11 +1,11 @@
 //! [`Backend`]: how a store is reached by URL; and the [`Registry`] of those that a program has.
 //!
-//! A store crate has one static value of this trait. Programs name it in a list, and need to know nothing else of it.
+//! A store crate has one static value of this type. Programs name it in a list, and need to know nothing else of it.
 
 mod lazy;
 mod registry;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 pub use lazy::LazyStore;
 pub use registry::{BackendEntry, Registry};
@@ -16,58 +16,28 @@ use crate::{
 };
 
 /// A kind of store: its URLs, and how to open, examine and promote what they name.
-pub trait Backend: fmt::Debug + Send + Sync + 'static {
+#[derive(Clone, Copy, Debug)]
+pub struct Backend {
     /// The URL schemes of the store, with their grammar.
-    fn schemes(&self) -> &'static [Scheme];
-
+    pub schemes: &'static [Scheme],
     /// A URL for each variant of the store that differs in its capability.
-    fn examples(&self) -> &'static [&'static str];
-
+    pub examples: &'static [&'static str],
     /// Checks the parts that the grammar of the scheme leaves open, and puts the path into its one spelling. No I/O.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind) for a path that means nothing to this store.
-    fn check(&self, url: &mut ParsedUrl) -> Result<()> {
-        let _ = url;
-        Ok(())
-    }
-
+    pub check: Option<fn(&mut ParsedUrl) -> Result<()>>,
     /// The capability of the store; where it depends on the servers, the one they have if they agree. No I/O.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind) for an unknown dialect.
-    fn capability(&self, url: &ParsedUrl) -> Result<Capability>;
-
-    /// Opens the store. The prefix of the URL is applied by the caller.
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>>;
-
-    /// Opens the store as a voting member of a quorum, if possible without waiting for its servers: a quorum works while
-    /// a minority of its members is down.
-    fn open_member<'a>(
-        &'a self,
-        url: &'a ParsedUrl,
-        membership: QuorumMembership,
-        env: &'a Env,
-    ) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        let _ = membership;
-        self.open(url, env)
-    }
-
+    pub capability: fn(&ParsedUrl) -> Result<Capability>,
+    /// Opens the store; a voting member of a quorum, if possible, without waiting for its servers: a quorum works while a
+    /// minority of its members is down. The prefix of the URL is applied by the caller.
+    pub open: for<'a> fn(&'a ParsedUrl, Option<QuorumMembership>, &'a Env) -> Opening<'a>,
     /// Examines configuration and state of the servers.
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>>;
-
-    /// Gives a member of a quorum its vote at once, by the caller's assurance that nothing is held on it. Answers
-    /// `false` for a store that never loses its vote.
-    fn promote<'a>(
-        &'a self,
-        url: &'a ParsedUrl,
-        membership: QuorumMembership,
-        env: &'a Env,
-    ) -> BoxFuture<'a, Result<bool>> {
-        let _ = (url, membership, env);
-        Box::pin(async { Ok(false) })
-    }
+    pub diagnose: for<'a> fn(&'a ParsedUrl, &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>>,
+    /// Gives a member of a quorum its vote at once, by the caller's assurance that nothing is held on it; `None` for a
+    /// store that never loses its vote. Answers whether the member can lose it.
+    pub promote: Option<for<'a> fn(&'a ParsedUrl, QuorumMembership, &'a Env) -> BoxFuture<'a, Result<bool>>>,
 }
+
+/// A store that is being opened.
+pub type Opening<'a> = BoxFuture<'a, Result<Arc<dyn Store>>>;
 
 /// The quorum that a store is a member of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,7 +8,6 @@ mod attempt;
 mod cleanup;
 mod contention;
 mod core;
-mod counter;
 mod health;
 mod hold;
 mod local_queue;
@@ -34,7 +33,7 @@ pub use watcher::LockWatcher;
 use self::core::{Core, Handle};
 use crate::{
     Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode, Queueing, Result,
-    Snapshot, Store, Wake,
+    Snapshot, Store, Wake, store_kit::Explain,
 };
 
 /// One client of one store. Clones are the same client.
@@ -75,7 +74,7 @@ impl Engine {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
-        self.0.store.inspect(name).await.map_err(|error| self.0.explain(error, "inspect", name))
+        self.0.explain(self.0.store.inspect(name).await, "inspect", name)
     }
 
     /// Asks the store for the locks in use whose names begin with `prefix`.
@@ -86,7 +85,7 @@ impl Engine {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        self.0.store.list(prefix, limit).await.map_err(|error| error.verb("list").store(self.0.store.url()))
+        self.0.store.list(prefix, limit).await.explain_store("list", self.0.store.url())
     }
 
     /// Ends every hold of the lock, and raises the fencing counter above them.
@@ -97,8 +96,7 @@ impl Engine {
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
     pub async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
-        let evicted = self.0.store.force_release(name).await;
-        let evicted = evicted.map_err(|error| self.0.explain(error, "force-release", name))?;
+        let evicted = self.0.explain(self.0.store.force_release(name).await, "force-release", name)?;
         tracing::warn!(lock = %name, store = self.0.store.url(), evicted = evicted.len(), "released by force");
         Ok(evicted)
     }
@@ -108,8 +106,7 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub async fn changes(&self, name: &LockName) -> Result<Box<dyn Wake>> {
-        let subscription = self.0.store.watch(name, Interest::Changes).await;
-        subscription.map_err(|error| self.0.explain(error, "watch", name))
+        self.0.explain(self.0.store.watch(name, Interest::Changes).await, "watch", name)
     }
 
     /// Ends the client: leases still held are lost and released, releases under way are awaited for at most
@@ -123,7 +120,7 @@ impl Engine {
         let flushed = self.0.env.until(moment, self.0.registry.flushed()).await.is_some();
         let closed = self.0.store.close().await;
         let answer = if flushed { closed } else { Err(late_releases(wait)) };
-        answer.map_err(|error| error.verb("close").store(self.0.store.url()))
+        answer.explain_store("close", self.0.store.url())
     }
 
     /// The health of this client as a value to watch. No I/O.

@@ -4,16 +4,18 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, MutexGuard, Weak},
     time::Duration,
 };
 
 use tokio::sync::Notify;
 
 use crate::{
-    Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Error, ErrorKind, Exclusion,
-    Fencing, FencingToken, Grant, Interest, Liveness, LockName, Moment, Release, Renewal, Result, ServerInfo,
-    Snapshot, Standing, Store, Wake, decide::lock_state::LockState,
+    Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Exclusion, Fencing, FencingToken,
+    Grant, Interest, Liveness, LockName, Moment, Release, Renewal, Result, ServerInfo, Snapshot, Standing,
+    Wake,
+    decide::lock_state::LockState,
+    store_kit::{self, ClientState, Locked},
 };
 
 /// A client of a lock system that lives in this process's memory.
@@ -45,9 +47,8 @@ struct Session {
 #[derive(Debug)]
 struct Shared {
     env: Env,
-    capability: Capability,
     server: Arc<str>,
-    state: Mutex<Locks>,
+    state: Locked<Locks>,
 }
 
 #[derive(Default, Debug)]
@@ -93,7 +94,7 @@ impl Memory {
     /// A new, empty lock system and its first client.
     pub fn new(env: Env) -> Self {
         let server = format!("{:032x}", env.random()).into();
-        Memory::on(Arc::new(Shared { env, capability: Memory::CAPABILITY, server, state: Mutex::default() }))
+        Memory::on(Arc::new(Shared { env, server, state: Locked::default() }))
     }
 
     /// Deletes all holds, queues and tokens, like the restart of a server without persistence.
@@ -133,14 +134,17 @@ impl Memory {
         &self.session.shared
     }
 
+    /// The locks, unless this client is closed.
+    fn open(&self) -> Result<MutexGuard<'_, Locks>> {
+        let locks = self.shared().lock();
+        if locks.open.contains(&self.session.number) { Ok(locks) } else { Err(ClientState::closed_error()) }
+    }
+
     fn claim_now(&self, claim: &Claim) -> Result<Standing> {
-        let shared = self.shared();
-        shared.capability.admits(claim)?;
-        let now = shared.env.now();
-        let wall_us = shared.env.wall_us().saturating_sub(FencingToken::SLACK_US);
-        let mut locks = shared.lock();
-        locks.refuse_closed(self.session.number)?;
-        let locks = &mut *locks;
+        let env = &self.shared().env;
+        let now = env.now();
+        let wall_us = env.wall_us().saturating_sub(FencingToken::SLACK_US);
+        let locks = &mut *self.open()?;
         let fence = &mut locks.fence;
         let draw = |floor: Option<FencingToken>| {
             let token = FencingToken::after(*fence, floor.map_or(wall_us, |floor| floor.get().max(wall_us)))?;
@@ -158,8 +162,7 @@ impl Memory {
     }
 
     fn change<T>(&self, name: &LockName, verb: impl FnOnce(&mut LockState) -> T) -> Result<T> {
-        let mut locks = self.shared().lock();
-        locks.refuse_closed(self.session.number)?;
+        let mut locks = self.open()?;
         let answer = verb(locks.documents.entry(name.clone()).or_default());
         locks.settle(name);
         Ok(answer)
@@ -176,7 +179,7 @@ impl Memory {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Locks> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn end_session(&self, number: u64) {
@@ -205,15 +208,6 @@ impl Drop for Session {
 impl Locks {
     fn remembers_for(&self, now: Moment) -> Duration {
         self.forgot.map_or(Duration::MAX, |forgot| now.since(forgot))
-    }
-
-    fn refuse_closed(&self, session: u64) -> Result<()> {
-        if !self.open.contains(&session) {
-            return Err(
-                Error::new(ErrorKind::Closed, "this client of the memory store is closed").store("memory:")
-            );
-        }
-        Ok(())
     }
 
     /// After a verb: wakes the subscribers that it concerns, and removes an unused lock.
@@ -253,101 +247,80 @@ impl Wake for Subscription {
     }
 }
 
-impl Store for Memory {
+impl store_kit::Verbs for Memory {
     fn capability(&self) -> &Capability {
-        &self.shared().capability
+        &Memory::CAPABILITY
     }
 
     fn url(&self) -> &str {
         "memory:"
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async move {
-            let shared = self.shared();
-            let locks = shared.lock();
-            locks.refuse_closed(self.session.number)?;
-            Ok(ServerInfo {
-                server: shared.server.clone(),
-                lineage: None,
-                remembers_for: locks.remembers_for(shared.env.now()),
-                wall_us: shared.env.wall_us(),
-            })
+    fn check_open(&self) -> Result<()> {
+        self.open().map(drop)
+    }
+
+    async fn server_info(&self) -> Result<ServerInfo> {
+        let (shared, locks) = (self.shared(), self.open()?);
+        Ok(ServerInfo {
+            server: shared.server.clone(),
+            lineage: None,
+            remembers_for: locks.remembers_for(shared.env.now()),
+            wall_us: shared.env.wall_us(),
         })
     }
 
-    fn revalidation<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(std::future::pending())
+    async fn revalidation(&self, _seen: &mut u64) {
+        std::future::pending().await
     }
 
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(async move { self.claim_now(claim) })
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        self.claim_now(claim)
     }
 
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            let now = self.shared().env.now();
-            claims
-                .iter()
-                .map(|claim| self.change(&claim.name, |document| document.renew(claim, now)))
-                .collect()
-        })
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        let now = self.shared().env.now();
+        claims.iter().map(|claim| self.change(&claim.name, |document| document.renew(claim, now))).collect()
     }
 
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(async move {
-            let now = self.shared().env.now();
-            self.change(&claim.name, |document| document.release(claim.id, now))
-        })
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        let now = self.shared().env.now();
+        self.change(&claim.name, |document| document.release(claim.id, now))
     }
 
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move {
-            let notify = Arc::new(Notify::new());
-            let mut locks = self.shared().lock();
-            locks.refuse_closed(self.session.number)?;
-            let subscriber = Subscriber { interest, notify: Arc::downgrade(&notify) };
-            let subscribers = locks.subscribers.entry(name.clone()).or_default();
-            subscribers.retain(|other| other.notify.strong_count() > 0);
-            subscribers.push(subscriber);
-            Ok(Box::new(Subscription(notify)) as Box<dyn Wake>)
-        })
+    async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
+        let notify = Arc::new(Notify::new());
+        let mut locks = self.open()?;
+        let subscriber = Subscriber { interest, notify: Arc::downgrade(&notify) };
+        let subscribers = locks.subscribers.entry(name.clone()).or_default();
+        subscribers.retain(|other| other.notify.strong_count() > 0);
+        subscribers.push(subscriber);
+        Ok(Box::new(Subscription(notify)))
     }
 
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move {
-            let locks = self.shared().lock();
-            locks.refuse_closed(self.session.number)?;
-            Ok(self.snapshot(&locks, name))
-        })
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        Ok(self.snapshot(&*self.open()?, name))
     }
 
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move {
-            let locks = self.shared().lock();
-            locks.refuse_closed(self.session.number)?;
-            let named = locks.documents.keys().filter(|name| name.as_str().starts_with(prefix));
-            let snapshots = named.map(|name| self.snapshot(&locks, name));
-            Ok(snapshots.filter(|it| !it.holders.is_empty() || !it.waiters.is_empty()).take(limit).collect())
-        })
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        let locks = self.open()?;
+        let named = locks.documents.keys().filter(|name| name.as_str().starts_with(prefix));
+        let snapshots = named.map(|name| self.snapshot(&locks, name));
+        Ok(snapshots.filter(|it| !it.holders.is_empty() || !it.waiters.is_empty()).take(limit).collect())
     }
 
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(async move {
-            let now = self.shared().env.now();
-            let wall_us = self.shared().env.wall_us().saturating_sub(FencingToken::SLACK_US);
-            let evicted = self.change(name, |document| document.force_release(now))?;
-            let mut locks = self.shared().lock();
-            locks.fence = FencingToken::after(locks.fence, wall_us)?.get();
-            Ok(evicted)
-        })
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
+        let now = self.shared().env.now();
+        let wall_us = self.shared().env.wall_us().saturating_sub(FencingToken::SLACK_US);
+        let evicted = self.change(name, |document| document.force_release(now))?;
+        let mut locks = self.shared().lock();
+        locks.fence = FencingToken::after(locks.fence, wall_us)?.get();
+        Ok(evicted)
     }
 
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            self.shared().end_session(self.session.number);
-            Ok(())
-        })
+    async fn close(&self) -> Result<()> {
+        self.shared().end_session(self.session.number);
+        Ok(())
     }
 }
 

@@ -21,9 +21,8 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64},
     },
-    time::Duration,
 };
 
 use tokio::sync::watch::Sender;
@@ -31,8 +30,10 @@ use tokio::sync::watch::Sender;
 pub use options::QuorumOptions;
 
 use crate::{
-    BoxFuture, Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal,
-    Result, Revalidations, ServerInfo, Snapshot, Standing, Store, Wake, decide::votes::majority,
+    Capability, Claim, Contender, Env, Error, ErrorKind, Interest, LockName, Release, Renewal, Result,
+    Revalidations, ServerInfo, Snapshot, Standing, Store, Wake,
+    decide::votes::majority,
+    store_kit::{self, ClientState, Explain},
 };
 use member::MemberState;
 use ordering::ClaimOrders;
@@ -52,10 +53,7 @@ use ordering::ClaimOrders;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Quorum(Arc<Handle>);
-
-/// Ends the background tasks with the last clone.
-struct Handle(Arc<Core>);
+pub struct Quorum(Arc<Core>);
 
 struct Core {
     members: Vec<Arc<MemberState>>,
@@ -68,7 +66,7 @@ struct Core {
     clock_offset_us: AtomicI64,
     revalidations: Revalidations,
     ended: Sender<bool>,
-    closed: AtomicBool,
+    state: ClientState,
 }
 
 impl Quorum {
@@ -93,12 +91,12 @@ impl Quorum {
             clock_offset_us: AtomicI64::new(i64::try_from(clock_offset_us).unwrap_or(0)),
             revalidations: Revalidations::default(),
             ended: Sender::new(false),
-            closed: AtomicBool::new(false),
+            state: ClientState::default(),
         });
         for member in &core.members {
             core.env.spawn(watch::forward_revalidations(Arc::downgrade(&core), member.number));
         }
-        Ok(Quorum(Arc::new(Handle(core))))
+        Ok(Quorum(core))
     }
 
     /// As [`Quorum::new`], and identifies the members: a wrong configuration is refused at once, as far as the members
@@ -111,133 +109,101 @@ impl Quorum {
     /// Cancel safe.
     pub async fn open(members: Vec<Arc<dyn Store>>, options: QuorumOptions, env: Env) -> Result<Self> {
         let quorum = Quorum::new(members, options, env)?;
-        quorum.core().identified().await.map_err(|error| error.verb("connect"))?;
+        quorum.0.identified().await.explain_store("connect", quorum.url())?;
         Ok(quorum)
-    }
-
-    fn core(&self) -> &Arc<Core> {
-        &self.0.0
     }
 }
 
 impl Core {
-    fn refuse_closed(&self) -> Result<()> {
-        match self.closed.load(Ordering::Acquire) {
-            true => Err(self.closed()),
-            false => Ok(()),
-        }
-    }
-
-    fn closed(&self) -> Error {
-        Error::new(ErrorKind::Closed, "this client is closed").store(&*self.options.url)
-    }
-
     /// The error with the state of each member.
     fn no_quorum(&self, states: &[String]) -> Error {
         let (needed, all) = (majority(self.members.len()), self.members.len());
         let message = format!("{needed} of {all} members are needed; {}", states.join("; "));
-        Error::new(ErrorKind::NoQuorum, message)
-            .store(&*self.options.url)
-            .hint("bring members back; `leasehold doctor` diagnoses each")
+        Error::new(ErrorKind::NoQuorum, message).hint("bring members back; `leasehold doctor` diagnoses each")
     }
 }
 
-impl Drop for Handle {
+/// Ends the background tasks.
+impl Drop for Core {
     fn drop(&mut self) {
-        self.0.ended.send_replace(true);
+        self.ended.send_replace(true);
     }
 }
 
-impl Store for Quorum {
+impl store_kit::Verbs for Quorum {
     fn capability(&self) -> &Capability {
-        &self.core().capability
+        &self.0.capability
     }
 
     fn url(&self) -> &str {
-        &self.core().options.url
+        &self.0.options.url
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async move {
-            let core = self.core();
-            let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<ServerInfo>> {
-                Box::pin(async move { member.store.server_info().await })
-            };
-            let all = core.gather(ask, |_| true).await?;
-            let mut servers: Vec<&str> = all.iter().map(|info| &*info.server).collect();
-            servers.sort_unstable();
-            let mut calendars: Vec<u64> = all.iter().map(|info| info.wall_us).collect();
-            calendars.sort_unstable();
-            let mut memories: Vec<Duration> = all.iter().map(|info| info.remembers_for).collect();
-            memories.sort_unstable();
-            Ok(ServerInfo {
-                server: servers.join("+").into(),
-                lineage: None,
-                remembers_for: memories[memories.len() - majority(core.members.len())],
-                wall_us: calendars[calendars.len() / 2],
-            })
-        })
+    fn check_open(&self) -> Result<()> {
+        self.0.state.check_open()
     }
 
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.core().revalidations.after(seen))
+    async fn server_info(&self) -> Result<ServerInfo> {
+        self.0.server_info().await
     }
 
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(self.core().claim(claim))
+    async fn revalidation(&self, seen: &mut u64) {
+        self.0.revalidations.after(seen).await;
     }
 
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(self.core().renew(claims))
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        self.0.claim(claim).await
     }
 
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(self.core().release(claim))
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        self.0.renew(claims).await
     }
 
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(self.core().watch(name, interest))
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        self.0.release(claim).await
     }
 
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(self.core().inspect(name))
+    async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
+        self.0.watch(name, interest).await
     }
 
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(self.core().list(prefix, limit))
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        self.0.inspect(name).await
     }
 
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(self.core().force_release(name))
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        self.0.list(prefix, limit).await
+    }
+
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
+        self.0.force_release(name).await
     }
 
     /// Closes all members after the requests under way: a release that a majority has answered may still be on its way to
     /// the others. One that hangs is waited for as long as for any answer.
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let core = self.core();
-            if core.closed.swap(true, Ordering::AcqRel) {
-                return Ok(());
-            }
-            let until = core.env.now() + core.options.node_timeout;
-            for member in &core.members {
-                // A member that hangs has its ttl.
-                let _ = core.env.until(until, member.idle()).await;
-            }
-            core.ended.send_replace(true);
-            let mut first = Ok(());
-            for member in &core.members {
-                let closed = member.store.close().await;
-                first = first.and(closed);
-            }
-            first
-        })
+    async fn close(&self) -> Result<()> {
+        let core = &self.0;
+        if !core.state.close() {
+            return Ok(());
+        }
+        let until = core.env.now() + core.options.node_timeout;
+        for member in &core.members {
+            // A member that hangs has its ttl.
+            let _ = core.env.until(until, member.idle()).await;
+        }
+        core.ended.send_replace(true);
+        let mut first = Ok(());
+        for member in &core.members {
+            let closed = member.store.close().await;
+            first = first.and(closed);
+        }
+        first
     }
 }
 
 impl fmt::Debug for Quorum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Quorum").field(&self.core().options.url).finish()
+        f.debug_tuple("Quorum").field(&self.0.options.url).finish()
     }
 }
 

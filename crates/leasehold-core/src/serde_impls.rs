@@ -1,10 +1,10 @@
 //! Serialization with serde: names, sequencers and tickets as text, durations in milliseconds.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{LockName, Sequencer, Ticket};
+use crate::{LockName, Mode, Sequencer, Ticket};
 
 impl Serialize for LockName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -12,17 +12,14 @@ impl Serialize for LockName {
     }
 }
 
-impl Serialize for Sequencer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// The text form is the proof of ownership: keep it secret.
-impl Serialize for Ticket {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+macro_rules! serialize_text {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
 }
 
 macro_rules! deserialize_text {
@@ -35,19 +32,8 @@ macro_rules! deserialize_text {
     )*};
 }
 
+serialize_text!(Mode, Sequencer, Ticket);
 deserialize_text!(LockName, Sequencer, Ticket);
-
-/// A value as its text form.
-pub(crate) fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-pub(crate) fn optional_text<S: Serializer>(
-    value: &Option<impl Display>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    value.as_ref().map(ToString::to_string).serialize(serializer)
-}
 
 /// The tag of a contender as `inspect` shows it: eight hexadecimal digits.
 pub(crate) fn tag<S: Serializer>(tag: &u32, serializer: S) -> Result<S::Ok, S::Error> {
@@ -74,9 +60,7 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::{
-        Busy, ClaimId, Contender, FencingToken, Finding, Member, Mode, ServerInfo, Snapshot, Stance,
-    };
+    use crate::{Busy, ClaimId, Contender, FencingToken, Finding, Member, ServerInfo, Snapshot, Stance};
 
     fn round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T, json: &str) {
         assert_eq!(serde_json::to_string(value).unwrap(), json);

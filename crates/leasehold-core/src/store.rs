@@ -110,7 +110,6 @@ pub struct Contender {
     /// Its state.
     pub stance: Stance,
     /// How it shares; `None` for a foreign lock whose mode is not known.
-    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::optional_text"))]
     pub mode: Option<Mode>,
     /// How long its hold, place or delay lasts without a renewal.
     #[cfg_attr(
@@ -128,7 +127,6 @@ pub struct Contender {
     #[cfg_attr(any(test, feature = "serde"), serde(rename = "fencing_token"))]
     pub fence: Option<FencingToken>,
     /// Its note.
-    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::optional_text"))]
     pub note: Option<Arc<str>>,
 }
 
@@ -144,11 +142,9 @@ impl Contender {
 #[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct ServerInfo {
     /// Names this run of the server, however it is reached: two addresses with the same are one server.
-    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::text"))]
     pub server: Arc<str>,
     /// Names the data of which this server has one copy, where there may be others: two with the same are replicas of
     /// each other.
-    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::optional_text"))]
     pub lineage: Option<Arc<str>>,
     /// As [`Grant::remembers_for`].
     #[cfg_attr(
@@ -165,7 +161,6 @@ pub struct ServerInfo {
 #[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize))]
 pub struct Member {
     /// Its URL without secrets.
-    #[cfg_attr(any(test, feature = "serde"), serde(serialize_with = "crate::serde_impls::text"))]
     pub url: Arc<str>,
     /// Whether what it grants counts.
     pub votes: bool,

@@ -13,6 +13,7 @@ mod runtime_connections;
 pub(crate) mod schedule_point;
 #[cfg(test)]
 mod tests;
+mod verbs;
 mod waiters;
 
 pub use client_state::ClientState;
@@ -22,4 +23,5 @@ pub use locked::Locked;
 pub use notifier::{NeverWakes, Notifier};
 pub use reconnect::{Connection, Reconnect};
 pub use runtime_connections::RuntimeConnections;
+pub use verbs::Verbs;
 pub use waiters::{Subscription, Topic, Waiters};

@@ -44,6 +44,13 @@ pub struct Address {
     pub port: u16,
 }
 
+impl Address {
+    /// A host and a port.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Address { host: host.into(), port }
+    }
+}
+
 /// User name and password. Both are empty for anonymous access.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Credentials {
@@ -115,6 +122,12 @@ impl Password {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl<T: Into<String>> From<T> for Password {
+    fn from(text: T) -> Self {
+        Password::new(text)
     }
 }
 

@@ -3,77 +3,53 @@
 use std::sync::Arc;
 
 use leasehold_core::{
-    BoxFuture, Capability, Env, Finding, Result, Store,
-    backend::{Backend, QuorumMembership},
-    url::{Form, Hosts, Key, ParsedUrl, Scheme, Value},
+    Env, Finding, Result, Store,
+    backend::Backend,
+    url::{Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value},
 };
 
-use crate::{EtcdEndpoint, EtcdOptions, EtcdStore};
-
-/// `etcd://h1,h2`, and `etcds://` over TLS.
-pub static BACKEND: EtcdBackend = EtcdBackend;
-
-/// etcd clusters.
-#[derive(Debug)]
-pub struct EtcdBackend;
+use crate::{EtcdOptions, EtcdStore};
 
 const FORM: Form = Form::Hosts { hosts: Hosts::Many, login: true, path: false };
 
-static SCHEMES: [Scheme; 2] = [
-    Scheme { port: 2379, ..Scheme::new("etcd", FORM) },
-    Scheme {
-        port: 2379,
-        tls: true,
-        keys: &[Key { name: "ca", value: Value::Path }],
-        ..Scheme::new("etcds", FORM)
-    },
-];
+/// `etcd://h1,h2`, and `etcds://` over TLS.
+pub static BACKEND: Backend = Backend {
+    schemes: &[
+        Scheme { port: 2379, ..Scheme::new("etcd", FORM) },
+        Scheme {
+            port: 2379,
+            tls: true,
+            keys: &[Key { name: "ca", value: Value::Path }],
+            ..Scheme::new("etcds", FORM)
+        },
+    ],
+    examples: &["etcd://h1,h2,h3"],
+    check: None,
+    capability: |url| Ok(options(url).capability()),
+    open: |url, member, env| Box::pin(open(url, member.is_some(), env)),
+    diagnose: |url, env| Box::pin(diagnose(url, env)),
+    promote: None,
+};
 
-impl Backend for EtcdBackend {
-    fn schemes(&self) -> &'static [Scheme] {
-        &SCHEMES
-    }
+async fn open(url: &ParsedUrl, is_member: bool, env: &Env) -> Result<Arc<dyn Store>> {
+    Ok(match is_member {
+        true => Arc::new(EtcdStore::new(options(url), env.clone())?),
+        false => Arc::new(EtcdStore::open(options(url), env.clone()).await?),
+    })
+}
 
-    fn examples(&self) -> &'static [&'static str] {
-        &["etcd://h1,h2,h3"]
-    }
-
-    fn capability(&self, url: &ParsedUrl) -> Result<Capability> {
-        Ok(options(url).capability())
-    }
-
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(
-            async move { Ok(Arc::new(EtcdStore::open(options(url), env.clone()).await?) as Arc<dyn Store>) },
-        )
-    }
-
-    fn open_member<'a>(
-        &'a self,
-        url: &'a ParsedUrl,
-        _: QuorumMembership,
-        env: &'a Env,
-    ) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async move { Ok(Arc::new(EtcdStore::new(options(url), env.clone())?) as Arc<dyn Store>) })
-    }
-
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
-        Box::pin(async move {
-            let store = EtcdStore::new(options(url), env.clone())?;
-            let findings = store.diagnose().await;
-            // It holds nothing.
-            let _ = store.close().await;
-            findings
-        })
-    }
+async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
+    let store = EtcdStore::new(options(url), env.clone())?;
+    let findings = store.diagnose().await;
+    // It holds nothing.
+    let _ = store.close().await;
+    findings
 }
 
 /// The options that a URL sets.
 fn options(url: &ParsedUrl) -> EtcdOptions {
-    let endpoints = url.addresses.iter().map(|address| EtcdEndpoint::new(address.host.clone(), address.port));
-    let mut options = EtcdOptions::new(endpoints.collect());
-    options.user.clone_from(&url.credentials.user);
-    options.password = url.credentials.password.reveal().to_string();
+    let mut options = EtcdOptions::new(url.addresses.clone());
+    Credentials { user: options.user, password: options.password } = url.credentials.clone();
     options.tls = url.scheme.tls;
     options.ca = url.options.get("ca").map(Into::into);
     options.timeout = url.options.timeout().unwrap_or(options.timeout);

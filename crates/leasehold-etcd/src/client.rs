@@ -112,7 +112,6 @@ impl Client {
 
     /// Subscribes to a lock.
     pub(crate) async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
-        self.state.check_open()?;
         let watcher = self.watcher(name);
         let subscription = watcher.waiters.subscribe(interest);
         watcher.started().await?;

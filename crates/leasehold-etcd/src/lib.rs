@@ -35,5 +35,5 @@ mod watcher;
 
 pub use backend::BACKEND;
 pub use guarded_write::{Committed, KeyWrite};
-pub use options::{EtcdEndpoint, EtcdOptions};
+pub use options::EtcdOptions;
 pub use store::EtcdStore;

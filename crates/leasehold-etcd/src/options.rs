@@ -1,44 +1,22 @@
 //! [`EtcdOptions`]: the members, the login, TLS and time limits.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use leasehold_core::{Error, ErrorKind, Result};
-
-/// The client address of a member.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct EtcdEndpoint {
-    /// The host name or IP address; an IPv6 address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl EtcdEndpoint {
-    /// A host and a port.
-    pub fn new(host: impl Into<String>, port: u16) -> Self {
-        EtcdEndpoint { host: host.into(), port }
-    }
-}
-
-impl fmt::Display for EtcdEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            return write!(f, "[{}]:{}", self.host, self.port);
-        }
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
+use leasehold_core::{
+    Error, ErrorKind, Result,
+    url::{Address, Password},
+};
 
 /// The members of a cluster, the login, TLS and time limits. `Debug` shows no password.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EtcdOptions {
-    /// Members of one cluster. Any of them serves; another is used when one does not answer.
-    pub endpoints: Vec<EtcdEndpoint>,
+    /// Client addresses of members of one cluster. Any of them serves; another is used when one does not answer.
+    pub endpoints: Vec<Address>,
     /// The user; empty where authentication is not enabled.
     pub user: String,
     /// The password.
-    pub password: String,
+    pub password: Password,
     /// Whether to speak TLS.
     pub tls: bool,
     /// A PEM file of certificate authorities to trust instead of the system's.
@@ -54,13 +32,13 @@ pub struct EtcdOptions {
 
 impl EtcdOptions {
     /// The defaults: no login, no TLS, 2 s.
-    pub fn new(endpoints: Vec<EtcdEndpoint>) -> Self {
+    pub fn new(endpoints: Vec<Address>) -> Self {
         let all: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
         EtcdOptions {
             url: format!("etcd://{}", all.join(",")),
             endpoints,
             user: String::new(),
-            password: String::new(),
+            password: Password::default(),
             tls: false,
             ca: None,
             timeout: Duration::from_secs(2),
@@ -84,12 +62,5 @@ impl EtcdOptions {
             return invalid("a certificate authority needs TLS", "enable tls as well");
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for EtcdOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("EtcdOptions");
-        shown.field("url", &self.url).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }

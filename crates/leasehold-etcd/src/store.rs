@@ -3,8 +3,9 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
-    Snapshot, Standing, Store, Wake, store_kit::Explain,
+    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
+    Standing, Wake,
+    store_kit::{Explain, Verbs},
 };
 
 use crate::{
@@ -46,13 +47,7 @@ impl EtcdStore {
     /// Cancel safe: nothing is written.
     pub async fn open(options: EtcdOptions, env: Env) -> Result<Self> {
         let store = EtcdStore::new(options, env)?;
-        store
-            .run(
-                "connect",
-                None,
-                |client: Arc<Client>| async move { server_info::server_info(&client).await },
-            )
-            .await?;
+        Verbs::server_info(&store).await.explain_store("connect", store.url())?;
         Ok(store)
     }
 
@@ -67,47 +62,27 @@ impl EtcdStore {
     /// # Cancel safety
     /// Dropped half-way, it is written or not.
     pub async fn commit(&self, claim: &Claim, writes: Vec<KeyWrite>) -> Result<Committed> {
+        self.check_open().explain("commit", &claim.name, self.url())?;
         let own = claim.clone();
         let work = |client: Arc<Client>| async move { guarded_write::commit(&client, &own, writes).await };
-        self.run("commit", Some(&claim.name), work).await
+        self.run(work).await.explain("commit", &claim.name, self.url())
     }
 
     pub(crate) fn client(&self) -> &Arc<Client> {
         &self.client
     }
 
-    /// Runs a verb of an open client to its end, and names verb, lock and store in its error.
-    async fn run<T, F>(
-        &self,
-        verb: &'static str,
-        name: Option<&LockName>,
-        work: impl FnOnce(Arc<Client>) -> F,
-    ) -> Result<T>
+    /// Runs a verb to its end, also when its future is dropped.
+    async fn run<T, F>(&self, work: impl FnOnce(Arc<Client>) -> F) -> T
     where
         T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
+        F: Future<Output = T> + Send + 'static,
     {
-        let result = match self.client.state.check_open() {
-            Ok(()) => Detached::new(&self.client.env, work(self.client.clone())).await,
-            Err(error) => Err(error),
-        };
-        match name {
-            Some(name) => result.explain(verb, name, self.url()),
-            None => result.explain_store(verb, self.url()),
-        }
-    }
-
-    async fn claim_now(&self, claim: &Claim) -> Result<Standing> {
-        self.capability.admits(claim).explain("claim", &claim.name, self.url())?;
-        // Before the first await: whatever comes later for this claim waits for it.
-        let own = self.client.own_claims.enter(claim.id, self.client.env.now());
-        let wanted = claim.clone();
-        let work = |client: Arc<Client>| async move { claim::claim(&client, &wanted, own).await };
-        self.run("claim", Some(&claim.name), work).await
+        Detached::new(&self.client.env, work(self.client.clone())).await
     }
 }
 
-impl Store for EtcdStore {
+impl Verbs for EtcdStore {
     fn capability(&self) -> &Capability {
         &self.capability
     }
@@ -116,65 +91,56 @@ impl Store for EtcdStore {
         &self.client.options.url
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        let work = |client: Arc<Client>| async move { server_info::server_info(&client).await };
-        Box::pin(self.run("server-info", None, work))
+    fn check_open(&self) -> Result<()> {
+        self.client.state.check_open()
     }
 
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.client.revalidations.after(seen))
+    async fn server_info(&self) -> Result<ServerInfo> {
+        self.run(|client| async move { server_info::server_info(&client).await }).await
     }
 
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(self.claim_now(claim))
+    async fn revalidation(&self, seen: &mut u64) {
+        self.client.revalidations.after(seen).await;
     }
 
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            let own = claims.to_vec();
-            let work = |client: Arc<Client>| async move { Ok(renew::renew(&client, &own).await) };
-            let answers = self.run("renew", None, work).await;
-            let answers = answers.unwrap_or_else(|error| vec![Err(error); claims.len()]);
-            let named = answers.into_iter().zip(claims);
-            named.map(|(answer, claim)| answer.explain("renew", &claim.name, self.url())).collect()
-        })
-    }
-
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        // Before the first await: whatever comes later for this claim waits for it.
+        let own = self.client.own_claims.enter(claim.id, self.client.env.now());
         let wanted = claim.clone();
-        let work = |client: Arc<Client>| async move { release::release(&client, &wanted).await };
-        Box::pin(self.run("release", Some(&claim.name), work))
+        self.run(|client| async move { claim::claim(&client, &wanted, own).await }).await
     }
 
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move { self.client.watch(name, interest).await.explain("watch", name, self.url()) })
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        let own = claims.to_vec();
+        self.run(|client| async move { renew::renew(&client, &own).await }).await
     }
 
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        let wanted = claim.clone();
+        self.run(|client| async move { release::release(&client, &wanted).await }).await
+    }
+
+    async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
+        self.client.watch(name, interest).await
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
         let wanted = name.clone();
-        let work = |client: Arc<Client>| async move { inspect::inspect(&client, &wanted).await };
-        Box::pin(self.run("inspect", Some(name), work))
+        self.run(|client| async move { inspect::inspect(&client, &wanted).await }).await
     }
 
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
         let prefix = prefix.to_string();
-        let work = move |client: Arc<Client>| async move { list::list(&client, &prefix, limit).await };
-        Box::pin(self.run("list", None, work))
+        self.run(move |client| async move { list::list(&client, &prefix, limit).await }).await
     }
 
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
         let wanted = name.clone();
-        let work = |client: Arc<Client>| async move { release::force_release(&client, &wanted).await };
-        Box::pin(self.run("force-release", Some(name), work))
+        self.run(|client| async move { release::force_release(&client, &wanted).await }).await
     }
 
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            let client = self.client.clone();
-            let closed =
-                Detached::new(&client.env.clone(), async move { release::close(&client).await }).await;
-            closed.explain_store("close", self.url())
-        })
+    async fn close(&self) -> Result<()> {
+        self.run(|client| async move { release::close(&client).await }).await
     }
 }
 

@@ -150,7 +150,7 @@ impl Cluster {
         if let Some(token) = self.token.lock().clone() {
             return Ok(Some(token));
         }
-        let (name, password) = (self.options.user.clone(), self.options.password.clone());
+        let (name, password) = (self.options.user.clone(), self.options.password.reveal().to_string());
         let request = authorized(AuthenticateRequest { name, password }, &None);
         let answer = Box::pin(connection.unary::<_, AuthenticateResponse>(AUTHENTICATE, request));
         let named = |error: Error| error.store(connection.url());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_core::{
-    BoxFuture, Capability, Env, Error, ErrorKind, Finding, Result, Store,
+    Env, Error, ErrorKind, Finding, Result, Store,
     backend::Backend,
     url::{Form, Hosts, Key, ParsedUrl, Scheme, Value},
 };
@@ -11,46 +11,30 @@ use leasehold_core::{
 use crate::{MemcachedOptions, MemcachedStore};
 
 /// `memcached://host`.
-pub static BACKEND: MemcachedBackend = MemcachedBackend;
+pub static BACKEND: Backend = Backend {
+    schemes: &[Scheme {
+        port: 11211,
+        keys: &[Key { name: "dialect", value: Value::Word }, Key { name: "strict", value: Value::Flag }],
+        ..Scheme::new("memcached", Form::Hosts { hosts: Hosts::One, login: false, path: false })
+    }],
+    examples: &["memcached://host"],
+    check: None,
+    capability: |url| options(url).map(|options| options.capability()),
+    open: |url, _, env| Box::pin(open(url, env)),
+    diagnose: |url, env| Box::pin(diagnose(url, env)),
+    promote: None,
+};
 
-/// Memcached servers.
-#[derive(Debug)]
-pub struct MemcachedBackend;
+async fn open(url: &ParsedUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(MemcachedStore::open(options(url)?, env.clone()).await?))
+}
 
-static SCHEMES: [Scheme; 1] = [Scheme {
-    port: 11211,
-    keys: &[Key { name: "dialect", value: Value::Word }, Key { name: "strict", value: Value::Flag }],
-    ..Scheme::new("memcached", Form::Hosts { hosts: Hosts::One, login: false, path: false })
-}];
-
-impl Backend for MemcachedBackend {
-    fn schemes(&self) -> &'static [Scheme] {
-        &SCHEMES
-    }
-
-    fn examples(&self) -> &'static [&'static str] {
-        &["memcached://host"]
-    }
-
-    fn capability(&self, url: &ParsedUrl) -> Result<Capability> {
-        options(url).map(|options| options.capability())
-    }
-
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async move {
-            Ok(Arc::new(MemcachedStore::open(options(url)?, env.clone()).await?) as Arc<dyn Store>)
-        })
-    }
-
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
-        Box::pin(async move {
-            let store = MemcachedStore::new(options(url)?, env.clone())?;
-            let findings = store.diagnose().await;
-            // It holds nothing.
-            let _ = store.close().await;
-            findings
-        })
-    }
+async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
+    let store = MemcachedStore::new(options(url)?, env.clone())?;
+    let findings = store.diagnose().await;
+    // It holds nothing.
+    let _ = store.close().await;
+    findings
 }
 
 /// The options that a URL sets.

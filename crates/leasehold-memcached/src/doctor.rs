@@ -31,7 +31,7 @@ async fn probe(client: &Client) -> Result<Probe> {
     let options = &client.options;
     let mut replies = client.transport.probe(options.timeout).await?.into_iter();
     Ok(Probe {
-        node: options.address(),
+        node: options.address.to_string(),
         stats: Stats::of(replies.next())?,
         settings: Stats::of(replies.next())?,
         wall_us: client.env.wall_us(),

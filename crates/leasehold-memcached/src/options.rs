@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{Error, ErrorKind, Result, url::Address};
 
 /// The address of a server, and how it is used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct MemcachedOptions {
-    /// Name or number of the host; an IPv6 address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    /// The address of the server.
+    pub address: Address,
     /// The time limit of one request, connecting included.
     pub timeout: Duration,
     /// Refuse a server that may evict locks, instead of warning.
@@ -26,19 +24,13 @@ pub struct MemcachedOptions {
 impl MemcachedOptions {
     /// The defaults: a time limit of 2 s; a server that evicts is logged.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        let timeout = Duration::from_secs(2);
-        let (host, url) = (host.into(), String::new());
-        let options = MemcachedOptions { host, port, timeout, strict: false, text_only: false, url };
-        MemcachedOptions { url: format!("memcached://{}", options.address()), ..options }
-    }
-
-    /// `host:port`.
-    pub(crate) fn address(&self) -> String {
-        let is_ipv6 = self.host.contains(':');
-        if is_ipv6 {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        let address = Address::new(host, port);
+        MemcachedOptions {
+            url: format!("memcached://{address}"),
+            address,
+            timeout: Duration::from_secs(2),
+            strict: false,
+            text_only: false,
         }
     }
 
@@ -47,7 +39,7 @@ impl MemcachedOptions {
         if self.timeout.is_zero() {
             return Err(Error::new(ErrorKind::Invalid, "the timeout is zero").hint("the usual one is 2s"));
         }
-        if self.host.is_empty() {
+        if self.address.host.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "the URL names no server").hint("memcached://host"));
         }
         Ok(())

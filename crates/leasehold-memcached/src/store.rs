@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
-    Snapshot, Standing, Store, Wake,
-    store_kit::{Explain, NeverWakes},
+    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
+    Standing, Wake,
+    store_kit::{Explain, NeverWakes, Verbs},
 };
 
 use crate::{client::Client, options::MemcachedOptions};
@@ -53,7 +53,7 @@ impl MemcachedStore {
     }
 }
 
-impl Store for MemcachedStore {
+impl Verbs for MemcachedStore {
     fn capability(&self) -> &Capability {
         &self.capability
     }
@@ -62,62 +62,51 @@ impl Store for MemcachedStore {
         &self.client.options.url
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async { self.client.server_info().await.explain_store("server_info", self.url()) })
+    fn check_open(&self) -> Result<()> {
+        self.client.check_open()
     }
 
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.client.revalidations.after(seen))
+    async fn server_info(&self) -> Result<ServerInfo> {
+        self.client.server_info().await
     }
 
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(async move {
-            let standing = match self.client.check_open().and_then(|()| self.capability.admits(claim)) {
-                Ok(()) => self.client.claim(claim).await,
-                Err(error) => Err(error),
-            };
-            self.client.mark_in_doubt(claim.id, &standing);
-            standing.explain("claim", &claim.name, self.url())
-        })
+    async fn revalidation(&self, seen: &mut u64) {
+        self.client.revalidations.after(seen).await;
     }
 
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            let answers = self.client.renew(claims).await.into_iter().zip(claims);
-            answers.map(|(answer, claim)| answer.explain("renew", &claim.name, self.url())).collect()
-        })
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        let standing = self.client.claim(claim).await;
+        self.client.mark_in_doubt(claim.id, &standing);
+        standing
     }
 
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(async move { self.client.release(claim).await.explain("release", &claim.name, self.url()) })
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        self.client.renew(claims).await
     }
 
-    fn watch<'a>(&'a self, name: &'a LockName, _: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move {
-            let open = self.client.check_open().map(|()| Box::new(NeverWakes) as Box<dyn Wake>);
-            open.explain("watch", name, self.url())
-        })
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        self.client.release(claim).await
     }
 
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move { self.client.inspect(name).await.explain("inspect", name, self.url()) })
+    async fn watch(&self, _: &LockName, _: Interest) -> Result<Box<dyn Wake>> {
+        Ok(Box::new(NeverWakes))
     }
 
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move { self.client.list(prefix, limit).await.explain_store("list", self.url()) })
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        self.client.inspect(name).await
     }
 
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(
-            async move { self.client.force_release(name).await.explain("force_release", name, self.url()) },
-        )
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        self.client.list(prefix, limit).await
     }
 
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            self.client.close();
-            Ok(())
-        })
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
+        self.client.force_release(name).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.client.close();
+        Ok(())
     }
 }
 

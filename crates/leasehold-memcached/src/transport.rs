@@ -12,6 +12,7 @@ use std::{
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result, Revalidations,
     store_kit::{self, ClientState, Locked, Reconnect, in_time},
+    url::Address,
 };
 use tokio::{
     net::TcpStream,
@@ -161,7 +162,7 @@ impl Transport {
 
     /// A new TCP connection, driven by the background runtime.
     pub(crate) async fn dial(&self) -> Result<TcpStream> {
-        let (host, port) = (self.options.host.clone(), self.options.port);
+        let Address { host, port } = self.options.address.clone();
         let (answer, dialled) = oneshot::channel();
         self.env.spawn(async move {
             let stream = TcpStream::connect((host, port)).await;

@@ -3,22 +3,15 @@
 use std::sync::Arc;
 
 use leasehold_core::{
-    BoxFuture, Capability, Env, Error, ErrorKind, Finding, Result, Store,
+    Env, Error, ErrorKind, Finding, Result, Store,
     backend::{Backend, QuorumMembership},
     url::{
-        Address, Form, Hosts, Key, ParsedUrl, Scheme, Value,
+        Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value,
         percent::{decode, encode},
     },
 };
 
 use crate::{Dialect, Endpoint, Protocol, RedisOptions, RedisStore, Servers};
-
-/// `redis://`, `redis+unix://`, `redis+sentinel://` and `redis+cluster://`.
-pub static BACKEND: RedisBackend = RedisBackend;
-
-/// Redis servers.
-#[derive(Debug)]
-pub struct RedisBackend;
 
 const KEYS: &[Key] = &[
     Key { name: "dialect", value: Value::Word },
@@ -39,105 +32,78 @@ const fn tls(scheme: Scheme) -> Scheme {
     Scheme { tls: true, keys: TLS_KEYS, ..scheme }
 }
 
-static SCHEMES: [Scheme; 7] = [
-    Scheme { aliases: &["valkey"], ..hosts("redis", Hosts::One, true) },
-    Scheme { aliases: &["valkeys"], ..tls(hosts("rediss", Hosts::One, true)) },
-    Scheme { aliases: &["valkey+unix"], keys: KEYS, ..Scheme::new("redis+unix", Form::Socket) },
-    hosts("redis+sentinel", Hosts::Many, true),
-    tls(hosts("rediss+sentinel", Hosts::Many, true)),
-    hosts("redis+cluster", Hosts::Many, false),
-    tls(hosts("rediss+cluster", Hosts::Many, false)),
-];
+/// `redis://`, `redis+unix://`, `redis+sentinel://` and `redis+cluster://`.
+pub static BACKEND: Backend = Backend {
+    schemes: &[
+        Scheme { aliases: &["valkey"], ..hosts("redis", Hosts::One, true) },
+        Scheme { aliases: &["valkeys"], ..tls(hosts("rediss", Hosts::One, true)) },
+        Scheme { aliases: &["valkey+unix"], keys: KEYS, ..Scheme::new("redis+unix", Form::Socket) },
+        hosts("redis+sentinel", Hosts::Many, true),
+        tls(hosts("rediss+sentinel", Hosts::Many, true)),
+        hosts("redis+cluster", Hosts::Many, false),
+        tls(hosts("rediss+cluster", Hosts::Many, false)),
+    ],
+    examples: &[
+        "redis://host",
+        "redis://host?dialect=plain",
+        "redis+sentinel://h1,h2,h3/master",
+        "redis+cluster://h1,h2,h3",
+    ],
+    check: Some(check),
+    capability: |url| options(url).map(|options| options.capability()),
+    open: |url, membership, env| Box::pin(open(url, membership, env)),
+    diagnose: |url, env| Box::pin(diagnose(url, env)),
+    promote: Some(|url, membership, env| Box::pin(promote(url, membership, env))),
+};
 
-impl Backend for RedisBackend {
-    fn schemes(&self) -> &'static [Scheme] {
-        &SCHEMES
+fn check(url: &mut ParsedUrl) -> Result<()> {
+    if url.scheme.form == Form::Socket {
+        return Ok(());
     }
-
-    fn examples(&self) -> &'static [&'static str] {
-        &[
-            "redis://host",
-            "redis://host?dialect=plain",
-            "redis+sentinel://h1,h2,h3/master",
-            "redis+cluster://h1,h2,h3",
-        ]
+    let (master, database) = place(url)?;
+    url.path = master.map(|name| format!("/{}", encode(&name))).unwrap_or_default();
+    if database != 0 {
+        url.path += &format!("/{database}");
     }
-
-    fn check(&self, url: &mut ParsedUrl) -> Result<()> {
-        if url.scheme.form == Form::Socket {
-            return Ok(());
-        }
-        let (master, database) = place(url)?;
-        url.path = master.map(|name| format!("/{}", encode(&name))).unwrap_or_default();
-        if database != 0 {
-            url.path += &format!("/{database}");
-        }
-        Ok(())
-    }
-
-    fn capability(&self, url: &ParsedUrl) -> Result<Capability> {
-        options(url).map(|options| options.capability())
-    }
-
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async move {
-            Ok(Arc::new(RedisStore::open(options(url)?, env.clone()).await?) as Arc<dyn Store>)
-        })
-    }
-
-    fn open_member<'a>(
-        &'a self,
-        url: &'a ParsedUrl,
-        membership: QuorumMembership,
-        env: &'a Env,
-    ) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        match options(url) {
-            Ok(options) if matches!(options.servers, Servers::Cluster(_)) => self.open(url, env),
-            _ => Box::pin(async move { Ok(Arc::new(member(url, membership, env)?) as Arc<dyn Store>) }),
-        }
-    }
-
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
-        Box::pin(async move {
-            let store = RedisStore::new(options(url)?, env.clone())?;
-            let findings = store.diagnose().await;
-            // It holds nothing; the tasks that watch its servers end.
-            let _ = store.close().await;
-            findings
-        })
-    }
-
-    fn promote<'a>(
-        &'a self,
-        url: &'a ParsedUrl,
-        membership: QuorumMembership,
-        env: &'a Env,
-    ) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move {
-            if matches!(options(url)?.servers, Servers::Cluster(_)) {
-                return Ok(false);
-            }
-            let store = member(url, membership, env)?;
-            let promoted = store.promote().await;
-            // It holds nothing; the tasks that watch its servers end.
-            let _ = store.close().await;
-            promoted.map(|()| true)
-        })
-    }
+    Ok(())
 }
 
-fn member(url: &ParsedUrl, membership: QuorumMembership, env: &Env) -> Result<RedisStore> {
+/// A Cluster is opened as if it were no member.
+async fn open(url: &ParsedUrl, membership: Option<QuorumMembership>, env: &Env) -> Result<Arc<dyn Store>> {
     let mut options = options(url)?;
+    options.membership = membership.filter(|_| !matches!(options.servers, Servers::Cluster(_)));
+    Ok(match options.membership {
+        Some(_) => Arc::new(RedisStore::new(options, env.clone())?),
+        None => Arc::new(RedisStore::open(options, env.clone()).await?),
+    })
+}
+
+async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
+    let store = RedisStore::new(options(url)?, env.clone())?;
+    let findings = store.diagnose().await;
+    // It holds nothing; the tasks that watch its servers end.
+    let _ = store.close().await;
+    findings
+}
+
+async fn promote(url: &ParsedUrl, membership: QuorumMembership, env: &Env) -> Result<bool> {
+    let mut options = options(url)?;
+    if matches!(options.servers, Servers::Cluster(_)) {
+        return Ok(false);
+    }
     options.membership = Some(membership);
-    RedisStore::new(options, env.clone())
+    let store = RedisStore::new(options, env.clone())?;
+    let promoted = store.promote().await;
+    // It holds nothing; the tasks that watch its servers end.
+    let _ = store.close().await;
+    promoted.map(|()| true)
 }
 
 /// The options that a URL sets.
 fn options(url: &ParsedUrl) -> Result<RedisOptions> {
     let (settings, (_, database)) = (&url.options, place(url)?);
     let mut options = RedisOptions::new(servers(url)?);
-    options.user.clone_from(&url.credentials.user);
-    options.password = url.credentials.password.reveal().to_string();
+    Credentials { user: options.user, password: options.password } = url.credentials.clone();
     options.database = database;
     options.tls = url.scheme.tls;
     options.ca = settings.get("ca").map(Into::into);
@@ -153,8 +119,7 @@ fn options(url: &ParsedUrl) -> Result<RedisOptions> {
 }
 
 fn servers(url: &ParsedUrl) -> Result<Servers> {
-    let endpoint = |address: &Address| Endpoint::tcp(address.host.clone(), address.port);
-    let mut endpoints: Vec<_> = url.addresses.iter().map(endpoint).collect();
+    let mut endpoints: Vec<_> = url.addresses.iter().cloned().map(Endpoint::Tcp).collect();
     Ok(match (url.scheme.form, place(url)?.0) {
         (Form::Socket, _) => Servers::Single(Endpoint::Unix(url.file()?)),
         (_, Some(master)) => Servers::Sentinel { sentinels: endpoints, master },

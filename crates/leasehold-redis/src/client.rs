@@ -73,7 +73,7 @@ impl ClientState {
     /// # Errors
     /// [`ErrorKind::Closed`] once the client is closed.
     pub(crate) fn check_open(&self) -> Result<()> {
-        self.life.check_open().map_err(|error| error.store(&*self.options.url))
+        self.life.check_open()
     }
 
     pub(crate) fn close(&self) {
@@ -87,7 +87,6 @@ impl ClientState {
 
     /// Sends a request about a lock, and answers its reply.
     pub(crate) async fn send<T>(&self, slot: u16, request: Request<'_, T>) -> Result<T> {
-        self.check_open()?;
         let Request { script, commands, read } = request;
         read(self.router.run(slot, script, commands, self.options.timeout).await?)
     }

@@ -2,18 +2,16 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{
+    Error, ErrorKind, Result,
+    url::{Address, Password},
+};
 
 /// The address of a server.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Endpoint {
     /// A host and a port.
-    Tcp {
-        /// A name or an IP address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
+    Tcp(Address),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -21,15 +19,14 @@ pub enum Endpoint {
 impl Endpoint {
     /// A host and a port.
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
-        Endpoint::Tcp { host: host.into(), port }
+        Endpoint::Tcp(Address::new(host, port))
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Endpoint::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Endpoint::Tcp(address) => address.fmt(f),
             Endpoint::Unix(path) => write!(f, "{}", path.display()),
         }
     }
@@ -75,7 +72,7 @@ pub enum Protocol {
 pub use leasehold_core::backend::QuorumMembership;
 
 /// Servers, credentials and settings. `Debug` shows no password.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RedisOptions {
     /// The servers.
@@ -83,7 +80,7 @@ pub struct RedisOptions {
     /// The ACL user; empty for the default one.
     pub user: String,
     /// The password; empty for none.
-    pub password: String,
+    pub password: Password,
     /// The database; 0 in a Cluster.
     pub database: u32,
     /// Whether to use TLS.
@@ -120,7 +117,7 @@ impl RedisOptions {
         RedisOptions {
             servers,
             user: String::new(),
-            password: String::new(),
+            password: Password::default(),
             database: 0,
             tls: false,
             ca: None,
@@ -175,15 +172,4 @@ impl RedisOptions {
 
 fn list(endpoints: &[Endpoint]) -> String {
     endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-impl fmt::Debug for RedisOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisOptions")
-            .field("url", &self.url)
-            .field("dialect", &self.dialect)
-            .field("timeout", &self.timeout)
-            .field("min_replicas", &self.min_replicas)
-            .finish_non_exhaustive()
-    }
 }

@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
-    Snapshot, Standing, Store, Wake, store_kit::Explain,
+    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
+    Standing, Wake,
+    store_kit::{Explain, Verbs},
 };
 
 use crate::{
@@ -77,7 +78,11 @@ impl RedisStore {
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
     pub async fn promote(&self) -> Result<()> {
-        self.0.send(0, server_info::promote()).await.explain_store("promote", self.url())
+        let promoted = async {
+            self.0.check_open()?;
+            self.0.send(0, server_info::promote()).await
+        };
+        promoted.await.explain_store("promote", &self.0.options.url)
     }
 
     /// Reads configuration and state of every master and reports what matters for locks, the worst first. Nothing is
@@ -94,7 +99,7 @@ impl RedisStore {
     }
 }
 
-impl Store for RedisStore {
+impl Verbs for RedisStore {
     fn capability(&self) -> &Capability {
         &self.0.capability
     }
@@ -103,60 +108,49 @@ impl Store for RedisStore {
         &self.0.options.url
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async {
-            let is_member = self.0.options.membership.is_some();
-            let answer = self.0.send(0, server_info::identify(is_member)).await;
-            answer.explain_store("server info", self.url())
-        })
+    fn check_open(&self) -> Result<()> {
+        self.0.check_open()
     }
 
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.0.revalidations.after(seen))
+    async fn server_info(&self) -> Result<ServerInfo> {
+        self.0.send(0, server_info::identify(self.0.options.membership.is_some())).await
     }
 
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(async move { claim::claim(&self.0, claim).await.explain("claim", &claim.name, self.url()) })
+    async fn revalidation(&self, seen: &mut u64) {
+        self.0.revalidations.after(seen).await;
     }
 
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            let renewals = renew::renew(&self.0, claims).await.into_iter().zip(claims);
-            renewals.map(|(renewal, claim)| renewal.explain("renew", &claim.name, self.url())).collect()
-        })
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        claim::claim(&self.0, claim).await
     }
 
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(
-            async move { release::release(&self.0, claim).await.explain("release", &claim.name, self.url()) },
-        )
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        renew::renew(&self.0, claims).await
     }
 
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(
-            async move { waiters::watch(&self.0, name, interest).await.explain("watch", name, self.url()) },
-        )
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        release::release(&self.0, claim).await
     }
 
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move { inspect::inspect(&self.0, name).await.explain("inspect", name, self.url()) })
+    async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
+        waiters::watch(&self.0, name, interest).await
     }
 
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move { list::list(&self.0, prefix, limit).await.explain_store("list", self.url()) })
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        inspect::inspect(&self.0, name).await
     }
 
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(async move {
-            release::force_release(&self.0, name).await.explain("force-release", name, self.url())
-        })
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        list::list(&self.0, prefix, limit).await
     }
 
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            self.0.close();
-            Ok(())
-        })
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
+        release::force_release(&self.0, name).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.close();
+        Ok(())
     }
 }
 

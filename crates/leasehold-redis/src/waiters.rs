@@ -22,7 +22,6 @@ pub(crate) async fn watch(
     name: &LockName,
     interest: Interest,
 ) -> Result<Box<dyn Wake>> {
-    state.check_open()?;
     if !state.capability.wakes {
         return Ok(Box::new(NeverWakes));
     }

@@ -3,74 +3,52 @@
 use std::sync::Arc;
 
 use leasehold_core::{
-    BoxFuture, Capability, Env, Error, ErrorKind, Finding, Result, Store,
-    backend::{Backend, LazyStore, QuorumMembership, nothing_to_check},
+    Env, Error, ErrorKind, Result, Store,
+    backend::{Backend, LazyStore, Opening, nothing_to_check},
     url::{Form, ParsedUrl, Scheme},
 };
 
 use crate::{SqliteOptions, SqliteStore, watcher::Thread};
 
 /// `sqlite:PATH`.
-pub static BACKEND: SqliteBackend = SqliteBackend;
-
-/// SQLite files.
-#[derive(Debug)]
-pub struct SqliteBackend;
-
-static SCHEMES: [Scheme; 1] = [Scheme { aliases: &["file"], ..Scheme::new("sqlite", Form::File) }];
-
-impl Backend for SqliteBackend {
-    fn schemes(&self) -> &'static [Scheme] {
-        &SCHEMES
-    }
-
-    fn examples(&self) -> &'static [&'static str] {
-        &["sqlite:locks.db"]
-    }
-
-    fn check(&self, url: &mut ParsedUrl) -> Result<()> {
-        if url.file()?.as_os_str() == ":memory:" {
-            let message = "`sqlite::memory:` would be seen by this process alone";
-            return Err(Error::new(ErrorKind::Invalid, message).hint("use `memory:`"));
-        }
-        Ok(())
-    }
-
-    fn capability(&self, _: &ParsedUrl) -> Result<Capability> {
-        Ok(SqliteOptions::default().capability())
-    }
-
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        open(url.clone(), env.clone())
-    }
-
-    /// A file whose disk is not there yet is opened later.
-    fn open_member<'a>(
-        &'a self,
-        url: &'a ParsedUrl,
-        _: QuorumMembership,
-        env: &'a Env,
-    ) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async move {
-            match self.open(url, env).await {
-                Err(error) if error.is_transient() => {
-                    let (place, env) = (url.clone(), env.clone());
-                    let later = move || open(place.clone(), env.clone());
-                    Ok(Arc::new(LazyStore::new(url.to_string(), SqliteStore::CAPABILITY, later)) as _)
-                }
-                opened => opened,
-            }
-        })
-    }
-
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, _: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
+pub static BACKEND: Backend = Backend {
+    schemes: &[Scheme { aliases: &["file"], ..Scheme::new("sqlite", Form::File) }],
+    examples: &["sqlite:locks.db"],
+    check: Some(check),
+    capability: |_| Ok(SqliteStore::CAPABILITY),
+    open: |url, member, env| match member {
+        Some(_) => Box::pin(open_member(url, env)),
+        None => open(url.clone(), env.clone()),
+    },
+    diagnose: |url, _| {
         let why = "a file that is not safe for locks is refused when it is opened";
         Box::pin(async move { Ok(nothing_to_check(url, why)) })
+    },
+    promote: None,
+};
+
+fn check(url: &mut ParsedUrl) -> Result<()> {
+    if url.file()?.as_os_str() == ":memory:" {
+        let message = "`sqlite::memory:` would be seen by this process alone";
+        return Err(Error::new(ErrorKind::Invalid, message).hint("use `memory:`"));
+    }
+    Ok(())
+}
+
+/// A file whose disk is not there yet is opened later.
+async fn open_member(url: &ParsedUrl, env: &Env) -> Result<Arc<dyn Store>> {
+    match open(url.clone(), env.clone()).await {
+        Err(error) if error.is_transient() => {
+            let (place, env) = (url.clone(), env.clone());
+            let later = move || open(place.clone(), env.clone());
+            Ok(Arc::new(LazyStore::new(url.to_string(), SqliteStore::CAPABILITY, later)))
+        }
+        opened => opened,
     }
 }
 
 /// Opens the file on a thread of its own: it may wait for other writers, and the caller's thread has other tasks.
-fn open(url: ParsedUrl, env: Env) -> BoxFuture<'static, Result<Arc<dyn Store>>> {
+fn open(url: ParsedUrl, env: Env) -> Opening<'static> {
     Box::pin(async move {
         let mut options = SqliteOptions::default();
         options.timeout = url.options.timeout().unwrap_or(options.timeout);

@@ -42,7 +42,6 @@ impl SqliteClient {
 
     /// Subscribes to a topic. The first subscription starts the watching thread.
     pub(crate) async fn subscribe(self: &Arc<Self>, topic: Topic) -> Result<WaitSubscription> {
-        self.state.check_open()?;
         self.ensure_session()?;
         self.ensure_watcher()?;
         let client = self.clone();

@@ -3,9 +3,9 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, LostReason, Release, Renewal, Result,
-    ServerInfo, Snapshot, Standing, Store, Wake,
-    store_kit::{Explain, Topic},
+    Capability, Claim, Contender, Env, Interest, LockName, LostReason, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Wake,
+    store_kit::{Explain, Topic, Verbs},
 };
 
 use crate::{SqliteOptions, capability::CAPABILITY, client::SqliteClient, txn::Txn, verbs, waiters::Waiters};
@@ -51,56 +51,30 @@ impl SqliteStore {
         Ok(SqliteStore { client: Arc::new(client), url })
     }
 
-    /// Runs a verb in a transaction.
-    async fn execute<T: Send + 'static>(
-        &self,
-        work: impl FnMut(&mut Txn<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.client.state.check_open()?;
-        self.client.transport.execute(work).await
-    }
-
-    async fn claim_one(&self, claim: &Claim) -> Result<Standing> {
-        CAPABILITY.admits(claim)?;
-        self.client.state.check_open()?;
-        self.client.ensure_session()?;
-        let watched = self.client.transport.waiters.has(&Topic::Changes(claim.name.clone()));
-        let claim = claim.clone();
-        self.client.transport.execute(move |txn| verbs::claim(txn, &claim, watched)).await
-    }
-
     /// Renews some claims in one transaction.
     async fn renew_some(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
-        let refused: Vec<_> = claims.iter().map(|claim| CAPABILITY.admits(claim).err()).collect();
-        let admitted = claims.iter().zip(&refused).filter(|(_, refused)| refused.is_none());
-        let admitted: Vec<Claim> = admitted.map(|(claim, _)| claim.clone()).collect();
-        let renewed = self.execute(move |txn| {
-            admitted.iter().map(|claim| verbs::renew(txn, claim)).collect::<Result<Vec<_>>>()
-        });
-        let mut renewed = renewed.await.map(Vec::into_iter);
-        let answer = refused.into_iter().zip(claims).map(|(refused, claim)| {
-            let answer = match (refused, &mut renewed) {
-                (Some(error), _) => Err(error),
-                (None, Ok(renewed)) => Ok(renewed.next().expect("one answer for each admitted claim")),
-                // No other process can see a hold in a file that is gone, so it is lost. An error would leave hope
-                // until the deadline; this answer stops the work sooner.
-                (None, Err(_)) if self.client.transport.has_moved() => Ok(Renewal::Gone(LostReason::Gone)),
-                (None, Err(error)) => Err(error.clone()),
-            };
-            answer.explain("renew", &claim.name, &self.url)
-        });
-        answer.collect()
+        let own = claims.to_vec();
+        let renew = move |txn: &mut Txn<'_>| own.iter().map(|claim| verbs::renew(txn, claim)).collect();
+        let renewed: Result<Vec<Renewal>> = self.client.transport.execute(renew).await;
+        match renewed {
+            Ok(renewed) => renewed.into_iter().map(Ok).collect(),
+            // No other process can see a hold in a file that is gone, so it is lost. An error would leave hope
+            // until the deadline; this answer stops the work sooner.
+            Err(_) if self.client.transport.has_moved() => {
+                vec![Ok(Renewal::Gone(LostReason::Gone)); claims.len()]
+            }
+            Err(error) => vec![Err(error); claims.len()],
+        }
     }
 
     /// Reads locks.
     fn view<T>(&self, read: impl Fn(&mut Txn<'_>, &Waiters) -> Result<T>) -> Result<T> {
-        self.client.state.check_open()?;
         let transport = &self.client.transport;
         transport.read(|txn| read(txn, &transport.waiters))
     }
 }
 
-impl Store for SqliteStore {
+impl Verbs for SqliteStore {
     fn capability(&self) -> &Capability {
         &CAPABILITY
     }
@@ -109,91 +83,72 @@ impl Store for SqliteStore {
         &self.url
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async {
-            self.client.state.check_open().explain_store("server-info", &self.url)?;
-            Ok(ServerInfo {
-                server: self.client.transport.paths.database.to_string_lossy().into(),
-                lineage: None,
-                // The end of the file that a restart of the machine may lose is void anyway: see `server_info`.
-                remembers_for: Duration::MAX,
-                wall_us: self.client.transport.env.wall_us(),
-            })
+    fn check_open(&self) -> Result<()> {
+        self.client.state.check_open()
+    }
+
+    async fn server_info(&self) -> Result<ServerInfo> {
+        Ok(ServerInfo {
+            server: self.client.transport.paths.database.to_string_lossy().into(),
+            lineage: None,
+            // The end of the file that a restart of the machine may lose is void anyway: see `server_info`.
+            remembers_for: Duration::MAX,
+            wall_us: self.client.transport.env.wall_us(),
         })
     }
 
-    fn revalidation<'a>(&'a self, _seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(std::future::pending())
+    async fn revalidation(&self, _seen: &mut u64) {
+        std::future::pending().await
     }
 
-    /// Runs on the calling thread in some tens of microseconds when nobody else is writing.
-    ///
-    /// # Cancel safety
-    /// Dropped before it has begun, the claim is never made.
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(async move { self.claim_one(claim).await.explain("claim", &claim.name, &self.url) })
+    /// Runs on the calling thread in some tens of microseconds when nobody else is writing. Dropped before it has begun,
+    /// the claim is never made.
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        self.client.ensure_session()?;
+        let watched = self.client.transport.waiters.has(&Topic::Changes(claim.name.clone()));
+        let claim = claim.clone();
+        self.client.transport.execute(move |txn| verbs::claim(txn, &claim, watched)).await
     }
 
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            let mut answers = Vec::with_capacity(claims.len());
-            for some in claims.chunks(RENEWALS_MAX) {
-                answers.extend(self.renew_some(some).await);
-            }
-            answers
-        })
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        let mut answers = Vec::with_capacity(claims.len());
+        for some in claims.chunks(RENEWALS_MAX) {
+            answers.extend(self.renew_some(some).await);
+        }
+        answers
     }
 
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(async move {
-            let own = claim.clone();
-            let released = self.execute(move |txn| verbs::release(txn, &own)).await;
-            released.explain("release", &claim.name, &self.url)
-        })
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        let own = claim.clone();
+        self.client.transport.execute(move |txn| verbs::release(txn, &own)).await
     }
 
-    /// The first watch of a store starts its watching thread.
-    ///
-    /// # Errors
+    /// The first watch of a store starts its watching thread. Fails with
     /// [`ErrorKind::Exhausted`](leasehold_core::ErrorKind) when the user has no inotify instance left.
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move {
-            let subscribed = self.client.subscribe(Topic::of(name, interest)).await;
-            let subscription = subscribed.explain("watch", name, &self.url)?;
-            Ok(Box::new(subscription) as Box<dyn Wake>)
-        })
+    async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
+        Ok(Box::new(self.client.subscribe(Topic::of(name, interest)).await?))
     }
 
     /// Reads without waiting for writers. The token is the counter of the whole file: no lower than any token of this
     /// lock, and below every later one.
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move {
-            self.view(|txn, waiters| verbs::inspect(txn, waiters, name)).explain("inspect", name, &self.url)
-        })
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        self.view(|txn, waiters| verbs::inspect(txn, waiters, name))
     }
 
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move {
-            self.view(|txn, waiters| verbs::list(txn, waiters, prefix, limit))
-                .explain_store("list", &self.url)
-        })
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        self.view(|txn, waiters| verbs::list(txn, waiters, prefix, limit))
     }
 
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(async move {
-            let own = name.clone();
-            let evicted = self.execute(move |txn| verbs::force_release(txn, &own)).await;
-            evicted.explain("force-release", name, &self.url)
-        })
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
+        let own = name.clone();
+        self.client.transport.execute(move |txn| verbs::force_release(txn, &own)).await
     }
 
-    /// Ends what is held by this client, removes its session file, ends its threads and closes its files.
-    ///
-    /// # Errors
-    /// [`ErrorKind::TimedOut`](leasehold_core::ErrorKind) when a stopped process lets nobody write; what was held is
-    /// free as soon as that process goes on, because others see that the session has ended.
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.client.close().await.explain_store("close", &self.url) })
+    /// Ends what is held by this client, removes its session file, ends its threads and closes its files. Fails with
+    /// [`ErrorKind::TimedOut`](leasehold_core::ErrorKind) when a stopped process lets nobody write; what was held is free
+    /// as soon as that process goes on, because others see that the session has ended.
+    async fn close(&self) -> Result<()> {
+        self.client.close().await
     }
 }
 

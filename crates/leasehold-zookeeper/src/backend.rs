@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use leasehold_core::{
-    BoxFuture, Capability, Env, Error, ErrorKind, Finding, Result, Store,
-    backend::{Backend, QuorumMembership},
+    Env, Error, ErrorKind, Finding, Result, Store,
+    backend::Backend,
     url::{
-        Address, Form, Hosts, Key, ParsedUrl, Scheme, Value,
+        Address, Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value,
         percent::{decode, encode_path},
     },
 };
@@ -14,71 +14,45 @@ use leasehold_core::{
 use crate::{ZooKeeperDialect, ZooKeeperOptions, ZooKeeperStore};
 
 /// `zookeeper://h1,h2[/chroot]`.
-pub static BACKEND: ZooKeeperBackend = ZooKeeperBackend;
+pub static BACKEND: Backend = Backend {
+    schemes: &[Scheme {
+        aliases: &["zk"],
+        port: 2181,
+        keys: &[Key { name: "dialect", value: Value::Word }],
+        ..Scheme::new("zookeeper", Form::Hosts { hosts: Hosts::Many, login: true, path: true })
+    }],
+    examples: &["zookeeper://h1,h2,h3", "zookeeper://h1,h2,h3?dialect=kazoo"],
+    check: Some(check),
+    capability: |url| options(url).map(|options| options.capability()),
+    open: |url, member, env| Box::pin(open(url, member.is_some(), env)),
+    diagnose: |url, env| Box::pin(diagnose(url, env)),
+    promote: None,
+};
 
-/// ZooKeeper ensembles.
-#[derive(Debug)]
-pub struct ZooKeeperBackend;
-
-static SCHEMES: [Scheme; 1] = [Scheme {
-    aliases: &["zk"],
-    port: 2181,
-    keys: &[Key { name: "dialect", value: Value::Word }],
-    ..Scheme::new("zookeeper", Form::Hosts { hosts: Hosts::Many, login: true, path: true })
-}];
-
-impl Backend for ZooKeeperBackend {
-    fn schemes(&self) -> &'static [Scheme] {
-        &SCHEMES
+fn check(url: &mut ParsedUrl) -> Result<()> {
+    let chroot = decode(url.path.trim_end_matches('/'), "the chroot")?;
+    let bad = |part: &str| matches!(part, "" | "." | "..");
+    if chroot.split('/').skip(1).any(bad) || chroot.chars().any(char::is_control) {
+        let message = "the chroot has an empty, relative or unprintable part";
+        return Err(Error::new(ErrorKind::Invalid, message).hint("for example zookeeper://h1,h2/apps/locks"));
     }
+    url.path = encode_path(chroot.as_bytes()).to_string();
+    Ok(())
+}
 
-    fn examples(&self) -> &'static [&'static str] {
-        &["zookeeper://h1,h2,h3", "zookeeper://h1,h2,h3?dialect=kazoo"]
-    }
+async fn open(url: &ParsedUrl, is_member: bool, env: &Env) -> Result<Arc<dyn Store>> {
+    Ok(match is_member {
+        true => Arc::new(ZooKeeperStore::new(options(url)?, env.clone())?),
+        false => Arc::new(ZooKeeperStore::open(options(url)?, env.clone()).await?),
+    })
+}
 
-    fn check(&self, url: &mut ParsedUrl) -> Result<()> {
-        let chroot = decode(url.path.trim_end_matches('/'), "the chroot")?;
-        let bad = |part: &str| matches!(part, "" | "." | "..");
-        if chroot.split('/').skip(1).any(bad) || chroot.chars().any(char::is_control) {
-            let message = "the chroot has an empty, relative or unprintable part";
-            return Err(
-                Error::new(ErrorKind::Invalid, message).hint("for example zookeeper://h1,h2/apps/locks")
-            );
-        }
-        url.path = encode_path(chroot.as_bytes()).to_string();
-        Ok(())
-    }
-
-    fn capability(&self, url: &ParsedUrl) -> Result<Capability> {
-        options(url).map(|options| options.capability())
-    }
-
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async move {
-            Ok(Arc::new(ZooKeeperStore::open(options(url)?, env.clone()).await?) as Arc<dyn Store>)
-        })
-    }
-
-    fn open_member<'a>(
-        &'a self,
-        url: &'a ParsedUrl,
-        _: QuorumMembership,
-        env: &'a Env,
-    ) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(
-            async move { Ok(Arc::new(ZooKeeperStore::new(options(url)?, env.clone())?) as Arc<dyn Store>) },
-        )
-    }
-
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
-        Box::pin(async move {
-            let store = ZooKeeperStore::open(options(url)?, env.clone()).await?;
-            let findings = store.diagnose().await;
-            // It holds nothing; its session ends.
-            let _ = store.close().await;
-            findings
-        })
-    }
+async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
+    let store = ZooKeeperStore::open(options(url)?, env.clone()).await?;
+    let findings = store.diagnose().await;
+    // It holds nothing; its session ends.
+    let _ = store.close().await;
+    findings
 }
 
 /// The options that a URL sets. The session lasts as long as the locks of the URL: a lock lasts no longer than its
@@ -86,8 +60,7 @@ impl Backend for ZooKeeperBackend {
 fn options(url: &ParsedUrl) -> Result<ZooKeeperOptions> {
     let mut options = ZooKeeperOptions::new(url.addresses.iter().map(Address::to_string).collect());
     options.chroot = url.text()?;
-    options.user.clone_from(&url.credentials.user);
-    options.password = url.credentials.password.reveal().to_string();
+    Credentials { user: options.user, password: options.password } = url.credentials.clone();
     options.dialect = match url.options.dialect() {
         None | Some("native" | "curator") => ZooKeeperDialect::Curator,
         Some("kazoo") => ZooKeeperDialect::Kazoo,

@@ -1,13 +1,13 @@
 //! [`ZooKeeperOptions`]: servers, login, layout and time limits.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{Error, ErrorKind, Result, url::Password};
 
 use crate::dialect::ZooKeeperDialect;
 
 /// The servers of an ensemble, and how they are used. `Debug` shows no password.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ZooKeeperOptions {
     /// `host:port` of the members; any of them will do.
@@ -17,7 +17,7 @@ pub struct ZooKeeperOptions {
     /// The user of the scheme `digest`; empty for anonymous access. The nodes then belong to that user only.
     pub user: String,
     /// The user's password.
-    pub password: String,
+    pub password: Password,
     /// The layout of the nodes.
     pub dialect: ZooKeeperDialect,
     /// The session timeout: the silence after which the servers delete the nodes of a client, and so the longest time to
@@ -37,7 +37,7 @@ impl ZooKeeperOptions {
             servers,
             chroot: String::new(),
             user: String::new(),
-            password: String::new(),
+            password: Password::default(),
             dialect: ZooKeeperDialect::Curator,
             session: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
@@ -58,16 +58,5 @@ impl ZooKeeperOptions {
             return invalid("a chroot is an absolute path", "for example /apps/locks");
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for ZooKeeperOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ZooKeeperOptions")
-            .field("url", &self.url)
-            .field("dialect", &self.dialect)
-            .field("session", &self.session)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
     }
 }

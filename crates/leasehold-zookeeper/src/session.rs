@@ -93,8 +93,8 @@ impl SessionManager {
             .with_connection_timeout(SILENCE_MAX.min(options.session * 2 / 5))
             .with_server_version(3, 6, 0);
         if !options.user.is_empty() {
-            connector =
-                connector.with_auth("digest", format!("{}:{}", options.user, options.password).as_bytes());
+            let login = format!("{}:{}", options.user, options.password.reveal());
+            connector = connector.with_auth("digest", login.as_bytes());
         }
         let answer = transport::connect(connector, options.servers.join(",")).map_err(|source| {
             Error::new(ErrorKind::Exhausted, format!("no thread can be started for the session: {source}"))

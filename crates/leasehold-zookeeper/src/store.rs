@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo,
-    Snapshot, Standing, Store, Wake, store_kit::Explain,
+    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
+    Standing, Wake,
+    store_kit::{Explain, Verbs},
 };
 
 use crate::{
@@ -55,9 +56,42 @@ impl ZooKeeperStore {
         env.spawn(release::release_expired(weak, own_claims, env.clone()));
         ZooKeeperStore { client, url: options.url }
     }
+}
 
-    async fn watch_now(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
-        self.client.session.check_open()?;
+impl Verbs for ZooKeeperStore {
+    fn capability(&self) -> &Capability {
+        &self.client.capability
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn check_open(&self) -> Result<()> {
+        self.client.session.check_open()
+    }
+
+    async fn server_info(&self) -> Result<ServerInfo> {
+        server_info::server_info(&self.client).await
+    }
+
+    async fn revalidation(&self, seen: &mut u64) {
+        self.client.session.revalidations.after(seen).await;
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        claim::claim(&self.client, claim).await
+    }
+
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        renew::renew(&self.client, claims).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        release::release(&self.client, claim).await
+    }
+
+    async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
         match interest {
             // The answer to the claim sets the watch.
             Interest::Turn(id) => Ok(Box::new(self.client.subscribe(id).await)),
@@ -67,74 +101,22 @@ impl ZooKeeperStore {
             }
         }
     }
-}
 
-impl Store for ZooKeeperStore {
-    fn capability(&self) -> &Capability {
-        &self.client.capability
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        inspect::inspect(&self.client, name).await
     }
 
-    fn url(&self) -> &str {
-        &self.url
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        list::list(&self.client, prefix, limit).await
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async {
-            server_info::server_info(&self.client).await.explain_store("server_info", &self.url)
-        })
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
+        inspect::force_release(&self.client, name).await
     }
 
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(self.client.session.revalidations.after(seen))
-    }
-
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(
-            async move { claim::claim(&self.client, claim).await.explain("claim", &claim.name, &self.url) },
-        )
-    }
-
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            let answers = renew::renew(&self.client, claims).await.into_iter().zip(claims);
-            answers.map(|(answer, claim)| answer.explain("renew", &claim.name, &self.url)).collect()
-        })
-    }
-
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(async move {
-            release::release(&self.client, claim).await.explain("release", &claim.name, &self.url)
-        })
-    }
-
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move { self.watch_now(name, interest).await.explain("watch", name, &self.url) })
-    }
-
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(
-            async move { inspect::inspect(&self.client, name).await.explain("inspect", name, &self.url) },
-        )
-    }
-
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(
-            async move { list::list(&self.client, prefix, limit).await.explain_store("list", &self.url) },
-        )
-    }
-
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(async move {
-            let forced = inspect::force_release(&self.client, name).await;
-            forced.explain("force_release", name, &self.url)
-        })
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            self.client.session.close().await;
-            Ok(())
-        })
+    async fn close(&self) -> Result<()> {
+        self.client.session.close().await;
+        Ok(())
     }
 }
 

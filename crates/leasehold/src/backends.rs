@@ -54,7 +54,7 @@ pub(crate) static BACKENDS: Registry = Registry(&[
 /// None that can be met: the URLs are good ones.
 pub fn stores() -> Result<Vec<(&'static str, Capability)>> {
     let mut found = Vec::new();
-    for text in BACKENDS.backends().flat_map(|backend| backend.examples()) {
+    for text in BACKENDS.backends().flat_map(|backend| backend.examples) {
         match StoreUrl::parse(text)?.capability() {
             Ok(capability) => found.push((*text, capability)),
             // `redlock://` without Redis.
@@ -74,7 +74,7 @@ mod tests {
         for entry in BACKENDS.0.iter().filter(|entry| !entry.feature.is_empty()) {
             let Some(backend) = entry.backend else { continue };
             let mut known = entry.schemes.to_vec();
-            let mut built_in: Vec<_> = backend.schemes().iter().flat_map(|scheme| scheme.names()).collect();
+            let mut built_in: Vec<_> = backend.schemes.iter().flat_map(|scheme| scheme.names()).collect();
             known.sort_unstable();
             built_in.sort_unstable();
             assert_eq!(known, built_in, "{}", entry.title);

@@ -22,7 +22,7 @@ use crate::{backends, url::StoreUrl};
 /// Cancel safe.
 pub async fn diagnose(url: &StoreUrl) -> Result<Vec<Finding>> {
     let env = Env::system()?;
-    url.backend()?.diagnose(&url.0, &env).await
+    (url.backend()?.diagnose)(&url.0, &env).await
 }
 
 /// Gives the members of a quorum that have just started, or were emptied, their vote at once. The caller vouches that

@@ -97,7 +97,7 @@ impl StoreUrl {
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind) for an unknown dialect.
     pub fn capability(&self) -> Result<Capability> {
-        self.backend()?.capability(&self.0)
+        (self.backend()?.capability)(&self.0)
     }
 
     /// The whole URL **with** its passwords. Never print it.
@@ -105,13 +105,13 @@ impl StoreUrl {
         self.0.reveal()
     }
 
-    pub(crate) fn backend(&self) -> Result<&'static dyn Backend> {
+    pub(crate) fn backend(&self) -> Result<&'static Backend> {
         BACKENDS.find(self.scheme(), true).map(|(backend, _)| backend)
     }
 
     /// Opens the store, with the prefix around it.
     pub(crate) async fn open(&self, env: &Env) -> Result<Arc<dyn Store>> {
-        Ok(prefixed(self.backend()?.open(&self.0, env).await?, &self.0))
+        Ok(prefixed((self.backend()?.open)(&self.0, None, env).await?, &self.0))
     }
 }
 

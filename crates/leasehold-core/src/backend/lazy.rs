@@ -1,18 +1,13 @@
 //! [`LazyStore`]: a store that is opened by its first request.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use tokio::sync::{Notify, OnceCell};
 
 use crate::{
-    BoxFuture, Capability, Claim, Contender, Error, ErrorKind, Interest, LockName, Release, Renewal, Result,
-    ServerInfo, Snapshot, Standing, Store, Wake,
+    BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake,
+    store_kit::{ClientState, Verbs},
 };
 
 type Opening = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync;
@@ -24,7 +19,7 @@ pub struct LazyStore {
     open: Box<Opening>,
     inner: OnceCell<Arc<dyn Store>>,
     opened: Notify,
-    closed: AtomicBool,
+    state: ClientState,
 }
 
 impl LazyStore {
@@ -34,21 +29,18 @@ impl LazyStore {
         capability: Capability,
         open: impl Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync + 'static,
     ) -> Self {
-        let (inner, opened, closed) = Default::default();
-        LazyStore { url, capability, open: Box::new(open), inner, opened, closed }
+        let (inner, opened, state) = Default::default();
+        LazyStore { url, capability, open: Box::new(open), inner, opened, state }
     }
 
     async fn inner(&self) -> Result<&Arc<dyn Store>> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "this client is closed").store(&*self.url));
-        }
         let inner = self.inner.get_or_try_init(|| (self.open)()).await?;
         self.opened.notify_waiters();
         Ok(inner)
     }
 }
 
-impl Store for LazyStore {
+impl Verbs for LazyStore {
     fn capability(&self) -> &Capability {
         &self.capability
     }
@@ -57,64 +49,62 @@ impl Store for LazyStore {
         &self.url
     }
 
-    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async { self.inner().await?.server_info().await })
+    fn check_open(&self) -> Result<()> {
+        self.state.check_open()
+    }
+
+    async fn server_info(&self) -> Result<ServerInfo> {
+        self.inner().await?.server_info().await
     }
 
     /// Nothing is held in a store that was never open.
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            loop {
-                let opened = self.opened.notified();
-                if let Some(inner) = self.inner.get() {
-                    return inner.revalidation(seen).await;
-                }
-                opened.await;
+    async fn revalidation(&self, seen: &mut u64) {
+        loop {
+            let opened = self.opened.notified();
+            if let Some(inner) = self.inner.get() {
+                return inner.revalidation(seen).await;
             }
-        })
+            opened.await;
+        }
     }
 
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(async move { self.inner().await?.claim(claim).await })
+    async fn claim(&self, claim: &Claim) -> Result<Standing> {
+        self.inner().await?.claim(claim).await
     }
 
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
-        Box::pin(async move {
-            match self.inner().await {
-                Ok(inner) => inner.renew(claims).await,
-                Err(error) => claims.iter().map(|_| Err(error.clone())).collect(),
-            }
-        })
+    async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
+        match self.inner().await {
+            Ok(inner) => inner.renew(claims).await,
+            Err(error) => vec![Err(error); claims.len()],
+        }
     }
 
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(async move { self.inner().await?.release(claim).await })
+    async fn release(&self, claim: &Claim) -> Result<Release> {
+        self.inner().await?.release(claim).await
     }
 
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async move { self.inner().await?.watch(name, interest).await })
+    async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
+        self.inner().await?.watch(name, interest).await
     }
 
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(async move { self.inner().await?.inspect(name).await })
+    async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
+        self.inner().await?.inspect(name).await
     }
 
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(async move { self.inner().await?.list(prefix, limit).await })
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+        self.inner().await?.list(prefix, limit).await
     }
 
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(async move { self.inner().await?.force_release(name).await })
+    async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
+        self.inner().await?.force_release(name).await
     }
 
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            self.closed.store(true, Ordering::Release);
-            match self.inner.get() {
-                Some(inner) => inner.close().await,
-                None => Ok(()),
-            }
-        })
+    async fn close(&self) -> Result<()> {
+        self.state.close();
+        match self.inner.get() {
+            Some(inner) => inner.close().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub struct BackendEntry {
     /// The names of its schemes, which are known even where it is not built in.
     pub schemes: &'static [&'static str],
     /// The store, where it is built in.
-    pub backend: Option<&'static dyn Backend>,
+    pub backend: Option<&'static Backend>,
 }
 
 /// The kinds of stores that a program knows.
@@ -25,7 +25,7 @@ pub struct Registry(pub &'static [BackendEntry]);
 
 impl Registry {
     /// Those that are built in.
-    pub fn backends(&self) -> impl Iterator<Item = &'static dyn Backend> {
+    pub fn backends(&self) -> impl Iterator<Item = &'static Backend> {
         self.0.iter().filter_map(|entry| entry.backend)
     }
 
@@ -33,10 +33,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the nearest known scheme; [`ErrorKind::Unsupported`] for a store that is not built in.
-    pub fn find(&self, name: &str, shown: bool) -> Result<(&'static dyn Backend, &'static Scheme)> {
+    pub fn find(&self, name: &str, shown: bool) -> Result<(&'static Backend, &'static Scheme)> {
         let name = name.to_ascii_lowercase();
-        let schemes =
-            self.backends().flat_map(|backend| backend.schemes().iter().map(move |it| (backend, it)));
+        let schemes = self.backends().flat_map(|backend| backend.schemes.iter().map(move |it| (backend, it)));
         if let Some(found) = { schemes }.find(|(_, scheme)| scheme.is(&name)) {
             return Ok(found);
         }
@@ -48,13 +47,13 @@ impl Registry {
 
     /// The names of all keys of the queries of all stores.
     pub(crate) fn keys(&self) -> Vec<&'static str> {
-        let schemes = self.backends().flat_map(|backend| backend.schemes());
+        let schemes = self.backends().flat_map(|backend| backend.schemes);
         schemes.flat_map(|scheme| scheme.keys().map(|key| key.name)).collect()
     }
 
     fn unknown(&self, name: &str, shown: bool) -> Error {
         let absent = self.0.iter().filter(|entry| entry.backend.is_none()).flat_map(|entry| entry.schemes);
-        let built_in = || self.backends().flat_map(|backend| backend.schemes());
+        let built_in = || self.backends().flat_map(|backend| backend.schemes);
         let names = built_in().flat_map(Scheme::names).chain(absent.copied());
         let quoted = name.escape_debug();
         let message = match nearest(name, names) {

@@ -74,7 +74,7 @@ impl Engine {
             Err(_) => "error",
         };
         telemetry::acquired(core, mode, begin, acquire.failures, outcome);
-        result.map_err(|error| core.explain(error, "lock", name).elapsed(core.env.now().since(begin)))
+        core.explain(result, "lock", name).map_err(|error| error.elapsed(core.env.now().since(begin)))
     }
 }
 

@@ -18,8 +18,7 @@ impl Engine {
         let mut attempt = Attempt::new(core, Claim { queueing: Queueing::No, ..claim })?;
         let amend = Claim { intent: Intent::Amend, ..attempt.claim.clone() };
         let sent = core.env.now();
-        let answer = core.store.claim(&amend).await;
-        let answer = answer.map_err(|error| core.explain(error, "adopt", &ticket.name))?;
+        let answer = core.explain(core.store.claim(&amend).await, "adopt", &ticket.name)?;
         let Standing::Granted(grant) = answer else {
             let reason = if let Standing::Gone(reason) = answer { reason } else { LostReason::Gone };
             return Err(core.explain(Error::from(Lost { reason, certain: true }), "adopt", &ticket.name));
@@ -39,6 +38,6 @@ impl Engine {
     pub async fn release_ticket(&self, ticket: &Ticket) -> Result<Release> {
         let ttl = self.0.store.capability().ttl_max;
         let claim = Claim { mode: ticket.mode, ..Claim::new(ticket.name.clone(), ticket.id, ttl) };
-        self.0.store.release(&claim).await.map_err(|error| self.0.explain(error, "release", &ticket.name))
+        self.0.explain(self.0.store.release(&claim).await, "release", &ticket.name)
     }
 }

@@ -1,9 +1,12 @@
 //! [`Attempt`]: a claim under way or granted, released by the watchdog when it is dropped.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use super::{core::Handle, counter::CountGuard, registry::Request};
-use crate::{Claim, Error, ErrorKind, Moment, Outcome, Release, Result, Standing, store_kit::Locked};
+use super::{
+    core::Handle,
+    registry::{CountGuard, Request},
+};
+use crate::{Claim, Moment, Outcome, Release, Result, Standing, store_kit::Locked};
 
 /// Exists before the first byte is sent. Dropped while the store may know the claim, it hands it to the watchdog,
 /// together with the request that is under way.
@@ -44,14 +47,16 @@ impl Attempt {
     pub(super) async fn ask(&mut self, limit: Duration) -> (Moment, Result<Standing>) {
         let (store, claim) = (self.core.store.clone(), self.claim.clone());
         let sent = self.core.env.now();
-        let request = self.request.get_mut().insert(Box::pin(async move { store.claim(&claim).await }));
-        let answer = self.core.env.until(sent + limit, poll_fn(|context| request.as_mut().poll(context)));
-        let Some(answer) = answer.await else {
-            self.remote = RemoteState::InDoubt;
-            let message = format!("the store did not answer within {limit:?}");
-            return (sent, Err(Error::new(ErrorKind::TimedOut, message).unknown()));
-        };
-        *self.request.get_mut() = None;
+        let request = self.request.get_mut();
+        *request = Some(Box::pin(async move { store.claim(&claim).await }));
+        let call = poll_fn(|context| {
+            let answer = request.as_mut().map_or(Poll::Pending, |request| request.as_mut().poll(context));
+            if answer.is_ready() {
+                *request = None;
+            }
+            answer
+        });
+        let answer = self.core.ask(limit, call).await;
         self.note(&answer);
         (sent, answer)
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{core::Core, registry::PendingRelease};
-use crate::{Claim, Error, ErrorKind, Moment, decide::backoff};
+use crate::{Claim, ErrorKind, Moment, decide::backoff};
 
 /// The longest first pause before a release is repeated.
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(50);
@@ -27,11 +27,7 @@ async fn release_until(core: &Core, claim: &Claim, end: Moment) {
     // A lock of ten minutes may have waiters: the pauses are short whatever its ttl.
     let (base, max) = ((claim.ttl / 100).min(FIRST_PAUSE_MAX), (claim.ttl / 10).min(PAUSE_MAX));
     for attempt in 0.. {
-        let error = match env.until(env.now() + claim.ttl / 4, core.store.release(claim)).await {
-            Some(Ok(_)) => return,
-            Some(Err(error)) => error,
-            None => Error::new(ErrorKind::TimedOut, "the store did not answer").unknown(),
-        };
+        let Err(error) = core.ask(claim.ttl / 4, core.store.release(claim)).await else { return };
         if error.kind() == ErrorKind::Closed {
             return;
         }

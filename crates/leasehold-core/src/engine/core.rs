@@ -5,7 +5,11 @@ use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 use super::{local_queue::LocalQueue, registry::Registry};
-use crate::{Env, Error, ErrorKind, LockName, Moment, Result, Store, decide::validity};
+use crate::{
+    Env, Error, LockName, Moment, Result, Store,
+    decide::validity,
+    store_kit::{Explain, in_time},
+};
 
 /// How many releases may be under way at once, so that renewals find room at the store.
 const RELEASES_MAX: usize = 256;
@@ -36,19 +40,14 @@ impl Core {
         validity::deadline(sent, valid_for, self.store.capability().drift)
     }
 
-    pub(super) fn explain(&self, error: Error, verb: &'static str, name: &LockName) -> Error {
-        error.verb(verb).lock(name).store(self.store.url())
+    /// Names verb, lock and store in an error.
+    pub(super) fn explain<T: Explain>(&self, answer: T, verb: &'static str, name: &LockName) -> T {
+        answer.explain(verb, name, self.store.url())
     }
 
     /// Waits for the store's answer for at most `limit`: a store that hangs blocks nothing for ever.
     pub(super) async fn ask<T>(&self, limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let answer = self.env.until(self.env.now() + limit, call).await;
-        answer.unwrap_or_else(|| {
-            let message = format!("the store did not answer within {limit:?}");
-            Err(Error::new(ErrorKind::TimedOut, message)
-                .unknown()
-                .hint("is the store overloaded, or paused?"))
-        })
+        in_time(&self.env, limit, "answer of the store", call).await.map_err(Error::unknown)?
     }
 }
 

@@ -47,7 +47,7 @@ impl Hold {
     pub async fn release(mut self) -> Result<Release> {
         self.attempt.core.registry.remove(self.id());
         let answer = self.attempt.release(self.retry_timeout).await;
-        let answer = answer.map_err(|error| self.attempt.core.explain(error, "release", self.name()))?;
+        let answer = self.attempt.core.explain(answer, "release", self.name())?;
         telemetry::held(&self.attempt.core, &self.lease, "released");
         Ok(answer)
     }
@@ -68,8 +68,7 @@ impl Hold {
                 || Err(Error::new(ErrorKind::Corrupt, "the store gave no answer to a renewal").unknown());
             core.store.renew(std::slice::from_ref(&self.attempt.claim)).await.pop().unwrap_or_else(none)
         };
-        let answer = core.ask(self.retry_timeout, renewal).await;
-        match answer.map_err(|error| core.explain(error, "confirm", self.name()))? {
+        match core.explain(core.ask(self.retry_timeout, renewal).await, "confirm", self.name())? {
             Renewal::Renewed { valid_for } => self.confirmed(sent, valid_for),
             Renewal::Gone(reason) => Err(self.lose(Lost { reason, certain: true })),
         }

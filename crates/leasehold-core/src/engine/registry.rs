@@ -4,10 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::sync::watch;
 
-use super::{
-    counter::{CountGuard, Counter},
-    health::{HealthSnapshot, LeaseTotals},
-};
+use super::health::{HealthSnapshot, LeaseTotals};
 use crate::{
     BoxFuture, Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Standing, Status,
     decide::validity,
@@ -19,9 +16,14 @@ pub(super) struct Registry {
     state: Locked<State>,
     wake: Notifier,
     health: watch::Sender<HealthSnapshot>,
-    alive: Counter,
-    pending: Counter,
+    /// Has a receiver for each claim.
+    alive: watch::Sender<()>,
+    /// Has a receiver for each release that is pending or under way.
+    pending: watch::Sender<()>,
 }
+
+/// Counts until it is dropped.
+pub(super) type CountGuard = watch::Receiver<()>;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -131,20 +133,20 @@ impl Registry {
         if self.with(|state| state.phase) != Phase::Open {
             return Err(ClientState::closed_error());
         }
-        if self.alive.count() >= Self::CLAIMS_MAX {
+        if self.claims_alive() >= Self::CLAIMS_MAX {
             let message = format!("one client has at most {} claims at once", Self::CLAIMS_MAX);
             return Err(Error::new(ErrorKind::Exhausted, message));
         }
-        Ok(self.alive.increment())
+        Ok(self.alive.subscribe())
     }
 
     pub(super) fn claims_alive(&self) -> usize {
-        self.alive.count()
+        self.alive.receiver_count()
     }
 
     /// Completes when no release is pending or under way.
     pub(super) async fn flushed(&self) {
-        self.pending.zero().await;
+        self.pending.closed().await;
     }
 
     /// Adds a lease that the store has just granted.
@@ -182,7 +184,7 @@ impl Registry {
 
     /// Hands a claim to the watchdog, to be released.
     pub(super) fn release_later(&self, claim: Claim, under_way: Option<Request>, alive: Option<CountGuard>) {
-        let release = PendingRelease { claim, under_way, alive, counted: self.pending.increment() };
+        let release = PendingRelease { claim, under_way, alive, counted: self.pending.subscribe() };
         self.with(|state| state.pending_releases.push(release));
     }
 

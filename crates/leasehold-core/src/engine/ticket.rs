@@ -7,7 +7,7 @@ use crate::{ClaimId, Error, ErrorKind, FencingToken, LockName, Mode, Result, Seq
 /// The proof of a hold, with which any process can adopt or release it. Keep it secret.
 ///
 /// Its text form is the claim id followed by the sequencer, `CLAIM@MODE:TOKEN:NAME`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ticket {
     /// The lock.
     pub name: LockName,
@@ -19,17 +19,7 @@ pub struct Ticket {
     pub fence: Option<FencingToken>,
 }
 
-impl fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
-            .field("name", &self.name)
-            .field("mode", &self.mode)
-            .field("id", &self.id)
-            .finish()
-    }
-}
-
-/// The secret text form, for handing over. [`Debug`](fmt::Debug) shows no secret.
+/// The secret text form, for handing over. [`Debug`](fmt::Debug) shows the id shortened.
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A grant without a token is written with token 0, which no store grants.

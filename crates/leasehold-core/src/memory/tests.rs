@@ -1,7 +1,7 @@
 //! Behaviour of the reference store beyond the conformance suite.
 
 use super::*;
-use crate::{Queueing, env::Virtual};
+use crate::{Queueing, Store, env::Virtual};
 
 fn claim(world: &Virtual, queueing: Queueing) -> Claim {
     let name = LockName::new("x").unwrap();

@@ -20,8 +20,6 @@ const SPLIT_PAUSE: Duration = Duration::from_millis(20);
 
 impl Core {
     pub(super) async fn claim(self: &Arc<Self>, claim: &Claim) -> Result<Standing> {
-        self.refuse_closed()?;
-        self.capability.admits(claim)?;
         self.identified().await?;
         let order = self.orders.of(claim.id);
         let mut splits = 0;

@@ -14,7 +14,7 @@ impl Quorum {
     /// # Cancel safety
     /// Cancel safe; nothing is changed.
     pub async fn diagnose(&self) -> Vec<Finding> {
-        let core = self.core();
+        let core = &self.0;
         core.probe_all().await;
         let mut findings = core.check_votes();
         findings.extend(core.check_clocks());

@@ -8,7 +8,7 @@ use super::{
     member::MemberState,
 };
 use crate::{
-    BoxFuture, Contender, Error, FencingToken, LockName, Result, Snapshot, Stance,
+    BoxFuture, Contender, Error, FencingToken, LockName, Result, ServerInfo, Snapshot, Stance,
     decide::votes::{completed, majority},
 };
 
@@ -23,7 +23,6 @@ impl Core {
         ask: impl Fn(Arc<MemberState>) -> BoxFuture<'static, Result<T>>,
         is_clear: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>> {
-        self.refuse_closed()?;
         let mut calls = FanOut::new(&self.env);
         for member in &self.members {
             calls.add(member.number, ask(member.clone()));
@@ -57,6 +56,25 @@ impl Core {
             true => Ok(answers),
             false => Err(self.no_quorum(&states)),
         }
+    }
+
+    pub(super) async fn server_info(self: &Arc<Self>) -> Result<ServerInfo> {
+        let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<ServerInfo>> {
+            Box::pin(async move { member.store.server_info().await })
+        };
+        let all = self.gather(ask, |_| true).await?;
+        let mut servers: Vec<&str> = all.iter().map(|info| &*info.server).collect();
+        servers.sort_unstable();
+        let mut calendars: Vec<u64> = all.iter().map(|info| info.wall_us).collect();
+        calendars.sort_unstable();
+        let mut memories: Vec<Duration> = all.iter().map(|info| info.remembers_for).collect();
+        memories.sort_unstable();
+        Ok(ServerInfo {
+            server: servers.join("+").into(),
+            lineage: None,
+            remembers_for: memories[memories.len() - majority(self.members.len())],
+            wall_us: calendars[calendars.len() / 2],
+        })
     }
 
     pub(super) async fn inspect(self: &Arc<Self>, name: &LockName) -> Result<Snapshot> {

@@ -106,7 +106,7 @@ impl Core {
         for member in &self.members {
             if let Some(mistake) = member.mistake() {
                 let message = format!("{}: {mistake}", member.url);
-                return Err(Error::new(ErrorKind::Unsafe, message).store(&*self.options.url).hint(
+                return Err(Error::new(ErrorKind::Unsafe, message).hint(
                     "name independent servers, each once: what two of them share does not survive its loss",
                 ));
             }

@@ -1,10 +1,13 @@
 //! Quorums of memory stores in virtual time.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::{
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
-    ClaimId, Engine, LockOptions, Mode, Wait,
+    BoxFuture, ClaimId, Engine, LockOptions, Mode, Wait,
     env::Virtual,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
@@ -119,7 +122,7 @@ fn a_straggling_grant_is_followed_by_its_release() {
     assert_eq!(bench.held(), 0);
     bench.world.advance(Duration::from_secs(4));
     assert_eq!(bench.held(), 0, "the grant came, and behind it the release");
-    assert!(!quorum.core().orders.of(claim.id).is_ended(), "the path was forgotten with its last user");
+    assert!(!quorum.0.orders.of(claim.id).is_ended(), "the path was forgotten with its last user");
 }
 
 /// The mechanism that Redlock leaves to the operator; without it, [`Decision`](votes) would be for both.

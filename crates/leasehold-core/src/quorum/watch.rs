@@ -19,7 +19,6 @@ impl Core {
         name: &LockName,
         interest: Interest,
     ) -> Result<Box<dyn Wake>> {
-        self.refuse_closed()?;
         let mut calls = FanOut::new(&self.env);
         for member in &self.members {
             let (store, name) = (member.store.clone(), name.clone());

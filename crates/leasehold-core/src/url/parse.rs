@@ -47,7 +47,7 @@ impl ParsedUrl {
                 ParsedUrl { options: options(scheme, query, registry)?, ..url }
             }
         };
-        backend.check(&mut url)?;
+        backend.check.map_or(Ok(()), |check| check(&mut url))?;
         Ok(url)
     }
 }

@@ -13,6 +13,7 @@ use http::uri::PathAndQuery;
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result,
     store_kit::{self, timed_out},
+    url::Address,
 };
 use prost::Message;
 use tokio::sync::watch;
@@ -24,10 +25,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use crate::{
-    error::innermost,
-    options::{EtcdEndpoint, EtcdOptions},
-};
+use crate::{error::innermost, options::EtcdOptions};
 
 /// Larger answers are refused: a queue of a hundred thousand with short notes fits.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -42,7 +40,7 @@ pub(crate) type Token = Option<MetadataValue<Ascii>>;
 pub(crate) struct Connection {
     /// The index of the member among the endpoints.
     index: usize,
-    endpoint: EtcdEndpoint,
+    endpoint: Address,
     channel: Channel,
     /// When the last answer arrived, in nanoseconds.
     last_answer: AtomicU64,
@@ -136,7 +134,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-fn url(endpoint: &EtcdEndpoint) -> String {
+fn url(endpoint: &Address) -> String {
     format!("etcd://{endpoint}")
 }
 

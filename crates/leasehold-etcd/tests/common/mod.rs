@@ -3,8 +3,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use leasehold_core::{Env, Error, ErrorKind, Result};
-use leasehold_etcd::{EtcdEndpoint, EtcdOptions, EtcdStore};
+use leasehold_core::{Env, Error, ErrorKind, Result, url::Address};
+use leasehold_etcd::{EtcdOptions, EtcdStore};
 use leasehold_testkit::etcd::Member;
 
 pub(crate) fn env() -> Env {
@@ -23,8 +23,7 @@ pub(crate) fn options(words: &str) -> Result<EtcdOptions> {
             "ports" => {
                 let ports: std::result::Result<Vec<u16>, _> = value.split(',').map(str::parse).collect();
                 let all = ports.map_err(|_| invalid())?;
-                options.endpoints =
-                    all.into_iter().map(|port| EtcdEndpoint::new("127.0.0.1", port)).collect();
+                options.endpoints = all.into_iter().map(|port| Address::new("127.0.0.1", port)).collect();
                 options.url = EtcdOptions::new(options.endpoints.clone()).url;
             }
             "tls" => (options.tls, options.ca) = (true, Some(PathBuf::from(value))),

@@ -6,12 +6,10 @@ use crate::{client::Client, keys::LockKeys};
 
 impl Client {
     pub(crate) async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
-        self.check_open()?;
         Ok(self.record(&LockKeys::of(name)).await?.snapshot(name))
     }
 
     pub(crate) async fn server_info(&self) -> Result<ServerInfo> {
-        self.check_open()?;
         let server = self.transport.refreshed_server(self.options.timeout).await?;
         Ok(ServerInfo {
             server: server.name.clone(),

@@ -37,7 +37,6 @@ enum Crawl {
 impl Client {
     /// Lists the documents of this library only: a plain key may be anything, such as a cached page.
     pub(crate) async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        self.check_open()?;
         let wanted = |key: &str| match LockKeys::owner(key) {
             Owner::Lock(name) => name.as_str().starts_with(prefix),
             Owner::Hashed => true,

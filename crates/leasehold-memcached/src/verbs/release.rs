@@ -21,7 +21,6 @@ impl Client {
     /// and the server has no way to refuse it: such a release is repeated in the background until it finds the late hold,
     /// or none can arrive any more.
     pub(crate) async fn release(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
-        self.check_open()?;
         let answer = self.release_once(claim).await?;
         if let Some(until) = self.in_doubt.take(claim.id, self.env.now()) {
             self.env.spawn(release_late_delivery(self.clone(), claim.clone(), until));
@@ -58,7 +57,6 @@ impl Client {
 
     /// Evicts all holders, those of other libraries too.
     pub(crate) async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
-        self.check_open()?;
         let keys = &LockKeys::of(name);
         let mut record = self.record(keys).await?;
         for _ in 0..ATTEMPTS_MAX {

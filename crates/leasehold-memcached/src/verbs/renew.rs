@@ -26,7 +26,6 @@ impl Client {
     }
 
     async fn renew_one(&self, claim: &Claim) -> Result<Renewal> {
-        self.check_open()?;
         let claim = &whole_seconds(claim)?;
         let keys = &LockKeys::of(&claim.name);
         let mut record = match self.extendable(claim).await? {

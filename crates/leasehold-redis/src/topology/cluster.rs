@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{BoxFuture, Error, ErrorKind, Result, store_kit::Locked};
+use leasehold_core::{BoxFuture, Error, ErrorKind, Result, store_kit::Locked, url::Address};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -167,7 +167,7 @@ fn read_range(range: &[Value], from: &Node) -> Result<Option<(u16, u16, Endpoint
 /// The endpoint that a node names. An empty host, or `?`, is the node's own (Redis 7, unknown endpoint).
 fn endpoint(host: &str, port: u16, from: &Node) -> Endpoint {
     match (host, &from.endpoint) {
-        ("" | "?", Endpoint::Tcp { host, .. }) => Endpoint::tcp(host, port),
+        ("" | "?", Endpoint::Tcp(Address { host, .. })) => Endpoint::tcp(host, port),
         _ => Endpoint::tcp(host, port),
     }
 }

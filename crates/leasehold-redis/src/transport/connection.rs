@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Result, Revalidations};
+use leasehold_core::{Env, Error, ErrorKind, Result, Revalidations, url::Address};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
     RedisError, RedisResult, TlsCertificates,
@@ -102,14 +102,14 @@ impl Connector {
             settings = settings.set_username(user);
         }
         if !password.is_empty() {
-            settings = settings.set_password(password);
+            settings = settings.set_password(password.reveal());
         }
         let address = match endpoint.clone() {
             Endpoint::Unix(path) => ConnectionAddr::Unix(path),
-            Endpoint::Tcp { host, port } if *tls => {
+            Endpoint::Tcp(Address { host, port }) if *tls => {
                 ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
             }
-            Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
+            Endpoint::Tcp(Address { host, port }) => ConnectionAddr::Tcp(host, port),
         };
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = address.into_connection_info()?.set_redis_settings(settings).set_tcp_settings(tcp);

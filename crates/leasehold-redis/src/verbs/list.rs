@@ -20,7 +20,6 @@ const CONCURRENT: usize = 64;
 
 /// The locks in use whose names begin with `prefix`, at most `limit`.
 pub(crate) async fn list(state: &ClientState, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-    state.check_open()?;
     let mut names = BTreeSet::new();
     for node in &state.router.masters(state.options.timeout).await? {
         for pattern in state.dialect.patterns(prefix) {

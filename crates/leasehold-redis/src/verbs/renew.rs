@@ -13,9 +13,6 @@ const BATCH_MAX: usize = 128;
 /// Renews claims, and answers one result for each. A silent server takes a fraction of the shortest ttl, so that the
 /// replies of the others come in time.
 pub(crate) async fn renew(state: &ClientState, claims: &[Claim]) -> Vec<Result<Renewal>> {
-    if let Err(error) = state.check_open() {
-        return claims.iter().map(|_| Err(error.clone())).collect();
-    }
     let shortest = claims.iter().map(|claim| claim.ttl).min().unwrap_or_default();
     let limit = state.options.timeout.min(shortest / 8).max(Duration::from_millis(5));
     // A claim that no batch renews is renewed alone. A batch does not tell why a hold is gone, nor that it has become

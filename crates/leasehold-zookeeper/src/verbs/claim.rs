@@ -35,8 +35,6 @@ pub(crate) struct ClaimOp<'a> {
 /// # Errors
 /// See [`Store::claim`](leasehold_core::Store::claim).
 pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
-    client.session.check_open()?;
-    client.capability.admits(claim)?;
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
     if own.node == NodeState::Nowhere {
         // When this future is dropped, the background task deletes its node.

@@ -21,7 +21,6 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// See [`Store::release`](leasehold_core::Store::release).
 pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
-    client.session.check_open()?;
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
     let is_new = own.node == NodeState::Nowhere;
     let was_there = end(client, claim, &mut own).await;

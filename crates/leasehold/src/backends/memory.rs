@@ -6,42 +6,25 @@ use std::{
 };
 
 use leasehold_core::{
-    BoxFuture, Capability, Env, Finding, Result, Store,
+    Env, Store,
     backend::{Backend, nothing_to_check},
     memory::Memory,
-    url::{Form, ParsedUrl, Scheme},
+    url::{Form, Scheme},
 };
 
 /// `memory:` and `memory:NAME`.
-pub(super) static BACKEND: MemoryBackend = MemoryBackend;
-
-#[derive(Debug)]
-pub(super) struct MemoryBackend;
-
-static SCHEMES: [Scheme; 1] = [Scheme { aliases: &["mem"], ..Scheme::new("memory", Form::Name) }];
-
-impl Backend for MemoryBackend {
-    fn schemes(&self) -> &'static [Scheme] {
-        &SCHEMES
-    }
-
-    fn examples(&self) -> &'static [&'static str] {
-        &["memory:"]
-    }
-
-    fn capability(&self, _: &ParsedUrl) -> Result<Capability> {
-        Ok(Memory::CAPABILITY)
-    }
-
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async move { Ok(Arc::new(shared(url.text()?, env)) as Arc<dyn Store>) })
-    }
-
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, _: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
+pub(super) static BACKEND: Backend = Backend {
+    schemes: &[Scheme { aliases: &["mem"], ..Scheme::new("memory", Form::Name) }],
+    examples: &["memory:"],
+    check: None,
+    capability: |_| Ok(Memory::CAPABILITY),
+    open: |url, _, env| Box::pin(async move { Ok(Arc::new(shared(url.text()?, env)) as Arc<dyn Store>) }),
+    diagnose: |url, _| {
         let why = "its locks end with the process that has them";
         Box::pin(async move { Ok(nothing_to_check(url, why)) })
-    }
-}
+    },
+    promote: None,
+};
 
 /// All clients of one name in one process are clients of the same locks.
 fn shared(name: String, env: &Env) -> Memory {

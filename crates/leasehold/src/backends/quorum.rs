@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_core::{
-    BoxFuture, Capability, Env, Error, ErrorKind, Finding, Quorum, QuorumOptions, Result, Store,
+    Capability, Env, Error, ErrorKind, Finding, Quorum, QuorumOptions, Result, Store,
     backend::{Backend, QuorumMembership},
     url::{Form, Hosts, Key, ParsedUrl, Scheme, UrlOptions, Value},
 };
@@ -11,67 +11,54 @@ use leasehold_core::{
 use super::BACKENDS;
 use crate::url::prefixed;
 
-/// `quorum:URL;URL;URL` and `redlock://h1,h2,h3`.
-pub(super) static BACKEND: QuorumBackend = QuorumBackend;
-
-#[derive(Debug)]
-pub(super) struct QuorumBackend;
-
 const LONGEST_LEASE: Key = Key { name: "longest_lease", value: Value::Duration };
 
-static SCHEMES: [Scheme; 2] = [
-    Scheme {
-        port: 6379,
-        keys: &[Key { name: "dialect", value: Value::Word }, LONGEST_LEASE],
-        ..Scheme::new("redlock", Form::Hosts { hosts: Hosts::Voters, login: true, path: false })
-    },
-    Scheme { keys: &[LONGEST_LEASE], ..Scheme::new("quorum", Form::Members) },
-];
+/// `quorum:URL;URL;URL` and `redlock://h1,h2,h3`.
+pub(super) static BACKEND: Backend = Backend {
+    schemes: &[
+        Scheme {
+            port: 6379,
+            keys: &[Key { name: "dialect", value: Value::Word }, LONGEST_LEASE],
+            ..Scheme::new("redlock", Form::Hosts { hosts: Hosts::Voters, login: true, path: false })
+        },
+        Scheme { keys: &[LONGEST_LEASE], ..Scheme::new("quorum", Form::Members) },
+    ],
+    examples: &["redlock://h1,h2,h3"],
+    check: None,
+    capability,
+    open: |url, _, env| Box::pin(async move { Ok(Arc::new(open(url, env).await?) as Arc<dyn Store>) }),
+    diagnose: |url, env| Box::pin(diagnose(url, env)),
+    promote: None,
+};
 
-impl Backend for QuorumBackend {
-    fn schemes(&self) -> &'static [Scheme] {
-        &SCHEMES
-    }
+fn capability(url: &ParsedUrl) -> Result<Capability> {
+    let each = members(url)?.into_iter().map(|(backend, member)| (backend.capability)(&member));
+    Ok(options(url).capability(&each.collect::<Result<Vec<_>>>()?))
+}
 
-    fn examples(&self) -> &'static [&'static str] {
-        &["redlock://h1,h2,h3"]
+/// Examines every member by itself, and then all of them together.
+async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (backend, member) in members(url)? {
+        match (backend.diagnose)(&member, env).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(unreachable(&member, &error)),
+        }
     }
-
-    fn capability(&self, url: &ParsedUrl) -> Result<Capability> {
-        let each = members(url)?.into_iter().map(|(backend, member)| backend.capability(&member));
-        Ok(options(url).capability(&each.collect::<Result<Vec<_>>>()?))
+    match open(url, env).await {
+        Ok(quorum) => {
+            findings.extend(quorum.diagnose().await);
+            // It holds nothing.
+            let _ = quorum.close().await;
+        }
+        Err(error) => findings.push(refused(url, &error)),
     }
-
-    fn open<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async move { Ok(Arc::new(open(url, env).await?) as Arc<dyn Store>) })
-    }
-
-    /// Every member by itself, and then all of them together.
-    fn diagnose<'a>(&'a self, url: &'a ParsedUrl, env: &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>> {
-        Box::pin(async move {
-            let mut findings = Vec::new();
-            for (backend, member) in members(url)? {
-                match backend.diagnose(&member, env).await {
-                    Ok(found) => findings.extend(found),
-                    Err(error) => findings.push(unreachable(&member, &error)),
-                }
-            }
-            match open(url, env).await {
-                Ok(quorum) => {
-                    findings.extend(quorum.diagnose().await);
-                    // It holds nothing.
-                    let _ = quorum.close().await;
-                }
-                Err(error) => findings.push(refused(url, &error)),
-            }
-            findings.sort_by_key(|finding| finding.severity);
-            Ok(findings)
-        })
-    }
+    findings.sort_by_key(|finding| finding.severity);
+    Ok(findings)
 }
 
 /// The members of a quorum, as URLs of their own.
-fn members(url: &ParsedUrl) -> Result<Vec<(&'static dyn Backend, ParsedUrl)>> {
+fn members(url: &ParsedUrl) -> Result<Vec<(&'static Backend, ParsedUrl)>> {
     match url.scheme.form {
         Form::Members => {
             let with_backend = |url: &ParsedUrl| Ok((BACKENDS.find(url.scheme.name, true)?.0, url.clone()));
@@ -116,7 +103,7 @@ async fn open(url: &ParsedUrl, env: &Env) -> Result<Quorum> {
     let membership = membership(url, members.len());
     let mut stores = Vec::new();
     for (backend, member) in &members {
-        stores.push(prefixed(backend.open_member(member, membership, env).await?, member));
+        stores.push(prefixed((backend.open)(member, Some(membership), env).await?, member));
     }
     Quorum::open(stores, options(url), env.clone()).await
 }
@@ -127,7 +114,9 @@ pub(crate) async fn promote(url: &ParsedUrl, env: &Env) -> Result<usize> {
     let membership = membership(url, members.len());
     let mut promoted = 0;
     for (backend, member) in &members {
-        promoted += usize::from(backend.promote(member, membership, env).await?);
+        if let Some(promote) = backend.promote {
+            promoted += usize::from(promote(member, membership, env).await?);
+        }
     }
     Ok(promoted)
 }

@@ -1,0 +1,138 @@
+//! [`Verbs`]: a store written as plain asynchronous functions.
+
+use std::{fmt, future::Future};
+
+use super::Explain;
+use crate::{
+    BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, ServerInfo,
+    Snapshot, Standing, Store, Wake,
+};
+
+/// The verbs of a store, each as [`Store`] documents it. Every type that has them is a [`Store`]: it refuses requests of
+/// a closed client and claims beyond its [`Capability`], and names verb, lock and store in errors.
+///
+/// A verb may be written as `async fn`.
+pub trait Verbs: fmt::Debug + Send + Sync + 'static {
+    /// [`Store::capability`].
+    fn capability(&self) -> &Capability;
+
+    /// [`Store::url`].
+    fn url(&self) -> &str;
+
+    /// Fails once the client is closed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind).
+    fn check_open(&self) -> Result<()>;
+
+    /// [`Store::server_info`].
+    fn server_info(&self) -> impl Future<Output = Result<ServerInfo>> + Send;
+
+    /// [`Store::revalidation`].
+    fn revalidation(&self, seen: &mut u64) -> impl Future<Output = ()> + Send;
+
+    /// [`Store::claim`], of a claim that the capability admits.
+    fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Standing>> + Send;
+
+    /// [`Store::renew`].
+    fn renew(&self, claims: &[Claim]) -> impl Future<Output = Vec<Result<Renewal>>> + Send;
+
+    /// [`Store::release`].
+    fn release(&self, claim: &Claim) -> impl Future<Output = Result<Release>> + Send;
+
+    /// [`Store::watch`].
+    fn watch(
+        &self,
+        name: &LockName,
+        interest: Interest,
+    ) -> impl Future<Output = Result<Box<dyn Wake>>> + Send;
+
+    /// [`Store::inspect`].
+    fn inspect(&self, name: &LockName) -> impl Future<Output = Result<Snapshot>> + Send;
+
+    /// [`Store::list`].
+    fn list(&self, prefix: &str, limit: usize) -> impl Future<Output = Result<Vec<Snapshot>>> + Send;
+
+    /// [`Store::force_release`].
+    fn force_release(&self, name: &LockName) -> impl Future<Output = Result<Vec<Contender>>> + Send;
+
+    /// [`Store::close`], also of a client that is closed already.
+    fn close(&self) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Runs a verb of an open client, and names verb, lock and store in its error.
+async fn run<T>(
+    store: &impl Verbs,
+    verb: &'static str,
+    name: Option<&LockName>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let result = match store.check_open() {
+        Ok(()) => work.await,
+        Err(error) => Err(error),
+    };
+    match name {
+        Some(name) => result.explain(verb, name, store.url()),
+        None => result.explain_store(verb, store.url()),
+    }
+}
+
+impl<S: Verbs> Store for S {
+    fn capability(&self) -> &Capability {
+        Verbs::capability(self)
+    }
+
+    fn url(&self) -> &str {
+        Verbs::url(self)
+    }
+
+    fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        Box::pin(run(self, "server-info", None, Verbs::server_info(self)))
+    }
+
+    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
+        Box::pin(Verbs::revalidation(self, seen))
+    }
+
+    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
+        Box::pin(run(self, "claim", Some(&claim.name), async {
+            Verbs::capability(self).admits(claim)?;
+            Verbs::claim(self, claim).await
+        }))
+    }
+
+    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
+        Box::pin(async move {
+            let answers = match self.check_open() {
+                Ok(()) => Verbs::renew(self, claims).await,
+                Err(error) => vec![Err(error); claims.len()],
+            };
+            let named = answers.into_iter().zip(claims);
+            named.map(|(answer, claim)| answer.explain("renew", &claim.name, Verbs::url(self))).collect()
+        })
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
+        Box::pin(run(self, "release", Some(&claim.name), Verbs::release(self, claim)))
+    }
+
+    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
+        Box::pin(run(self, "watch", Some(name), Verbs::watch(self, name, interest)))
+    }
+
+    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
+        Box::pin(run(self, "inspect", Some(name), Verbs::inspect(self, name)))
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
+        Box::pin(run(self, "list", None, Verbs::list(self, prefix, limit)))
+    }
+
+    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
+        Box::pin(run(self, "force-release", Some(name), Verbs::force_release(self, name)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { Verbs::close(self).await.explain_store("close", Verbs::url(self)) })
+    }
+}
