@@ -34,6 +34,7 @@ pub(crate) struct WaitRequest<'a> {
 }
 
 /// The result of a wait.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and it is moved once")]
 pub(crate) enum Acquired {
     /// The lock is held.
     Held(Hold),

@@ -21,9 +21,7 @@ crate::case::cases![
 ];
 
 pub(crate) fn terms(ttl: Duration) -> LockOptions {
-    let mut terms = LockOptions::default();
-    terms.ttl = ttl;
-    terms
+    LockOptions { ttl, ..LockOptions::default() }
 }
 
 /// The ttl of leases: long enough that a busy machine renews it in time.

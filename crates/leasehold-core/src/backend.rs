@@ -33,8 +33,11 @@ pub struct Backend {
     pub diagnose: for<'a> fn(&'a ParsedUrl, &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>>,
     /// Gives a member of a quorum its vote at once, by the caller's assurance that nothing is held on it; `None` for a
     /// store that never loses its vote. Answers whether the member can lose it.
-    pub promote: Option<for<'a> fn(&'a ParsedUrl, QuorumMembership, &'a Env) -> BoxFuture<'a, Result<bool>>>,
+    pub promote: Option<Promote>,
 }
+
+/// The function of [`Backend::promote`].
+pub type Promote = for<'a> fn(&'a ParsedUrl, QuorumMembership, &'a Env) -> BoxFuture<'a, Result<bool>>;
 
 /// A store that is being opened.
 pub type Opening<'a> = BoxFuture<'a, Result<Arc<dyn Store>>>;

@@ -139,7 +139,7 @@ impl Election {
     fn proclaiming(&self, value: &str) -> Result<LockSpec> {
         let note = written(&self.own_note(), value, &self.spec.name)?;
         let mut spec = self.spec.clone();
-        spec.change(|options| options.note = Some(note.into()));
+        spec.change(|options| options.note = Some(note));
         Ok(spec)
     }
 }
