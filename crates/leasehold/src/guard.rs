@@ -1,6 +1,6 @@
 //! The guards: a held lock as a value. Dropping one releases the lock in the background.
 
-use std::{fmt, ops::Deref, time::Duration};
+use std::{fmt, time::Duration};
 
 use leasehold_core::{Contender, Error, Hold, Lease, Lost, Mode, Release, Result, Ticket};
 
@@ -20,35 +20,13 @@ use crate::{
 #[cfg(doctest)]
 struct NoSecondRelease;
 
-/// Defines a guard: an RAII value around a [`Hold`] that derefs to its [`Lease`].
-macro_rules! guard {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[must_use = "dropping the guard releases the lock"]
-        #[derive(Debug)]
-        pub struct $name {
-            pub(crate) hold: Hold,
-        }
-
+/// Defines the methods of a guard that borrow it, by the path to its [`Hold`]; it derefs to the [`Lease`].
+macro_rules! guard_methods {
+    ($name:ident, $($hold:ident).+) => {
         impl $name {
-            pub(crate) fn new(hold: Hold) -> Self {
-                $name { hold }
-            }
-
             /// The lease, to share with tasks that work under this guard.
             pub fn lease(&self) -> &Lease {
-                self.hold.lease()
-            }
-
-            /// Releases the lock and waits for the store's answer; [`Release::NotHeld`] means that it was lost before.
-            ///
-            /// # Errors
-            /// Those of the store. The watchdog repeats the release until the ttl has ended the hold.
-            ///
-            /// # Cancel safety
-            /// Dropping the future hands the release to the watchdog.
-            pub async fn release(self) -> Result<Release> {
-                self.hold.release().await
+                self.$($hold).+.lease()
             }
 
             /// Asks the store whether the lock is still held, and prolongs it: one round trip.
@@ -59,29 +37,14 @@ macro_rules! guard {
             /// # Cancel safety
             /// Cancel safe.
             pub async fn confirm(&self) -> Result<()> {
-                self.hold.confirm().await
+                self.$($hold).+.confirm().await
             }
 
             /// Completes when another client waits for the lock, and answers which: so a lock that nobody else wants can be
-            /// kept, and given back when somebody does.
+            /// kept, and given back when somebody does; see the example of [`MutexGuard`](crate::MutexGuard).
             ///
             /// A client that only tries, and does not wait, is not seen. It completes at once when some wait already. Two
             /// round trips at first, then none until something changes; one a second where the store has no wake-ups.
-            ///
-            /// ```
-            /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
-            /// let locks = leasehold::Client::connect("memory:").await?;
-            /// let guard = locks.mutex("cache/7")?.lock().await?;
-            /// let other = locks.rw_lock("cache/7")?;
-            /// let holder = async {
-            ///     let waiter = guard.contended().await?;          // until then it may go on
-            ///     assert!(waiter.note.is_some());
-            ///     guard.release().await
-            /// };
-            /// let (_, read) = tokio::try_join!(holder, other.read())?;
-            /// read.release().await?;
-            /// # Ok(()) }
-            /// ```
             ///
             /// # Errors
             /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not know its waiters
@@ -91,7 +54,46 @@ macro_rules! guard {
             /// # Cancel safety
             /// Cancel safe.
             pub async fn contended(&self) -> Result<Contender> {
-                self.hold.contended().await
+                self.$($hold).+.contended().await
+            }
+
+            /// [`Lease::lost`] without async: blocks until the lease is lost.
+            ///
+            /// # Errors
+            /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
+            pub fn blocking_lost(&self) -> Result<Lost> {
+                $crate::block_on(self.lease().lost())
+            }
+        }
+
+        $crate::locks::blocking!($name, self: [&self] {
+            blocking_confirm = confirm() -> ();
+            blocking_contended = contended() -> Contender;
+        });
+
+        impl std::ops::Deref for $name {
+            type Target = Lease;
+
+            fn deref(&self) -> &Lease {
+                self.lease()
+            }
+        }
+    };
+}
+
+/// Defines the methods that end a guard, for a type with a `hold` of its own.
+macro_rules! release_methods {
+    ($name:ident, $release:ident, $blocking_release:ident) => {
+        impl $name {
+            /// Releases the lock and waits for the store's answer; [`Release::NotHeld`] means that it was lost before.
+            ///
+            /// # Errors
+            /// Those of the store. The watchdog repeats the release until the ttl has ended the hold.
+            ///
+            /// # Cancel safety
+            /// Dropping the future hands the release to the watchdog.
+            pub async fn $release(self) -> Result<Release> {
+                self.hold.release().await
             }
 
             /// Ends the guard without releasing the lock: the hold lives on in the store for `keep_for`, or for the rest of
@@ -105,38 +107,57 @@ macro_rules! guard {
             pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
                 self.hold.detach(keep_for).await
             }
-
-            /// [`Lease::lost`] without async: blocks until the lease is lost.
-            ///
-            /// # Errors
-            /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-            pub fn blocking_lost(&self) -> Result<Lost> {
-                block_on::block_on(self.hold.lease().lost())
-            }
         }
 
-        blocking!($name, self: [self] {
-            blocking_release = release() -> Release;
+        $crate::locks::blocking!($name, self: [self] {
+            $blocking_release = $release() -> Release;
             blocking_detach = detach(keep_for: Duration) -> Ticket;
         });
+    };
+}
 
-        blocking!($name, self: [&self] {
-            blocking_confirm = confirm() -> ();
-            blocking_contended = contended() -> Contender;
-        });
+pub(crate) use {guard_methods, release_methods};
 
-        impl Deref for $name {
-            type Target = Lease;
+/// Defines the guard of a lock: an RAII value around a [`Hold`].
+macro_rules! guard {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[must_use = "dropping the guard releases the lock"]
+        #[derive(Debug)]
+        pub struct $name {
+            pub(crate) hold: Hold,
+        }
 
-            fn deref(&self) -> &Lease {
-                self.hold.lease()
+        impl $name {
+            pub(crate) fn new(hold: Hold) -> Self {
+                $name { hold }
             }
         }
+
+        guard_methods!($name, hold);
+        release_methods!($name, release, blocking_release);
     };
 }
 
 guard! {
     /// A held [`Mutex`](crate::Mutex).
+    ///
+    /// A holder that keeps the lock until another client wants it:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+    /// let locks = leasehold::Client::connect("memory:").await?;
+    /// let guard = locks.mutex("cache/7")?.lock().await?;
+    /// let other = locks.rw_lock("cache/7")?;
+    /// let holder = async {
+    ///     let waiter = guard.contended().await?;          // until then it may go on
+    ///     assert!(waiter.note.is_some());
+    ///     guard.release().await
+    /// };
+    /// let (_, read) = tokio::try_join!(holder, other.read())?;
+    /// read.release().await?;
+    /// # Ok(()) }
+    /// ```
     MutexGuard
 }
 

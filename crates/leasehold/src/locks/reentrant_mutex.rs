@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    ops::Deref,
     sync::{
         Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -14,8 +13,8 @@ use std::{
 
 use leasehold_core::{Contender, Error, Hold, Lease, LockName, Lost, Mode, Release, Result, Ticket, Wait};
 
-use super::{LockSpec, blocking, lock_methods, shorter};
-use crate::block_on::block_on;
+use super::{LockSpec, blocking, lock_methods, shorter, with_methods};
+use crate::guard::guard_methods;
 
 /// The owner of a [`ReentrantMutex`]. Clones are the same owner; pass it down the call chain that belongs together.
 ///
@@ -58,6 +57,7 @@ pub struct ReentrantMutex {
 }
 
 lock_methods!(ReentrantMutex);
+with_methods!(ReentrantMutex, lock(owner: &Owner), release, with, try_with, blocking_with);
 
 impl ReentrantMutex {
     pub(crate) fn new(spec: LockSpec) -> Self {
@@ -100,39 +100,6 @@ impl ReentrantMutex {
     /// Cancel safe.
     pub async fn try_lock_for(&self, owner: &Owner, wait: Duration) -> Result<Option<ReentrantGuard>> {
         self.enter(owner, Wait::For(wait)).await
-    }
-
-    /// Acquires the lock for `owner`, runs `work` under its lease and releases this guard. `work` is dropped when the
-    /// lease is lost.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost before `work` was done; those of the store.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and its guard.
-    pub async fn with<T, F>(&self, owner: &Owner, work: impl FnOnce(Lease) -> F) -> Result<T>
-    where
-        F: Future<Output = T>,
-    {
-        let guard = self.lock(owner).await?;
-        let output = guard.run(work(guard.lease().clone())).await?;
-        self.spec.released(guard.release().await.map(|answer| answer.unwrap_or(Release::Released)));
-        Ok(output)
-    }
-
-    /// [`ReentrantMutex::with`] for work that can fail: one error type for both.
-    ///
-    /// # Errors
-    /// Those of `work`; those of the lock, converted.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and its guard.
-    pub async fn try_with<T, E, F>(&self, owner: &Owner, work: impl FnOnce(Lease) -> F) -> Result<T, E>
-    where
-        E: From<Error>,
-        F: Future<Output = Result<T, E>>,
-    {
-        self.with(owner, work).await?
     }
 
     async fn enter(&self, owner: &Owner, wait: Wait) -> Result<Option<ReentrantGuard>> {
@@ -179,11 +146,6 @@ struct Held {
 }
 
 impl ReentrantGuard {
-    /// The lease, to share with tasks that work under this guard.
-    pub fn lease(&self) -> &Lease {
-        self.held.hold.lease()
-    }
-
     /// Another guard of the same lease. No I/O.
     pub fn again(&self) -> ReentrantGuard {
         ReentrantGuard { held: self.held.clone() }
@@ -204,28 +166,6 @@ impl ReentrantGuard {
         answer.map(Some)
     }
 
-    /// As [`MutexGuard::confirm`](crate::MutexGuard::confirm).
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn confirm(&self) -> Result<()> {
-        self.held.hold.confirm().await
-    }
-
-    /// As [`MutexGuard::contended`](crate::MutexGuard::contended).
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn contended(&self) -> Result<Contender> {
-        self.held.hold.contended().await
-    }
-
     /// As [`MutexGuard::detach`](crate::MutexGuard::detach), for the last guard of the owner; `None` while there are others.
     ///
     /// # Errors
@@ -239,33 +179,14 @@ impl ReentrantGuard {
         drop(entry);
         answer.map(Some)
     }
-
-    /// [`Lease::lost`] without async: blocks until the lease is lost.
-    ///
-    /// # Errors
-    /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-    pub fn blocking_lost(&self) -> Result<Lost> {
-        block_on(self.lease().lost())
-    }
 }
+
+guard_methods!(ReentrantGuard, held.hold);
 
 blocking!(ReentrantGuard, self: [self] {
     blocking_release = release() -> Option<Release>;
     blocking_detach = detach(keep_for: Duration) -> Option<Ticket>;
 });
-
-blocking!(ReentrantGuard, self: [&self] {
-    blocking_confirm = confirm() -> ();
-    blocking_contended = contended() -> Contender;
-});
-
-impl Deref for ReentrantGuard {
-    type Target = Lease;
-
-    fn deref(&self) -> &Lease {
-        self.held.hold.lease()
-    }
-}
 
 impl fmt::Debug for ReentrantGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
