@@ -21,7 +21,7 @@ use crate::{
 struct NoSecondRelease;
 
 /// Defines the methods of a guard that borrow it, by the path to its [`Hold`]; it derefs to the [`Lease`].
-macro_rules! guard_methods {
+macro_rules! hold_methods {
     ($name:ident, $($hold:ident).+) => {
         impl $name {
             /// The lease, to share with tasks that work under this guard.
@@ -116,7 +116,7 @@ macro_rules! release_methods {
     };
 }
 
-pub(crate) use {guard_methods, release_methods};
+pub(crate) use {hold_methods, release_methods};
 
 /// Defines the guard of a lock: an RAII value around a [`Hold`].
 macro_rules! guard {
@@ -134,7 +134,7 @@ macro_rules! guard {
             }
         }
 
-        guard_methods!($name, hold);
+        hold_methods!($name, hold);
         release_methods!($name, release, blocking_release);
     };
 }

@@ -10,7 +10,7 @@ use leasehold_core::{
 use super::{LockSpec, blocking, lock_methods, with_methods};
 use crate::{
     Note,
-    guard::{guard_methods, release_methods},
+    guard::{hold_methods, release_methods},
 };
 
 /// An election: a cheap spec, `Clone`, no I/O. The holder of the lock leads, and proclaims a value to all others,
@@ -160,7 +160,7 @@ impl Leadership {
     }
 }
 
-guard_methods!(Leadership, hold);
+hold_methods!(Leadership, hold);
 release_methods!(Leadership, resign, blocking_resign);
 
 blocking!(Leadership, self: [&mut self] {

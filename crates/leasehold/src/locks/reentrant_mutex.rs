@@ -14,7 +14,7 @@ use std::{
 use leasehold_core::{Contender, Error, Hold, Lease, LockName, Lost, Mode, Release, Result, Ticket, Wait};
 
 use super::{LockSpec, blocking, lock_methods, shorter, with_methods};
-use crate::guard::guard_methods;
+use crate::guard::hold_methods;
 
 /// The owner of a [`ReentrantMutex`]. Clones are the same owner; pass it down the call chain that belongs together.
 ///
@@ -181,7 +181,7 @@ impl ReentrantGuard {
     }
 }
 
-guard_methods!(ReentrantGuard, held.hold);
+hold_methods!(ReentrantGuard, held.hold);
 
 blocking!(ReentrantGuard, self: [self] {
     blocking_release = release() -> Option<Release>;
