@@ -7,9 +7,6 @@
 use crate::files;
 
 /// Writes `crates/leasehold-etcd/proto/etcdserverpb.rs`; with `--check`, compares only.
-///
-/// # Errors
-/// An error in the definition, or a file that differs.
 #[cfg(not(feature = "messages"))]
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let mut words =
@@ -38,9 +35,6 @@ mod make {
         #![allow(missing_docs, unreachable_pub, clippy::all, reason = \"generated\")]\n\n";
 
     /// Writes or compares the file.
-    ///
-    /// # Errors
-    /// An error in the definition, or a file that differs.
     pub(crate) fn run(args: &[String]) -> Result<(), String> {
         let made = make(&files::root())?;
         if !args.iter().any(|arg| arg == "--check") {
