@@ -136,7 +136,7 @@ impl LockRecord {
             let dead: Vec<_> =
                 sessions.filter(|&session| txn.liveness(session, false) == Liveness::Dead).collect();
             if dead.is_empty() {
-                return to_wake.into_iter().for_each(|(seq, id)| self.wake(txn, seq, id, woken));
+                return to_wake.into_iter().for_each(|(seq, id)| self.wake_claim(txn, seq, id, woken));
             }
             for session in dead {
                 self.end_session(session, txn.now);
@@ -156,32 +156,21 @@ impl LockRecord {
                 && !self.previous(entry.seq).is_some_and(|before| holds_as(&before.entry, entry.session))
         });
         if overtakes && let Some(first) = entries.iter().find(|entry| entry.state == State::Waiting) {
-            self.wake(txn, first.seq, first.id, woken);
+            self.wake_claim(txn, first.seq, first.id, woken);
         }
     }
 
-    fn wake(&self, txn: &mut Txn<'_>, seq: u64, id: ClaimId, woken: &mut Vec<i64>) {
-        let Some(session) = self.waker(seq) else { return };
-        match txn.liveness(session, false) {
-            Liveness::Own => txn.after.topics.push(Topic::Claim(id)),
-            Liveness::Alive => {
-                txn.after.notify(session);
-                woken.push(seq as i64);
-            }
-            Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}
+    fn wake_claim(&self, txn: &mut Txn<'_>, seq: u64, id: ClaimId, woken: &mut Vec<i64>) {
+        if let Some(session) = self.waker(seq) {
+            wake(txn, session, Topic::Claim(id), seq as i64, woken);
         }
     }
 
     fn wake_watchers(&self, txn: &mut Txn<'_>, woken: &mut Vec<i64>) -> Result<()> {
         for watch in &self.watches {
-            match txn.liveness(watch.session, false) {
-                Liveness::Own => txn.after.topics.push(Topic::Changes(self.name.clone())),
-                Liveness::Alive => {
-                    txn.after.notify(watch.session);
-                    woken.push(watch.seq);
-                }
-                Liveness::Dead => txn.delete(&self.name, watch.seq)?,
-                Liveness::Missing | Liveness::Unknown => {}
+            let topic = Topic::Changes(self.name.clone());
+            if wake(txn, watch.session, topic, watch.seq, woken) == Liveness::Dead {
+                txn.delete(&self.name, watch.seq)?;
             }
         }
         Ok(())
@@ -218,4 +207,18 @@ impl LockRecord {
         // A number may have been given to a new claim after the old one went.
         before.waker.filter(|_| self.state.entry(seq).is_some_and(|now| now.id == before.entry.id))
     }
+}
+
+/// Wakes a subscription of a session, if its process lives; another process by the row of this `seq`.
+fn wake(txn: &mut Txn<'_>, session: u64, topic: Topic, seq: i64, woken: &mut Vec<i64>) -> Liveness {
+    let liveness = txn.liveness(session, false);
+    match liveness {
+        Liveness::Own => txn.after.topics.push(topic),
+        Liveness::Alive => {
+            txn.after.notify(session);
+            woken.push(seq);
+        }
+        Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}
+    }
+    liveness
 }
