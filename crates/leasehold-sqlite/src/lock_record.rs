@@ -8,7 +8,9 @@ use leasehold_core::{
 use rusqlite::params;
 
 use crate::{
-    format::{ClaimRow, Row, WatchRow},
+    capability::TTL_MAX,
+    error::from_sqlite,
+    format::{self, ClaimRow, Row, WatchRow},
     session::Liveness,
     txn::Txn,
 };
@@ -16,7 +18,7 @@ use crate::{
 /// The rows of one lock in a transaction: loaded, changed by the state machine, saved.
 #[derive(Debug)]
 pub(crate) struct LockRecord {
-    name: LockName,
+    pub(crate) name: LockName,
     before: Vec<ClaimRow>,
     watches: Vec<WatchRow>,
     /// The state machine.
@@ -26,7 +28,13 @@ pub(crate) struct LockRecord {
 impl LockRecord {
     /// Loads one lock.
     pub(crate) fn load(txn: &Txn<'_>, name: &LockName) -> Result<LockRecord> {
-        Ok(LockRecord::new(name.clone(), txn.rows(name)?))
+        let mut statement = txn.prepare(include_str!("../sql/rows.sql"))?;
+        let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(from_sqlite)? {
+            all.push(Row::read(row)?);
+        }
+        Ok(LockRecord::new(name.clone(), all))
     }
 
     /// A lock with these rows.
@@ -117,12 +125,21 @@ impl LockRecord {
             State::Waiting => self.waker(entry.seq),
             _ => None,
         };
-        let expires_wall_us = txn.wall_us_of(entry.expires);
-        ClaimRow { entry: entry.clone(), expires_wall_us, waker }.write(txn, &self.name)
+        format::put(txn, &self.name, entry, waker)
     }
 
-    /// Replaces all rows of the lock by its state.
-    pub(crate) fn rewrite(&self, txn: &Txn<'_>) -> Result<()> {
+    /// Carries the holds over a restart of the machine: no process of before lives, and holds that live by time alone go
+    /// on by the wall clock, the only clock that survived.
+    pub(crate) fn carry_over(mut self, txn: &Txn<'_>) -> Result<()> {
+        let held = self.before.iter().filter(|row| matches!(row.entry.state, State::Held | State::Delaying));
+        let carried = held.map(|row| {
+            let expires = txn.moment_of(row.expires_wall_us).min(txn.now + TTL_MAX);
+            Entry { expires, since: txn.now, ..row.entry.clone() }
+        });
+        self.state = LockState::of(carried.collect());
+        for session in self.sessions() {
+            self.state.end_session(session, txn.now);
+        }
         txn.execute(include_str!("../sql/clear.sql"), [self.name.as_str()])?;
         self.state.entries().iter().try_for_each(|entry| self.put(txn, entry, None))
     }
