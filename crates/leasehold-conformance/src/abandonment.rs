@@ -46,8 +46,7 @@ async fn given_up(
 
 /// By the watchdog, without anybody waiting for it.
 pub async fn a_dropped_guard_is_released(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, context.long()).await?;
     let name = hold.name().clone();
     drop(hold);
@@ -56,8 +55,7 @@ pub async fn a_dropped_guard_is_released(context: &TestContext) -> CaseResult {
 
 /// Dropped after 0, 1, 2 … polls: no hold is left, now or later.
 pub async fn a_dropped_acquisition_leaves_nothing(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     for polls in 0..64 {
         let (name, terms) = (context.name(), terms(context.long()));
         let acquire = engine.acquire(&name, Mode::Exclusive, &terms, Wait::No, None);
@@ -73,8 +71,7 @@ pub async fn a_dropped_acquisition_leaves_nothing(context: &TestContext) -> Case
 
 /// The same for one that waits behind another.
 pub async fn a_dropped_wait_leaves_the_queue(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     for polls in 0..12 {
         let holder = context.held(&two).await?;
         let terms = terms(context.long());
@@ -90,8 +87,7 @@ pub async fn a_dropped_wait_leaves_the_queue(context: &TestContext) -> CaseResul
 
 /// `None` in time, and no place in the queue.
 pub async fn a_wait_that_runs_out_leaves_the_queue(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let holder = context.held(&two).await?;
     let (patience, begin) = (Duration::from_millis(60), context.env().now());
     let answer = engine
@@ -107,8 +103,7 @@ pub async fn a_wait_that_runs_out_leaves_the_queue(context: &TestContext) -> Cas
 
 /// A task waits; the holder releases; the task has the lock, before long.
 pub async fn a_hand_over_reaches_the_waiting_task(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let holder = context.held(&two).await?;
     let (name, terms) = (holder.name.clone(), terms(context.long()));
     let waiting = engine.clone();
@@ -135,8 +130,7 @@ pub async fn a_hand_over_reaches_the_waiting_task(context: &TestContext) -> Case
 
 /// Leases that are still held are released.
 pub async fn closing_gives_up_everything(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let mut holds = Vec::new();
     for _ in 0..5 {
         holds.push(locked(context, &engine, context.long()).await?);

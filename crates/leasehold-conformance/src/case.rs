@@ -14,51 +14,31 @@ pub struct Need {
 }
 
 impl Need {
-    /// [`Mode::Shared`](leasehold_core::Mode).
-    pub const SHARED: Need = Need { words: "shared locks", met: |it| it.shared };
-    /// [`Mode::Permits`](leasehold_core::Mode).
-    pub const PERMITS: Need = Need { words: "permits", met: |it| it.permits };
-    /// A store that has no shared locks.
-    pub const NO_SHARED: Need = Need { words: "the absence of shared locks", met: |it| !it.shared };
-    /// A store that has no permits.
-    pub const NO_PERMITS: Need = Need { words: "the absence of permits", met: |it| !it.permits };
-    /// [`Queueing::Fifo`](leasehold_core::Queueing).
-    pub const FIFO: Need = Need { words: "a fair queue", met: |it| it.fifo };
-    /// A store that has no fair queue.
-    pub const NO_FIFO: Need = Need { words: "the absence of a fair queue", met: |it| !it.fifo };
-    /// Waiters that are seen.
-    pub const WAITERS: Need = Need { words: "waiters that are seen", met: |it| it.waiters };
-    /// A store that does not see who waits.
-    pub const NO_WAITERS: Need =
+    pub(crate) const SHARED: Need = Need { words: "shared locks", met: |it| it.shared };
+    pub(crate) const PERMITS: Need = Need { words: "permits", met: |it| it.permits };
+    pub(crate) const NO_SHARED: Need = Need { words: "the absence of shared locks", met: |it| !it.shared };
+    pub(crate) const NO_PERMITS: Need = Need { words: "the absence of permits", met: |it| !it.permits };
+    pub(crate) const FIFO: Need = Need { words: "a fair queue", met: |it| it.fifo };
+    pub(crate) const NO_FIFO: Need = Need { words: "the absence of a fair queue", met: |it| !it.fifo };
+    pub(crate) const WAITERS: Need = Need { words: "waiters that are seen", met: |it| it.waiters };
+    pub(crate) const NO_WAITERS: Need =
         Need { words: "the absence of waiters that are seen", met: |it| !it.waiters };
-    /// Wake-ups.
-    pub const WAKES: Need = Need { words: "wake-ups", met: |it| it.wakes };
-    /// A store that wakes nobody.
-    pub const NO_WAKES: Need = Need { words: "the absence of wake-ups", met: |it| !it.wakes };
-    /// Fencing tokens.
-    pub const FENCING: Need = Need { words: "fencing tokens", met: |it| it.fencing != Fencing::None };
-    /// Fencing tokens that survive everything.
-    pub const DURABLE: Need = Need { words: "durable fencing", met: |it| it.fencing == Fencing::Durable };
-    /// A store that cannot order its grants.
-    pub const NO_FENCING: Need =
+    pub(crate) const WAKES: Need = Need { words: "wake-ups", met: |it| it.wakes };
+    pub(crate) const NO_WAKES: Need = Need { words: "the absence of wake-ups", met: |it| !it.wakes };
+    pub(crate) const FENCING: Need = Need { words: "fencing tokens", met: |it| it.fencing != Fencing::None };
+    pub(crate) const DURABLE: Need =
+        Need { words: "durable fencing", met: |it| it.fencing == Fencing::Durable };
+    pub(crate) const NO_FENCING: Need =
         Need { words: "the absence of fencing tokens", met: |it| it.fencing == Fencing::None };
-    /// Holds that outlive their client.
-    pub const DETACH: Need = Need { words: "holds that outlive their client", met: |it| it.detach };
-    /// A store whose holds all end with their client.
-    pub const NO_DETACH: Need =
+    pub(crate) const DETACH: Need = Need { words: "holds that outlive their client", met: |it| it.detach };
+    pub(crate) const NO_DETACH: Need =
         Need { words: "the absence of holds that outlive their client", met: |it| !it.detach };
-    /// Notes.
-    pub const NOTES: Need = Need { words: "notes", met: |it| it.notes };
-    /// A lock-delay.
-    pub const LOCK_DELAY: Need = Need { words: "a lock-delay", met: |it| it.lock_delay };
-    /// A store without a lock-delay.
-    pub const NO_LOCK_DELAY: Need = Need { words: "the absence of a lock-delay", met: |it| !it.lock_delay };
-    /// A store that sees a client end in order.
-    pub const SEES_CLOSE: Need =
+    pub(crate) const NOTES: Need = Need { words: "notes", met: |it| it.notes };
+    pub(crate) const LOCK_DELAY: Need = Need { words: "a lock-delay", met: |it| it.lock_delay };
+    pub(crate) const NO_LOCK_DELAY: Need =
+        Need { words: "the absence of a lock-delay", met: |it| !it.lock_delay };
+    pub(crate) const SEES_CLOSE: Need =
         Need { words: "a store that knows its clients", met: |it| it.liveness != Liveness::Ttl };
-    /// A store that sees a process end.
-    pub const SEES_DEATH: Need =
-        Need { words: "a store that sees a process end", met: |it| it.liveness == Liveness::Process };
 }
 
 /// One check of one promise.

@@ -68,8 +68,7 @@ async fn held(context: &TestContext, engine: &Engine, mode: Mode) -> Result<Hold
 
 /// It was listening before; afterwards the waiter gets what was given back.
 pub async fn a_holder_hears_of_a_waiter(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     let claim = waiter(context, &hold);
     let heard = meanwhile(context, &hold, late(context), kept_out(&*two, &claim, "another holds it")).await?;
@@ -81,8 +80,7 @@ pub async fn a_holder_hears_of_a_waiter(context: &TestContext) -> CaseResult {
 
 /// News from before the question is not lost, and is told as often as it is asked for.
 pub async fn a_holder_that_asks_late_hears_of_who_waits_already(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     let claim = waiter(context, &hold);
     kept_out(&*two, &claim, "another holds it").await?;
@@ -96,8 +94,7 @@ pub async fn a_holder_that_asks_late_hears_of_who_waits_already(context: &TestCo
 
 /// Its own renewals are no news, nor is what happens to other locks.
 pub async fn a_holder_that_nobody_waits_for_hears_nothing(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     let other = context.claim(&context.named(format!("{}/x", hold.name()))?);
     let heard = meanwhile(context, &hold, context.ttl() * 2, async {
@@ -113,8 +110,7 @@ pub async fn a_holder_that_nobody_waits_for_hears_nothing(context: &TestContext)
 
 /// It is gone before anybody could give something back.
 pub async fn who_only_tries_is_not_heard_of(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     let heard = meanwhile(context, &hold, late(context), async {
         for _ in 0..5 {
@@ -128,8 +124,7 @@ pub async fn who_only_tries_is_not_heard_of(context: &TestContext) -> CaseResult
 
 /// Another reader comes in; a writer has to wait.
 pub async fn readers_hear_of_a_writer_and_not_of_readers(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = held(context, &engine, Mode::Shared).await?;
     let reader = Claim { mode: Mode::Shared, ..waiter(context, &hold) };
     let heard = meanwhile(context, &hold, context.slack() / 2, async {
@@ -146,8 +141,7 @@ pub async fn readers_hear_of_a_writer_and_not_of_readers(context: &TestContext) 
 
 /// As long as there is a place for everybody, nobody waits.
 pub async fn permits_are_contended_when_they_do_not_suffice(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let mode = Mode::Permits { take: 1, of: 2 };
     let hold = held(context, &engine, mode).await?;
     let [second, third] = [(); 2].map(|()| Claim { mode, ..waiter(context, &hold) });
@@ -164,8 +158,7 @@ pub async fn permits_are_contended_when_they_do_not_suffice(context: &TestContex
 
 /// The loss ends the wait for contention: it does not go on for another holder's lock.
 pub async fn a_lost_lease_ends_the_listening(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     two.force_release(hold.name()).await?;
     let until = context.env().now() + lease_ttl(context) + context.slack();

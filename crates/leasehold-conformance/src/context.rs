@@ -8,6 +8,7 @@ use std::{
 
 use leasehold_core::{
     Busy, Capability, Claim, ClaimId, Contender, Env, Grant, Interest, LockName, Moment, Standing, Store,
+    engine::Engine,
 };
 use tokio::sync::oneshot;
 
@@ -73,6 +74,12 @@ impl TestContext {
             clients.push(self.client().await?);
         }
         clients.try_into().map_err(|_| Failure::new("as many clients as asked for", "fewer"))
+    }
+
+    /// A client with an engine on it, and one without.
+    pub(crate) async fn engine_and_client(&self) -> Result<(Engine, Client), Failure> {
+        let [one, two] = self.clients().await?;
+        Ok((Engine::new(one, self.env.clone()), two))
     }
 
     /// A unique text.

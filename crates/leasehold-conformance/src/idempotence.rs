@@ -50,9 +50,8 @@ pub async fn repeats_that_meet_are_one_grant(context: &TestContext) -> CaseResul
 /// A waiter that asks again does not get a second place.
 pub async fn a_repeated_wait_is_one_place(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
-    let name = context.name();
-    let holder = context.claim(&name);
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
+    let name = holder.name.clone();
     let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..context.claim(&name) };
     for _ in 0..3 {
         let standing = two.claim(&waiter).await?;

@@ -38,8 +38,7 @@ pub(crate) async fn locked(context: &TestContext, engine: &Engine, ttl: Duration
 
 /// The watchdog renews it over several times to live.
 pub async fn a_watched_lease_lives_on(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     for _ in 0..3 {
         context.env().sleep(lease_ttl(context)).await;
@@ -52,8 +51,7 @@ pub async fn a_watched_lease_lives_on(context: &TestContext) -> CaseResult {
 
 /// At the next renewal at the latest.
 pub async fn a_forced_release_is_noticed(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     two.force_release(hold.name()).await?;
     let until = context.env().now() + lease_ttl(context) + context.slack();
@@ -89,8 +87,7 @@ pub async fn a_silent_store_is_noticed_by_the_deadline(context: &TestContext) ->
 
 /// A lost lease stays lost, also when the same lock is free again.
 pub async fn a_lost_lease_is_never_taken_up_again(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let engine = Engine::new(one, context.env().clone());
+    let (engine, two) = context.engine_and_client().await?;
     let hold = locked(context, &engine, lease_ttl(context)).await?;
     two.force_release(hold.name()).await?;
     let confirmed = hold.confirm().await;

@@ -96,9 +96,8 @@ pub async fn a_waiter_that_leaves_lets_the_next_through(context: &TestContext) -
 /// A waiter that died in the queue does not stop it for longer than its time to live.
 pub async fn a_silent_waiter_is_skipped(context: &TestContext) -> CaseResult {
     let [one, two, three] = context.clients().await?;
-    let name = context.name();
-    let holder = context.claim(&name);
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
+    let name = holder.name.clone();
     let silent = Claim { ttl: context.ttl(), ..fifo(context, &name) };
     queued(&*two, &silent, "another holds it").await?;
     let patient = fifo(context, &name);
@@ -110,9 +109,8 @@ pub async fn a_silent_waiter_is_skipped(context: &TestContext) -> CaseResult {
 /// Asking again keeps a place beyond its time to live; the order stays.
 pub async fn a_waiter_that_asks_keeps_its_place(context: &TestContext) -> CaseResult {
     let [one, two, three] = context.clients().await?;
-    let name = context.name();
-    let holder = context.claim(&name);
-    take(&*one, &holder, "the lock is free").await?;
+    let holder = context.held(&one).await?;
+    let name = holder.name.clone();
     let first = Claim { ttl: context.ttl() * 4, ..fifo(context, &name) };
     queued(&*two, &first, "another holds it").await?;
     let second = fifo(context, &name);

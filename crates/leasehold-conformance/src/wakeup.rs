@@ -40,6 +40,17 @@ async fn subscribed(store: &Client, claim: &Claim) -> Result<Box<dyn Wake>, Fail
     Ok(wake)
 }
 
+/// The same, after the news that is already there.
+async fn quietly_subscribed(
+    context: &TestContext,
+    store: &Client,
+    claim: &Claim,
+) -> Result<Box<dyn Wake>, Failure> {
+    let mut wake = subscribed(store, claim).await?;
+    drained(context, &mut wake).await?;
+    Ok(wake)
+}
+
 async fn wakes(context: &TestContext, wake: &mut Box<dyn Wake>, by: &str) -> CaseResult {
     let until = context.env().now() + context.slack();
     match context.env().until(until, wake.wait()).await {
@@ -70,8 +81,7 @@ pub async fn a_release_wakes_the_waiter(context: &TestContext) -> CaseResult {
     let [one, two] = context.clients().await?;
     let holder = context.held(&one).await?;
     let waiter = waiting(context, &holder.name);
-    let mut wake = subscribed(&two, &waiter).await?;
-    drained(context, &mut wake).await?;
+    let mut wake = quietly_subscribed(context, &two, &waiter).await?;
     let_go(&*one, &holder).await?;
     wakes(context, &mut wake, "by the release").await?;
     take(&*two, &waiter, "it was woken by the release").await.map(drop)
@@ -96,8 +106,7 @@ pub async fn news_between_two_waits_is_not_lost(context: &TestContext) -> CaseRe
     let [one, two] = context.clients().await?;
     let holder = context.held(&one).await?;
     let waiter = waiting(context, &holder.name);
-    let mut wake = subscribed(&two, &waiter).await?;
-    drained(context, &mut wake).await?;
+    let mut wake = quietly_subscribed(context, &two, &waiter).await?;
     let until = context.env().now() + Duration::from_millis(5);
     let _ = context.env().until(until, wake.wait()).await;
     let_go(&*one, &holder).await?;
@@ -194,8 +203,7 @@ pub async fn a_waiter_that_leaves_wakes_the_next(context: &TestContext) -> CaseR
     let writer = waiting(context, &first.name);
     queued(&*one, &writer, "a reader holds it").await?;
     let second = Claim { mode: Mode::Shared, ..waiting(context, &first.name) };
-    let mut wake = subscribed(&two, &second).await?;
-    drained(context, &mut wake).await?;
+    let mut wake = quietly_subscribed(context, &two, &second).await?;
     let_go(&*one, &writer).await?;
     wakes(context, &mut wake, "by a writer that left the queue").await?;
     take(&*two, &second, "only a reader holds it").await.map(drop)
@@ -206,8 +214,7 @@ pub async fn a_forced_release_wakes_the_waiter(context: &TestContext) -> CaseRes
     let [one, two] = context.clients().await?;
     let holder = context.held(&one).await?;
     let waiter = waiting(context, &holder.name);
-    let mut wake = subscribed(&two, &waiter).await?;
-    drained(context, &mut wake).await?;
+    let mut wake = quietly_subscribed(context, &two, &waiter).await?;
     one.force_release(&holder.name).await?;
     wakes(context, &mut wake, "by a forced release").await?;
     take(&*two, &waiter, "the holder was thrown out").await.map(drop)
@@ -218,8 +225,7 @@ pub async fn a_downgrade_wakes_the_readers(context: &TestContext) -> CaseResult 
     let [one, two] = context.clients().await?;
     let writer = context.held(&one).await?;
     let reader = Claim { mode: Mode::Shared, ..waiting(context, &writer.name) };
-    let mut wake = subscribed(&two, &reader).await?;
-    drained(context, &mut wake).await?;
+    let mut wake = quietly_subscribed(context, &two, &reader).await?;
     let downgraded = Claim { mode: Mode::Shared, intent: Intent::Amend, ..writer };
     take(&*one, &downgraded, "a downgrade is always granted").await?;
     wakes(context, &mut wake, "by a downgrade").await?;
@@ -232,8 +238,7 @@ pub async fn a_client_that_ends_wakes_the_waiter(context: &TestContext) -> CaseR
     let holder = Claim { binding: Binding::Client, ..context.claim(&context.name()) };
     take(&*one, &holder, "the lock is free").await?;
     let waiter = waiting(context, &holder.name);
-    let mut wake = subscribed(&two, &waiter).await?;
-    drained(context, &mut wake).await?;
+    let mut wake = quietly_subscribed(context, &two, &waiter).await?;
     one.close().await?;
     wakes(context, &mut wake, "by the end of the holder's client").await?;
     take(&*two, &waiter, "the holder's client has ended").await.map(drop)

@@ -73,7 +73,7 @@ pub fn check(events: &[Event], assumptions: &Assumptions) -> Report {
     let mut broken = attempts.malformed.clone();
     let overlaps = exclusion::overlaps(&attempts);
     if assumptions.exclusive() {
-        broken.extend(exclusion::violations(&attempts, &overlaps));
+        broken.extend(overlaps.each.iter().cloned());
     }
     if assumptions.tokens {
         broken.extend(order::check(&attempts, assumptions));

@@ -182,18 +182,10 @@ impl Simulation {
     }
 
     fn processes(&self, target: Target) -> impl Iterator<Item = &Process> {
-        let client = self.clients.iter().enumerate().filter(move |(at, _)| match target {
-            Target::Client(number) => *at + 1 == number as usize,
-            Target::All => true,
-            Target::Node(_) | Target::Line(..) => false,
-        });
-        let server = self.servers.iter().map(Server::process).enumerate();
-        let server = server.filter(move |(at, _)| match target {
-            Target::Node(number) => *at + 1 == number as usize,
-            Target::All => true,
-            Target::Client(_) | Target::Line(..) => false,
-        });
-        client.chain(server).map(|(_, process)| process)
+        let clients = (1..).map(Target::Client).zip(&self.clients);
+        let servers = (1..).map(Target::Node).zip(self.servers.iter().map(Server::process));
+        let is_meant = move |one: &Target| target == Target::All || target == *one;
+        clients.chain(servers).filter(move |(one, _)| is_meant(one)).map(|(_, process)| process)
     }
 
     /// Begins or ends a fault of the network.
@@ -219,9 +211,8 @@ impl Simulation {
     /// of every write is known.
     fn lines(&self, target: Target) -> Vec<Way> {
         let mut lines = Vec::new();
-        for (client, process) in self.clients.iter().enumerate() {
-            for (node, server) in self.servers.iter().enumerate() {
-                let (client, node) = (client as u32 + 1, node as u32 + 1);
+        for (client, process) in (1..).zip(&self.clients) {
+            for (node, server) in (1..).zip(&self.servers) {
                 let is_affected = match target {
                     Target::Client(number) => number == client,
                     Target::Node(number) => number == node,

@@ -20,6 +20,7 @@ pub mod matrix;
 pub mod model;
 mod naive_redis;
 mod output;
+mod overlaps;
 mod real_world;
 pub mod resource;
 pub mod rng;

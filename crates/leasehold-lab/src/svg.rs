@@ -8,6 +8,15 @@ pub struct Canvas {
     body: String,
 }
 
+/// The width of every picture.
+pub(crate) const WIDTH: f64 = 1000.0;
+/// The margin of every picture.
+pub(crate) const MARGIN: f64 = 24.0;
+/// Where the time of a timeline begins.
+pub(crate) const LEFT: f64 = 112.0;
+/// Where it ends.
+pub(crate) const RIGHT: f64 = WIDTH - MARGIN;
+
 /// Where a text stands to its point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Anchor {
@@ -20,6 +29,35 @@ pub enum Anchor {
 }
 
 impl Canvas {
+    /// A page with a title and a line of text below it.
+    pub(crate) fn page(height: f64, title: &str, text: &str) -> Canvas {
+        let mut canvas = Canvas::default();
+        canvas.rect("paper", [0.5, 0.5, WIDTH - 1.0, height - 1.0], 8.0);
+        canvas.text("title", (MARGIN, 36.0), Anchor::Start, title);
+        canvas.text("quiet", (MARGIN, 57.0), Anchor::Start, text);
+        canvas
+    }
+
+    /// The empty row of one process of a timeline.
+    pub(crate) fn track(&mut self, y: f64, height: f64, label: &str) {
+        self.rect("track", [LEFT, y, RIGHT - LEFT, height], 2.0);
+        self.text("quiet", (LEFT - 10.0, y + (height + 9.0) / 2.0), Anchor::End, label);
+    }
+
+    /// Explains classes, each with the width of its words, from left to right; returns where it ends.
+    pub(crate) fn legend(&mut self, (mut x, y): (f64, f64), gap: f64, entries: &[(&str, &str, f64)]) -> f64 {
+        for (class, words, width) in entries {
+            match *class {
+                "refused" => self.cross((x + 9.0, y - 4.0)),
+                "double" => self.rect(class, [x, y - 6.0, 18.0, 4.0], 2.0),
+                _ => self.rect(class, [x, y - 10.0, 18.0, 12.0], 2.0),
+            }
+            self.text("small", (x + 24.0, y), Anchor::Start, words);
+            x += width + gap;
+        }
+        x
+    }
+
     /// A rectangle with corners rounded by `radius`.
     pub fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4], radius: f64) {
         self.put(format_args!(

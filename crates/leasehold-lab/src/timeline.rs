@@ -6,15 +6,9 @@ use crate::{
     config::RunConfig,
     history::{Event, EventKind},
     run::Run,
-    svg::{Anchor, Canvas},
+    svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH},
 };
 
-const WIDTH: f64 = 1000.0;
-const MARGIN: f64 = 24.0;
-/// Where time begins.
-const LEFT: f64 = 112.0;
-/// Where time ends.
-const RIGHT: f64 = WIDTH - MARGIN;
 /// Where the rows begin.
 const TOP: f64 = 108.0;
 const ROW: f64 = 24.0;
@@ -54,13 +48,9 @@ pub fn draw(config: &RunConfig, run: &Run) -> String {
     let rows = Rows::of(config, &run.history);
     let count = 1 + config.nodes as usize + config.clients as usize;
     let height = TOP + count as f64 * ROW + 60.0;
-    let mut canvas = Canvas::default();
-    canvas.rect("paper", [0.5, 0.5, WIDTH - 1.0, height - 1.0], 8.0);
-    head(&mut canvas, config, run);
+    let mut canvas = head(config, run, height);
     for row in 0..count {
-        let y = TOP + row as f64 * ROW;
-        canvas.rect("track", [LEFT, y, RIGHT - LEFT, BAR], 2.0);
-        canvas.text("quiet", (LEFT - 10.0, y + 13.0), Anchor::End, &label(config, row));
+        canvas.track(TOP + row as f64 * ROW, BAR, &label(config, row));
     }
     rows.draw(&mut canvas);
     axis(&mut canvas, rows.end_us, TOP + count as f64 * ROW);
@@ -78,9 +68,8 @@ fn label(config: &RunConfig, row: usize) -> String {
     }
 }
 
-fn head(canvas: &mut Canvas, config: &RunConfig, run: &Run) {
+fn head(config: &RunConfig, run: &Run, height: f64) -> Canvas {
     let title = format!("{}: {}", config.scenario.name, config.scenario.about);
-    canvas.text("title", (MARGIN, 36.0), Anchor::Start, &title);
     let figures = &run.figures;
     let text = format!(
         "{}, seed {}: {} grants, {} double holds, {} late accesses refused, {} updates lost",
@@ -91,23 +80,20 @@ fn head(canvas: &mut Canvas, config: &RunConfig, run: &Run) {
         figures.writes_refused + figures.reads_refused,
         figures.updates_lost
     );
-    canvas.text("quiet", (MARGIN, 57.0), Anchor::Start, &text);
-    let mut x = MARGIN;
-    for (class, word, width) in [
+    let mut canvas = Canvas::page(height, &title, &text);
+    let entries = [
         ("sells", "holds", 60.0),
         ("waits", "waits", 60.0),
         ("fault", "a fault", 66.0),
         ("double", "two at once", 90.0),
-    ] {
-        canvas.rect(class, [x, 72.0, 18.0, 12.0], 2.0);
-        canvas.text("small", (x + 24.0, 82.0), Anchor::Start, word);
-        x += width + 30.0;
-    }
+    ];
+    let x = canvas.legend((MARGIN, 82.0), 30.0, &entries);
     let (class, verdict) = match run.complaint() {
         None => ("small strong good", "all rules were kept".to_string()),
         Some(complaint) => ("small strong bad", complaint),
     };
     canvas.text(class, (x, 82.0), Anchor::Start, &verdict);
+    canvas
 }
 
 fn axis(canvas: &mut Canvas, end_us: u64, y: f64) {

@@ -1,8 +1,8 @@
 //! The guards: a held lock as a value. Dropping one releases the lock in the background.
 
-use std::{fmt, ops::Deref, time::Duration};
+use std::{fmt, time::Duration};
 
-use leasehold_core::{Contender, Error, Hold, Lease, Lost, Mode, Release, Result, Ticket};
+use leasehold_core::{Error, Hold, Mode, Release, Result, Ticket};
 
 use crate::{
     block_on::{self, refuse_async_context},
@@ -20,35 +20,13 @@ use crate::{
 #[cfg(doctest)]
 struct NoSecondRelease;
 
-/// Defines a guard: an RAII value around a [`Hold`] that derefs to its [`Lease`].
-macro_rules! guard {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[must_use = "dropping the guard releases the lock"]
-        #[derive(Debug)]
-        pub struct $name {
-            pub(crate) hold: Hold,
-        }
-
+/// Defines the methods of a value with a [`Hold`], which derefs to its [`Lease`](leasehold_core::Lease).
+macro_rules! hold_methods {
+    ($name:ident, $($hold:ident).+) => {
         impl $name {
-            pub(crate) fn new(hold: Hold) -> Self {
-                $name { hold }
-            }
-
             /// The lease, to share with tasks that work under this guard.
-            pub fn lease(&self) -> &Lease {
-                self.hold.lease()
-            }
-
-            /// Releases the lock and waits for the store's answer; [`Release::NotHeld`] means that it was lost before.
-            ///
-            /// # Errors
-            /// Those of the store. The watchdog repeats the release until the ttl has ended the hold.
-            ///
-            /// # Cancel safety
-            /// Dropping the future hands the release to the watchdog.
-            pub async fn release(self) -> Result<Release> {
-                self.hold.release().await
+            pub fn lease(&self) -> &leasehold_core::Lease {
+                self.$($hold).+.lease()
             }
 
             /// Asks the store whether the lock is still held, and prolongs it: one round trip.
@@ -58,8 +36,8 @@ macro_rules! guard {
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn confirm(&self) -> Result<()> {
-                self.hold.confirm().await
+            pub async fn confirm(&self) -> leasehold_core::Result<()> {
+                self.$($hold).+.confirm().await
             }
 
             /// Completes when another client waits for the lock, and answers which: so a lock that nobody else wants can be
@@ -90,8 +68,59 @@ macro_rules! guard {
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn contended(&self) -> Result<Contender> {
-                self.hold.contended().await
+            pub async fn contended(&self) -> leasehold_core::Result<leasehold_core::Contender> {
+                self.$($hold).+.contended().await
+            }
+
+            /// [`Lease::lost`](leasehold_core::Lease::lost) without async: blocks until the lease is lost.
+            ///
+            /// # Errors
+            /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
+            pub fn blocking_lost(&self) -> leasehold_core::Result<leasehold_core::Lost> {
+                $crate::block_on::block_on(self.$($hold).+.lease().lost())
+            }
+        }
+
+        $crate::locks::blocking!($name, self: [&self] {
+            blocking_confirm = confirm() -> ();
+            blocking_contended = contended() -> leasehold_core::Contender;
+        });
+
+        impl std::ops::Deref for $name {
+            type Target = leasehold_core::Lease;
+
+            fn deref(&self) -> &leasehold_core::Lease {
+                self.$($hold).+.lease()
+            }
+        }
+    };
+}
+pub(crate) use hold_methods;
+
+/// Defines a guard: an RAII value around a [`Hold`] that derefs to its lease.
+macro_rules! guard {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[must_use = "dropping the guard releases the lock"]
+        #[derive(Debug)]
+        pub struct $name {
+            pub(crate) hold: Hold,
+        }
+
+        impl $name {
+            pub(crate) fn new(hold: Hold) -> Self {
+                $name { hold }
+            }
+
+            /// Releases the lock and waits for the store's answer; [`Release::NotHeld`] means that it was lost before.
+            ///
+            /// # Errors
+            /// Those of the store. The watchdog repeats the release until the ttl has ended the hold.
+            ///
+            /// # Cancel safety
+            /// Dropping the future hands the release to the watchdog.
+            pub async fn release(self) -> Result<Release> {
+                self.hold.release().await
             }
 
             /// Ends the guard without releasing the lock: the hold lives on in the store for `keep_for`, or for the rest of
@@ -105,14 +134,6 @@ macro_rules! guard {
             pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
                 self.hold.detach(keep_for).await
             }
-
-            /// [`Lease::lost`] without async: blocks until the lease is lost.
-            ///
-            /// # Errors
-            /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-            pub fn blocking_lost(&self) -> Result<Lost> {
-                block_on::block_on(self.hold.lease().lost())
-            }
         }
 
         blocking!($name, self: [self] {
@@ -120,18 +141,7 @@ macro_rules! guard {
             blocking_detach = detach(keep_for: Duration) -> Ticket;
         });
 
-        blocking!($name, self: [&self] {
-            blocking_confirm = confirm() -> ();
-            blocking_contended = contended() -> Contender;
-        });
-
-        impl Deref for $name {
-            type Target = Lease;
-
-            fn deref(&self) -> &Lease {
-                self.hold.lease()
-            }
-        }
+        hold_methods!($name, hold);
     };
 }
 

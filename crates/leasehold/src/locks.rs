@@ -267,6 +267,66 @@ macro_rules! lock_methods {
     };
 }
 
+/// Defines the methods that acquire a lock in one mode, with their blocking forms.
+macro_rules! acquire_methods {
+    ($type:ident -> $guard:ident, $mode:expr, $what:literal,
+        $acquire:ident $blocking_acquire:ident, $try:ident $blocking_try:ident,
+        $try_or_busy:ident $blocking_try_or_busy:ident, $try_for:ident $blocking_try_for:ident) => {
+        impl $type {
+            #[doc = concat!("Waits for ", $what, " for as long as it takes.")]
+            ///
+            /// # Errors
+            /// Those of the store, when it failed for longer than `retry_timeout`.
+            ///
+            /// # Cancel safety
+            /// Cancel safe: no hold and no place in the queue remains of a dropped future.
+            pub async fn $acquire(&self) -> Result<$guard> {
+                self.spec.acquire_forever($mode(self)).await.map($guard::new)
+            }
+
+            #[doc = concat!("Takes ", $what, " if it is free: one round trip.")]
+            ///
+            /// # Errors
+            /// Those of the store. Contention is no error but `None`.
+            ///
+            /// # Cancel safety
+            /// Cancel safe.
+            pub async fn $try(&self) -> Result<Option<$guard>> {
+                Ok(self.spec.acquire($mode(self), Wait::No).await?.map($guard::new))
+            }
+
+            #[doc = concat!("Takes ", $what, " if it is free; otherwise answers one of the holders, and when to try again.")]
+            ///
+            /// # Errors
+            /// Those of the store.
+            ///
+            /// # Cancel safety
+            /// Cancel safe.
+            pub async fn $try_or_busy(&self) -> Result<Result<$guard, Busy>> {
+                Ok(self.spec.acquire_or_busy($mode(self)).await?.map($guard::new))
+            }
+
+            #[doc = concat!("Waits for ", $what, " for at most `wait`.")]
+            ///
+            /// # Errors
+            /// Those of the store.
+            ///
+            /// # Cancel safety
+            /// Cancel safe.
+            pub async fn $try_for(&self, wait: Duration) -> Result<Option<$guard>> {
+                Ok(self.spec.acquire($mode(self), Wait::For(wait)).await?.map($guard::new))
+            }
+        }
+
+        $crate::locks::blocking!($type, self: [&self] {
+            $blocking_acquire = $acquire() -> $guard;
+            $blocking_try = $try() -> Option<$guard>;
+            $blocking_try_or_busy = $try_or_busy() -> Result<$guard, Busy>;
+            $blocking_try_for = $try_for(wait: Duration) -> Option<$guard>;
+        });
+    };
+}
+
 /// Defines the methods that run work under a lock of one name and mode.
 macro_rules! with_methods {
     ($type:ident, $mode:expr, $with:ident, $try_with:ident, $blocking_with:ident) => {
@@ -335,4 +395,4 @@ macro_rules! blocking {
     };
 }
 
-pub(crate) use {blocking, lock_methods, option_methods, with_methods};
+pub(crate) use {acquire_methods, blocking, lock_methods, option_methods, with_methods};

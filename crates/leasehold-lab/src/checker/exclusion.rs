@@ -9,18 +9,11 @@ use super::{
     attempts::{Attempts, Hold},
 };
 
-/// A hold that began while another, which excludes it, was still taken to last.
-#[derive(Debug)]
-pub(super) struct Overlap {
-    /// The grant of each.
-    events: [usize; 2],
-    text: String,
-}
-
-/// All overlaps of a run.
+/// The holds of a run that began during another, which excludes them.
 #[derive(Debug, Default)]
 pub(super) struct Overlaps {
-    pub(super) each: Vec<Overlap>,
+    /// A violation where leases exclude.
+    pub(super) each: Vec<Violation>,
     /// How long locks were held more than once, altogether.
     pub(super) total_us: u64,
 }
@@ -30,19 +23,14 @@ pub(super) fn overlaps(attempts: &Attempts<'_>) -> Overlaps {
     for mut holds in attempts.holds().into_values() {
         holds.retain(|hold| hold.granted.at_us < hold.until_us);
         holds.sort_by_key(|hold| hold.granted.at_us);
-        overlaps.each.extend(pairs(&holds));
+        overlaps.each.extend(pairs(attempts, &holds));
         overlaps.total_us = overlaps.total_us.saturating_add(doubly_held_us(&holds));
     }
     overlaps
 }
 
-pub(super) fn violations(attempts: &Attempts<'_>, overlaps: &Overlaps) -> Vec<Violation> {
-    let each = overlaps.each.iter();
-    each.map(|overlap| attempts.violation(Rule::Exclusion, overlap.text.clone(), &overlap.events)).collect()
-}
-
 /// For each hold the one that lasts longest of those before it, if it lasts into it: one overlap a hold.
-fn pairs(holds: &[Hold<'_>]) -> Vec<Overlap> {
+fn pairs(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
     let (mut found, mut writer, mut anybody): (_, Option<&Hold<'_>>, Option<&Hold<'_>>) =
         (Vec::new(), None, None);
     for hold in holds {
@@ -52,7 +40,8 @@ fn pairs(holds: &[Hold<'_>]) -> Vec<Overlap> {
                 "attempt {} held {} until {} us when attempt {} was granted it",
                 earlier.number, hold.lock, earlier.until_us, hold.number
             );
-            found.push(Overlap { events: [earlier.granted.event, hold.granted.event], text });
+            let events = [earlier.granted.event, hold.granted.event];
+            found.push(attempts.violation(Rule::Exclusion, text, &events));
         }
         let longer = |known: Option<&Hold<'_>>| known.is_none_or(|known| known.until_us < hold.until_us);
         if longer(anybody) {

@@ -1,6 +1,6 @@
 //! [`Figures`]: what happened, in numbers.
 
-use std::{collections::BTreeMap, iter::Sum, ops::Add};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -74,38 +74,5 @@ impl Figures {
             _ => return,
         };
         *count += 1;
-    }
-}
-
-/// The figures of two runs together.
-impl Add for Figures {
-    type Output = Self;
-
-    fn add(mut self, other: Self) -> Self {
-        for (name, count) in other.faults_by_name {
-            *self.faults_by_name.entry(name).or_default() += count;
-        }
-        Self {
-            grants: self.grants + other.grants,
-            refusals: self.refusals + other.refusals,
-            failures: self.failures + other.failures,
-            unknown: self.unknown + other.unknown,
-            losses: self.losses + other.losses,
-            double_holds: self.double_holds + other.double_holds,
-            double_held_us: self.double_held_us.saturating_add(other.double_held_us),
-            writes: self.writes + other.writes,
-            writes_refused: self.writes_refused + other.writes_refused,
-            reads_refused: self.reads_refused + other.reads_refused,
-            updates_lost: self.updates_lost + other.updates_lost,
-            gone: self.gone + other.gone,
-            faults: self.faults + other.faults,
-            faults_by_name: self.faults_by_name,
-        }
-    }
-}
-
-impl Sum for Figures {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), Add::add)
     }
 }

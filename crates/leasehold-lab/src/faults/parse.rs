@@ -5,15 +5,22 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use super::{Kind, PlannedFault, Target};
 
+/// The names of faults without a number.
+const NAMES: [(&str, Kind); 9] = [
+    ("pause", Kind::Pause),
+    ("pause-asking", Kind::PauseAsking),
+    ("pause-writing", Kind::PauseWriting),
+    ("suspend", Kind::Suspend),
+    ("crash", Kind::Crash),
+    ("forget", Kind::Forget),
+    ("cut-there", Kind::CutThere),
+    ("cut-back", Kind::CutBack),
+    ("cut", Kind::Cut),
+];
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Pause => f.write_str("pause"),
-            Kind::PauseAsking => f.write_str("pause-asking"),
-            Kind::PauseWriting => f.write_str("pause-writing"),
-            Kind::Suspend => f.write_str("suspend"),
-            Kind::Crash => f.write_str("crash"),
-            Kind::Forget => f.write_str("forget"),
             Kind::Jump(by_ms) => write!(f, "jump={by_ms}"),
             Kind::Rate(per_mille) => write!(f, "rate={per_mille}"),
             Kind::Delay(by_ms) => write!(f, "delay={by_ms}"),
@@ -21,9 +28,7 @@ impl fmt::Display for Kind {
             Kind::Duplicates(percent) => write!(f, "duplicates={percent}"),
             Kind::Overtaken(percent) => write!(f, "overtaken={percent}"),
             Kind::Late(percent) => write!(f, "late={percent}"),
-            Kind::CutThere => f.write_str("cut-there"),
-            Kind::CutBack => f.write_str("cut-back"),
-            Kind::Cut => f.write_str("cut"),
+            plain => f.write_str(NAMES.iter().find(|(_, kind)| kind == plain).map_or("", |(name, _)| name)),
         }
     }
 }
@@ -37,12 +42,6 @@ impl FromStr for Kind {
             value.parse().map_err(|_| BadFault(format!("`{value}` is no number")))
         }
         Ok(match name {
-            "pause" => Kind::Pause,
-            "pause-asking" => Kind::PauseAsking,
-            "pause-writing" => Kind::PauseWriting,
-            "suspend" => Kind::Suspend,
-            "crash" => Kind::Crash,
-            "forget" => Kind::Forget,
             "jump" => Kind::Jump(number(value)?),
             "rate" => Kind::Rate(number(value)?),
             "delay" => Kind::Delay(number(value)?),
@@ -50,10 +49,10 @@ impl FromStr for Kind {
             "duplicates" => Kind::Duplicates(number(value)?),
             "overtaken" => Kind::Overtaken(number(value)?),
             "late" => Kind::Late(number(value)?),
-            "cut-there" => Kind::CutThere,
-            "cut-back" => Kind::CutBack,
-            "cut" => Kind::Cut,
-            _ => return Err(BadFault(format!("there is no fault `{name}`"))),
+            plain => match NAMES.iter().find(|(name, _)| *name == plain) {
+                Some((_, kind)) => *kind,
+                None => return Err(BadFault(format!("there is no fault `{name}`"))),
+            },
         })
     }
 }

@@ -68,21 +68,6 @@ impl Expectation {
 
 /// The greatest number of holders at once, and the stretches with two or more.
 pub(super) fn overlaps(spans: &[Span]) -> (usize, Vec<(u64, u64)>) {
-    let mut changes: Vec<(u64, bool)> = Vec::with_capacity(spans.len() * 2);
-    for span in spans.iter().filter(|span| span.activity == Activity::Holds) {
-        changes.extend([(span.from_ns, true), (span.until_ns, false)]);
-    }
-    // An end sorts before a beginning at the same time.
-    changes.sort_unstable();
-    let (mut holders, mut most, mut since, mut together) = (0_usize, 0, 0, Vec::new());
-    for (at_ns, begins) in changes {
-        holders = if begins { holders + 1 } else { holders.saturating_sub(1) };
-        match (begins, holders) {
-            (true, 2) => since = at_ns,
-            (false, 1) => together.push((since, at_ns)),
-            _ => {}
-        }
-        most = most.max(holders);
-    }
-    (most, together)
+    let holds = spans.iter().filter(|span| span.activity == Activity::Holds);
+    crate::overlaps::overlaps(holds.map(|span| (span.from_ns, span.until_ns)))
 }

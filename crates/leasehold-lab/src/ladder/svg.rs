@@ -4,14 +4,8 @@ use super::{
     model::{Activity, overlaps},
     result::ExperimentResult,
 };
-use crate::svg::{Anchor, Canvas};
+use crate::svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH};
 
-const WIDTH: f64 = 1000.0;
-const MARGIN: f64 = 24.0;
-/// Where time begins.
-const LEFT: f64 = 112.0;
-/// Where time ends.
-const RIGHT: f64 = WIDTH - MARGIN;
 /// Where the first panel begins.
 const TOP: f64 = 106.0;
 /// From the top of a panel to its rows.
@@ -25,16 +19,20 @@ const WIDTH_MIN: f64 = 1.5;
 
 /// Draws what happened.
 pub(crate) fn draw(results: &[ExperimentResult]) -> String {
-    let mut canvas = Canvas::default();
     let bottom = results.iter().fold(TOP, |top, result| top + height(result) + GAP);
     let total = bottom + 14.0;
-    canvas.rect("paper", [0.5, 0.5, WIDTH - 1.0, total - 1.0], 8.0);
     let title = "How each way to lock in Redis fails";
-    canvas.text("title", (MARGIN, 36.0), Anchor::Start, title);
     let text = "Each client is given the failure that it is known for, on real servers. A, B and C add one to a \
                 number under the lock.";
-    canvas.text("quiet", (MARGIN, 57.0), Anchor::Start, text);
-    legend(&mut canvas);
+    let mut canvas = Canvas::page(total, title, text);
+    let entries = [
+        ("sells", "believes that it holds the lock", 192.0),
+        ("waits", "asks for it", 84.0),
+        ("paused", "crashed, or paused", 130.0),
+        ("double", "two at once", 92.0),
+        ("refused", "late write refused", 0.0),
+    ];
+    canvas.legend((MARGIN, 81.0), 24.0, &entries);
     let mut top = TOP;
     for result in results {
         Panel { result, top }.draw(&mut canvas);
@@ -46,26 +44,6 @@ pub(crate) fn draw(results: &[ExperimentResult]) -> String {
     let summary: Vec<String> =
         results.iter().map(|it| format!("{} {}: {}", it.rung, it.client, it.happened)).collect();
     canvas.finish(WIDTH, total, title, &summary.join(". "))
-}
-
-fn legend(canvas: &mut Canvas) {
-    let entries = [
-        ("sells", "believes that it holds the lock", 192.0),
-        ("waits", "asks for it", 84.0),
-        ("paused", "crashed, or paused", 130.0),
-        ("double", "two at once", 92.0),
-        ("refused", "late write refused", 0.0),
-    ];
-    let (mut x, y) = (MARGIN, 81.0);
-    for (class, text, width) in entries {
-        match class {
-            "refused" => canvas.cross((x + 9.0, y - 4.0)),
-            "double" => canvas.rect(class, [x, y - 6.0, 18.0, 4.0], 2.0),
-            _ => canvas.rect(class, [x, y - 10.0, 18.0, 12.0], 2.0),
-        }
-        canvas.text("small", (x + 24.0, y), Anchor::Start, text);
-        x += width + 24.0;
-    }
 }
 
 fn names(result: &ExperimentResult) -> Vec<char> {

@@ -20,8 +20,6 @@ use crate::rng::Rng;
 
 /// The servers of one kind of environment.
 trait Servers: Sync {
-    /// The URL for a client that reaches the servers at these addresses.
-    fn url(&self, addresses: &[String]) -> String;
     /// Injects a fault; `None`: no server can be struck now.
     fn inject(&self, _: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         Ok(None)
@@ -32,9 +30,13 @@ trait Servers: Sync {
     }
 }
 
+/// Servers, their addresses, and the URL for clients: `ADDRESSES` in it stands for those of the proxies.
+type Started = (Box<dyn Servers>, Vec<String>, String);
+
 /// Running servers; they end with the value.
 pub(crate) struct Environment {
     servers: Box<dyn Servers>,
+    url: String,
     /// `None`: the servers tell their clients each other's addresses, so there can be no proxies, or there are no servers.
     network: Option<Network>,
     /// Whether naive clients can send raw Redis commands.
@@ -49,14 +51,14 @@ impl Environment {
             Cluster, Etcd, EtcdRevoked, Memcached, Redis, RedisClock, RedisVolatile, Redlock, RedlockClock,
             Sentinel, Sqlite, Zookeeper,
         };
-        let (servers, addresses): (Box<dyn Servers>, Vec<String>) = match kind {
+        let (servers, addresses, url) = match kind {
             Redis | RedisVolatile | RedisClock => redis::start(kind)?,
-            Sentinel => (Box::new(failover::Sentinel::start()?), Vec::new()),
-            Cluster => (Box::new(failover::Cluster::start()?), Vec::new()),
+            Sentinel => failover::start_sentinel()?,
+            Cluster => failover::start_cluster()?,
             Redlock | RedlockClock => redlock::start(kind == RedlockClock)?,
             Zookeeper => consensus::start_zookeeper()?,
             Etcd | EtcdRevoked => consensus::start_etcd(kind == EtcdRevoked)?,
-            Sqlite => (Box::new(SqliteFile::create()?), Vec::new()),
+            Sqlite => start_sqlite()?,
             Memcached => memcached::start()?,
         };
         let network = if addresses.is_empty() { None } else { Some(Network::to(&addresses, workers)?) };
@@ -72,12 +74,12 @@ impl Environment {
                 _ => Duration::from_secs(8),
             },
         };
-        Ok(Self { servers, network, is_redis, promise })
+        Ok(Self { servers, url, network, is_redis, promise })
     }
 
     /// The URL for a worker.
     pub(crate) fn url(&self, worker: usize) -> String {
-        self.servers.url(&self.addresses(worker))
+        self.url.replace("ADDRESSES", &self.addresses(worker).join(","))
     }
 
     /// The Redis servers for a naive client of a worker; none where it has to use the library.
@@ -111,23 +113,21 @@ impl Environment {
 }
 
 /// A file. The only faults are those of the processes that use it.
-struct SqliteFile(TempDir);
-
-impl SqliteFile {
-    fn create() -> Result<Self> {
-        Ok(Self(tempfile::Builder::new().prefix("leasehold-torture-sqlite-").tempdir()?))
-    }
+struct SqliteFile {
+    _directory: TempDir,
 }
 
-impl Servers for SqliteFile {
-    fn url(&self, _: &[String]) -> String {
-        format!("sqlite:{}?{}", self.0.path().join("locks.db").display(), ttl_option())
-    }
+impl Servers for SqliteFile {}
+
+fn start_sqlite() -> Result<Started> {
+    let directory = tempfile::Builder::new().prefix("leasehold-torture-sqlite-").tempdir()?;
+    let url = format!("sqlite:{}?{}", directory.path().join("locks.db").display(), ttl_option());
+    Ok((Box::new(SqliteFile { _directory: directory }), Vec::new(), url))
 }
 
 /// `SCHEME://ADDRESSES?ttl=…`.
-fn url(scheme: &str, addresses: &[String]) -> String {
-    format!("{scheme}://{}?{}", addresses.join(","), ttl_option())
+fn url(scheme: &str) -> String {
+    format!("{scheme}://ADDRESSES?{}", ttl_option())
 }
 
 /// The time to live as an option of a URL.

@@ -32,7 +32,7 @@ pub(super) struct Nemesis<'r> {
     pub(super) environment: &'r Environment,
     pub(super) log: &'r EventLog,
     /// Set: active faults end, and no more begin.
-    pub(super) stop: &'r StopFlag,
+    pub(super) stop: StopFlag,
     pub(super) seed: u64,
 }
 

@@ -15,7 +15,7 @@ use super::{
     args::RunArguments,
     environment::Environment,
     history_writer::{EventLog, gather, keep},
-    model::EnvironmentKind,
+    model::{EnvironmentKind, now_us},
     nemesis::Nemesis,
     report::{Outcome, RunReport, judge},
     resource::Resource,
@@ -23,7 +23,7 @@ use super::{
     workers::Workers,
     workload::Workload,
 };
-use crate::history::EventKind;
+use crate::history::{Event, EventKind};
 
 /// The time limit for the workers to stop.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,62 +69,51 @@ fn run(store: EnvironmentKind, arguments: &RunArguments) -> Result<RunReport> {
     let log = EventLog::new(&Env::system()?);
     let resource = Resource::open()?;
     let (address, directory) = (resource.address()?.to_string(), histories.path().to_path_buf());
-    let workers = Workers::new(&environment, &log, address, directory, arguments.seed, count);
-    let active = ActiveRun { environment: &environment, log: &log, resource: &resource, workers: &workers };
+    let seed = arguments.seed;
+    let workers = Workers::new(&environment, &log, address, directory, seed, count);
+    let (environment, log, resource, stop) = (&environment, &log, &resource, StopFlag::default());
+    let nemesis = Nemesis { workers: &workers, resource, environment, log, stop, seed };
     scope(|scope| {
         resource.serve(scope)?;
-        let played = active.play(arguments.seed, faults, bound);
+        let played = play(&nemesis, faults, bound);
         // The scope ends when all connections to the resource are closed.
         workers.await_end(Duration::ZERO);
         resource.close();
         played
     })?;
-    conclude(store, arguments, &active, histories)
+    conclude(store, arguments, &nemesis, histories)
 }
 
-/// A run under way.
-struct ActiveRun<'r> {
-    environment: &'r Environment,
-    log: &'r EventLog,
-    resource: &'r Resource,
-    workers: &'r Workers<'r>,
+/// Faults, then recovery, then the end.
+fn play(nemesis: &Nemesis<'_>, faults: Duration, bound: Duration) -> Result<()> {
+    nemesis.workers.start()?;
+    scope(|scope| -> Result<()> {
+        let first = scope.spawn(|| stopping(&nemesis.stop, nemesis.strike_workers(0)));
+        let second = scope.spawn(|| stopping(&nemesis.stop, nemesis.strike_workers(1)));
+        let servers = scope.spawn(|| stopping(&nemesis.stop, nemesis.strike_servers()));
+        await_controls(nemesis, faults);
+        nemesis.stop.set();
+        let joined = [first, second, servers].map(|thread| thread.join());
+        let panicked = || anyhow!("the nemesis panicked");
+        joined.into_iter().try_for_each(|end| end.unwrap_or_else(|_| Err(panicked())))
+    })?;
+    nemesis.environment.heal()?;
+    nemesis.log.record(0, EventKind::Healed);
+    StopFlag::default().wait(bound);
+    nemesis.resource.stop_workers();
+    nemesis.workers.await_end(END_TIMEOUT);
+    Ok(())
 }
 
-impl ActiveRun<'_> {
-    /// Faults, then recovery, then the end.
-    fn play(&self, seed: u64, faults: Duration, bound: Duration) -> Result<()> {
-        self.workers.start()?;
-        let stop = StopFlag::default();
-        let ActiveRun { environment, log, resource, workers } = *self;
-        let nemesis = Nemesis { workers, resource, environment, log, stop: &stop, seed };
-        scope(|scope| -> Result<()> {
-            let first = scope.spawn(|| stopping(&stop, nemesis.strike_workers(0)));
-            let second = scope.spawn(|| stopping(&stop, nemesis.strike_workers(1)));
-            let servers = scope.spawn(|| stopping(&stop, nemesis.strike_servers()));
-            self.await_controls(&stop, faults);
-            stop.set();
-            let joined = [first, second, servers].map(|thread| thread.join());
-            let panicked = || anyhow!("the nemesis panicked");
-            joined.into_iter().try_for_each(|end| end.unwrap_or_else(|_| Err(panicked())))
-        })?;
-        self.environment.heal()?;
-        self.log.record(0, EventKind::Healed);
-        StopFlag::default().wait(bound);
-        self.resource.stop_workers();
-        self.workers.await_end(END_TIMEOUT);
-        Ok(())
-    }
-
-    /// Lets the faults last for that long, and up to twice as long until every control has lost an update: whether it does
-    /// is chance, and on a busy machine less happens.
-    fn await_controls(&self, stop: &StopFlag, faults: Duration) {
-        stop.wait(faults);
-        let mut more = faults;
-        let has_lost = |workload| self.resource.counter(workload).is_some_and(|counter| counter.lost() > 0);
-        let all_lost = || Workload::ALL.into_iter().all(|it| !it.is_control() || has_lost(it));
-        while !all_lost() && !more.is_zero() && stop.wait(CHECK_INTERVAL.min(more)) {
-            more = more.saturating_sub(CHECK_INTERVAL);
-        }
+/// Lets the faults last for that long, and up to twice as long until every control has lost an update: whether it does
+/// is chance, and on a busy machine less happens.
+fn await_controls(nemesis: &Nemesis<'_>, faults: Duration) {
+    nemesis.stop.wait(faults);
+    let mut more = faults;
+    let has_lost = |workload| nemesis.resource.counter(workload).is_some_and(|counter| counter.lost() > 0);
+    let all_lost = || Workload::ALL.into_iter().all(|it| !it.is_control() || has_lost(it));
+    while !all_lost() && !more.is_zero() && nemesis.stop.wait(CHECK_INTERVAL.min(more)) {
+        more = more.saturating_sub(CHECK_INTERVAL);
     }
 }
 
@@ -139,7 +128,7 @@ fn stopping(stop: &StopFlag, outcome: Result<()>) -> Result<()> {
 fn conclude(
     store: EnvironmentKind,
     arguments: &RunArguments,
-    run: &ActiveRun<'_>,
+    run: &Nemesis<'_>,
     histories: TempDir,
 ) -> Result<RunReport> {
     let promise = run.environment.promise();
@@ -147,9 +136,9 @@ fn conclude(
     for workload in Workload::ALL {
         let mut events = gather(histories.path(), workload, &run.log.events())?;
         let value = run.resource.counter(workload).map_or(0, |counter| counter.value());
-        let last = EventLog::new(&Env::system()?);
-        last.record(0, EventKind::Final { resource: workload.name().into(), value });
-        events.extend(last.events());
+        let at_us = now_us(&Env::system()?);
+        let kind = EventKind::Final { resource: workload.name().into(), value };
+        events.push(Event { at_us, process: 0, kind });
         keep(histories.path(), workload, &events)?;
         workloads.push(judge(workload, promise, &events));
     }

@@ -3,25 +3,15 @@
 use super::{Faults, ms, single};
 use crate::faults::{Kind, PlannedFault, Target};
 
-/// A minority of the servers, all different.
-fn minority(faults: &mut Faults) -> Vec<u32> {
+/// A fault of a minority of the servers.
+pub(super) fn minority(faults: &mut Faults, kind: Kind) -> Vec<PlannedFault> {
     let mut nodes: Vec<u32> = (1..=faults.nodes).collect();
     let spared = faults.nodes / 2 + 1;
     for _ in 0..spared {
         let at = faults.rng.between(0, nodes.len() as u64) as usize;
         nodes.swap_remove(at);
     }
-    nodes
-}
-
-pub(super) fn minority_hangs(faults: &mut Faults) -> Vec<PlannedFault> {
-    let nodes = minority(faults);
-    nodes.into_iter().map(|node| faults.fault(Kind::Pause, Target::Node(node), (50, 400))).collect()
-}
-
-pub(super) fn minority_dies(faults: &mut Faults) -> Vec<PlannedFault> {
-    let nodes = minority(faults);
-    nodes.into_iter().map(|node| faults.fault(Kind::Crash, Target::Node(node), (50, 400))).collect()
+    nodes.into_iter().map(|node| faults.fault(kind, Target::Node(node), (50, 400))).collect()
 }
 
 /// One after the other, each with nothing left; and lines that are cut, so that majorities differ.

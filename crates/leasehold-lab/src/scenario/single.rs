@@ -25,22 +25,27 @@ impl Faults {
 
     /// One to three of them, on clients.
     pub(super) fn on_clients(&mut self, kind: Kind, span: (u32, u32)) -> Vec<PlannedFault> {
-        (0..self.rng.between(1, 4))
-            .map(|_| {
-                let target = self.client();
-                self.fault(kind, target, span)
-            })
-            .collect()
+        self.some(4, Faults::client, kind, span)
     }
 
     /// One to two of them, on servers.
     pub(super) fn on_nodes(&mut self, kind: Kind, span: (u32, u32)) -> Vec<PlannedFault> {
-        (0..self.rng.between(1, 3))
-            .map(|_| {
-                let target = self.node();
-                self.fault(kind, target, span)
-            })
-            .collect()
+        self.some(3, Faults::node, kind, span)
+    }
+
+    fn some(
+        &mut self,
+        end: u64,
+        choose: fn(&mut Faults) -> Target,
+        kind: Kind,
+        span: (u32, u32),
+    ) -> Vec<PlannedFault> {
+        let count = self.rng.between(1, end);
+        let mut one = || {
+            let target = choose(self);
+            self.fault(kind, target, span)
+        };
+        (0..count).map(|_| one()).collect()
     }
 
     /// From the beginning on.
@@ -104,27 +109,11 @@ pub(super) fn pause(faults: &mut Faults) -> Vec<PlannedFault> {
     all
 }
 
-pub(super) fn pause_asking(faults: &mut Faults) -> Vec<PlannedFault> {
-    faults.on_clients(Kind::PauseAsking, (90, 250))
-}
-
 pub(super) fn suspend(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = faults.on_clients(Kind::Suspend, (50, 300));
     // Who sleeps while it holds.
     all.extend(faults.on_clients(Kind::Suspend, (105, 300)));
     all
-}
-
-pub(super) fn crash(faults: &mut Faults) -> Vec<PlannedFault> {
-    faults.on_clients(Kind::Crash, (1, 150))
-}
-
-pub(super) fn restart(faults: &mut Faults) -> Vec<PlannedFault> {
-    faults.on_nodes(Kind::Crash, (1, 150))
-}
-
-pub(super) fn forget(faults: &mut Faults) -> Vec<PlannedFault> {
-    faults.on_nodes(Kind::Forget, (1, 40))
 }
 
 pub(super) fn jump(faults: &mut Faults) -> Vec<PlannedFault> {

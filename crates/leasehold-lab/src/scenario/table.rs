@@ -1,16 +1,18 @@
 //! All scenarios. Each differs from the calm one in what is said here.
 
 use super::{Scenario, combined, ms, single};
-use crate::model::Strategy;
+use crate::{faults::Kind, model::Strategy};
 
 const CALM: Scenario = Scenario::CALM;
+
+/// Faults that a claim may have to wait for: nothing is promised about the wait.
+const FAULTY: Scenario = Scenario { wait_bound: None, ..CALM };
 
 /// Leases of ten seconds: what is left behind is missed for so long, and nothing else takes as long.
 const LONG_LEASE: Scenario = Scenario { ttl: ms(10_000), wait_bound: Some(ms(7000)), ..CALM };
 
 /// Three servers that vote.
-const QUORUM: Scenario =
-    Scenario { nodes: 3, long_percent: 15, control: Some(Strategy::Redlock), wait_bound: None, ..CALM };
+const QUORUM: Scenario = Scenario { nodes: 3, long_percent: 15, control: Some(Strategy::Redlock), ..FAULTY };
 
 /// All scenarios.
 pub static ALL: [Scenario; 27] = [
@@ -18,122 +20,109 @@ pub static ALL: [Scenario; 27] = [
     Scenario {
         name: "delay",
         about: "every message takes up to 200 ms more",
-        wait_bound: None,
         long_percent: 15,
         control: Some(Strategy::BareDelete),
         faults: single::delay,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "loss",
         about: "up to 40 of 100 messages are lost",
-        wait_bound: None,
         long_percent: 15,
         control: Some(Strategy::BareDelete),
         faults: single::loss,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "disorder",
         about: "messages come twice and overtake each other",
-        wait_bound: None,
         long_percent: 15,
         control: Some(Strategy::BareDelete),
         faults: single::disorder,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "one-way-cut",
         about: "requests or replies of one client are lost for a while",
         control: Some(Strategy::BareDelete),
         long_percent: 30,
-        wait_bound: None,
         faults: single::one_way_cut,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "partition",
         about: "clients are cut off while they hold, for longer than the lease, and replies are slow",
         long_percent: 60,
-        wait_bound: None,
         control: Some(Strategy::OwnerChecked),
         faults: single::partition,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "pause",
         about: "clients stand still, also between reading and writing, for longer than the lease",
-        wait_bound: None,
         control: Some(Strategy::OwnerChecked),
         faults: single::pause,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "pause-asking",
         about: "clients stand still while the answer to their claim is under way",
-        wait_bound: None,
         control: Some(Strategy::OwnerChecked),
-        faults: single::pause_asking,
-        ..CALM
+        faults: |it| it.on_clients(Kind::PauseAsking, (90, 250)),
+        ..FAULTY
     },
     Scenario {
         name: "suspend",
         about: "the machines of clients sleep while they hold",
         long_percent: 50,
-        wait_bound: None,
         control: Some(Strategy::Watchdog),
         faults: single::suspend,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "crash",
         about: "clients are killed and started again",
-        wait_bound: None,
         control: Some(Strategy::BareDelete),
         long_percent: 20,
-        faults: single::crash,
-        ..CALM
+        faults: |it| it.on_clients(Kind::Crash, (1, 150)),
+        ..FAULTY
     },
     Scenario {
         name: "server-restart",
         about: "the server is killed and started again with what it had",
         long_percent: 20,
-        wait_bound: None,
         control: Some(Strategy::OwnerChecked),
-        faults: single::restart,
-        ..CALM
+        faults: |it| it.on_nodes(Kind::Crash, (1, 150)),
+        ..FAULTY
     },
     Scenario {
         name: "server-forgets",
         about: "the server is killed and started again with nothing: two may hold, and the resource stays exact",
         long_percent: 20,
-        wait_bound: None,
         memory: false,
         control: Some(Strategy::Watchdog),
-        faults: single::forget,
-        ..CALM
+        faults: |it| it.on_nodes(Kind::Forget, (1, 40)),
+        ..FAULTY
     },
     Scenario {
         name: "server-clock-jumps",
         about: "the server's clock is moved by up to 90 s, both ways: two may hold, and the resource stays exact",
         // A hold may last for as long as the clock was set back.
-        wait_bound: None,
         wait: ms(1000),
         clocks: false,
         long_percent: 20,
         control: Some(Strategy::Watchdog),
         faults: single::jump,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "clock-rate",
         about: "a clock runs up to three times too fast or too slow: two may hold, and the resource stays exact",
         long_percent: 60,
-        wait_bound: None,
         clocks: false,
         control: Some(Strategy::OwnerChecked),
         faults: single::rate,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "clock-drift",
@@ -144,10 +133,9 @@ pub static ALL: [Scenario; 27] = [
         long: (ms(12_000), ms(18_000)),
         long_percent: 80,
         wait: ms(60_000),
-        wait_bound: None,
         control: Some(Strategy::OwnerChecked),
         faults: single::drift,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "lost-replies",
@@ -184,14 +172,14 @@ pub static ALL: [Scenario; 27] = [
     Scenario {
         name: "quorum-minority-hangs",
         about: "one of three servers stands still",
-        faults: combined::minority_hangs,
+        faults: |it| combined::minority(it, Kind::Pause),
         ..QUORUM
     },
     Scenario {
         name: "quorum-5-minority-dies",
         about: "two of five servers are killed, and come back with what they had",
         nodes: 5,
-        faults: combined::minority_dies,
+        faults: |it| combined::minority(it, Kind::Crash),
         ..QUORUM
     },
     Scenario {
@@ -227,10 +215,9 @@ pub static ALL: [Scenario; 27] = [
         clients: 4,
         rounds: 12,
         long_percent: 10,
-        wait_bound: None,
         control: Some(Strategy::Watchdog),
         faults: combined::storm,
-        ..CALM
+        ..FAULTY
     },
     Scenario {
         name: "quorum-storm",

@@ -1,14 +1,14 @@
 //! [`Election`]: one leader at a time, known to all.
 
-use std::{fmt, future::Future, ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, Contender, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Lost, Mode, Release, Result,
-    Snapshot, Stance, Ticket, Wait, engine::LockWatcher,
+    Claim, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Mode, Release, Result, Snapshot, Stance,
+    Ticket, Wait, engine::LockWatcher,
 };
 
 use super::{LockSpec, blocking, lock_methods};
-use crate::{Note, block_on::block_on};
+use crate::{Note, guard::hold_methods};
 
 /// An election: a cheap spec, `Clone`, no I/O. The holder of the lock leads, and proclaims a value to all others,
 /// such as its address.
@@ -176,11 +176,6 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// The lease, to share with tasks that work for the leader.
-    pub fn lease(&self) -> &Lease {
-        self.hold.lease()
-    }
-
     /// Proclaims another value to all others, without a new election: the fencing token stays.
     ///
     /// # Errors
@@ -194,17 +189,6 @@ impl Leadership {
         self.hold.amend(|claim| claim.note = Some(note)).await
     }
 
-    /// Asks the store whether it still leads, and prolongs the lease: one round trip.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Lost`] when it does not; those of the store.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn confirm(&self) -> Result<()> {
-        self.hold.confirm().await
-    }
-
     /// Ends the leadership. [`Release::NotHeld`] means that it was lost before.
     ///
     /// # Errors
@@ -214,17 +198,6 @@ impl Leadership {
     /// Dropping the future hands it to the watchdog.
     pub async fn resign(self) -> Result<Release> {
         self.hold.release().await
-    }
-
-    /// As [`MutexGuard::contended`](crate::MutexGuard::contended): completes when there is another candidate.
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn contended(&self) -> Result<Contender> {
-        self.hold.contended().await
     }
 
     /// As [`MutexGuard::detach`](crate::MutexGuard::detach).
@@ -237,37 +210,18 @@ impl Leadership {
     pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
         self.hold.detach(keep_for).await
     }
-
-    /// [`Lease::lost`] without async: blocks until the leadership is lost.
-    ///
-    /// # Errors
-    /// [`ErrorKind::WouldDeadlock`] in an async task.
-    pub fn blocking_lost(&self) -> Result<Lost> {
-        block_on(self.hold.lease().lost())
-    }
 }
+
+hold_methods!(Leadership, hold);
 
 blocking!(Leadership, self: [self] {
     blocking_resign = resign() -> Release;
     blocking_detach = detach(keep_for: Duration) -> Ticket;
 });
 
-blocking!(Leadership, self: [&self] {
-    blocking_confirm = confirm() -> ();
-    blocking_contended = contended() -> Contender;
-});
-
 blocking!(Leadership, self: [&mut self] {
     blocking_proclaim = proclaim(value: impl AsRef<str>) -> ();
 });
-
-impl Deref for Leadership {
-    type Target = Lease;
-
-    fn deref(&self) -> &Lease {
-        self.hold.lease()
-    }
-}
 
 impl fmt::Debug for Leadership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    ops::Deref,
     sync::{
         Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -12,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Contender, Error, Hold, Lease, LockName, Lost, Mode, Release, Result, Ticket, Wait};
+use leasehold_core::{Error, Hold, Lease, LockName, Mode, Release, Result, Ticket, Wait};
 
 use super::{LockSpec, blocking, lock_methods, shorter};
-use crate::block_on::block_on;
+use crate::guard::hold_methods;
 
 /// The owner of a [`ReentrantMutex`]. Clones are the same owner; pass it down the call chain that belongs together.
 ///
@@ -179,11 +178,6 @@ struct Held {
 }
 
 impl ReentrantGuard {
-    /// The lease, to share with tasks that work under this guard.
-    pub fn lease(&self) -> &Lease {
-        self.held.hold.lease()
-    }
-
     /// Another guard of the same lease. No I/O.
     pub fn again(&self) -> ReentrantGuard {
         ReentrantGuard { held: self.held.clone() }
@@ -204,28 +198,6 @@ impl ReentrantGuard {
         answer.map(Some)
     }
 
-    /// As [`MutexGuard::confirm`](crate::MutexGuard::confirm).
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn confirm(&self) -> Result<()> {
-        self.held.hold.confirm().await
-    }
-
-    /// As [`MutexGuard::contended`](crate::MutexGuard::contended).
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn contended(&self) -> Result<Contender> {
-        self.held.hold.contended().await
-    }
-
     /// As [`MutexGuard::detach`](crate::MutexGuard::detach), for the last guard of the owner; `None` while there are others.
     ///
     /// # Errors
@@ -239,33 +211,14 @@ impl ReentrantGuard {
         drop(entry);
         answer.map(Some)
     }
-
-    /// [`Lease::lost`] without async: blocks until the lease is lost.
-    ///
-    /// # Errors
-    /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-    pub fn blocking_lost(&self) -> Result<Lost> {
-        block_on(self.lease().lost())
-    }
 }
+
+hold_methods!(ReentrantGuard, held.hold);
 
 blocking!(ReentrantGuard, self: [self] {
     blocking_release = release() -> Option<Release>;
     blocking_detach = detach(keep_for: Duration) -> Option<Ticket>;
 });
-
-blocking!(ReentrantGuard, self: [&self] {
-    blocking_confirm = confirm() -> ();
-    blocking_contended = contended() -> Contender;
-});
-
-impl Deref for ReentrantGuard {
-    type Target = Lease;
-
-    fn deref(&self) -> &Lease {
-        self.held.hold.lease()
-    }
-}
 
 impl fmt::Debug for ReentrantGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

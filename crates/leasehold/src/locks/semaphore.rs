@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use leasehold_core::{Busy, Error, Lease, Mode, Result, Stance, Wait};
 
-use super::{LockSpec, blocking, lock_methods, with_methods};
+use super::{LockSpec, acquire_methods, blocking, lock_methods, with_methods};
 use crate::Permit;
 
 /// A semaphore: a cheap description, `Clone`, no I/O.
@@ -29,6 +29,11 @@ pub struct Semaphore {
 }
 
 lock_methods!(Semaphore);
+acquire_methods!(
+    Semaphore -> Permit, |it: &Self| it.mode(1), "one permit",
+    acquire blocking_acquire, try_acquire blocking_try_acquire,
+    try_acquire_or_busy blocking_try_acquire_or_busy, try_acquire_for blocking_try_acquire_for
+);
 with_methods!(Semaphore, |it: &Self| it.mode(1), with, try_with, blocking_with);
 
 impl Semaphore {
@@ -41,59 +46,16 @@ impl Semaphore {
         self.permits
     }
 
-    /// Waits for one permit.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind) when others state another number of permits; those of the store.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn acquire(&self) -> Result<Permit> {
-        self.acquire_many(1).await
-    }
-
     /// Waits for `take` permits at once. Without the option `fair`, smaller requests may overtake it.
     ///
     /// # Errors
-    /// As [`Semaphore::acquire`]; [`ErrorKind::Invalid`](crate::ErrorKind) for 0 or more than there are.
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind) when others state another number of permits,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind) for 0 or more than there are; those of the store.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn acquire_many(&self, take: u32) -> Result<Permit> {
         self.spec.acquire_forever(self.mode(take)).await.map(Permit::new)
-    }
-
-    /// Takes one permit if there is one.
-    ///
-    /// # Errors
-    /// As [`Semaphore::acquire`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_acquire(&self) -> Result<Option<Permit>> {
-        self.try_acquire_many(1).await
-    }
-
-    /// Takes one permit if there is one; otherwise answers one of the holders, and when to try again.
-    ///
-    /// # Errors
-    /// As [`Semaphore::acquire`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_acquire_or_busy(&self) -> Result<Result<Permit, Busy>> {
-        Ok(self.spec.acquire_or_busy(self.mode(1)).await?.map(Permit::new))
-    }
-
-    /// Waits for one permit for at most `wait`.
-    ///
-    /// # Errors
-    /// As [`Semaphore::acquire`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_acquire_for(&self, wait: Duration) -> Result<Option<Permit>> {
-        self.try_acquire_many_for(1, wait).await
     }
 
     /// Takes `take` permits if there are so many.
@@ -140,11 +102,7 @@ impl Semaphore {
 }
 
 blocking!(Semaphore, self: [&self] {
-    blocking_acquire = acquire() -> Permit;
     blocking_acquire_many = acquire_many(take: u32) -> Permit;
-    blocking_try_acquire = try_acquire() -> Option<Permit>;
-    blocking_try_acquire_or_busy = try_acquire_or_busy() -> Result<Permit, Busy>;
-    blocking_try_acquire_for = try_acquire_for(wait: Duration) -> Option<Permit>;
     blocking_try_acquire_many = try_acquire_many(take: u32) -> Option<Permit>;
     blocking_try_acquire_many_for = try_acquire_many_for(take: u32, wait: Duration) -> Option<Permit>;
     blocking_available_permits = available_permits() -> u32;

@@ -1,10 +1,13 @@
 //! [`Panel`]: one round in the picture.
 
 use super::{
-    GAP, LEFT, MARGIN, RIGHT, Scale,
+    GAP, Scale,
     history::{Demo, History, Hold, Outcome, Round, Span, Strategy},
 };
-use crate::svg::{Anchor, Canvas};
+use crate::{
+    overlaps::overlaps,
+    svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT},
+};
 
 /// Height of title, result and notes.
 const HEAD: f64 = 48.0;
@@ -84,9 +87,7 @@ impl<'p> Panel<'p> {
 
     fn rows(&self, canvas: &mut Canvas) {
         for worker in 1..=self.demo.workers {
-            let y = self.row(worker);
-            canvas.rect("track", [LEFT, y, RIGHT - LEFT, BAR], 2.0);
-            canvas.text("quiet", (LEFT - 10.0, y + 13.0), Anchor::End, &format!("worker {worker}"));
+            canvas.track(self.row(worker), BAR, &format!("worker {worker}"));
         }
         for tick in self.scale.ticks() {
             let x = self.scale.x(tick);
@@ -255,23 +256,7 @@ impl<'p> Panel<'p> {
 
 /// The periods in which two or more workers held the lock.
 pub(super) fn double_holds(holds: &[Hold]) -> Vec<(u64, u64)> {
-    let mut changes: Vec<(u64, i32)> = Vec::with_capacity(holds.len() * 2);
-    for hold in holds {
-        changes.extend([(hold.span.from_ns, 1), (hold.span.until_ns, -1)]);
-    }
-    // At the same time, leaving comes before entering.
-    changes.sort_unstable();
-    let (mut inside, mut since, mut spans) = (0, 0, Vec::new());
-    for (at_ns, change) in changes {
-        let before = inside;
-        inside += change;
-        match (before, inside) {
-            (1, 2) => since = at_ns,
-            (2, 1) if at_ns > since => spans.push((since, at_ns)),
-            _ => {}
-        }
-    }
-    spans
+    overlaps(holds.iter().map(|hold| (hold.span.from_ns, hold.span.until_ns))).1
 }
 
 fn is_refused(hold: &Hold) -> bool {

@@ -6,21 +6,21 @@ use leasehold_testkit::{
     zookeeper::{Ensemble, Server},
 };
 
-use super::{Servers, process_faults, url};
+use super::{Servers, Started, process_faults, url};
 use crate::{real_world::model::ActiveFault, rng::Rng};
 
 const MEMBERS: usize = 3;
 
-pub(super) fn start_zookeeper() -> Result<(Box<dyn Servers>, Vec<String>)> {
+pub(super) fn start_zookeeper() -> Result<Started> {
     let ensemble = Ensemble::start(MEMBERS)?;
     let addresses = ensemble.members().iter().map(Server::address).collect();
-    Ok((Box::new(ZooKeeper(ensemble)), addresses))
+    Ok((Box::new(ZooKeeper(ensemble)), addresses, url("zookeeper")))
 }
 
-pub(super) fn start_etcd(revokes: bool) -> Result<(Box<dyn Servers>, Vec<String>)> {
+pub(super) fn start_etcd(revokes: bool) -> Result<Started> {
     let cluster = Cluster::start()?;
     let addresses = cluster.members().map(Member::address).collect();
-    Ok((Box::new(Etcd { cluster, revokes }), addresses))
+    Ok((Box::new(Etcd { cluster, revokes }), addresses, url("etcd")))
 }
 
 /// The leader or any member; `leader` finds nobody during an election.
@@ -32,10 +32,6 @@ fn choose(rng: &mut Rng, leader: impl FnOnce() -> Option<usize>) -> usize {
 struct ZooKeeper(Ensemble);
 
 impl Servers for ZooKeeper {
-    fn url(&self, addresses: &[String]) -> String {
-        url("zookeeper", addresses)
-    }
-
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         let (pauses, lasts, members) = (rng.one_in(2), rng.span_ms(300, 3000), self.0.members());
         let is_leader = |member: &Server| member.mode().as_deref() == Some("leader");
@@ -71,10 +67,6 @@ fn is_lease(line: &str) -> bool {
 }
 
 impl Servers for Etcd {
-    fn url(&self, addresses: &[String]) -> String {
-        url("etcd", addresses)
-    }
-
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         let (pauses, lasts) = (rng.one_in(2), rng.span_ms(300, 3000));
         let is_leader = |member: &Member| member.metric("etcd_server_is_leader") == Some(1);

@@ -3,19 +3,27 @@
 use anyhow::{Context, Result};
 use leasehold_testkit::redis::{self, Sentinels, Server};
 
-use super::{Servers, process_faults, ttl_option};
+use super::{Servers, Started, process_faults, ttl_option};
 use crate::{real_world::model::ActiveFault, rng::Rng};
 
 const CLUSTER_NODES: usize = 6;
 const SLOTS: usize = 16384;
 
-pub(super) struct Sentinel(Sentinels);
+pub(super) fn start_sentinel() -> Result<Started> {
+    let servers = Sentinels::start()?;
+    let url = format!("{}?{}", servers.url(), ttl_option());
+    Ok((Box::new(Sentinel(servers)), Vec::new(), url))
+}
+
+pub(super) fn start_cluster() -> Result<Started> {
+    let servers = redis::Cluster::start()?;
+    let url = format!("{}?{}", servers.url(), ttl_option());
+    Ok((Box::new(Cluster(servers)), Vec::new(), url))
+}
+
+struct Sentinel(Sentinels);
 
 impl Sentinel {
-    pub(super) fn start() -> Result<Self> {
-        Ok(Self(Sentinels::start()?))
-    }
-
     fn master(&self) -> Result<&Server> {
         let port = self.0.master_port()?;
         self.0
@@ -25,10 +33,6 @@ impl Sentinel {
 }
 
 impl Servers for Sentinel {
-    fn url(&self, _: &[String]) -> String {
-        format!("{}?{}", self.0.url(), ttl_option())
-    }
-
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         // Sometimes long enough for a failover.
         let (choice, lasts, master) = (rng.below(3), rng.span_ms(500, 6000), self.master()?);
@@ -46,19 +50,9 @@ impl Servers for Sentinel {
     }
 }
 
-pub(super) struct Cluster(redis::Cluster);
-
-impl Cluster {
-    pub(super) fn start() -> Result<Self> {
-        Ok(Self(redis::Cluster::start()?))
-    }
-}
+struct Cluster(redis::Cluster);
 
 impl Servers for Cluster {
-    fn url(&self, _: &[String]) -> String {
-        format!("{}?{}", self.0.url(), ttl_option())
-    }
-
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         let (pauses, slot, lasts) = (rng.one_in(2), rng.below(SLOTS), rng.span_ms(500, 6000));
         // During an election a slot has no master.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use leasehold_testkit::memcached::Server;
 
-use super::{Servers, process_faults, url};
+use super::{Servers, Started, process_faults, url};
 use crate::{real_world::model::ActiveFault, rng::Rng};
 
 /// The number of items of each size that fill a server of 2 MB until it evicts.
@@ -13,10 +13,10 @@ const ITEMS: usize = 12_000;
 /// Sizes of values in bytes, one for each slab class that the entries of locks may be in.
 const SIZES: [usize; 4] = [60, 110, 170, 260];
 
-pub(super) fn start() -> Result<(Box<dyn Servers>, Vec<String>)> {
+pub(super) fn start() -> Result<Started> {
     let server = Server::with(&["-m", "2"])?;
     let addresses = vec![server.address()];
-    Ok((Box::new(Memcached(server)), addresses))
+    Ok((Box::new(Memcached(server)), addresses, url("memcached")))
 }
 
 struct Memcached(Server);
@@ -39,10 +39,6 @@ impl Memcached {
 }
 
 impl Servers for Memcached {
-    fn url(&self, addresses: &[String]) -> String {
-        url("memcached", addresses)
-    }
-
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         let (choice, lasts, target) = (rng.below(4), rng.span_ms(200, 3000), "server 0".to_string());
         Ok(Some(match choice {

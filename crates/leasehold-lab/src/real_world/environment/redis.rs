@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::Result;
 use leasehold_testkit::redis::Server;
 
-use super::{Servers, process_faults, url};
+use super::{Servers, Started, process_faults, url};
 use crate::{
     real_world::model::{ActiveFault, EnvironmentKind},
     rng::Rng,
 };
 
-pub(super) fn start(kind: EnvironmentKind) -> Result<(Box<dyn Servers>, Vec<String>)> {
+pub(super) fn start(kind: EnvironmentKind) -> Result<Started> {
     let builder = Server::builder();
     let server = match kind {
         EnvironmentKind::RedisVolatile => builder,
@@ -20,7 +20,7 @@ pub(super) fn start(kind: EnvironmentKind) -> Result<(Box<dyn Servers>, Vec<Stri
     }
     .start()?;
     let addresses = vec![server.address()];
-    Ok((Box::new(Redis { server, kind }), addresses))
+    Ok((Box::new(Redis { server, kind }), addresses, url("redis")))
 }
 
 struct Redis {
@@ -37,10 +37,6 @@ impl Redis {
 }
 
 impl Servers for Redis {
-    fn url(&self, addresses: &[String]) -> String {
-        url("redis", addresses)
-    }
-
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         let (choice, lasts, target) = (rng.below(4), rng.span_ms(200, 3000), "server 0".to_string());
         Ok(Some(match (choice, self.kind) {

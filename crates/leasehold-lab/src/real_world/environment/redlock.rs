@@ -12,7 +12,7 @@ use leasehold::{
 };
 use leasehold_testkit::redis::Server;
 
-use super::{Servers, process_faults, redis::clock_jump, url};
+use super::{Servers, Started, process_faults, redis::clock_jump, url};
 use crate::{
     real_world::{
         model::{ActiveFault, TTL},
@@ -25,14 +25,15 @@ const MEMBERS: usize = 3;
 /// The time for which a member that has lost its data has no vote: `QuorumOptions` demands at least 10 s.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(10);
 
-pub(super) fn start(clocks_jump: bool) -> Result<(Box<dyn Servers>, Vec<String>)> {
+pub(super) fn start(clocks_jump: bool) -> Result<Started> {
     let server = || if clocks_jump { Server::builder().clock_shim().start() } else { Server::start() };
     let servers = (0..MEMBERS).map(|_| server()).collect::<leasehold_testkit::Result<Vec<_>>>()?;
     let addresses: Vec<String> = servers.iter().map(Server::address).collect();
     let env = Env::system()?;
-    promote(&redlock_url(&addresses))?;
+    let url = format!("{}&longest_lease={}ms", url("redlock"), TTL.as_millis());
+    promote(&url.replace("ADDRESSES", &addresses.join(",")))?;
     let all_vote = Mutex::new(env.now());
-    Ok((Box::new(Redlock { servers, clocks_jump, env, all_vote }), addresses))
+    Ok((Box::new(Redlock { servers, clocks_jump, env, all_vote }), addresses, url))
 }
 
 /// Gives the new members, which hold nothing, their votes.
@@ -40,10 +41,6 @@ fn promote(url: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(leasehold::diagnose::promote(&StoreUrl::parse(url)?))?;
     Ok(())
-}
-
-fn redlock_url(addresses: &[String]) -> String {
-    format!("{}&longest_lease={}ms", url("redlock", addresses), TTL.as_millis())
 }
 
 struct Redlock {
@@ -67,10 +64,6 @@ impl Redlock {
 }
 
 impl Servers for Redlock {
-    fn url(&self, addresses: &[String]) -> String {
-        redlock_url(addresses)
-    }
-
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         let (choice, at, lasts) = (rng.below(4), rng.below(MEMBERS), rng.span_ms(300, 3000));
         let (server, target) = (&self.servers[at], format!("server {at}"));
