@@ -8,10 +8,6 @@ const COMMANDS: &[&[&str]] = &[
     &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
 ];
 
-/// Runs all checks.
-///
-/// # Errors
-/// The names of those that failed.
 pub(crate) fn run() -> Result<(), String> {
     let mut failed = Vec::new();
     let findings = tidy::all();

@@ -4,7 +4,6 @@
 mod check;
 mod faults;
 mod files;
-mod messages;
 mod mutations;
 mod packages;
 mod soak;
@@ -37,10 +36,6 @@ pub(crate) const TASKS: &[(&str, &str)] = &[
         "mutations",
         "switch each mechanism of xtask/mutations.toml off in a copy and see its test fail; or those that are named",
     ),
-    (
-        "etcd-messages",
-        "generate the messages of the etcd store from their definition; with --check, compare only",
-    ),
 ];
 
 fn main() -> ExitCode {
@@ -55,7 +50,6 @@ fn main() -> ExitCode {
         "wire" => tidy::wire::run(&rest),
         "faults" => faults::run(&rest),
         "mutations" => mutations::run(&rest),
-        "etcd-messages" => messages::run(&rest),
         _ => Err(usage(&task)),
     };
     match outcome {

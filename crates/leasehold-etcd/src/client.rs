@@ -1,19 +1,17 @@
 //! [`Client`]: the state that all verbs of one store share.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Weak},
-    time::Duration,
 };
 
 use leasehold_core::{
-    ClaimId, Env, Error, ErrorKind, Interest, LockName, Moment, Result, Revalidations, Wake,
+    ClaimId, Env, Error, ErrorKind, Interest, LockName, Result, Revalidations, Wake,
     store_kit::{ClientState, Locked},
 };
 use tokio::sync::MutexGuard;
 
 use crate::{
-    error::CallError,
     keys::Keys,
     leases::Leases,
     options::EtcdOptions,
@@ -27,14 +25,6 @@ use crate::{
 
 const TXN: Procedure = "/etcdserverpb.KV/Txn";
 
-/// Leases known to be alive; when there are more, the table is emptied and they are looked up again.
-const ALIVE_MAX: usize = 4096;
-/// How long [`Client::await_expiry`] waits: a lease's last second, etcd's half-second tick, and the revocation.
-const EXPIRY_LIMIT: Duration = Duration::from_secs(3);
-/// The time between two lookups meanwhile.
-const EXPIRY_POLL: Duration = Duration::from_millis(25);
-/// Leases that are looked up at the same time.
-const LOOKUPS_MAX: usize = 64;
 /// The longest verb, in requests.
 const VERB_REQUESTS: u32 = 8;
 
@@ -48,8 +38,6 @@ pub(crate) struct Client {
     pub(crate) own_claims: OwnClaims,
     pub(crate) revalidations: Revalidations,
     watchers: Locked<HashMap<LockName, Weak<LockWatcher>>>,
-    /// Leases that were looked up, and until when they live.
-    alive: Locked<HashMap<i64, Moment>>,
 }
 
 /// The outcome of a transaction on the keys of one lock.
@@ -65,66 +53,75 @@ impl Client {
     pub(crate) fn new(options: EtcdOptions, env: Env) -> Result<Client> {
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
         let cluster = Arc::new(Cluster::new(options.clone(), env.clone(), revalidations.clone())?);
-        let leases = Arc::new(Leases::new(cluster.clone(), env.clone(), options.timeout));
         Ok(Client {
             options,
             env,
             state: ClientState::default(),
+            leases: Arc::new(Leases::new(cluster.clone())),
             cluster,
-            leases,
             own_claims: OwnClaims::default(),
             revalidations,
             watchers: Locked::default(),
-            alive: Locked::default(),
         })
     }
 
-    /// See [`OwnClaim::exclude_verbs`].
+    /// Waits for the other verbs of this claim, and excludes them until the guard is dropped.
+    ///
+    /// # Errors
+    /// Another verb takes too long: it belongs to a runtime that is blocked. Nothing was done.
     pub(crate) async fn exclude_verbs<'a>(&self, own: &'a OwnClaim) -> Result<MutexGuard<'a, ()>> {
-        own.exclude_verbs(&self.env, self.options.timeout * VERB_REQUESTS).await
+        let until = self.env.now() + self.options.timeout * VERB_REQUESTS;
+        self.env.until(until, own.verbs.lock()).await.ok_or_else(|| {
+            Error::new(ErrorKind::TimedOut, "another verb of this claim is still under way")
+                .hint("is the runtime that it was called on blocked?")
+        })
     }
 
-    /// A transaction whose branches end with [`Client::reads`].
+    pub(crate) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        self.cluster.call(TXN, request).await
+    }
+
+    /// The same; `None` when a lease that it names does not exist, and nothing was done.
+    pub(crate) async fn txn_on_lease(&self, request: TxnRequest) -> Result<Option<TxnResponse>> {
+        self.cluster.call_on_lease(TXN, request).await
+    }
+
+    /// A transaction of a claim that reads the state of its lock in either case; `None` when a lease that it names does not
+    /// exist, and nothing was done.
     pub(crate) async fn transact(
         &self,
         keys: &Keys,
+        id: ClaimId,
         compare: Vec<Compare>,
-        success: Vec<RequestOp>,
-        failure: Vec<RequestOp>,
-    ) -> Result<TxnResult, CallError> {
-        let answer = self.txn(TxnRequest { compare, success, failure }).await?;
-        let (succeeded, revision) = (answer.succeeded, answer.header.unwrap_or_default().revision);
-        let mut reads = txn::reads(answer).into_iter();
-        let mut next = || reads.next().unwrap_or_default();
-        let (kvs, fence, revoked) = (next(), next(), next());
-        let queue = Queue::read(keys, kvs, fence.first(), revision);
-        Ok(TxnResult { succeeded, queue, is_revoked: !revoked.is_empty() })
-    }
-
-    /// The reads of the state of a lock, as a claim needs them.
-    pub(crate) fn reads(keys: &Keys, id: ClaimId) -> [RequestOp; 3] {
-        [range(keys.range()), get(keys.fence()), get(keys.revoked(id))]
-    }
-
-    pub(crate) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, CallError> {
-        self.cluster.call(TXN, request).await
+        mut success: Vec<RequestOp>,
+    ) -> Result<Option<TxnResult>> {
+        let failure = vec![range(keys.range()), get(keys.fence()), get(keys.revoked(id))];
+        success.extend(failure.clone());
+        let answer = self.txn_on_lease(TxnRequest { compare, success, failure }).await?;
+        Ok(answer.map(|answer| {
+            let (succeeded, revision) = (answer.succeeded, answer.header.revision);
+            let mut reads = txn::reads(answer).into_iter();
+            let mut next = || reads.next().unwrap_or_default();
+            let (kvs, fence, revoked) = (next(), next(), next());
+            let queue = Queue::read(keys, kvs, fence.first(), revision);
+            TxnResult { succeeded, queue, is_revoked: !revoked.is_empty() }
+        }))
     }
 
     /// Subscribes to a lock.
     pub(crate) async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
         let watcher = self.watcher(name);
         let subscription = watcher.waiters.subscribe(interest);
-        watcher.started().await?;
+        watcher.start(&self.cluster, name).await?;
         self.state.check_open()?;
         Ok(Box::new(subscription.keeping(watcher)))
     }
 
     fn watcher(&self, name: &LockName) -> Arc<LockWatcher> {
         let mut watchers = self.watchers.lock();
-        let live = watchers.get(name).and_then(Weak::upgrade).filter(|watcher| !watcher.has_failed());
-        live.unwrap_or_else(|| {
+        watchers.get(name).and_then(Weak::upgrade).unwrap_or_else(|| {
             watchers.retain(|_, watcher| watcher.strong_count() > 0);
-            let watcher = LockWatcher::start(self.cluster.clone(), &self.env, self.options.timeout, name);
+            let watcher = Arc::<LockWatcher>::default();
             watchers.insert(name.clone(), Arc::downgrade(&watcher));
             watcher
         })
@@ -138,57 +135,12 @@ impl Client {
         watchers.values().filter_map(Weak::upgrade).for_each(|watcher| watcher.waiters.break_all(&error));
     }
 
-    /// Waits until etcd has either revoked or kept leases that may be over according to the wall-clock hint; whether any
-    /// was revoked.
-    ///
-    /// etcd looks for expired leases twice a second, and answers the time that is left in whole seconds. So the state of
-    /// a lease is unknown in its last second, and no event announces a renewal: the lease has to be looked up until it
-    /// is gone or has more than a second left.
+    /// Waits until etcd has either revoked or kept those leases that may be over according to the wall-clock hint; whether
+    /// any was revoked.
     pub(crate) async fn await_expiry(&self, entries: impl Iterator<Item = &Entry>) -> Result<bool> {
-        let mut due = self.due(entries);
-        let end = self.env.now() + EXPIRY_LIMIT;
-        let mut is_revoked = false;
-        loop {
-            let mut undecided = Vec::new();
-            for some in due.chunks(LOOKUPS_MAX) {
-                let lookups = some.iter().map(|lease| self.leases.left(*lease));
-                for (lease, left) in some.iter().zip(futures_util::future::join_all(lookups).await) {
-                    match left? {
-                        ..=-1 => is_revoked = true,
-                        0 => undecided.push(*lease),
-                        left => self.set_alive(*lease, u64::try_from(left).unwrap_or_default()),
-                    }
-                }
-            }
-            if undecided.is_empty() || self.env.now() >= end {
-                return Ok(is_revoked);
-            }
-            due = undecided;
-            self.env.sleep(EXPIRY_POLL).await;
-        }
-    }
-
-    /// The leases that may be over, each once.
-    fn due<'e>(&self, entries: impl Iterator<Item = &'e Entry>) -> Vec<i64> {
         let wall_us = self.env.wall_us();
         let due = entries.filter(|it| it.may_be_due(wall_us)).map(|it| it.lease);
-        let mut due: Vec<i64> = due.filter(|lease| self.lives_for(*lease).is_none()).collect();
-        due.sort_unstable();
-        due.dedup();
-        due
-    }
-
-    fn set_alive(&self, lease: i64, seconds: u64) {
-        let mut alive = self.alive.lock();
-        if alive.len() >= ALIVE_MAX {
-            alive.clear();
-        }
-        alive.insert(lease, self.env.now() + Duration::from_secs(seconds));
-    }
-
-    /// How long a lease lives at least, if it was looked up and is not over.
-    pub(crate) fn lives_for(&self, lease: i64) -> Option<Duration> {
-        let now = self.env.now();
-        self.alive.lock().get(&lease).map(|until| until.since(now)).filter(|left| !left.is_zero())
+        let due: BTreeSet<i64> = due.filter(|lease| self.leases.lives_for(*lease).is_none()).collect();
+        self.leases.await_expiry(due.into_iter().collect()).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use leasehold_core::{Error, ErrorKind, Result};
+use leasehold_core::{Error, ErrorKind};
 use tonic::{Code, Status};
 
 /// The class of a failed request.
@@ -18,39 +18,6 @@ pub(crate) enum Failure {
     LeaseNotFound,
     /// Refused.
     Refused,
-}
-
-/// The error of a request to the cluster.
-#[derive(Debug)]
-pub(crate) enum CallError {
-    /// A lease that the request names does not exist. Nothing was done.
-    LeaseNotFound,
-    /// Any other.
-    Other(Error),
-}
-
-impl From<Error> for CallError {
-    fn from(error: Error) -> CallError {
-        CallError::Other(error)
-    }
-}
-
-impl From<CallError> for Error {
-    fn from(error: CallError) -> Error {
-        match error {
-            CallError::Other(error) => error,
-            CallError::LeaseNotFound => Error::new(ErrorKind::Rejected, "the lease has ended"),
-        }
-    }
-}
-
-/// The answer to a request; `None` when a lease that it names does not exist.
-pub(crate) fn unless_lease_gone<T>(result: Result<T, CallError>) -> Result<Option<T>> {
-    match result {
-        Ok(answer) => Ok(Some(answer)),
-        Err(CallError::LeaseNotFound) => Ok(None),
-        Err(CallError::Other(error)) => Err(error),
-    }
 }
 
 /// Classifies the status of a failed request.

@@ -6,7 +6,7 @@ use crate::{
     client::Client,
     format::{State, Value},
     keys::Keys,
-    proto::{KeyValue, TxnRequest},
+    proto::KeyValue,
     txn::{self, created, delete, get, put},
 };
 
@@ -47,16 +47,10 @@ pub(crate) async fn commit(client: &Client, claim: &Claim, writes: Vec<KeyWrite>
         KeyWrite::Put { key, value } => put(key, value, 0),
         KeyWrite::Delete { key } => delete(key),
     });
-    let request = TxnRequest {
-        compare: vec![created(keys.place(claim.id), create)],
-        success: success.collect(),
-        failure: Vec::new(),
-    };
-    let answer = client.txn(request).await?;
-    if !answer.succeeded {
-        return Ok(Committed::NotHeld);
-    }
-    Ok(Committed::Yes { revision: answer.header.unwrap_or_default().revision })
+    let holds = vec![created(keys.place(claim.id), create)];
+    let answer = client.txn(txn::only_if(holds, success.collect())).await?;
+    let revision = answer.header.revision;
+    Ok(if answer.succeeded { Committed::Yes { revision } } else { Committed::NotHeld })
 }
 
 /// The revision that created the place of a claim that holds. A hold never becomes a wait again.

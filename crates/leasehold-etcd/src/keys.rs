@@ -95,20 +95,8 @@ fn encode(name: &str) -> String {
 }
 
 fn decode(text: &str) -> Option<String> {
-    let mut name = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((plain, escaped)) = rest.split_once('%') {
-        name.push_str(plain);
-        let (code, after) = (escaped.get(..2)?, &escaped[2..]);
-        name.push(match code {
-            "25" => '%',
-            "2F" => '/',
-            _ => return None,
-        });
-        rest = after;
-    }
-    name.push_str(rest);
-    Some(name)
+    let name = text.replace("%2F", "/").replace("%25", "%");
+    (encode(&name) == text).then_some(name)
 }
 
 #[cfg(test)]

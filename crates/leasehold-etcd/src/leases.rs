@@ -3,28 +3,20 @@
 //! A lease that a claim no longer needs is kept as a spare for the next claim of the same time to live, so that an
 //! uncontended claim does not wait for a grant. A spare is renewed beside the claim, and its validity counts from there.
 
-mod keep_alive;
-
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use tokio::sync::Semaphore;
 
 use crate::{
-    error::unless_lease_gone,
-    proto::{
-        LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse,
-        LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
-    },
-    transport::{
-        Cluster,
-        connection::{Connection, Procedure, Token},
-    },
+    proto::{LeaseGrantRequest, LeaseRequest, LeaseResponse},
+    transport::{Cluster, connection::Procedure},
 };
-use keep_alive::KeepAliveStream;
 
 const GRANT: Procedure = "/etcdserverpb.Lease/LeaseGrant";
 const REVOKE: Procedure = "/etcdserverpb.Lease/LeaseRevoke";
+const KEEP_ALIVE: Procedure = "/etcdserverpb.Lease/LeaseKeepAlive";
 const TIME_TO_LIVE: Procedure = "/etcdserverpb.Lease/LeaseTimeToLive";
 
 /// Spare leases of one time to live.
@@ -33,15 +25,21 @@ const SPARES_MAX: usize = 16;
 const POOLS_MAX: usize = 64;
 /// A spare that ends this soon is not used.
 const SPARE_LEFT_MIN: Duration = Duration::from_millis(500);
-/// Revocations at the same time.
-const REVOCATIONS_MAX: usize = 64;
+/// Revocations and lookups at the same time.
+const REQUESTS_MAX: usize = 64;
+/// Leases known to be alive; when there are more, the table is emptied and they are looked up again.
+const ALIVE_MAX: usize = 4096;
+/// How long [`Leases::await_expiry`] waits: a lease's last second, etcd's half-second tick, and the revocation.
+const EXPIRY_LIMIT: Duration = Duration::from_secs(3);
+/// The time between two lookups meanwhile.
+const EXPIRY_POLL: Duration = Duration::from_millis(25);
 
 /// A lease of this client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lease {
     pub(crate) id: i64,
     /// The time to live that was requested, in seconds.
-    pub(crate) seconds: u64,
+    seconds: u64,
     /// The time to live that was granted, in seconds: no less.
     pub(crate) lives: u64,
     /// It exists at least until then.
@@ -79,12 +77,11 @@ impl ClaimLeases {
 pub(crate) struct Leases {
     cluster: Arc<Cluster>,
     env: Env,
-    timeout: Duration,
     /// The spare leases, by time to live in seconds.
     spares: Locked<HashMap<u64, SparePool>>,
-    /// One for each connection.
-    streams: Locked<Vec<Arc<KeepAliveStream>>>,
-    revocations: Semaphore,
+    requests: Semaphore,
+    /// Leases that were looked up, and until when they live.
+    alive: Locked<HashMap<i64, Moment>>,
 }
 
 /// The spare leases of one time to live.
@@ -97,16 +94,16 @@ struct SparePool {
 }
 
 impl Leases {
-    pub(crate) fn new(cluster: Arc<Cluster>, env: Env, timeout: Duration) -> Leases {
-        let revocations = Semaphore::new(REVOCATIONS_MAX);
-        Leases { cluster, env, timeout, spares: Locked::default(), streams: Locked::default(), revocations }
+    pub(crate) fn new(cluster: Arc<Cluster>) -> Leases {
+        let (env, requests) = (cluster.env.clone(), Semaphore::new(REQUESTS_MAX));
+        Leases { cluster, env, spares: Locked::default(), requests, alive: Locked::default() }
     }
 
     /// A new lease.
     pub(crate) async fn grant(&self, seconds: u64) -> Result<Lease> {
         let sent = self.env.now();
         let request = LeaseGrantRequest { ttl: i64::try_from(seconds).unwrap_or(i64::MAX) };
-        let answer: LeaseGrantResponse = self.cluster.call(GRANT, request).await?;
+        let answer: LeaseResponse = self.cluster.call(GRANT, request).await?;
         let lives = u64::try_from(answer.ttl).unwrap_or_default();
         if answer.id == 0 || lives < seconds {
             let message = format!("a lease of {seconds} s was requested and one of {} s granted", answer.ttl);
@@ -165,7 +162,7 @@ impl Leases {
     }
 
     /// Revokes a lease in the background. After a failure it ends by itself.
-    pub(crate) fn discard(self: &Arc<Self>, id: i64) {
+    fn discard(self: &Arc<Self>, id: i64) {
         let leases = self.clone();
         self.env.spawn(async move {
             let _ = leases.revoke(id).await;
@@ -174,18 +171,7 @@ impl Leases {
 
     /// Revokes a lease and deletes every key that lives by it. A later request that names it is refused.
     pub(crate) async fn revoke(&self, id: i64) -> Result<()> {
-        // The semaphore is never closed.
-        let _permit = self.revocations.acquire().await;
-        let request = LeaseRevokeRequest { id };
-        let revoked = self.cluster.call::<_, LeaseRevokeResponse>(REVOKE, request).await;
-        unless_lease_gone(revoked).map(drop)
-    }
-
-    /// The time that a lease has left in whole seconds, rounded towards zero; negative when it is gone.
-    pub(crate) async fn left(&self, id: i64) -> Result<i64> {
-        let request = LeaseTimeToLiveRequest { id };
-        let answer = self.cluster.call::<_, LeaseTimeToLiveResponse>(TIME_TO_LIVE, request).await;
-        Ok(unless_lease_gone(answer)?.map_or(-1, |answer| answer.ttl))
+        self.ask(REVOKE, id).await.map(drop)
     }
 
     /// Renews the leases of a claim; `None` when that of the place is gone. That of the delay comes second: where the
@@ -199,36 +185,61 @@ impl Leases {
         Ok(Some(ClaimLeases { place, delay }))
     }
 
-    /// Renews a lease; `None` when it is gone. One that may be over is renewed on a stream of its own: etcd answers such
-    /// a request only when the lease is revoked, and every request behind it waits.
+    /// Renews a lease; `None` when it is gone. Each renewal is a stream of one request: etcd does not answer for a lease
+    /// that is over until it is revoked, and every later request on the same stream would wait.
     pub(crate) async fn keep(&self, lease: Lease) -> Result<Option<Lease>> {
         let sent = self.env.now();
-        let until = sent + self.timeout;
-        let connection = self.cluster.connection(until).await?;
-        let token = self.cluster.login(&connection, until).await?;
-        let stream = if sent < lease.until {
-            self.stream(&connection, token)
-        } else {
-            Arc::new(KeepAliveStream::start(&self.env, self.cluster.clone(), connection.clone(), token))
-        };
-        let Some(answer) = self.env.until(until, stream.ask(lease.id)).await else {
-            return Err(self.cluster.unanswered(&connection, sent, "answer to a renewal"));
-        };
-        let lives = answer?;
-        connection.note_answer(&self.env);
+        let request = LeaseRequest { id: lease.id };
+        let answer = self.cluster.call_on_lease::<_, LeaseResponse>(KEEP_ALIVE, request).await?;
+        let lives = answer.and_then(|it| u64::try_from(it.ttl).ok()).filter(|lives| *lives > 0);
         Ok(lives.map(|lives| Lease { lives, until: sent + Duration::from_secs(lives), ..lease }))
     }
 
-    fn stream(&self, connection: &Arc<Connection>, token: Token) -> Arc<KeepAliveStream> {
-        let mut streams = self.streams.lock();
-        streams.retain(|stream| !stream.has_ended());
-        if let Some(stream) = streams.iter().find(|stream| stream.is_on(connection)) {
-            return stream.clone();
+    async fn ask(&self, procedure: Procedure, id: i64) -> Result<Option<LeaseResponse>> {
+        // The semaphore is never closed.
+        let _permit = self.requests.acquire().await;
+        self.cluster.call_on_lease(procedure, LeaseRequest { id }).await
+    }
+
+    /// Waits until etcd has either revoked or kept these leases; whether any was revoked.
+    ///
+    /// etcd looks for expired leases twice a second, and answers the time that is left in whole seconds. So the state of
+    /// a lease is unknown in its last second, and no event announces a renewal: the lease has to be looked up until it
+    /// is gone or has more than a second left.
+    pub(crate) async fn await_expiry(&self, mut due: Vec<i64>) -> Result<bool> {
+        let end = self.env.now() + EXPIRY_LIMIT;
+        let mut is_revoked = false;
+        loop {
+            let lookups = join_all(due.iter().map(|lease| self.ask(TIME_TO_LIVE, *lease))).await;
+            let mut undecided = Vec::new();
+            for (lease, answer) in due.into_iter().zip(lookups) {
+                // The time left, rounded towards zero; negative when it is gone.
+                match answer?.map_or(-1, |answer| answer.ttl) {
+                    ..=-1 => is_revoked = true,
+                    0 => undecided.push(lease),
+                    left => self.set_alive(lease, Duration::from_secs(left.unsigned_abs())),
+                }
+            }
+            if undecided.is_empty() || self.env.now() >= end {
+                return Ok(is_revoked);
+            }
+            due = undecided;
+            self.env.sleep(EXPIRY_POLL).await;
         }
-        let new = KeepAliveStream::start(&self.env, self.cluster.clone(), connection.clone(), token);
-        let new = Arc::new(new);
-        streams.push(new.clone());
-        new
+    }
+
+    fn set_alive(&self, lease: i64, left: Duration) {
+        let mut alive = self.alive.lock();
+        if alive.len() >= ALIVE_MAX {
+            alive.clear();
+        }
+        alive.insert(lease, self.env.now() + left);
+    }
+
+    /// How long a lease lives at least, if it was looked up and is not over.
+    pub(crate) fn lives_for(&self, lease: i64) -> Option<Duration> {
+        let now = self.env.now();
+        self.alive.lock().get(&lease).map(|until| until.since(now)).filter(|left| !left.is_zero())
     }
 
     /// Removes and returns all spare leases.

@@ -22,8 +22,6 @@ mod keys;
 mod leases;
 mod options;
 mod own_claims;
-#[rustfmt::skip]
-#[path = "../proto/etcdserverpb.rs"]
 mod proto;
 mod queue;
 mod server_info;

@@ -1,9 +1,9 @@
-//! [`OwnClaims`]: the claims that this client has made, and what it knows of each.
+//! [`OwnClaims`]: the claims that this client has made, and its knowledge of each.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use leasehold_core::{Binding, ClaimId, Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
+use leasehold_core::{Binding, Claim, ClaimId, Moment, store_kit::Locked};
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{keys::Keys, leases::ClaimLeases};
 
@@ -15,9 +15,10 @@ const SWEEP_FROM: usize = 1024;
 pub(crate) struct OwnClaims(Locked<HashMap<ClaimId, Arc<OwnClaim>>>);
 
 /// One claim. Its verbs run one after the other: a release comes after the claim that it undoes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OwnClaim {
-    verbs: AsyncMutex<()>,
+    pub(crate) keys: Keys,
+    pub(crate) verbs: AsyncMutex<()>,
     pub(crate) state: Locked<ClaimState>,
 }
 
@@ -25,8 +26,6 @@ pub(crate) struct OwnClaim {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClaimState {
     pub(crate) leases: Option<ClaimLeases>,
-    /// The keys of its lock.
-    pub(crate) keys: Option<Keys>,
     /// The revision that created its place; 0 when it is not known.
     pub(crate) create: i64,
     /// It was answered `Granted`.
@@ -39,12 +38,16 @@ pub(crate) struct ClaimState {
 
 impl OwnClaims {
     /// The entry of a claim, which is made if there is none.
-    pub(crate) fn enter(&self, id: ClaimId, now: Moment) -> Arc<OwnClaim> {
+    pub(crate) fn enter(&self, claim: &Claim, now: Moment) -> Arc<OwnClaim> {
         let mut claims = self.0.lock();
         if claims.len() >= SWEEP_FROM && claims.len().is_power_of_two() {
             claims.retain(|_, own| own.verbs.try_lock().is_err() || !own.state.lock().is_over(now));
         }
-        claims.entry(id).or_default().clone()
+        let new = || {
+            let (keys, verbs, state) = (Keys::of(&claim.name), AsyncMutex::default(), Locked::default());
+            Arc::new(OwnClaim { keys, verbs, state })
+        };
+        claims.entry(claim.id).or_insert_with(new).clone()
     }
 
     /// The entry of a claim, if there is one.
@@ -64,20 +67,6 @@ impl OwnClaims {
     /// Removes and returns all entries.
     pub(crate) fn take_all(&self) -> Vec<(ClaimId, Arc<OwnClaim>)> {
         self.0.lock().drain().collect()
-    }
-}
-
-impl OwnClaim {
-    /// Waits for the other verbs of this claim, and excludes them until the guard is dropped.
-    ///
-    /// # Errors
-    /// Another verb takes longer than `limit`: it belongs to a runtime that is blocked. Nothing was done.
-    pub(crate) async fn exclude_verbs(&self, env: &Env, limit: Duration) -> Result<MutexGuard<'_, ()>> {
-        let guard = env.until(env.now() + limit, self.verbs.lock()).await;
-        guard.ok_or_else(|| {
-            Error::new(ErrorKind::TimedOut, "another verb of this claim is still under way")
-                .hint("is the runtime that it was called on blocked?")
-        })
     }
 }
 

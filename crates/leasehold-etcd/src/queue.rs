@@ -1,6 +1,6 @@
 //! [`Queue`]: the state of a lock, read in one transaction, and the decisions that follow from it. No I/O.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use leasehold_core::{
     Busy, Claim, ClaimId, Contender, Error, FencingToken, Mode, Queueing, Result, Stance,
@@ -50,32 +50,30 @@ impl Queue {
     /// Reads the keys of one lock, and its fence key.
     pub(crate) fn read(keys: &Keys, kvs: Vec<KeyValue>, fence: Option<&KeyValue>, revision: i64) -> Queue {
         let oldest = kvs.iter().map(|kv| kv.create_revision).min().unwrap_or_default();
-        let delays: Vec<(ClaimId, KeyValue)> = kvs
-            .iter()
-            .filter_map(|kv| match keys.part(&kv.key) {
-                Part::Delay(id) => Some((id, kv.clone())),
-                _ => None,
-            })
-            .collect();
+        let mut delays = HashMap::new();
         let mut entries: Vec<Entry> = Vec::with_capacity(kvs.len());
         for kv in kvs {
-            match keys.part(&kv.key) {
-                Part::Place(id) if Value::read(&kv.value).is_some() => {
-                    let delay = delays.iter().find(|(other, _)| *other == id).map(|(_, kv)| kv.lease);
-                    entries.push(Entry { delay, ..entry(Some(id), kv, Stance::Waiting) });
+            match (keys.part(&kv.key), Value::read(&kv.value)) {
+                (Part::Delay(id), value) => drop(delays.insert(id, (kv, value))),
+                (Part::Place(id), Some(value)) => {
+                    let holds = value.state == State::Held;
+                    entries.push(Entry::new(kv, holds, Some((id, value))));
                 }
-                Part::Delay(_) => {}
                 // Go's rule: the oldest key holds.
-                Part::Place(_) | Part::Foreign => {
-                    let stance = if kv.create_revision == oldest { Stance::Holding } else { Stance::Waiting };
-                    entries.push(entry(None, kv, stance));
+                (Part::Place(_) | Part::Foreign, _) => {
+                    let holds = kv.create_revision == oldest;
+                    entries.push(Entry::new(kv, holds, None));
                 }
             }
         }
-        for (id, kv) in delays {
-            let alone = !entries.iter().any(|entry| entry.id == Some(id));
-            if alone && Value::read(&kv.value).is_some_and(|value| value.state == State::Armed) {
-                entries.push(entry(Some(id), kv, Stance::Delaying));
+        for entry in &mut entries {
+            let delay = entry.id.and_then(|id| delays.remove(&id));
+            entry.delay = delay.map(|(kv, _)| kv.lease);
+        }
+        for (id, (kv, value)) in delays {
+            if let Some(value) = value.filter(|value| value.state == State::Armed) {
+                let entry = Entry::new(kv, true, Some((id, value)));
+                entries.push(Entry { stance: Stance::Delaying, ..entry });
             }
         }
         entries.sort_by(|one, two| (one.create, &one.key).cmp(&(two.create, &two.key)));
@@ -178,17 +176,14 @@ impl Queue {
     /// The entry as `inspect` shows it.
     pub(crate) fn contender(&self, entry: &Entry, wall_us: u64) -> Contender {
         let value = entry.value.as_ref();
+        let timed = value.filter(|_| entry.stance != Stance::Delaying);
         let holds = entry.stance != Stance::Waiting;
         Contender {
             tag: entry.id.map_or_else(|| foreign_tag(entry.lease), Contender::tag_of),
             stance: entry.stance,
             mode: value.map(|value| value.mode),
-            expires_in: value
-                .filter(|_| entry.stance != Stance::Delaying)
-                .and_then(|value| value.left(wall_us)),
-            age: value
-                .filter(|_| entry.stance != Stance::Delaying)
-                .map(|value| Duration::from_micros(wall_us.saturating_sub(value.since_us))),
+            expires_in: timed.and_then(|value| value.left(wall_us)),
+            age: timed.map(|value| Duration::from_micros(wall_us.saturating_sub(value.since_us))),
             fence: FencingToken::new(self.token(entry)).ok().filter(|_| holds),
             note: value.and_then(|value| value.note.clone()),
         }
@@ -206,6 +201,20 @@ impl Queue {
 }
 
 impl Entry {
+    fn new(kv: KeyValue, holds: bool, own: Option<(ClaimId, Value)>) -> Entry {
+        let (id, value) = own.unzip();
+        Entry {
+            id,
+            key: kv.key,
+            create: kv.create_revision,
+            modified: kv.mod_revision,
+            lease: kv.lease,
+            stance: if holds { Stance::Holding } else { Stance::Waiting },
+            value,
+            delay: None,
+        }
+    }
+
     pub(crate) fn mode(&self) -> Mode {
         self.value.as_ref().map_or(Mode::Exclusive, |value| value.mode)
     }
@@ -213,22 +222,6 @@ impl Entry {
     /// Whether its lease may be over: it is, unless it was renewed.
     pub(crate) fn may_be_due(&self, wall_us: u64) -> bool {
         self.lease != 0 && self.value.as_ref().is_some_and(|value| value.left(wall_us).is_none())
-    }
-}
-
-fn entry(id: Option<ClaimId>, kv: KeyValue, stance: Stance) -> Entry {
-    let value = id.and_then(|_| Value::read(&kv.value));
-    let held = value.as_ref().is_some_and(|value| value.state == State::Held);
-    let stance = if held { Stance::Holding } else { stance };
-    Entry {
-        id,
-        key: kv.key,
-        create: kv.create_revision,
-        modified: kv.mod_revision,
-        lease: kv.lease,
-        stance,
-        value,
-        delay: None,
     }
 }
 

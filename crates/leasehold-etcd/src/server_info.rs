@@ -6,7 +6,7 @@ use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
 
 use crate::{
     client::Client,
-    proto::{StatusRequest, StatusResponse},
+    proto::{Empty, StatusResponse},
     transport::connection::Procedure,
 };
 
@@ -17,9 +17,9 @@ pub(crate) const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
 /// # Errors
 /// [`ErrorKind::Unsafe`] when the member is too old to compare ranges, and would answer such a comparison wrongly.
 pub(crate) async fn server_info(client: &Client) -> Result<ServerInfo> {
-    let status: StatusResponse = client.cluster.call(STATUS, StatusRequest {}).await?;
+    let status: StatusResponse = client.cluster.call(STATUS, Empty {}).await?;
     check_version(&status.version)?;
-    let cluster = status.header.unwrap_or_default().cluster_id;
+    let cluster = status.header.cluster_id;
     Ok(ServerInfo {
         server: format!("{cluster:016x}").into(),
         lineage: None,

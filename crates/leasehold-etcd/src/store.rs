@@ -105,7 +105,7 @@ impl Verbs for EtcdStore {
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
         // Before the first await: whatever comes later for this claim waits for it.
-        let own = self.client.own_claims.enter(claim.id, self.client.env.now());
+        let own = self.client.own_claims.enter(claim, self.client.env.now());
         let wanted = claim.clone();
         self.run(|client| async move { claim::claim(&client, &wanted, own).await }).await
     }

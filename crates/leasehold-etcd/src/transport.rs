@@ -4,18 +4,24 @@
 
 pub(crate) mod connection;
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result, Revalidations,
-    store_kit::{ClientState, Locked, RuntimeConnections, timed_out},
+    store_kit::{ClientState, Locked, RuntimeConnections, in_time, timed_out},
 };
 use prost::Message;
-use tonic::{Status, metadata::MetadataValue};
+use tonic::{Status, metadata::MetadataValue, transport::ClientTlsConfig};
 
-use self::connection::{Connection, Connector, Procedure, Token, authorized};
+use self::connection::{Connection, Procedure, Token, authorized, tls_config};
 use crate::{
-    error::{CallError, Failure, explain, failure},
+    error::{Failure, explain, failure},
     options::EtcdOptions,
     proto::{AuthenticateRequest, AuthenticateResponse},
 };
@@ -24,39 +30,50 @@ const AUTHENTICATE: Procedure = "/etcdserverpb.Auth/Authenticate";
 
 /// The members of one cluster.
 pub(crate) struct Cluster {
-    options: Arc<EtcdOptions>,
-    env: Env,
-    connector: Arc<Connector>,
+    pub(crate) options: Arc<EtcdOptions>,
+    pub(crate) env: Env,
+    tls: Option<ClientTlsConfig>,
+    /// The index of the member that is tried next.
+    next: AtomicUsize,
     connections: RuntimeConnections<Connection>,
     token: Locked<Token>,
 }
 
 impl Cluster {
     /// # Errors
-    /// Those of [`Connector::new`].
+    /// [`ErrorKind::Invalid`] when the certificate file cannot be read.
     pub(crate) fn new(options: Arc<EtcdOptions>, env: Env, revalidations: Revalidations) -> Result<Cluster> {
-        let connector = Arc::new(Connector::new(options.clone(), env.clone())?);
         let connections = RuntimeConnections::new(env.clone(), revalidations);
-        Ok(Cluster { options, env, connector, connections, token: Locked::default() })
-    }
-
-    pub(crate) fn connector(&self) -> &Connector {
-        &self.connector
+        let (tls, next, token) = (tls_config(&options)?, AtomicUsize::new(0), Locked::default());
+        Ok(Cluster { options, env, tls, next, connections, token })
     }
 
     /// Sends one request to whichever member is there, and returns its answer, within the time limit.
     ///
     /// # Errors
     /// Not applied until a member has it; unknown from then on. Nothing is sent twice unless it was refused.
-    pub(crate) async fn call<Q, R>(&self, procedure: Procedure, message: Q) -> Result<R, CallError>
+    pub(crate) async fn call<Q, R>(self: &Arc<Self>, procedure: Procedure, message: Q) -> Result<R>
+    where
+        Q: Message + Clone + 'static,
+        R: Message + Default + 'static,
+    {
+        let answer = self.call_on_lease(procedure, message).await?;
+        answer.ok_or_else(|| Error::new(ErrorKind::Rejected, "the lease has ended"))
+    }
+
+    /// The same; `None` when a lease that the request names does not exist, and nothing was done.
+    pub(crate) async fn call_on_lease<Q, R>(
+        self: &Arc<Self>,
+        procedure: Procedure,
+        message: Q,
+    ) -> Result<Option<R>>
     where
         Q: Message + Clone + 'static,
         R: Message + Default + 'static,
     {
         let begin = self.env.now();
         let until = begin + self.options.timeout;
-        let mut tries = self.options.endpoints.len();
-        let mut logins = 1;
+        let mut retries = self.options.endpoints.len();
         loop {
             let connection = self.connection(until).await?;
             let token = self.login(&connection, until).await?;
@@ -64,23 +81,22 @@ impl Cluster {
             // Boxed: these futures are large, and part of many.
             let request = authorized(message.clone(), &token);
             let answer = Box::pin(connection.unary::<Q, R>(procedure, request));
-            let status = match self.env.until(until, answer).await {
+            let error = match self.env.until(until, answer).await {
                 Some(Ok(answer)) => {
                     connection.note_answer(&self.env);
-                    return Ok(answer);
+                    return Ok(Some(answer));
                 }
-                Some(Err(status)) => status,
-                None => {
-                    let error = self.unanswered(&connection, sent, "answer");
-                    return Err(self.named(&connection, error, begin).into());
-                }
+                Some(Err(status)) => match self.note_failure(&connection, &status) {
+                    Failure::Elsewhere | Failure::Login if retries > 0 && self.env.now() < until => {
+                        retries -= 1;
+                        continue;
+                    }
+                    Failure::LeaseNotFound => return Ok(None),
+                    _ => explain(&status),
+                },
+                None => self.unanswered(&connection, sent),
             };
-            match self.note_failure(&connection, &status) {
-                Failure::Elsewhere if tries > 1 && self.env.now() < until => tries -= 1,
-                Failure::Login if logins > 0 => logins -= 1,
-                Failure::LeaseNotFound => return Err(CallError::LeaseNotFound),
-                _ => return Err(self.named(&connection, explain(&status), begin).into()),
-            }
+            return Err(error.store(connection.url()).elapsed(self.env.now().since(begin)));
         }
     }
 
@@ -97,29 +113,25 @@ impl Cluster {
 
     /// The error of a request without an answer. Its connection is dropped when nothing has arrived on it since: the
     /// member may be gone without notice (half-open), or cut off from the others.
-    pub(crate) fn unanswered(&self, connection: &Arc<Connection>, sent: Moment, answer: &str) -> Error {
+    fn unanswered(&self, connection: &Arc<Connection>, sent: Moment) -> Error {
         if connection.is_silent_since(sent) {
             self.forget(connection);
         }
-        timed_out(answer, self.options.timeout)
+        timed_out("answer", self.options.timeout)
             .hint("is the cluster overloaded, paused, or cut off from its majority?")
             .unknown()
-    }
-
-    fn named(&self, connection: &Connection, error: Error, begin: Moment) -> Error {
-        error.store(connection.url()).elapsed(self.env.now().since(begin))
     }
 
     /// The open connection of the calling runtime, or a new one to the next member that can be reached.
     ///
     /// # Errors
     /// No member can be reached in time. Nothing was sent.
-    pub(crate) async fn connection(&self, until: Moment) -> Result<Arc<Connection>> {
+    pub(crate) async fn connection(self: &Arc<Self>, until: Moment) -> Result<Arc<Connection>> {
         if let Some(connection) = self.connections.current() {
             return Ok(connection);
         }
-        let connector = self.connector.clone();
-        let connecting = self.connections.get(move || async move { connector.connect_any().await });
+        let cluster = self.clone();
+        let connecting = self.connections.get(move || async move { cluster.connect_any().await });
         self.env.until(until, Box::pin(connecting)).await.unwrap_or_else(|| {
             Err(timed_out("connection", self.options.timeout)
                 .store(&*self.options.url)
@@ -127,10 +139,36 @@ impl Cluster {
         })
     }
 
+    async fn connect_any(&self) -> Result<Connection> {
+        let end = self.env.now() + self.options.timeout;
+        let mut last = Error::new(ErrorKind::Invalid, "no member is named");
+        for _ in 0..self.options.endpoints.len() {
+            let index = self.next.fetch_add(1, Ordering::Relaxed) % self.options.endpoints.len();
+            // A member that swallows every packet does not use up the time of all.
+            let left = end.since(self.env.now()).max(Duration::from_millis(1));
+            match self.connect(index, left.min(self.options.timeout / 2)).await {
+                Ok(connection) => {
+                    self.next.store(index, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Connects to the member at this index, on the current runtime, which drives the connection.
+    pub(crate) async fn connect(&self, index: usize, limit: Duration) -> Result<Connection> {
+        let endpoint = &self.options.endpoints[index];
+        let connection = Connection::open(index, endpoint, self.tls.as_ref(), &self.env);
+        let connected = in_time(&self.env, limit, "connection", connection).await;
+        connected.flatten().map_err(|error| error.store(format!("etcd://{endpoint}")))
+    }
+
     /// Drops a connection; the next request goes to another member.
     pub(crate) fn forget(&self, connection: &Arc<Connection>) {
         if self.connections.forget(connection) {
-            self.connector.pass_over(connection);
+            self.next.store(connection.index + 1, Ordering::Relaxed);
         }
     }
 
@@ -153,21 +191,23 @@ impl Cluster {
         let (name, password) = (self.options.user.clone(), self.options.password.reveal().to_string());
         let request = authorized(AuthenticateRequest { name, password }, &None);
         let answer = Box::pin(connection.unary::<_, AuthenticateResponse>(AUTHENTICATE, request));
-        let named = |error: Error| error.store(connection.url());
-        let answer = match self.env.until(until, answer).await {
-            Some(Ok(answer)) => answer,
+        let error = match self.env.until(until, answer).await {
+            Some(Ok(answer)) => match MetadataValue::try_from(answer.token) {
+                Ok(token) => {
+                    *self.token.lock() = Some(token.clone());
+                    return Ok(Some(token));
+                }
+                Err(_) => Error::new(ErrorKind::Corrupt, "the answer to the login has no token"),
+            },
             Some(Err(status)) => {
                 self.note_failure(connection, &status);
-                return Err(named(explain(&status).not_applied()));
+                explain(&status).not_applied()
             }
             None => {
                 self.forget(connection);
-                return Err(named(Error::new(ErrorKind::TimedOut, "the login was not answered in time")));
+                Error::new(ErrorKind::TimedOut, "the login was not answered in time")
             }
         };
-        let token = MetadataValue::try_from(answer.token)
-            .map_err(|_| named(Error::new(ErrorKind::Corrupt, "the answer to the login has no token")))?;
-        *self.token.lock() = Some(token.clone());
-        Ok(Some(token))
+        Err(error.store(connection.url()))
     }
 }

@@ -1,22 +1,26 @@
 //! The parts of a transaction, and the parts of its answer.
 
 use crate::proto::{
-    Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, TxnRequest, TxnResponse,
-    compare::{CompareResult, CompareTarget, TargetUnion},
-    request_op::Request,
-    response_op::Response,
+    Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, ResponseOp, TxnRequest,
+    TxnResponse,
 };
 
 /// Operations in one transaction, and comparisons, by default (`--max-txn-ops`).
 pub(crate) const OPERATIONS_MAX: usize = 128;
 
+// The numbers of `Compare.CompareResult` and `Compare.CompareTarget`.
+const EQUAL: i32 = 0;
+const GREATER: i32 = 1;
+const LESS: i32 = 2;
+const CREATE: i32 = 1;
+const MOD: i32 = 2;
+
 pub(crate) fn put(key: Vec<u8>, value: Vec<u8>, lease: i64) -> RequestOp {
-    RequestOp { request: Some(Request::RequestPut(PutRequest { key, value, lease })) }
+    RequestOp { put: Some(PutRequest { key, value, lease }), ..RequestOp::default() }
 }
 
 pub(crate) fn delete(key: Vec<u8>) -> RequestOp {
-    let request = DeleteRangeRequest { key, range_end: Vec::new() };
-    RequestOp { request: Some(Request::RequestDeleteRange(request)) }
+    RequestOp { delete: Some(DeleteRangeRequest { key }), ..RequestOp::default() }
 }
 
 pub(crate) fn get(key: Vec<u8>) -> RequestOp {
@@ -24,8 +28,11 @@ pub(crate) fn get(key: Vec<u8>) -> RequestOp {
 }
 
 pub(crate) fn range((key, range_end): (Vec<u8>, Vec<u8>)) -> RequestOp {
-    let request = RangeRequest { key, range_end, ..RangeRequest::default() };
-    RequestOp { request: Some(Request::RequestRange(request)) }
+    RequestOp { range: Some(RangeRequest { key, range_end, limit: 0 }), ..RequestOp::default() }
+}
+
+pub(crate) fn nested(txn: TxnRequest) -> RequestOp {
+    RequestOp { txn: Some(txn), ..RequestOp::default() }
 }
 
 /// A transaction that does nothing when a comparison fails.
@@ -35,11 +42,7 @@ pub(crate) fn only_if(compare: Vec<Compare>, success: Vec<RequestOp>) -> TxnRequ
 
 /// A transaction without conditions.
 pub(crate) fn read_only(reads: impl IntoIterator<Item = RequestOp>) -> TxnRequest {
-    TxnRequest { success: reads.into_iter().collect(), ..TxnRequest::default() }
-}
-
-pub(crate) fn nested(txn: TxnRequest) -> RequestOp {
-    RequestOp { request: Some(Request::RequestTxn(txn)) }
+    only_if(Vec::new(), reads.into_iter().collect())
 }
 
 /// The key does not exist.
@@ -49,51 +52,35 @@ pub(crate) fn absent(key: Vec<u8>) -> Compare {
 
 /// The key exists and was created by this revision.
 pub(crate) fn created(key: Vec<u8>, revision: i64) -> Compare {
-    let union = TargetUnion::CreateRevision(revision);
-    compare(CompareTarget::Create, CompareResult::Equal, (key, Vec::new()), union)
+    Compare { target: CREATE, result: EQUAL, key, create_revision: Some(revision), ..Compare::default() }
 }
 
 /// The key exists.
 pub(crate) fn present(key: Vec<u8>) -> Compare {
-    let union = TargetUnion::CreateRevision(0);
-    compare(CompareTarget::Create, CompareResult::Greater, (key, Vec::new()), union)
+    Compare { result: GREATER, ..created(key, 0) }
+}
+
+/// The range is empty.
+pub(crate) fn none_in((first, range_end): (Vec<u8>, Vec<u8>)) -> Compare {
+    Compare { range_end, ..absent(first) }
 }
 
 /// The key was last written by this revision; 0 when it does not exist.
 pub(crate) fn unchanged(key: Vec<u8>, revision: i64) -> Compare {
-    let union = TargetUnion::ModRevision(revision);
-    compare(CompareTarget::Mod, CompareResult::Equal, (key, Vec::new()), union)
-}
-
-/// The range is empty.
-pub(crate) fn none_in(range: (Vec<u8>, Vec<u8>)) -> Compare {
-    compare(CompareTarget::Create, CompareResult::Equal, range, TargetUnion::CreateRevision(0))
+    Compare { target: MOD, result: EQUAL, key, mod_revision: Some(revision), ..Compare::default() }
 }
 
 /// Nothing in the range was written after this revision. Deletions are not seen.
-pub(crate) fn none_since(range: (Vec<u8>, Vec<u8>), revision: i64) -> Compare {
-    let union = TargetUnion::ModRevision(revision + 1);
-    compare(CompareTarget::Mod, CompareResult::Less, range, union)
-}
-
-fn compare(
-    target: CompareTarget,
-    result: CompareResult,
-    (key, range_end): (Vec<u8>, Vec<u8>),
-    union: TargetUnion,
-) -> Compare {
-    Compare { result: result.into(), target: target.into(), key, target_union: Some(union), range_end }
+pub(crate) fn none_since((first, range_end): (Vec<u8>, Vec<u8>), revision: i64) -> Compare {
+    Compare { result: LESS, range_end, ..unchanged(first, revision + 1) }
 }
 
 /// The keys that each read of the branch taken has found, in order, nested transactions included.
 pub(crate) fn reads(answer: TxnResponse) -> Vec<Vec<KeyValue>> {
-    let mut found = Vec::new();
-    for part in answer.responses {
-        match part.response {
-            Some(Response::ResponseRange(range)) => found.push(range.kvs),
-            Some(Response::ResponseTxn(inner)) => found.extend(reads(inner)),
-            _ => {}
-        }
-    }
-    found
+    let parts = answer.responses.into_iter();
+    let read = |part: ResponseOp| match part.range {
+        Some(range) => vec![range.kvs],
+        None => part.txn.map(reads).unwrap_or_default(),
+    };
+    parts.flat_map(read).collect()
 }

@@ -4,20 +4,20 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Capability, Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations,
-    store_kit::{self, InDoubt, Locked, in_time},
+    store_kit::{self, InDoubt, Locked},
 };
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, cmd};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{
     dialect::{Announcement, Dialect, native::Native, plain::Plain},
-    format::{Reply, Request, first, number},
+    format::{Reply, Request, millis, next, read},
     keys::inbox,
-    options::{self, RedisOptions},
-    pubsub::PubSub,
-    quorum_membership,
-    topology::Router,
-    transport::Node,
+    options::{self, RedisOptions, Servers},
+    server_info,
+    topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
+    transport::{Node, connection::Connector},
+    watcher::Watcher,
 };
 
 /// More claims in doubt than these are not recorded: their ids are not refused if their requests arrive late.
@@ -36,25 +36,21 @@ pub(crate) struct ClientState {
     pub(crate) revalidations: Revalidations,
     /// Claims with a request that may still arrive.
     pub(crate) in_doubt: InDoubt,
-    /// Claims that wait for a wake-up, each with the key by which an unannounced holder keeps it out, if one does.
-    pub(crate) foreign_holders: Locked<HashMap<ClaimId, Option<String>>>,
+    /// Claims that wait for a wake-up, and whether an unannounced holder keeps them out.
+    pub(crate) unannounced: Locked<HashMap<ClaimId, bool>>,
     id: u64,
     /// One subscription connection for each server that this client listens to.
-    pubsubs: Locked<Vec<Arc<PubSub>>>,
+    watchers: Locked<Vec<Arc<Watcher>>>,
     connecting: AsyncMutex<()>,
     life: store_kit::ClientState,
 }
 
 impl ClientState {
-    pub(crate) fn new(
-        options: RedisOptions,
-        router: Router,
-        env: Env,
-        revalidations: Revalidations,
-    ) -> ClientState {
+    pub(crate) fn new(connector: Connector) -> ClientState {
+        let (env, options) = (connector.env.clone(), connector.options.clone());
         let dialect: Box<dyn Dialect> = match &options.dialect {
             options::Dialect::Native => {
-                Box::new(Native::new(options.membership.map(quorum_membership::unknown_run)))
+                Box::new(Native { marker: options.membership.map(server_info::unknown_run) })
             }
             options::Dialect::Plain { template } => Box::new(Plain::new(template)),
         };
@@ -63,53 +59,54 @@ impl ClientState {
             dialect,
             options,
             id: (env.random() >> 64) as u64,
-            env,
-            router,
-            revalidations,
+            revalidations: connector.revalidations.clone(),
+            router: Router { topology: topology(Arc::new(connector)), env: env.clone() },
             in_doubt: InDoubt::new(IN_DOUBT_MAX),
-            foreign_holders: Locked::default(),
-            pubsubs: Locked::default(),
+            unannounced: Locked::default(),
+            watchers: Locked::default(),
             connecting: AsyncMutex::default(),
             life: store_kit::ClientState::default(),
+            env,
         }
     }
 
     /// # Errors
     /// [`ErrorKind::Closed`] once the client is closed.
     pub(crate) fn check_open(&self) -> Result<()> {
-        self.life.check_open().map_err(|error| error.store(&*self.options.url))
+        self.life.check_open()
     }
 
     pub(crate) fn close(&self) {
         if self.life.close() {
             self.router.topology.close();
-            self.pubsubs.lock().clear();
+            self.watchers.lock().clear();
         }
     }
 
     // Requests.
 
-    /// Sends a request about a lock, and answers a reply for each command.
-    pub(crate) async fn send(&self, slot: u16, request: Request<'_>) -> Result<Vec<Reply>> {
-        self.router.run(slot, request, self.options.timeout).await
+    /// Sends a request about a lock, and answers its reply.
+    pub(crate) async fn send<T>(&self, slot: u16, request: Request<'_, T>) -> Result<T> {
+        let Request { script, commands, read } = request;
+        read(self.router.run(slot, script, commands, self.options.timeout).await?)
     }
 
     /// The same for a request that writes: with the number of replicas that confirmed it. None is asked to unless
     /// `min_replicas` is set.
-    pub(crate) async fn send_confirmed(
+    pub(crate) async fn send_confirmed<T>(
         &self,
         slot: u16,
-        mut request: Request<'_>,
+        request: Request<'_, T>,
         limit: Duration,
-    ) -> Result<(Vec<Reply>, u32)> {
+    ) -> Result<(T, u32)> {
+        let Request { script, mut commands, read } = request;
         let wanted = self.options.min_replicas;
-        if wanted == 0 {
-            return Ok((self.router.run(slot, request, limit).await?, 0));
+        if wanted > 0 {
+            commands.push(wait_for(wanted, limit));
         }
-        request.commands.push(wait_for(wanted, limit));
-        let mut replies = self.router.run(slot, request, limit).await?;
-        let confirmed = acknowledged(replies.pop())?;
-        Ok((replies, confirmed))
+        let mut replies = self.router.run(slot, script, commands, limit).await?;
+        let confirmed = if wanted > 0 { acknowledged(replies.pop())? } else { 0 };
+        Ok((read(replies)?, confirmed))
     }
 
     /// The failure of a grant or a renewal that too few replicas have.
@@ -117,15 +114,6 @@ impl ClientState {
         let message = format!("{confirmed} of {} replicas confirmed it", self.options.min_replicas);
         Error::new(ErrorKind::NoQuorum, message)
             .hint("bring replicas back, or lower min_replicas and accept that a failover may lose the lock")
-    }
-
-    /// All masters, if they are found in time.
-    pub(crate) async fn masters(&self) -> Result<Vec<Arc<Node>>> {
-        let masters = self.env.until(self.env.now() + self.options.timeout, self.router.topology.masters());
-        masters.await.unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::TimedOut, "no master was found in time")
-                .hint("are the servers running?"))
-        })
     }
 
     // Claims in doubt.
@@ -160,59 +148,63 @@ impl ClientState {
     /// The channel on which waiters of this client are woken; empty as long as it is not subscribed.
     pub(crate) fn inbox(&self, slot: u16) -> String {
         let inbox = self.inbox_of(slot);
-        let is_subscribed = self.pubsubs.lock().iter().any(|pubsub| pubsub.has_joined(&inbox));
+        let is_subscribed = self.watchers.lock().iter().any(|watcher| watcher.has_joined(&inbox));
         if is_subscribed { inbox } else { String::new() }
     }
 
     /// Whether waiters hear of unannounced changes.
     pub(crate) fn tracks(&self) -> bool {
-        self.pubsubs.lock().iter().any(|pubsub| !pubsub.is_broken() && pubsub.tracks())
+        self.watchers.lock().iter().any(|watcher| !watcher.is_broken() && watcher.tracks)
     }
 
     /// The subscription connection for a slot, subscribed to `channel`, or to the client's inbox.
-    pub(crate) async fn subscribe(&self, slot: u16, channel: Option<String>) -> Result<Arc<PubSub>> {
-        let route = self.router.topology.route(slot);
-        let node = in_time(&self.env, self.options.timeout, "master to subscribe at", route).await??;
-        let pubsub = self.pubsub(&node).await?;
+    pub(crate) async fn subscribe(&self, slot: u16, channel: Option<String>) -> Result<Arc<Watcher>> {
+        let node = self.router.route(slot, self.options.timeout).await?;
+        let watcher = self.watcher(&node).await.inspect_err(|_| self.router.topology.suspect())?;
         // Known only after the first connection to a Cluster.
         let sharded = self.router.topology.has_sharded_channels();
         let channel = channel.unwrap_or_else(|| self.inbox_of(slot));
-        let joined = pubsub.join(&channel, sharded).await;
-        joined.inspect_err(|_| self.router.topology.suspect(&node))?;
-        Ok(pubsub)
+        let joined = watcher.join(&channel, sharded).await;
+        joined.inspect_err(|_| self.router.topology.suspect())?;
+        Ok(watcher)
     }
 
-    async fn pubsub(&self, node: &Arc<Node>) -> Result<Arc<PubSub>> {
+    async fn watcher(&self, node: &Arc<Node>) -> Result<Arc<Watcher>> {
         let current = || {
-            let mut pubsubs = self.pubsubs.lock();
-            pubsubs.retain(|pubsub| !pubsub.is_broken());
-            pubsubs.iter().find(|pubsub| Arc::ptr_eq(pubsub.node(), node)).cloned()
+            let mut watchers = self.watchers.lock();
+            watchers.retain(|watcher| !watcher.is_broken());
+            watchers.iter().find(|watcher| Arc::ptr_eq(&watcher.node, node)).cloned()
         };
-        if let Some(pubsub) = current() {
-            return Ok(pubsub);
+        if let Some(watcher) = current() {
+            return Ok(watcher);
         }
         let _connecting = self.connecting.lock().await;
-        if let Some(pubsub) = current() {
-            return Ok(pubsub);
+        if let Some(watcher) = current() {
+            return Ok(watcher);
         }
-        let pubsub = PubSub::start(node.clone(), self.env.clone()).await;
-        let pubsub = pubsub.inspect_err(|_| self.router.topology.suspect(node))?;
+        let watcher = Watcher::start(node.clone()).await?;
         self.check_open()?;
-        self.pubsubs.lock().push(pubsub.clone());
-        Ok(pubsub)
+        self.watchers.lock().push(watcher.clone());
+        Ok(watcher)
+    }
+}
+
+fn topology(connector: Arc<Connector>) -> Box<dyn Topology> {
+    match connector.options.servers.clone() {
+        Servers::Single(endpoint) => Box::new(Single(Node::new(endpoint, connector))),
+        Servers::Sentinel { sentinels, master } => Box::new(Sentinel::start(sentinels, master, connector)),
+        Servers::Cluster(seeds) => Box::new(Cluster::start(seeds, connector)),
     }
 }
 
 /// `WAIT`: it counts for what was written before it on the same connection.
 fn wait_for(replicas: u32, limit: Duration) -> Cmd {
-    let mut wait = cmd("WAIT");
     let timeout = REPLICAS_TIMEOUT.min(limit / 2).max(Duration::from_millis(1));
-    wait.arg(replicas).arg(u64::try_from(timeout.as_millis()).unwrap_or(1));
-    wait
+    cmd("WAIT").arg(replicas).arg(millis(timeout)).to_owned()
 }
 
 /// The reply to `WAIT`.
 fn acknowledged(reply: Option<Reply>) -> Result<u32> {
-    let value: Value = first(&mut reply.into_iter().collect())?;
-    Ok(u32::try_from(number(Some(&value))?).unwrap_or_default())
+    let count: i64 = read(&next(&mut reply.into_iter())?, "a number of replicas")?;
+    Ok(u32::try_from(count).unwrap_or_default())
 }

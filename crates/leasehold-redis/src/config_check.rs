@@ -5,26 +5,21 @@ use redis::cmd;
 
 use crate::{
     client::ClientState,
-    format::{info_field, text},
+    format::{info_field, next, text},
 };
 
 /// Warns of a master that may evict locks, or refuses it if `strict` is set.
 pub(crate) async fn check(state: &ClientState) -> Result<()> {
-    for node in state.masters().await? {
-        let mut info = cmd("INFO");
-        info.arg("memory");
+    for node in state.router.masters(state.options.timeout).await? {
+        let info = cmd("INFO").arg("memory").to_owned();
         let memory = match node.call(&[info], state.options.timeout).await?.pop() {
-            Some(Ok(value)) => text(Some(&value))?.unwrap_or_default(),
             // A user without the right to INFO can take locks all the same.
             Some(Err(error)) if error.code == "NOPERM" => continue,
-            Some(Err(error)) => return Err(error.into()),
-            None => continue,
+            reply => text(&next(&mut reply.into_iter())?)?,
         };
         let Some(policy) = evicts(&memory) else { continue };
-        let message = format!(
-            "{} may evict locks when its memory is full (maxmemory-policy {policy})",
-            node.endpoint()
-        );
+        let message =
+            format!("{} may evict locks when its memory is full (maxmemory-policy {policy})", node.endpoint);
         if state.options.strict {
             return Err(Error::new(ErrorKind::Unsafe, message)
                 .hint("set maxmemory-policy to noeviction, or give locks a server of their own"));

@@ -4,25 +4,32 @@ pub(crate) mod foreign;
 pub(crate) mod native;
 pub(crate) mod plain;
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::LazyLock, time::Duration};
 
-use leasehold_core::{Claim, Contender, LockName, LostReason, Release, Renewal, Result, Snapshot, Standing};
-use redis::{Cmd, Value};
+use leasehold_core::{Claim, Contender, LockName, LostReason, Release, Renewal, Snapshot, Standing};
+use redis::Cmd;
 
 use crate::{
-    format::{Reply, Request, Script, millis, unexpected},
+    format::{Request, Script, millis, read, span},
     keys::Keys,
 };
+
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/shared/renew.lua")));
 
 /// A format of locks: the request of each verb, and the meaning of its replies. No I/O.
 pub(crate) trait Dialect: Debug + Send + Sync {
     fn keys(&self, name: &LockName) -> Keys;
 
-    /// A claim. Its turn is announced on the channel `inbox`, unless that is empty.
-    fn claim(&self, claim: &Claim, keys: &Keys, inbox: &str, announcement: Announcement) -> Request<'_>;
-
-    /// `tracks` tells whether this client hears of changes by key tracking.
-    fn read_claim(&self, claim: &Claim, replies: Vec<Reply>, tracks: bool) -> Result<ClaimReply>;
+    /// A claim. Its turn is announced on the channel `inbox`, unless that is empty; `tracks` tells whether this client
+    /// hears of changes by key tracking.
+    fn claim<'a>(
+        &'a self,
+        claim: &'a Claim,
+        keys: &Keys,
+        inbox: &str,
+        tracks: bool,
+        announcement: Announcement,
+    ) -> Request<'a, ClaimReply>;
 
     /// A release. For the time `refuse`, the claim's id is not granted again where the dialect can prevent it.
     fn release(
@@ -31,30 +38,38 @@ pub(crate) trait Dialect: Debug + Send + Sync {
         keys: &Keys,
         refuse: Duration,
         announcement: Announcement,
-    ) -> Request<'_>;
+    ) -> Request<'_, Release>;
 
-    fn read_release(&self, replies: Vec<Reply>) -> Result<Release>;
-
-    /// The renewal of exclusive holds without a lock-delay, all of one server; read by [`read_renewal`].
-    fn renew(&self, claims: &[&Claim], keys: &[Keys]) -> Request<'_>;
+    /// The renewal of exclusive holds without a lock-delay, all of one server: compare and expire.
+    fn renew(&self, claims: &[&Claim], keys: &[Keys]) -> Request<'_, Vec<Renewal>> {
+        let mut call = RENEW.call(keys.iter().map(|keys| keys.hold.as_str()));
+        for claim in claims {
+            call.arg(claim.id.to_string()).arg(millis(claim.ttl));
+        }
+        Request::call(&RENEW, call, |value| {
+            let spans = read::<Vec<i64>>(value, "replies to renewals")?.into_iter().map(span);
+            let renewal = |left: Option<Duration>| match left {
+                Some(valid_for) => Renewal::Renewed { valid_for },
+                None => Renewal::Gone(LostReason::Gone),
+            };
+            Ok(spans.map(renewal).collect())
+        })
+    }
 
     /// The renewal of one hold of any kind. `None` if [`Dialect::renew`] renews all that there are.
-    fn renew_entry(&self, claim: &Claim, keys: &Keys, announcement: Announcement) -> Option<Request<'_>>;
+    fn renew_entry(&self, _claim: &Claim, _keys: &Keys, _: Announcement) -> Option<Request<'_, Renewal>> {
+        None
+    }
 
-    fn read_renew_entry(&self, replies: Vec<Reply>) -> Result<Renewal>;
+    fn inspect<'a>(&self, name: &'a LockName, keys: &Keys) -> Request<'a, Snapshot>;
 
-    fn inspect(&self, keys: &Keys) -> Request<'_>;
+    /// A forced release, and the holders whose holds were ended.
+    fn force_release(&self, keys: &Keys, announcement: Announcement) -> Request<'_, Vec<Contender>>;
 
-    fn read_snapshot(&self, name: &LockName, replies: Vec<Reply>) -> Result<Snapshot>;
-
-    fn force_release(&self, keys: &Keys, announcement: Announcement) -> Request<'_>;
-
-    /// The holders whose holds were ended.
-    fn read_force_release(&self, replies: Vec<Reply>) -> Result<Vec<Contender>>;
-
-    /// The channel on which every change of a lock is announced, and the request that turns this on for a time. `None`
-    /// if nothing is announced.
-    fn observe(&self, keys: &Keys, span: Duration) -> Option<(String, Request<'_>)>;
+    /// The request to announce every change of a lock on [`Keys::changes`], for a time. `None` if nothing is announced.
+    fn observe(&self, _keys: &Keys, _span: Duration) -> Option<Request<'_, ()>> {
+        None
+    }
 
     /// The patterns of SCAN that match at least one key of each lock whose name begins with `prefix`.
     fn patterns(&self, prefix: &str) -> Vec<String>;
@@ -77,33 +92,10 @@ impl Announcement {
 }
 
 /// The reply to a claim.
+#[derive(Debug)]
 pub(crate) enum ClaimReply {
     /// `is_unannounced`: the holder's release is not announced; only key tracking tells of it.
     Outcome { standing: Standing, is_unannounced: bool },
     /// The claim holds the lock already; a renewal completes it.
     OwnHold,
-}
-
-/// The script of [`renew_strings`].
-fn renew_script() -> Script {
-    Script::new(include_str!("../scripts/shared/renew.lua"))
-}
-
-/// The renewal of holds that are a string: compare and expire.
-fn renew_strings<'a>(script: &'a Script, claims: &[&Claim], keys: &[Keys]) -> Request<'a> {
-    let mut call = script.call(keys.iter().map(|keys| keys.hold.as_str()));
-    for claim in claims {
-        call.arg(claim.id.to_string()).arg(millis(claim.ttl));
-    }
-    Request::call(script, call)
-}
-
-/// One element of the reply to [`Dialect::renew`].
-pub(crate) fn read_renewal(value: Option<&Value>) -> Result<Renewal> {
-    match value {
-        Some(Value::Int(left)) => Ok(u64::try_from(*left).map_or(Renewal::Gone(LostReason::Gone), |left| {
-            Renewal::Renewed { valid_for: Duration::from_millis(left) }
-        })),
-        other => Err(unexpected("a reply to a renewal", other.unwrap_or(&Value::Nil))),
-    }
 }

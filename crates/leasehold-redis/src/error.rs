@@ -28,16 +28,16 @@ impl ServerError {
         Some(ServerError { code, detail: error.detail().unwrap_or_default().to_string() })
     }
 
-    /// The slot and the address that `MOVED` and `ASK` name.
-    pub(crate) fn redirect(&self) -> Option<(u16, &str)> {
-        let (slot, address) = self.detail.split_once(' ')?;
-        Some((slot.parse().ok()?, address))
+    /// The address that `MOVED` and `ASK` name after the slot.
+    pub(crate) fn redirect(&self) -> Option<&str> {
+        let names_one = matches!(self.code.as_str(), "MOVED" | "ASK");
+        self.detail.split_once(' ').filter(|_| names_one).map(|(_, address)| address)
     }
 
     /// Whether another node may be the master.
     pub(crate) fn means_not_master(&self) -> bool {
-        matches!(self.code.as_str(), "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "LOADING" | "MOVED")
-            || self.code == "UNBLOCKED"
+        let codes = ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "MOVED", "UNBLOCKED"];
+        codes.contains(&self.code.as_str())
     }
 
     /// Whether a script may have written before it failed. A server that takes no writes refuses the first one, and
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn redirections_are_read() {
         let moved = ServerError { code: "MOVED".into(), detail: "3999 127.0.0.1:6381".into() };
-        assert_eq!(moved.redirect(), Some((3999, "127.0.0.1:6381")));
+        assert_eq!(moved.redirect(), Some("127.0.0.1:6381"));
         assert_eq!(ServerError { code: "MOVED".into(), detail: "x".into() }.redirect(), None);
     }
 }

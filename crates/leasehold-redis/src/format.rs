@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_core::{Error, ErrorKind, Result};
-use redis::{Cmd, RedisError, Value, aio::MultiplexedConnection, cmd};
+use redis::{Cmd, FromRedisValue, Value, aio::MultiplexedConnection, cmd, from_redis_value_ref};
 
 use crate::error::ServerError;
 
@@ -40,70 +40,70 @@ impl Script {
     }
 }
 
-/// The commands of one verb on one lock, sent in one piece.
-pub(crate) struct Request<'a> {
+/// The reply to one command.
+pub(crate) type Reply = std::result::Result<Value, ServerError>;
+
+/// The commands of one verb on one lock, sent in one piece, and the meaning of their replies.
+pub(crate) struct Request<'a, T> {
     /// The script that the first command calls. A server that does not have it gets it, and the request again.
-    pub(crate) script: Option<&'a Script>,
+    pub(crate) script: Option<&'static Script>,
     pub(crate) commands: Vec<Cmd>,
+    pub(crate) read: Box<dyn FnOnce(Vec<Reply>) -> Result<T> + Send + 'a>,
 }
 
-impl<'a> Request<'a> {
+impl<'a, T> Request<'a, T> {
     /// A call of a script alone.
-    pub(crate) fn call(script: &'a Script, call: Cmd) -> Request<'a> {
-        Request { script: Some(script), commands: vec![call] }
+    pub(crate) fn call(
+        script: &'static Script,
+        call: Cmd,
+        read: impl FnOnce(&Value) -> Result<T> + Send + 'a,
+    ) -> Request<'a, T> {
+        let read = move |replies: Vec<Reply>| read(&next(&mut replies.into_iter())?);
+        Request { script: Some(script), commands: vec![call], read: Box::new(read) }
     }
 
     /// Commands without a script.
-    pub(crate) fn commands(commands: Vec<Cmd>) -> Request<'static> {
-        Request { script: None, commands }
+    pub(crate) fn commands(
+        commands: Vec<Cmd>,
+        read: impl FnOnce(Vec<Reply>) -> Result<T> + Send + 'a,
+    ) -> Request<'a, T> {
+        Request { script: None, commands, read: Box::new(read) }
     }
 }
-
-/// The reply to one command.
-pub(crate) type Reply = std::result::Result<Value, ServerError>;
 
 /// Sends commands in one piece and reads one reply for each.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] when the connection breaks.
 pub(crate) async fn exchange(connection: &mut MultiplexedConnection, commands: &[Cmd]) -> Result<Vec<Reply>> {
-    let sent = match commands {
-        [command] => connection.send_packed_command(command).await.map(|value| vec![value]),
-        _ => {
-            let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-            for command in commands {
-                pipeline.add_command(command.clone());
-            }
-            connection.send_packed_commands(&pipeline, 0, commands.len()).await
-        }
-    };
-    match sent {
-        Ok(values) => Ok(values.into_iter().map(as_reply).collect()),
-        Err(error) => match ServerError::of(&error) {
-            Some(reply) if commands.len() == 1 => Ok(vec![Err(reply)]),
-            _ => Err(broken(&error)),
-        },
+    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command.clone());
     }
-}
-
-fn broken(error: &RedisError) -> Error {
-    Error::new(ErrorKind::Unreachable, format!("the connection broke: {}", error.category()))
-        .hint("the claim is asked for again by its id")
-}
-
-fn as_reply(value: Value) -> Reply {
-    match value {
+    let sent = connection.send_packed_commands(&pipeline, 0, commands.len()).await;
+    let values = sent.map_err(|error| {
+        Error::new(ErrorKind::Unreachable, format!("the connection broke: {}", error.category()))
+            .hint("the claim is asked for again by its id")
+    })?;
+    let as_reply = |value| match value {
         Value::ServerError(error) => Err(ServerError::from(&error)),
         value => Ok(value),
-    }
+    };
+    Ok(values.into_iter().map(as_reply).collect())
 }
 
-/// Removes the first reply of several.
-pub(crate) fn first(replies: &mut Vec<Reply>) -> Result<Value> {
-    if replies.is_empty() {
-        return Err(Error::new(ErrorKind::Corrupt, "the server answered nothing").unknown());
-    }
-    Ok(replies.remove(0)?)
+/// The next of several replies.
+pub(crate) fn next(replies: &mut impl Iterator<Item = Reply>) -> Result<Value> {
+    let missing = || Error::new(ErrorKind::Corrupt, "the server answered nothing").unknown();
+    Ok(replies.next().ok_or_else(missing)??)
+}
+
+/// A reply, or a part of one, as `T`.
+///
+/// # Errors
+/// [`unexpected`].
+pub(crate) fn read<T: FromRedisValue>(value: &Value, expected: &str) -> Result<T> {
+    from_redis_value_ref(value).map_err(|_| unexpected(expected, value))
 }
 
 /// The error of a reply that is not what was expected.
@@ -117,49 +117,17 @@ pub(crate) fn unexpected(expected: &str, found: &Value) -> Error {
         .hint("is something between this client and the server, or is it no Redis?")
 }
 
-/// The elements of an array; none for nil.
-pub(crate) fn list(value: Value, expected: &str) -> Result<Vec<Value>> {
+/// A text; bytes that are not UTF-8 are replaced.
+pub(crate) fn text(value: &Value) -> Result<String> {
     match value {
-        Value::Array(values) | Value::Set(values) => Ok(values),
-        // RESP3 answers some lists of pairs as maps.
-        Value::Map(pairs) => Ok(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect()),
-        Value::Nil => Ok(Vec::new()),
-        other => Err(unexpected(expected, &other)),
-    }
-}
-
-pub(crate) fn number(value: Option<&Value>) -> Result<i64> {
-    let parsed = match value {
-        Some(Value::Int(number)) => Some(*number),
-        Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()),
-        _ => None,
-    };
-    parsed.ok_or_else(|| unexpected("a number", value.unwrap_or(&Value::Nil)))
-}
-
-/// A text; `None` for nil.
-pub(crate) fn text(value: Option<&Value>) -> Result<Option<String>> {
-    match value {
-        None | Some(Value::Nil) => Ok(None),
-        Some(Value::BulkString(bytes)) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
-        Some(Value::SimpleString(text) | Value::VerbatimString { text, .. }) => Ok(Some(text.clone())),
-        Some(Value::Int(number)) => Ok(Some(number.to_string())),
-        Some(Value::Okay) => Ok(Some("OK".to_string())),
-        Some(other) => Err(unexpected("a text", other)),
-    }
-}
-
-/// The bytes of a bulk string; `None` for anything else.
-pub(crate) fn bytes(value: Option<&Value>) -> Option<&[u8]> {
-    match value {
-        Some(Value::BulkString(bytes)) => Some(bytes),
-        _ => None,
+        Value::BulkString(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+        value => read(value, "a text"),
     }
 }
 
 /// Milliseconds; `None` for a negative number: without end, or not known.
-pub(crate) fn span(value: Option<&Value>) -> Result<Option<Duration>> {
-    Ok(u64::try_from(number(value)?).ok().map(Duration::from_millis))
+pub(crate) fn span(ms: i64) -> Option<Duration> {
+    u64::try_from(ms).ok().map(Duration::from_millis)
 }
 
 /// A duration as an argument.
@@ -173,10 +141,10 @@ pub(crate) fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The reply to TIME in microseconds since 1970.
-pub(crate) fn clock_us(value: Value) -> Result<u64> {
-    let parts = list(value, "seconds and microseconds")?;
-    let part = |at: usize| number(parts.get(at)).map(|number| u64::try_from(number).unwrap_or_default());
-    Ok(part(0)?.saturating_mul(1_000_000).saturating_add(part(1)?))
+pub(crate) fn clock_us(value: &Value) -> Result<u64> {
+    let (seconds, micros): (i64, i64) = read(value, "seconds and microseconds")?;
+    let number = |part: i64| u64::try_from(part).unwrap_or_default();
+    Ok(number(seconds).saturating_mul(1_000_000).saturating_add(number(micros)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The keys and channels of a lock, all of one slot.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use leasehold_core::LockName;
 
@@ -102,6 +102,8 @@ pub(crate) fn escape(text: &str) -> String {
 
 /// The number of slots.
 pub(crate) const SLOTS: u16 = 16384;
+/// Every slot has a number below this one.
+const NUMBERS_MAX: u32 = 200_000;
 
 /// The slot of a key (Redis Cluster specification, "Hash tags"): the CRC16 of the text between the first `{` and the
 /// first `}` behind it if that is not empty, else of the whole key.
@@ -119,23 +121,14 @@ pub(crate) fn tag(key: &[u8]) -> Option<&[u8]> {
 
 /// The smallest number whose decimal digits hash to `slot`: a tag for keys of this slot.
 pub(crate) fn number_in(slot: u16) -> u32 {
-    static NUMBERS: OnceLock<Vec<u32>> = OnceLock::new();
-    let numbers = NUMBERS.get_or_init(|| {
-        let mut numbers = vec![u32::MAX; usize::from(SLOTS)];
-        let mut missing = numbers.len();
-        for number in 0..u32::MAX {
-            let found = &mut numbers[usize::from(crc16(number.to_string().as_bytes()) % SLOTS)];
-            if *found == u32::MAX {
-                *found = number;
-                missing -= 1;
-            }
-            if missing == 0 {
-                break;
-            }
+    static NUMBERS: LazyLock<Vec<u32>> = LazyLock::new(|| {
+        let mut numbers = vec![0; usize::from(SLOTS)];
+        for number in (0..NUMBERS_MAX).rev() {
+            numbers[usize::from(crc16(number.to_string().as_bytes()) % SLOTS)] = number;
         }
         numbers
     });
-    numbers[usize::from(slot % SLOTS)]
+    NUMBERS[usize::from(slot % SLOTS)]
 }
 
 /// CRC-16/XMODEM: polynomial 0x1021, nothing reflected, starting at zero.
@@ -241,7 +234,7 @@ mod tests {
     fn every_slot_has_a_number_and_the_numbers_are_small() {
         for it in 0..SLOTS {
             assert_eq!(slot(number_in(it).to_string().as_bytes()), it);
-            assert!(number_in(it) < 200_000);
+            assert!(number_in(it) < NUMBERS_MAX);
         }
     }
 }

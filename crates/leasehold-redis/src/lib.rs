@@ -16,14 +16,13 @@ mod format;
 pub mod fuzz;
 mod keys;
 mod options;
-mod pubsub;
-mod quorum_membership;
 mod server_info;
 mod store;
 mod topology;
 mod transport;
 mod verbs;
 mod waiters;
+mod watcher;
 
 pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};

@@ -3,18 +3,17 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, Revalidations,
-    ServerInfo, Snapshot, Standing, Wake,
+    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
+    Standing, Wake,
     store_kit::{Explain, Verbs},
 };
 
 use crate::{
     client::ClientState,
     config_check, doctor,
-    options::{RedisOptions, Servers},
+    options::RedisOptions,
     server_info,
-    topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
-    transport::{Node, connection::Connector},
+    transport::connection::Connector,
     verbs::{claim, inspect, list, release, renew},
     waiters,
 };
@@ -33,9 +32,7 @@ impl RedisStore {
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind::Invalid) for options that contradict each other.
     pub fn new(options: RedisOptions, env: Env) -> Result<Self> {
         options.check()?;
-        let database = if matches!(options.servers, Servers::Cluster(_)) { 0 } else { options.database };
-        let connector = Arc::new(Connector::new(&options, database)?);
-        Ok(RedisStore::over(options, connector, env))
+        Ok(RedisStore(Arc::new(ClientState::new(Connector::new(options, env)?))))
     }
 
     /// A client of one server that connects as `client` does, with its address, credentials and TLS.
@@ -51,10 +48,9 @@ impl RedisStore {
             Unix(path) => crate::options::Endpoint::Unix(path.clone()),
             _ => return Err(Error::new(ErrorKind::Invalid, "a client of an address of an unknown kind")),
         };
-        options.servers = Servers::Single(endpoint);
+        options.servers = crate::options::Servers::Single(endpoint);
         options.check()?;
-        let connector = Arc::new(Connector::given(client, &options));
-        Ok(RedisStore::over(options, connector, env))
+        Ok(RedisStore(Arc::new(ClientState::new(Connector::given(client, options, env)))))
     }
 
     /// The same as [`RedisStore::new`] with a check: the servers are reached, and their configuration is read. One that
@@ -82,7 +78,11 @@ impl RedisStore {
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
     pub async fn promote(&self) -> Result<()> {
-        server_info::promote(&self.0).await.explain_store("promote", self.url())
+        let promoted = async {
+            self.0.check_open()?;
+            self.0.send(0, server_info::promote()).await
+        };
+        promoted.await.explain_store("promote", &self.0.options.url)
     }
 
     /// Reads configuration and state of every master and reports what matters for locks, the worst first. Nothing is
@@ -96,22 +96,6 @@ impl RedisStore {
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<leasehold_core::Finding>> {
         doctor::diagnose(&self.0).await.explain_store("doctor", self.url())
-    }
-
-    fn over(options: RedisOptions, connector: Arc<Connector>, env: Env) -> Self {
-        let revalidations = Revalidations::default();
-        let (for_nodes, raised) = (env.clone(), revalidations.clone());
-        let topology: Arc<dyn Topology> = match &options.servers {
-            Servers::Single(endpoint) => {
-                Arc::new(Single(Node::new(endpoint.clone(), connector, for_nodes, raised)))
-            }
-            Servers::Sentinel { sentinels, master } => {
-                Arc::new(Sentinel::start(sentinels, master, connector, for_nodes, raised))
-            }
-            Servers::Cluster(seeds) => Arc::new(Cluster::start(seeds, connector, for_nodes, raised)),
-        };
-        let router = Router { topology, env: env.clone() };
-        RedisStore(Arc::new(ClientState::new(options, router, env, revalidations)))
     }
 }
 
@@ -129,7 +113,7 @@ impl Verbs for RedisStore {
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
-        server_info::server_info(&self.0).await
+        self.0.send(0, server_info::identify(self.0.options.membership.is_some())).await
     }
 
     async fn revalidation(&self, seen: &mut u64) {

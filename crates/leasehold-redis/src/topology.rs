@@ -3,13 +3,14 @@
 pub(crate) mod cluster;
 pub(crate) mod sentinel;
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, store_kit::Locked};
 use redis::{Cmd, cmd};
+use tokio::sync::oneshot;
 
 use crate::{
-    format::{Reply, Request},
+    format::{Reply, Script},
     transport::Node,
 };
 
@@ -18,31 +19,39 @@ const REDIRECTIONS_MAX: u32 = 16;
 /// The pause before a request to a migrating slot is sent again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// The arrangement of the servers.
+/// The arrangement of the servers. The defaults are those of one master without redirections.
 pub(crate) trait Topology: Debug + Send + Sync {
     /// The master of a slot.
     fn route(&self, slot: u16) -> BoxFuture<'_, Result<Arc<Node>>>;
 
     /// All masters.
-    fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>>;
+    fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>> {
+        Box::pin(async { Ok(vec![self.route(0).await?]) })
+    }
 
     /// The node that a redirection by `from` names; `None` if redirections are not followed.
-    fn redirected(&self, address: &str, from: &Arc<Node>) -> Option<Arc<Node>>;
+    fn redirected(&self, _address: &str, _from: &Node) -> Option<Arc<Node>> {
+        None
+    }
 
     /// A slot has a new owner.
-    fn moved(&self, slot: u16, owner: Arc<Node>);
+    fn moved(&self, _slot: u16, _owner: Arc<Node>) {}
 
     /// The replies of a node, or their absence, suggest that it is not the master any more.
-    fn suspect(&self, node: &Arc<Node>);
+    fn suspect(&self) {}
 
     /// Whether a channel belongs to a slot, like a key.
-    fn has_sharded_channels(&self) -> bool;
+    fn has_sharded_channels(&self) -> bool {
+        false
+    }
 
     /// Whether the reply to `PUBLISH` or `SPUBLISH` counts all receivers.
-    fn counts_receivers(&self) -> bool;
+    fn counts_receivers(&self) -> bool {
+        true
+    }
 
     /// Stops following the servers.
-    fn close(&self);
+    fn close(&self) {}
 }
 
 /// One server, always the same.
@@ -53,54 +62,49 @@ impl Topology for Single {
     fn route(&self, _slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
         Box::pin(async { Ok(self.0.clone()) })
     }
+}
 
-    fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>> {
-        Box::pin(async { Ok(vec![self.0.clone()]) })
+/// The background tasks of a topology. They end when this is dropped.
+#[derive(Default, Debug)]
+struct Tasks(Locked<Vec<oneshot::Sender<Infallible>>>);
+
+impl Tasks {
+    fn spawn(&self, env: &Env, task: impl Future<Output = ()> + Send + 'static) {
+        let (end, ended) = oneshot::channel();
+        self.0.lock().push(end);
+        env.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                _ = ended => {}
+            }
+        });
     }
 
-    fn redirected(&self, _address: &str, _from: &Arc<Node>) -> Option<Arc<Node>> {
-        None
+    fn end(&self) {
+        self.0.lock().clear();
     }
-
-    fn moved(&self, _slot: u16, _owner: Arc<Node>) {}
-
-    fn suspect(&self, _node: &Arc<Node>) {}
-
-    fn has_sharded_channels(&self) -> bool {
-        false
-    }
-
-    fn counts_receivers(&self) -> bool {
-        true
-    }
-
-    fn close(&self) {}
 }
 
 /// Sends a request to the master of its slot, and again only where a server certainly did not apply it.
 #[derive(Debug)]
 pub(crate) struct Router {
-    pub(crate) topology: Arc<dyn Topology>,
+    pub(crate) topology: Box<dyn Topology>,
     pub(crate) env: Env,
-}
-
-/// The step after a reply.
-enum Next {
-    Answer,
-    /// The owner of the slot has changed.
-    Reroute,
-    /// This node serves the request, for this once.
-    Ask(Arc<Node>),
-    Wait,
 }
 
 impl Router {
     /// Sends a request. A script that the server does not have was not run: it is loaded, and called again.
-    pub(crate) async fn run(&self, slot: u16, request: Request<'_>, limit: Duration) -> Result<Vec<Reply>> {
-        let (begin, mut commands) = (self.env.now(), request.commands);
+    pub(crate) async fn run(
+        &self,
+        slot: u16,
+        script: Option<&Script>,
+        mut commands: Vec<Cmd>,
+        limit: Duration,
+    ) -> Result<Vec<Reply>> {
+        let begin = self.env.now();
         let replies = self.send(slot, &commands, 0, limit).await?;
         let is_unknown = matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT");
-        let Some(script) = request.script.filter(|_| is_unknown) else { return Ok(replies) };
+        let Some(script) = script.filter(|_| is_unknown) else { return Ok(replies) };
         commands.insert(0, script.load());
         let left = limit.saturating_sub(self.env.now().since(begin));
         let mut replies = self.send(slot, &commands, 1, left).await?;
@@ -127,13 +131,21 @@ impl Router {
                     (node.clone(), node.call(commands, left).await)
                 }
             };
-            let replies = sent.inspect_err(|_| self.topology.suspect(&node))?;
-            match self.next(slot, &node, &replies[decisive.min(replies.len() - 1)]) {
-                Next::Answer => return Ok(replies),
-                Next::Reroute => {}
-                Next::Ask(other) => asked = Some(other),
-                Next::Wait if self.env.now() + TRY_AGAIN_AFTER >= until => return Ok(replies),
-                Next::Wait => self.env.sleep(TRY_AGAIN_AFTER).await,
+            let replies = sent.inspect_err(|_| self.topology.suspect())?;
+            let Err(error) = &replies[decisive.min(replies.len() - 1)] else { return Ok(replies) };
+            let named = error.redirect().and_then(|address| self.topology.redirected(address, &node));
+            match (error.code.as_str(), named) {
+                ("MOVED", Some(owner)) => self.topology.moved(slot, owner),
+                ("ASK", Some(other)) => asked = Some(other),
+                ("TRYAGAIN", _) if self.env.now() + TRY_AGAIN_AFTER < until => {
+                    self.env.sleep(TRY_AGAIN_AFTER).await;
+                }
+                _ => {
+                    if error.means_not_master() {
+                        self.topology.suspect();
+                    }
+                    return Ok(replies);
+                }
             }
         }
         let message = format!(
@@ -142,34 +154,21 @@ impl Router {
         Err(Error::new(ErrorKind::Unreachable, message).hint("wait for the Cluster to settle"))
     }
 
-    async fn route(&self, slot: u16, limit: Duration) -> Result<Arc<Node>> {
-        let found = self.env.until(self.env.now() + limit, self.topology.route(slot)).await;
-        found.unwrap_or_else(|| {
+    /// The master of a slot.
+    pub(crate) async fn route(&self, slot: u16, limit: Duration) -> Result<Arc<Node>> {
+        self.in_time(limit, self.topology.route(slot)).await
+    }
+
+    /// All masters.
+    pub(crate) async fn masters(&self, limit: Duration) -> Result<Vec<Arc<Node>>> {
+        self.in_time(limit, self.topology.masters()).await
+    }
+
+    async fn in_time<T>(&self, limit: Duration, found: BoxFuture<'_, Result<T>>) -> Result<T> {
+        self.env.until(self.env.now() + limit, found).await.unwrap_or_else(|| {
             Err(Error::new(ErrorKind::TimedOut, format!("no master was found within {limit:?}"))
                 .hint("are the servers running, and does a majority see the master?"))
         })
-    }
-
-    fn next(&self, slot: u16, node: &Arc<Node>, reply: &Reply) -> Next {
-        let Err(error) = reply else { return Next::Answer };
-        let named = || error.redirect().and_then(|(_, address)| self.topology.redirected(address, node));
-        match error.code.as_str() {
-            "MOVED" => match named() {
-                Some(owner) => {
-                    self.topology.moved(slot, owner);
-                    Next::Reroute
-                }
-                None => Next::Answer,
-            },
-            "ASK" => named().map_or(Next::Answer, Next::Ask),
-            "TRYAGAIN" => Next::Wait,
-            _ => {
-                if error.means_not_master() {
-                    self.topology.suspect(node);
-                }
-                Next::Answer
-            }
-        }
     }
 }
 

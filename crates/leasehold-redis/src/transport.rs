@@ -1,7 +1,7 @@
 //! [`Node`]: the connections to one server. A request is sent at most once.
 //!
 //! Each tokio runtime that calls has a connection of its own ([`RuntimeConnections`]): usually two, the caller's and
-//! that of the background thread. Wake-ups come on one more ([`PubSub`](crate::pubsub::PubSub)).
+//! that of the background thread. Wake-ups come on one more ([`Watcher`](crate::watcher::Watcher)).
 
 pub(crate) mod connection;
 
@@ -15,16 +15,20 @@ use std::{
 };
 
 use leasehold_core::{
-    Env, Error, ErrorKind, Result, Revalidations,
+    Error, ErrorKind, Result,
     store_kit::{Connection, RuntimeConnections, in_time, timed_out},
 };
-use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, aio::MultiplexedConnection};
+use redis::{
+    Cmd, PushInfo, PushKind, Value,
+    aio::{MultiplexedConnection, SendError},
+};
 use tokio::sync::{Semaphore, watch};
 
 use self::connection::Connector;
 use crate::{
-    format::{Reply, exchange},
+    format::{Reply, exchange, next},
     options::Endpoint,
+    server_info,
 };
 
 /// The most requests under way on one connection.
@@ -32,9 +36,8 @@ const UNDER_WAY_MAX: usize = 1024;
 
 /// One server.
 pub(crate) struct Node {
-    endpoint: Endpoint,
-    connector: Arc<Connector>,
-    env: Env,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) connector: Arc<Connector>,
     connections: RuntimeConnections<LiveConnection>,
     retired: watch::Sender<bool>,
 }
@@ -49,26 +52,9 @@ struct LiveConnection {
 }
 
 impl Node {
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        connector: Arc<Connector>,
-        env: Env,
-        revalidations: Revalidations,
-    ) -> Arc<Node> {
-        let connections = RuntimeConnections::new(env.clone(), revalidations);
-        Arc::new(Node { endpoint, connector, env, connections, retired: watch::Sender::new(false) })
-    }
-
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    pub(crate) fn client(&self) -> Result<Client> {
-        self.connector.client(&self.endpoint)
-    }
-
-    pub(crate) fn connector(&self) -> &Arc<Connector> {
-        &self.connector
+    pub(crate) fn new(endpoint: Endpoint, connector: Arc<Connector>) -> Arc<Node> {
+        let connections = RuntimeConnections::new(connector.env.clone(), connector.revalidations.clone());
+        Arc::new(Node { endpoint, connector, connections, retired: watch::Sender::new(false) })
     }
 
     /// Ends its use: nothing is sent to it any more, and replies that are under way do not count.
@@ -95,28 +81,36 @@ impl Node {
     /// # Cancel safety
     /// Dropping it leaves the commands sent or not sent.
     pub(crate) async fn call(&self, commands: &[Cmd], limit: Duration) -> Result<Vec<Reply>> {
-        let begin = self.env.now();
+        let env = &self.connector.env;
+        let begin = env.now();
         let result = self.call_now(commands, limit).await;
         result.map_err(|error| {
-            error.store(format!("redis://{}", self.endpoint)).elapsed(self.env.now().since(begin))
+            error.store(format!("redis://{}", self.endpoint)).elapsed(env.now().since(begin))
         })
+    }
+
+    /// The same for one command.
+    ///
+    /// # Errors
+    /// Also the error that the server answers.
+    pub(crate) async fn ask(&self, command: Cmd, limit: Duration) -> Result<Value> {
+        next(&mut self.call(&[command], limit).await?.into_iter())
     }
 
     async fn call_now(&self, commands: &[Cmd], limit: Duration) -> Result<Vec<Reply>> {
         self.check_retired()?;
+        let env = &self.connector.env;
         let live = match self.connections.current() {
             Some(live) => live,
-            None => {
-                in_time(&self.env, limit, "connection", self.connections.get(|| self.connect())).await??
-            }
+            None => in_time(env, limit, "connection", self.connections.get(|| self.connect())).await??,
         };
         // The time of a request counts from when it is sent, not from when it queued up.
         let turn = live.under_way.acquire();
-        let _turn = in_time(&self.env, limit, "turn among the requests under way", turn).await?;
-        let sent = self.env.now();
-        match self.env.until(sent + limit, exchange(&mut live.connection.clone(), commands)).await {
+        let _turn = in_time(env, limit, "turn among the requests under way", turn).await?;
+        let sent = env.now();
+        match env.until(sent + limit, exchange(&mut live.connection.clone(), commands)).await {
             Some(Ok(replies)) => {
-                live.last_reply.fetch_max(self.env.now().nanos(), Ordering::Relaxed);
+                live.last_reply.fetch_max(env.now().nanos(), Ordering::Relaxed);
                 self.check_retired().map(|()| replies).map_err(Error::unknown)
             }
             Some(Err(error)) => {
@@ -144,16 +138,22 @@ impl Node {
     }
 
     fn connect(&self) -> impl Future<Output = Result<LiveConnection>> + Send + 'static {
-        let (connector, endpoint, env) = (self.connector.clone(), self.endpoint.clone(), self.env.clone());
+        let (connector, endpoint) = (self.connector.clone(), self.endpoint.clone());
         async move {
             let ended = Arc::new(AtomicBool::new(false));
-            let configured = |resp3| if resp3 { config_reporting_end(&ended) } else { config() };
-            let mut connection = connector.connect(&endpoint, configured).await?;
-            if let Some(marker) = connector.marker() {
+            let reported = ended.clone();
+            let pushes = Arc::new(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    reported.store(true, Ordering::Release);
+                }
+                Ok::<(), SendError>(())
+            });
+            let mut connection = connector.connect(&endpoint, pushes).await?;
+            if let Some(membership) = connector.options.membership {
                 // A restart breaks all connections: a server that may have lost its data is noticed here.
-                marker.register(&mut connection).await?;
+                server_info::register(membership, &mut connection).await?;
             }
-            let last_reply = AtomicU64::new(env.now().nanos());
+            let last_reply = AtomicU64::new(connector.env.now().nanos());
             Ok(LiveConnection { connection, under_way: Semaphore::new(UNDER_WAY_MAX), last_reply, ended })
         }
     }
@@ -168,22 +168,6 @@ impl Connection for LiveConnection {
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
-}
-
-/// A configuration without the client library's timeouts, whose clock stands still in suspend.
-pub(crate) fn config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None)
-}
-
-/// The same for a connection that reports its end.
-fn config_reporting_end(ended: &Arc<AtomicBool>) -> AsyncConnectionConfig {
-    let ended = ended.clone();
-    config().set_push_sender(move |push: PushInfo| {
-        if push.kind == PushKind::Disconnection {
-            ended.store(true, Ordering::Release);
-        }
-        Ok::<(), redis::aio::SendError>(())
-    })
 }
 
 impl fmt::Debug for Node {

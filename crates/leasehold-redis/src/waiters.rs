@@ -4,14 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
     BoxFuture, ClaimId, Contender, Interest, LockName, Moment, Result, Wake,
-    store_kit::{NeverWakes, Notifier, Subscription},
+    store_kit::{NeverWakes, Subscription},
 };
 
 use crate::{
     client::ClientState,
-    format::first,
     keys::Keys,
-    pubsub::{PubSub, Topic},
+    watcher::{Topic, Watcher},
 };
 
 /// The time for which changes are announced after each request to.
@@ -27,147 +26,121 @@ pub(crate) async fn watch(
         return Ok(Box::new(NeverWakes));
     }
     let keys = state.dialect.keys(name);
-    let announced = state.dialect.observe(&keys, ANNOUNCED_FOR).map(|(channel, _)| channel);
-    match (interest, announced) {
-        (Interest::Turn(id), _) => {
-            let pubsub = state.subscribe(keys.slot(), None).await?;
-            let tracking = match pubsub.tracks() {
-                true => Tracking::ForeignHolder(ForeignHolder::watch(state, id)),
-                false => Tracking::None,
-            };
-            let topic = Topic::Turn(Contender::tag_of(id));
-            Ok(Box::new(WaitSubscription::new(pubsub, topic, tracking)))
+    let announces = state.dialect.observe(&keys, ANNOUNCED_FOR).is_some();
+    let (source, topic) = match interest {
+        Interest::Turn(id) => (Source::Turn(id), Topic::Turn(Contender::tag_of(id))),
+        Interest::Changes if announces => {
+            (Source::Announced(state.env.now()), Topic::Channel(keys.changes()))
         }
-        (Interest::Changes, Some(channel)) => {
-            let pubsub = state.subscribe(keys.slot(), Some(channel.clone())).await?;
-            let mut subscription = WaitSubscription::new(pubsub, Topic::Channel(channel), Tracking::None);
-            subscription.tracking = Tracking::Announced(AnnouncedLock::start(state.clone(), keys).await?);
-            Ok(Box::new(subscription))
-        }
-        (Interest::Changes, None) => {
-            let pubsub = state.subscribe(keys.slot(), None).await?;
-            let topic = Topic::Key(keys.hold.as_bytes().to_vec());
-            let subscription = WaitSubscription::new(pubsub.clone(), topic, Tracking::Key(keys.hold.clone()));
-            pubsub.track(&keys.hold).await?;
-            Ok(Box::new(subscription))
-        }
+        Interest::Changes => (Source::Key, Topic::Key(keys.hold.as_bytes().to_vec())),
+    };
+    let channel = if let Topic::Channel(channel) = &topic { Some(channel.clone()) } else { None };
+    let watcher = state.subscribe(keys.slot(), channel).await?;
+    let mut subscription = WaitSubscription::new(state.clone(), keys, watcher, topic, source);
+    match subscription.source {
+        Source::Turn(_) => {}
+        Source::Announced(_) => subscription.announce().await?,
+        Source::Key => drop(subscription.watcher.track(&subscription.keys.hold).await?),
     }
+    Ok(Box::new(subscription))
 }
 
 /// A subscription of one waiter.
 struct WaitSubscription {
+    state: Arc<ClientState>,
+    keys: Keys,
+    watcher: Arc<Watcher>,
     subscription: Subscription<Topic>,
-    pubsub: Arc<PubSub>,
-    tracking: Tracking,
+    source: Source,
 }
 
-/// The source of news beside the topic. Key tracking tells of one change after each request to.
-enum Tracking {
-    None,
-    /// The key of an unannounced holder, if there is one. Requested before each wait: it is known only after the claim.
-    ForeignHolder(ForeignHolder),
-    /// This key. Requested from the start, and again before news of it are passed on.
-    Key(String),
-    /// No key: changes are announced on a channel, for a time after each request to.
-    Announced(AnnouncedLock),
+/// The source of news. Key tracking tells of one change after each request to.
+enum Source {
+    /// The turn of a claim; its key is tracked before each wait if its holder is unannounced.
+    Turn(ClaimId),
+    /// All changes, which are announced for a time after each request to; the last one was then.
+    Announced(Moment),
+    /// All changes of the key, which is tracked from the start, and again before news of it are passed on.
+    Key,
 }
 
 impl WaitSubscription {
-    fn new(pubsub: Arc<PubSub>, topic: Topic, tracking: Tracking) -> WaitSubscription {
-        let (subscription, unused) = (pubsub.waiters().subscribe(topic), pubsub.clone());
-        let subscription = subscription.when_last_ends(move |topic| {
+    fn new(
+        state: Arc<ClientState>,
+        keys: Keys,
+        watcher: Arc<Watcher>,
+        topic: Topic,
+        source: Source,
+    ) -> WaitSubscription {
+        if let Source::Turn(id) = source {
+            state.unannounced.lock().insert(id, false);
+        }
+        let unused = watcher.clone();
+        let subscription = watcher.waiters.subscribe(topic).when_last_ends(move |topic| {
             if let Topic::Channel(channel) = topic {
                 unused.leave(channel);
             }
         });
-        WaitSubscription { subscription, pubsub, tracking }
+        WaitSubscription { state, keys, watcher, subscription, source }
+    }
+
+    async fn wait_for_news(&mut self) -> Result<()> {
+        match self.source {
+            Source::Turn(id) => {
+                let is_unannounced = self.state.unannounced.lock().get(&id) == Some(&true);
+                if is_unannounced {
+                    self.subscription.add(Topic::Key(self.keys.hold.as_bytes().to_vec()));
+                    if !self.watcher.track(&self.keys.hold).await? {
+                        // The hold ended before it was tracked: that is news.
+                        return Ok(());
+                    }
+                }
+                self.subscription.notifier().wait().await
+            }
+            Source::Announced(since) => self.wait_for_announcement(since).await,
+            Source::Key => {
+                self.subscription.notifier().wait().await?;
+                self.watcher.track(&self.keys.hold).await.map(drop)
+            }
+        }
+    }
+
+    async fn wait_for_announcement(&mut self, mut since: Moment) -> Result<()> {
+        let (env, notifier) = (self.state.env.clone(), self.subscription.notifier().clone());
+        if env.now() > since + ANNOUNCED_FOR {
+            // News may have been missed in a pause between two waits.
+            return self.announce().await;
+        }
+        loop {
+            if let Some(woken) = env.until(since + ANNOUNCED_FOR / 3, notifier.wait()).await {
+                return woken;
+            }
+            since = env.now();
+            self.announce().await?;
+        }
+    }
+
+    /// Has changes announced from now on.
+    async fn announce(&mut self) -> Result<()> {
+        let sent = self.state.env.now();
+        if let Some(request) = self.state.dialect.observe(&self.keys, ANNOUNCED_FOR) {
+            self.state.send(self.keys.slot(), request).await?;
+        }
+        self.source = Source::Announced(sent);
+        Ok(())
     }
 }
 
 impl Wake for WaitSubscription {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            if let Tracking::ForeignHolder(holder) = &self.tracking
-                && let Some(key) = holder.key()
-            {
-                self.subscription.add(Topic::Key(key.as_bytes().to_vec()));
-                if !self.pubsub.track(&key).await? {
-                    // The hold ended before it was tracked: that is news.
-                    return Ok(());
-                }
-            }
-            let notifier = self.subscription.notifier();
-            match &mut self.tracking {
-                Tracking::Announced(announced) => announced.wait(notifier).await?,
-                _ => notifier.wait().await?,
-            }
-            if let Tracking::Key(key) = &self.tracking {
-                self.pubsub.track(key).await?;
-            }
-            Ok(())
-        })
+        Box::pin(self.wait_for_news())
     }
 }
 
-/// The entry of a waiting claim in [`ClientState::foreign_holders`].
-struct ForeignHolder {
-    state: Arc<ClientState>,
-    id: ClaimId,
-}
-
-impl ForeignHolder {
-    fn watch(state: &Arc<ClientState>, id: ClaimId) -> ForeignHolder {
-        state.foreign_holders.lock().insert(id, None);
-        ForeignHolder { state: state.clone(), id }
-    }
-
-    /// The key by which an unannounced holder keeps the claim out, if one does.
-    fn key(&self) -> Option<String> {
-        self.state.foreign_holders.lock().get(&self.id).cloned().flatten()
-    }
-}
-
-impl Drop for ForeignHolder {
+impl Drop for WaitSubscription {
     fn drop(&mut self) {
-        self.state.foreign_holders.lock().remove(&self.id);
-    }
-}
-
-/// A lock whose changes are announced.
-struct AnnouncedLock {
-    state: Arc<ClientState>,
-    keys: Keys,
-    since: Moment,
-}
-
-impl AnnouncedLock {
-    async fn start(state: Arc<ClientState>, keys: Keys) -> Result<AnnouncedLock> {
-        let since = state.env.now();
-        let mut announced = AnnouncedLock { state, keys, since };
-        announced.renew().await?;
-        Ok(announced)
-    }
-
-    async fn renew(&mut self) -> Result<()> {
-        let sent = self.state.env.now();
-        if let Some((_, request)) = self.state.dialect.observe(&self.keys, ANNOUNCED_FOR) {
-            first(&mut self.state.send(self.keys.slot(), request).await?)?;
-        }
-        self.since = sent;
-        Ok(())
-    }
-
-    /// Waits for news, and keeps them announced. After a pause between two waits, news may have been missed.
-    async fn wait(&mut self, notifier: &Notifier) -> Result<()> {
-        let env = self.state.env.clone();
-        if env.now() > self.since + ANNOUNCED_FOR {
-            return self.renew().await;
-        }
-        loop {
-            match env.until(self.since + ANNOUNCED_FOR / 3, notifier.wait()).await {
-                Some(woken) => return woken,
-                None => self.renew().await?,
-            }
+        if let Source::Turn(id) = self.source {
+            self.state.unannounced.lock().remove(&id);
         }
     }
 }

@@ -171,3 +171,39 @@ fn a_hundred_thousand_locks_are_held_at_once() {
         assert_eq!(server.command(&["EXISTS", "lock 1", "lock 99999"]).unwrap().int(), Some(0));
     });
 }
+
+/// Three hundred tokio runtimes, one after the other, use one store: the connection of each ends with it.
+#[cfg(target_os = "linux")]
+#[test]
+fn runtimes_that_have_ended_leave_no_connection_and_no_descriptor() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    const RUNTIMES: usize = 300;
+    const KEPT: usize = 20;
+    // What the process opens for other reasons.
+    const OTHERS: usize = 15;
+    let server = Server::start().unwrap();
+    let engine = engine(&at(&server));
+    let used_runtime = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let released = async { lock(&engine, "orders", &ttl(60_000)).await.release().await };
+        runtime.block_on(released).unwrap();
+        runtime
+    };
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let connected = || server.info("clients")["connected_clients"].parse::<usize>().unwrap();
+    drop(used_runtime());
+    let before = (descriptors(), connected());
+    for _ in 0..RUNTIMES {
+        drop(used_runtime());
+    }
+    let after = (descriptors(), connected());
+    eprintln!("{RUNTIMES} runtimes: descriptors and connections {before:?}, then {after:?}");
+    assert!(after.0 < before.0 + OTHERS, "{} descriptors, then {}", before.0, after.0);
+    run(fixture::eventually(&common::env(), "end of the connections", || async {
+        connected() < before.1 + OTHERS
+    }));
+    // The control: runtimes that have not ended keep theirs.
+    let kept: Vec<_> = (0..KEPT).map(|_| used_runtime()).collect();
+    assert!(descriptors() >= before.0 + KEPT && connected() >= before.1 + KEPT);
+    drop(kept);
+}

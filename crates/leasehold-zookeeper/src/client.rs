@@ -13,7 +13,7 @@ use crate::{
     keys::Paths,
     lock_record::LockRecord,
     options::ZooKeeperOptions,
-    own_claims::{ClaimGuard, Node, NodeState, OwnClaims},
+    own_claims::{Node, OwnClaims},
     session::SessionManager,
     waiters::Watch,
 };
@@ -66,12 +66,6 @@ impl Client {
     /// The end of a node of ours unless it is extended: not before its holder's own deadline, and in time for others.
     pub(crate) fn end_of(&self, node: &Node) -> Moment {
         node.expires - self.capability.drift.of(Duration::ZERO)
-    }
-
-    /// Records the node of a claim, and schedules its end.
-    pub(crate) fn keep(&self, id: ClaimId, own: &mut ClaimGuard, node: Node) {
-        self.own_claims.schedule(id, self.end_of(&node));
-        own.node = NodeState::At(node);
     }
 
     /// Subscribes a claim: to the notifier of its last answer, or to a new one.

@@ -39,6 +39,11 @@ impl NodeName {
     pub(crate) fn is_of(&self, id: ClaimId) -> bool {
         self.kind == NodeKind::Contender && self.id == Some(id)
     }
+
+    /// The name of its delay marker: the same number gives it the same place for every client.
+    pub(crate) fn delay_marker(&self) -> String {
+        format!("_d_{}", self.name.trim_start_matches("_c_"))
+    }
 }
 
 impl ZooKeeperDialect {
@@ -47,14 +52,6 @@ impl ZooKeeperDialect {
         match self {
             ZooKeeperDialect::Curator => format!("_c_{}-lock-", uuid(id)),
             ZooKeeperDialect::Kazoo => format!("{id}__lock__"),
-        }
-    }
-
-    /// The name of the delay marker of the node with this number: the same number gives it the same place for every client.
-    pub(crate) fn delay_marker(self, id: ClaimId, number: i32) -> String {
-        match self {
-            ZooKeeperDialect::Curator => format!("_d_{}-lock-{number:010}", uuid(id)),
-            ZooKeeperDialect::Kazoo => format!("_d_{id}__lock__{number:010}"),
         }
     }
 
@@ -114,7 +111,6 @@ fn uuid(id: ClaimId) -> String {
 }
 
 fn claim_id(head: &str) -> Option<ClaimId> {
-    let head = head.trim_end_matches('-');
     head.replace('-', "").parse().ok()
 }
 
@@ -139,7 +135,7 @@ mod tests {
                     (NodeKind::Contender, number, Some(ID)),
                     "{name}"
                 );
-                let delay_marker = dialect.read(&dialect.delay_marker(ID, number)).unwrap();
+                let delay_marker = dialect.read(&read.delay_marker()).unwrap();
                 assert_eq!(
                     (delay_marker.kind, delay_marker.number, delay_marker.id),
                     (NodeKind::DelayMarker, number, Some(ID))

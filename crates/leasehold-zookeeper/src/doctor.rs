@@ -15,13 +15,7 @@ use tokio::{
 use zookeeper_client::{Acl, Permission};
 
 use self::probe::{Answer, Probe, Reading};
-use crate::{
-    ZooKeeperStore,
-    client::Client,
-    error::{Effect, ServerError},
-    transport::host_and_port,
-    txn::LiveSession,
-};
+use crate::{ZooKeeperStore, client::Client, error::ServerError, transport::host_and_port, txn::LiveSession};
 
 /// An upper bound of the answers to these commands.
 const ANSWER_BYTES_MAX: u64 = 1 << 16;
@@ -49,7 +43,7 @@ async fn probe(client: &Client) -> Result<Probe> {
     let live = client.session.ready().await?;
     let until = env.now() + options.timeout;
     let readings = join_all(options.servers.iter().map(|server| read_member(env, server, until))).await;
-    let config = live.ask(Effect::Reads, live.zk.get_config()).await;
+    let config = live.read(live.zk.get_config()).await;
     Ok(Probe {
         readings,
         session_asked: options.session,
@@ -67,7 +61,7 @@ async fn is_open(client: &Client, live: &LiveSession) -> Result<Option<bool>> {
         let rights = [Permission::CREATE, Permission::DELETE, Permission::ADMIN];
         acl.scheme() == "world" && rights.iter().any(|right| acl.permission().has(*right))
     };
-    match live.ask(Effect::Reads, live.zk.get_acl(client.paths.root())).await {
+    match live.read(live.zk.get_acl(client.paths.root())).await {
         Ok((acls, _)) => Ok(Some(acls.iter().any(changes))),
         Err(ServerError::Failed(error)) if error.kind() != ErrorKind::Rejected => Err(error),
         Err(_) => Ok(None),
@@ -91,8 +85,7 @@ async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Answ
     match env.until(until, receive).await {
         Some(Ok(Ok(text))) => Answer::of(word, &text),
         Some(Ok(Err(error))) => Answer::None(error.to_string()),
-        Some(Err(_)) => Answer::None("the background thread has ended".into()),
-        None => Answer::None("no answer in time".into()),
+        Some(Err(_)) | None => Answer::None("no answer in time".into()),
     }
 }
 

@@ -13,37 +13,23 @@ pub(crate) enum ServerError {
     Failed(Error),
 }
 
-/// Whether a request without an answer may have changed the servers' state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Effect {
-    Reads,
-    Writes,
-}
-
-impl Effect {
-    pub(crate) fn in_doubt(self, error: Error) -> Error {
-        if self == Effect::Writes { error.unknown() } else { error }
-    }
-}
-
 impl ServerError {
-    pub(crate) fn of(foreign: ClientError, effect: Effect) -> ServerError {
-        match foreign {
-            ClientError::NoNode => ServerError::NoNode,
-            ClientError::NodeExists => ServerError::NodeExists,
-            ClientError::BadVersion => ServerError::BadVersion,
-            other => ServerError::Failed(error(&other, effect)),
-        }
-    }
-
     /// The error of a request that changes nothing.
     pub(crate) fn reading(foreign: ClientError) -> ServerError {
-        ServerError::of(foreign, Effect::Reads)
+        match ServerError::writing(foreign) {
+            ServerError::Failed(error) => ServerError::Failed(error.not_applied()),
+            other => other,
+        }
     }
 
     /// The error of a request that may have changed something.
     pub(crate) fn writing(foreign: ClientError) -> ServerError {
-        ServerError::of(foreign, Effect::Writes)
+        match foreign {
+            ClientError::NoNode => ServerError::NoNode,
+            ClientError::NodeExists => ServerError::NodeExists,
+            ClientError::BadVersion => ServerError::BadVersion,
+            other => ServerError::Failed(error(&other)),
+        }
     }
 }
 
@@ -80,7 +66,7 @@ pub(crate) fn unless_gone<T>(answer: Result<T, ServerError>) -> Result<Option<T>
 }
 
 /// The public error for one of the library. None of its messages contains a password.
-pub(crate) fn error(foreign: &ClientError, effect: Effect) -> Error {
+fn error(foreign: &ClientError) -> Error {
     use ErrorKind::{Closed, Exhausted, Invalid, Rejected, TimedOut, Unreachable};
     let (kind, is_refused, hint) = match foreign {
         ClientError::NotEmpty => return odd("a node has children that should have none"),
@@ -105,7 +91,7 @@ pub(crate) fn error(foreign: &ClientError, effect: Effect) -> Error {
         _ => (Unreachable, false, "the connection was lost: ask again"),
     };
     let error = Error::new(kind, foreign.to_string()).hint(hint);
-    if is_refused { error } else { effect.in_doubt(error) }
+    if is_refused { error } else { error.unknown() }
 }
 
 #[cfg(test)]
@@ -116,24 +102,16 @@ mod tests {
 
     #[test]
     fn what_was_refused_was_not_applied_and_what_was_lost_may_have_been() {
-        let outcome = |foreign: ClientError, effect| match ServerError::of(foreign, effect) {
+        let outcome = |error| match error {
             ServerError::Failed(error) => Some((error.kind(), error.outcome())),
             _ => None,
         };
-        use Effect::{Reads, Writes};
-        assert_eq!(
-            outcome(ClientError::ConnectionLoss, Writes),
-            Some((ErrorKind::Unreachable, Outcome::Unknown))
-        );
-        assert_eq!(
-            outcome(ClientError::ConnectionLoss, Reads),
-            Some((ErrorKind::Unreachable, Outcome::NotApplied))
-        );
-        assert_eq!(
-            outcome(ClientError::SessionExpired, Writes),
-            Some((ErrorKind::Unreachable, Outcome::Unknown))
-        );
-        assert_eq!(outcome(ClientError::NoAuth, Writes), Some((ErrorKind::Rejected, Outcome::NotApplied)));
-        assert_eq!(outcome(ClientError::NoNode, Writes), None);
+        let (reading, writing) = (ServerError::reading, ServerError::writing);
+        let unreachable = |outcome| Some((ErrorKind::Unreachable, outcome));
+        assert_eq!(outcome(writing(ClientError::ConnectionLoss)), unreachable(Outcome::Unknown));
+        assert_eq!(outcome(reading(ClientError::ConnectionLoss)), unreachable(Outcome::NotApplied));
+        assert_eq!(outcome(writing(ClientError::SessionExpired)), unreachable(Outcome::Unknown));
+        assert_eq!(outcome(writing(ClientError::NoAuth)), Some((ErrorKind::Rejected, Outcome::NotApplied)));
+        assert_eq!(outcome(writing(ClientError::NoNode)), None);
     }
 }

@@ -6,12 +6,8 @@ use leasehold_core::{
 use zookeeper_client::{CreateMode, MultiWriteError};
 
 use crate::{
-    client::Client,
-    error::{Effect, ServerError},
-    lock_record::LockRecord,
-    own_claims::NodeState,
-    store::ZooKeeperStore,
-    verbs::inspect,
+    client::Client, error::ServerError, lock_record::LockRecord, own_claims::NodeState,
+    store::ZooKeeperStore, verbs::inspect,
 };
 
 /// A change of a node outside of the locks. Paths are absolute: the chroot of the locks is not put before them.
@@ -73,7 +69,7 @@ async fn write(client: &Client, lock: &LockName, id: ClaimId, writes: &[NodeWrit
         };
         added.map_err(ServerError::writing)?;
     }
-    match lock.live.in_time(Effect::Writes, writer.commit()).await? {
+    match lock.live.in_time(writer.commit()).await.map_err(Error::unknown)? {
         Ok(_) => Ok(()),
         Err(MultiWriteError::OperationFailed { index: 0, .. }) => Err(lost()),
         Err(MultiWriteError::OperationFailed { index, source }) => {
@@ -92,7 +88,7 @@ fn lost() -> Error {
 async fn path_of(lock: &LockRecord<'_>, id: ClaimId) -> Result<Option<String>> {
     if let Some(own) = lock.client.own_claims.known(id).await {
         return Ok(match &own.node {
-            NodeState::At(node) if node.is_granted() => Some(node.path.clone()),
+            NodeState::At(node) if node.is_granted() => Some(lock.child(&node.name.name)),
             _ => None,
         });
     }

@@ -7,8 +7,8 @@ use zookeeper_client::{CreateMode, MultiReadResult, MultiReader};
 
 use crate::{
     client::Client,
-    dialect::{NodeKind, NodeName},
-    error::{Effect, ServerError, unless_gone},
+    dialect::NodeName,
+    error::{ServerError, unless_gone},
     queue::Member,
     txn::LiveSession,
 };
@@ -32,18 +32,13 @@ impl LockRecord<'_> {
         format!("{}/{name}", self.path)
     }
 
-    /// The path of the child that records the highest raised token.
-    pub(crate) fn fence_path(&self) -> String {
-        self.child(self.client.dialect.fence())
-    }
-
     /// Creates the node, and those above it.
     pub(crate) async fn make(&self) -> Result<()> {
         let create = || self.live.create(&self.path, &[], CreateMode::Container);
         if unless_gone(create().await)?.is_none() {
             let persistent = CreateMode::Persistent.with_acls(self.live.acls);
             let made = self.live.zk.mkdir(self.client.paths.root(), &persistent);
-            self.live.ask(Effect::Writes, made).await?;
+            self.live.write(made).await?;
             create().await?;
         }
         Ok(())
@@ -77,34 +72,39 @@ impl LockRecord<'_> {
         Ok(members)
     }
 
-    /// Deletes a child, and its delay marker if that is among `children`; whether the child was there.
-    pub(crate) async fn delete(&self, node: &NodeName, children: &[String]) -> Result<bool> {
-        let was_there = self.live.delete(&self.child(&node.name), None).await?;
-        if let Some(id) = node.id.filter(|_| node.kind == NodeKind::Contender) {
-            let marker = self.client.dialect.delay_marker(id, node.number);
-            if children.contains(&marker) {
-                self.live.delete(&self.child(&marker), None).await?;
+    /// Deletes a node and its delay marker; whether the node was there.
+    pub(crate) async fn remove(&self, node: &NodeName, has_delay_marker: bool) -> Result<bool> {
+        let path = self.child(&node.name);
+        if has_delay_marker {
+            let done = self.live.transact(|writer| {
+                writer.add_delete(&path, None)?;
+                writer.add_delete(&self.child(&node.delay_marker()), None)
+            });
+            if unless_gone(done.await)?.is_some() {
+                return Ok(true);
             }
+            // One of the two is gone. If it is the node, its hold has ended already, and the marker stays.
         }
-        Ok(was_there)
+        self.live.delete(&path, None).await
     }
 
     /// Deletes all nodes of a claim, and their delay markers if the release is orderly; whether there were any. A delay
     /// marker without its node keeps the lock closed, and stays.
     pub(crate) async fn remove_all(&self, id: ClaimId, is_orderly: bool) -> Result<bool> {
         let children = self.children().await?;
-        let markers = if is_orderly { &children[..] } else { &[] };
         let nodes = children.iter().filter_map(|child| self.client.dialect.read(child));
         let mut was_there = false;
         for node in nodes.filter(|it| it.is_of(id)) {
-            was_there |= self.delete(&node, markers).await?;
+            was_there |= self.remove(&node, is_orderly && children.contains(&node.delay_marker())).await?;
         }
         Ok(was_there)
     }
 
     /// Reads the raised token.
     pub(crate) async fn raised(&self) -> Result<Raised> {
-        let Some((data, stat)) = self.live.get(&self.fence_path()).await? else { return Ok(None) };
+        let Some((data, stat)) = self.live.get(&self.child(self.client.dialect.fence())).await? else {
+            return Ok(None);
+        };
         let number = std::str::from_utf8(&data).ok().and_then(|text| text.parse().ok());
         let corrupt = || Error::new(ErrorKind::Corrupt, "the node of the fencing counter is no number");
         Ok(Some((number.ok_or_else(corrupt)?, stat.version)))
@@ -112,10 +112,7 @@ impl LockRecord<'_> {
 
     /// The same if its node is among the children: where no token was ever raised, nothing is sent.
     pub(crate) async fn raised_among(&self, children: &[String]) -> Result<Raised> {
-        if children.iter().any(|child| child == self.client.dialect.fence()) {
-            self.raised().await
-        } else {
-            Ok(None)
-        }
+        let is_there = children.iter().any(|child| child == self.client.dialect.fence());
+        if is_there { self.raised().await } else { Ok(None) }
     }
 }

@@ -9,6 +9,7 @@ use leasehold_core::{
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
 use crate::{
+    dialect::NodeName,
     format::NodeData,
     queue::{Member, token_of},
     txn::LiveSession,
@@ -18,12 +19,8 @@ use crate::{
 /// The node of a claim.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Node {
-    /// Its whole path.
-    pub(crate) path: String,
-    /// The path of its delay marker, if it has one.
-    pub(crate) delay_marker: Option<String>,
-    /// Its place in the queue.
-    pub(crate) number: i32,
+    pub(crate) name: NodeName,
+    pub(crate) has_delay_marker: bool,
     /// The session that it ends with; 0 when it outlives every session.
     pub(crate) owner: i64,
     /// The token of its place: the id of the transaction that created the place.
@@ -40,12 +37,11 @@ pub(crate) struct Node {
 
 impl Node {
     /// The node that was read at `sent`, not granted yet; `None` when another library wrote it.
-    pub(crate) fn of(member: &Member, path: String, sent: Moment) -> Option<Node> {
+    pub(crate) fn of(member: &Member, sent: Moment) -> Option<Node> {
         let data = member.data.clone();
         (!member.is_foreign).then(|| Node {
-            path,
-            delay_marker: None,
-            number: member.name.number,
+            name: member.name.clone(),
+            has_delay_marker: false,
             owner: member.stat.ephemeral_owner,
             base: data.fence.map_or_else(|| token_of(&member.stat), FencingToken::get),
             version: member.stat.version,
@@ -68,11 +64,6 @@ impl Node {
     pub(crate) fn valid_for(&self, live: &LiveSession, sent: Moment) -> Duration {
         let left = self.expires.since(sent);
         if self.owner == 0 { left } else { left.min(live.timeout) }
-    }
-
-    /// Its name, without the path.
-    pub(crate) fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 }
 

@@ -145,20 +145,18 @@ impl Queue {
 fn watch_target(mode: Mode, members: &[Member]) -> Option<WatchTarget> {
     let mut places: Vec<_> = members.iter().map(|member| place(member.data.mode)).collect();
     places.push(place(mode));
-    let any = || WatchTarget::Any(members.iter().map(|member| member.name.name.clone()).collect());
-    // A writer waits for all, whatever their mode.
-    let seen = |member: &Member| (mode != Mode::Exclusive).then_some(member.data.mode);
-    let node = |member: &Member| WatchTarget::Node { name: member.name.name.clone(), mode: seen(member) };
-    match (grant(&places, members.len()), mode) {
-        (Verdict::Granted, _) => None,
-        (Verdict::WaitFor(at), _) => Some(node(&members[at])),
-        (Verdict::WaitForAny, Mode::Permits { .. }) => Some(any()),
-        // All have to go; the last of them is the last to go, or to be overtaken.
-        (Verdict::WaitForAny, _) => {
-            let blocks = |member: &&Member| mode == Mode::Exclusive || member.data.mode != Mode::Shared;
-            members.iter().rev().find(blocks).map(node).or_else(|| Some(any()))
-        }
+    if grant(&places, members.len()) == Verdict::Granted {
+        return None;
     }
+    let blocks = |member: &&Member| mode == Mode::Exclusive || member.data.mode != Mode::Shared;
+    Some(match members.iter().rev().find(blocks) {
+        // All have to go; the last of them is the last to go, or to be overtaken. A writer waits for all, whatever their mode.
+        Some(last) if mode.limit().is_none() => WatchTarget::Node {
+            name: last.name.name.clone(),
+            mode: (mode != Mode::Exclusive).then_some(last.data.mode),
+        },
+        _ => WatchTarget::Any(members.iter().map(|member| member.name.name.clone()).collect()),
+    })
 }
 
 impl Member {
@@ -218,17 +216,15 @@ pub(crate) fn stances(members: &[Member]) -> Vec<Option<Stance>> {
     members.iter().enumerate().map(|(at, member)| stance(at, member)).collect()
 }
 
-/// The holder beside the node `name`, which has asked to hold alone: it stands in the way of the upgrade.
-pub(crate) fn other_holder(members: &mut [Member], name: &str) -> Option<Contender> {
+/// The holder beside the node `own`, which has asked to hold alone: it stands in the way of the upgrade.
+pub(crate) fn other_holder(members: &mut [Member], own: &NodeName) -> Option<Contender> {
     // As it was before it asked.
-    for member in members.iter_mut().filter(|member| member.name.name == name) {
+    for member in members.iter_mut().filter(|member| member.name == *own) {
         member.data.mode = Mode::Shared;
     }
-    stances(members).into_iter().zip(&*members).find_map(|(stance, member)| {
-        let is_other = member.name.name != name && member.name.kind == NodeKind::Contender;
-        let stance = stance.filter(|stance| is_other && *stance == Stance::Holding)?;
-        Some(member.contender(stance))
-    })
+    let others = stances(members).into_iter().zip(members).filter(|(_, member)| member.name != *own);
+    let mut holders = others.filter(|(stance, _)| *stance == Some(Stance::Holding));
+    holders.next().map(|(_, member)| member.contender(Stance::Holding))
 }
 
 /// All keep their place: a token is the id of the transaction that created the place, so nobody may overtake.

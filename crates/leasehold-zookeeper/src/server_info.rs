@@ -5,11 +5,7 @@ use std::time::Duration;
 use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
 use zookeeper_client::{Acl, Acls, CreateMode};
 
-use crate::{
-    client::Client,
-    error::{Effect, ServerError},
-    txn::LiveSession,
-};
+use crate::{client::Client, error::ServerError, txn::LiveSession};
 
 /// The identity of the store: a random number that the first client ever has written, for all clients under any chroot.
 pub(crate) async fn server_info(client: &Client) -> Result<ServerInfo> {
@@ -33,9 +29,9 @@ async fn identity(live: &LiveSession, path: &str) -> Result<String> {
             return Ok(String::from_utf8_lossy(&data).into_owned());
         }
         let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
-        live.ask(Effect::Writes, live.zk.mkdir(above, &persistent)).await?;
+        live.write(live.zk.mkdir(above, &persistent)).await?;
         let number = format!("zookeeper {:032x}", live.env.random());
-        match live.ask(Effect::Writes, live.zk.create(path, number.as_bytes(), &persistent)).await {
+        match live.write(live.zk.create(path, number.as_bytes(), &persistent)).await {
             Ok(_) | Err(ServerError::NodeExists) => {}
             Err(other) => return Err(other.into()),
         }

@@ -1,6 +1,6 @@
 //! [`SessionManager`]: the one session of a client, and the next one when it has ended.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
     Env, Error, ErrorKind, Result, Revalidations,
@@ -8,13 +8,7 @@ use leasehold_core::{
 };
 use zookeeper_client::{Acls, Client, SessionState, StateWatcher};
 
-use crate::{
-    error::{Effect, error},
-    options::ZooKeeperOptions,
-    transport,
-    txn::LiveSession,
-    waiters::Watch,
-};
+use crate::{error::ServerError, options::ZooKeeperOptions, transport, txn::LiveSession, waiters::Watch};
 
 /// The longest silence after which the client tries another member.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
@@ -60,29 +54,24 @@ impl SessionManager {
     /// # Errors
     /// No member answers in time; nothing was sent then.
     pub(crate) async fn ready(&self) -> Result<Arc<LiveSession>> {
-        let until = self.env.now() + self.options.timeout;
-        loop {
-            let live = self.env.until(until, self.live.get(|| self.connect())).await;
-            let live = live.ok_or_else(|| self.unreachable())??;
-            if live.zk.state() == SessionState::SyncConnected {
-                return Ok(live);
-            }
-            let mut states = live.zk.state_watcher();
-            let settled = async {
+        let ready = async {
+            loop {
+                let live = self.live.get(|| self.connect()).await?;
+                let mut states = live.zk.state_watcher();
                 while states.peek_state() == SessionState::Disconnected {
                     states.changed().await;
                 }
-            };
-            if self.env.until(until, settled).await.is_none() {
-                return Err(self.unreachable());
+                if live.zk.state() == SessionState::SyncConnected {
+                    return Ok(live);
+                }
             }
-        }
-    }
-
-    fn unreachable(&self) -> Error {
-        let message = format!("no member of the ensemble serves within {:?}", self.options.timeout);
-        Error::new(ErrorKind::Unreachable, message)
-            .hint("are the addresses right, and is a majority of the members running?")
+        };
+        let limit = self.options.timeout;
+        self.env.until(self.env.now() + limit, ready).await.unwrap_or_else(|| {
+            let message = format!("no member of the ensemble serves within {limit:?}");
+            Err(Error::new(ErrorKind::Unreachable, message)
+                .hint("are the addresses right, and is a majority of the members running?"))
+        })
     }
 
     /// A new session, on a thread of its own: it outlives the runtime of its first user.
@@ -101,11 +90,8 @@ impl SessionManager {
                 .hint("raise the limit on threads (ulimit -u)")
         })?;
         let ended = |_| Error::new(ErrorKind::Closed, "the thread of the session has ended");
-        let zk = answer.await.map_err(ended)?.map_err(|failure| error(&failure, Effect::Reads))?;
-        let ports = transport::ports(&options.servers);
-        transport::set_nodelay(&ports);
-        let (revalidations, waiters) = (self.revalidations.clone(), self.waiters.clone());
-        self.env.spawn(follow(zk.state_watcher(), ports, revalidations, waiters));
+        let zk = answer.await.map_err(ended)?.map_err(ServerError::reading)?;
+        self.follow(zk.state_watcher());
         Ok(LiveSession {
             id: zk.session_id().0,
             timeout: zk.session_timeout(),
@@ -114,6 +100,22 @@ impl SessionManager {
             env: self.env.clone(),
             zk,
         })
+    }
+
+    /// Sets TCP_NODELAY on each new connection; demands revalidation and breaks all subscriptions when the session ends.
+    fn follow(&self, mut states: StateWatcher) {
+        let ports = transport::ports(&self.options.servers);
+        transport::set_nodelay(&ports);
+        let (revalidations, waiters) = (self.revalidations.clone(), self.waiters.clone());
+        self.env.spawn(async move {
+            while !states.peek_state().is_terminated() {
+                if states.changed().await == SessionState::SyncConnected {
+                    transport::set_nodelay(&ports);
+                }
+            }
+            revalidations.raise();
+            waiters.break_all(&session_ended());
+        });
     }
 
     /// Ends the session and all its ephemeral nodes; returns when the servers have confirmed it, or do not answer.
@@ -133,22 +135,6 @@ impl SessionManager {
         }
         self.waiters.break_all(&session_ended());
     }
-}
-
-/// Sets TCP_NODELAY on each new connection; demands revalidation and breaks all subscriptions when the session ends.
-async fn follow(
-    mut states: StateWatcher,
-    ports: BTreeSet<u16>,
-    revalidations: Revalidations,
-    waiters: Arc<Waiters<Topic, Watch>>,
-) {
-    while !states.peek_state().is_terminated() {
-        if states.changed().await == SessionState::SyncConnected {
-            transport::set_nodelay(&ports);
-        }
-    }
-    revalidations.raise();
-    waiters.break_all(&session_ended());
 }
 
 /// The error of a subscription after the end of its session.

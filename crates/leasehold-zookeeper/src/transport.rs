@@ -1,13 +1,11 @@
 //! The thread that drives a session, and TCP_NODELAY on its connections.
 //!
 //! The client library waits for its socket with a thread of its own (`async-io`), which would wake the background thread,
-//! which would wake the caller: three threads for each answer. A session that is driven by the thread that waits for its
-//! socket saves one of them. The thread ends with the session.
+//! which would wake the caller. A session that is driven by the thread that waits for its socket saves one of the three.
 //!
-//! A request of ours is often two small messages on one connection. The library leaves Nagle's algorithm on and does not
-//! expose its socket, so the second message would wait for the confirmation of the first: one round trip more. The option
-//! belongs to the socket and not to a descriptor, so it is set through a copy of the descriptor. Where that is impossible
-//! everything works, and a lock takes two round trips.
+//! A request of ours is often two small messages. The library leaves Nagle's algorithm on and does not expose its socket, so
+//! the second message would wait for the confirmation of the first: one round trip more. The option belongs to the socket
+//! and not to a descriptor, so it is set through a copy of the descriptor, where that is possible.
 
 use std::{collections::BTreeSet, future::Future, pin::Pin};
 

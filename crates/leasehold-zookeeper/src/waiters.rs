@@ -54,7 +54,7 @@ impl ClaimOp<'_> {
     /// The node whose end a waiting writer surely waits for, whatever the content of the nodes.
     pub(crate) fn surely_waits_for(&self, queue: &Queue, node: &Node) -> Option<WatchTarget> {
         let waits = self.claim.mode == Mode::Exclusive && self.claim.queueing != Queueing::No;
-        let last = queue.ahead(node.number).last().filter(|_| waits)?;
+        let last = queue.ahead(node.name.number).last().filter(|_| waits)?;
         Some(WatchTarget::Node { name: last.name.clone(), mode: None })
     }
 
@@ -69,7 +69,7 @@ impl ClaimOp<'_> {
         // Without a subscription one that the next subscription takes over.
         let notifier = self.notifier().unwrap_or_default();
         let (written, watched, decision) = join3(
-            self.write_waiting(own, &mut node),
+            self.write_phase(own, &mut node, Phase::Waiting),
             watcher::watch(&self.lock, &target, &notifier),
             decision,
         )
@@ -88,14 +88,6 @@ impl ClaimOp<'_> {
             // Something has changed meanwhile.
             _ => Ok(None),
         }
-    }
-
-    async fn write_waiting(&self, own: &mut ClaimGuard, node: &mut Node) -> Result<bool> {
-        if node.data.phase == Phase::Waiting {
-            return Ok(true);
-        }
-        self.set_data(node, Phase::Waiting);
-        self.write(own, node).await
     }
 
     /// The notifier of the claim's subscription, if there is one.

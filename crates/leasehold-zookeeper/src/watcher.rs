@@ -1,16 +1,16 @@
 //! Watches: the servers' notices of changes, which wake the subscriptions of this client.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use leasehold_core::{
     LockName, Mode, Result,
     store_kit::{Notifier, Subscription, Topic},
 };
-use zookeeper_client::{AddWatchMode, EventType, OneshotWatcher, PersistentWatcher};
+use zookeeper_client::{AddWatchMode, EventType, OneshotWatcher};
 
 use crate::{
     client::Client,
-    error::{Effect, ServerError, unless_gone},
+    error::{ServerError, unless_gone},
     format::NodeData,
     lock_record::LockRecord,
     queue::WatchTarget,
@@ -28,11 +28,22 @@ pub(crate) async fn watch(
     notifier: &Arc<Notifier<Watch>>,
 ) -> Result<bool> {
     let live = &lock.live;
-    let set = live.in_time(Effect::Reads, set_watch(live, &lock.path, target));
-    let Some(watcher) = set.await?? else { return Ok(false) };
-    let (path, target) = (lock.path.clone(), target.clone());
-    let watch = wake_on_change(Arc::downgrade(live), path, target, watcher, Arc::downgrade(notifier));
-    notifier.payload.replace(&live.env, watch);
+    let set = live.in_time(set_watch(live, &lock.path, target)).await??;
+    let Some(mut watcher) = set else { return Ok(false) };
+    let (weak_live, weak_notifier) = (Arc::downgrade(live), Arc::downgrade(notifier));
+    let (directory, target) = (lock.path.clone(), target.clone());
+    notifier.payload.replace(&live.env, async move {
+        use EventType::{NodeChildrenChanged, NodeDataChanged};
+        // An extended hold or one more waiter is no change of the target.
+        while let NodeDataChanged | NodeChildrenChanged = watcher.changed().await.event_type {
+            let Some(live) = weak_live.upgrade() else { break };
+            let Ok(Some(again)) = set_watch(&live, &directory, &target).await else { break };
+            watcher = again;
+        }
+        if let Some(notifier) = weak_notifier.upgrade() {
+            notifier.wake();
+        }
+    });
     Ok(true)
 }
 
@@ -59,30 +70,6 @@ async fn set_watch(
     Ok(unless_gone(seen.map_err(ServerError::reading))?.flatten())
 }
 
-/// Waits for a change of the target: an extended hold or one more waiter is none.
-async fn wake_on_change(
-    live: Weak<LiveSession>,
-    directory: String,
-    target: WatchTarget,
-    mut watcher: OneshotWatcher,
-    notifier: Weak<Notifier<Watch>>,
-) {
-    loop {
-        let event = watcher.changed().await;
-        if matches!(event.event_type, EventType::NodeDataChanged | EventType::NodeChildrenChanged)
-            && let Some(live) = live.upgrade()
-            && let Ok(Some(again)) = set_watch(&live, &directory, &target).await
-        {
-            watcher = again;
-            continue;
-        }
-        if let Some(notifier) = notifier.upgrade() {
-            notifier.wake();
-        }
-        return;
-    }
-}
-
 /// Subscribes to every change of a lock.
 pub(crate) async fn changes(
     client: &Client,
@@ -90,21 +77,19 @@ pub(crate) async fn changes(
     lock: &LockName,
 ) -> Result<Subscription<Topic, Watch>> {
     let path = client.paths.lock(lock);
-    let watcher = live.ask(Effect::Reads, live.zk.watch(&path, AddWatchMode::PersistentRecursive)).await?;
+    let mut watcher = live.read(live.zk.watch(&path, AddWatchMode::PersistentRecursive)).await?;
     let subscription = client.session.waiters.subscribe(Topic::Changes(lock.clone()));
-    let notifier = subscription.notifier();
-    notifier.payload.replace(&client.env, wake_on_every_change(watcher, Arc::downgrade(notifier)));
-    Ok(subscription)
-}
-
-async fn wake_on_every_change(mut watcher: PersistentWatcher, notifier: Weak<Notifier<Watch>>) {
-    loop {
-        let event = watcher.changed().await;
-        let Some(notifier) = notifier.upgrade() else { return };
-        if event.event_type == EventType::Session && event.session_state.is_terminated() {
-            return notifier.break_off(session_ended());
+    let weak_notifier = Arc::downgrade(subscription.notifier());
+    subscription.notifier().payload.replace(&client.env, async move {
+        loop {
+            let event = watcher.changed().await;
+            let Some(notifier) = weak_notifier.upgrade() else { return };
+            if event.event_type == EventType::Session && event.session_state.is_terminated() {
+                return notifier.break_off(session_ended());
+            }
+            // The server does not report changes during a lost connection: its return counts as one.
+            notifier.wake();
         }
-        // The server does not report changes during a lost connection: its return counts as one.
-        notifier.wake();
-    }
+    });
+    Ok(subscription)
 }

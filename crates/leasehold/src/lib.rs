@@ -71,7 +71,8 @@
 //!
 //! The project's `docs/book` teaches: `getting-started.md`, `fencing.md` (what a lock alone cannot protect), one page per
 //! store, `cron.md`, `chubby.md`. Modules of this page: [`fencing`] for the resource's half, [`testing`] for virtual time,
-//! [`mod@diagnose`] for servers whose configuration can lose locks.
+//! [`mod@diagnose`] for servers whose configuration can lose locks. Names, tokens, sequencers, tickets, holders, waiters and
+//! findings serialize with serde.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The code of these pages compiles.

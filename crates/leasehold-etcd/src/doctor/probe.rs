@@ -3,16 +3,16 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use futures_util::future::join_all;
-use leasehold_core::{Error, ErrorKind, Moment, Result, store_kit::timed_out};
+use leasehold_core::{Error, ErrorKind, Result, store_kit::in_time};
 use prost::Message;
-use tonic::{Request, Status};
+use tonic::Request;
 
 use crate::{
     client::Client,
     error::explain,
     proto::{
-        AlarmMember, AlarmRequest, AlarmResponse, Member, MemberListRequest, MemberListResponse,
-        RangeRequest, RangeResponse, StatusRequest, StatusResponse,
+        AlarmMember, AlarmResponse, Empty, Member, MemberListResponse, RangeRequest, RangeResponse,
+        StatusResponse,
     },
     server_info::STATUS,
     transport::connection::{Connection, Procedure, Token, authorized},
@@ -54,42 +54,31 @@ impl Probe {
     /// No member answers, or the cluster needs a login.
     pub(super) async fn gather(client: &Client) -> Result<Probe> {
         client.state.check_open()?;
-        let (options, until) = (&client.options, client.env.now() + client.options.timeout);
-        let queries = (0..options.endpoints.len()).map(|index| status_of(client, index, until));
-        let (mut readings, mut best, mut failure) = (Vec::new(), None, None);
-        for (endpoint, answer) in options.endpoints.iter().zip(join_all(queries).await) {
-            let status = match answer {
-                Ok((connection, status)) => {
-                    // Preferably a member that knows a leader.
-                    best = best.filter(|_| status.leader == 0).or(Some(connection));
-                    Ok(status)
-                }
-                Err(error) => {
-                    let text = error.to_string();
-                    failure = failure.or(Some(error));
-                    Err(text)
-                }
-            };
-            readings.push(Reading {
-                node: endpoint.to_string(),
-                is_remote: is_remote(&endpoint.host),
-                status,
-            });
-        }
-        let Some(connection) = best else {
+        let options = &client.options;
+        let queries = (0..options.endpoints.len()).map(|index| status_of(client, index));
+        let answers = join_all(queries).await;
+        // Preferably a member that knows a leader.
+        let best = answers.iter().flatten().max_by_key(|(_, status)| status.leader != 0);
+        let Some((connection, _)) = best else {
+            let failure = answers.into_iter().find_map(Result::err);
             return Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Invalid, "no member is named")));
         };
-        let token = client.cluster.login(&connection, until).await?;
-        let query = Query { client, connection, token, until };
-        let members = query.send::<_, MemberListResponse>(MEMBER_LIST, MemberListRequest {}).await;
-        let alarms = query.send::<_, AlarmResponse>(ALARM, AlarmRequest {}).await;
+        let token = client.cluster.login(connection, client.env.now() + options.timeout).await?;
+        let query = Query { client, connection, token };
+        let members = query.send::<_, MemberListResponse>(MEMBER_LIST, Empty {}).await;
+        let alarms = query.send::<_, AlarmResponse>(ALARM, Empty {}).await;
         let has_login = !options.user.is_empty();
         if !has_login {
             query.check_open_to_anyone().await?;
         }
-        let text = |status: Status| status.message().to_string();
+        let readings = options.endpoints.iter().zip(&answers).map(|(endpoint, answer)| Reading {
+            node: endpoint.to_string(),
+            is_remote: is_remote(&endpoint.host),
+            status: answer.as_ref().map(|(_, status)| status.clone()).map_err(ToString::to_string),
+        });
+        let text = |error: Error| error.to_string();
         Ok(Probe {
-            readings,
+            readings: readings.collect(),
             members: members.map(|answer| answer.members).map_err(text),
             alarms: alarms.map(|answer| answer.alarms).map_err(text),
             has_login,
@@ -104,7 +93,7 @@ impl Probe {
 
     /// The clusters of the members that answered: one, if all is well.
     pub(super) fn clusters(&self) -> BTreeSet<u64> {
-        self.statuses().filter_map(|(_, status)| Some(status.header?.cluster_id)).collect()
+        self.statuses().map(|(_, status)| status.header.cluster_id).collect()
     }
 
     /// The number of voting members.
@@ -116,8 +105,7 @@ impl Probe {
     /// Members of the cluster that the URL does not name, by their own names. A member that did not answer may be any.
     pub(super) fn unnamed(&self) -> Vec<&str> {
         let Ok(members) = &self.members else { return Vec::new() };
-        let named: BTreeSet<u64> =
-            self.statuses().filter_map(|(_, status)| Some(status.header?.member_id)).collect();
+        let named: BTreeSet<u64> = self.statuses().map(|(_, status)| status.header.member_id).collect();
         let silent = self.readings.iter().filter(|it| it.status.is_err()).count();
         let others = members.iter().filter(|member| !named.contains(&member.id) && !member.is_learner);
         let mut others: Vec<&str> = others.map(|member| member.name.as_str()).collect();
@@ -127,47 +115,37 @@ impl Probe {
 
     /// The address of a member, if it answered, or its id.
     pub(super) fn name_of(&self, id: u64) -> String {
-        let is_it = |status: &StatusResponse| status.header.is_some_and(|header| header.member_id == id);
-        match self.statuses().find(|(_, status)| is_it(status)) {
-            Some((node, _)) => node.to_string(),
-            None => format!("member {id:x}"),
-        }
+        let found = self.statuses().find(|(_, status)| status.header.member_id == id);
+        found.map_or_else(|| format!("member {id:x}"), |(node, _)| node.to_string())
     }
 }
 
 /// A connection to a member, and its status, also from one that knows no leader.
-async fn status_of(
-    client: &Client,
-    index: usize,
-    until: Moment,
-) -> Result<(Arc<Connection>, StatusResponse)> {
-    let query = async {
-        let connection = Arc::new(client.cluster.connector().connect(index).await?);
-        // Without the header that asks for a leader.
-        let status = connection.unary(STATUS, Request::new(StatusRequest {})).await;
-        Ok((connection, status.map_err(|status| explain(&status))?))
-    };
-    let silent = || Err(timed_out("answer", client.options.timeout));
-    client.env.until(until, query).await.unwrap_or_else(silent)
+async fn status_of(client: &Client, index: usize) -> Result<(Arc<Connection>, StatusResponse)> {
+    let limit = client.options.timeout;
+    let connection = Arc::new(client.cluster.connect(index, limit).await?);
+    // Without the header that asks for a leader.
+    let status = connection.unary(STATUS, Request::new(Empty {}));
+    let status = in_time(&client.env, limit, "answer", status).await?;
+    Ok((connection, status.map_err(|status| explain(&status))?))
 }
 
 /// The queries to the member that is asked about the cluster.
 struct Query<'a> {
     client: &'a Client,
-    connection: Arc<Connection>,
+    connection: &'a Connection,
     token: Token,
-    until: Moment,
 }
 
 impl Query<'_> {
-    async fn send<Q, R>(&self, procedure: Procedure, message: Q) -> Result<R, Status>
+    async fn send<Q, R>(&self, procedure: Procedure, message: Q) -> Result<R>
     where
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
         let answer = Box::pin(self.connection.unary(procedure, authorized(message, &self.token)));
-        let silent = || Err(Status::deadline_exceeded("no answer in time"));
-        self.client.env.until(self.until, answer).await.unwrap_or_else(silent)
+        let answer = in_time(&self.client.env, self.client.options.timeout, "answer", answer).await?;
+        answer.map_err(|status| explain(&status))
     }
 
     /// Reads a key without a login: a client that may read without one may write, too.
@@ -176,8 +154,7 @@ impl Query<'_> {
     /// The cluster needs a login. Other failures of the read appear in the facts about the members.
     async fn check_open_to_anyone(&self) -> Result<()> {
         let any = RangeRequest { key: b"\0".to_vec(), limit: 1, ..RangeRequest::default() };
-        let read = self.send::<_, RangeResponse>(RANGE, any).await;
-        match read.map_err(|status| explain(&status)) {
+        match self.send::<_, RangeResponse>(RANGE, any).await {
             Err(error) if error.kind() == ErrorKind::Rejected => Err(error),
             _ => Ok(()),
         }

@@ -40,7 +40,7 @@ pub(super) async fn queues(client: &Client, names: &[LockName]) -> Result<BTreeM
     for some in names.chunks(OPERATIONS_MAX / 2) {
         let reads = some.iter().map(Keys::of).flat_map(|keys| [range(keys.range()), get(keys.fence())]);
         let answer = client.txn(txn::read_only(reads)).await?;
-        let revision = answer.header.unwrap_or_default().revision;
+        let revision = answer.header.revision;
         let mut found = txn::reads(answer).into_iter();
         for name in some {
             let (kvs, fence) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
@@ -61,7 +61,7 @@ fn snapshot(client: &Client, name: &LockName, queue: &Queue) -> Snapshot {
 pub(super) fn contender(client: &Client, queue: &Queue, entry: &Entry) -> Contender {
     let mut contender = queue.contender(entry, client.env.wall_us());
     if contender.expires_in.is_none() {
-        contender.expires_in = client.lives_for(entry.lease);
+        contender.expires_in = client.leases.lives_for(entry.lease);
     }
     contender
 }

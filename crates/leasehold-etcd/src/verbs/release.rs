@@ -1,13 +1,10 @@
 //! The release, the release by force, and the end of a client.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 use leasehold_core::{Claim, ClaimId, Contender, Error, ErrorKind, LockName, Release, Result, Stance};
 
 use crate::{
     client::Client,
-    error::unless_lease_gone,
     format::Value,
     keys::Keys,
     leases::Lease,
@@ -22,7 +19,7 @@ use crate::{
 const EVICTION_OPERATIONS: usize = 3;
 
 /// Ends the hold of a claim, or leaves the queue.
-pub(crate) async fn release(client: &Arc<Client>, claim: &Claim) -> Result<Release> {
+pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
     let own = client.own_claims.get(claim.id);
     let _exclusive = match &own {
         Some(own) => Some(client.exclude_verbs(own).await?),
@@ -111,13 +108,13 @@ async fn evict(client: &Client, keys: &Keys, entries: &[&Entry]) -> Result<bool>
             success.push(put(keys.revoked(id), Vec::new(), entry.lease));
         }
     }
-    let done = client.txn(txn::only_if(compare, success)).await;
+    let done = client.txn_on_lease(txn::only_if(compare, success)).await?;
     // Without the lease, one of them has just ended by itself.
-    Ok(unless_lease_gone(done)?.is_some_and(|answer| answer.succeeded))
+    Ok(done.is_some_and(|answer| answer.succeeded))
 }
 
 /// Closes a client and ends the holds that are bound to it; detached ones stay.
-pub(crate) async fn close(client: &Arc<Client>) -> Result<()> {
+pub(crate) async fn close(client: &Client) -> Result<()> {
     if !client.state.close() {
         return Ok(());
     }
@@ -138,7 +135,7 @@ async fn end(client: &Client, id: ClaimId, own: &OwnClaim) -> Result<()> {
     let mut ends = vec![leases.place];
     match leases.delay {
         Some(delay) if known.held || known.in_doubt => {
-            ends.extend(start_delay(client, id, &known, delay).await?);
+            ends.extend(start_delay(client, id, &own.keys, delay).await?);
         }
         delay => ends.extend(delay),
     }
@@ -150,13 +147,7 @@ async fn end(client: &Client, id: ClaimId, own: &OwnClaim) -> Result<()> {
 
 /// Ends a hold now, without a release: the lock stays shut for its delay, and not for the rest of the hold as well. Returns
 /// the lease that is free then; `None` when the delay runs already, and stays as it is.
-async fn start_delay(
-    client: &Client,
-    id: ClaimId,
-    known: &ClaimState,
-    lease: Lease,
-) -> Result<Option<Lease>> {
-    let Some(keys) = &known.keys else { return Ok(None) };
+async fn start_delay(client: &Client, id: ClaimId, keys: &Keys, lease: Lease) -> Result<Option<Lease>> {
     let answer = client.txn(txn::read_only([get(keys.delay(id))])).await?;
     let found = txn::reads(answer).into_iter().flatten().next();
     let Some((kv, value)) = found.and_then(|kv| Value::read(&kv.value).map(|value| (kv, value))) else {

@@ -1,20 +1,20 @@
 //! The renewal of many holds at a time. Their leases are renewed while their keys are read: a lease that lives does not
 //! show that its hold was neither released nor evicted.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use leasehold_core::{Claim, Error, ErrorKind, LostReason, Renewal, Result};
+use leasehold_core::{Claim, Error, ErrorKind, Intent, LostReason, Renewal, Result, Standing};
 
 use super::claim::whole_seconds;
 use crate::{
     client::Client,
     format::{State, Value},
     keys::Keys,
-    leases::{ClaimLeases, Lease},
+    leases::ClaimLeases,
     own_claims::ClaimState,
     proto::KeyValue,
-    txn::{self, OPERATIONS_MAX, created, get, put, unchanged},
+    txn::{self, OPERATIONS_MAX, get},
 };
 
 /// The reads for one claim.
@@ -23,7 +23,7 @@ const READS: usize = 3;
 const BATCHES_MAX: usize = 8;
 
 /// Prolongs holds, and never makes one. Returns one answer for each claim, in order.
-pub(crate) async fn renew(client: &Arc<Client>, claims: &[Claim]) -> Vec<Result<Renewal>> {
+pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> {
     let mut answers = Vec::with_capacity(claims.len());
     for some in claims.chunks(OPERATIONS_MAX / READS * BATCHES_MAX) {
         let batches = some.chunks(OPERATIONS_MAX / READS).map(|batch| renew_batch(client, batch));
@@ -32,7 +32,7 @@ pub(crate) async fn renew(client: &Arc<Client>, claims: &[Claim]) -> Vec<Result<
     answers
 }
 
-async fn renew_batch(client: &Arc<Client>, claims: &[Claim]) -> Vec<Result<Renewal>> {
+async fn renew_batch(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> {
     let known: Vec<ClaimState> = claims.iter().map(|claim| client.own_claims.state(claim.id)).collect();
     let reads = claims.iter().flat_map(|claim| {
         let keys = Keys::of(&claim.name);
@@ -44,7 +44,7 @@ async fn renew_batch(client: &Arc<Client>, claims: &[Claim]) -> Vec<Result<Renew
         Ok(read) => txn::reads(read).into_iter(),
         Err(error) => {
             // The leases may have been renewed all the same.
-            return vec![Err(Error::from(error).unknown()); claims.len()];
+            return vec![Err(error.unknown()); claims.len()];
         }
     };
     let mut answers = Vec::with_capacity(claims.len());
@@ -66,7 +66,7 @@ async fn renew_known(client: &Client, known: &ClaimState) -> Result<Option<Claim
 
 /// One claim of a batch, and its keys as they were read.
 struct One<'a> {
-    client: &'a Arc<Client>,
+    client: &'a Client,
     claim: &'a Claim,
     known: ClaimState,
     place: Option<KeyValue>,
@@ -86,22 +86,19 @@ impl One<'_> {
         if self.known.create == place.create_revision && !self.known.held {
             return Ok(Renewal::Gone(LostReason::Gone));
         }
-        let is_known = self.known.held && self.known.leases.is_some_and(|leases| self.are_read(&leases));
-        let kept = if is_known { renewed? } else { self.renew_found(place, &value).await? };
-        let Some(kept) = kept else { return Ok(Renewal::Gone(LostReason::Expired)) };
-        if is_known {
+        if self.known.held && self.known.leases.is_some_and(|leases| self.are_read(place, &leases)) {
+            let Some(kept) = renewed? else { return Ok(Renewal::Gone(LostReason::Expired)) };
             self.record(kept);
+            if kept.place.lives >= whole_seconds(self.claim.ttl) {
+                return Ok(Renewal::Renewed { valid_for: Duration::from_secs(kept.place.lives) });
+            }
         }
-        let seconds = whole_seconds(self.claim.ttl);
-        if kept.place.lives >= seconds {
-            return Ok(Renewal::Renewed { valid_for: Duration::from_secs(kept.place.lives) });
-        }
-        self.stretch(place, value, seconds).await
+        self.amend(value).await
     }
 
     /// Whether these are the leases of the keys that were read.
-    fn are_read(&self, leases: &ClaimLeases) -> bool {
-        self.place.as_ref().is_some_and(|place| place.lease == leases.place.id)
+    fn are_read(&self, place: &KeyValue, leases: &ClaimLeases) -> bool {
+        place.lease == leases.place.id
             && self.delay.as_ref().map(|kv| kv.lease) == leases.delay.map(|lease| lease.id)
     }
 
@@ -113,39 +110,24 @@ impl One<'_> {
         }
     }
 
-    /// Renews the leases of the keys that were read.
-    async fn renew_found(&self, place: &KeyValue, value: &Value) -> Result<Option<ClaimLeases>> {
-        let found = |lease: i64, seconds: u64| Lease::found(lease, seconds, self.client.env.now());
-        let delay = self.delay.as_ref().map(|kv| found(kv.lease, value.lease_s + value.delay_s));
-        let leases = ClaimLeases { place: found(place.lease, value.lease_s), delay };
-        self.client.leases.keep_both(leases).await
-    }
-
-    /// Gives a hold other leases: the claim's time to live is longer than that of the present ones.
-    async fn stretch(&self, place: &KeyValue, value: Value, seconds: u64) -> Result<Renewal> {
-        let (keys, id, leases) = (Keys::of(&self.claim.name), self.claim.id, &self.client.leases);
-        let lease = leases.grant(seconds).await?;
-        let wanted = Value { lease_s: lease.lives, ..value };
-        let mut success = vec![put(keys.place(id), wanted.write(), lease.id)];
-        let mut delay = None;
-        if self.delay.is_some() {
-            let longer = leases.grant(lease.lives + wanted.delay_s).await?;
-            let armed = Value { state: State::Armed, ..wanted };
-            success.push(put(keys.delay(id), armed.write(), longer.id));
-            delay = Some(longer);
+    /// Renews a hold that lives by other leases than this client knows, or for less than the claim's time to live, and
+    /// changes nothing else.
+    async fn amend(&self, stored: Value) -> Result<Renewal> {
+        let claim = Claim {
+            intent: Intent::Amend,
+            mode: stored.mode,
+            note: stored.note,
+            lock_delay: Duration::from_secs(stored.delay_s),
+            ..self.claim.clone()
+        };
+        let own = self.client.own_claims.enter(&claim, self.client.env.now());
+        match Box::pin(super::claim::claim(self.client, &claim, own)).await? {
+            Standing::Granted(grant) => Ok(Renewal::Renewed { valid_for: grant.valid_for }),
+            Standing::Gone(reason) => Ok(Renewal::Gone(reason)),
+            _ => {
+                let error = Error::new(ErrorKind::TimedOut, "the hold was changed at the same time");
+                Err(error.hint("it is renewed again").unknown())
+            }
         }
-        let compare = vec![
-            created(keys.place(id), place.create_revision),
-            unchanged(keys.place(id), place.mod_revision),
-        ];
-        let answer = self.client.txn(txn::only_if(compare, success)).await?;
-        if !answer.succeeded {
-            let error = Error::new(ErrorKind::TimedOut, "the hold was changed at the same time");
-            return Err(error.hint("it is renewed again").unknown());
-        }
-        if let Some(own) = self.client.own_claims.get(id) {
-            own.state.lock().leases = Some(ClaimLeases { place: lease, delay });
-        }
-        Ok(Renewal::Renewed { valid_for: Duration::from_secs(lease.lives) })
     }
 }

@@ -1,8 +1,22 @@
 //! A guess at the library that wrote a foreign lock. For display only.
 
+use std::time::Duration;
+
+use leasehold_core::{Contender, Mode, Stance};
 use redis::Value;
 
-use crate::format;
+use crate::format::read;
+
+/// A holder of which little more than its key is known.
+pub(crate) fn holder(
+    tag: u32,
+    mode: Option<Mode>,
+    expires_in: Option<Duration>,
+    note: Option<String>,
+) -> Contender {
+    let note = note.map(Into::into);
+    Contender { tag, stance: Stance::Holding, mode, expires_in, age: None, fence: None, note }
+}
 
 /// Describes the value of a foreign lock.
 pub(crate) fn describe(value: &[u8]) -> String {
@@ -54,28 +68,24 @@ fn shorten(value: &[u8]) -> String {
     }
 }
 
-/// A hold of Redisson in a hash: `UUID:THREAD` (`:write` for writers) and a reentrance count.
-pub(crate) struct Redisson {
-    pub(crate) note: String,
-    pub(crate) shared: bool,
-}
-
-/// Reads the fields of a hash as a lock of Redisson; empty if it is none.
-pub(crate) fn redisson(fields: &[Value]) -> Vec<Redisson> {
-    let pairs = fields
-        .chunks_exact(2)
-        .filter_map(|pair| Some((format::text(pair.first()).ok()??, format::text(pair.get(1)).ok()??)));
-    let pairs: Vec<(String, String)> = pairs.collect();
+/// The holders of a lock of Redisson: fields `UUID:THREAD` (`:write` for writers) of a hash, with a reentrance count.
+/// Empty if the hash is none.
+pub(crate) fn redisson(fields: &[Value], expires_in: Option<Duration>) -> Vec<Contender> {
+    let pair = |pair: &[Value]| {
+        Some((read::<String>(&pair[0], "a field").ok()?, read::<String>(&pair[1], "a value").ok()?))
+    };
+    let pairs: Vec<(String, String)> = fields.chunks_exact(2).filter_map(pair).collect();
     let reads = pairs.iter().any(|(field, value)| field == "mode" && value == "read");
-    let holds = pairs.iter().filter_map(|(field, count)| {
+    let mode = if reads { Mode::Shared } else { Mode::Exclusive };
+    let holders = pairs.iter().filter_map(|(field, count)| {
         let (client, rest) = field.split_at_checked(36)?;
         let thread = rest.strip_prefix(':')?;
         let thread = thread.strip_suffix(":write").unwrap_or(thread);
         let fits = is_uuid(client) && thread.parse::<i64>().is_ok() && count.parse::<u64>().is_ok();
         let note = format!("held by Redisson: client {client}, thread {thread}, taken {count} times");
-        fits.then_some(Redisson { note, shared: reads })
+        fits.then(|| holder(0, Some(mode), expires_in, Some(note)))
     });
-    holds.collect()
+    holders.collect()
 }
 
 #[cfg(test)]
@@ -106,9 +116,9 @@ mod tests {
     fn the_fields_of_redisson_are_read() {
         let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let fields = [bulk("mode"), bulk("read"), bulk("123e4567-e89b-12d3-a456-426614174000:42"), bulk("2")];
-        let holds = redisson(&fields);
-        assert_eq!(holds.len(), 1);
-        assert!(holds[0].shared && holds[0].note.contains("thread 42, taken 2 times"));
-        assert!(redisson(&[bulk("name"), bulk("x")]).is_empty());
+        let holders = redisson(&fields, None);
+        assert_eq!((holders.len(), holders[0].mode), (1, Some(Mode::Shared)));
+        assert!(holders[0].note.as_ref().unwrap().contains("thread 42, taken 2 times"));
+        assert!(redisson(&[bulk("name"), bulk("x")], None).is_empty());
     }
 }

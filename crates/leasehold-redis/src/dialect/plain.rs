@@ -1,18 +1,26 @@
 //! The plain dialect: one string a lock, as some twenty libraries keep it. No queue, no fencing token, no note.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{LazyLock, OnceLock},
+    time::Duration,
+};
 
 use leasehold_core::{
-    Busy, Claim, Contender, Grant, Intent, LockName, LostReason, Mode, Release, Renewal, Result, Snapshot,
-    Stance, Standing,
+    Busy, Claim, ClaimId, Contender, Grant, Intent, LockName, LostReason, Mode, Release, Result, Snapshot,
+    Standing,
 };
 use redis::{Cmd, Value, cmd};
 
-use super::{Announcement, ClaimReply, Dialect, foreign, renew_script, renew_strings};
+use super::{Announcement, ClaimReply, Dialect, foreign};
 use crate::{
-    format::{Reply, Request, Script, bytes, first, list, millis, span, unexpected},
+    format::{Reply, Request, Script, millis, next, read, span, unexpected},
     keys::{Keys, escape},
 };
+
+static RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../../scripts/plain/release.lua")));
+static FORCE_RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../../scripts/plain/force_release.lua")));
 
 /// The longest sleep of a waiter that nothing wakes.
 const RECHECK_MAX: Duration = Duration::from_millis(500);
@@ -22,9 +30,6 @@ const RECHECK_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Plain {
     /// The key of a lock, with `*` for its name.
     template: String,
-    release: Script,
-    renew: Script,
-    force_release: Script,
     /// The server's own command that deletes a key with a given value: `DELEX` (Redis 8.4) or `DELIFEQ` (Valkey 9),
     /// if it has one. Unset until the first release has asked.
     compare_and_delete: OnceLock<Option<&'static str>>,
@@ -32,18 +37,25 @@ pub(crate) struct Plain {
 
 impl Plain {
     pub(crate) fn new(template: &str) -> Plain {
-        Plain {
-            template: template.to_string(),
-            release: Script::new(include_str!("../../scripts/plain/release.lua")),
-            renew: renew_script(),
-            force_release: Script::new(include_str!("../../scripts/plain/force_release.lua")),
-            compare_and_delete: OnceLock::new(),
-        }
+        Plain { template: template.to_string(), compare_and_delete: OnceLock::new() }
     }
 
     /// The parts of the template before and after the name.
     fn around(&self) -> (&str, &str) {
         self.template.split_once('*').unwrap_or((&self.template, ""))
+    }
+
+    fn read_release(&self, replies: Vec<Reply>) -> Result<Release> {
+        if let Some(known) = replies.get(1) {
+            // A user without the right to ask uses the script. Another release may have been faster.
+            let command = known.as_ref().ok().and_then(read_compare_and_delete);
+            let _ = self.compare_and_delete.set(command);
+        }
+        match next(&mut replies.into_iter())? {
+            Value::Int(1) => Ok(Release::Released),
+            Value::Int(0) => Ok(Release::NotHeld),
+            other => Err(unexpected("a reply to a release", &other)),
+        }
     }
 }
 
@@ -53,118 +65,61 @@ impl Dialect for Plain {
     }
 
     /// `SET NX PX`, and in the same piece the holder and its remaining time. An amendment makes no hold: it only reads.
-    fn claim(&self, claim: &Claim, keys: &Keys, _inbox: &str, _announcement: Announcement) -> Request<'_> {
+    fn claim<'a>(
+        &'a self,
+        claim: &'a Claim,
+        keys: &Keys,
+        _inbox: &str,
+        tracks: bool,
+        _: Announcement,
+    ) -> Request<'a, ClaimReply> {
         let mut commands = read_key(&keys.hold);
         if claim.intent != Intent::Amend {
             let mut set = cmd("SET");
             set.arg(&keys.hold).arg(claim.id.to_string()).arg("NX").arg("PX").arg(millis(claim.ttl));
             commands.insert(0, set);
         }
-        Request::commands(commands)
-    }
-
-    fn read_claim(&self, claim: &Claim, replies: Vec<Reply>, tracks: bool) -> Result<ClaimReply> {
-        let values = replies.into_iter().collect::<std::result::Result<Vec<Value>, _>>()?;
-        let amends = claim.intent == Intent::Amend;
-        let outcome = |standing| Ok(ClaimReply::Outcome { standing, is_unannounced: true });
-        if !amends && values.first() == Some(&Value::Okay) {
-            return outcome(Standing::Granted(Grant::lasting(None, claim.ttl)));
-        }
-        let at = usize::from(!amends);
-        let (value, expires_in) = (bytes(values.get(at)), span(values.get(at + 1))?);
-        let busy = |holder, recheck_in: Duration| {
-            let recheck_in = recheck_in.max(Duration::from_millis(1));
-            Standing::Held(Busy { holder, ahead: None, recheck_in })
-        };
-        match value {
-            Some(id) if id == claim.id.to_string().as_bytes() => Ok(ClaimReply::OwnHold),
-            _ if amends => outcome(Standing::Gone(LostReason::Gone)),
-            Some(other) => {
-                let limit = if tracks { claim.ttl / 3 } else { RECHECK_MAX };
-                let recheck_in =
-                    expires_in.map_or(limit, |left| (left + Duration::from_millis(1)).min(limit));
-                outcome(busy(Some(holder(other, expires_in)), recheck_in))
-            }
-            // The hold ended between the two commands.
-            None => outcome(busy(None, Duration::ZERO)),
-        }
+        Request::commands(commands, move |replies| read_claim(claim, replies, tracks))
     }
 
     /// By the server's own command where it has one. The first release uses the script, and asks in the same piece.
-    fn release(
-        &self,
-        claim: &Claim,
-        keys: &Keys,
-        _refuse: Duration,
-        _announcement: Announcement,
-    ) -> Request<'_> {
+    fn release(&self, claim: &Claim, keys: &Keys, _: Duration, _: Announcement) -> Request<'_, Release> {
         if let Some(command) = self.compare_and_delete.get().copied().flatten() {
-            return Request::commands(vec![delete_by(command, &keys.hold, claim)]);
+            let delete = delete_by(command, &keys.hold, claim);
+            return Request::commands(vec![delete], |replies| self.read_release(replies));
         }
-        let mut call = self.release.call([keys.hold.as_str()]);
+        let mut call = RELEASE.call([keys.hold.as_str()]);
         call.arg(claim.id.to_string());
-        let mut request = Request::call(&self.release, call);
+        let mut commands = vec![call];
         if self.compare_and_delete.get().is_none() {
             let mut ask = cmd("COMMAND");
             ask.arg("INFO").arg("DELEX").arg("DELIFEQ");
-            request.commands.push(ask);
+            commands.push(ask);
         }
-        request
-    }
-
-    fn read_release(&self, mut replies: Vec<Reply>) -> Result<Release> {
-        if let Some(known) = replies.get(1) {
-            // A user without the right to ask uses the script. Another release may have been faster.
-            let command = known.as_ref().ok().and_then(read_compare_and_delete);
-            let _ = self.compare_and_delete.set(command);
-        }
-        match first(&mut replies)? {
-            Value::Int(1) => Ok(Release::Released),
-            Value::Int(0) => Ok(Release::NotHeld),
-            other => Err(unexpected("a reply to a release", &other)),
+        Request {
+            script: Some(&RELEASE),
+            ..Request::commands(commands, |replies| self.read_release(replies))
         }
     }
 
-    fn renew(&self, claims: &[&Claim], keys: &[Keys]) -> Request<'_> {
-        renew_strings(&self.renew, claims, keys)
-    }
-
-    fn renew_entry(&self, _claim: &Claim, _keys: &Keys, _announcement: Announcement) -> Option<Request<'_>> {
-        None
-    }
-
-    fn read_renew_entry(&self, _replies: Vec<Reply>) -> Result<Renewal> {
-        Ok(Renewal::Gone(LostReason::Gone))
-    }
-
-    fn inspect(&self, keys: &Keys) -> Request<'_> {
-        Request::commands(read_key(&keys.hold))
-    }
-
-    fn read_snapshot(&self, name: &LockName, mut replies: Vec<Reply>) -> Result<Snapshot> {
-        let (value, expires_in) = (first(&mut replies)?, first(&mut replies)?);
-        Ok(Snapshot {
-            name: name.clone(),
-            holders: holders(&value, &expires_in)?,
-            waiters: Vec::new(),
-            fence: None,
-            members: Vec::new(),
+    fn inspect<'a>(&self, name: &'a LockName, keys: &Keys) -> Request<'a, Snapshot> {
+        Request::commands(read_key(&keys.hold), move |replies| {
+            let mut replies = replies.into_iter();
+            Ok(Snapshot {
+                name: name.clone(),
+                holders: holders(&next(&mut replies)?, &next(&mut replies)?)?,
+                waiters: Vec::new(),
+                fence: None,
+                members: Vec::new(),
+            })
         })
     }
 
-    fn force_release(&self, keys: &Keys, _announcement: Announcement) -> Request<'_> {
-        Request::call(&self.force_release, self.force_release.call([keys.hold.as_str()]))
-    }
-
-    fn read_force_release(&self, mut replies: Vec<Reply>) -> Result<Vec<Contender>> {
-        match &list(first(&mut replies)?, "a value and its time")?[..] {
-            [value, expires_in] => holders(value, expires_in),
-            other => Err(unexpected("a value and its time", &Value::Array(other.to_vec()))),
-        }
-    }
-
-    fn observe(&self, _keys: &Keys, _span: Duration) -> Option<(String, Request<'_>)> {
-        None
+    fn force_release(&self, keys: &Keys, _: Announcement) -> Request<'_, Vec<Contender>> {
+        Request::call(&FORCE_RELEASE, FORCE_RELEASE.call([keys.hold.as_str()]), |value| {
+            let (value, expires_in): (Value, Value) = read(value, "a value and its time")?;
+            holders(&value, &expires_in)
+        })
     }
 
     fn patterns(&self, prefix: &str) -> Vec<String> {
@@ -186,23 +141,46 @@ fn read_key(key: &str) -> Vec<Cmd> {
     vec![get, left]
 }
 
+fn read_claim(claim: &Claim, replies: Vec<Reply>, tracks: bool) -> Result<ClaimReply> {
+    let values = replies.into_iter().collect::<std::result::Result<Vec<Value>, _>>()?;
+    let [set @ .., value, expires_in] = &values[..] else {
+        return Err(unexpected("the replies to a claim", &Value::Array(values)));
+    };
+    let busy = |holder, recheck_in: Duration| {
+        let recheck_in = recheck_in.max(Duration::from_millis(1));
+        Standing::Held(Busy { holder, ahead: None, recheck_in })
+    };
+    let (value, expires_in) = read_hold(value, expires_in)?;
+    let standing = match value {
+        _ if *set == [Value::Okay] => Standing::Granted(Grant::lasting(None, claim.ttl)),
+        Some(id) if id == claim.id.to_string().as_bytes() => return Ok(ClaimReply::OwnHold),
+        _ if claim.intent == Intent::Amend => Standing::Gone(LostReason::Gone),
+        Some(other) => {
+            let limit = if tracks { claim.ttl / 3 } else { RECHECK_MAX };
+            let recheck_in = expires_in.map_or(limit, |left| (left + Duration::from_millis(1)).min(limit));
+            busy(Some(holder(&other, expires_in)), recheck_in)
+        }
+        // The hold ended between the two commands.
+        None => busy(None, Duration::ZERO),
+    };
+    Ok(ClaimReply::Outcome { standing, is_unannounced: true })
+}
+
+/// The value of a lock and its remaining time, as [`read_key`] asks for them.
+fn read_hold(value: &Value, expires_in: &Value) -> Result<(Option<Vec<u8>>, Option<Duration>)> {
+    Ok((read(value, "a value")?, span(read(expires_in, "milliseconds")?)))
+}
+
 fn holders(value: &Value, expires_in: &Value) -> Result<Vec<Contender>> {
-    let expires_in = span(Some(expires_in))?;
-    Ok(bytes(Some(value)).map(|value| holder(value, expires_in)).into_iter().collect())
+    let (value, expires_in) = read_hold(value, expires_in)?;
+    Ok(value.map(|value| holder(&value, expires_in)).into_iter().collect())
 }
 
 fn holder(value: &[u8], expires_in: Option<Duration>) -> Contender {
-    let text = std::str::from_utf8(value).unwrap_or_default();
     // A value of this form may be a claim id or redis-py's: they cannot be told apart.
-    let id = text.parse::<leasehold_core::ClaimId>().ok();
-    Contender {
-        tag: id.map_or(0, Contender::tag_of),
-        stance: Stance::Holding,
-        mode: id.map(|_| Mode::Exclusive),
-        expires_in,
-        age: None,
-        fence: None,
-        note: if id.is_some() { None } else { Some(foreign::describe(value).into()) },
+    match std::str::from_utf8(value).unwrap_or_default().parse::<ClaimId>() {
+        Ok(id) => foreign::holder(Contender::tag_of(id), Some(Mode::Exclusive), expires_in, None),
+        Err(_) => foreign::holder(0, None, expires_in, Some(foreign::describe(value))),
     }
 }
 
@@ -230,8 +208,6 @@ fn delete_by(command: &'static str, key: &str, claim: &Claim) -> Cmd {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_core::ClaimId;
-
     use super::*;
 
     #[test]

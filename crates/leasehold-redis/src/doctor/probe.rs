@@ -2,27 +2,52 @@
 
 use std::collections::BTreeMap;
 
-/// How the server was addressed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    Single,
-    Sentinel,
-    Cluster,
-}
+use leasehold_core::Result;
+use redis::{Cmd, Value, cmd};
+
+use crate::{
+    client::ClientState,
+    format::{Reply, clock_us, read, text},
+    options::Servers,
+    transport::Node,
+};
+
+/// The settings that are read, none of them a secret. Each is a request: before Redis 7, `CONFIG GET` takes one name.
+const SETTINGS: &[&str] = &[
+    "appendonly",
+    "appendfsync",
+    "save",
+    "stop-writes-on-bgsave-error",
+    "maxmemory",
+    "maxmemory-policy",
+    "min-replicas-to-write",
+    "min-replicas-max-lag",
+    "cluster-node-timeout",
+    "cluster-require-full-coverage",
+    "timeout",
+];
+
+type Fields = BTreeMap<String, String>;
 
 /// Fields that a server returned, and the code of its refusal if it did not return all.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Reading {
-    pub(super) fields: BTreeMap<String, String>,
+    pub(super) fields: Fields,
     pub(super) refused: Option<String>,
 }
 
 impl Reading {
-    /// The fields in the lines of INFO and of CLUSTER INFO.
-    pub(super) fn of_lines(text: &str) -> Reading {
-        let pairs = text.lines().filter_map(|line| line.trim_end().split_once(':'));
-        let fields = pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        Reading { fields, refused: None }
+    /// The fields in replies. A refused login is an error of the whole diagnosis.
+    fn of(replies: Vec<Reply>, fields: impl Fn(&Value) -> Result<Fields>) -> Result<Reading> {
+        let mut reading = Reading::default();
+        for reply in replies {
+            match reply {
+                Ok(value) => reading.fields.extend(fields(&value)?),
+                Err(error) if matches!(&*error.code, "NOAUTH" | "WRONGPASS") => return Err(error.into()),
+                Err(error) => reading.refused = Some(error.code),
+            }
+        }
+        Ok(reading)
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
@@ -62,25 +87,54 @@ impl Skew {
 }
 
 /// The readings of one server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct Probe {
     pub(super) node: String,
-    pub(super) kind: Kind,
+    /// Whether the server was addressed as a node of a Cluster.
+    pub(super) is_cluster: bool,
     /// The option `min_replicas`.
     pub(super) min_replicas: u32,
     pub(super) info: Reading,
     pub(super) config: Reading,
     /// CLUSTER INFO; empty when the server is no node of one.
     pub(super) cluster: Reading,
+    /// TIME, in microseconds, as `us`.
+    pub(super) time: Reading,
     pub(super) skew: Option<Skew>,
-    pub(super) time_refused: Option<String>,
 }
 
 impl Probe {
-    /// A probe without readings.
-    pub(super) fn new(node: String, kind: Kind, min_replicas: u32) -> Probe {
-        let (info, config, cluster) = Default::default();
-        Probe { node, kind, min_replicas, info, config, cluster, skew: None, time_refused: None }
+    /// Reads a server.
+    pub(super) async fn read(state: &ClientState, node: &Node) -> Result<Probe> {
+        let (options, limit) = (&state.options, state.options.timeout);
+        let is_cluster = matches!(options.servers, Servers::Cluster(_));
+        // This opens the connection, so that TIME below takes one round trip and nothing else.
+        let info = Reading::of(node.call(&[cmd("INFO")], limit).await?, read_lines)?;
+        let settings = SETTINGS.iter().map(|name| cmd("CONFIG").arg("GET").arg(*name).to_owned());
+        let settings = node.call(&settings.collect::<Vec<Cmd>>(), limit).await?;
+        let config = Reading::of(settings, |value| read(value, "a setting and its value"))?;
+        let mut cluster = Reading::default();
+        if is_cluster || info.is("cluster_enabled", "1") {
+            let command = cmd("CLUSTER").arg("INFO").to_owned();
+            cluster = Reading::of(node.call(&[command], limit).await?, read_lines)?;
+        }
+        let before = state.env.wall_us();
+        let time = node.call(&[cmd("TIME")], limit).await?;
+        let after = state.env.wall_us();
+        let time = Reading::of(time, |value| Ok([("us".into(), clock_us(value)?.to_string())].into()))?;
+        let skew = time.number("us").map(|server| Skew::new(server, before, after));
+        let (node, min_replicas) = (node.endpoint.to_string(), options.min_replicas);
+        Ok(Probe { node, is_cluster, min_replicas, info, config, cluster, time, skew })
+    }
+
+    /// A probe of a server that answers every request with a text, for fuzz targets.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_text(text: &str, is_cluster: bool) -> Probe {
+        let reading = Reading { fields: lines(text), refused: None };
+        let skew = reading.number("skew_us").map(|server_us| Skew::new(server_us, 1_000_000, 1_000_500));
+        let (info, config, cluster) = (reading.clone(), reading.clone(), reading);
+        let (node, min_replicas) = ("db:6379".to_string(), 1);
+        Probe { node, is_cluster, min_replicas, info, config, cluster, skew, ..Probe::default() }
     }
 
     /// The refused commands, each with the code of the refusal.
@@ -89,7 +143,7 @@ impl Probe {
             ("INFO", &self.info.refused),
             ("CONFIG GET", &self.config.refused),
             ("CLUSTER INFO", &self.cluster.refused),
-            ("TIME", &self.time_refused),
+            ("TIME", &self.time.refused),
         ];
         all.into_iter().filter_map(|(command, code)| Some((command, code.as_deref()?))).collect()
     }
@@ -105,4 +159,14 @@ impl Probe {
         });
         Some(connected.min(lines.count() as u64))
     }
+}
+
+/// The fields of INFO and CLUSTER INFO.
+fn read_lines(value: &Value) -> Result<Fields> {
+    Ok(lines(&text(value)?))
+}
+
+pub(super) fn lines(text: &str) -> Fields {
+    let pairs = text.lines().filter_map(|line| line.trim_end().split_once(':'));
+    pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }

@@ -5,7 +5,7 @@ mod tests;
 
 use leasehold_core::Finding;
 
-use super::probe::{Kind, Probe};
+use super::probe::Probe;
 
 /// The first version with all commands that scripts use.
 const VERSION_MIN: (u64, u64) = (6, 2);
@@ -121,7 +121,7 @@ fn role(probe: &Probe) -> Option<Finding> {
 }
 
 fn misaddressed(probe: &Probe) -> Option<Finding> {
-    if probe.kind == Kind::Cluster || !probe.info.is("cluster_enabled", "1") {
+    if probe.is_cluster || !probe.info.is("cluster_enabled", "1") {
         return None;
     }
     probe.critical(
@@ -145,7 +145,7 @@ fn cluster_state(probe: &Probe) -> Option<Finding> {
 }
 
 fn coverage(probe: &Probe) -> Option<Finding> {
-    let clustered = probe.info.is("cluster_enabled", "1") || probe.kind == Kind::Cluster;
+    let clustered = probe.info.is("cluster_enabled", "1") || probe.is_cluster;
     if !clustered || !probe.config.is("cluster-require-full-coverage", "yes") {
         return None;
     }

@@ -3,19 +3,19 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, Revalidations, url::Address};
+use leasehold_core::{BoxFuture, Error, ErrorKind, Result, store_kit::Locked, url::Address};
 use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
-use super::Topology;
+use super::{Tasks, Topology};
 use crate::{
-    format::{list, number, text},
+    format::read,
     keys::SLOTS,
     options::Endpoint,
     transport::{Node, connection::Connector},
@@ -28,19 +28,19 @@ const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 
 /// A Redis Cluster.
 #[derive(Debug)]
-pub(crate) struct Cluster(Arc<SlotMap>);
+pub(crate) struct Cluster {
+    map: Arc<SlotMap>,
+    tasks: Tasks,
+}
 
 #[derive(Debug)]
 struct SlotMap {
     seeds: Vec<Endpoint>,
     connector: Arc<Connector>,
-    env: Env,
-    revalidations: Revalidations,
-    state: RwLock<State>,
+    state: Locked<State>,
     refreshing: AsyncMutex<()>,
     refresh_now: Notify,
     sharded: AtomicBool,
-    closed: AtomicBool,
 }
 
 #[derive(Default, Debug)]
@@ -54,61 +54,52 @@ struct State {
 type Ranges = Vec<(u16, u16, Endpoint)>;
 
 impl Cluster {
-    pub(crate) fn start(
-        seeds: &[Endpoint],
-        connector: Arc<Connector>,
-        env: Env,
-        revalidations: Revalidations,
-    ) -> Self {
+    pub(crate) fn start(seeds: Vec<Endpoint>, connector: Arc<Connector>) -> Self {
         let map = Arc::new(SlotMap {
-            seeds: seeds.to_vec(),
+            seeds,
             connector,
-            env: env.clone(),
-            revalidations,
-            state: RwLock::default(),
+            state: Locked::default(),
             refreshing: AsyncMutex::default(),
             refresh_now: Notify::new(),
             sharded: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
         });
-        env.spawn(keep_current(Arc::downgrade(&map), env.clone()));
-        Cluster(map)
+        let tasks = Tasks::default();
+        tasks.spawn(&map.connector.env, map.clone().keep_current());
+        Cluster { map, tasks }
     }
 }
 
 impl SlotMap {
-    fn state(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn node(&self, endpoint: &Endpoint) -> Arc<Node> {
-        if let Some(node) = self.state().nodes.get(endpoint) {
-            return node.clone();
-        }
-        let mut state = self.state_mut();
-        let new = || {
-            Node::new(endpoint.clone(), self.connector.clone(), self.env.clone(), self.revalidations.clone())
-        };
-        state.nodes.entry(endpoint.clone()).or_insert_with(new).clone()
+        let mut state = self.state.lock();
+        let node = state.nodes.entry(endpoint.clone());
+        node.or_insert_with(|| Node::new(endpoint.clone(), self.connector.clone())).clone()
     }
 
     fn owner(&self, slot: u16) -> Option<Arc<Node>> {
-        self.state().owners.get(usize::from(slot)).cloned().flatten()
+        self.state.lock().owners.get(usize::from(slot)).cloned().flatten()
+    }
+
+    /// Refreshes the slots when that is requested, not too often.
+    async fn keep_current(self: Arc<Self>) {
+        loop {
+            self.refresh_now.notified().await;
+            if let Err(error) = self.refresh().await {
+                tracing::debug!(%error, "the slots of the Cluster are not known");
+            }
+            self.connector.env.sleep(REFRESH_PAUSE).await;
+        }
     }
 
     /// Asks the nodes one after the other until one reports the slots. One refresh at a time.
     async fn refresh(&self) -> Result<()> {
         let _refreshing = self.refreshing.lock().await;
-        let known: Vec<Endpoint> = self.state().nodes.keys().cloned().collect();
+        let mut endpoints = self.seeds.clone();
+        let known: Vec<Endpoint> = self.state.lock().nodes.keys().cloned().collect();
+        endpoints.extend(known.into_iter().filter(|endpoint| !self.seeds.contains(endpoint)));
         let mut failure = None;
-        let others = known.into_iter().filter(|endpoint| !self.seeds.contains(endpoint));
-        for endpoint in self.seeds.iter().cloned().chain(others.collect::<Vec<_>>()) {
-            let node = self.node(&endpoint);
-            match self.slot_ranges(&node).await {
+        for endpoint in endpoints {
+            match self.slot_ranges(&self.node(&endpoint)).await {
                 Ok(ranges) if ranges.is_empty() => {}
                 Ok(ranges) => {
                     self.adopt(&ranges);
@@ -124,7 +115,7 @@ impl SlotMap {
         Err(failure.unwrap_or_else(none))
     }
 
-    async fn slot_ranges(&self, node: &Arc<Node>) -> Result<Ranges> {
+    async fn slot_ranges(&self, node: &Node) -> Result<Ranges> {
         let (mut slots, mut sharded) = (cmd("CLUSTER"), cmd("PUBSUB"));
         slots.arg("SLOTS");
         sharded.arg("SHARDNUMSUB");
@@ -139,89 +130,56 @@ impl SlotMap {
             None => return Ok(Vec::new()),
         };
         // Redis before 7 does not have the command. A user without the right to it is on 7 or later.
-        let knows = match replies.next() {
-            Some(Err(error)) => error.code == "NOPERM",
-            Some(Ok(_)) => true,
-            None => false,
-        };
+        let knows =
+            replies.next().is_some_and(|reply| reply.map_or_else(|error| error.code == "NOPERM", |_| true));
         self.sharded.store(knows && self.connector.speaks_resp3(), Ordering::Relaxed);
-        let mut ranges = Vec::new();
-        for range in list(value, "the slots of a Cluster")? {
-            let range = list(range, "a range of slots")?;
-            let first = u16::try_from(number(range.first())?).unwrap_or(SLOTS);
-            let last = u16::try_from(number(range.get(1))?).unwrap_or(SLOTS);
-            let master = list(range.get(2).cloned().unwrap_or(Value::Nil), "a master")?;
-            let host = text(master.first())?.unwrap_or_default();
-            let port = u16::try_from(number(master.get(1))?).unwrap_or_default();
-            if first <= last && last < SLOTS && port > 0 {
-                ranges.push((first, last, endpoint(&host, port, node)));
-            }
-        }
-        Ok(ranges)
+        let ranges: Vec<Vec<Value>> = read(&value, "the slots of a Cluster")?;
+        ranges.iter().filter_map(|range| read_range(range, node).transpose()).collect()
     }
 
     fn adopt(&self, ranges: &Ranges) {
         let mut owners: Vec<Option<Arc<Node>>> = vec![None; usize::from(SLOTS)];
         for (first, last, endpoint) in ranges {
-            let node = self.node(endpoint);
-            owners[usize::from(*first)..=usize::from(*last)].fill(Some(node));
+            owners[usize::from(*first)..=usize::from(*last)].fill(Some(self.node(endpoint)));
         }
-        let changed = {
-            let mut state = self.state_mut();
-            let differs = |(old, new): (&Option<Arc<Node>>, &Option<Arc<Node>>)| match (old, new) {
-                (Some(old), Some(new)) => !Arc::ptr_eq(old, new),
-                _ => false,
-            };
-            let changed = state.owners.iter().zip(&owners).any(differs);
-            state.owners = owners;
-            changed
-        };
-        if changed {
+        let before = std::mem::replace(&mut self.state.lock().owners, owners.clone());
+        let differs = |(old, new): (&Arc<Node>, &Arc<Node>)| !Arc::ptr_eq(old, new);
+        if before.iter().zip(&owners).any(|(old, new)| old.as_ref().zip(new.as_ref()).is_some_and(differs)) {
             tracing::info!("slots of the Cluster have new owners: checking all leases");
-            self.revalidations.raise_sparingly(&self.env);
+            self.connector.revalidations.raise_sparingly(&self.connector.env);
         }
     }
+}
+
+/// One entry of `CLUSTER SLOTS`: the first slot, the last one, and the master with its host and port.
+fn read_range(range: &[Value], from: &Node) -> Result<Option<(u16, u16, Endpoint)>> {
+    let [first, last, master, ..] = range else { return Ok(None) };
+    let (first, last): (i64, i64) = (read(first, "a slot")?, read(last, "a slot")?);
+    let [host, port, ..] = &read::<Vec<Value>>(master, "a master")?[..] else { return Ok(None) };
+    let host: Option<String> = read(host, "a host")?;
+    let port = u16::try_from(read::<i64>(port, "a port")?).unwrap_or_default();
+    let slot = |slot: i64| u16::try_from(slot).ok().filter(|slot| *slot < SLOTS);
+    let fits = |(first, last): &(u16, u16)| first <= last && port > 0;
+    let slots = slot(first).zip(slot(last)).filter(fits);
+    Ok(slots.map(|(first, last)| (first, last, endpoint(&host.unwrap_or_default(), port, from))))
 }
 
 /// The endpoint that a node names. An empty host, or `?`, is the node's own (Redis 7, unknown endpoint).
-fn endpoint(host: &str, port: u16, from: &Arc<Node>) -> Endpoint {
-    match (host, from.endpoint()) {
+fn endpoint(host: &str, port: u16, from: &Node) -> Endpoint {
+    match (host, &from.endpoint) {
         ("" | "?", Endpoint::Tcp(Address { host, .. })) => Endpoint::tcp(host, port),
         _ => Endpoint::tcp(host, port),
-    }
-}
-
-fn endpoint_of(address: &str, from: &Arc<Node>) -> Option<Endpoint> {
-    let (host, port) = address.rsplit_once(':')?;
-    Some(endpoint(host, port.parse().ok()?, from))
-}
-
-/// Refreshes the slots when that is requested, not too often.
-async fn keep_current(map: Weak<SlotMap>, env: Env) {
-    loop {
-        {
-            let Some(map) = map.upgrade() else { return };
-            if map.closed.load(Ordering::Relaxed) {
-                return;
-            }
-            let requested =
-                env.until(env.now() + Duration::from_secs(1), map.refresh_now.notified()).await.is_some();
-            if requested && let Err(error) = map.refresh().await {
-                tracing::debug!(%error, "the slots of the Cluster are not known");
-            }
-        }
-        env.sleep(REFRESH_PAUSE).await;
     }
 }
 
 impl Topology for Cluster {
     fn route(&self, slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
         Box::pin(async move {
-            if let Some(node) = self.0.owner(slot) {
+            if let Some(node) = self.map.owner(slot) {
                 return Ok(node);
             }
-            self.0.refresh().await?;
-            self.0.owner(slot).ok_or_else(|| {
+            self.map.refresh().await?;
+            self.map.owner(slot).ok_or_else(|| {
                 Error::new(ErrorKind::Unreachable, format!("slot {slot} of the Cluster has no owner"))
                     .hint("see CLUSTER INFO: all slots need an owner")
             })
@@ -230,14 +188,12 @@ impl Topology for Cluster {
 
     fn masters(&self) -> BoxFuture<'_, Result<Vec<Arc<Node>>>> {
         Box::pin(async move {
-            if self.0.state().owners.is_empty() {
-                self.0.refresh().await?;
+            if self.map.state.lock().owners.is_empty() {
+                self.map.refresh().await?;
             }
             let mut masters: Vec<Arc<Node>> = Vec::new();
-            for node in self.0.state().owners.iter().flatten() {
-                if !masters.last().is_some_and(|last| Arc::ptr_eq(last, node))
-                    && !masters.iter().any(|known| Arc::ptr_eq(known, node))
-                {
+            for node in self.map.state.lock().owners.iter().flatten() {
+                if !masters.iter().any(|known| Arc::ptr_eq(known, node)) {
                     masters.push(node.clone());
                 }
             }
@@ -245,24 +201,26 @@ impl Topology for Cluster {
         })
     }
 
-    fn redirected(&self, address: &str, from: &Arc<Node>) -> Option<Arc<Node>> {
-        Some(self.0.node(&endpoint_of(address, from)?))
+    fn redirected(&self, address: &str, from: &Node) -> Option<Arc<Node>> {
+        let (host, port) = address.rsplit_once(':')?;
+        Some(self.map.node(&endpoint(host, port.parse().ok()?, from)))
     }
 
     fn moved(&self, slot: u16, node: Arc<Node>) {
-        if let Some(owner) = self.0.state_mut().owners.get_mut(usize::from(slot)) {
+        if let Some(owner) = self.map.state.lock().owners.get_mut(usize::from(slot)) {
             *owner = Some(node);
         }
-        self.0.revalidations.raise_sparingly(&self.0.env);
-        self.0.refresh_now.notify_one();
+        let connector = &self.map.connector;
+        connector.revalidations.raise_sparingly(&connector.env);
+        self.map.refresh_now.notify_one();
     }
 
-    fn suspect(&self, _node: &Arc<Node>) {
-        self.0.refresh_now.notify_one();
+    fn suspect(&self) {
+        self.map.refresh_now.notify_one();
     }
 
     fn has_sharded_channels(&self) -> bool {
-        self.0.sharded.load(Ordering::Relaxed)
+        self.map.sharded.load(Ordering::Relaxed)
     }
 
     fn counts_receivers(&self) -> bool {
@@ -270,13 +228,6 @@ impl Topology for Cluster {
     }
 
     fn close(&self) {
-        self.0.closed.store(true, Ordering::Relaxed);
-        self.0.refresh_now.notify_one();
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.close();
+        self.tasks.end();
     }
 }

@@ -1,32 +1,29 @@
 //! [`Connector`]: address, credentials, protocol and TLS of a server.
 
 use std::{
-    sync::{
-        Once,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use leasehold_core::{Error, ErrorKind, Result, url::Address};
+use leasehold_core::{Env, Error, ErrorKind, Result, Revalidations, url::Address};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-    RedisError, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    RedisError, RedisResult, TlsCertificates,
+    aio::{AsyncPushSender, MultiplexedConnection},
+    io::tcp::TcpSettings,
 };
 
 use crate::{
     error::ServerError,
     options::{Endpoint, Protocol, RedisOptions},
-    quorum_membership::QuorumMarker,
 };
 
 /// Connects to the servers of a store.
 pub(crate) struct Connector {
-    settings: RedisConnectionInfo,
-    tls: bool,
+    pub(crate) env: Env,
+    pub(crate) revalidations: Revalidations,
+    pub(crate) options: RedisOptions,
     ca: Option<Vec<u8>>,
-    timeout: Duration,
-    marker: Option<QuorumMarker>,
     /// Set when a server does not know RESP3, or the options want none.
     resp2: AtomicBool,
     /// Address, transport and TLS of the client that the caller has passed.
@@ -37,56 +34,43 @@ pub(crate) struct Connector {
 impl Connector {
     /// # Errors
     /// [`ErrorKind::Invalid`] when the authorities cannot be read.
-    pub(crate) fn new(options: &RedisOptions, database: u32) -> Result<Connector> {
-        let ca = options.ca.as_ref().map(|path| {
+    pub(crate) fn new(options: RedisOptions, env: Env) -> Result<Connector> {
+        let read = |path: &PathBuf| {
             std::fs::read(path).map_err(|source| {
-                Error::new(
-                    ErrorKind::Invalid,
-                    format!("the authorities in {} cannot be read: {source}", path.display()),
-                )
+                let message = format!("the authorities in {} cannot be read: {source}", path.display());
+                Error::new(ErrorKind::Invalid, message)
             })
-        });
-        let mut settings = RedisConnectionInfo::default().set_db(i64::from(database)).set_skip_set_lib_name();
-        if !options.user.is_empty() {
-            settings = settings.set_username(&options.user);
-        }
-        if !options.password.is_empty() {
-            settings = settings.set_password(options.password.reveal());
-        }
-        Ok(Connector {
-            settings,
-            tls: options.tls,
-            ca: ca.transpose()?,
-            timeout: options.timeout,
-            marker: options.membership.map(QuorumMarker::new),
+        };
+        let ca = options.ca.as_ref().map(read).transpose()?;
+        Ok(Connector::with(options, ca, env))
+    }
+
+    fn with(options: RedisOptions, ca: Option<Vec<u8>>, env: Env) -> Connector {
+        Connector {
+            env,
+            revalidations: Revalidations::default(),
+            ca,
             resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
+            options,
             #[cfg(feature = "redis-1")]
             given: None,
-        })
+        }
     }
 
     /// Connects as the caller's own client does.
     #[cfg(feature = "redis-1")]
-    pub(crate) fn given(client: &Client, options: &RedisOptions) -> Connector {
+    pub(crate) fn given(client: &Client, mut options: RedisOptions, env: Env) -> Connector {
         let info = client.get_connection_info();
-        Connector {
-            settings: info.redis_settings().clone(),
-            tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
-            ca: None,
-            timeout: options.timeout,
-            marker: options.membership.map(QuorumMarker::new),
-            resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
-            given: Some(info.clone()),
-        }
+        options.tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        Connector { given: Some(info.clone()), ..Connector::with(options, None, env) }
     }
 
-    /// The marker of a server that is a member of a quorum.
-    pub(crate) fn marker(&self) -> Option<&QuorumMarker> {
-        self.marker.as_ref()
-    }
-
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
+    /// The same without credentials, for Sentinels.
+    pub(crate) fn without_login(&self) -> Connector {
+        let mut options = RedisOptions { database: 0, membership: None, ..self.options.clone() };
+        (options.user, options.password) = Default::default();
+        options.protocol = Protocol::Resp2;
+        Connector::with(options, self.ca.clone(), self.env.clone())
     }
 
     /// Whether RESP3 is used, as far as is known.
@@ -94,64 +78,66 @@ impl Connector {
         !self.resp2.load(Ordering::Relaxed)
     }
 
-    /// The same without credentials, for Sentinels.
-    pub(crate) fn without_login(&self) -> Connector {
-        Connector {
-            settings: RedisConnectionInfo::default().set_skip_set_lib_name(),
-            tls: self.tls,
-            ca: self.ca.clone(),
-            timeout: self.timeout,
-            marker: None,
-            resp2: AtomicBool::new(true),
-            #[cfg(feature = "redis-1")]
-            given: None,
-        }
-    }
-
     /// A client of one server.
     pub(crate) fn client(&self, endpoint: &Endpoint) -> Result<Client> {
-        install_tls();
-        let protocol = if self.speaks_resp3() { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
-        let settings = self.settings.clone().set_protocol(protocol);
-        #[cfg(feature = "redis-1")]
-        if let Some(info) = &self.given {
-            return Client::open(info.clone().set_redis_settings(settings)).map_err(|error| invalid(&error));
-        }
-        let address = match endpoint {
-            Endpoint::Unix(path) => ConnectionAddr::Unix(path.clone()),
-            Endpoint::Tcp(Address { host, port }) if self.tls => {
-                ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
-            }
-            Endpoint::Tcp(Address { host, port }) => ConnectionAddr::Tcp(host.clone(), *port),
-        };
-        let info = address.into_connection_info().map_err(|error| invalid(&error))?;
-        let info =
-            info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        if !self.tls {
-            return Client::open(info).map_err(|error| invalid(&error));
-        }
-        Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: self.ca.clone() })
-            .map_err(|error| invalid(&error))
+        // The redis crate leaves the cryptography of TLS to the program. This fails if the program has chosen.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let invalid = |error| Error::new(ErrorKind::Invalid, format!("the settings make no client: {error}"));
+        self.open(endpoint).map_err(invalid)
     }
 
-    /// Connects, with RESP3 if the server knows it; `config` makes a configuration for RESP3 or not. The current runtime
-    /// drives the connection.
+    fn open(&self, endpoint: &Endpoint) -> RedisResult<Client> {
+        let protocol = if self.speaks_resp3() { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
+        #[cfg(feature = "redis-1")]
+        if let Some(info) = &self.given {
+            let settings = info.redis_settings().clone().set_protocol(protocol);
+            return Client::open(info.clone().set_redis_settings(settings));
+        }
+        let RedisOptions { user, password, database, tls, .. } = &self.options;
+        let mut settings = RedisConnectionInfo::default()
+            .set_db(i64::from(*database))
+            .set_protocol(protocol)
+            .set_skip_set_lib_name();
+        if !user.is_empty() {
+            settings = settings.set_username(user);
+        }
+        if !password.is_empty() {
+            settings = settings.set_password(password.reveal());
+        }
+        let address = match endpoint.clone() {
+            Endpoint::Unix(path) => ConnectionAddr::Unix(path),
+            Endpoint::Tcp(Address { host, port }) if *tls => {
+                ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+            }
+            Endpoint::Tcp(Address { host, port }) => ConnectionAddr::Tcp(host, port),
+        };
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = address.into_connection_info()?.set_redis_settings(settings).set_tcp_settings(tcp);
+        match tls {
+            true => {
+                let certificates = TlsCertificates { client_tls: None, root_cert: self.ca.clone() };
+                Client::build_with_tls(info, certificates)
+            }
+            false => Client::open(info),
+        }
+    }
+
+    /// Connects, with RESP3 if the server knows it; then `pushes` receives the messages of the server. The current
+    /// runtime drives the connection.
     pub(crate) async fn connect(
         &self,
         endpoint: &Endpoint,
-        config: impl Fn(bool) -> AsyncConnectionConfig,
+        pushes: impl AsyncPushSender + Clone,
     ) -> Result<MultiplexedConnection> {
-        let newest = self.speaks_resp3();
-        let client = self.client(endpoint)?;
-        match client.get_multiplexed_async_connection_with_config(&config(newest)).await {
-            Ok(connection) => Ok(connection),
-            Err(error) if newest && lacks_resp3(&error) => {
-                self.resp2.store(true, Ordering::Relaxed);
-                let client = self.client(endpoint)?;
-                let older = client.get_multiplexed_async_connection_with_config(&config(false)).await;
-                older.map_err(|error| self.explain(&error))
+        loop {
+            let newest = self.speaks_resp3();
+            // Without the library's timeouts, whose clock stands still in suspend.
+            let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+            let config = if newest { config.set_push_sender(pushes.clone()) } else { config };
+            match self.client(endpoint)?.get_multiplexed_async_connection_with_config(&config).await {
+                Err(error) if newest && lacks_resp3(&error) => self.resp2.store(true, Ordering::Relaxed),
+                connected => return connected.map_err(|error| self.explain(&error)),
             }
-            Err(error) => Err(self.explain(&error)),
         }
     }
 
@@ -167,7 +153,7 @@ impl Connector {
         }
         let text = error.to_string();
         let about_tls = text.contains("certificate") || text.contains("tls") || text.contains("TLS");
-        if self.tls && (about_tls || error.kind() == redis::ErrorKind::InvalidClientConfig) {
+        if self.options.tls && (about_tls || error.kind() == redis::ErrorKind::InvalidClientConfig) {
             return Error::new(
                 ErrorKind::Rejected,
                 format!("the server's certificate is not accepted: {text}"),
@@ -180,25 +166,13 @@ impl Connector {
     }
 }
 
-fn invalid(error: &RedisError) -> Error {
-    Error::new(ErrorKind::Invalid, format!("the settings make no client: {error}"))
-}
-
 fn lacks_resp3(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::RESP3NotSupported
         || error.to_string().to_ascii_lowercase().contains("unknown command")
 }
 
-/// Chooses the cryptography of TLS, which the redis crate leaves to the program, unless the program has chosen.
-fn install_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-}
-
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector").field("tls", &self.tls).finish_non_exhaustive()
+        f.debug_struct("Connector").field("tls", &self.options.tls).finish_non_exhaustive()
     }
 }

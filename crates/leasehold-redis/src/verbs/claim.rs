@@ -12,17 +12,17 @@ pub(crate) async fn claim(state: &ClientState, claim: &Claim) -> Result<Standing
     state.mark_in_doubt(claim, &result);
     let (standing, is_unannounced) = result?;
     let is_busy = matches!(standing, Standing::Held(_) | Standing::Waiting(_));
-    if let Some(key) = state.foreign_holders.lock().get_mut(&claim.id) {
-        *key = (is_busy && is_unannounced).then_some(keys.hold);
+    if let Some(known) = state.unannounced.lock().get_mut(&claim.id) {
+        *known = is_busy && is_unannounced;
     }
     Ok(standing)
 }
 
 async fn send(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(Standing, bool)> {
     let inbox = state.inbox(keys.slot());
-    let request = state.dialect.claim(claim, keys, &inbox, state.announcement());
-    let (replies, confirmed) = state.send_confirmed(keys.slot(), request, state.options.timeout).await?;
-    match state.dialect.read_claim(claim, replies, state.tracks())? {
+    let request = state.dialect.claim(claim, keys, &inbox, state.tracks(), state.announcement());
+    let (reply, confirmed) = state.send_confirmed(keys.slot(), request, state.options.timeout).await?;
+    match reply {
         ClaimReply::Outcome { standing: Standing::Granted(_), .. }
             if confirmed < state.options.min_replicas =>
         {
@@ -44,10 +44,8 @@ async fn undo(state: &ClientState, claim: &Claim, confirmed: u32) -> Error {
 
 /// Completes a repeated claim, or an amendment, whose hold is there.
 async fn prolong(state: &ClientState, claim: &Claim) -> Result<Standing> {
-    match renew::batch(state, &[claim], state.options.timeout).await.pop() {
-        Some(Ok(Renewal::Renewed { valid_for })) => Ok(Standing::Granted(Grant::lasting(None, valid_for))),
-        Some(Ok(Renewal::Gone(reason))) => Ok(Standing::Gone(reason)),
-        Some(Err(error)) => Err(error),
-        None => Err(renew::too_few_replies()),
+    match renew::batch(state, &[claim], state.options.timeout).await?.remove(0)? {
+        Renewal::Renewed { valid_for } => Ok(Standing::Granted(Grant::lasting(None, valid_for))),
+        Renewal::Gone(reason) => Ok(Standing::Gone(reason)),
     }
 }

@@ -7,6 +7,5 @@ use crate::client::ClientState;
 /// Reads a lock.
 pub(crate) async fn inspect(state: &ClientState, name: &LockName) -> Result<Snapshot> {
     let keys = state.dialect.keys(name);
-    let replies = state.send(keys.slot(), state.dialect.inspect(&keys)).await?;
-    state.dialect.read_snapshot(name, replies)
+    state.send(keys.slot(), state.dialect.inspect(name, &keys)).await
 }

@@ -1,15 +1,15 @@
 //! The locks in use, also of other libraries where their keys look like locks.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, pin::pin};
 
-use futures_util::future::join_all;
-use leasehold_core::{ErrorKind, LockName, Result, Snapshot, store_kit::Explain};
+use futures_util::{StreamExt, stream};
+use leasehold_core::{ErrorKind, Result, Snapshot, store_kit::Explain};
 use redis::{Value, cmd};
 
 use super::inspect::inspect;
 use crate::{
     client::ClientState,
-    format::{first, list as read_list, text},
+    format::{read, text},
     transport::Node,
 };
 
@@ -21,7 +21,7 @@ const CONCURRENT: usize = 64;
 /// The locks in use whose names begin with `prefix`, at most `limit`.
 pub(crate) async fn list(state: &ClientState, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
     let mut names = BTreeSet::new();
-    for node in &state.router.topology.masters().await? {
+    for node in &state.router.masters(state.options.timeout).await? {
         for pattern in state.dialect.patterns(prefix) {
             scan(state, node, &pattern, |key| {
                 names.extend(state.dialect.name_of(key).filter(|name| name.as_str().starts_with(prefix)));
@@ -29,25 +29,20 @@ pub(crate) async fn list(state: &ClientState, prefix: &str, limit: usize) -> Res
             .await?;
         }
     }
-    let (mut snapshots, names) = (Vec::new(), names.into_iter().collect::<Vec<LockName>>());
-    for chunk in names.chunks(CONCURRENT) {
-        let inspected = chunk.iter().map(|name| async move {
-            inspect(state, name).await.explain("inspect", name, &state.options.url)
-        });
-        for snapshot in join_all(inspected).await {
-            match snapshot {
-                Ok(it) if it.holders.is_empty() && it.waiters.is_empty() => {}
-                Ok(it) => snapshots.push(it),
-                // A key of another program that is no lock.
-                Err(error) if error.kind() == ErrorKind::Mismatch => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if snapshots.len() >= limit {
-            break;
+    let inspected = stream::iter(names)
+        .map(|name| async move { inspect(state, &name).await.explain("inspect", &name, &state.options.url) });
+    let (mut inspected, mut snapshots) = (pin!(inspected.buffered(CONCURRENT)), Vec::new());
+    while snapshots.len() < limit
+        && let Some(snapshot) = inspected.next().await
+    {
+        match snapshot {
+            Ok(it) if it.holders.is_empty() && it.waiters.is_empty() => {}
+            Ok(it) => snapshots.push(it),
+            // A key of another program that is no lock.
+            Err(error) if error.kind() == ErrorKind::Mismatch => {}
+            Err(error) => return Err(error),
         }
     }
-    snapshots.truncate(limit);
     Ok(snapshots)
 }
 
@@ -56,15 +51,12 @@ async fn scan(state: &ClientState, node: &Node, pattern: &str, mut found: impl F
     loop {
         let mut step = cmd("SCAN");
         step.arg(&cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
-        let value = first(&mut node.call(&[step], state.options.timeout).await?)?;
-        let mut parts = read_list(value, "a step of SCAN")?.into_iter();
-        cursor = text(parts.next().as_ref())?.unwrap_or_default();
-        for key in read_list(parts.next().unwrap_or(Value::Nil), "keys")? {
-            if let Some(key) = text(Some(&key))? {
-                found(&key);
-            }
+        let keys: Vec<Value>;
+        (cursor, keys) = read(&node.ask(step, state.options.timeout).await?, "a step of SCAN")?;
+        for key in keys {
+            found(&text(&key)?);
         }
-        if cursor == "0" || cursor.is_empty() {
+        if cursor == "0" {
             return Ok(());
         }
         state.check_open()?;

@@ -8,8 +8,7 @@ use crate::client::ClientState;
 pub(crate) async fn release(state: &ClientState, claim: &Claim) -> Result<Release> {
     let keys = state.dialect.keys(&claim.name);
     let request = state.dialect.release(claim, &keys, state.refuse_for(claim), state.announcement());
-    let replies = state.send(keys.slot(), request).await?;
-    let released = state.dialect.read_release(replies)?;
+    let released = state.send(keys.slot(), request).await?;
     // The server has answered: no request of the claim takes effect any more.
     state.in_doubt.remove(claim.id);
     Ok(released)
@@ -18,6 +17,5 @@ pub(crate) async fn release(state: &ClientState, claim: &Claim) -> Result<Releas
 /// Ends every hold of a lock, and answers the holders.
 pub(crate) async fn force_release(state: &ClientState, name: &LockName) -> Result<Vec<Contender>> {
     let keys = state.dialect.keys(name);
-    let request = state.dialect.force_release(&keys, state.announcement());
-    state.dialect.read_force_release(state.send(keys.slot(), request).await?)
+    state.send(keys.slot(), state.dialect.force_release(&keys, state.announcement())).await
 }

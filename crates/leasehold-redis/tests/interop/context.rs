@@ -6,18 +6,17 @@ use leasehold_core::{
     Claim, ClaimId, Contender, Engine, Env, Hold, LockName, LockOptions, Mode, Moment, Standing, Store, Wait,
 };
 use leasehold_redis::{Dialect, Endpoint, RedisOptions, RedisStore, Servers};
-use leasehold_testkit::redis::Server;
-
-use crate::{
-    install,
+use leasehold_testkit::{
     peer::{Peer, Program},
-    role,
+    redis::Server,
 };
+
+use crate::{install, role};
 
 /// How long a case may take; one that hangs fails by its name.
 pub(crate) const CASE_LIMIT: Duration = Duration::from_secs(120);
 /// How long a peer may take to answer, also when it waits for a lock.
-pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(45);
+const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 /// How long a hold lives that is to be given up.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// How long a lock is waited for that others give up or lose.
@@ -104,12 +103,12 @@ pub(crate) struct TestContext {
 impl TestContext {
     /// A process of the foreign.
     pub(crate) async fn peer(&self) -> Peer {
-        Peer::start(&self.program, &self.server.url(), &self.env).await
+        Peer::start(&self.program, &self.server.url(), ANSWER_LIMIT).await
     }
 
     /// A process of ours.
     pub(crate) async fn process_of_ours(&self, way: Way) -> Peer {
-        Peer::start(&Program::itself(way.label), &self.server.url(), &self.env).await
+        Peer::start(&Program::itself(way.label), &self.server.url(), ANSWER_LIMIT).await
     }
 
     pub(crate) fn store(&self, way: Way) -> RedisStore {

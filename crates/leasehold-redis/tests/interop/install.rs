@@ -1,14 +1,10 @@
 //! The installation of the foreign clients.
 
-use leasehold_testkit::foreign_client;
-
-use crate::peer::Program;
+use leasehold_testkit::{foreign_client, peer::Program};
 
 /// redis-py, in a virtual environment of its own.
 pub(crate) fn redis_py() -> Program {
-    let place = foreign_client::python(env!("CARGO_TARGET_TMPDIR"), "redis-py");
-    let args = vec!["-B".into(), place.join("peer.py").into()];
-    Program { path: place.join("venv/bin/python"), args, role: String::new() }
+    Program::python(env!("CARGO_TARGET_TMPDIR"), "redis-py")
 }
 
 /// npm redlock with ioredis.

@@ -7,14 +7,13 @@
 mod case;
 mod context;
 mod install;
-mod peer;
 mod role;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc};
 
 use context::{FOREIGN_CLIENTS, ForeignClient, TestContext};
 use leasehold_core::Env;
-use leasehold_testkit::redis::Server;
+use leasehold_testkit::{peer, redis::Server};
 use libtest_mimic::{Arguments, Trial};
 
 type Case = for<'a> fn(&'a TestContext) -> Pin<Box<dyn Future<Output = ()> + 'a>>;

@@ -8,12 +8,10 @@ use std::{
 };
 
 use leasehold_core::{Engine, Env, Hold, LockName, LockOptions, Wait};
+use leasehold_testkit::peer::STORE;
 use rslock::{Lock, LockError, LockManager};
 
-use crate::{
-    context::{PERMITS, WAYS, Way, engine, terms},
-    peer::STORE,
-};
+use crate::context::{PERMITS, WAYS, Way, engine, terms};
 
 type Answer = Result<&'static str, Box<dyn std::error::Error>>;
 

@@ -16,7 +16,7 @@ fn member(number: i32, words: &str) -> Member {
         match word {
             "waiting" => data.phase = Phase::Waiting,
             "no" => data.queueing = Queueing::No,
-            "delay" => name = dialect.delay_marker(id, number),
+            "delay" => name = dialect.read(&name).unwrap().delay_marker(),
             "foreign" => is_foreign = true,
             "over" => left = Some(Duration::ZERO),
             other => panic!("{other:?}"),
@@ -127,7 +127,7 @@ fn the_first_in_order_hold_and_a_claim_that_does_not_wait_is_shown_only_as_a_hol
 fn an_upgrade_sees_the_other_holder_and_not_itself() {
     let other = |words: &[&str], own: usize| {
         let mut members = members(words);
-        let name = members[own].name.name.clone();
+        let name = members[own].name.clone();
         other_holder(&mut members, &name).and_then(|other| other.fence).map(FencingToken::get)
     };
     assert_eq!(other(&["x", "s waiting"], 0), None);

@@ -12,7 +12,8 @@ use zookeeper_client::{CreateMode, Error as ClientError, Stat};
 
 use crate::{
     client::Client,
-    error::{Effect, ServerError, unless_gone},
+    dialect::{NodeKind, NodeName},
+    error::{ServerError, unless_gone},
     format::{NodeData, Phase},
     lock_record::LockRecord,
     own_claims::{ClaimGuard, Node, NodeState},
@@ -32,8 +33,6 @@ pub(crate) struct ClaimOp<'a> {
     pub(crate) sent: Moment,
 }
 
-/// # Errors
-/// See [`Store::claim`](leasehold_core::Store::claim).
 pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
     if own.node == NodeState::Nowhere {
@@ -85,18 +84,17 @@ impl ClaimOp<'_> {
     /// Takes a place in the queue and reads the queue, in one round trip.
     async fn enter(&self, own: &mut ClaimGuard) -> Result<Option<Standing>> {
         let (client, live, claim) = (self.lock.client, &self.lock.live, self.claim);
-        let stem = self.lock.child(&client.dialect.stem(claim.id));
+        let stem = client.dialect.stem(claim.id);
         let content = NodeData::of(claim, Phase::Asking, self.expires());
         let mode = match claim.binding {
             Binding::Client => CreateMode::EphemeralSequential,
             Binding::Ttl => CreateMode::PersistentSequential,
         };
-        let (data, options) = (content.write(), mode.with_acls(live.acls));
+        let (path, data, options) = (self.lock.child(&stem), content.write(), mode.with_acls(live.acls));
         own.node = NodeState::InDoubt;
-        let both = join(live.zk.create(&stem, &data, &options), live.zk.list_children(&self.lock.path));
-        let (created, children) = live.in_time(Effect::Writes, both).await?;
-        let created = created.map_err(ServerError::writing);
-        let created = unless_gone(created).inspect_err(|error| {
+        let both = join(live.zk.create(&path, &data, &options), live.zk.list_children(&self.lock.path));
+        let (created, children) = live.in_time(both).await.map_err(Error::unknown)?;
+        let created = unless_gone(created.map_err(ServerError::writing)).inspect_err(|error| {
             if error.outcome() == Outcome::NotApplied {
                 own.node = NodeState::Nowhere;
             }
@@ -108,9 +106,13 @@ impl ClaimOp<'_> {
         };
         let number = number.to_string();
         let node = Node {
-            path: format!("{stem}{number}"),
-            delay_marker: None,
-            number: number.parse().unwrap_or_default(),
+            name: NodeName {
+                name: format!("{stem}{number}"),
+                kind: NodeKind::Contender,
+                number: number.parse().unwrap_or_default(),
+                id: Some(claim.id),
+            },
+            has_delay_marker: false,
             owner: stat.ephemeral_owner,
             base: token_of(&stat),
             version: stat.version,
@@ -136,9 +138,10 @@ impl ClaimOp<'_> {
         let (live, directory) = (&self.lock.live, &self.lock.path);
         let children = if is_due || node.data.expires {
             let data = node.data.write();
-            let set = live.zk.set_data(&node.path, &data, None);
+            let path = self.lock.child(&node.name.name);
+            let set = live.zk.set_data(&path, &data, None);
             let both = join(set, live.zk.list_children(directory));
-            let (set, children) = live.in_time(Effect::Writes, both).await?;
+            let (set, children) = live.in_time(both).await.map_err(Error::unknown)?;
             let set = unless_gone(set.map_err(ServerError::writing))?;
             if !self.was_set(own, &mut node, set) {
                 return Ok(None);
@@ -146,7 +149,7 @@ impl ClaimOp<'_> {
             children
         } else {
             self.keep(own, node.clone());
-            live.in_time(Effect::Reads, live.zk.list_children(directory)).await?
+            live.in_time(live.zk.list_children(directory)).await?
         };
         self.decide(own, node, children).await
     }
@@ -159,9 +162,8 @@ impl ClaimOp<'_> {
         children: Result<Vec<String>, ClientError>,
     ) -> Result<Option<Standing>> {
         // Another program may have deleted the whole lock, or the node while it waited.
-        let children = unless_gone(children.map_err(ServerError::reading))?;
-        let children = children.unwrap_or_default();
-        let queue = Queue::of(self.lock.client.dialect, &children, Some(node.number));
+        let children = unless_gone(children.map_err(ServerError::reading))?.unwrap_or_default();
+        let queue = Queue::of(self.lock.client.dialect, &children, Some(node.name.number));
         if let Err(unsafe_mix) = queue.refuse_blind() {
             self.give_up(own, &node).await?;
             return Err(unsafe_mix);
@@ -171,11 +173,11 @@ impl ClaimOp<'_> {
             own.node = NodeState::InDoubt;
             return Ok(None);
         }
-        if !children.iter().any(|child| child == node.name()) {
+        if !children.contains(&node.name.name) {
             own.node = NodeState::Nowhere;
             return Ok(None);
         }
-        let decision = self.decision(&queue, node.number);
+        let decision = self.decision(&queue, node.name.number);
         match self.surely_waits_for(&queue, &node) {
             Some(target) => self.wait(own, node, target, decision).await,
             None => self.carry_out(own, node, decision.await?, &children).await,
@@ -191,11 +193,8 @@ impl ClaimOp<'_> {
     ) -> Result<Option<Standing>> {
         match decision {
             Decision::Granted => {
-                if node.data.phase == Phase::Waiting {
-                    self.set_data(&mut node, Phase::Asking);
-                    if !self.write(own, &mut node).await? {
-                        return Ok(None);
-                    }
+                if !self.write_phase(own, &mut node, Phase::Asking).await? {
+                    return Ok(None);
                 }
                 let raised = self.lock.raised_among(children).await?;
                 self.grant(own, node, raised).await.map(Some)
@@ -238,8 +237,8 @@ impl ClaimOp<'_> {
     /// Whether the claim has an older node, after a lost reply or by another client, which counts instead of this one. Later
     /// ones are deleted.
     async fn has_older(&self, queue: &Queue, node: &Node) -> Result<bool> {
-        for other in queue.members.iter().filter(|it| it.is_of(self.claim.id) && it.name != node.name()) {
-            if other.number.wrapping_sub(node.number) < 0 {
+        for other in queue.members.iter().filter(|it| it.is_of(self.claim.id) && **it != node.name) {
+            if other.number.wrapping_sub(node.name.number) < 0 {
                 return Ok(true);
             }
             self.lock.live.delete(&self.lock.child(&other.name), None).await?;
@@ -250,7 +249,7 @@ impl ClaimOp<'_> {
     /// Leaves the queue.
     pub(crate) async fn give_up(&self, own: &mut ClaimGuard, node: &Node) -> Result<()> {
         own.node = NodeState::InDoubt;
-        release::remove(&self.lock.live, node).await?;
+        self.lock.remove(&node.name, node.has_delay_marker).await?;
         own.node = NodeState::Nowhere;
         Ok(())
     }
@@ -269,15 +268,28 @@ impl ClaimOp<'_> {
             NodeData { ttl: node.expires.since(self.sent), fence, ..NodeData::of(claim, phase, expires) };
     }
 
+    /// Writes the phase of the claim into the node, unless it has that already; whether the node is still there.
+    pub(crate) async fn write_phase(
+        &self,
+        own: &mut ClaimGuard,
+        node: &mut Node,
+        phase: Phase,
+    ) -> Result<bool> {
+        if node.data.phase == phase {
+            return Ok(true);
+        }
+        self.set_data(node, phase);
+        self.write(own, node).await
+    }
+
     /// Writes the content of the node; whether the node is still there.
     pub(crate) async fn write(&self, own: &mut ClaimGuard, node: &mut Node) -> Result<bool> {
-        let set = self.lock.live.set(&node.path, &node.data.write()).await?;
+        let set = self.lock.live.set(&self.lock.child(&node.name.name), &node.data.write()).await?;
         Ok(self.was_set(own, node, set))
     }
 
     /// Records the answer to a write of the node; whether the node is still there.
     fn was_set(&self, own: &mut ClaimGuard, node: &mut Node, set: Option<Stat>) -> bool {
-        let is_there = set.is_some();
         match set {
             Some(stat) => {
                 node.version = stat.version;
@@ -285,10 +297,13 @@ impl ClaimOp<'_> {
             }
             None => own.node = NodeState::Nowhere,
         }
-        is_there
+        own.node != NodeState::Nowhere
     }
 
+    /// Records the node of the claim, and schedules its end.
     pub(crate) fn keep(&self, own: &mut ClaimGuard, node: Node) {
-        self.lock.client.keep(self.claim.id, own, node);
+        let client = self.lock.client;
+        client.own_claims.schedule(self.claim.id, client.end_of(&node));
+        own.node = NodeState::At(node);
     }
 }

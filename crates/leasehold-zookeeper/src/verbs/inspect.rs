@@ -45,7 +45,8 @@ pub(crate) async fn force_release(client: &Client, name: &LockName) -> Result<Ve
     let children = lock.children().await?;
     let mut evicted = Vec::new();
     for (stance, member) in members(&lock, &children).await? {
-        if stance != Stance::Waiting && lock.delete(&member.name, &children).await? {
+        let has_delay_marker = children.contains(&member.name.delay_marker());
+        if stance != Stance::Waiting && lock.remove(&member.name, has_delay_marker).await? {
             evicted.push(member.contender(stance));
         }
     }

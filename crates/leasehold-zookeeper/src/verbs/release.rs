@@ -9,56 +9,38 @@ use leasehold_core::{Claim, ClaimId, Env, LostReason, Moment, Release, Result};
 
 use crate::{
     client::Client,
-    error::unless_gone,
     lock_record::LockRecord,
-    own_claims::{ClaimGuard, Node, NodeState, OwnClaim, OwnClaims},
-    txn::LiveSession,
+    own_claims::{ClaimGuard, Node, NodeState, OwnClaims},
 };
 
 /// The pause before an expired node that could not be deleted is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// # Errors
-/// See [`Store::release`](leasehold_core::Store::release).
 pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
-    let is_new = own.node == NodeState::Nowhere;
-    let was_there = end(client, claim, &mut own).await;
-    if was_there.is_ok() || is_new {
+    let released = end(client, claim, &mut own).await;
+    if own.node == NodeState::Nowhere {
         client.own_claims.remove(claim.id, &mut own);
     }
-    was_there.map(|was_there| if was_there { Release::Released } else { Release::NotHeld })
+    released
 }
 
-async fn end(client: &Client, claim: &Claim, own: &mut ClaimGuard) -> Result<bool> {
+async fn end(client: &Client, claim: &Claim, own: &mut ClaimGuard) -> Result<Release> {
     let lock = client.lock(&claim.name).await?;
-    match own.node.clone() {
-        NodeState::At(node) if node.is_of_other_session(&lock.live) => Ok(false),
+    let was_there = match own.node.clone() {
+        NodeState::At(node) if node.is_of_other_session(&lock.live) => false,
         NodeState::At(node) => {
             // After a lost answer the next attempt looks for the rest.
             own.node = NodeState::InDoubt;
-            remove(&lock.live, &node).await
+            lock.remove(&node.name, node.has_delay_marker).await?
         }
-        NodeState::InDoubt | NodeState::Nowhere => lock.remove_all(claim.id, true).await,
-    }
+        NodeState::InDoubt | NodeState::Nowhere => lock.remove_all(claim.id, true).await?,
+    };
+    own.node = NodeState::Nowhere;
+    Ok(if was_there { Release::Released } else { Release::NotHeld })
 }
 
-/// Deletes a node and its delay marker; whether the node was there.
-pub(crate) async fn remove(live: &LiveSession, node: &Node) -> Result<bool> {
-    if let Some(marker) = &node.delay_marker {
-        let done = live.transact(|writer| {
-            writer.add_delete(&node.path, None)?;
-            writer.add_delete(marker, None)
-        });
-        if unless_gone(done.await)?.is_some() {
-            return Ok(true);
-        }
-        // One of the two is gone. If it is the node, its hold has ended already, and the marker stays.
-    }
-    live.delete(&node.path, None).await
-}
-
-/// Ends a node whose session or time is over, and returns the reason.
+/// Ends a node whose session or time is over, and returns the reason; its delay marker stays.
 pub(crate) async fn end_if_over(
     lock: &LockRecord<'_>,
     own: &mut ClaimGuard,
@@ -68,18 +50,15 @@ pub(crate) async fn end_if_over(
     let reason = if node.is_of_other_session(&lock.live) {
         LostReason::SessionEnded
     } else if lock.client.end_of(node) <= now {
-        expire(&lock.live, node).await?;
+        // Another client may have extended it.
+        let version = (node.owner == 0).then_some(node.version);
+        lock.live.delete(&lock.child(&node.name.name), version).await?;
         LostReason::Expired
     } else {
         return Ok(None);
     };
     own.node = NodeState::Nowhere;
     Ok(Some(reason))
-}
-
-/// Ends a hold whose time is over, unless another client has extended it; its delay marker stays.
-async fn expire(live: &LiveSession, node: &Node) -> Result<bool> {
-    live.delete(&node.path, (node.owner == 0).then_some(node.version)).await
 }
 
 /// Deletes in time the nodes of claims that are not renewed, and the rest of abandoned requests, until the client is
@@ -101,7 +80,7 @@ pub(crate) async fn release_expired(client: Weak<Client>, own_claims: Arc<OwnCla
 
 async fn timer_expired(client: &Arc<Client>, id: ClaimId) {
     let Some(mut own) = client.own_claims.known(id).await else { return };
-    match end_expired(client, id, &own).await {
+    match end_expired(client, id, &mut own).await {
         Ok(Some(again)) => client.own_claims.schedule(id, again),
         Err(error) if client.session.check_open().is_ok() => {
             tracing::debug!(?error, "an expired node cannot be deleted yet");
@@ -112,24 +91,20 @@ async fn timer_expired(client: &Arc<Client>, id: ClaimId) {
 }
 
 /// Deletes the node of a claim; its later end if it was extended meanwhile.
-async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &OwnClaim) -> Result<Option<Moment>> {
-    match &own.node {
-        NodeState::Nowhere => return Ok(None),
-        NodeState::At(node) if client.end_of(node) > client.env.now() => {
-            return Ok(Some(client.end_of(node)));
+async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &mut ClaimGuard) -> Result<Option<Moment>> {
+    match own.node.clone() {
+        NodeState::Nowhere => {}
+        NodeState::At(node) if client.end_of(&node) > client.env.now() => {
+            return Ok(Some(client.end_of(&node)));
         }
-        _ => {}
-    }
-    let lock = client.lock(&own.lock).await?;
-    match &own.node {
-        NodeState::At(node) if node.is_of_other_session(&lock.live) => {}
         NodeState::At(node) => {
-            expire(&lock.live, node).await?;
-            if let Some(marker) = &node.delay_marker {
-                delete_later(client, marker.clone(), node.data.lock_delay);
+            let lock = client.lock(&own.lock).await?;
+            let reason = end_if_over(&lock, own, &node, client.env.now()).await?;
+            if reason == Some(LostReason::Expired) && node.has_delay_marker {
+                delete_later(client, lock.child(&node.name.delay_marker()), node.data.lock_delay);
             }
         }
-        _ => drop(lock.remove_all(id, false).await?),
+        NodeState::InDoubt => drop(client.lock(&own.lock).await?.remove_all(id, false).await?),
     }
     Ok(None)
 }

@@ -7,7 +7,7 @@ use leasehold_core::{Claim, LostReason, Renewal, Result};
 
 use crate::{
     client::Client,
-    error::{Effect, unless_gone},
+    error::unless_gone,
     lock_record::LockRecord,
     own_claims::{ClaimGuard, Node, NodeState},
     txn::LiveSession,
@@ -16,9 +16,6 @@ use crate::{
 
 /// Renews all claims with requests that are sent together. A hold that lives by its session is only read, after all earlier
 /// writes; one that other clients delete when it does not change is written.
-///
-/// # Errors
-/// See [`Store::renew`](leasehold_core::Store::renew).
 pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> {
     if claims.is_empty() {
         return Vec::new();
@@ -32,29 +29,19 @@ async fn renew_all(client: &Client, claims: &[Claim]) -> Result<Vec<Result<Renew
     // one; when it fails they do.
     let synced = live.zk.sync(client.paths.root());
     let renewed = join_all(claims.iter().map(|claim| renew_one(client, &live, claim))).await;
-    unless_gone(live.ask(Effect::Reads, synced).await)?;
+    unless_gone(live.read(synced).await)?;
     Ok(renewed)
 }
 
 async fn renew_one(client: &Client, live: &Arc<LiveSession>, claim: &Claim) -> Result<Renewal> {
     let mut own = client.own_claims.enter(claim.id, &claim.name).await;
-    let is_new = own.node == NodeState::Nowhere;
     let lock = LockRecord { client, live: live.clone(), path: client.paths.lock(&claim.name) };
     let renewal = ClaimOp { lock, claim, sent: client.env.now() }.extend(&mut own).await;
-    let is_over = matches!(renewal, Ok(Renewal::Gone(_))) && !is_pending(&own.node);
-    if is_over || (is_new && own.node == NodeState::Nowhere) {
+    // A claim that waits or has a request under way is not ended by a renewal that finds no hold.
+    if own.node == NodeState::Nowhere {
         client.own_claims.remove(claim.id, &mut own);
     }
     renewal
-}
-
-/// Whether the claim waits or has a request under way: a renewal that finds no hold does not end it.
-fn is_pending(node: &NodeState) -> bool {
-    match node {
-        NodeState::At(node) => !node.is_granted(),
-        NodeState::InDoubt => true,
-        NodeState::Nowhere => false,
-    }
 }
 
 impl ClaimOp<'_> {
@@ -87,7 +74,7 @@ impl ClaimOp<'_> {
             return self.write(own, node).await;
         }
         let live = &self.lock.live;
-        let stat = live.ask(Effect::Reads, live.zk.check_stat(&node.path)).await?;
+        let stat = live.read(live.zk.check_stat(&self.lock.child(&node.name.name))).await?;
         Ok(stat.is_some_and(|stat| stat.ephemeral_owner == live.id))
     }
 }

@@ -93,6 +93,28 @@ fn the_node_of_an_old_session_is_no_hold() {
     });
 }
 
+/// A client that made a lasting place for the claim died before it was answered: the place is one in the queue, and no hold.
+#[test]
+fn a_place_that_another_client_left_is_no_hold_before_its_turn() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, naive) = (common::env(), Naive::at(&server.address()).await);
+        let words = format!("servers={}", server.address());
+        let (one, two) = (store(&words).await, store(&words).await);
+        let first = claim(&env, "orders", 30_000);
+        assert!(matches!(one.claim(&first).await.unwrap(), Standing::Granted(_)));
+        let mine = leasehold_core::Claim { queueing: Queueing::Fifo, ..claim(&env, "orders", 30_000) };
+        let path = format!("/orders/_c_{}-lock-", uuid(mine.id));
+        let data = b"leasehold/1 asking exclusive queue=fifo expires=30000";
+        let options = CreateMode::PersistentSequential.with_acls(Acls::anyone_all());
+        naive.client.create(&path, data, &options).await.unwrap();
+        assert!(matches!(two.claim(&mine).await.unwrap(), Standing::Waiting(_)), "another one holds");
+        assert_eq!(naive.children("/orders").await.len(), 2, "it waits in the place that it has");
+        one.release(&first).await.unwrap();
+        assert!(matches!(two.claim(&mine).await.unwrap(), Standing::Granted(_)));
+    });
+}
+
 /// Layouts that would not see us are refused, and nothing of ours stays.
 #[test]
 fn foreign_layouts_that_ignore_ours_are_refused() {

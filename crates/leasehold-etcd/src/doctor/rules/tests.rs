@@ -5,7 +5,7 @@ use crate::proto::{AlarmMember, Member, ResponseHeader};
 
 fn status(member: u64) -> StatusResponse {
     StatusResponse {
-        header: Some(ResponseHeader { cluster_id: 7, member_id: member, ..ResponseHeader::default() }),
+        header: ResponseHeader { cluster_id: 7, member_id: member, ..ResponseHeader::default() },
         version: "3.5.9".into(),
         leader: 1,
         db_size: 1 << 20,
@@ -79,7 +79,7 @@ fn each_fact_has_its_colour() {
             "h1:2379",
             "80 % of its quota",
         ),
-        (one(|it| it.header.as_mut().unwrap().cluster_id = 8), Critical, "etcd", "2 clusters"),
+        (one(|it| it.header.cluster_id = 8), Critical, "etcd", "2 clusters"),
         (
             other(|it| it.readings[1].status = Err("refused".into())),
             Critical,

@@ -1,18 +1,17 @@
 //! The steps after the entering transaction: leases, promotion, changes in place, and leaving again.
 
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use leasehold_core::{Drift, Mode, Queueing, Result, Stance, Standing};
+use leasehold_core::{Drift, Grant, Mode, Queueing, Result, Stance, Standing};
 
-use super::{Attempt, Progress, whole_seconds};
+use super::{Attempt, whole_seconds};
 use crate::{
-    client::Client,
     format::{State, Value},
     leases::{ClaimLeases, Lease},
     own_claims::ClaimState,
     proto::RequestOp,
     queue::Queue,
-    txn::{created, delete, none_since, present, put, unchanged},
+    txn::{created, delete, none_since, only_if, present, put, unchanged},
 };
 
 impl Attempt<'_> {
@@ -58,13 +57,9 @@ impl Attempt<'_> {
     pub(super) async fn adopt(&self, queue: &Queue, at: usize) -> Result<Option<ClaimLeases>> {
         let entry = &queue.entries[at];
         let Some(value) = &entry.value else { return Ok(None) };
-        let (own, now) = (self.own.state.lock().leases, self.client.env.now());
-        let lease = |id: i64, seconds: u64| {
-            let known = own.iter().flat_map(ClaimLeases::all).find(|lease| lease.id == id);
-            known.unwrap_or_else(|| Lease::found(id, seconds, now))
-        };
-        let place = lease(entry.lease, value.lease_s);
-        let delay = entry.delay.map(|id| lease(id, value.lease_s + value.delay_s));
+        let found = |id, seconds| Lease::found(id, seconds, self.client.env.now());
+        let place = found(entry.lease, value.lease_s);
+        let delay = entry.delay.map(|id| found(id, value.lease_s + value.delay_s));
         let adopted = self.renew(ClaimLeases { place, delay }).await?;
         if adopted.is_none() {
             self.drop_leases();
@@ -73,9 +68,14 @@ impl Attempt<'_> {
     }
 
     /// Brings a place into the state that the claim asks for, and answers its standing.
-    pub(super) async fn settle(&self, queue: Queue, at: usize, leases: ClaimLeases) -> Result<Progress> {
+    pub(super) async fn settle(
+        &self,
+        queue: Queue,
+        at: usize,
+        leases: ClaimLeases,
+    ) -> Result<Option<Standing>> {
         let entry = &queue.entries[at];
-        let Some(stored) = &entry.value else { return Ok(Progress::Again) };
+        let Some(stored) = &entry.value else { return Ok(None) };
         let is_held = entry.stance == Stance::Holding;
         {
             let mut state = self.own.state.lock();
@@ -84,13 +84,13 @@ impl Attempt<'_> {
         }
         let wall_us = self.client.env.wall_us();
         if is_held && !queue.may_become(at, self.claim.mode) {
-            return Ok(Progress::Done(Standing::Held(queue.busy(self.claim, wall_us))));
+            return Ok(Some(Standing::Held(queue.busy(self.claim, wall_us))));
         }
         let is_granted = is_held || queue.grants(self.claim);
         if !is_granted && self.claim.queueing == Queueing::No {
             let busy = queue.busy(self.claim, wall_us);
             self.leave().await?;
-            return Ok(Progress::Done(Standing::Held(busy)));
+            return Ok(Some(Standing::Held(busy)));
         }
         let leases = self.stretched(leases).await?;
         let (state, fence) = if is_granted {
@@ -128,7 +128,7 @@ impl Attempt<'_> {
         let create = u64::try_from(entry.create).unwrap_or_default();
         // That of a hold stays the same; a new one is above every raised token.
         let token = if is_held { queue.token(entry) } else { create.saturating_add(queue.raised.0) };
-        let is_new = !is_held || self.is_new.load(Ordering::Relaxed);
+        let is_new = !is_held || self.is_new;
         let proposal = self.claim.fence_proposal.filter(|_| is_new);
         let floor = self.claim.fence_floor.max(proposal).map_or(0, |floor| floor.get());
         let stored = entry.value.as_ref().and_then(|value| value.fence);
@@ -142,9 +142,9 @@ impl Attempt<'_> {
         at: usize,
         leases: ClaimLeases,
         mut wanted: Value,
-    ) -> Result<Progress> {
+    ) -> Result<Option<Standing>> {
         let entry = &queue.entries[at];
-        let (id, keys) = (self.claim.id, &self.keys);
+        let (id, keys) = (self.claim.id, &self.own.keys);
         if wanted.state == State::Held && wanted.fence.is_none() && entry.stance == Stance::Holding {
             // Its token stays, whatever is raised from now on.
             wanted.fence = Some(u64::try_from(entry.create).unwrap_or_default());
@@ -166,7 +166,7 @@ impl Attempt<'_> {
         };
         match done.queue.find(id) {
             Some(at) if done.succeeded => self.standing(&done.queue, at, &leases),
-            _ => Ok(Progress::Again),
+            _ => Ok(None),
         }
     }
 
@@ -175,30 +175,31 @@ impl Attempt<'_> {
         let create = u64::try_from(queue.entries[at].create).unwrap_or_default();
         let mut writes = self.puts(leases, wanted);
         if leases.delay.is_none() {
-            writes.push(delete(self.keys.delay(self.claim.id)));
+            writes.push(delete(self.own.keys.delay(self.claim.id)));
         }
         let raised = wanted.fence.map(|fence| fence.saturating_sub(create));
         if let Some(raised) = raised.filter(|raised| *raised > queue.raised.0) {
-            writes.push(put(self.keys.fence(), raised.to_string().into_bytes(), 0));
+            writes.push(put(self.own.keys.fence(), raised.to_string().into_bytes(), 0));
         }
         writes
     }
 
-    fn standing(&self, queue: &Queue, at: usize, leases: &ClaimLeases) -> Result<Progress> {
+    fn standing(&self, queue: &Queue, at: usize, leases: &ClaimLeases) -> Result<Option<Standing>> {
         // A place that waited and is granted was written as a hold, so it holds here.
         if queue.entries[at].stance == Stance::Holding {
-            return self.granted(queue, at, leases);
+            let fence = queue.fence(&queue.entries[at])?;
+            // Only the certain part, counted from before anything was sent.
+            let valid_for = leases.place.until.since(self.begin).min(Duration::from_secs(leases.place.lives));
+            return Ok(Some(Standing::Granted(Grant::lasting(Some(fence), valid_for))));
         }
-        Ok(Progress::Done(Standing::Waiting(queue.busy(self.claim, self.client.env.wall_us()))))
+        Ok(Some(Standing::Waiting(queue.busy(self.claim, self.client.env.wall_us()))))
     }
 
     /// Gives up a place that must not stay.
     pub(super) async fn leave(&self) -> Result<()> {
-        let (id, keys) = (self.claim.id, &self.keys);
-        let reads = Client::reads(keys, id);
-        let success = [delete(keys.place(id)), delete(keys.delay(id))].into_iter().chain(reads.clone());
-        let compare = vec![present(keys.place(id))];
-        self.client.transact(keys, compare, success.collect(), reads.into()).await?;
+        let (id, keys) = (self.claim.id, &self.own.keys);
+        let deletes = vec![delete(keys.place(id)), delete(keys.delay(id))];
+        self.client.txn(only_if(vec![present(keys.place(id))], deletes)).await?;
         let leases = std::mem::take(&mut *self.own.state.lock()).leases;
         leases.into_iter().for_each(|leases| self.client.leases.give_back(leases));
         Ok(())
@@ -211,9 +212,9 @@ impl Attempt<'_> {
     }
 
     /// Tries again with other leases: those of this try are gone, and the keys that lived by them.
-    pub(super) fn start_over(&self) -> Progress {
+    pub(super) fn start_over(&self) -> Option<Standing> {
         self.drop_leases();
-        Progress::Again
+        None
     }
 
     fn drop_leases(&self) {

@@ -9,180 +9,151 @@ use leasehold_core::{
 use redis::Value;
 
 use crate::{
-    dialect::foreign,
-    format::{bytes, list, number, span, text, unexpected},
+    dialect::{ClaimReply, foreign},
+    format::{read, span, unexpected},
 };
 
-/// The reply to a claim, and whether a foreign holder has the lock.
-pub(super) fn read_claim(value: Value) -> Result<(Standing, bool)> {
-    let fields = list(value, "a reply to a claim")?;
-    let standing = match number(fields.first())? {
-        0 => {
-            let fence = token(fields.get(1))?;
-            let valid_for = span(fields.get(2))?.unwrap_or_default();
-            let remembers_for = match fields.get(3) {
-                Some(remembered) => span(Some(remembered))?.unwrap_or_default(),
-                None => Duration::MAX,
-            };
-            Standing::Granted(Grant { fence, valid_for, remembers_for })
+pub(super) fn read_claim(value: &Value) -> Result<ClaimReply> {
+    let fields: Vec<Value> = read(value, "a reply to a claim")?;
+    let mut is_unannounced = false;
+    let standing = match (status(&fields)?, &fields[1..]) {
+        (0, [fence, valid_for, remembers_for @ ..]) => Standing::Granted(Grant {
+            fence: token(fence)?,
+            valid_for: read_span(valid_for)?.unwrap_or_default(),
+            remembers_for: match remembers_for {
+                [span] => read_span(span)?.unwrap_or_default(),
+                _ => Duration::MAX,
+            },
+        }),
+        (status @ (1 | 2), [recheck_in, ahead, holder]) => {
+            let recheck_in = read_span(recheck_in)?.unwrap_or(Duration::from_millis(1));
+            let ahead = u32::try_from(read::<i64>(ahead, "a number of claims")?).ok();
+            let holder = if *holder == Value::Nil { None } else { Some(contender(holder)?) };
+            is_unannounced = holder.as_ref().is_some_and(|(_, is_foreign)| *is_foreign);
+            let busy = Busy { holder: holder.map(|(holder, _)| holder), ahead, recheck_in };
+            if status == 1 { Standing::Waiting(busy) } else { Standing::Held(busy) }
         }
-        status @ (1 | 2) => {
-            let who = fields.get(3).cloned().filter(|value| matches!(value, Value::Array(_)));
-            let (holder, foreign) = match who {
-                Some(value) => {
-                    let (contender, foreign) = contender(value)?;
-                    (Some(contender), foreign)
-                }
-                None => (None, false),
-            };
-            let ahead = u32::try_from(number(fields.get(2))?).ok();
-            let recheck_in = span(fields.get(1))?.unwrap_or(Duration::from_millis(1));
-            let busy = Busy { holder, ahead, recheck_in };
-            let standing = if status == 1 { Standing::Waiting(busy) } else { Standing::Held(busy) };
-            return Ok((standing, foreign));
-        }
-        3 => {
-            let limit = text(fields.get(1))?.unwrap_or_default();
-            Standing::Mismatch { limit: limit.parse().ok() }
-        }
-        4 => Standing::Gone(reason(fields.get(1))?),
-        5 => return Err(other_type(fields.get(1))?),
-        6 => return Err(counter_full()),
-        other => return Err(unexpected("a reply to a claim", &Value::Int(other))),
+        (3, [limit]) => Standing::Mismatch { limit: read::<String>(limit, "a limit")?.parse().ok() },
+        (4, [code]) => Standing::Gone(reason(code)?),
+        _ => return Err(refusal(&fields)),
     };
-    Ok((standing, false))
+    Ok(ClaimReply::Outcome { standing, is_unannounced })
 }
 
-pub(super) fn read_release(value: Value) -> Result<Release> {
+pub(super) fn read_release(value: &Value) -> Result<Release> {
     match value {
         Value::Int(1) => Ok(Release::Released),
         // An array: the key is of another type, so the claim has nothing there.
         Value::Int(0) | Value::Array(_) => Ok(Release::NotHeld),
-        other => Err(unexpected("a reply to a release", &other)),
+        other => Err(unexpected("a reply to a release", other)),
     }
 }
 
-pub(super) fn read_renew_entry(value: Value) -> Result<Renewal> {
-    let fields = list(value, "a reply to a renewal")?;
-    match number(fields.first())? {
-        0 => Ok(Renewal::Renewed { valid_for: span(fields.get(1))?.unwrap_or_default() }),
-        _ => Ok(Renewal::Gone(reason(fields.get(1))?)),
+pub(super) fn read_renew_entry(value: &Value) -> Result<Renewal> {
+    match read::<(i64, Value)>(value, "a reply to a renewal")? {
+        (0, valid_for) => Ok(Renewal::Renewed { valid_for: read_span(&valid_for)?.unwrap_or_default() }),
+        (_, code) => Ok(Renewal::Gone(reason(&code)?)),
     }
 }
 
-pub(super) fn read_force_release(value: Value) -> Result<Vec<Contender>> {
-    let fields = list(value, "the ended holders")?;
+pub(super) fn read_force_release(value: &Value) -> Result<Vec<Contender>> {
+    let fields: Vec<Value> = read(value, "the ended holders")?;
     match fields.first() {
-        Some(Value::Int(5)) => Err(other_type(fields.get(1))?),
-        Some(Value::Int(6)) => Err(counter_full()),
-        _ => fields.into_iter().map(|value| Ok(contender(value)?.0)).collect(),
+        Some(Value::Int(_)) => Err(refusal(&fields)),
+        _ => fields.iter().map(|value| Ok(contender(value)?.0)).collect(),
     }
 }
 
-pub(super) fn read_snapshot(name: &LockName, value: Value) -> Result<Snapshot> {
-    let fields = list(value, "a lock")?;
-    let [kind, counter, holders, waiters, hash] = <[Value; 5]>::try_from(fields)
-        .map_err(|fields| unexpected("the five parts of a lock", &Value::Array(fields)))?;
-    let mut snapshot = Snapshot {
+pub(super) fn read_snapshot(name: &LockName, value: &Value) -> Result<Snapshot> {
+    let (_, counter, holders, waiters, hash): (Value, Value, Value, Value, Vec<Value>) =
+        read(value, "the five parts of a lock")?;
+    let mut holders = contenders(&holders)?;
+    if let [expires_in, fields] = &hash[..] {
+        let fields: Vec<Value> = read(fields, "the fields of a hash")?;
+        holders.extend(foreign::redisson(&fields, read_span(expires_in)?));
+    }
+    Ok(Snapshot {
         name: name.clone(),
-        holders: contenders(holders)?,
-        waiters: contenders(waiters)?,
-        fence: token(Some(&counter))?,
+        holders,
+        waiters: contenders(&waiters)?,
+        fence: token(&counter)?,
         members: Vec::new(),
-    };
-    if text(Some(&kind))?.as_deref() == Some("hash") {
-        let mut parts = list(hash, "a hash")?.into_iter();
-        let expires_in = span(parts.next().as_ref())?;
-        let fields = list(parts.next().unwrap_or(Value::Nil), "the fields of a hash")?;
-        snapshot.holders.extend(foreign::redisson(&fields).into_iter().map(|hold| Contender {
-            tag: 0,
-            stance: Stance::Holding,
-            mode: Some(if hold.shared { Mode::Shared } else { Mode::Exclusive }),
-            expires_in,
-            age: None,
-            fence: None,
-            note: Some(hold.note.into()),
-        }));
-    }
-    Ok(snapshot)
+    })
 }
 
-fn contenders(value: Value) -> Result<Vec<Contender>> {
-    let mut ordered = Vec::new();
-    for value in list(value, "contenders")? {
-        let mut pair = list(value, "a position and a contender")?.into_iter();
-        let position = number(pair.next().as_ref())?;
-        ordered.push((position, contender(pair.next().unwrap_or(Value::Nil))?.0));
-    }
+/// The contenders by their positions.
+fn contenders(value: &Value) -> Result<Vec<Contender>> {
+    let mut ordered: Vec<(i64, Value)> = read(value, "positions and contenders")?;
     ordered.sort_by_key(|(position, _)| *position);
-    Ok(ordered.into_iter().map(|(_, contender)| contender).collect())
+    ordered.iter().map(|(_, value)| Ok(contender(value)?.0)).collect()
 }
 
-/// A contender as `prelude.lua` describes it, and whether it is of another library.
-fn contender(value: Value) -> Result<(Contender, bool)> {
-    let fields = list(value, "a contender")?;
-    let is_foreign = number(fields.get(8))? == 1;
-    let mode = match (text(fields.get(2))?.as_deref(), is_foreign) {
-        (_, true) => None,
-        (Some("s"), _) => Some(Mode::Shared),
-        (Some("p"), _) => Some(Mode::Permits { take: count(fields.get(3))?, of: count(fields.get(4))? }),
+/// The fields of a contender, as `prelude.lua` describes it.
+type Fields = (Vec<u8>, String, String, u32, u32, Value, Value, Value, u8, Option<Vec<u8>>);
+
+/// A contender, and whether it is of another library.
+fn contender(value: &Value) -> Result<(Contender, bool)> {
+    let (id, stance, mode, take, of, expires_in, age, fence, is_foreign, note): Fields =
+        read(value, "a contender")?;
+    let is_foreign = is_foreign == 1;
+    let mode = match mode.as_str() {
+        _ if is_foreign => None,
+        "s" => Some(Mode::Shared),
+        "p" => Some(Mode::Permits { take, of }),
         _ => Some(Mode::Exclusive),
     };
-    let stance = match text(fields.get(1))?.as_deref() {
-        Some("w") => Stance::Waiting,
-        Some("d") => Stance::Delaying,
+    let stance = match stance.as_str() {
+        "w" => Stance::Waiting,
+        "d" => Stance::Delaying,
         _ => Stance::Holding,
     };
-    let tag_text = bytes(fields.first()).unwrap_or_default();
     let note = match is_foreign {
-        true => Some(foreign::describe(tag_text).into()),
-        false => bytes(fields.get(9)).map(|note| Arc::from(String::from_utf8_lossy(note))),
+        true => Some(foreign::describe(&id).into()),
+        false => note.map(|note| Arc::from(String::from_utf8_lossy(&note))),
     };
-    let digits = tag_text.get(..8).and_then(|digits| std::str::from_utf8(digits).ok());
+    let digits = id.get(..8).and_then(|digits| std::str::from_utf8(digits).ok());
     let tag = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default();
-    let contender = Contender {
-        tag,
-        stance,
-        mode,
-        expires_in: span(fields.get(5))?,
-        age: span(fields.get(6))?,
-        fence: token(fields.get(7))?,
-        note,
-    };
-    Ok((contender, is_foreign))
+    let (expires_in, age, fence) = (read_span(&expires_in)?, read_span(&age)?, token(&fence)?);
+    Ok((Contender { tag, stance, mode, expires_in, age, fence, note }, is_foreign))
 }
 
-fn count(value: Option<&Value>) -> Result<u32> {
-    Ok(u32::try_from(number(value)?).unwrap_or_default())
+fn status(fields: &[Value]) -> Result<i64> {
+    read(fields.first().unwrap_or(&Value::Nil), "a status")
 }
 
-fn token(value: Option<&Value>) -> Result<Option<FencingToken>> {
-    match text(value)?.filter(|text| !text.is_empty()) {
-        Some(text) => text.parse().map(Some),
-        None => Ok(None),
+fn read_span(value: &Value) -> Result<Option<Duration>> {
+    Ok(span(read(value, "milliseconds")?))
+}
+
+fn token(value: &Value) -> Result<Option<FencingToken>> {
+    match read::<String>(value, "a fencing token")? {
+        text if text.is_empty() => Ok(None),
+        text => text.parse().map(Some),
     }
 }
 
-fn reason(value: Option<&Value>) -> Result<LostReason> {
-    Ok(match text(value)?.as_deref() {
-        Some("x") => LostReason::Expired,
-        Some("f") => LostReason::ForceReleased,
+fn reason(value: &Value) -> Result<LostReason> {
+    Ok(match read::<String>(value, "a reason")?.as_str() {
+        "x" => LostReason::Expired,
+        "f" => LostReason::ForceReleased,
         _ => LostReason::Gone,
     })
 }
 
-fn other_type(value: Option<&Value>) -> Result<Error> {
-    let kind = text(value)?.unwrap_or_default();
+/// The error that a script answers.
+fn refusal(fields: &[Value]) -> Error {
+    let kind = match fields {
+        [Value::Int(5), kind] => read::<String>(kind, "a type").unwrap_or_default(),
+        [Value::Int(6)] => {
+            return Error::new(ErrorKind::Exhausted, "the fencing counter has reached 2^53");
+        }
+        other => return unexpected("a reply of a script", &Value::Array(other.to_vec())),
+    };
     let message = format!("the key of this name holds a {kind}, which is no lock of Leasehold");
-    let hint = match kind.as_str() {
+    Error::new(ErrorKind::Mismatch, message).hint(match kind.as_str() {
         "hash" => {
             "if it is a lock of Redisson, the two libraries cannot exclude each other: use another name or a prefix"
         }
         _ => "choose another name, or put a prefix before all of them",
-    };
-    Ok(Error::new(ErrorKind::Mismatch, message).hint(hint))
-}
-
-fn counter_full() -> Error {
-    Error::new(ErrorKind::Exhausted, "the fencing counter has reached 2^53")
+    })
 }

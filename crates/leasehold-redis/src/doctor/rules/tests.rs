@@ -1,11 +1,11 @@
 use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
-use crate::doctor::probe::{Reading, Skew};
+use crate::doctor::probe::{Reading, Skew, lines};
 
 /// A probe in one line: `i:` INFO, `c:` CONFIG, `k:` CLUSTER INFO.
-fn probe(kind: Kind, min_replicas: u32, words: &[&str]) -> Probe {
-    let mut probe = Probe::new("db:6379".into(), kind, min_replicas);
+fn probe(is_cluster: bool, min_replicas: u32, words: &[&str]) -> Probe {
+    let mut probe = Probe { node: "db:6379".into(), is_cluster, min_replicas, ..Probe::default() };
     for word in words {
         let (look, rest) = word.split_once(':').unwrap();
         let (key, value) = rest.split_once('=').unwrap();
@@ -63,7 +63,7 @@ fn each_fact_has_its_colour() {
         (&["c:timeout=300"], Warning, "300 s"),
     ];
     for (words, severity, says) in table {
-        let (found, what) = only(&probe(Kind::Single, 0, words)).unwrap();
+        let (found, what) = only(&probe(false, 0, words)).unwrap();
         assert!(found == *severity && what.contains(says), "{words:?}: {found} {what}");
     }
     let nothing: [&[&str]; 6] = [
@@ -75,7 +75,7 @@ fn each_fact_has_its_colour() {
         &["i:redis_version=unstable"],
     ];
     for words in nothing {
-        assert_eq!(only(&probe(Kind::Single, 0, words)), None, "{words:?}");
+        assert_eq!(only(&probe(false, 0, words)), None, "{words:?}");
     }
 }
 
@@ -84,11 +84,10 @@ fn a_full_memory_matters_when_nothing_is_evicted() {
     let table = [("91", Warning), ("90", Severity::Ok), ("120", Warning)];
     for (used, severity) in table {
         let used = format!("i:used_memory={used}");
-        let probe =
-            probe(Kind::Single, 0, &["i:maxmemory_policy=noeviction", "i:maxmemory=100", used.as_str()]);
+        let probe = probe(false, 0, &["i:maxmemory_policy=noeviction", "i:maxmemory=100", used.as_str()]);
         assert_eq!(memory(&probe).unwrap().severity, severity, "{used}");
     }
-    assert_eq!(memory(&probe(Kind::Single, 0, &["i:maxmemory=0", "i:used_memory=9"])), None);
+    assert_eq!(memory(&probe(false, 0, &["i:maxmemory=0", "i:used_memory=9"])), None);
 }
 
 #[test]
@@ -100,13 +99,10 @@ fn a_cluster_is_looked_at_as_one() {
         (&["i:cluster_enabled=1", "c:cluster-node-timeout=60000"], Warning, "60000 ms"),
     ];
     for (words, severity, says) in table {
-        let (found, what) = only(&probe(Kind::Cluster, 0, words)).unwrap();
+        let (found, what) = only(&probe(true, 0, words)).unwrap();
         assert!(found == *severity && what.contains(says), "{words:?}: {found} {what}");
     }
-    assert_eq!(
-        only(&probe(Kind::Cluster, 0, &["i:cluster_enabled=1", "c:cluster-node-timeout=15000"])),
-        None
-    );
+    assert_eq!(only(&probe(true, 0, &["i:cluster_enabled=1", "c:cluster-node-timeout=15000"])), None);
 }
 
 #[test]
@@ -128,15 +124,15 @@ fn replicas_confirm_or_a_failover_may_lose() {
         (0, &["i:connected_slaves=0", on, lag], &[Critical]),
     ];
     for (wanted, words, expected) in table {
-        let probe = probe(Kind::Sentinel, *wanted, words);
+        let probe = probe(false, *wanted, words);
         let found = [replicas(&probe), write_quorum(&probe)];
         let found: Vec<Severity> = found.into_iter().flatten().map(|finding| finding.severity).collect();
         assert_eq!(found, *expected, "{wanted} {words:?}");
     }
     let online = "i:slave1=ip=b,port=1,state=online,offset=0,lag=0";
-    let some = probe(Kind::Sentinel, 1, &["i:connected_slaves=2", one, online]);
+    let some = probe(false, 1, &["i:connected_slaves=2", one, online]);
     assert_eq!(replicas(&some).unwrap().severity, Warning);
-    let replica = probe(Kind::Single, 1, &["i:role=slave", "i:connected_slaves=0"]);
+    let replica = probe(false, 1, &["i:role=slave", "i:connected_slaves=0"]);
     assert_eq!(only(&replica).unwrap().0, Critical, "a replica has no other fault than to be one");
 }
 
@@ -154,7 +150,7 @@ fn clocks_are_compared_in_the_middle_of_the_way() {
         (80 * second, 100 * second, 100 * second, Critical),
     ];
     for (server, before, after, severity) in table {
-        let mut probe = probe(Kind::Single, 0, &[]);
+        let mut probe = probe(false, 0, &[]);
         probe.skew = Some(Skew::new(server, before, after));
         assert_eq!(only(&probe).unwrap().0, severity, "{server} {before} {after}");
     }
@@ -163,14 +159,14 @@ fn clocks_are_compared_in_the_middle_of_the_way() {
 #[test]
 fn what_is_refused_is_said_once() {
     let refused = |code: &str| Reading { refused: Some(code.into()), ..Reading::default() };
-    let mut some = probe(Kind::Single, 0, &[]);
-    (some.info, some.config, some.time_refused) =
+    let mut some = probe(false, 0, &[]);
+    (some.info, some.config, some.time.refused) =
         (refused("NOPERM"), refused("ERR"), Some("NOPERM".to_string()));
     let (severity, what) = only(&some).unwrap();
     assert_eq!(severity, Warning);
     assert!(what.contains("INFO (NOPERM), CONFIG GET (ERR), TIME (NOPERM)"), "{what}");
     for (code, says) in [("BUSY", "script"), ("LOADING", "loading")] {
-        (some.info, some.config, some.time_refused) = (refused(code), refused(code), Some(code.to_string()));
+        (some.info, some.config, some.time.refused) = (refused(code), refused(code), Some(code.to_string()));
         let (severity, what) = only(&some).unwrap();
         assert!(severity == Critical && what.contains(says), "{what}");
     }
@@ -178,7 +174,8 @@ fn what_is_refused_is_said_once() {
 
 #[test]
 fn lines_of_info_are_read() {
-    let look = Reading::of_lines("# Server\r\nredis_version:7.0.15\r\nexecutable:/a:b\r\n\r\n");
+    let fields = lines("# Server\r\nredis_version:7.0.15\r\nexecutable:/a:b\r\n\r\n");
+    let look = Reading { fields, refused: None };
     assert_eq!((look.get("redis_version"), look.get("executable")), (Some("7.0.15"), Some("/a:b")));
     assert_eq!(look.fields.len(), 2);
 }

@@ -9,6 +9,7 @@ use zookeeper_client::CreateMode;
 
 use super::ClaimOp;
 use crate::{
+    dialect::NodeName,
     error::{ServerError, unless_gone},
     format::{NodeData, Phase},
     lock_record::Raised,
@@ -40,13 +41,11 @@ impl ClaimOp<'_> {
             if !member.name.is_of(id) {
                 continue;
             }
-            let path = self.lock.child(&member.name.name);
-            let Some(mut node) = Node::of(member, path.clone(), self.sent) else {
-                live.delete(&path, None).await?;
+            let Some(mut node) = Node::of(member, self.sent) else {
+                live.delete(&self.lock.child(&member.name.name), None).await?;
                 continue;
             };
-            let marker = dialect.delay_marker(id, node.number);
-            node.delay_marker = children.contains(&marker).then(|| self.lock.child(&marker));
+            node.has_delay_marker = children.contains(&member.name.delay_marker());
             let owner = node.owner;
             if owner == 0 || owner == live.id {
                 // An ephemeral node whose claim was never answered has not been granted: the claim asks again.
@@ -82,7 +81,7 @@ impl ClaimOp<'_> {
             return Ok(gone(own));
         }
         // From now on later claims are kept out; earlier ones are visible now.
-        if is_upgrade && let Some(other) = self.find_other_holder(node.name()).await? {
+        if is_upgrade && let Some(other) = self.find_other_holder(&node.name).await? {
             node.data.mode = Mode::Shared;
             return Ok(if self.write(own, &mut node).await? { held_by(Some(other)) } else { gone(own) });
         }
@@ -108,10 +107,10 @@ impl ClaimOp<'_> {
         Ok(Standing::Granted(Grant::lasting(node.fence, node.valid_for(&self.lock.live, self.sent))))
     }
 
-    async fn find_other_holder(&self, name: &str) -> Result<Option<Contender>> {
+    async fn find_other_holder(&self, own: &NodeName) -> Result<Option<Contender>> {
         let queue = Queue::of(self.lock.client.dialect, &self.lock.children().await?, None);
         let mut members = self.lock.members(&queue.members).await?;
-        Ok(other_holder(&mut members, name))
+        Ok(other_holder(&mut members, own))
     }
 
     /// Creates the node again, under the same name and so in the same place, ephemeral or persistent as the claim wants;
@@ -126,11 +125,11 @@ impl ClaimOp<'_> {
         // Versions begin again at 0. A client that is about to delete an expired node does so in the version that it read a
         // moment ago: the new node must not have it.
         let version = if node.version < VERSIONS_APART { 2 * VERSIONS_APART } else { 0 };
-        let data = node.data.write();
+        let (path, data) = (self.lock.child(&node.name.name), node.data.write());
         let done = live.transact(|writer| {
-            writer.add_delete(&node.path, None)?;
-            writer.add_create(&node.path, &data, &mode.with_acls(live.acls))?;
-            (0..version).try_for_each(|_| writer.add_set_data(&node.path, &data, None))
+            writer.add_delete(&path, None)?;
+            writer.add_create(&path, &data, &mode.with_acls(live.acls))?;
+            (0..version).try_for_each(|_| writer.add_set_data(&path, &data, None))
         });
         let is_there = unless_gone(done.await)?.is_some();
         (node.owner, node.version) = (owner, version);
@@ -172,9 +171,9 @@ impl ClaimOp<'_> {
     async fn raise(&self, node: &mut Node, fence: FencingToken, raised: Raised) -> Result<(), ServerError> {
         let data = NodeData { fence: Some(fence), ..node.data.clone() };
         let highest = fence.get().max(raised.map_or(0, |(raised, _)| raised)).to_string();
-        let (live, path) = (&self.lock.live, self.lock.fence_path());
+        let (live, path) = (&self.lock.live, self.lock.child(self.lock.client.dialect.fence()));
         let done = live.transact(|writer| {
-            writer.add_set_data(&node.path, &data.write(), None)?;
+            writer.add_set_data(&self.lock.child(&node.name.name), &data.write(), None)?;
             match raised {
                 Some((_, version)) => writer.add_set_data(&path, highest.as_bytes(), Some(version)),
                 None => {
@@ -191,20 +190,16 @@ impl ClaimOp<'_> {
 
     /// Creates, updates or deletes the marker that keeps the lock closed after an unclean end.
     async fn set_delay_marker(&self, node: &mut Node) -> Result<()> {
-        let live = &self.lock.live;
-        if self.claim.lock_delay.is_zero() {
-            if let Some(marker) = node.delay_marker.take() {
-                live.delete(&marker, None).await?;
-            }
-            return Ok(());
-        }
+        let (live, is_wanted) = (&self.lock.live, !self.claim.lock_delay.is_zero());
+        let marker = self.lock.child(&node.name.delay_marker());
         let data = NodeData { fence: node.fence, ..node.data.clone() }.write();
-        if let Some(marker) = &node.delay_marker {
-            return live.set(marker, &data).await.map(drop);
+        match (is_wanted, node.has_delay_marker) {
+            (true, true) => drop(live.set(&marker, &data).await?),
+            (true, false) => drop(live.create(&marker, &data, CreateMode::Persistent).await?),
+            (false, true) => drop(live.delete(&marker, None).await?),
+            (false, false) => {}
         }
-        let marker = self.lock.child(&self.lock.client.dialect.delay_marker(self.claim.id, node.number));
-        live.create(&marker, &data, CreateMode::Persistent).await?;
-        node.delay_marker = Some(marker);
+        node.has_delay_marker = is_wanted;
         Ok(())
     }
 }
