@@ -18,10 +18,6 @@ const COMMANDS: &[&[&str]] = &[
     ],
 ];
 
-/// Runs all checks.
-///
-/// # Errors
-/// The names of those that failed.
 pub(crate) fn run() -> Result<(), String> {
     let mut failed = Vec::new();
     let findings = tidy::all();

@@ -23,11 +23,9 @@ const KINDS: &[(char, &str, usize)] = &[
     ('R', "Resources", 8),
 ];
 
-/// One fault.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fault {
-    /// The failure.
     fault: String,
     /// The reaction of Leasehold.
     answer: String,
@@ -55,9 +53,6 @@ enum Kind {
 type Faults = BTreeMap<String, Fault>;
 
 /// `cargo xtask faults [--write]`.
-///
-/// # Errors
-/// The findings, unless the page is written.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let findings = match args {
         [] => findings(),
@@ -105,7 +100,6 @@ fn wrong(faults: &Faults) -> Vec<String> {
     found
 }
 
-/// The ids of the catalogue.
 fn ids() -> impl Iterator<Item = String> {
     KINDS.iter().flat_map(|(letter, _, count)| (1..=*count).map(move |at| format!("{letter}{at}")))
 }

@@ -6,18 +6,15 @@ use std::{
     process::Command,
 };
 
-/// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// A file of the project.
 #[derive(Debug)]
 pub(crate) struct File {
     /// The path from the root, with `/` between the parts.
     pub(crate) path: String,
-    /// The content.
     pub(crate) text: String,
 }
 
@@ -27,7 +24,6 @@ impl File {
         ["/tests.rs", "/tests/", "/benches/"].iter().any(|part| self.path.contains(part))
     }
 
-    /// The directory, from the root.
     pub(crate) fn directory(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
     }
@@ -63,17 +59,11 @@ fn walk(root: &Path, directory: &Path, endings: &[&str], found: &mut Vec<File>) 
 }
 
 /// The content of a file, by its path from the root.
-///
-/// # Errors
-/// The path and the reason.
 pub(crate) fn read(path: &str) -> Result<String, String> {
     fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Writes a file, by its path from the root.
-///
-/// # Errors
-/// The path and the reason.
 pub(crate) fn write(path: &str, text: &str) -> Result<(), String> {
     fs::write(root().join(path), text).map_err(|error| format!("{path}: {error}"))
 }

@@ -24,10 +24,8 @@ const VARIABLE: &str = "LEASEHOLD_MUTANT";
 /// The tests that run side by side.
 const AT_ONCE: usize = 3;
 
-/// The mutants by their names.
 type Mutants = BTreeMap<String, Mutant>;
 
-/// A mechanism that can be switched off.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mutant {
@@ -45,7 +43,6 @@ struct Mutant {
     seeds: Option<u32>,
 }
 
-/// One test of a test program.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Test {
@@ -77,9 +74,6 @@ fn read() -> Result<Mutants, String> {
 }
 
 /// Runs the mutants whose names contain one of `wanted`, or all.
-///
-/// # Errors
-/// A patch that does not apply any more, a test that fails without a mutant, and a mutant that no test has caught.
 pub(crate) fn run(wanted: &[String]) -> Result<(), String> {
     let all = read()?;
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
@@ -117,7 +111,6 @@ fn controls(runner: &Runner, mutants: &[(&str, &Mutant)]) -> Result<BTreeSet<Tes
     Ok(healthy)
 }
 
-/// A mutant and its outcome.
 struct Row<'m> {
     name: &'m str,
     mutant: &'m Mutant,

@@ -14,7 +14,6 @@ use serde::Deserialize;
 /// The packages by their names on Debian and Ubuntu.
 const PACKAGES: &str = include_str!("../packages.toml");
 
-/// A package of the distribution.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Package {
@@ -30,9 +29,6 @@ struct Package {
 }
 
 /// Installs missing packages; with `quick` those of the inner loop alone.
-///
-/// # Errors
-/// The packages that have to be installed by hand, when it cannot be done from here.
 pub(crate) fn provide(quick: bool) -> Result<(), String> {
     let mut missing: BTreeMap<String, Package> =
         toml::from_str(PACKAGES).map_err(|error| format!("packages.toml: {error}"))?;

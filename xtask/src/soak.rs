@@ -20,7 +20,6 @@ const STORES: &[&str] = &[
     "memcached",
 ];
 
-/// The amount of work of a soak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Amount {
     seeds: u64,
@@ -46,9 +45,6 @@ impl Amount {
 }
 
 /// Runs a million seeds of the simulation, then half an hour of torture; `--seeds 0` or `--seconds 0` omits a part.
-///
-/// # Errors
-/// The names of the parts that failed.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let amount = Amount::parse(args)?;
     packages::provide(false)?;
@@ -75,9 +71,6 @@ fn simulate(seeds: u64) -> Result<bool, String> {
 }
 
 /// Runs the library and its competitors in real processes on real servers that fail; `args` are those of the lab.
-///
-/// # Errors
-/// A missing package, or a failed run; the run prints its own report.
 pub(crate) fn torture(args: &[String]) -> Result<(), String> {
     packages::provide(false)?;
     let status = run_torture(args)?;

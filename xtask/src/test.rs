@@ -50,9 +50,6 @@ const SERVERS: &[&str] =
 const AGAIN_LINES: usize = 150;
 
 /// Runs the tests of the workspace, or with `quick` those of the inner loop. Other `args` are those of `cargo test`.
-///
-/// # Errors
-/// Any failure; empty when the counts show it already.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let quick = args == ["quick"];
     packages::provide(quick)?;

@@ -20,7 +20,6 @@ const RULES: &[(&str, Rule)] = &[
     ("every fault of the catalogue has its test", faults::findings),
 ];
 
-/// All violations of all rules.
 pub(crate) fn all() -> Vec<String> {
     RULES.iter().flat_map(|(_, rule)| rule()).collect()
 }

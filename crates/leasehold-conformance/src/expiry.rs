@@ -117,7 +117,7 @@ pub async fn an_expired_permit_is_free_again(context: &TestContext) -> CaseResul
     take(&*one, &Claim { mode, ..context.claim(&name) }, "one is left").await?;
     let next = Claim { mode, ..context.claim(&name) };
     kept_out(&*two, &next, "none is left").await?;
-    context.wins(&two, &next, short.ttl, "one has expired").await.map(drop)
+    context.expect_win(&two, &next, short.ttl, "one has expired").await
 }
 
 /// A waiter that is not heard of for its time to live is out of the queue.

@@ -48,7 +48,7 @@ pub async fn a_dropped_client_frees_its_holds(context: &TestContext) -> CaseResu
     take(&*one, &claim, "the lock is free").await?;
     drop(one);
     let within = if at_once { Duration::ZERO } else { claim.ttl };
-    context.wins(&two, &context.claim(&claim.name), within, "the holder's client is gone").await.map(drop)
+    context.expect_win(&two, &context.claim(&claim.name), within, "the holder's client is gone").await
 }
 
 /// Sessions are not shared by accident.

@@ -69,10 +69,7 @@ pub async fn a_closed_client_keeps_the_lock_shut(context: &TestContext) -> CaseR
     take(&*one, &claim, "the lock is free").await?;
     one.close().await?;
     kept_out(&*two, &context.claim(&claim.name), "its client ended and did not release").await?;
-    context
-        .wins(&two, &context.claim(&claim.name), claim.lock_delay, "the lock-delay is over")
-        .await
-        .map(drop)
+    context.expect_win(&two, &context.claim(&claim.name), claim.lock_delay, "the lock-delay is over").await
 }
 
 /// An operator who forces it knows better.

@@ -83,10 +83,7 @@ pub async fn a_killed_holder_is_freed(context: &TestContext) -> CaseResult {
     taker.expect(context, "granted", &Child::claim(&claim)).await?;
     taker.kill()?;
     let successor = context.claim(&claim.name);
-    context
-        .wins(&store, &successor, freed_within(context, claim.ttl), "its holder was killed")
-        .await
-        .map(drop)
+    context.expect_win(&store, &successor, freed_within(context, claim.ttl), "its holder was killed").await
 }
 
 /// kill -9 with a lock-delay: the next enters no earlier than the delay after the death. The controls are two other locks
@@ -165,7 +162,7 @@ pub async fn a_holder_that_renews_until_it_is_paused_is_freed(context: &TestCont
     // a store that has transactions in the holder's process must test and document by itself.
     context.env().sleep(claim.ttl / 6).await;
     taker.pause()?;
-    context.wins(&store, &context.claim(&claim.name), claim.ttl, "its holder is paused").await.map(drop)
+    context.expect_win(&store, &context.claim(&claim.name), claim.ttl, "its holder is paused").await
 }
 
 /// SIGCONT after the lock has gone to another: the late renewal is `Gone`, the late release `NotHeld`, the successor
@@ -214,9 +211,8 @@ pub async fn a_killed_waiter_is_no_obstacle(context: &TestContext) -> CaseResult
     taker.kill()?;
     let_go(&*store, &holder).await?;
     context
-        .wins(&store, &next, freed_within(context, dies.ttl), "the waiter before it was killed")
+        .expect_win(&store, &next, freed_within(context, dies.ttl), "the waiter before it was killed")
         .await
-        .map(drop)
 }
 
 /// Killed after the lock was handed to it and before it could ask.
@@ -225,9 +221,8 @@ pub async fn a_killed_head_of_the_queue_is_no_obstacle(context: &TestContext) ->
     let_go(&*store, &holder).await?;
     taker.kill()?;
     context
-        .wins(&store, &next, freed_within(context, dies.ttl), "the first in the queue was killed")
+        .expect_win(&store, &next, freed_within(context, dies.ttl), "the first in the queue was killed")
         .await
-        .map(drop)
 }
 
 const WORKERS: usize = 3;

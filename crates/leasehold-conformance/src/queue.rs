@@ -103,7 +103,7 @@ pub async fn a_silent_waiter_is_skipped(context: &TestContext) -> CaseResult {
     let patient = fifo(context, &name);
     queued(&*three, &patient, "another holds it").await?;
     let_go(&*one, &holder).await?;
-    context.wins(&three, &patient, silent.ttl, "the one before it is silent").await.map(drop)
+    context.expect_win(&three, &patient, silent.ttl, "the one before it is silent").await
 }
 
 /// Asking again keeps a place beyond its time to live; the order stays.

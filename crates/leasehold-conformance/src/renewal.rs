@@ -100,10 +100,7 @@ pub async fn another_id_renews_nothing(context: &TestContext) -> CaseResult {
     let foreign = Claim { id: ClaimId::mint(context.env()), ttl: context.long(), ..claim.clone() };
     gone(&one, &foreign, "another id holds it").await?;
     gone(&two, &foreign, "another id holds it").await?;
-    context
-        .wins(&two, &context.claim(&claim.name), claim.ttl, "only a foreign id was renewed")
-        .await
-        .map(drop)
+    context.expect_win(&two, &context.claim(&claim.name), claim.ttl, "only a foreign id was renewed").await
 }
 
 /// Renewing a place in the queue is no hold.

@@ -33,14 +33,14 @@ pub struct Backend {
     pub diagnose: for<'a> fn(&'a ParsedUrl, &'a Env) -> BoxFuture<'a, Result<Vec<Finding>>>,
     /// Gives a member of a quorum its vote at once, by the caller's assurance that nothing is held on it; `None` for a
     /// store that never loses its vote. Answers whether the member can lose it.
-    pub promote: Option<Promote>,
+    pub promote: Option<for<'a> fn(&'a ParsedUrl, QuorumMembership, &'a Env) -> Promotion<'a>>,
 }
-
-/// The function of [`Backend::promote`].
-pub type Promote = for<'a> fn(&'a ParsedUrl, QuorumMembership, &'a Env) -> BoxFuture<'a, Result<bool>>;
 
 /// A store that is being opened.
 pub type Opening<'a> = BoxFuture<'a, Result<Arc<dyn Store>>>;
+
+/// A vote that is being given.
+pub type Promotion<'a> = BoxFuture<'a, Result<bool>>;
 
 /// The quorum that a store is a member of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

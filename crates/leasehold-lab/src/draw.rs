@@ -30,7 +30,6 @@ struct Files {
     output: PathBuf,
 }
 
-/// Draws the picture.
 pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let Picture::Demo(files) = arguments.picture;
     let read =

@@ -23,7 +23,6 @@ const BOOTED_NS: u64 = 3_600_000_000_000;
 /// How long a pause waits for its step.
 const STEP_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// A simulation under way.
 #[derive(Clone)]
 pub(crate) struct Simulation(Arc<State>);
 
@@ -165,7 +164,6 @@ impl Simulation {
         self.record(fault, true);
     }
 
-    /// Kills a client that has not finished.
     fn crash(&self, number: u32) {
         let at = number as usize - 1;
         if self.has_finished(number) || self.clients[at].is_dead() {

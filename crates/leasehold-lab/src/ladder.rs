@@ -5,13 +5,13 @@
 
 mod clients;
 mod experiment;
-#[cfg(test)]
-mod fixtures;
 mod harness;
 mod model;
 mod report;
 mod result;
 mod svg;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::PathBuf,

@@ -164,7 +164,6 @@ pub fn text(rows: &[Row]) -> String {
     text + "double holds / updates lost; `ok` where there was neither\n"
 }
 
-/// The text of a cell.
 fn in_words(cell: &Cell) -> String {
     match (cell.double_holds, cell.updates_lost) {
         (0, 0) => "ok".to_string(),

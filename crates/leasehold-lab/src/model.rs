@@ -2,9 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-/// The name of the lock.
 pub(crate) const LOCK: &str = "account";
-/// The name of the resource.
 pub(crate) const RESOURCE: &str = "account";
 /// The time limit for one answer of a server.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(250);

@@ -6,10 +6,8 @@ use anyhow::{Context, Result};
 use leasehold_testkit::redis::{Connection, Reply};
 
 const REPLY_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Deletes the key if it has this value.
 const COMPARE_AND_DELETE: &str =
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end";
-/// Renews the key if it has this value.
 const COMPARE_AND_EXPIRE: &str = "if redis.call('get', KEYS[1]) == ARGV[1] then return \
                                   redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end";
 
@@ -31,7 +29,6 @@ pub(crate) struct Votes {
 }
 
 impl Votes {
-    /// Whether a majority granted the lock.
     pub(crate) fn won(self) -> bool {
         self.granted > self.servers / 2
     }
@@ -52,9 +49,6 @@ impl NaiveRedis {
     }
 
     /// `SET key id NX PX ttl`; whether a majority granted the lock.
-    ///
-    /// # Errors
-    /// No server answers.
     pub(crate) fn try_lock(&mut self) -> Result<bool> {
         let votes = self.set();
         anyhow::ensure!(votes.answered > 0, "no server answers");
@@ -81,9 +75,6 @@ impl NaiveRedis {
     }
 
     /// One command to the first server.
-    ///
-    /// # Errors
-    /// The server does not answer or refuses the command.
     pub(crate) fn call(&mut self, command: &[&str]) -> Result<Reply> {
         let (address, connection) = self.servers.first_mut().context("there is no server")?;
         Ok(ask(address, connection, command).context("the server does not answer")?.accepted()?)

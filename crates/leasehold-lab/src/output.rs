@@ -11,10 +11,8 @@ pub(crate) const UNAVAILABLE: u8 = 69;
 /// An internal failure (`EX_SOFTWARE`).
 const SOFTWARE: u8 = 70;
 
-/// The output format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
-    /// JSON instead of text.
     pub(crate) json: bool,
 }
 
@@ -34,7 +32,6 @@ impl Output {
         }
     }
 
-    /// Prints the result to stdout.
     pub(crate) fn data(self, value: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
         let result = if self.json { format!("{}\n", value()) } else { text() };
         let mut stdout = std::io::stdout().lock();

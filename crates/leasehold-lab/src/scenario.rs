@@ -61,7 +61,6 @@ pub struct Faults {
     pub ttl: Duration,
 }
 
-/// Milliseconds.
 pub(crate) const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }

@@ -31,7 +31,6 @@ pub(crate) trait Context: Send + Sync {
     fn finished(&self, client: u32);
 }
 
-/// One client, in its process.
 pub(crate) struct Client {
     pub(crate) context: Arc<dyn Context>,
     pub(crate) process: Process,

@@ -16,7 +16,6 @@ const BAR: f64 = 17.0;
 /// The least that can be seen.
 const WIDTH_MIN: f64 = 1.2;
 
-/// A stretch of a row.
 #[derive(Clone, Copy)]
 struct Span {
     row: usize,
@@ -24,7 +23,6 @@ struct Span {
     until_us: u64,
 }
 
-/// The shapes of a run.
 #[derive(Default)]
 struct Rows {
     waits: Vec<Span>,
@@ -34,7 +32,6 @@ struct Rows {
     end_us: u64,
 }
 
-/// An attempt that goes on.
 struct Open {
     row: usize,
     since_us: u64,

@@ -139,7 +139,6 @@ impl World {
         }
     }
 
-    /// Does what is due.
     fn act(&self) {
         loop {
             let action = {

@@ -65,11 +65,6 @@ impl Client {
         self.in_doubt.mark_unknown(id, result, now + DELIVERY_MAX, now);
     }
 
-    pub(crate) async fn call(&self, batch: CommandBatch) -> Result<(std::vec::IntoIter<Reply>, Received)> {
-        let (replies, received) = self.transport.call(batch, self.options.timeout).await?;
-        Ok((replies.into_iter(), received))
-    }
-
     /// The commands whose replies [`Client::parse`] takes.
     pub(crate) fn query(keys: &LockKeys) -> CommandBatch {
         CommandBatch::new().get(&keys.lock).get(&keys.offset).get(RUN)
@@ -96,7 +91,7 @@ impl Client {
     }
 
     pub(crate) async fn record(&self, keys: &LockKeys) -> Result<LockRecord> {
-        let (mut replies, received) = self.call(Client::query(keys)).await?;
+        let (mut replies, received) = self.transport.call(Client::query(keys)).await?;
         self.parse(keys, &mut replies, &received)
     }
 

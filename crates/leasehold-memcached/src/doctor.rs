@@ -29,7 +29,7 @@ impl MemcachedStore {
 async fn probe(client: &Client) -> Result<Probe> {
     client.check_open()?;
     let options = &client.options;
-    let mut replies = client.transport.probe(options.timeout).await?.into_iter();
+    let mut replies = client.transport.probe().await?.into_iter();
     Ok(Probe {
         node: options.address.to_string(),
         stats: Stats::of(replies.next())?,

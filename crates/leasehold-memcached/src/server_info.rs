@@ -58,7 +58,11 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Rejected`] when it demands a login or is too old, [`ErrorKind::Unsafe`] when its settings make locks
     /// impossible.
-    pub(crate) fn parse(replies: Vec<Reply>, asked: Moment, options: &MemcachedOptions) -> Result<Server> {
+    pub(crate) fn parse(
+        replies: impl IntoIterator<Item = Reply>,
+        asked: Moment,
+        options: &MemcachedOptions,
+    ) -> Result<Server> {
         let mut replies = replies.into_iter();
         let (stats, settings) = (Stats::of(replies.next())?, Stats::of(replies.next())?);
         let mark = match replies.nth(1) {

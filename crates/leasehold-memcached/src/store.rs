@@ -43,7 +43,7 @@ impl MemcachedStore {
     /// Cancel safe.
     pub async fn open(options: MemcachedOptions, env: Env) -> Result<Self> {
         let store = MemcachedStore::new(options, env)?;
-        let connected = store.client.transport.server(store.client.options.timeout).await;
+        let connected = store.client.transport.server().await;
         connected.explain_store("connect", store.url())?;
         Ok(store)
     }

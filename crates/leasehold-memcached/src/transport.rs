@@ -7,11 +7,12 @@ use std::{
     fmt,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
+    vec::IntoIter,
 };
 
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result, Revalidations,
-    store_kit::{self, ClientState, Locked, Reconnect, in_time},
+    store_kit::{self, ClientState, Locked, Reconnect},
     url::Address,
 };
 use tokio::{
@@ -90,14 +91,13 @@ impl Transport {
     ///
     /// # Cancel safety
     /// Dropping it leaves the commands sent or not sent.
-    pub(crate) async fn call(&self, batch: CommandBatch, limit: Duration) -> Result<(Vec<Reply>, Received)> {
+    pub(crate) async fn call(&self, batch: CommandBatch) -> Result<(IntoIter<Reply>, Received)> {
         let begin = self.env.now();
-        let live = self.live(limit).await?;
+        let live = self.live().await?;
         // The time of a request counts from when it is sent, not from when it was queued.
-        let permit =
-            in_time(&self.env, limit, "turn among the requests under way", self.under_way.acquire()).await?;
+        let permit = self.in_time("turn among the requests under way", self.under_way.acquire()).await?;
         let sent = self.env.now();
-        let answer = in_time(&self.env, limit, "answer", live.connection.call(batch)).await;
+        let answer = self.in_time("answer", live.connection.call(batch)).await;
         drop(permit);
         let replies = match answer {
             Ok(Some(replies)) => Ok(replies),
@@ -116,31 +116,31 @@ impl Transport {
         let received = self.env.now();
         let replies = replies.map_err(|error| error.elapsed(received.since(begin)))?;
         let server = live.server.lock().clone();
-        Ok((replies, Received { live, server, sent, received }))
+        Ok((replies.into_iter(), Received { live, server, sent, received }))
     }
 
     /// The server as it was last seen; connects if there is no connection.
-    pub(crate) async fn server(&self, limit: Duration) -> Result<Arc<Server>> {
-        Ok(self.live(limit).await?.server.lock().clone())
+    pub(crate) async fn server(&self) -> Result<Arc<Server>> {
+        Ok(self.live().await?.server.lock().clone())
     }
 
     /// The server as it is now.
-    pub(crate) async fn refreshed_server(&self, limit: Duration) -> Result<Arc<Server>> {
+    pub(crate) async fn refreshed_server(&self) -> Result<Arc<Server>> {
         let asked = self.env.now();
-        let (replies, received) = self.call(Server::query(&self.env), limit).await?;
+        let (replies, received) = self.call(Server::query(&self.env)).await?;
         let server = Arc::new(Server::parse(replies, asked, &self.options)?.seen_before(&received.server));
         *received.live.server.lock() = server.clone();
         Ok(server)
     }
 
     /// Statistics and settings, on a connection of its own: also those of a server that is refused. Nothing is written.
-    pub(crate) async fn probe(&self, limit: Duration) -> Result<Vec<Reply>> {
+    pub(crate) async fn probe(&self) -> Result<Vec<Reply>> {
         let probe = async {
             // The end of this connection says nothing about locks.
             let connection = Connection::new(self.dial().await?, &self.env, &Revalidations::default());
             connection.call(CommandBatch::new().stats().settings()).await.ok_or_else(no_identity)
         };
-        in_time(&self.env, limit, "answer", probe).await?
+        self.in_time("answer", probe).await?
     }
 
     /// The span by which holds end earlier than shown by a server whose time was `second`.
@@ -178,11 +178,16 @@ impl Transport {
         })
     }
 
-    async fn live(&self, limit: Duration) -> Result<Arc<LiveConnection>> {
+    /// The output of a future that completes within the time limit of a request.
+    pub(crate) async fn in_time<F: Future>(&self, answer: &str, future: F) -> Result<F::Output> {
+        store_kit::in_time(&self.env, self.options.timeout, answer, future).await
+    }
+
+    async fn live(&self) -> Result<Arc<LiveConnection>> {
         if let Some(live) = self.live.current() {
             return Ok(live);
         }
-        in_time(&self.env, limit, "connection", self.live.get(|| self.connect())).await?
+        self.in_time("connection", self.live.get(|| self.connect())).await?
     }
 
     async fn connect(&self) -> Result<LiveConnection> {

@@ -58,7 +58,7 @@ impl Client {
     /// new record after each conflict. `mine` is as for [`Client::write`].
     ///
     /// # Errors
-    /// Those of `decide` and of [`Client::call`]; [`too_contended`].
+    /// Those of `decide` and of [`Transport::call`](crate::transport::Transport::call); [`too_contended`].
     pub(crate) async fn update<T>(
         &self,
         keys: &LockKeys,
@@ -150,7 +150,7 @@ impl Client {
 
     /// Writes to the item that has this CAS unique, and reads what is there then.
     async fn written(&self, keys: &LockKeys, batch: CommandBatch, cas: u64) -> Result<Written> {
-        let (mut replies, received) = self.call(batch.then(Client::query(keys))).await?;
+        let (mut replies, received) = self.transport.call(batch.then(Client::query(keys))).await?;
         let reply = replies.next();
         let record = self.parse(keys, &mut replies, &received)?;
         Ok(match reply {
@@ -163,7 +163,7 @@ impl Client {
     /// The second of the server's calendar at which an item ends whose time was given as a span; or the record as it is
     /// now, if it is another one.
     async fn date(&self, keys: &LockKeys, own: &OwnDocument) -> Result<std::result::Result<u64, LockRecord>> {
-        let (mut replies, received) = self.call(Client::query(keys).stats()).await?;
+        let (mut replies, received) = self.transport.call(Client::query(keys).stats()).await?;
         let record = self.parse(keys, &mut replies, &received)?;
         // Requested after the item: if the second changes between the two, the item ends later and never earlier.
         let second = Stats::of(replies.next())?.need::<u64>("time")?;
@@ -179,11 +179,11 @@ impl Client {
     /// that later tokens of the name are above it, too.
     ///
     /// # Errors
-    /// Those of [`Client::call`]; [`ErrorKind::Exhausted`](leasehold_core::ErrorKind) when there is no room.
+    /// Those of [`Transport::call`](crate::transport::Transport::call); [`ErrorKind::Exhausted`](leasehold_core::ErrorKind) when there is no room.
     pub(crate) async fn raise_offset(&self, keys: &LockKeys, wanted: u64) -> Result<()> {
         let (key, text) = (&keys.offset, wanted.to_string());
         let add = || CommandBatch::new().add(key, 0, text.as_bytes()).get(key);
-        let (mut replies, _) = self.call(add()).await?;
+        let (mut replies, _) = self.transport.call(add()).await?;
         for attempt in 0..ATTEMPTS_MAX {
             let changed = match replies.next() {
                 Some(Reply::Refused(why)) => return Err(refused(&why)),
@@ -202,7 +202,7 @@ impl Client {
                 Some(Reply::Nothing) => add(),
                 _ => return Err(unexpected_reply()),
             };
-            (replies, _) = self.call(next).await?;
+            (replies, _) = self.transport.call(next).await?;
         }
         Err(too_contended())
     }

@@ -97,37 +97,34 @@ fn entry(row: &rusqlite::Row<'_>, state: i64) -> Result<Entry> {
     })
 }
 
-impl ClaimRow {
-    /// Writes the row, with no pending wake-up.
-    pub(crate) fn write(&self, txn: &Txn<'_>, name: &LockName) -> Result<()> {
-        let entry = &self.entry;
-        let (mode, take, of) = match entry.mode {
-            Mode::Exclusive => (0, 0, 0),
-            Mode::Shared => (1, 0, 0),
-            Mode::Permits { take, of } => (2, i64::from(take), i64::from(of)),
-            _ => return Err(Error::new(ErrorKind::Unsupported, "sqlite does not know this mode")),
-        };
-        let columns = params![
-            name.as_str(),
-            entry.seq as i64,
-            entry.id.bits().to_be_bytes(),
-            index_of(&STATES, &entry.state),
-            mode,
-            take,
-            of,
-            index_of(&QUEUEINGS, &entry.queueing),
-            nanos(entry.expires),
-            self.expires_wall_us,
-            nanos(entry.since),
-            i64::try_from(entry.lock_delay.as_nanos()).unwrap_or(i64::MAX),
-            entry.session.map(|session| session as i64),
-            self.waker.map(|session| session as i64),
-            0,
-            entry.fence.map(|fence| fence.get() as i64),
-            entry.note.as_deref(),
-        ];
-        txn.execute(include_str!("../sql/put.sql"), columns)
-    }
+/// Writes the row of a claim, with no pending wake-up; `waker` is the session to wake while it waits.
+pub(crate) fn put(txn: &Txn<'_>, name: &LockName, entry: &Entry, waker: Option<u64>) -> Result<()> {
+    let (mode, take, of) = match entry.mode {
+        Mode::Exclusive => (0, 0, 0),
+        Mode::Shared => (1, 0, 0),
+        Mode::Permits { take, of } => (2, i64::from(take), i64::from(of)),
+        _ => return Err(Error::new(ErrorKind::Unsupported, "sqlite does not know this mode")),
+    };
+    let columns = params![
+        name.as_str(),
+        entry.seq as i64,
+        entry.id.bits().to_be_bytes(),
+        index_of(&STATES, &entry.state),
+        mode,
+        take,
+        of,
+        index_of(&QUEUEINGS, &entry.queueing),
+        nanos(entry.expires),
+        txn.wall_us_of(entry.expires),
+        nanos(entry.since),
+        i64::try_from(entry.lock_delay.as_nanos()).unwrap_or(i64::MAX),
+        entry.session.map(|session| session as i64),
+        waker.map(|session| session as i64),
+        0,
+        entry.fence.map(|fence| fence.get() as i64),
+        entry.note.as_deref(),
+    ];
+    txn.execute(include_str!("../sql/put.sql"), columns)
 }
 
 /// SQLite's integers are signed; they end three centuries after the start of the machine.

@@ -8,7 +8,9 @@ use leasehold_core::{
 use rusqlite::params;
 
 use crate::{
-    format::{ClaimRow, Row, WatchRow},
+    capability::TTL_MAX,
+    error::from_sqlite,
+    format::{self, ClaimRow, Row, WatchRow},
     session::Liveness,
     txn::Txn,
 };
@@ -16,7 +18,7 @@ use crate::{
 /// The rows of one lock in a transaction: loaded, changed by the state machine, saved.
 #[derive(Debug)]
 pub(crate) struct LockRecord {
-    name: LockName,
+    pub(crate) name: LockName,
     before: Vec<ClaimRow>,
     watches: Vec<WatchRow>,
     /// The state machine.
@@ -26,7 +28,13 @@ pub(crate) struct LockRecord {
 impl LockRecord {
     /// Loads one lock.
     pub(crate) fn load(txn: &Txn<'_>, name: &LockName) -> Result<LockRecord> {
-        Ok(LockRecord::new(name.clone(), txn.rows(name)?))
+        let mut statement = txn.prepare(include_str!("../sql/rows.sql"))?;
+        let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(from_sqlite)? {
+            all.push(Row::read(row)?);
+        }
+        Ok(LockRecord::new(name.clone(), all))
     }
 
     /// A lock with these rows.
@@ -117,12 +125,21 @@ impl LockRecord {
             State::Waiting => self.waker(entry.seq),
             _ => None,
         };
-        let expires_wall_us = txn.wall_us_of(entry.expires);
-        ClaimRow { entry: entry.clone(), expires_wall_us, waker }.write(txn, &self.name)
+        format::put(txn, &self.name, entry, waker)
     }
 
-    /// Replaces all rows of the lock by its state.
-    pub(crate) fn rewrite(&self, txn: &Txn<'_>) -> Result<()> {
+    /// Carries the holds over a restart of the machine: no process of before lives, and holds that live by time alone go
+    /// on by the wall clock, the only clock that survived.
+    pub(crate) fn carry_over(mut self, txn: &Txn<'_>) -> Result<()> {
+        let held = self.before.iter().filter(|row| matches!(row.entry.state, State::Held | State::Delaying));
+        let carried = held.map(|row| {
+            let expires = txn.moment_of(row.expires_wall_us).min(txn.now + TTL_MAX);
+            Entry { expires, since: txn.now, ..row.entry.clone() }
+        });
+        self.state = LockState::of(carried.collect());
+        for session in self.sessions() {
+            self.state.end_session(session, txn.now);
+        }
         txn.execute(include_str!("../sql/clear.sql"), [self.name.as_str()])?;
         self.state.entries().iter().try_for_each(|entry| self.put(txn, entry, None))
     }
@@ -136,7 +153,7 @@ impl LockRecord {
             let dead: Vec<_> =
                 sessions.filter(|&session| txn.liveness(session, false) == Liveness::Dead).collect();
             if dead.is_empty() {
-                return to_wake.into_iter().for_each(|(seq, id)| self.wake(txn, seq, id, woken));
+                return to_wake.into_iter().for_each(|(seq, id)| self.wake_claim(txn, seq, id, woken));
             }
             for session in dead {
                 self.end_session(session, txn.now);
@@ -156,32 +173,21 @@ impl LockRecord {
                 && !self.previous(entry.seq).is_some_and(|before| holds_as(&before.entry, entry.session))
         });
         if overtakes && let Some(first) = entries.iter().find(|entry| entry.state == State::Waiting) {
-            self.wake(txn, first.seq, first.id, woken);
+            self.wake_claim(txn, first.seq, first.id, woken);
         }
     }
 
-    fn wake(&self, txn: &mut Txn<'_>, seq: u64, id: ClaimId, woken: &mut Vec<i64>) {
-        let Some(session) = self.waker(seq) else { return };
-        match txn.liveness(session, false) {
-            Liveness::Own => txn.after.topics.push(Topic::Claim(id)),
-            Liveness::Alive => {
-                txn.after.notify(session);
-                woken.push(seq as i64);
-            }
-            Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}
+    fn wake_claim(&self, txn: &mut Txn<'_>, seq: u64, id: ClaimId, woken: &mut Vec<i64>) {
+        if let Some(session) = self.waker(seq) {
+            wake(txn, session, Topic::Claim(id), seq as i64, woken);
         }
     }
 
     fn wake_watchers(&self, txn: &mut Txn<'_>, woken: &mut Vec<i64>) -> Result<()> {
         for watch in &self.watches {
-            match txn.liveness(watch.session, false) {
-                Liveness::Own => txn.after.topics.push(Topic::Changes(self.name.clone())),
-                Liveness::Alive => {
-                    txn.after.notify(watch.session);
-                    woken.push(watch.seq);
-                }
-                Liveness::Dead => txn.delete(&self.name, watch.seq)?,
-                Liveness::Missing | Liveness::Unknown => {}
+            let topic = Topic::Changes(self.name.clone());
+            if wake(txn, watch.session, topic, watch.seq, woken) == Liveness::Dead {
+                txn.delete(&self.name, watch.seq)?;
             }
         }
         Ok(())
@@ -218,4 +224,18 @@ impl LockRecord {
         // A number may have been given to a new claim after the old one went.
         before.waker.filter(|_| self.state.entry(seq).is_some_and(|now| now.id == before.entry.id))
     }
+}
+
+/// Wakes a subscription of a session, if its process lives; another process by the row of this `seq`.
+fn wake(txn: &mut Txn<'_>, session: u64, topic: Topic, seq: i64, woken: &mut Vec<i64>) -> Liveness {
+    let liveness = txn.liveness(session, false);
+    match liveness {
+        Liveness::Own => txn.after.topics.push(topic),
+        Liveness::Alive => {
+            txn.after.notify(session);
+            woken.push(seq);
+        }
+        Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}
+    }
+    liveness
 }

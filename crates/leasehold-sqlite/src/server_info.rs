@@ -2,16 +2,11 @@
 
 use std::fs;
 
-use leasehold_core::{
-    Env, Error, ErrorKind, LockName, Result,
-    decide::lock_state::{Entry, LockState, State},
-};
+use leasehold_core::{Env, Error, ErrorKind, Result};
 use rusqlite::{Connection, params};
 
 use crate::{
-    capability::TTL_MAX,
     error::from_sqlite,
-    format::Row,
     lock_record::LockRecord,
     session::Sessions,
     txn::{Txn, WRITE},
@@ -86,8 +81,7 @@ fn read(connection: &Connection) -> Result<BootId> {
     })
 }
 
-/// Carries all claims over a restart of the machine: no process of the old boot lives, and claims that live by time
-/// alone go on by the wall clock, the only clock that survived.
+/// Carries all claims over a restart of the machine.
 pub(crate) fn carry_over(
     connection: &Connection,
     boot: &BootId,
@@ -100,28 +94,8 @@ pub(crate) fn carry_over(
         return Ok(());
     }
     for name in txn.lock_names(include_str!("../sql/names.sql"), &[])? {
-        carry_over_lock(&txn, name)?;
+        LockRecord::load(&txn, &name)?.carry_over(&txn)?;
     }
     connection.execute(include_str!("../sql/boot.sql"), params![boot.id, boot.clock]).map_err(from_sqlite)?;
     txn.commit().map(drop)
-}
-
-fn carry_over_lock(txn: &Txn<'_>, name: LockName) -> Result<()> {
-    let entries = txn.rows(&name)?.into_iter().filter_map(|row| match row {
-        Row::Claim(claim) => matches!(claim.entry.state, State::Held | State::Delaying).then_some(claim),
-        Row::Watch(_) => None,
-    });
-    let entries: Vec<_> = entries
-        .map(|claim| {
-            let expires = txn.moment_of(claim.expires_wall_us).min(txn.now + TTL_MAX);
-            Entry { expires, since: txn.now, ..claim.entry }
-        })
-        .collect();
-    let sessions: Vec<_> = entries.iter().filter_map(|entry| entry.session).collect();
-    let mut record = LockRecord::new(name, Vec::new());
-    record.state = LockState::of(entries);
-    for session in sessions {
-        record.state.end_session(session, txn.now);
-    }
-    record.rewrite(txn)
 }

@@ -54,10 +54,13 @@ impl SqliteStore {
     /// Renews some claims in one transaction.
     async fn renew_some(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
         let own = claims.to_vec();
-        let renew = move |txn: &mut Txn<'_>| own.iter().map(|claim| verbs::renew(txn, claim)).collect();
-        let renewed: Result<Vec<Renewal>> = self.client.transport.execute(renew).await;
-        match renewed {
-            Ok(renewed) => renewed.into_iter().map(Ok).collect(),
+        let renew = |txn: &mut Txn<'_>, claim: &Claim| match CAPABILITY.admits(claim) {
+            Ok(()) => verbs::renew(txn, claim).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        };
+        let renew_all = move |txn: &mut Txn<'_>| own.iter().map(|claim| renew(txn, claim)).collect();
+        match self.client.transport.execute(renew_all).await {
+            Ok(renewed) => renewed,
             // No other process can see a hold in a file that is gone, so it is lost. An error would leave hope
             // until the deadline; this answer stops the work sooner.
             Err(_) if self.client.transport.has_moved() => {

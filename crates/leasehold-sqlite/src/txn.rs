@@ -8,7 +8,6 @@ use rusqlite::{CachedStatement, Connection, Params, params};
 use crate::{
     connection::{ensure_not_moved, move_log},
     error::{from_sqlite, is_busy, may_have_committed},
-    format::Row,
     session::{Liveness, Sessions},
 };
 
@@ -145,16 +144,6 @@ impl<'t> Txn<'t> {
         let parameters = rusqlite::params_from_iter(parameters);
         let names = statement.query_map(parameters, |row| row.get::<_, String>(0)).map_err(from_sqlite)?;
         names.map(|name| LockName::new(name.map_err(from_sqlite)?)).collect()
-    }
-
-    pub(crate) fn rows(&self, name: &LockName) -> Result<Vec<Row>> {
-        let mut statement = self.prepare(include_str!("../sql/rows.sql"))?;
-        let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().map_err(from_sqlite)? {
-            all.push(Row::read(row)?);
-        }
-        Ok(all)
     }
 
     pub(crate) fn delete(&self, name: &LockName, seq: i64) -> Result<()> {

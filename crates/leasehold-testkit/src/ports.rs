@@ -26,7 +26,6 @@ pub(crate) fn free(address: IpAddr) -> Result<u16> {
     })
 }
 
-/// A listener on a free port.
 pub(crate) fn listener(address: IpAddr) -> Result<TcpListener> {
     let end = end();
     let tries = end - FIRST;
@@ -42,7 +41,6 @@ fn next(end: u16) -> u16 {
     FIRST + next.fetch_add(1, Ordering::Relaxed) % (end - FIRST)
 }
 
-/// The begin of the kernel's range.
 fn end() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok());

@@ -53,7 +53,6 @@ pub struct ServerProcess<P> {
     directory: TempDir,
 }
 
-/// The failure of a start.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Another process took the port before the server had it.

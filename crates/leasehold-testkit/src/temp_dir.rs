@@ -11,7 +11,6 @@ use crate::{Result, error::Context};
 
 const PREFIX: &str = "leasehold-testkit-";
 
-/// A new empty directory.
 pub(crate) fn create() -> Result<TempDir> {
     static SWEEP: Once = Once::new();
     SWEEP.call_once(sweep);

@@ -8,7 +8,6 @@ use std::{
 
 use crate::{Error, Result};
 
-/// The time between two polls.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Polls a condition every few milliseconds; whether it held within the limit.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use leasehold_core::{Error, Hold, Mode, Release, Result, Ticket};
+use leasehold_core::{Contender, Error, Hold, Lease, Lost, Mode, Release, Result, Ticket};
 
 use crate::{
     block_on::{self, refuse_async_context},
@@ -20,12 +20,12 @@ use crate::{
 #[cfg(doctest)]
 struct NoSecondRelease;
 
-/// Defines the methods of a value with a [`Hold`], which derefs to its [`Lease`](leasehold_core::Lease).
+/// Defines the methods of a guard that borrow it, by the path to its [`Hold`]; it derefs to the [`Lease`].
 macro_rules! hold_methods {
     ($name:ident, $($hold:ident).+) => {
         impl $name {
             /// The lease, to share with tasks that work under this guard.
-            pub fn lease(&self) -> &leasehold_core::Lease {
+            pub fn lease(&self) -> &Lease {
                 self.$($hold).+.lease()
             }
 
@@ -36,30 +36,15 @@ macro_rules! hold_methods {
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn confirm(&self) -> leasehold_core::Result<()> {
+            pub async fn confirm(&self) -> Result<()> {
                 self.$($hold).+.confirm().await
             }
 
             /// Completes when another client waits for the lock, and answers which: so a lock that nobody else wants can be
-            /// kept, and given back when somebody does.
+            /// kept, and given back when somebody does; see the example of [`MutexGuard`](crate::MutexGuard).
             ///
             /// A client that only tries, and does not wait, is not seen. It completes at once when some wait already. Two
             /// round trips at first, then none until something changes; one a second where the store has no wake-ups.
-            ///
-            /// ```
-            /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
-            /// let locks = leasehold::Client::connect("memory:").await?;
-            /// let guard = locks.mutex("cache/7")?.lock().await?;
-            /// let other = locks.rw_lock("cache/7")?;
-            /// let holder = async {
-            ///     let waiter = guard.contended().await?;          // until then it may go on
-            ///     assert!(waiter.note.is_some());
-            ///     guard.release().await
-            /// };
-            /// let (_, read) = tokio::try_join!(holder, other.read())?;
-            /// read.release().await?;
-            /// # Ok(()) }
-            /// ```
             ///
             /// # Errors
             /// [`ErrorKind::Unsupported`](crate::ErrorKind) where the store does not know its waiters
@@ -68,50 +53,38 @@ macro_rules! hold_methods {
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn contended(&self) -> leasehold_core::Result<leasehold_core::Contender> {
+            pub async fn contended(&self) -> Result<Contender> {
                 self.$($hold).+.contended().await
             }
 
-            /// [`Lease::lost`](leasehold_core::Lease::lost) without async: blocks until the lease is lost.
+            /// [`Lease::lost`] without async: blocks until the lease is lost.
             ///
             /// # Errors
             /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-            pub fn blocking_lost(&self) -> leasehold_core::Result<leasehold_core::Lost> {
-                $crate::block_on::block_on(self.$($hold).+.lease().lost())
+            pub fn blocking_lost(&self) -> Result<Lost> {
+                $crate::block_on(self.lease().lost())
             }
         }
 
         $crate::locks::blocking!($name, self: [&self] {
             blocking_confirm = confirm() -> ();
-            blocking_contended = contended() -> leasehold_core::Contender;
+            blocking_contended = contended() -> Contender;
         });
 
         impl std::ops::Deref for $name {
-            type Target = leasehold_core::Lease;
+            type Target = Lease;
 
-            fn deref(&self) -> &leasehold_core::Lease {
-                self.$($hold).+.lease()
+            fn deref(&self) -> &Lease {
+                self.lease()
             }
         }
     };
 }
-pub(crate) use hold_methods;
 
-/// Defines a guard: an RAII value around a [`Hold`] that derefs to its lease.
-macro_rules! guard {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[must_use = "dropping the guard releases the lock"]
-        #[derive(Debug)]
-        pub struct $name {
-            pub(crate) hold: Hold,
-        }
-
+/// Defines the methods that end a guard, for a type with a `hold` of its own.
+macro_rules! release_methods {
+    ($name:ident, $release:ident, $blocking_release:ident) => {
         impl $name {
-            pub(crate) fn new(hold: Hold) -> Self {
-                $name { hold }
-            }
-
             /// Releases the lock and waits for the store's answer; [`Release::NotHeld`] means that it was lost before.
             ///
             /// # Errors
@@ -119,7 +92,7 @@ macro_rules! guard {
             ///
             /// # Cancel safety
             /// Dropping the future hands the release to the watchdog.
-            pub async fn release(self) -> Result<Release> {
+            pub async fn $release(self) -> Result<Release> {
                 self.hold.release().await
             }
 
@@ -136,17 +109,55 @@ macro_rules! guard {
             }
         }
 
-        blocking!($name, self: [self] {
-            blocking_release = release() -> Release;
+        $crate::locks::blocking!($name, self: [self] {
+            $blocking_release = $release() -> Release;
             blocking_detach = detach(keep_for: Duration) -> Ticket;
         });
+    };
+}
+
+pub(crate) use {hold_methods, release_methods};
+
+/// Defines the guard of a lock: an RAII value around a [`Hold`].
+macro_rules! guard {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[must_use = "dropping the guard releases the lock"]
+        #[derive(Debug)]
+        pub struct $name {
+            pub(crate) hold: Hold,
+        }
+
+        impl $name {
+            pub(crate) fn new(hold: Hold) -> Self {
+                $name { hold }
+            }
+        }
 
         hold_methods!($name, hold);
+        release_methods!($name, release, blocking_release);
     };
 }
 
 guard! {
     /// A held [`Mutex`](crate::Mutex).
+    ///
+    /// A holder that keeps the lock until another client wants it:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+    /// let locks = leasehold::Client::connect("memory:").await?;
+    /// let guard = locks.mutex("cache/7")?.lock().await?;
+    /// let other = locks.rw_lock("cache/7")?;
+    /// let holder = async {
+    ///     let waiter = guard.contended().await?;          // until then it may go on
+    ///     assert!(waiter.note.is_some());
+    ///     guard.release().await
+    /// };
+    /// let (_, read) = tokio::try_join!(holder, other.read())?;
+    /// read.release().await?;
+    /// # Ok(()) }
+    /// ```
     MutexGuard
 }
 

@@ -12,13 +12,11 @@ pub(crate) mod semaphore;
 
 use std::{
     fmt,
-    future::Future,
     sync::{Arc, Mutex as StdMutex, PoisonError},
 };
 
 use leasehold_core::{
-    Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Moment, Release, Result,
-    Snapshot, Wait,
+    Busy, Contender, Error, ErrorKind, Hold, LockName, LockOptions, Mode, Moment, Result, Snapshot, Wait,
     engine::{LockWatcher, Observer},
 };
 
@@ -74,19 +72,8 @@ impl LockSpec {
         Ok(Err(busy.unwrap_or(Busy { holder: None, ahead: None, recheck_in: self.options.ttl })))
     }
 
-    /// Acquires the lock, runs `work` under its lease and releases it.
-    pub(crate) async fn with<T, F>(&self, mode: Mode, work: impl FnOnce(Lease) -> F) -> Result<T>
-    where
-        F: Future<Output = T>,
-    {
-        let hold = self.acquire_forever(mode).await?;
-        let output = hold.lease().run(work(hold.lease().clone())).await?;
-        self.released(hold.release().await);
-        Ok(output)
-    }
-
     /// Logs a failed release after work that is done, and was done under the lease.
-    pub(crate) fn released(&self, answer: Result<Release>) {
+    pub(crate) fn released<T>(&self, answer: Result<T>) {
         if let Err(error) = answer {
             tracing::warn!(lock = %self.name, %error, "the release is repeated in the background");
         }
@@ -267,79 +254,92 @@ macro_rules! lock_methods {
     };
 }
 
-/// Defines the methods that acquire a lock in one mode, with their blocking forms.
+/// Defines the methods that acquire a lock in one mode, for a type with a `spec`.
 macro_rules! acquire_methods {
-    ($type:ident -> $guard:ident, $mode:expr, $what:literal,
-        $acquire:ident $blocking_acquire:ident, $try:ident $blocking_try:ident,
-        $try_or_busy:ident $blocking_try_or_busy:ident, $try_for:ident $blocking_try_for:ident) => {
+    ($type:ident, $what:literal, $mode:expr => $guard:ident {
+        $lock:ident / $blocking_lock:ident,
+        $try_lock:ident / $blocking_try_lock:ident,
+        $try_lock_or_busy:ident / $blocking_try_lock_or_busy:ident,
+        $try_lock_for:ident / $blocking_try_lock_for:ident $(,)?
+    }) => {
         impl $type {
             #[doc = concat!("Waits for ", $what, " for as long as it takes.")]
             ///
             /// # Errors
-            /// Those of the store, when it failed for longer than `retry_timeout`.
+            /// Those of the store, when it failed for longer than `retry_timeout`;
+            /// [`ErrorKind::Mismatch`](crate::ErrorKind) when others use the name with another number of permits.
             ///
             /// # Cancel safety
             /// Cancel safe: no hold and no place in the queue remains of a dropped future.
-            pub async fn $acquire(&self) -> Result<$guard> {
+            pub async fn $lock(&self) -> Result<$guard> {
                 self.spec.acquire_forever($mode(self)).await.map($guard::new)
             }
 
-            #[doc = concat!("Takes ", $what, " if it is free: one round trip.")]
+            #[doc = concat!("Acquires ", $what, " if nobody is in the way: one round trip.")]
             ///
             /// # Errors
-            /// Those of the store. Contention is no error but `None`.
+            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`]. Contention is no error but `None`.")]
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn $try(&self) -> Result<Option<$guard>> {
+            pub async fn $try_lock(&self) -> Result<Option<$guard>> {
                 Ok(self.spec.acquire($mode(self), Wait::No).await?.map($guard::new))
             }
 
-            #[doc = concat!("Takes ", $what, " if it is free; otherwise answers one of the holders, and when to try again.")]
+            #[doc = concat!("Acquires ", $what, " if nobody is in the way; otherwise answers a holder, and when to try again.")]
             ///
             /// # Errors
-            /// Those of the store.
+            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`].")]
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn $try_or_busy(&self) -> Result<Result<$guard, Busy>> {
+            pub async fn $try_lock_or_busy(&self) -> Result<Result<$guard, Busy>> {
                 Ok(self.spec.acquire_or_busy($mode(self)).await?.map($guard::new))
             }
 
             #[doc = concat!("Waits for ", $what, " for at most `wait`.")]
             ///
             /// # Errors
-            /// Those of the store.
+            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`].")]
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn $try_for(&self, wait: Duration) -> Result<Option<$guard>> {
+            pub async fn $try_lock_for(&self, wait: Duration) -> Result<Option<$guard>> {
                 Ok(self.spec.acquire($mode(self), Wait::For(wait)).await?.map($guard::new))
             }
         }
 
         $crate::locks::blocking!($type, self: [&self] {
-            $blocking_acquire = $acquire() -> $guard;
-            $blocking_try = $try() -> Option<$guard>;
-            $blocking_try_or_busy = $try_or_busy() -> Result<$guard, Busy>;
-            $blocking_try_for = $try_for(wait: Duration) -> Option<$guard>;
+            $blocking_lock = $lock() -> $guard;
+            $blocking_try_lock = $try_lock() -> Option<$guard>;
+            $blocking_try_lock_or_busy = $try_lock_or_busy() -> Result<$guard, Busy>;
+            $blocking_try_lock_for = $try_lock_for(wait: Duration) -> Option<$guard>;
         });
     };
 }
 
-/// Defines the methods that run work under a lock of one name and mode.
+/// Defines the methods that run work under a lock, by the methods that acquire and release it.
 macro_rules! with_methods {
-    ($type:ident, $mode:expr, $with:ident, $try_with:ident, $blocking_with:ident) => {
+    ($type:ident, $lock:ident($($argument:ident: $of:ty)?), $release:ident,
+        $with:ident, $try_with:ident, $blocking_with:ident) => {
         impl $type {
             /// Acquires the lock, runs `work` under its lease and releases it. `work` is dropped when the lease is lost.
             ///
             /// # Errors
-            /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost before `work` was done; those of the store.
+            /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost before `work` was done;
+            #[doc = concat!("as [`", stringify!($type), "::", stringify!($lock), "`].")]
             ///
             /// # Cancel safety
             /// Dropping the future drops `work` and releases the lock.
-            pub async fn $with<T, F: Future<Output = T>>(&self, work: impl FnOnce(Lease) -> F) -> Result<T> {
-                self.spec.with($mode(self), work).await
+            pub async fn $with<T, F: Future<Output = T>>(
+                &self,
+                $($argument: $of,)?
+                work: impl FnOnce(Lease) -> F,
+            ) -> Result<T> {
+                let guard = self.$lock($($argument)?).await?;
+                let output = guard.run(work(guard.lease().clone())).await?;
+                self.spec.released(guard.$release().await);
+                Ok(output)
             }
 
             #[doc = concat!("[`", stringify!($type), "::", stringify!($with), "`] for work that can fail: one error type for both.")]
@@ -351,9 +351,10 @@ macro_rules! with_methods {
             /// Dropping the future drops `work` and releases the lock.
             pub async fn $try_with<T, E: From<Error>, F: Future<Output = Result<T, E>>>(
                 &self,
+                $($argument: $of,)?
                 work: impl FnOnce(Lease) -> F,
             ) -> Result<T, E> {
-                self.spec.with($mode(self), work).await?
+                self.$with($($argument,)? work).await?
             }
 
             #[doc = concat!("[`", stringify!($type), "::", stringify!($with), "`] without async. Blocking code cannot be stopped from")]
@@ -362,10 +363,10 @@ macro_rules! with_methods {
             /// # Errors
             /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost by the time `work` was done; those of the
             /// store; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-            pub fn $blocking_with<T>(&self, work: impl FnOnce(&Lease) -> T) -> Result<T> {
-                let hold = crate::block_on::wait(self.spec.acquire_forever($mode(self)))?;
-                let output = work(hold.lease());
-                hold.lease().check()?;
+            pub fn $blocking_with<T>(&self, $($argument: $of,)? work: impl FnOnce(&Lease) -> T) -> Result<T> {
+                let guard = crate::block_on::wait(self.$lock($($argument)?))?;
+                let output = work(guard.lease());
+                guard.check()?;
                 Ok(output)
             }
         }

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::{Fault, Faults, KINDS, Kind, TABLE};
 
-/// Writes the whole page.
 pub(super) fn write(faults: &Faults) -> String {
     let count = |kind: Kind| faults.values().filter(|fault| fault.kind == kind).count();
     let mut page = format!(

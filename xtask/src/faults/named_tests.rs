@@ -3,7 +3,6 @@
 
 use crate::files::File;
 
-/// Whether there is such a test.
 pub(super) fn exists(path: &str, sources: &[File]) -> bool {
     let parts: Vec<&str> = path.split("::").collect();
     let [package, modules @ .., test] = parts.as_slice() else { return false };

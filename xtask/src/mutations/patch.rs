@@ -9,9 +9,6 @@ use crate::files;
 type Patched = BTreeMap<String, String>;
 
 /// Applies all patches.
-///
-/// # Errors
-/// The patches that do not apply: the text to find has to be there exactly once.
 pub(super) fn all(mutants: &Mutants) -> Result<Patched, String> {
     let mut patched = Patched::new();
     let failures: Vec<String> = mutants

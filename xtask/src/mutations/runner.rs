@@ -20,7 +20,6 @@ use crate::{
 /// A test that takes longer hangs.
 const SECONDS_MAX: u32 = 90;
 
-/// The outcome of a test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
     Passed,
@@ -40,7 +39,6 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The test programs of the copy.
 pub(super) struct Runner(Vec<Binary>);
 
 impl Runner {

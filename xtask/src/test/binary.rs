@@ -8,21 +8,15 @@ use std::{
 
 use serde_json::Value;
 
-/// One test program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Binary {
-    /// Package and target.
     pub(crate) name: String,
-    /// The program.
     pub(crate) program: PathBuf,
     /// The directory of its package, in which `cargo test` runs it.
     pub(crate) directory: PathBuf,
 }
 
 /// Builds test programs with `cargo test --no-run …`.
-///
-/// # Errors
-/// When cargo cannot be run, or when something does not compile; cargo has printed the reason.
 pub(crate) fn build(mut command: Command) -> Result<Vec<Binary>, String> {
     command.args(["--message-format", "json-render-diagnostics"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let failed = |error| format!("cargo could not be run: {error}");

@@ -9,9 +9,7 @@ pub(super) struct Summary {
     runner: String,
     /// The runners that have come to their ends.
     runners: u64,
-    /// Tests that passed.
     pub(super) passed: u64,
-    /// Tests that failed.
     pub(super) failed: u64,
     /// The tests that failed in the runner that is being read.
     tests: Vec<String>,
@@ -21,12 +19,9 @@ pub(super) struct Summary {
     pub(super) failures: Vec<Failure>,
 }
 
-/// A runner in which tests failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Failure {
-    /// Its name.
     pub(super) runner: String,
-    /// The tests that failed.
     pub(super) tests: Vec<String>,
     /// Its output about them.
     pub(super) lines: Vec<String>,
@@ -85,7 +80,6 @@ impl Summary {
         }
     }
 
-    /// Adds the counts of another program.
     pub(super) fn add(&mut self, other: Summary) {
         self.runners += other.runners;
         self.passed += other.passed;

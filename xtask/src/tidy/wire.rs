@@ -7,9 +7,6 @@ const BEGIN: &str = "<!-- statements: written by `cargo xtask wire --write` -->\
 const END: &str = "<!-- end of statements -->";
 
 /// `cargo xtask wire [--write]`.
-///
-/// # Errors
-/// The differences, unless they are written.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     match args {
         [] => {

@@ -1,24 +1,27 @@
 //! The negative control: a lock as it is written on the first day, on a file.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, str::FromStr, time::Duration};
 
 use leasehold_core::{Env, Moment};
 
-use crate::{CaseResult, Failure, TestContext};
+use crate::{CaseResult, TestContext, outcome::ensure};
 
-/// A file that is a naive lock (it holds the moment of its expiry) or a counter; removed when dropped.
+/// A file that is a naive lock (it holds the moment of its expiry) or a counter.
 pub(super) struct Naive {
     file: PathBuf,
+    /// Whether it is removed when dropped: it is not another process's.
+    is_own: bool,
 }
 
 impl Naive {
     pub(super) fn new(context: &TestContext) -> Self {
-        Naive { file: std::env::temp_dir().join(format!("leasehold-conformance-{}", context.unique())) }
+        let file = std::env::temp_dir().join(format!("leasehold-conformance-{}", context.unique()));
+        Naive { file, is_own: true }
     }
 
     /// The same file in another process.
-    pub(super) fn at(path: &str) -> Other {
-        Other(path.into())
+    pub(super) fn at(path: &str) -> Self {
+        Naive { file: path.into(), is_own: false }
     }
 
     /// For the line to a taker; temporary directories with spaces are not for tests.
@@ -34,28 +37,43 @@ impl Naive {
         format!("naive-free {}", self.path())
     }
 
-    pub(super) fn take(&self, env: &Env, ttl: Duration) -> bool {
-        Other(self.file.clone()).take(env, ttl)
-    }
-
     pub(super) fn is_free(&self) -> bool {
         !self.file.exists()
     }
 
+    /// Takes the lock when it is free or has expired.
+    pub(super) fn take(&self, env: &Env, ttl: Duration) -> bool {
+        let expires = self.read().map(Moment::from_nanos);
+        if expires.is_some_and(|expires| expires > env.now()) {
+            return false;
+        }
+        fs::write(&self.file, (env.now() + ttl).nanos().to_string()).is_ok()
+    }
+
+    /// Deletes whatever is there, as `DEL` does.
+    pub(super) fn free(&self) -> bool {
+        fs::remove_file(&self.file).is_ok()
+    }
+
+    /// The counter; 0 before the first write.
     pub(super) fn number(&self) -> usize {
-        Other(self.file.clone()).number()
+        self.read().unwrap_or(0)
+    }
+
+    pub(super) fn set(&self, number: usize) -> std::io::Result<()> {
+        fs::write(&self.file, number.to_string())
+    }
+
+    fn read<T: FromStr>(&self) -> Option<T> {
+        fs::read_to_string(&self.file).ok()?.parse().ok()
     }
 
     /// Waits until the counter has come so far.
     pub(super) async fn await_number(&self, context: &TestContext, least: usize) -> CaseResult {
         let until = context.env().now() + context.slack() * 4;
         while self.number() < least {
-            if context.env().now() > until {
-                return Err(Failure::new(
-                    format!("a process that counts to {least}"),
-                    self.number().to_string(),
-                ));
-            }
+            let expected = format!("a process that counts to {least}");
+            ensure(context.env().now() <= until, expected, self.number())?;
             // Another process writes a file: there is no event to await.
             context.env().sleep(Duration::from_millis(1)).await;
         }
@@ -65,35 +83,8 @@ impl Naive {
 
 impl Drop for Naive {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
-    }
-}
-
-/// Somebody else's file: not removed when dropped.
-pub(super) struct Other(PathBuf);
-
-impl Other {
-    /// Takes the lock when it is free or has expired.
-    pub(super) fn take(&self, env: &Env, ttl: Duration) -> bool {
-        let expires =
-            fs::read_to_string(&self.0).ok().and_then(|text| text.parse().ok()).map(Moment::from_nanos);
-        if expires.is_some_and(|expires| expires > env.now()) {
-            return false;
+        if self.is_own {
+            let _ = fs::remove_file(&self.file);
         }
-        fs::write(&self.0, (env.now() + ttl).nanos().to_string()).is_ok()
-    }
-
-    /// Deletes whatever is there, as `DEL` does.
-    pub(super) fn free(&self) -> bool {
-        fs::remove_file(&self.0).is_ok()
-    }
-
-    /// The counter; 0 before the first write.
-    pub(super) fn number(&self) -> usize {
-        fs::read_to_string(&self.0).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
-    }
-
-    pub(super) fn set(&self, number: usize) -> std::io::Result<()> {
-        fs::write(&self.0, number.to_string())
     }
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Rule, Violation};
 use crate::history::{Event, EventKind};
 
-/// All attempts of a run.
 #[derive(Debug)]
 pub(super) struct Attempts<'a> {
     pub(super) events: &'a [Event],
@@ -26,7 +25,6 @@ pub(super) struct Attempt<'a> {
     pub(super) process: u32,
     pub(super) lock: &'a str,
     pub(super) shared: bool,
-    /// Which event began it.
     pub(super) asked: usize,
     pub(super) asked_us: u64,
     pub(super) granted: Option<Granted>,
@@ -39,10 +37,8 @@ pub(super) struct Attempt<'a> {
     pub(super) gone_us: Option<u64>,
 }
 
-/// A grant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Granted {
-    /// Which event.
     pub(super) event: usize,
     pub(super) at_us: u64,
     pub(super) token: Option<u64>,
@@ -120,7 +116,6 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// When it was answered.
     pub(super) fn answered_us(&self) -> Option<u64> {
         self.granted.map(|granted| granted.at_us).or(self.refused.map(|refused| refused.at_us))
     }
@@ -204,7 +199,6 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// All holds by lock.
     pub(super) fn holds(&self) -> BTreeMap<&'a str, Vec<Hold<'a>>> {
         let mut holds: BTreeMap<&str, Vec<Hold<'a>>> = BTreeMap::new();
         for hold in self.all.values().filter_map(Attempt::hold) {
@@ -213,7 +207,6 @@ impl<'a> Attempts<'a> {
         holds
     }
 
-    /// The token of an attempt.
     pub(super) fn token(&self, attempt: u64) -> Option<u64> {
         self.all.get(&attempt)?.granted?.token
     }
@@ -226,7 +219,6 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// Of which attempt an event speaks.
 fn number(what: &EventKind) -> Option<u64> {
     match what {
         EventKind::Ask { attempt, .. }

@@ -31,7 +31,6 @@ pub(super) fn check(attempts: &Attempts<'_>, bound: Duration) -> Vec<Violation> 
     broken
 }
 
-/// The end of a run.
 struct RunEnd<'s, 'a> {
     attempts: &'s Attempts<'a>,
     healed: usize,

@@ -21,7 +21,6 @@ struct Write {
     value: u64,
 }
 
-/// The accesses of one resource.
 #[derive(Debug, Default)]
 struct Ledger {
     accepted: Vec<Write>,
@@ -32,7 +31,6 @@ struct Ledger {
     last: Option<(usize, u64)>,
 }
 
-/// The accesses of all resources.
 #[derive(Debug, Default)]
 pub(super) struct Ledgers<'a> {
     by_resource: BTreeMap<&'a str, Ledger>,

@@ -42,7 +42,6 @@ impl Arguments {
     }
 }
 
-/// Runs the simulation that was asked for.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     match arguments.simulation {
         None => scenario::run(&arguments.scenario, output),

@@ -9,9 +9,7 @@ use crate::svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH};
 use history::{Demo, Round};
 use panel::Panel;
 
-/// Top of the first panel.
 const TOP: f64 = 112.0;
-/// Gap between two panels.
 const GAP: f64 = 30.0;
 
 /// Maps times of a round to positions, the same for all rounds.
@@ -27,7 +25,6 @@ impl Scale {
         Scale { nanos: rounds.iter().map(length).max().unwrap_or(0).max(1) }
     }
 
-    /// The position of a time since the start.
     fn x(self, nanos: u64) -> f64 {
         LEFT + (RIGHT - LEFT) * (nanos.min(self.nanos) as f64 / self.nanos as f64)
     }
@@ -39,7 +36,6 @@ impl Scale {
     }
 }
 
-/// Draws a demo.
 pub(super) fn draw(demo: &Demo) -> String {
     let scale = Scale::new(&demo.rounds);
     let panel_height = panel::height(demo.workers);

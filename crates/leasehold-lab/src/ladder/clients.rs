@@ -8,7 +8,6 @@ mod watchdog;
 
 use super::model::Rung;
 
-/// All rungs.
 pub(super) const RUNGS: [Rung; 8] = [
     Rung { number: 1, name: "SETNX … DEL", play: crash::while_held },
     Rung { number: 2, name: "SETNX, then EXPIRE", play: crash::before_expire },

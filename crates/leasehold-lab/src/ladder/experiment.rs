@@ -16,7 +16,6 @@ use crate::{
     resource::{Counter, Fence},
 };
 
-/// An experiment under way.
 pub(super) struct Experiment<'h> {
     harness: &'h Harness,
     begin: Moment,
@@ -25,7 +24,6 @@ pub(super) struct Experiment<'h> {
     pub(super) result: ExperimentResult,
 }
 
-/// A read of the counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Read {
     number: u64,
@@ -79,12 +77,10 @@ impl<'h> Experiment<'h> {
         Ok(granted)
     }
 
-    /// The present holder works until then.
     pub(super) fn work(&self, until: Moment) -> Result<()> {
         self.harness.work(until)
     }
 
-    /// The client stops working.
     pub(super) fn end(&mut self, client: char) {
         let now = self.now_ns();
         let is_open = |span: &&mut Span| span.client == client && span.until_ns == u64::MAX;
@@ -99,7 +95,6 @@ impl<'h> Experiment<'h> {
         self.begin(client, Activity::Gone);
     }
 
-    /// Writes and stops working.
     pub(super) fn write_and_end(&mut self, client: char, read: Read) {
         self.write(read, None);
         self.end(client);
@@ -157,7 +152,6 @@ impl<'h> Experiment<'h> {
         self.result.counts.told_ms_before_deadline = Some((ahead / 1e5).round() / 10.0);
     }
 
-    /// Reads the counter.
     pub(super) fn read(&mut self) -> Read {
         let value = self.counter.read(None).unwrap_or_default();
         Read { number: self.counter.reads(), value }

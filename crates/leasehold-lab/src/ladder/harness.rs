@@ -28,12 +28,10 @@ pub(crate) struct Harness {
 }
 
 impl Harness {
-    /// Starts the server.
     pub(crate) fn start(env: Env, stop: Arc<AtomicBool>) -> Result<Harness> {
         Ok(Harness { env, server: Server::start()?, stop })
     }
 
-    /// A client of the server.
     pub(crate) fn client(&self, key: &str, id: &str) -> NaiveRedis {
         NaiveRedis::new(&[self.server.address()], key, id, TTL)
     }
@@ -48,7 +46,6 @@ impl Harness {
         answer
     }
 
-    /// Works until then.
     pub(crate) fn work(&self, until: Moment) -> Result<()> {
         let length = until.since(self.env.now());
         self.until(length + POLL_INTERVAL, || Ok(self.env.now() >= until)).map(drop)

@@ -20,7 +20,6 @@ pub(super) struct Rung {
     pub(super) play: fn(&Harness, &Rung) -> Result<Vec<ExperimentResult>>,
 }
 
-/// The activity of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Activity {
     /// Believes that it holds the lock, and works.
@@ -41,7 +40,6 @@ pub(super) struct Span {
     pub(super) until_ns: u64,
 }
 
-/// The expected result of an experiment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Expectation {

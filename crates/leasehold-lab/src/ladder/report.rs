@@ -10,7 +10,6 @@ Where the master itself has forgotten the grant, no lease keeps the second holde
 its next renewal, and the resource refuses what comes late.
 ";
 
-/// The table, for people.
 pub(crate) fn text(results: &[ExperimentResult]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
@@ -57,11 +56,11 @@ pub(crate) fn failures(results: &[ExperimentResult]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::fixtures, *};
+    use super::{super::tests as results, *};
 
     #[test]
     fn a_table_has_a_row_for_each_case_and_only_failures_are_named() {
-        let mut results = vec![fixtures::two_holders(), fixtures::refused()];
+        let mut results = vec![results::two_holders(), results::refused()];
         let text = text(&results);
         for word in ["+ compare-and-delete in Lua", "✗ fails", "✓ holds", "2 holders at once for 40 ms"] {
             // A cell may be wrapped.

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::model::{Expectation, Rung, Span, overlaps};
 
-/// The counts of an experiment.
 #[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct Counts {
     /// The greatest number of clients that believed at the same time that they hold the lock.
@@ -24,7 +23,6 @@ pub(super) struct Counts {
     pub(super) foreign_releases: u64,
     /// Confirmed renewals, where they are counted.
     pub(super) renewals: u64,
-    /// Failed renewals.
     pub(super) renewals_failed: u64,
     /// Accepted writes of a client after which another had begun.
     pub(super) late_writes_accepted: u64,
@@ -43,14 +41,12 @@ pub(super) struct Observation {
     reply: String,
 }
 
-/// The result of an experiment.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ExperimentResult {
     pub(super) rung: u8,
     pub(super) client: &'static str,
     pub(super) failure: &'static str,
     pub(super) expected: Expectation,
-    /// Whether the expectation was met.
     pub(super) proves: bool,
     /// The events in words.
     pub(super) happened: String,

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH};
 
-/// Where the first panel begins.
 const TOP: f64 = 106.0;
 /// From the top of a panel to its rows.
 const HEAD: f64 = 42.0;
@@ -17,7 +16,6 @@ const STRIP: f64 = 16.0;
 const GAP: f64 = 26.0;
 const WIDTH_MIN: f64 = 1.5;
 
-/// Draws what happened.
 pub(crate) fn draw(results: &[ExperimentResult]) -> String {
     let bottom = results.iter().fold(TOP, |top, result| top + height(result) + GAP);
     let total = bottom + 14.0;
@@ -138,11 +136,11 @@ impl Panel<'_> {
 mod tests {
     use roxmltree::Document;
 
-    use super::{super::fixtures, *};
+    use super::{super::tests as results, *};
 
     #[test]
     fn every_case_has_its_panel_and_nothing_is_outside_of_the_paper() {
-        let drawn = draw(&[fixtures::two_holders(), fixtures::refused()]);
+        let drawn = draw(&[results::two_holders(), results::refused()]);
         let document = Document::parse(&drawn).unwrap();
         let count =
             |class: &str| document.descendants().filter(|it| it.attribute("class") == Some(class)).count();

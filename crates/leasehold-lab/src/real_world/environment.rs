@@ -18,7 +18,6 @@ use super::{
 };
 use crate::rng::Rng;
 
-/// The servers of one kind of environment.
 trait Servers: Sync {
     /// Injects a fault; `None`: no server can be struck now.
     fn inject(&self, _: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
@@ -77,7 +76,6 @@ impl Environment {
         Ok(Self { servers, url, network, is_redis, promise })
     }
 
-    /// The URL for a worker.
     pub(crate) fn url(&self, worker: usize) -> String {
         self.url.replace("ADDRESSES", &self.addresses(worker).join(","))
     }
@@ -130,7 +128,6 @@ fn url(scheme: &str) -> String {
     format!("{scheme}://ADDRESSES?{}", ttl_option())
 }
 
-/// The time to live as an option of a URL.
 fn ttl_option() -> String {
     format!("ttl={}ms", TTL.as_millis())
 }

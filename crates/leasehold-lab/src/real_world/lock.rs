@@ -40,9 +40,6 @@ pub(super) struct HoldState {
 }
 
 /// The lock of a workload.
-///
-/// # Errors
-/// The store cannot be reached.
 pub(super) fn connect(workload: Workload, arguments: &WorkArguments) -> Result<Box<dyn Lock>> {
     if workload.is_leasehold() || arguments.servers.is_empty() {
         return Ok(Box::new(library::Library::connect(&arguments.url, workload)?));

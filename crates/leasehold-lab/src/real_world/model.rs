@@ -58,12 +58,10 @@ pub(crate) struct Promise {
     pub(crate) heal_bound: Duration,
 }
 
-/// A fault that has begun.
 pub(crate) struct ActiveFault<'s> {
     pub(crate) name: &'static str,
     pub(crate) target: String,
     pub(crate) lasts: Duration,
-    /// Ends it.
     pub(crate) heal: Box<dyn FnOnce() -> Result<()> + Send + 's>,
 }
 

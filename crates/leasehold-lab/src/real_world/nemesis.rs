@@ -22,10 +22,8 @@ const TARGETS: [Workload; 7] = [
 ];
 /// The time limit for a reader to appear.
 const READER_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_millis(TTL.as_millis() as u64 * 2);
 
-/// The nemesis.
 pub(super) struct Nemesis<'r> {
     pub(super) workers: &'r Workers<'r>,
     pub(super) resource: &'r Resource,

@@ -35,7 +35,6 @@ impl Network {
         Ok(Self(all))
     }
 
-    /// The addresses for a worker.
     pub(crate) fn addresses(&self, worker: usize) -> Vec<String> {
         self.0[worker].iter().map(Proxy::address).collect()
     }
@@ -60,7 +59,6 @@ impl Network {
         ActiveFault { name, target, lasts, heal: Box::new(heal) }
     }
 
-    /// Ends all faults.
     pub(crate) fn heal(&self) {
         self.0.iter().flatten().for_each(Proxy::pass);
     }

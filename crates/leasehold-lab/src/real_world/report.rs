@@ -13,7 +13,6 @@ use crate::{
     history::Event,
 };
 
-/// The outcome of a run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
@@ -25,7 +24,6 @@ pub(crate) enum Outcome {
     Broken,
 }
 
-/// A run with its verdict.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RunReport {
     pub(crate) store: EnvironmentKind,
@@ -42,7 +40,6 @@ pub(crate) struct RunReport {
     pub(crate) workloads: Vec<WorkloadReport>,
 }
 
-/// One workload with its verdict.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct WorkloadReport {
     pub(crate) workload: Workload,
@@ -51,10 +48,8 @@ pub(crate) struct WorkloadReport {
     pub(crate) broken: Vec<Violation>,
 }
 
-/// The number of violations that are printed.
 const SHOWN: usize = 5;
 
-/// The assumptions for the checker.
 fn assumptions(workload: Workload, promise: Promise) -> Assumptions {
     Assumptions {
         clocks: promise.clocks && workload.is_leasehold(),

@@ -22,7 +22,6 @@ use super::{
 };
 use crate::resource::Counter;
 
-/// The counters of all workloads.
 #[derive(Debug)]
 pub(super) struct Resource {
     listener: TcpListener,
@@ -43,7 +42,6 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Reader {
     pub(super) process: u32,
-    /// The number of the read.
     read: u64,
 }
 
@@ -96,7 +94,6 @@ impl Resource {
         }
     }
 
-    /// Tells the workers to stop.
     pub(super) fn stop_workers(&self) {
         self.closing.set();
     }
@@ -162,7 +159,6 @@ impl Resource {
         counters.get(&workload).copied().filter(&condition)
     }
 
-    /// The counter of a workload.
     pub(super) fn counter(&self, workload: Workload) -> Option<Counter> {
         lock(&self.counters).get(&workload).map(|state| state.counter)
     }

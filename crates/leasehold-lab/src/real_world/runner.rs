@@ -25,21 +25,15 @@ use super::{
 };
 use crate::history::{Event, EventKind};
 
-/// The time limit for the workers to stop.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// The time after the recovery bound until the workers stop.
 const MARGIN: Duration = Duration::from_secs(2);
-/// The interval between two checks of the controls.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// The least time for faults.
 const FAULTS_MIN: Duration = Duration::from_secs(5);
 /// The exit code of a run that proved nothing.
 const PROVES_NOTHING: u8 = 2;
 
 /// Runs all requested environments, one after the other.
-///
-/// # Errors
-/// A run that could not be finished.
 pub(super) fn run_all(arguments: &RunArguments) -> Result<ExitCode> {
     let mut worst = Outcome::Kept;
     for store in &arguments.store {

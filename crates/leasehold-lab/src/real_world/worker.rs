@@ -15,9 +15,7 @@ use super::{
 };
 use crate::{history::EventKind, rng::Rng};
 
-/// The time limit for the lock.
 const WAIT: Duration = Duration::from_secs(5);
-/// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The interval between two checks of the lease during the work.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -25,9 +23,6 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const ATTEMPTS_MAX: u64 = 1_000_000;
 
 /// Runs all workloads until the resource stops them.
-///
-/// # Errors
-/// The resource or a file is not there.
 pub(super) fn run(arguments: &WorkArguments) -> Result<()> {
     let env = Env::system()?;
     scope(|scope| {
@@ -107,7 +102,6 @@ impl WorkerThread {
         }
     }
 
-    /// The critical section.
     fn increment(&mut self, lock: &dyn Lock, token: Option<u64>, deadline_us: Option<u64>) -> Result<()> {
         let (attempt, resource) = (self.attempt, self.workload.name().to_string());
         let seen = self.resource.read(token)?;

@@ -17,7 +17,6 @@ use leasehold_testkit::{process::Process, wait};
 use super::{environment::Environment, history_writer::EventLog, stop_flag::lock};
 use crate::history::EventKind;
 
-/// All worker processes.
 pub(super) struct Workers<'r> {
     environment: &'r Environment,
     log: &'r EventLog,
@@ -47,7 +46,6 @@ impl<'r> Workers<'r> {
         Self { environment, log, resource, histories, seed, places, last: AtomicU32::new(0) }
     }
 
-    /// Starts a process in each place.
     pub(super) fn start(&self) -> Result<()> {
         for (at, place) in self.places.iter().enumerate() {
             *lock(place) = Some(self.start_worker(at)?);

@@ -41,7 +41,6 @@ impl Workload {
         Workload::ALL.into_iter().find(|workload| workload.name() == name)
     }
 
-    /// The fence of its resource.
     pub(crate) fn fence(self) -> Fence {
         match self {
             Workload::Claimed => Fence::ByClaim,

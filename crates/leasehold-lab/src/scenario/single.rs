@@ -6,12 +6,10 @@ use super::{Faults, ms};
 use crate::faults::{Kind, PlannedFault, Target};
 
 impl Faults {
-    /// Some client.
     pub(super) fn client(&mut self) -> Target {
         Target::Client(self.rng.between(1, u64::from(self.clients) + 1) as u32)
     }
 
-    /// Some server.
     pub(super) fn node(&mut self) -> Target {
         Target::Node(self.rng.between(1, u64::from(self.nodes) + 1) as u32)
     }

@@ -13,7 +13,6 @@ use crate::{
     virtual_world::SimStore,
 };
 
-/// The way in which the work checks its lease.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     /// `lease.run(work)`.

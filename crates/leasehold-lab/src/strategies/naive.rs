@@ -17,7 +17,6 @@ use crate::{
     virtual_world::SimStore,
 };
 
-/// The way to release.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
     /// Deletes the lock of any holder.
@@ -99,7 +98,6 @@ async fn acquire(
     None
 }
 
-/// Renews every third of the time to live and ignores the answers.
 fn renew(client: &Client, store: &Arc<SimStore>, claim: &Claim, works: &Arc<AtomicBool>) {
     let (env, store, claim, works) = (client.process.env(), store.clone(), claim.clone(), works.clone());
     let third = client.scenario().ttl / 3;

@@ -9,7 +9,6 @@ use leasehold_core::Revalidations;
 
 use super::{lock, server::WatchChannel};
 
-/// A connection.
 pub(super) struct Connection {
     pub(super) client: u32,
     pub(super) revalidations: Revalidations,
@@ -27,7 +26,6 @@ impl Connection {
         }
     }
 
-    /// How often it has broken.
     pub(super) fn breaks(&self) -> u64 {
         self.breaks.load(Ordering::Acquire)
     }

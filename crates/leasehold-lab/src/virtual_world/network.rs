@@ -66,7 +66,6 @@ struct Line {
     last_ns: u64,
 }
 
-/// All lines between all processes.
 #[derive(Default)]
 pub(super) struct Network {
     size: usize,

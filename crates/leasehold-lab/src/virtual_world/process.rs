@@ -17,7 +17,6 @@ use tokio::sync::oneshot;
 use super::{Action, Way, World, clock::Clock, lock, task::Task};
 use crate::rng::Rng;
 
-/// How a process is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Status {
     /// It runs.

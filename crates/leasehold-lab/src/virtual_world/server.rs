@@ -22,7 +22,6 @@ pub struct Server(Arc<Inner>);
 struct Inner {
     process: Process,
     memory: Memory,
-    /// The number of starts.
     starts: AtomicU64,
     connections: Mutex<Vec<Arc<Connection>>>,
 }

@@ -66,7 +66,6 @@ impl SimStore {
         }
     }
 
-    /// Sends a request and waits for the answer.
     async fn ask<T: Send + 'static>(
         &self,
         request: impl Fn(&Server) -> Result<T> + Send + Sync + 'static,

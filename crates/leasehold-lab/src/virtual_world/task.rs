@@ -13,7 +13,6 @@ use leasehold_core::BoxFuture;
 use super::lock;
 use crate::rng::Rng;
 
-/// A task of a process.
 pub(super) struct Task {
     /// In the order in which they were spawned.
     number: u64,
@@ -24,7 +23,6 @@ pub(super) struct Task {
     ready: Ready,
 }
 
-/// The tasks that can run.
 #[derive(Clone, Default)]
 pub(super) struct Ready(Arc<Queue>);
 
@@ -44,7 +42,6 @@ impl Wake for Task {
 }
 
 impl Task {
-    /// Polls it once.
     pub(super) fn poll(self: Arc<Self>) {
         self.is_queued.store(false, Ordering::Release);
         let Some(mut future) = lock(&self.future).take() else { return };

@@ -24,7 +24,7 @@ impl Client {
         let (claim, keys) = (&whole_seconds(claim)?, &LockKeys::of(&claim.name));
         let mut record = match claim.intent {
             // Most locks are free; an item that is present is not replaced, and comes with the reply.
-            Intent::Hold => LockRecord::absent(self.transport.server(self.options.timeout).await?),
+            Intent::Hold => LockRecord::absent(self.transport.server().await?),
             Intent::Amend => self.record(keys).await?,
         };
         // Whether this call made the hold: a proposed token is for a new grant only.

@@ -10,7 +10,7 @@ impl Client {
     }
 
     pub(crate) async fn server_info(&self) -> Result<ServerInfo> {
-        let server = self.transport.refreshed_server(self.options.timeout).await?;
+        let server = self.transport.refreshed_server().await?;
         Ok(ServerInfo {
             server: server.name.clone(),
             lineage: None,

@@ -72,7 +72,7 @@ impl Client {
         if batch.wants.is_empty() {
             return Ok(());
         }
-        let (replies, _) = self.call(batch).await?;
+        let (replies, _) = self.transport.call(batch).await?;
         names.extend(replies.filter_map(|reply| {
             let Reply::Item(item) = reply else { return None };
             format::decode(&item.value)
@@ -85,7 +85,7 @@ impl Client {
     async fn add_snapshots(&self, names: &[LockName], found: &mut Vec<Snapshot>) -> Result<()> {
         let all: Vec<LockKeys> = names.iter().map(LockKeys::of).collect();
         let batch = all.iter().fold(CommandBatch::new(), |batch, keys| batch.then(Client::query(keys)));
-        let (mut replies, received) = self.call(batch).await?;
+        let (mut replies, received) = self.transport.call(batch).await?;
         for keys in &all {
             let record = self.parse(keys, &mut replies, &received)?;
             let snapshot = record.snapshot(&keys.name);
@@ -99,7 +99,7 @@ impl Client {
 
     /// The wanted keys of the server.
     async fn keys(&self, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<String>> {
-        let dialled = in_time(&self.env, self.options.timeout, "connection", self.transport.dial()).await?;
+        let dialled = self.transport.in_time("connection", self.transport.dial()).await?;
         let mut stream = BufReader::new(dialled?);
         // The hash table has every item once; the LRU queues change while they are crawled.
         let mut which = "hash";

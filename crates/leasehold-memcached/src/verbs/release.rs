@@ -33,7 +33,7 @@ impl Client {
         let keys = &LockKeys::of(&claim.name);
         let record = match self.holds.get(claim.id) {
             Some(hold) if hold.sole => {
-                let server = self.transport.server(self.options.timeout).await?;
+                let server = self.transport.server().await?;
                 match self.delete(keys, hold.cas, &server).await? {
                     Written::Done(_) => {
                         self.holds.forget(claim.id);

@@ -75,7 +75,7 @@ impl Client {
         let Some(hold) = self.holds.get(claim.id).filter(|hold| hold.in_place && lasts_longer(hold)) else {
             return Ok(None);
         };
-        let compares = self.transport.server(self.options.timeout).await?.compares;
+        let compares = self.transport.server().await?.compares;
         Ok(compares.then_some(hold))
     }
 

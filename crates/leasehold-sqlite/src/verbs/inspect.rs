@@ -2,31 +2,25 @@
 
 use leasehold_core::{FencingToken, LockName, Result, Snapshot, store_kit::Topic};
 
-use crate::{format::Row, lock_record::LockRecord, session::Liveness, txn::Txn, waiters::Waiters};
+use crate::{lock_record::LockRecord, session::Liveness, txn::Txn, waiters::Waiters};
 
 pub(crate) fn inspect(txn: &mut Txn<'_>, waiters: &Waiters, name: &LockName) -> Result<Snapshot> {
-    let rows = txn.rows(name)?;
-    snapshot(txn, waiters, name.clone(), rows)
+    let record = LockRecord::load(txn, name)?;
+    snapshot(txn, waiters, record)
 }
 
-/// The state of a lock with these rows. Dead sessions are left out, though their rows are there. If this process watches
+/// The state of a lock. Dead sessions are left out, though their rows are there. If this process watches
 /// the lock, the ends of its sessions will be reported: a watcher looks again after each change, and so learns of the end
 /// of every holder.
-pub(super) fn snapshot(
-    txn: &mut Txn<'_>,
-    waiters: &Waiters,
-    name: LockName,
-    rows: Vec<Row>,
-) -> Result<Snapshot> {
+pub(super) fn snapshot(txn: &mut Txn<'_>, waiters: &Waiters, mut record: LockRecord) -> Result<Snapshot> {
     let fence = FencingToken::new(txn.last_token()?).ok().filter(|fence| fence.get() > 0);
-    let mut record = LockRecord::new(name.clone(), rows);
     record.state.expire(txn.now);
-    let watched = waiters.has(&Topic::Changes(name.clone()));
+    let watched = waiters.has(&Topic::Changes(record.name.clone()));
     for session in record.sessions() {
         if txn.liveness(session, watched) == Liveness::Dead {
             record.end_session(session, txn.now);
         }
     }
     let (holders, waiters) = record.state.contenders(txn.now);
-    Ok(Snapshot { name, holders, waiters, fence, members: Vec::new() })
+    Ok(Snapshot { name: record.name, holders, waiters, fence, members: Vec::new() })
 }

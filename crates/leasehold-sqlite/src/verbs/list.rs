@@ -3,7 +3,7 @@
 use leasehold_core::{LockName, Result, Snapshot};
 
 use super::inspect::snapshot;
-use crate::{error::from_sqlite, format::Row, txn::Txn, waiters::Waiters};
+use crate::{error::from_sqlite, format::Row, lock_record::LockRecord, txn::Txn, waiters::Waiters};
 
 /// The locks in use whose names begin with `prefix`.
 pub(crate) fn list(
@@ -20,7 +20,8 @@ pub(crate) fn list(
         let name = row.map(|row| row.get::<_, String>(0).map_err(from_sqlite)).transpose()?;
         let name = name.filter(|name| name.starts_with(prefix));
         if let Some((complete, rows)) = open.take_if(|(of, _)| Some(&*of) != name.as_ref()) {
-            let snapshot = snapshot(txn, waiters, LockName::new(complete)?, rows)?;
+            let record = LockRecord::new(LockName::new(complete)?, rows);
+            let snapshot = snapshot(txn, waiters, record)?;
             if !snapshot.holders.is_empty() || !snapshot.waiters.is_empty() {
                 found.push(snapshot);
             }

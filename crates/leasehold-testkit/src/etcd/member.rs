@@ -19,7 +19,6 @@ use crate::{
 
 /// The log line of a member that serves clients.
 const READY: &str = "serving client traffic";
-/// The time limit of an answer.
 const SOON: Duration = Duration::from_secs(5);
 
 /// A member on 127.0.0.1. It serves no client before a majority of its cluster runs.
@@ -149,7 +148,6 @@ impl Member {
     }
 }
 
-/// etcdctl without arguments.
 fn etcdctl() -> Command {
     let mut command = Command::new("etcdctl");
     command.env("ETCDCTL_API", "3").stdin(Stdio::null());

@@ -47,7 +47,6 @@ pub(super) struct Direction {
     pub(super) lost_at: Option<u64>,
 }
 
-/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Written {
     Waiting,

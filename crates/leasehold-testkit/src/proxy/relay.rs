@@ -43,7 +43,6 @@ pub(super) struct Relay {
     resets: u64,
 }
 
-/// How a connection ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// By itself.

@@ -71,7 +71,6 @@ impl Reply {
         }
     }
 
-    /// Reads one.
     pub(crate) fn read(from: &mut impl BufRead) -> Result<Self> {
         Self::read_nested(from, DEPTH_MAX)
     }

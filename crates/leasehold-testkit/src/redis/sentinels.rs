@@ -5,7 +5,6 @@ use std::{net::Ipv4Addr, time::Duration};
 use super::{Server, replicated::online_offset};
 use crate::{Error, Result, ports, wait};
 
-/// The name of the master.
 const NAME: &str = "main";
 
 /// A master, two replicas, and three Sentinels that promote one of them half a second after the master fell silent.

@@ -1,14 +1,17 @@
 //! [`Election`]: one leader at a time, known to all.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Mode, Release, Result, Snapshot, Stance,
-    Ticket, Wait, engine::LockWatcher,
+    Claim, Contender, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Lost, Mode, Release, Result,
+    Snapshot, Stance, Ticket, Wait, engine::LockWatcher,
 };
 
-use super::{LockSpec, blocking, lock_methods};
-use crate::{Note, guard::hold_methods};
+use super::{LockSpec, blocking, lock_methods, with_methods};
+use crate::{
+    Note,
+    guard::{hold_methods, release_methods},
+};
 
 /// An election: a cheap spec, `Clone`, no I/O. The holder of the lock leads, and proclaims a value to all others,
 /// such as its address.
@@ -32,6 +35,7 @@ pub struct Election {
 }
 
 lock_methods!(Election);
+with_methods!(Election, campaign(value: impl AsRef<str>), resign, with, try_with, blocking_with);
 
 impl Election {
     pub(crate) fn new(spec: LockSpec) -> Self {
@@ -46,8 +50,7 @@ impl Election {
     /// # Cancel safety
     /// Cancel safe: no candidacy remains of a dropped future.
     pub async fn campaign(&self, value: impl AsRef<str>) -> Result<Leadership> {
-        let spec = self.proclaiming(value.as_ref())?;
-        let hold = spec.acquire_forever(Mode::Exclusive).await?;
+        let hold = self.proclaiming(value.as_ref())?.acquire_forever(Mode::Exclusive).await?;
         Ok(Leadership { hold, note: self.own_note() })
     }
 
@@ -93,40 +96,6 @@ impl Election {
         Observer { watcher: self.spec.watcher(), seen: None }
     }
 
-    /// Waits to lead, proclaims `value`, runs `work` under the lease and resigns. `work` is dropped when the leadership is
-    /// lost.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Lost`] when the leadership was lost before `work` was done; as [`Election::campaign`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and resigns.
-    pub async fn with<T, F>(&self, value: impl AsRef<str>, work: impl FnOnce(Lease) -> F) -> Result<T>
-    where
-        F: Future<Output = T>,
-    {
-        self.proclaiming(value.as_ref())?.with(Mode::Exclusive, work).await
-    }
-
-    /// [`Election::with`] for work that can fail: one error type for both.
-    ///
-    /// # Errors
-    /// Those of `work`; those of the election, converted.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and resigns.
-    pub async fn try_with<T, E, F>(
-        &self,
-        value: impl AsRef<str>,
-        work: impl FnOnce(Lease) -> F,
-    ) -> Result<T, E>
-    where
-        E: From<Error>,
-        F: Future<Output = Result<T, E>>,
-    {
-        self.with(value, work).await?
-    }
-
     async fn stand(&self, value: &str, wait: Wait) -> Result<Option<Leadership>> {
         let hold = self.proclaiming(value)?.acquire(Mode::Exclusive, wait).await?;
         Ok(hold.map(|hold| Leadership { hold, note: self.own_note() }))
@@ -170,6 +139,7 @@ fn written(note: &Note, value: &str, name: &LockName) -> Result<Arc<str>> {
 
 /// A held leadership. Derefs to the [`Lease`]; dropping it resigns in the background.
 #[must_use = "dropping it resigns"]
+#[derive(Debug)]
 pub struct Leadership {
     hold: Hold,
     note: Note,
@@ -188,46 +158,14 @@ impl Leadership {
         let note = written(&self.note, value.as_ref(), self.hold.name())?;
         self.hold.amend(|claim| claim.note = Some(note)).await
     }
-
-    /// Ends the leadership. [`Release::NotHeld`] means that it was lost before.
-    ///
-    /// # Errors
-    /// Those of the store. The watchdog repeats it until the ttl has ended the leadership.
-    ///
-    /// # Cancel safety
-    /// Dropping the future hands it to the watchdog.
-    pub async fn resign(self) -> Result<Release> {
-        self.hold.release().await
-    }
-
-    /// As [`MutexGuard::detach`](crate::MutexGuard::detach).
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// # Cancel safety
-    /// Dropping the future resigns.
-    pub async fn detach(self, keep_for: Duration) -> Result<Ticket> {
-        self.hold.detach(keep_for).await
-    }
 }
 
 hold_methods!(Leadership, hold);
-
-blocking!(Leadership, self: [self] {
-    blocking_resign = resign() -> Release;
-    blocking_detach = detach(keep_for: Duration) -> Ticket;
-});
+release_methods!(Leadership, resign, blocking_resign);
 
 blocking!(Leadership, self: [&mut self] {
     blocking_proclaim = proclaim(value: impl AsRef<str>) -> ();
 });
-
-impl fmt::Debug for Leadership {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.hold, f)
-    }
-}
 
 /// The leader as others see it.
 #[derive(Clone, PartialEq, Eq, Debug)]

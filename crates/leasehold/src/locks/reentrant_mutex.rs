@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{Error, Hold, Lease, LockName, Mode, Release, Result, Ticket, Wait};
+use leasehold_core::{Contender, Error, Hold, Lease, LockName, Lost, Mode, Release, Result, Ticket, Wait};
 
-use super::{LockSpec, blocking, lock_methods, shorter};
+use super::{LockSpec, blocking, lock_methods, shorter, with_methods};
 use crate::guard::hold_methods;
 
 /// The owner of a [`ReentrantMutex`]. Clones are the same owner; pass it down the call chain that belongs together.
@@ -57,6 +57,7 @@ pub struct ReentrantMutex {
 }
 
 lock_methods!(ReentrantMutex);
+with_methods!(ReentrantMutex, lock(owner: &Owner), release, with, try_with, blocking_with);
 
 impl ReentrantMutex {
     pub(crate) fn new(spec: LockSpec) -> Self {
@@ -99,39 +100,6 @@ impl ReentrantMutex {
     /// Cancel safe.
     pub async fn try_lock_for(&self, owner: &Owner, wait: Duration) -> Result<Option<ReentrantGuard>> {
         self.enter(owner, Wait::For(wait)).await
-    }
-
-    /// Acquires the lock for `owner`, runs `work` under its lease and releases this guard. `work` is dropped when the
-    /// lease is lost.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost before `work` was done; those of the store.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and its guard.
-    pub async fn with<T, F>(&self, owner: &Owner, work: impl FnOnce(Lease) -> F) -> Result<T>
-    where
-        F: Future<Output = T>,
-    {
-        let guard = self.lock(owner).await?;
-        let output = guard.run(work(guard.lease().clone())).await?;
-        self.spec.released(guard.release().await.map(|answer| answer.unwrap_or(Release::Released)));
-        Ok(output)
-    }
-
-    /// [`ReentrantMutex::with`] for work that can fail: one error type for both.
-    ///
-    /// # Errors
-    /// Those of `work`; those of the lock, converted.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and its guard.
-    pub async fn try_with<T, E, F>(&self, owner: &Owner, work: impl FnOnce(Lease) -> F) -> Result<T, E>
-    where
-        E: From<Error>,
-        F: Future<Output = Result<T, E>>,
-    {
-        self.with(owner, work).await?
     }
 
     async fn enter(&self, owner: &Owner, wait: Wait) -> Result<Option<ReentrantGuard>> {

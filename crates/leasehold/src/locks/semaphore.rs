@@ -29,12 +29,13 @@ pub struct Semaphore {
 }
 
 lock_methods!(Semaphore);
-acquire_methods!(
-    Semaphore -> Permit, |it: &Self| it.mode(1), "one permit",
-    acquire blocking_acquire, try_acquire blocking_try_acquire,
-    try_acquire_or_busy blocking_try_acquire_or_busy, try_acquire_for blocking_try_acquire_for
-);
-with_methods!(Semaphore, |it: &Self| it.mode(1), with, try_with, blocking_with);
+acquire_methods!(Semaphore, "one permit", |it: &Self| it.mode(1) => Permit {
+    acquire / blocking_acquire,
+    try_acquire / blocking_try_acquire,
+    try_acquire_or_busy / blocking_try_acquire_or_busy,
+    try_acquire_for / blocking_try_acquire_for,
+});
+with_methods!(Semaphore, acquire(), release, with, try_with, blocking_with);
 
 impl Semaphore {
     pub(crate) fn new(spec: LockSpec, permits: u32) -> Self {
@@ -49,8 +50,7 @@ impl Semaphore {
     /// Waits for `take` permits at once. Without the option `fair`, smaller requests may overtake it.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind) when others state another number of permits,
-    /// [`ErrorKind::Invalid`](crate::ErrorKind) for 0 or more than there are; those of the store.
+    /// As [`Semaphore::acquire`]; [`ErrorKind::Invalid`](crate::ErrorKind) for 0 or more than there are.
     ///
     /// # Cancel safety
     /// Cancel safe.

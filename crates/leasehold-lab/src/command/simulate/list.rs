@@ -15,7 +15,6 @@ pub(crate) struct Arguments {
     pub(crate) json: bool,
 }
 
-/// Prints them.
 pub(crate) fn run(output: Output) -> ExitCode {
     output.data(|| ALL.iter().map(value).collect(), || ALL.iter().map(line).collect());
     ExitCode::SUCCESS

@@ -25,7 +25,6 @@ pub(crate) struct Arguments {
     seeds: u64,
 }
 
-/// Plays and draws it.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<ExitCode> {
     let rows = compute(arguments.seeds);
     if let Some(path) = &arguments.svg {

@@ -59,7 +59,6 @@ fn faults(text: &str) -> Result<Faults, BadFault> {
     faults::parse(text).map(Faults)
 }
 
-/// Plays a run and shows it.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<ExitCode> {
     let config = config(arguments)?;
     let run = play(config.clone());

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-/// The result of a demo.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Demo {
     /// The result in one line.
@@ -11,12 +10,10 @@ pub(crate) struct Demo {
     pub(crate) stock: u32,
     /// Worker processes in each round.
     pub(crate) workers: u32,
-    /// Time to live of the locks.
     pub(crate) ttl_ms: u64,
     pub(crate) rounds: Vec<Round>,
 }
 
-/// One round of a demo.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Round {
     pub(crate) strategy: Strategy,
@@ -38,7 +35,6 @@ pub(crate) enum Strategy {
     Leasehold,
 }
 
-/// One step of a worker.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub(crate) struct Event {
     pub(crate) at_ns: u64,
@@ -47,7 +43,6 @@ pub(crate) struct Event {
     pub(crate) kind: Kind,
 }
 
-/// The kind of a step.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -73,7 +68,6 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// A period of one worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Span {
     pub(crate) worker: u32,
@@ -81,7 +75,6 @@ pub(crate) struct Span {
     pub(crate) until_ns: u64,
 }
 
-/// The result of a hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     /// No write: no item was left, or the loss of the lease was noticed in time.
@@ -103,7 +96,6 @@ pub(crate) struct Hold {
     pub(crate) outcome: Outcome,
     /// Time of the write, which is after the end of a lost lease.
     pub(crate) wrote_ns: Option<u64>,
-    /// Whether the lease was lost.
     pub(crate) lost: bool,
 }
 

@@ -11,9 +11,7 @@ use crate::{
 
 /// Height of title, result and notes.
 const HEAD: f64 = 48.0;
-/// Distance between two rows.
 const ROW: f64 = 21.0;
-/// Height of a bar in a row.
 const BAR: f64 = 17.0;
 /// Height of the strip that shows double holds.
 const STRIP: f64 = 16.0;
@@ -28,12 +26,10 @@ const OVERSOLD_WIDTH_MIN: f64 = 330.0;
 /// Narrowest visible bar.
 const WIDTH_MIN: f64 = 1.2;
 
-/// The height of a panel.
 pub(super) fn height(workers: u32) -> f64 {
     HEAD + f64::from(workers) * ROW + STRIP + STOCK
 }
 
-/// One round in the picture.
 pub(super) struct Panel<'p> {
     round: &'p Round,
     demo: &'p Demo,
@@ -43,12 +39,10 @@ pub(super) struct Panel<'p> {
 }
 
 impl<'p> Panel<'p> {
-    /// A panel that begins at `top`.
     pub(super) fn new(round: &'p Round, demo: &'p Demo, scale: Scale, top: f64) -> Self {
         Panel { round, demo, history: History::new(&round.events), scale, top }
     }
 
-    /// Draws the panel.
     pub(super) fn draw(&self, canvas: &mut Canvas) {
         self.title(canvas);
         self.rows(canvas);
@@ -263,7 +257,6 @@ fn is_refused(hold: &Hold) -> bool {
     matches!(hold.outcome, Outcome::Refused { .. })
 }
 
-/// Name and description of a strategy.
 fn titles(strategy: Strategy) -> (&'static str, &'static str) {
     match strategy {
         Strategy::NoLock => ("No lock", "nothing excludes the workers from each other"),

@@ -30,12 +30,9 @@ const TTL_SHORT: Duration = Duration::from_millis(500);
 const TTL: Duration = Duration::from_secs(2);
 /// The time to live of rung 6: the speed of the machine does not matter there.
 const TTL_FAILOVER: Duration = Duration::from_millis(600);
-/// One step of the work.
 const STEP: Duration = Duration::from_millis(10);
-/// The time limit for closing a client.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The first holder.
 struct Holder {
     guard: MutexGuard,
     granted: Moment,
@@ -43,7 +40,6 @@ struct Holder {
     read: Read,
 }
 
-/// The next holder.
 struct Entered {
     guard: MutexGuard,
     asked: Moment,
@@ -151,7 +147,6 @@ async fn work_until_told(harness: &Harness, holder: &Holder) -> Moment {
     harness.env.now()
 }
 
-/// Waits for the lock.
 async fn enter(harness: &Harness, client: &Client) -> Result<Entered> {
     let refused = Arc::new(AtomicU64::new(0));
     let count = refused.clone();

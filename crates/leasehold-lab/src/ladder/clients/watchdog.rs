@@ -100,7 +100,6 @@ impl Watchdog {
         Ok(Watchdog { stop, thread })
     }
 
-    /// Counts confirmed and failed renewals.
     fn stop(self, experiment: &mut Experiment<'_>) {
         drop(self.stop);
         let counts = &mut experiment.result.counts;

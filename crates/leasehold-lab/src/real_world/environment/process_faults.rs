@@ -27,7 +27,6 @@ pub(super) fn kill<P: Program>(
     ActiveFault { name: "server killed", target, lasts, heal: Box::new(|| Ok(server.restart()?)) }
 }
 
-/// A pause or a kill.
 pub(super) fn pause_or_kill<P: Program>(
     pauses: bool,
     server: &ServerProcess<P>,
