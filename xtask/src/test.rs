@@ -41,7 +41,7 @@ const QUICK: &[&str] = &[
     "--test=cli",
 ];
 /// The seeds a scenario of the simulation there.
-const QUICK_SEEDS: &str = "20";
+const QUICK_SEEDS: &str = "400";
 /// Parts of the names of the command line's tests that start servers.
 const SERVERS: &[&str] =
     &["redis", "redlock", "memcached", "zookeeper", "etcd", "quorum", "doctor", "drain", "secrets"];
