@@ -307,8 +307,7 @@ impl Client {
         let name = name.try_into().map_err(Into::into)?;
         let (client, options) = (self.clone(), self.options.clone());
         let spec = LockSpec { client, name, mode, options, observer: None };
-        let checked = self.capability().admits_mode(mode).map_err(|error| error.lock(&spec.name));
-        checked.map(|()| spec)
+        spec.check().map(|()| spec)
     }
 }
 
