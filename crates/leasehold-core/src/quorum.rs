@@ -115,6 +115,11 @@ impl Quorum {
 }
 
 impl Core {
+    /// The state of each member before it has answered.
+    fn no_answers(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.says("no answer")).collect()
+    }
+
     /// The error with the state of each member.
     fn no_quorum(&self, states: &[String]) -> Error {
         let (needed, all) = (majority(self.members.len()), self.members.len());

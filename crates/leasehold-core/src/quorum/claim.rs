@@ -161,7 +161,7 @@ impl<'a> Round<'a> {
                 Vote::Silent
             }
             Err(error) => {
-                voter.failed(&error);
+                voter.record().failure = Some(error.to_string());
                 self.failures[member] = Some(error);
                 Vote::Silent
             }
@@ -257,6 +257,6 @@ impl<'a> Round<'a> {
             (_, Some(error)) => error.to_string(),
             (_, None) => "not asked to the end".to_string(),
         };
-        format!("{}: {says}", voter.url)
+        voter.says(says)
     }
 }

@@ -31,8 +31,7 @@ impl Core {
         let mut timer = self.env.sleep(self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut answers, mut is_grace) = (Vec::new(), false);
-        let mut states: Vec<String> =
-            self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
+        let mut states = self.no_answers();
         loop {
             match calls.next(&mut timer).await {
                 Next::Answer(_, Ok(answer)) => {
@@ -43,7 +42,7 @@ impl Core {
                     }
                 }
                 Next::Answer(member, Err(error)) => {
-                    states[member] = format!("{}: {error}", self.members[member].url);
+                    states[member] = self.members[member].says(error);
                 }
                 Next::Late if is_grace && !is_clear(&answers) => {
                     is_grace = false;

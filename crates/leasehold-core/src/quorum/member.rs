@@ -1,6 +1,7 @@
 //! [`MemberState`]: one member and its known state.
 
 use std::{
+    fmt,
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -35,17 +36,17 @@ pub(super) struct MemberState {
 
 /// The known state of a member.
 #[derive(Debug, Default)]
-struct Record {
+pub(super) struct Record {
     /// Its last server info, and when it was read.
-    info: Option<(ServerInfo, Moment)>,
+    pub(super) info: Option<(ServerInfo, Moment)>,
     /// How far its calendar is ahead of our clock.
     ahead_us: i128,
     /// The configuration error that takes its vote.
-    mistake: Option<String>,
+    pub(super) mistake: Option<String>,
     /// Its clock was moved forward: until when it is not trusted, and by how much.
     jump: Option<(Moment, i128)>,
     /// Why it did not answer the last time.
-    failure: Option<String>,
+    pub(super) failure: Option<String>,
 }
 
 /// The result of reading a member's server info.
@@ -70,7 +71,7 @@ impl MemberState {
         })
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
+    pub(super) fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock()
     }
 
@@ -83,11 +84,7 @@ impl MemberState {
             && remembers_for >= quarantine
     }
 
-    /// When its identity was last read.
-    pub(super) fn known_since(&self) -> Option<Moment> {
-        self.record().info.as_ref().map(|(_, seen)| *seen)
-    }
-
+    /// The last server info.
     pub(super) fn server_info(&self) -> Option<ServerInfo> {
         self.record().info.as_ref().map(|(info, _)| info.clone())
     }
@@ -98,12 +95,9 @@ impl MemberState {
         record.info.as_ref().map(|_| record.ahead_us)
     }
 
-    pub(super) fn mistake(&self) -> Option<String> {
-        self.record().mistake.clone()
-    }
-
-    pub(super) fn set_mistake(&self, mistake: Option<String>) {
-        self.record().mistake = mistake;
+    /// A line about it for errors.
+    pub(super) fn says(&self, what: impl fmt::Display) -> String {
+        format!("{}: {what}", self.url)
     }
 
     /// Records a probe. A calendar that was moved forward ends holds early, so the member has no vote until the longest
@@ -131,10 +125,6 @@ impl MemberState {
         record.ahead_us = ahead_us;
         record.info = Some((probe.info, probe.received));
         record.failure = None;
-    }
-
-    pub(super) fn failed(&self, error: &Error) {
-        self.record().failure = Some(error.to_string());
     }
 
     /// The member as `inspect` shows it.
@@ -249,17 +239,15 @@ impl MemberState {
         Box::pin(async move {
             let _under_way = entered?;
             let _turn = order.turn(member.number).await;
-            match order.round() == round {
-                true => {
-                    let answer = member.store.release(&claim).await;
-                    // Before the next request of the claim: it must know of the doubt.
-                    if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) {
-                        order.doubt(member.number);
-                    }
-                    answer.map(drop)
-                }
-                false => Ok(()),
+            if order.round() != round {
+                return Ok(());
             }
+            let answer = member.store.release(&claim).await;
+            // Before the next request of the claim: it must know of the doubt.
+            if matches!(&answer, Err(error) if error.outcome() == Outcome::Unknown) {
+                order.doubt(member.number);
+            }
+            answer.map(drop)
         })
     }
 

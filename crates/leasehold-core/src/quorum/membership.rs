@@ -58,7 +58,8 @@ impl Core {
     fn probe_stale(self: &Arc<Self>) {
         let now = self.env.now();
         for member in &self.members {
-            if member.known_since().is_none_or(|seen| now.since(seen) > PROBE_INTERVAL) {
+            let known_since = member.record().info.as_ref().map(|(_, seen)| *seen);
+            if known_since.is_none_or(|seen| now.since(seen) > PROBE_INTERVAL) {
                 self.probe_later(member);
             }
         }
@@ -76,9 +77,9 @@ impl Core {
                     true
                 }
                 Err(error) => {
-                    member.failed(&error);
+                    member.record().failure = Some(error.to_string());
                     if matches!(error.kind(), ErrorKind::Unsafe | ErrorKind::Unsupported) {
-                        member.set_mistake(Some(error.to_string()));
+                        member.record().mistake = Some(error.to_string());
                     }
                     tracing::debug!(node = %member.url, %error, "a member could not be identified");
                     false
@@ -94,19 +95,19 @@ impl Core {
             let Some(info) = member.server_info() else { continue };
             let twin = servers.insert(info.server.clone(), member.url.clone());
             let copy = info.lineage.and_then(|lineage| lineages.insert(lineage, member.url.clone()));
-            member.set_mistake(match (twin, copy) {
+            member.record().mistake = match (twin, copy) {
                 (Some(other), _) => Some(format!("it is the same server as {other}")),
                 (None, Some(other)) => Some(format!("it and {other} are replicas of each other")),
                 (None, None) => None,
-            });
+            };
         }
     }
 
     fn refuse_mistakes(&self) -> Result<()> {
         for member in &self.members {
-            if let Some(mistake) = member.mistake() {
-                let message = format!("{}: {mistake}", member.url);
-                return Err(Error::new(ErrorKind::Unsafe, message).hint(
+            let mistake = member.record().mistake.clone();
+            if let Some(mistake) = mistake {
+                return Err(Error::new(ErrorKind::Unsafe, member.says(mistake)).hint(
                     "name independent servers, each once: what two of them share does not survive its loss",
                 ));
             }

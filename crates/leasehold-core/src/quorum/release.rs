@@ -25,14 +25,13 @@ impl Core {
         let mut timer = self.env.sleep(self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut released, mut nothing) = (0, 0);
-        let mut states: Vec<String> =
-            self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
+        let mut states = self.no_answers();
         while released < needed && nothing < needed {
             let Next::Answer(member, answer) = calls.next(&mut timer).await else { break };
             match answer {
                 Ok(Release::Released) => released += 1,
                 Ok(Release::NotHeld) => nothing += 1,
-                Err(error) => states[member] = format!("{}: {error}", self.members[member].url),
+                Err(error) => states[member] = self.members[member].says(error),
             }
         }
         match released + nothing >= needed {

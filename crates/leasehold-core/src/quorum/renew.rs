@@ -52,7 +52,7 @@ impl Renewals {
             core: core.clone(),
             orders: claims.iter().map(|claim| core.orders.of(claim.id)).collect(),
             renewal_votes: vec![vec![RenewalVote::Open; core.members.len()]; claims.len()],
-            states: core.members.iter().map(|voter| format!("{}: no answer", voter.url)).collect(),
+            states: core.no_answers(),
             claims,
             calls,
             sent: core.env.now(),
@@ -96,10 +96,10 @@ impl Renewals {
         }
         self.states[member] = match &failure {
             Some(error) => {
-                voter.failed(error);
-                format!("{}: {error}", voter.url)
+                voter.record().failure = Some(error.to_string());
+                voter.says(error)
             }
-            None => format!("{}: answered", voter.url),
+            None => voter.says("answered"),
         };
         // An incomplete answer is none.
         for renewal_votes in &mut self.renewal_votes {

@@ -25,8 +25,7 @@ impl Core {
             calls.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
         }
         let mut timer = self.env.sleep(self.options.node_timeout);
-        let mut states: Vec<String> =
-            self.members.iter().map(|member| format!("{}: no answer", member.url)).collect();
+        let mut states = self.no_answers();
         let mut wakes = Vec::new();
         let needed = majority(self.members.len());
         loop {
@@ -38,9 +37,7 @@ impl Core {
                         timer = self.env.sleep(GATHER);
                     }
                 }
-                Next::Answer(member, Err(error)) => {
-                    states[member] = format!("{}: {error}", self.members[member].url)
-                }
+                Next::Answer(member, Err(error)) => states[member] = self.members[member].says(error),
                 Next::Empty | Next::Late => break,
             }
         }

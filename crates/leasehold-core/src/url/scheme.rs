@@ -6,7 +6,7 @@ use super::{invalid, percent::nearest};
 use crate::{Error, LockName, Result};
 
 /// One URL scheme: its names and what may follow it.
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Scheme {
     /// The name that is printed, such as `redis+sentinel`.
     pub name: &'static str,
@@ -127,14 +127,6 @@ impl Scheme {
         Err(invalid(message).hint(format!("`{label}` takes {}", taken.join(", "))))
     }
 }
-
-impl PartialEq for Scheme {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Scheme {}
 
 impl Key {
     /// Checks a value and answers its one spelling.
