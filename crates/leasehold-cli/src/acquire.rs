@@ -24,7 +24,6 @@ const QUIET: Duration = Duration::from_millis(400);
 /// Interval between two updates of the line on a terminal.
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// The lock to wait for.
 #[derive(Clone, Copy)]
 pub(crate) struct WaitRequest<'a> {
     pub(crate) name: &'a LockName,
@@ -33,14 +32,11 @@ pub(crate) struct WaitRequest<'a> {
     pub(crate) is_fair: bool,
 }
 
-/// The result of a wait.
 #[expect(clippy::large_enum_variant, reason = "there is one of it, and it is moved once")]
 pub(crate) enum Acquired {
-    /// The lock is held.
     Held(Hold),
     /// The lock stayed busy up to the limit.
     Busy(BusyReport),
-    /// A signal ended the wait.
     Interrupted(Signal),
 }
 
@@ -53,9 +49,6 @@ pub(crate) struct BusyReport {
 }
 
 /// Acquires the lock and names its holder while waiting. The first signal cancels the wait and leaves the queue.
-///
-/// # Errors
-/// Those of the store.
 pub(crate) async fn acquire(
     lock: Lock,
     request: WaitRequest<'_>,
@@ -151,7 +144,6 @@ impl WaitProgress {
         }
     }
 
-    /// Time until the next update.
     fn next_update(&self) -> Duration {
         let age = (self.age)();
         if age < QUIET {

@@ -13,7 +13,6 @@ pub(crate) struct ChildEnv {
 }
 
 impl ChildEnv {
-    /// The variables for a lease in a store.
     pub(crate) fn new(lease: &Lease, ttl: Duration, location: &StoreLocation) -> Self {
         let mut variables = vec![
             ("LEASEHOLD_NAME", Some(lease.name().as_str().into())),
@@ -27,7 +26,6 @@ impl ChildEnv {
         ChildEnv { variables }
     }
 
-    /// Sets the variables for a process to be started.
     pub(crate) fn apply(&self, process: &mut Command) {
         for (name, value) in &self.variables {
             match value {

@@ -73,10 +73,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Runs the subcommand and returns its exit code.
-    ///
-    /// # Errors
-    /// The subcommand failed; nothing was printed about it yet.
+    /// Runs the subcommand. Nothing is printed about an error yet.
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         match self {
             Command::Completions(arguments) => completions::run(&arguments, Cli::command(), output),

@@ -27,7 +27,6 @@ pub(crate) fn own_note(command: &[OsString], text: Option<&str>) -> String {
     note.text(text.unwrap_or_default()).to_string()
 }
 
-/// The note of a contender.
 pub(crate) fn note_of(contender: &Contender) -> Note {
     contender.note.as_deref().map(Note::read).unwrap_or_default()
 }
@@ -75,12 +74,10 @@ pub(crate) fn ordinal(number: u32) -> String {
     format!("{number}{suffix}")
 }
 
-/// The mode of a contender as text.
 pub(crate) fn mode_words(mode: Option<Mode>) -> String {
     mode.map_or_else(|| "unknown".to_string(), |mode| mode.to_string())
 }
 
-/// The JSON of a contender.
 pub(crate) fn to_json(contender: &Contender) -> Value {
     let note = note_of(contender);
     let stance = match contender.stance {

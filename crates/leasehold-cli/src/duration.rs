@@ -20,7 +20,6 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// Reads a duration greater than zero.
 pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
     match parse(text)? {
         Duration::ZERO => Err("must be greater than zero".to_string()),
@@ -45,7 +44,6 @@ pub(crate) fn show(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds, for JSON.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -28,7 +28,6 @@ pub(crate) fn of_signal(number: i32) -> u8 {
     u8::try_from(128 + number).unwrap_or(u8::MAX)
 }
 
-/// The code for an error.
 pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<CliError>() {
         return error.code;
@@ -60,12 +59,10 @@ pub(crate) struct CliError {
 }
 
 impl CliError {
-    /// A usage error.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         CliError::with_code(USAGE, message, hint)
     }
 
-    /// An error with another exit code.
     pub(crate) fn with_code(code: u8, message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(CliError { code, message: message.into(), hint: hint.into() })
     }

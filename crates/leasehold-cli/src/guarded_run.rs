@@ -35,9 +35,7 @@ pub(crate) struct GuardedRun<'a> {
     hold_at_least: Option<Duration>,
 }
 
-/// The end of a guarded run.
 pub(crate) struct RunEnd {
-    /// The exit code.
     pub(crate) code: u8,
     /// Whether the lock was busy or a signal ended the run: `--forever` does not run the command again.
     pub(crate) is_final: bool,
@@ -45,9 +43,6 @@ pub(crate) struct RunEnd {
 
 impl<'a> GuardedRun<'a> {
     /// Checks the arguments and connects to the store.
-    ///
-    /// # Errors
-    /// The arguments contradict each other, or the store failed.
     pub(crate) async fn connect(
         args: &'a GuardArgs,
         hold_at_least: Option<Duration>,
@@ -61,15 +56,11 @@ impl<'a> GuardedRun<'a> {
         Ok(GuardedRun { name, client, output, args, location, plan, hold_at_least })
     }
 
-    /// Closes the connection.
     pub(crate) async fn disconnect(&self) {
         disconnect(&self.client).await;
     }
 
     /// Acquires the lock, runs the command and releases the lock.
-    ///
-    /// # Errors
-    /// The store failed, or the process of the command could not be started.
     pub(crate) async fn run(
         &self,
         lock: Lock,
@@ -100,10 +91,7 @@ impl<'a> GuardedRun<'a> {
         let task = Task {
             command: &self.args.command,
             environment: ChildEnv::new(&lease, self.plan.ttl, &self.location),
-            on_lost: self.plan.on_lost,
-            schedule: self.plan.schedule,
-            ttl: self.plan.ttl,
-            hold_max: self.plan.hold_max,
+            plan: &self.plan,
         };
         let ending = supervise(task, &lease, env, signals, self.output).await;
         match &ending {

@@ -12,10 +12,8 @@ use crate::{
     loss_policy::{OnLost, Schedule},
 };
 
-/// Default time to live.
 const TTL: Duration = Duration::from_secs(30);
 
-/// The options of a lock that is held while a command runs.
 pub(crate) struct HoldPlan {
     pub(crate) ttl: Duration,
     pub(crate) hold_max: Option<Duration>,
@@ -45,7 +43,6 @@ impl HoldPlan {
         Ok(HoldPlan { ttl, hold_max: loss.hold_max, on_lost: loss.on_lost, schedule })
     }
 
-    /// The options for the client.
     pub(crate) fn options(&self, options: LockOptions, note: String) -> LockOptions {
         let max_hold = self.hold_max.or(options.max_hold);
         LockOptions { ttl: self.ttl, max_hold, note: Some(note.into()), ..options }

@@ -12,19 +12,14 @@ use crate::duration;
 /// Default limit of a wait without a terminal.
 const WAIT_UNATTENDED: Duration = Duration::from_secs(120);
 
-/// How long to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WaitLimit {
-    /// Not at all.
     NoWait,
-    /// At most this long.
     For(Duration),
-    /// Without a limit.
     Forever,
 }
 
 impl WaitLimit {
-    /// Reads the value of `--wait`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "forever" {
             return Ok(WaitLimit::Forever);
@@ -39,7 +34,6 @@ impl WaitLimit {
     }
 }
 
-/// A lock to be acquired.
 pub(crate) enum Lock {
     Exclusive(Mutex),
     Shared(RwLock),
@@ -48,7 +42,6 @@ pub(crate) enum Lock {
     Election(Election, String),
 }
 
-/// A lock that is held.
 pub(crate) enum Hold {
     Exclusive(MutexGuard),
     Shared(ReadGuard),
@@ -57,7 +50,6 @@ pub(crate) enum Hold {
 }
 
 impl Lock {
-    /// Calls `observer` each time the store answers that the lock is busy.
     #[must_use]
     pub(crate) fn on_busy(self, observer: impl Fn(&Busy) + Send + Sync + 'static) -> Self {
         match self {
@@ -100,7 +92,6 @@ impl Lock {
 }
 
 impl Hold {
-    /// The lease.
     pub(crate) fn lease(&self) -> &Lease {
         match self {
             Hold::Exclusive(guard) => guard.lease(),
@@ -110,7 +101,6 @@ impl Hold {
         }
     }
 
-    /// Releases the lock.
     pub(crate) async fn release(self) -> leasehold::Result<Release> {
         match self {
             Hold::Exclusive(guard) => guard.release().await,

@@ -59,7 +59,6 @@ impl<S: Subscriber> Layer<S> for Warnings {
     }
 }
 
-/// The message of an event.
 #[derive(Default)]
 struct Message(String);
 

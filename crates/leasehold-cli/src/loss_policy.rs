@@ -46,7 +46,6 @@ fn signal(name: &str) -> Result<Signal, String> {
         .ok_or_else(|| "unknown signal; expected a name such as TERM, or a number".to_string())
 }
 
-/// The name of a signal.
 pub(crate) fn signal_name(number: i32) -> String {
     NamedSignal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string())
 }
@@ -60,14 +59,11 @@ pub(crate) struct Schedule {
     pub(crate) margin: Duration,
 }
 
-/// The action that is due.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Step {
     /// Nothing for this long; `None` until the status changes.
     Wait(Option<Duration>),
-    /// Ask the command to stop.
     Ask,
-    /// Kill the command.
     Kill,
 }
 
@@ -75,7 +71,6 @@ impl Schedule {
     /// Default grace, if the ttl is long enough.
     pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-    /// A schedule for a lease of `ttl`.
     pub(crate) fn new(ttl: Duration, grace: Duration) -> Self {
         let margin = (ttl / 20).clamp(Duration::from_millis(5), Duration::from_millis(500));
         Schedule { grace, margin: margin.min(grace) }

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::exit::{self, CliError};
 
-/// The output format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     /// JSON instead of text.

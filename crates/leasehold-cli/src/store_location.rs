@@ -13,14 +13,12 @@ use leasehold::{Client, LockOptions, url::StoreUrl};
 
 use crate::exit::{self, CliError};
 
-/// The environment variable that names the store.
 const VARIABLE: &str = "LEASEHOLD_STORE";
 /// The password of a redacted URL.
 const REDACTED: &str = ":***@";
 /// Time limit for pending releases when the client is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The URL of the store and its origin.
 pub(crate) struct StoreLocation {
     url: StoreUrl,
     from_environment: bool,
@@ -53,12 +51,10 @@ impl StoreLocation {
         (!(has_secret && self.from_environment)).then(|| self.url.to_string())
     }
 
-    /// The time to live in the URL.
     pub(crate) fn ttl(&self) -> Option<Duration> {
         self.url.options().ttl()
     }
 
-    /// The URL, with passwords.
     pub(crate) fn url(&self) -> &StoreUrl {
         &self.url
     }
@@ -68,7 +64,6 @@ impl StoreLocation {
         self.url.to_string()
     }
 
-    /// Whether this is the default store.
     pub(crate) fn is_default(&self) -> bool {
         default_path().is_ok_and(|path| StoreUrl::sqlite(path).is_ok_and(|url| url == self.url))
     }

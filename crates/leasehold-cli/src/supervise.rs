@@ -18,7 +18,8 @@ use crate::{
     child_env::ChildEnv,
     duration::{millis, show},
     exit,
-    loss_policy::{OnLost, Schedule, Step, signal_name},
+    hold_plan::HoldPlan,
+    loss_policy::{OnLost, Step, signal_name},
     output::Output,
 };
 use child::Child;
@@ -41,10 +42,7 @@ const VANISH: Duration = Duration::from_secs(1);
 pub(crate) struct Task<'a> {
     pub(crate) command: &'a [OsString],
     pub(crate) environment: ChildEnv,
-    pub(crate) on_lost: OnLost,
-    pub(crate) schedule: Schedule,
-    pub(crate) ttl: Duration,
-    pub(crate) hold_max: Option<Duration>,
+    pub(crate) plan: &'a HoldPlan,
 }
 
 /// The end of the command.
@@ -59,7 +57,6 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         if self.is_lost() { exit::LOST } else { self.status.map_or(exit::LOST, code_of) }
     }
@@ -79,9 +76,6 @@ fn code_of(status: WaitStatus) -> u8 {
 }
 
 /// Runs the command until it ends, or until its lease does.
-///
-/// # Errors
-/// The process cannot be started.
 pub(crate) async fn supervise(
     task: Task<'_>,
     lease: &Lease,
@@ -142,8 +136,9 @@ impl Supervisor<'_> {
             if self.is_over() {
                 return;
             }
-            let nap = [self.check_lease(), Some(self.check_guardian()), self.linger_step()];
-            let nap = nap.into_iter().flatten().min().unwrap_or(self.task.ttl);
+            let nap =
+                [self.check_lease(), Some(self.check_guardian()), self.lingers_until.map(|_| LINGER_STEP)];
+            let nap = nap.into_iter().flatten().min().unwrap_or(self.task.plan.ttl);
             tokio::select! {
                 biased;
                 signal = signals.next() => self.on_signal(signal),
@@ -191,7 +186,7 @@ impl Supervisor<'_> {
             return true;
         }
         let age = self.lease.age();
-        let until = *self.lingers_until.get_or_insert(age + self.task.schedule.grace);
+        let until = *self.lingers_until.get_or_insert(age + self.task.plan.schedule.grace);
         if age >= until + VANISH {
             return true;
         }
@@ -201,18 +196,14 @@ impl Supervisor<'_> {
         false
     }
 
-    fn linger_step(&self) -> Option<Duration> {
-        self.lingers_until.map(|_| LINGER_STEP)
-    }
-
     /// Signals the command if that is due, and returns the time until the next check.
     fn check_lease(&mut self) -> Option<Duration> {
         let status = self.lease.status();
         self.report(status);
-        let allowance = self.task.hold_max.map(|span| span.saturating_sub(self.lease.age()));
+        let allowance = self.task.plan.hold_max.map(|span| span.saturating_sub(self.lease.age()));
         let remaining = self.lease.remaining();
-        let step = self.task.schedule.step(status, remaining, allowance);
-        match (self.task.on_lost, step) {
+        let step = self.task.plan.schedule.step(status, remaining, allowance);
+        match (self.task.plan.on_lost, step) {
             (_, Step::Wait(span)) => span,
             (OnLost::Ignore, _) => None,
             (OnLost::Send(signal), _) => {
@@ -232,7 +223,7 @@ impl Supervisor<'_> {
                 if !self.asked {
                     self.ask(Signal::TERM);
                 }
-                Some(self.task.schedule.until_kill(remaining.min(allowance.unwrap_or(remaining))))
+                Some(self.task.plan.schedule.until_kill(remaining.min(allowance.unwrap_or(remaining))))
             }
         }
     }
@@ -263,7 +254,6 @@ impl Supervisor<'_> {
         self.seen = status;
     }
 
-    /// Asks the group to stop because of the lease.
     fn ask(&mut self, signal: Signal) {
         self.asked = true;
         self.adopt_orphans();
@@ -368,12 +358,12 @@ impl Supervisor<'_> {
             self.guardian = Guardian::start(self.group(), kill_at).ok();
         }
         // The lease is renewed every third of its ttl; checking twice as often always leaves half a ttl to the end.
-        self.task.ttl / 6
+        self.task.plan.ttl / 6
     }
 
     fn kill_deadline(&self) -> u64 {
-        match self.task.on_lost {
-            OnLost::Kill => (self.lease.deadline() - self.task.schedule.margin).nanos(),
+        match self.task.plan.on_lost {
+            OnLost::Kill => (self.lease.deadline() - self.task.plan.schedule.margin).nanos(),
             OnLost::Send(_) | OnLost::Ignore => guardian::NEVER,
         }
     }

@@ -22,7 +22,6 @@ pub(crate) struct Arguments {
     sequencer: String,
 }
 
-/// Asks the store.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let sequencer: Sequencer = arguments.sequencer.trim().parse()?;
     let client = arguments.store.location()?.connect(|options| options).await?;

@@ -23,7 +23,6 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// The store that the options name, or the default one.
     pub(crate) fn location(&self) -> Result<StoreLocation> {
         StoreLocation::find(self.store.as_deref())
     }
@@ -85,12 +84,10 @@ impl WaitArgs {
         }
     }
 
-    /// Whether a busy lock is a success.
     pub(crate) fn skips_busy(&self) -> bool {
         self.on_busy == OnBusy::Skip
     }
 
-    /// The exit code for a busy lock.
     pub(crate) fn busy_code(&self) -> u8 {
         if self.skips_busy() { 0 } else { self.busy_exit_code.unwrap_or(BUSY) }
     }

@@ -16,7 +16,6 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-/// Prints the script.
 pub(crate) fn run(arguments: &Arguments, mut cli: Command, output: Output) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut cli, "leasehold", &mut script);

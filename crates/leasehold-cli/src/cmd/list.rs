@@ -49,7 +49,6 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// The JSON of a lock.
 pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
     let mut lock = json!({
         "lock": snapshot.name.as_str(),

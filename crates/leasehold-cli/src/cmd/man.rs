@@ -9,7 +9,6 @@ use serde_json::json;
 
 use crate::output::Output;
 
-/// Prints the page.
 pub(crate) fn run(mut cli: Command, output: Output) -> Result<ExitCode> {
     let mut page = Vec::new();
     cli.build();

@@ -20,7 +20,6 @@ pub(crate) struct Arguments {
     store: StoreArgs,
 }
 
-/// Promotes every member.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let location = arguments.store.location()?;
     let members = leasehold::diagnose::promote(location.url()).await?;

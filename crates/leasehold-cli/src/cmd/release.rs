@@ -24,7 +24,6 @@ pub(crate) struct Arguments {
     ticket: String,
 }
 
-/// Releases the hold.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let ticket: Ticket = read(&arguments.ticket)?.trim().parse()?;
     let client = arguments.store.location()?.connect(|options| options).await?;

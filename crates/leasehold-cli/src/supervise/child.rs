@@ -18,7 +18,6 @@ use crate::child_env::ChildEnv;
 /// The running program, also if its file was replaced.
 pub(super) const OWN_BINARY: &str = "/proc/self/exe";
 
-/// The process of the command.
 pub(crate) struct Child {
     pid: Pid,
     ended: Option<WaitStatus>,
@@ -42,7 +41,6 @@ impl Child {
         Ok(Child { pid, ended: None })
     }
 
-    /// The process group that the command leads.
     pub(crate) fn group(&self) -> Group {
         Group(self.pid)
     }

@@ -24,7 +24,6 @@ pub(crate) const MARK: &str = "__exec";
 pub(crate) struct ExecOptions {
     /// Move the command to the foreground of the terminal.
     pub(crate) foreground: bool,
-    /// Print errors as JSON.
     pub(crate) json: bool,
 }
 

@@ -46,7 +46,6 @@ const MESSAGE_BYTES: usize = size_of::<u64>();
 /// A running guardian, as its parent sees it.
 pub(crate) struct Guardian {
     pipe: ChildStdin,
-    /// The deadline last sent.
     sent: u64,
 }
 
@@ -94,7 +93,6 @@ impl Guardian {
     }
 }
 
-/// A message from leasehold, or the end of leasehold.
 enum Message {
     KillAt(u64),
     Dismiss,

@@ -11,7 +11,6 @@ const ENDING: [Signal; 6] =
 /// Signals that matter once the command runs.
 const OF_CHILD: [Signal; 4] = [Signal::CHILD, Signal::CONT, Signal::TSTP, Signal::WINCH];
 
-/// The signals that leasehold handles.
 pub(crate) struct Signals {
     streams: Vec<(Signal, Stream)>,
     has_child: bool,
@@ -27,7 +26,6 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Handles the signals that matter once the command runs.
     pub(crate) fn expect_child(&mut self) -> io::Result<()> {
         if self.has_child {
             return Ok(());

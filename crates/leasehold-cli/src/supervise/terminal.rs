@@ -10,7 +10,6 @@ use rustix::{
     termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp},
 };
 
-/// The controlling terminal of this process.
 pub(crate) struct Terminal {
     tty: OwnedFd,
     modes: Option<Termios>,

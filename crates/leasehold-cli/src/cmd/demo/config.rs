@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Strategy {
-    /// None.
     NoLock,
     /// Set if absent, with an expiry; deleted without an owner check.
     NaiveLock,
@@ -33,13 +32,9 @@ impl Strategy {
 /// The numbers of a demo.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Config {
-    /// Items at the start of each round.
     pub(super) stock: u32,
-    /// Worker processes in each round.
     pub(super) workers: u32,
-    /// Seed of the payment times.
     pub(super) seed: u64,
-    /// Time to live of the locks.
     pub(super) ttl_ms: u64,
 }
 
@@ -49,12 +44,10 @@ const SELLING: Duration = Duration::from_millis(2100);
 const PAYMENT_MAX: Duration = Duration::from_millis(70);
 
 impl Config {
-    /// Average duration of a payment.
     pub(super) fn payment(&self) -> Duration {
         (SELLING / self.stock).min(PAYMENT_MAX)
     }
 
-    /// Time to live of the locks.
     pub(super) fn ttl(&self) -> Duration {
         Duration::from_millis(self.ttl_ms)
     }
@@ -76,9 +69,7 @@ pub(super) struct WorkerArgs {
     pub(super) strategy: Strategy,
     /// Number of the worker, from 1.
     pub(super) worker: u32,
-    /// Database of the shop.
     pub(super) shop: PathBuf,
-    /// Database of the Leasehold locks.
     pub(super) locks: PathBuf,
     pub(super) config: Config,
 }

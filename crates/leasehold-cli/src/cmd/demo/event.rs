@@ -43,7 +43,6 @@ pub(super) enum Kind {
 }
 
 impl Event {
-    /// An event that happens now.
     pub(super) fn now(env: &Env, worker: u32, kind: Kind) -> Self {
         Event { at_ns: env.now().nanos(), worker, kind }
     }

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::output::Output;
 
-/// Time limit of a round.
 const ROUND_MAX: Duration = Duration::from_secs(60);
 /// Interval between two checks for workers that ended unexpectedly.
 const CHECK: Duration = Duration::from_millis(100);
@@ -51,7 +50,6 @@ struct Runner<'a> {
     env: &'a Env,
     output: Output,
     workers: Workers,
-    /// Start of the sale.
     began_ns: u64,
     events: Vec<Event>,
 }

@@ -24,19 +24,16 @@ pub(super) enum Access {
     /// Accepted. The stock that was read, or replaced.
     Stock(i64),
     /// The shop has seen the higher token `mark`.
-    Refused { mark: u64 },
+    Refused { fence: u64, mark: u64 },
 }
 
-/// The numbers in the shop's database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Count {
     pub(super) orders: i64,
-    /// Items left.
     pub(super) remaining: i64,
 }
 
 impl Shop {
-    /// Creates a shop.
     pub(super) fn create(path: &Path, stock: u32) -> Result<Shop> {
         let shop = Shop::open(path)?;
         SqlHighWaterMark::create(&shop.0)?;
@@ -45,7 +42,6 @@ impl Shop {
         Ok(shop)
     }
 
-    /// Opens a shop.
     pub(super) fn open(path: &Path) -> Result<Shop> {
         let open = || {
             let connection = Connection::open(path)?;
@@ -58,42 +54,33 @@ impl Shop {
         open().map(Shop).with_context(|| format!("cannot open the shop {}", path.display()))
     }
 
-    /// Reads the stock.
-    pub(super) fn stock(&self) -> Result<i64> {
-        Ok(read_stock(&self.0)?)
-    }
-
-    /// Writes stock and order without a check. Returns the stock that was overwritten.
-    pub(super) fn sell(&mut self, worker: u32, read: i64) -> Result<i64> {
+    /// Reads the stock. With a token the shop is claimed first: from then on it refuses lower tokens.
+    pub(super) fn read(&mut self, token: Option<FencingToken>) -> Result<Access> {
         let transaction = self.begin()?;
-        let found = write_sale(&transaction, worker, read, None)?;
-        transaction.commit()?;
-        Ok(found)
-    }
-
-    /// Presents the token and reads the stock: from now on the shop refuses lower tokens.
-    pub(super) fn claim(&mut self, token: FencingToken) -> Result<Access> {
-        let transaction = self.begin()?;
-        if let Some(mark) = higher_token(SqlHighWaterMark::claim(&transaction, RESOURCE, token))? {
-            return Ok(Access::Refused { mark });
+        let fenced = token.map(|token| SqlHighWaterMark::claim(&transaction, RESOURCE, token));
+        if let Some(refused) = refusal(fenced)? {
+            return Ok(refused);
         }
         let stock = read_stock(&transaction)?;
         transaction.commit()?;
         Ok(Access::Stock(stock))
     }
 
-    /// Presents the token and writes stock and order in one transaction.
-    pub(super) fn sell_fenced(&mut self, worker: u32, read: i64, token: FencingToken) -> Result<Access> {
+    /// Writes stock and order in one transaction, in which a token is checked. Answers the stock that was overwritten.
+    pub(super) fn sell(&mut self, worker: u32, read: i64, token: Option<FencingToken>) -> Result<Access> {
         let transaction = self.begin()?;
-        if let Some(mark) = higher_token(SqlHighWaterMark::admit(&transaction, RESOURCE, token))? {
-            return Ok(Access::Refused { mark });
+        let fenced = token.map(|token| SqlHighWaterMark::admit(&transaction, RESOURCE, token));
+        if let Some(refused) = refusal(fenced)? {
+            return Ok(refused);
         }
-        let found = write_sale(&transaction, worker, read, Some(token.get()))?;
+        let found = read_stock(&transaction)?;
+        transaction.execute(include_str!("../../../sql/demo/write_stock.sql"), [read - 1])?;
+        let values = (worker, token.map(FencingToken::as_i64));
+        transaction.execute(include_str!("../../../sql/demo/insert_order.sql"), values)?;
         transaction.commit()?;
         Ok(Access::Stock(found))
     }
 
-    /// Counts orders and stock.
     pub(super) fn count(&self) -> Result<Count> {
         let read = |row: &rusqlite::Row<'_>| Ok(Count { orders: row.get(0)?, remaining: row.get(1)? });
         Ok(self.0.query_row(include_str!("../../../sql/demo/count.sql"), [], read)?)
@@ -117,24 +104,17 @@ impl Shop {
     }
 }
 
-/// The higher token that the shop has seen, if that is the reason of the error.
-fn higher_token(result: leasehold::Result<()>) -> Result<Option<u64>> {
-    let Err(error) = result else { return Ok(None) };
+/// The refusal, if a higher token that the shop has seen is the reason of the error.
+fn refusal(fenced: Option<leasehold::Result<()>>) -> Result<Option<Access>> {
+    let Some(Err(error)) = fenced else { return Ok(None) };
     match Error::source(&error).and_then(|source| source.downcast_ref::<Stale>()) {
-        Some(stale) => Ok(Some(stale.highest.get())),
+        Some(Stale { presented, highest }) => {
+            Ok(Some(Access::Refused { fence: presented.get(), mark: highest.get() }))
+        }
         None => Err(error.into()),
     }
 }
 
 fn read_stock(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(include_str!("../../../sql/demo/read_stock.sql"), [], |row| row.get(0))
-}
-
-/// Returns the stock that was overwritten.
-fn write_sale(shop: &Connection, worker: u32, read: i64, fence: Option<u64>) -> rusqlite::Result<i64> {
-    let found = read_stock(shop)?;
-    shop.execute(include_str!("../../../sql/demo/write_stock.sql"), [read - 1])?;
-    let values = (worker, fence.map(|fence| fence as i64));
-    shop.execute(include_str!("../../../sql/demo/insert_order.sql"), values)?;
-    Ok(found)
 }

@@ -13,7 +13,6 @@ use super::{
 pub(super) struct Summary {
     /// Leasehold kept the stock exact and refused a late write, and at least one other round failed.
     pub(super) proves: bool,
-    /// The result in one line.
     pub(super) summary: String,
     #[serde(flatten)]
     pub(super) config: Config,
@@ -25,21 +24,16 @@ pub(super) struct Summary {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Round {
     pub(super) strategy: Strategy,
-    /// Orders in the database.
     pub(super) orders: i64,
-    /// Items left in the database.
     pub(super) stock_left: i64,
     /// Orders without an item.
     pub(super) oversold: i64,
     /// Orders that the stock does not account for.
     pub(super) lost_updates: i64,
-    /// Number of times that a worker entered while another one held the lock.
     pub(super) double_holds: usize,
     /// Sales written over a stock other than the one that was read.
     pub(super) stale_writes_accepted: usize,
-    /// Writes that the shop refused.
     pub(super) refusals: Vec<Event>,
-    /// Duration of the pause.
     pub(super) paused_ms: u64,
     /// Every item was sold once, and the lock had one holder at a time.
     pub(super) exact: bool,
@@ -49,7 +43,6 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Counts one round.
     pub(super) fn new(
         strategy: Strategy,
         config: &Config,
@@ -78,7 +71,6 @@ impl Round {
         }
     }
 
-    /// The result in one line.
     pub(super) fn result(&self) -> String {
         let seconds = self.ended_ns.saturating_sub(self.began_ns) as f64 / 1e9;
         let (orders, stale, double) = (self.orders, self.stale_writes_accepted, self.double_holds);
@@ -113,7 +105,6 @@ impl Round {
 }
 
 impl Summary {
-    /// Sums up all rounds.
     pub(super) fn new(rounds: Vec<Round>, config: Config, elapsed_ms: u64) -> Summary {
         let has_control = rounds.iter().any(|round| round.strategy != Strategy::Leasehold && !round.exact);
         let has_refusal = rounds.iter().any(|round| round.is_kept() && !round.refusals.is_empty());
@@ -121,7 +112,6 @@ impl Summary {
         Summary { proves: has_control && has_refusal, summary, config, elapsed_ms, rounds }
     }
 
-    /// The result as text.
     pub(super) fn text(&self) -> String {
         let note = if self.proves {
             ""

@@ -167,20 +167,20 @@ fn token(number: u64) -> leasehold::FencingToken {
 #[test]
 fn an_unfenced_shop_keeps_the_last_write() {
     let (_home, mut shop) = shop();
-    assert_eq!(shop.stock().unwrap(), 5);
-    assert_eq!(shop.sell(1, 5).unwrap(), 5);
-    assert_eq!(shop.sell(2, 5).unwrap(), 4, "the sale of worker 1 is overwritten");
+    assert_eq!(shop.read(None).unwrap(), Access::Stock(5));
+    assert_eq!(shop.sell(1, 5, None).unwrap(), Access::Stock(5));
+    assert_eq!(shop.sell(2, 5, None).unwrap(), Access::Stock(4), "the sale of worker 1 is overwritten");
     assert_eq!(shop.count().unwrap(), Count { orders: 2, remaining: 4 });
 }
 
 #[test]
 fn a_fenced_shop_refuses_a_late_write_and_changes_nothing() {
     let (_home, mut shop) = shop();
-    assert_eq!(shop.claim(token(17)).unwrap(), Access::Stock(5));
-    assert_eq!(shop.claim(token(18)).unwrap(), Access::Stock(5));
-    assert_eq!(shop.sell_fenced(1, 5, token(17)).unwrap(), Access::Refused { mark: 18 });
-    assert_eq!(shop.sell_fenced(2, 5, token(18)).unwrap(), Access::Stock(5));
-    assert_eq!(shop.claim(token(17)).unwrap(), Access::Refused { mark: 18 });
+    assert_eq!(shop.read(Some(token(17))).unwrap(), Access::Stock(5));
+    assert_eq!(shop.read(Some(token(18))).unwrap(), Access::Stock(5));
+    assert_eq!(shop.sell(1, 5, Some(token(17))).unwrap(), Access::Refused { fence: 17, mark: 18 });
+    assert_eq!(shop.sell(2, 5, Some(token(18))).unwrap(), Access::Stock(5));
+    assert_eq!(shop.read(Some(token(17))).unwrap(), Access::Refused { fence: 17, mark: 18 });
     assert_eq!(shop.count().unwrap(), Count { orders: 1, remaining: 4 });
 }
 

@@ -17,7 +17,6 @@ const NAIVE_POLL: Duration = Duration::from_millis(5);
 /// Time limit for the last release.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The state of a worker process.
 struct Worker {
     args: WorkerArgs,
     env: Env,
@@ -43,7 +42,7 @@ impl Worker {
         match self.args.strategy {
             Strategy::NoLock => {
                 self.wait_for_start()?;
-                while self.sell_unfenced().await? {}
+                while self.sell_unlocked().await? {}
             }
             Strategy::NaiveLock => {
                 self.wait_for_start()?;
@@ -80,7 +79,7 @@ impl Worker {
         while !self.shop.naive_lock(self.env.now().nanos(), (self.env.now() + ttl).nanos())? {
             self.env.sleep(NAIVE_POLL).await;
         }
-        let again = self.sell_unfenced().await?;
+        let again = self.sell_unlocked().await?;
         self.shop.naive_unlock()?;
         Ok(again)
     }
@@ -88,64 +87,71 @@ impl Worker {
     async fn sell_with_leasehold(&mut self, mutex: &Mutex) -> Result<bool> {
         self.report(Kind::Waiting)?;
         let guard = mutex.lock().await?;
-        let token = guard.fencing_token().context("the store gave no fencing token")?;
-        self.report(Kind::Entered { fence: Some(token.get()) })?;
-        let again = self.sell_fenced(&guard, token).await?;
-        self.report(Kind::Left)?;
+        let again = self.sell(Some(&guard)).await?;
         guard.release().await?;
         self.next_customer().await;
         Ok(again)
     }
 
-    /// Reads, pays and writes, without a check between reading and writing.
-    async fn sell_unfenced(&mut self) -> Result<bool> {
-        self.report(Kind::Entered { fence: None })?;
-        let read = self.shop.stock()?;
-        if read > 0 {
-            self.pay().await;
-            self.pause_if_due(read)?;
-            let found = self.shop.sell(self.args.worker, read)?;
-            self.report(Kind::Sold { read, found })?;
-        }
-        self.report(Kind::Left)?;
+    async fn sell_unlocked(&mut self) -> Result<bool> {
+        let again = self.sell(None).await?;
         self.next_customer().await;
-        Ok(read > 0)
+        Ok(again)
     }
 
-    /// Presents the token when it reads and again when it writes, and stops if the lease is lost. Only the worker that
-    /// was stopped writes even then, to show that the shop refuses it.
-    async fn sell_fenced(&mut self, guard: &MutexGuard, token: FencingToken) -> Result<bool> {
-        let reading = guard.run(async {
-            let reading = self.shop.claim(token)?;
-            if matches!(reading, Access::Stock(1..)) {
-                self.pay().await;
-            }
-            anyhow::Ok(reading)
-        });
-        let read = match reading.await {
-            Ok(Ok(Access::Stock(..=0))) => return Ok(false),
-            Ok(Ok(Access::Stock(read))) => read,
-            Ok(Ok(Access::Refused { mark })) => return self.report_refused(token, mark),
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return self.report_lost(guard, false),
+    /// Reads, pays and writes one sale. Answers whether there was an item.
+    async fn sell(&mut self, guard: Option<&MutexGuard>) -> Result<bool> {
+        let token = |guard: &MutexGuard| guard.fencing_token().context("the store gave no fencing token");
+        let token = guard.map(token).transpose()?;
+        self.report(Kind::Entered { fence: token.map(FencingToken::get) })?;
+        let again = self.sell_entered(guard, token).await?;
+        self.report(Kind::Left)?;
+        Ok(again)
+    }
+
+    /// Without a guard there is no check between reading and writing. With one the shop gets the token when it is read and
+    /// again when it is written, and the work stops if the lease is lost; only the worker that was stopped writes even
+    /// then, to show that the shop refuses it.
+    async fn sell_entered(
+        &mut self,
+        guard: Option<&MutexGuard>,
+        token: Option<FencingToken>,
+    ) -> Result<bool> {
+        let reading = self.read_and_pay(token);
+        let reading = match guard {
+            None => reading.await?,
+            Some(guard) => match guard.run(reading).await {
+                Ok(reading) => reading?,
+                Err(_) => return self.report_lost(guard, false),
+            },
+        };
+        let read = match reading {
+            Access::Stock(..=0) => return Ok(false),
+            Access::Stock(read) => read,
+            Access::Refused { fence, mark } => return self.went_on(Kind::Refused { fence, mark }),
         };
         let writes_anyway = self.pause_if_due(read)?;
-        if guard.check().is_err() {
+        if let Some(guard) = guard.filter(|guard| guard.check().is_err()) {
             self.report_lost(guard, writes_anyway)?;
             if !writes_anyway {
                 return Ok(true);
             }
         }
-        match self.shop.sell_fenced(self.args.worker, read, token)? {
-            Access::Refused { mark } => self.report_refused(token, mark),
-            Access::Stock(found) => {
-                self.report(Kind::Sold { read, found })?;
-                Ok(true)
-            }
-        }
+        let kind = match self.shop.sell(self.args.worker, read, token)? {
+            Access::Stock(found) => Kind::Sold { read, found },
+            Access::Refused { fence, mark } => Kind::Refused { fence, mark },
+        };
+        self.went_on(kind)
     }
 
-    /// Waits for the payment service.
+    async fn read_and_pay(&mut self, token: Option<FencingToken>) -> Result<Access> {
+        let reading = self.shop.read(token)?;
+        if matches!(reading, Access::Stock(1..)) {
+            self.pay().await;
+        }
+        Ok(reading)
+    }
+
     async fn pay(&mut self) {
         let time = self.args.config.payment().mul_f64(0.6 + 0.8 * self.random());
         self.env.sleep(time).await;
@@ -172,13 +178,11 @@ impl Worker {
     }
 
     fn report_lost(&self, guard: &MutexGuard, writes_anyway: bool) -> Result<bool> {
-        self.report(Kind::LeaseLost { deadline_ns: guard.deadline().nanos(), writes_anyway })?;
-        Ok(true)
+        self.went_on(Kind::LeaseLost { deadline_ns: guard.deadline().nanos(), writes_anyway })
     }
 
-    fn report_refused(&self, token: FencingToken, mark: u64) -> Result<bool> {
-        self.report(Kind::Refused { fence: token.get(), mark })?;
-        Ok(true)
+    fn went_on(&self, kind: Kind) -> Result<bool> {
+        self.report(kind).map(|()| true)
     }
 
     /// Prints an event with one write, so that lines of several workers do not mix in their common pipe.

@@ -25,7 +25,6 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts one process per worker.
     pub(super) fn spawn(workers: impl Iterator<Item = WorkerArgs>) -> Result<Workers> {
         let program = std::env::current_exe().context("cannot find the program file of leasehold")?;
         // One pipe for all, so that the events keep their order.
@@ -50,7 +49,6 @@ impl Workers {
         serde_json::from_str(&line).with_context(|| format!("a worker printed `{line}`"))
     }
 
-    /// Starts the sale in all workers.
     pub(super) fn start(&mut self) -> Result<()> {
         for process in &mut self.processes {
             let mut stdin = process.stdin.take().context("a worker has no stdin")?;
@@ -68,7 +66,6 @@ impl Workers {
         Ok(())
     }
 
-    /// Continues a worker with SIGCONT.
     pub(super) fn resume(&self, worker: u32) -> Result<()> {
         kill_process(self.pid(worker)?, Signal::CONT).context("cannot continue a worker")
     }
