@@ -1,6 +1,6 @@
 //! Holders and waiters as text and as JSON.
 
-use std::{ffi::OsString, time::Duration};
+use std::time::Duration;
 
 use leasehold::{
     Note,
@@ -8,21 +8,16 @@ use leasehold::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    duration::{millis, show},
-    redact,
-};
+use crate::duration::{millis, show};
 
 /// Longest command or note in a one-line description.
 const COMMAND_CHARS_MAX: usize = 40;
 
-/// The note of this process: host, process id, command (secrets masked) and the text of the user.
-pub(crate) fn own_note(command: &[OsString], text: Option<&str>) -> String {
+/// The note of this process: host, process id, what is shown of the command, and the text of the user.
+pub(crate) fn own_note(command: String, text: Option<&str>) -> String {
     let mut note = Note::of_this_process();
-    if let Some((program, _)) = command.split_first() {
-        let line = redact::command_line(command);
-        let rest = line.get(program.to_string_lossy().len()..).unwrap_or_default();
-        note = note.command(format!("{}{rest}", redact::program(program)));
+    if !command.is_empty() {
+        note = note.command(command);
     }
     note.text(text.unwrap_or_default()).to_string()
 }
@@ -151,13 +146,5 @@ mod tests {
     fn positions_are_ordinals() {
         let words: Vec<String> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal).into();
         assert_eq!(words, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]);
-    }
-
-    #[test]
-    fn the_own_note_names_the_program_without_its_path() {
-        let command = ["/opt/x/backup.sh", "--password=hunter2", "/data"].map(OsString::from);
-        let note = Note::read(&own_note(&command, Some("why")));
-        assert_eq!((note.command.as_str(), note.text.as_str()), ("backup.sh --password=*** /data", "why"));
-        assert_eq!(note.pid, Some(std::process::id()));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use leasehold::{Client, Lease, LockName};
+use leasehold::{Client, ErrorKind, Lease, LockName, Lost, LostReason, store::Release};
 use serde_json::json;
 
 use crate::{
@@ -31,6 +31,8 @@ pub(crate) struct GuardedRun<'a> {
     args: &'a GuardArgs,
     location: StoreLocation,
     plan: HoldPlan,
+    /// The rest of the wait, once it is connected.
+    limit: WaitLimit,
     /// Minimum time for which the lock is kept.
     hold_at_least: Option<Duration>,
 }
@@ -45,15 +47,19 @@ impl<'a> GuardedRun<'a> {
     /// Checks the arguments and connects to the store.
     pub(crate) async fn connect(
         args: &'a GuardArgs,
+        default_limit: WaitLimit,
         hold_at_least: Option<Duration>,
         output: Output,
     ) -> Result<Self> {
         let name = LockName::new(&args.name)?;
         let location = args.store.location()?;
         let plan = HoldPlan::new(&args.hold, &args.loss, location.ttl())?;
-        let note = describe::own_note(&args.command, args.hold.note.as_deref());
-        let client = location.connect(|options| plan.options(options, note)).await?;
-        Ok(GuardedRun { name, client, output, args, location, plan, hold_at_least })
+        let note = describe::own_note(args.hold.note_command.of(&args.command), args.hold.note.as_deref());
+        let connecting = location.connect_within(args.wait.limit(default_limit), output, |options| {
+            plan.options(options, note.clone())
+        });
+        let (client, limit) = connecting.await?;
+        Ok(GuardedRun { name, client, output, args, location, plan, limit, hold_at_least })
     }
 
     pub(crate) async fn disconnect(&self) {
@@ -61,15 +67,9 @@ impl<'a> GuardedRun<'a> {
     }
 
     /// Acquires the lock, runs the command and releases the lock.
-    pub(crate) async fn run(
-        &self,
-        lock: Lock,
-        limit: WaitLimit,
-        is_fair: bool,
-        signals: &mut Signals,
-    ) -> Result<RunEnd> {
+    pub(crate) async fn run(&self, lock: Lock, is_fair: bool, signals: &mut Signals) -> Result<RunEnd> {
         let env = self.client.env();
-        let request = WaitRequest { name: &self.name, limit, is_fair };
+        let request = WaitRequest { name: &self.name, limit: self.limit, is_fair };
         match acquire(lock, request, env, signals, self.output).await? {
             Acquired::Held(hold) => {
                 let ending = self.run_under(hold, signals).await?;
@@ -93,28 +93,33 @@ impl<'a> GuardedRun<'a> {
             environment: ChildEnv::new(&lease, self.plan.ttl, &self.location),
             plan: &self.plan,
         };
-        let ending = supervise(task, &lease, env, signals, self.output).await;
-        match &ending {
+        let mut ending = supervise(task, &lease, env, signals, self.output).await;
+        match &mut ending {
             Ok(ending) if ending.lost.is_some() => {
                 let end = env.now() + RELEASE_OF_LOST;
                 let _ = env.until(end, hold.release()).await;
             }
-            _ => self.release(hold, &lease).await,
+            // A hold that is shorter than the first renewal learns of its loss from the release alone.
+            Ok(ending) => ending.lost = self.release(hold, &lease).await,
+            Err(_) => drop(self.release(hold, &lease).await),
         }
         let ending = ending?;
         self.report_ending(&ending, lease.name());
         Ok(ending)
     }
 
-    async fn release(&self, hold: Hold, lease: &Lease) {
+    /// Releases the lock, or leaves it for the rest of its minimum time. Answers the loss if it was not held any more.
+    async fn release(&self, hold: Hold, lease: &Lease) -> Option<Lost> {
         let age = lease.age();
         let released = match self.hold_at_least.filter(|least| *least > age) {
-            None => hold.release().await.map(|_| ()),
-            Some(least) => hold.detach(least - age).await.map(|_| ()),
+            None => hold.release().await,
+            Some(least) => hold.detach(least - age).await.map(|_| Release::Released),
         };
         let name = lease.name();
         match released {
-            Ok(()) => {
+            Ok(Release::NotHeld) => return Some(Lost { reason: LostReason::Gone, certain: true }),
+            Err(error) if error.kind() == ErrorKind::Lost => return lease.check().err(),
+            Ok(Release::Released) => {
                 let kept = self.hold_at_least.and_then(|least| least.checked_sub(age)).map(millis);
                 let fields = json!({ "lock": name.as_str(), "held_ms": millis(age), "kept_for_ms": kept });
                 self.output.event("released", fields);
@@ -127,6 +132,7 @@ impl<'a> GuardedRun<'a> {
                 self.output.say(format!("warning: {error}; the lock expires within {ttl}"));
             }
         }
+        None
     }
 
     fn report_acquired(&self, lease: &Lease) {

@@ -52,6 +52,7 @@ impl HoldPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd::common::NoteCommand;
 
     const fn s(seconds: u64) -> Option<Duration> {
         Some(Duration::from_secs(seconds))
@@ -59,7 +60,7 @@ mod tests {
 
     fn plan(ttl: Option<Duration>, grace: Option<Duration>, hold_max: Option<Duration>) -> Result<HoldPlan> {
         let loss = LossArgs { on_lost: OnLost::Kill, grace, hold_max };
-        HoldPlan::new(&HoldArgs { ttl, note: None }, &loss, None)
+        HoldPlan::new(&HoldArgs { ttl, note: None, note_command: NoteCommand::Program }, &loss, None)
     }
 
     #[test]

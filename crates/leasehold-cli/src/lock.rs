@@ -27,6 +27,14 @@ impl WaitLimit {
         duration::parse(text).map(WaitLimit::For)
     }
 
+    /// The rest of it after a wait.
+    pub(crate) fn after(self, waited: Duration) -> Self {
+        match self {
+            WaitLimit::For(span) => WaitLimit::For(span.saturating_sub(waited)),
+            WaitLimit::NoWait | WaitLimit::Forever => self,
+        }
+    }
+
     /// No limit on a terminal, where the user sees the holder and can give up; a limit elsewhere, so that unattended jobs
     /// do not hang.
     pub(crate) fn by_default() -> Self {

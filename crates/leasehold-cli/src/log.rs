@@ -16,7 +16,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::output::Output;
+use crate::output::{Output, Stderr};
 
 /// Targets of the warnings about a server's configuration that can lose locks.
 const SAFETY: [&str; 2] = ["leasehold_memcached::config_check", "leasehold_redis::config_check"];
@@ -29,7 +29,7 @@ pub(crate) fn start(output: Output) {
     let level = std::env::var("LEASEHOLD_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
     match level {
         Some(level) => {
-            let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+            let lines = tracing_subscriber::fmt::layer().with_writer(|| Stderr).with_ansi(false);
             let wanted =
                 Targets::new().with_default(level).with_target(LOGS_PASSWORDS, level.min(LevelFilter::INFO));
             tracing_subscriber::registry().with(lines.with_filter(wanted)).init();

@@ -1,7 +1,8 @@
 //! Output: results on stdout, messages on stderr, and both as JSON lines with `--json`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use crate::exit::{self, CliError};
@@ -15,7 +16,7 @@ pub(crate) struct Output {
 impl Output {
     /// Whether stderr is a terminal that shows text.
     pub(crate) fn is_live(self) -> bool {
-        !self.json && std::io::stderr().is_terminal()
+        !self.json && io::stderr().is_terminal()
     }
 
     /// Prints a message on stderr. Nothing in JSON, where an event reports the same.
@@ -37,12 +38,34 @@ impl Output {
         write_stderr(&format!("{{\"event\":{}{comma}{rest}\n", json!(name)));
     }
 
-    /// Prints the result on stdout, as JSON or as text.
-    pub(crate) fn data(self, value: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+    /// Prints the result on stdout, as JSON or as text. A closed pipe (`| head`) is no failure.
+    ///
+    /// # Errors
+    /// The result cannot be written, for example to a full disk.
+    pub(crate) fn data(
+        self,
+        value: impl FnOnce() -> Value,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        match self.deliver(value, text) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let message = format!("the result cannot be written: {error}");
+                Err(CliError::with_code(exit::SOFTWARE, message, "the command itself was carried out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Prints a result that must not get lost.
+    pub(crate) fn deliver(
+        self,
+        value: impl FnOnce() -> Value,
+        text: impl FnOnce() -> String,
+    ) -> io::Result<()> {
         let result = if self.json { format!("{}\n", value()) } else { text() };
-        let mut stdout = std::io::stdout().lock();
-        // A closed pipe (`| head`) is no failure.
-        let _ = stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush());
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(result.as_bytes())?;
+        stdout.flush()
     }
 
     /// Prints an error with its cause and hint, and returns its exit code.
@@ -72,7 +95,38 @@ fn cause_of(error: &anyhow::Error) -> Option<String> {
     (!error.to_string().contains(&cause)).then_some(cause)
 }
 
-/// Writes to stderr in one piece. A failure is ignored.
+/// Stderr, as far as it takes text at once. The rest is dropped: nothing that is written for people may wait for its reader (a full
+/// pipe, Ctrl-S on a terminal), because a command under a lease is supervised meanwhile.
+pub(crate) struct Stderr;
+
+/// A pipe that is writable takes so much without blocking (`PIPE_BUF` of Linux).
+const PIECE_BYTES: usize = 4096;
+
+impl Stderr {
+    fn is_writable() -> bool {
+        let stderr = rustix::stdio::stderr();
+        let mut watched = [PollFd::new(&stderr, PollFlags::OUT)];
+        let ready = poll(&mut watched, Some(&Timespec::default()));
+        ready.is_ok() && watched[0].revents().contains(PollFlags::OUT)
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            if !Stderr::is_writable() || io::stderr().write_all(piece).is_err() {
+                break;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes to [`Stderr`].
 pub(crate) fn write_stderr(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = Stderr.write(text.as_bytes());
 }

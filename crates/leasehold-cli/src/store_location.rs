@@ -9,15 +9,22 @@ use std::{
 };
 
 use anyhow::Result;
-use leasehold::{Client, LockOptions, url::StoreUrl};
+use leasehold::{Client, LockOptions, env::Env, url::StoreUrl};
+use serde_json::json;
 
-use crate::exit::{self, CliError};
+use crate::{
+    exit::{self, CliError},
+    lock::WaitLimit,
+    output::Output,
+};
 
 const VARIABLE: &str = "LEASEHOLD_STORE";
 /// The password of a redacted URL.
 const REDACTED: &str = ":***@";
 /// Time limit for pending releases when the client is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before a store that is away is tried again.
+const AWAY_PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct StoreLocation {
     url: StoreUrl,
@@ -27,9 +34,13 @@ pub(crate) struct StoreLocation {
 impl StoreLocation {
     /// The named store, or the default SQLite file of this user.
     pub(crate) fn find(named: Option<&str>) -> Result<Self> {
-        let Some(text) = named.filter(|text| !text.is_empty()) else {
+        let Some(text) = named else {
             return Ok(StoreLocation { url: StoreUrl::sqlite(default_path()?)?, from_environment: false });
         };
+        if text.trim().is_empty() {
+            let hint = "name a store; without --store and LEASEHOLD_STORE it is a file that only this machine shares";
+            return Err(CliError::usage("the store is empty (--store or LEASEHOLD_STORE)", hint));
+        }
         let url = StoreUrl::parse(text)?;
         if text.contains(REDACTED) {
             let hint = "an outer `leasehold run` got the password with --store and does not pass it on: name the store \
@@ -68,8 +79,46 @@ impl StoreLocation {
         default_path().is_ok_and(|path| StoreUrl::sqlite(path).is_ok_and(|url| url == self.url))
     }
 
+    /// Connects, as [`StoreLocation::connect`]. A store that is away is waited for like a lock that is busy. Answers the rest of the
+    /// limit, too.
+    pub(crate) async fn connect_within(
+        &self,
+        limit: WaitLimit,
+        output: Output,
+        change: impl Fn(LockOptions) -> LockOptions,
+    ) -> Result<(Client, WaitLimit)> {
+        let env = Env::system()?;
+        let (begin, mut is_reported) = (env.now(), false);
+        loop {
+            let answer = self.connect(&change).await;
+            // Connecting is no wait, unless the store was away.
+            let left = if is_reported { limit.after(env.now().since(begin)) } else { limit };
+            let pause = match left {
+                WaitLimit::NoWait => Duration::ZERO,
+                WaitLimit::For(span) => span.min(AWAY_PAUSE),
+                WaitLimit::Forever => AWAY_PAUSE,
+            };
+            match answer {
+                Err(error) if is_away(&error) && !pause.is_zero() => {
+                    if !is_reported {
+                        let fields = json!({ "store": self.shown(), "message": error.to_string() });
+                        output.event("store-away", fields);
+                        output.say(format!("waiting for the store · {error}"));
+                    }
+                    is_reported = true;
+                    env.sleep(pause).await;
+                }
+                answer => return answer.map(|client| (client, left)),
+            }
+        }
+    }
+
     /// Connects; `change` sets the default options of the client's locks.
-    pub(crate) async fn connect(&self, change: impl FnOnce(LockOptions) -> LockOptions) -> Result<Client> {
+    pub(crate) async fn connect(&self, change: impl Fn(LockOptions) -> LockOptions) -> Result<Client> {
+        if self.url.is_process_local() {
+            let message = format!("{} excludes nobody: its locks live and end with this process", self.url);
+            return Err(CliError::usage(message, "name a store that processes share, such as sqlite:PATH"));
+        }
         if self.is_default() {
             make_private_directories(&default_path()?)?;
         }
@@ -77,6 +126,11 @@ impl StoreLocation {
         let options = change(client.options().clone());
         Ok(client.with_options(options).build()?)
     }
+}
+
+/// Whether an error may pass without anybody's doing.
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<leasehold::Error>().is_some_and(leasehold::Error::is_transient)
 }
 
 /// Closes the client after its pending releases. A release that fails was reported, and its lock ends by its ttl.

@@ -50,8 +50,8 @@ pub(crate) struct Ending {
     status: Option<WaitStatus>,
     /// The loss of the lease, if it was lost by then.
     pub(crate) lost: Option<Lost>,
-    /// The command was asked to stop because of its lease.
-    asked: bool,
+    /// The reaction to a lease that was about to end, if there was one.
+    asked: Option<OnLost>,
     /// A signal asked leasehold to end.
     pub(crate) interrupted: bool,
 }
@@ -61,10 +61,16 @@ impl Ending {
         if self.is_lost() { exit::LOST } else { self.status.map_or(exit::LOST, code_of) }
     }
 
-    /// Whether the work was not done under the lock: the lease was lost, or the command was stopped before that and
-    /// failed.
+    /// Whether the work was not done under the lock: the lease was lost, or the command was stopped before that, whatever its
+    /// own exit code. A signal of the user's choice need not stop it: then it has failed by its own code only.
     pub(crate) fn is_lost(&self) -> bool {
-        self.lost.is_some() || (self.asked && self.status.is_none_or(|status| code_of(status) != 0))
+        let has_failed = self.status.is_none_or(|status| code_of(status) != 0);
+        self.lost.is_some()
+            || match self.asked {
+                None => false,
+                Some(OnLost::Kill) => true,
+                Some(OnLost::Send(_) | OnLost::Ignore) => has_failed,
+            }
     }
 }
 
@@ -86,7 +92,7 @@ pub(crate) async fn supervise(
     signals.expect_child().context("cannot handle signals")?;
     // This process may have been stopped since the grant.
     if let Err(lost) = lease.check() {
-        return Ok(Ending { status: None, lost: Some(lost), asked: false, interrupted: false });
+        return Ok(Ending { status: None, lost: Some(lost), asked: None, interrupted: false });
     }
     let terminal = Terminal::controlling();
     let foreground = terminal.as_ref().is_some_and(Terminal::is_ours) && !terminal::is_piped();
@@ -379,7 +385,7 @@ impl Supervisor<'_> {
         Ending {
             status: self.child.ended(),
             lost: self.lease.check().err(),
-            asked: self.asked,
+            asked: self.asked.then_some(self.task.plan.on_lost),
             interrupted: self.interrupted.is_some(),
         }
     }

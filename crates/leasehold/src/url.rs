@@ -100,6 +100,12 @@ impl StoreUrl {
         (self.backend()?.capability)(&self.0)
     }
 
+    /// Whether other processes cannot see its locks: `memory:`, and a quorum with such a member.
+    pub fn is_process_local(&self) -> bool {
+        let is_memory = |url: &ParsedUrl| url.scheme.name == "memory";
+        is_memory(&self.0) || self.0.members.iter().any(is_memory)
+    }
+
     /// The whole URL **with** its passwords. Never print it.
     pub fn reveal(&self) -> String {
         self.0.reveal()

@@ -35,6 +35,6 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
             let state = if valid { "valid: it still holds" } else { "stale: it no longer holds" };
             format!("{state} `{name}` with fencing token {token}\n")
         },
-    );
+    )?;
     Ok(if valid { ExitCode::SUCCESS } else { exit::STALE.into() })
 }

@@ -11,6 +11,7 @@ use crate::{
     exit::BUSY,
     lock::{Lock, WaitLimit},
     loss_policy::OnLost,
+    redact,
     store_location::StoreLocation,
 };
 
@@ -112,6 +113,32 @@ pub(crate) struct HoldArgs {
     /// Text that other clients see, besides host, process id and command.
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+    /// Show other clients the `program` with the number of its arguments, or the `full` line, in which words that look like
+    /// secrets are masked.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "program|full",
+        default_value = "program",
+        hide_possible_values = true
+    )]
+    pub(crate) note_command: NoteCommand,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum NoteCommand {
+    Program,
+    Full,
+}
+
+impl NoteCommand {
+    /// The part of a note that describes this command.
+    pub(crate) fn of(self, command: &[OsString]) -> String {
+        match self {
+            NoteCommand::Program => redact::summary(command),
+            NoteCommand::Full => redact::masked_line(command),
+        }
+    }
 }
 
 /// The reaction to a lost lease.

@@ -20,6 +20,6 @@ pub(crate) fn run(arguments: &Arguments, mut cli: Command, output: Output) -> Re
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut cli, "leasehold", &mut script);
     let script = String::from_utf8(script)?;
-    output.data(|| json!({ "shell": arguments.shell.to_string(), "script": script }), || script.clone());
+    output.data(|| json!({ "shell": arguments.shell.to_string(), "script": script }), || script.clone())?;
     Ok(ExitCode::SUCCESS)
 }

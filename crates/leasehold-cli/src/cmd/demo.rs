@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
             return Ok(exit::of_signal(signal.as_raw()).into());
         }
     };
-    output.data(|| json!(summary), || summary.text());
+    output.data(|| json!(summary), || summary.text())?;
     Ok(if summary.proves { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

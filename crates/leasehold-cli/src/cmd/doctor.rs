@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let location = arguments.store.location()?;
     let findings = leasehold::diagnose::diagnose(location.url()).await?;
-    output.data(|| json!(findings), || page(&findings, &location).unwrap_or_default());
+    output.data(|| json!(findings), || page(&findings, &location).unwrap_or_default())?;
     Ok(match count(&findings, Severity::Critical) {
         0 => ExitCode::SUCCESS,
         _ => exit::UNSAFE.into(),

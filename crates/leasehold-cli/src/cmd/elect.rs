@@ -11,6 +11,7 @@ use crate::{
     guarded_run::GuardedRun,
     lock::{Lock, WaitLimit},
     output::Output,
+    store_location::is_away,
     supervise::signals::Signals,
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct Arguments {
 /// Campaigns, leads and resigns; with `--forever` again and again.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let connecting = GuardedRun::connect(&arguments.guard, None, output);
+    let connecting = GuardedRun::connect(&arguments.guard, WaitLimit::Forever, None, output);
     let guarded = match signals.unless_ended(connecting).await {
         Ok(guarded) => guarded?,
         Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
@@ -48,14 +49,16 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
 
 async fn campaign(arguments: &Arguments, guarded: &GuardedRun<'_>, signals: &mut Signals) -> Result<u8> {
     let (client, name) = (&guarded.client, &guarded.name);
-    let limit = arguments.guard.wait.limit(WaitLimit::Forever);
     loop {
         let lock = Lock::Election(client.election(name)?, arguments.value.clone());
-        let end = guarded.run(lock, limit, false, signals).await?;
-        if !arguments.forever || end.is_final {
-            return Ok(end.code);
-        }
-        guarded.output.say(format!("campaigning for `{name}` again: the command ended with {}", end.code));
+        let reason = match guarded.run(lock, false, signals).await {
+            // An outage ends no campaign that is to go on for ever.
+            Err(error) if arguments.forever && is_away(&error) => error.to_string(),
+            Err(error) => return Err(error),
+            Ok(end) if !arguments.forever || end.is_final => return Ok(end.code),
+            Ok(end) => format!("the command ended with {}", end.code),
+        };
+        guarded.output.say(format!("campaigning for `{name}` again: {reason}"));
         let pause = client.env().sleep(CAMPAIGN_PAUSE);
         if let Err(signal) = signals.unless_ended(pause).await {
             return Ok(exit::of_signal(signal.as_raw()));

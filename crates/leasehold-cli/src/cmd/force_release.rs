@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     output.data(
         || json!({ "lock": name.as_str(), "evicted": evicted.iter().map(to_json).collect::<Vec<Value>>() }),
         String::new,
-    );
+    )?;
     report(&name, &evicted, output);
     Ok(ExitCode::SUCCESS)
 }

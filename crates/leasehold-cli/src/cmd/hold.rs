@@ -1,10 +1,10 @@
 //! `leasehold hold`: takes a lock that outlives this process.
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
-use leasehold::{Client, LockName, LockOptions};
+use leasehold::{Client, LockName, LockOptions, Ticket};
 use serde_json::json;
 
 use super::common::{ModeArgs, StoreArgs, WaitArgs};
@@ -46,16 +46,20 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let name = LockName::new(&arguments.name)?;
     let location = arguments.store.location()?;
     let mut signals = Signals::new()?;
-    let note = describe::own_note(&[], arguments.note.as_deref());
+    let note = describe::own_note(String::new(), arguments.note.as_deref());
     let span = arguments.span;
     // The usual ttl until the lock is held, since it is also how long a dead waiter keeps its place in the queue; but not
     // more than the span, since detaching never shortens a hold.
-    let connecting = location.connect(|options| {
+    let limit = arguments.wait.limit(WaitLimit::by_default());
+    let connecting = location.connect_within(limit, output, |options| {
         let ttl = options.ttl.min(span);
-        LockOptions { ttl, note: Some(note.into()), ..options }
+        LockOptions { ttl, note: Some(note.clone().into()), ..options }
     });
-    let client = connecting.await?;
-    let code = hold(&arguments, &name, &client, &mut signals, output).await;
+    let (client, limit) = match signals.unless_ended(connecting).await {
+        Ok(connected) => connected?,
+        Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
+    };
+    let code = hold(&arguments, &name, &client, limit, &mut signals, output).await;
     disconnect(&client).await;
     Ok(code?.into())
 }
@@ -64,6 +68,7 @@ async fn hold(
     arguments: &Arguments,
     name: &LockName,
     client: &Client,
+    limit: WaitLimit,
     signals: &mut Signals,
     output: Output,
 ) -> Result<u8> {
@@ -74,7 +79,6 @@ async fn hold(
         return Err(CliError::usage(message, "choose --for within these bounds"));
     }
     let lock = arguments.mode.lock(client, name)?;
-    let limit = arguments.wait.limit(WaitLimit::by_default());
     let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };
     let hold = match acquire(lock, request, client.env(), signals, output).await? {
         Acquired::Held(hold) => hold,
@@ -82,11 +86,28 @@ async fn hold(
         Acquired::Interrupted(signal) => return Ok(exit::of_signal(signal.as_raw())),
     };
     let fence = hold.lease().fencing_token().map(|token| token.get());
-    let ticket = hold.detach(arguments.span).await?.to_string();
-    let span_ms = millis(arguments.span);
-    output.data(
-        || json!({ "lock": name.as_str(), "ticket": ticket, "fencing_token": fence, "held_for_ms": span_ms }),
-        || format!("{ticket}\n"),
+    let ticket = hold.detach(arguments.span).await?;
+    let (text, span_ms) = (ticket.to_string(), millis(arguments.span));
+    let written = output.deliver(
+        || json!({ "lock": name.as_str(), "ticket": text, "fencing_token": fence, "held_for_ms": span_ms }),
+        || format!("{text}\n"),
     );
-    Ok(0)
+    match written {
+        Ok(()) => Ok(0),
+        Err(error) => Err(undo(client, &ticket, &error).await),
+    }
+}
+
+/// Releases a hold whose ticket nobody has.
+async fn undo(client: &Client, ticket: &Ticket, error: &io::Error) -> anyhow::Error {
+    let outcome = match client.release(ticket).await {
+        Ok(_) => "the lock was released".to_string(),
+        Err(error) => format!("the lock stays until its time is over, because the release failed: {error}"),
+    };
+    let message = format!("the ticket of `{}` cannot be written: {error}; {outcome}", ticket.name);
+    CliError::with_code(
+        exit::SOFTWARE,
+        message,
+        "write the ticket to a pipe or a file with room, and hold again",
+    )
 }

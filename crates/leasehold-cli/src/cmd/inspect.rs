@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let snapshot = client.inspect(&name).await;
     disconnect(&client).await;
     let snapshot = snapshot?;
-    output.data(|| snapshot_to_json(&snapshot), || page(&snapshot, &location).unwrap_or_default());
+    output.data(|| snapshot_to_json(&snapshot), || page(&snapshot, &location).unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     output.data(
         || Value::Array(locks.iter().map(snapshot_to_json).collect()),
         || if locks.is_empty() { String::new() } else { format!("{}\n", table(&locks)) },
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,6 +22,6 @@ pub(crate) fn run(mut cli: Command, output: Output) -> Result<ExitCode> {
         man.render_options_section(&mut page)?;
     }
     let page = String::from_utf8(page)?;
-    output.data(|| json!({ "page": page }), || page.clone());
+    output.data(|| json!({ "page": page }), || page.clone())?;
     Ok(ExitCode::SUCCESS)
 }

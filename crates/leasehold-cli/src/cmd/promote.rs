@@ -26,6 +26,6 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     output.data(
         || json!({ "store": location.shown(), "members": members }),
         || format!("promoted {members} members of {}\n", location.shown()),
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     disconnect(&client).await;
     let released = release? == Release::Released;
     let name = &ticket.name;
-    output.data(|| json!({ "lock": name.as_str(), "released": released }), String::new);
+    output.data(|| json!({ "lock": name.as_str(), "released": released }), String::new)?;
     if released {
         output.say(format!("released `{name}`"));
         return Ok(ExitCode::SUCCESS);

@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     check_hold_limits(&arguments)?;
     let mut signals = Signals::new()?;
-    let connecting = GuardedRun::connect(&arguments.guard, arguments.hold_at_least, output);
+    let connecting =
+        GuardedRun::connect(&arguments.guard, WaitLimit::by_default(), arguments.hold_at_least, output);
     let guarded = match signals.unless_ended(connecting).await {
         Ok(guarded) => guarded?,
         Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
@@ -61,8 +62,7 @@ async fn acquire_and_run(
 ) -> Result<u8> {
     check_capability(arguments.hold_at_least, guarded.client.capability())?;
     let lock = arguments.mode.lock(&guarded.client, &guarded.name)?;
-    let limit = arguments.guard.wait.limit(WaitLimit::by_default());
-    Ok(guarded.run(lock, limit, arguments.mode.fair, signals).await?.code)
+    Ok(guarded.run(lock, arguments.mode.fair, signals).await?.code)
 }
 
 fn check_hold_limits(arguments: &Arguments) -> Result<()> {

@@ -18,7 +18,7 @@ pub(crate) fn run(output: Output) -> Result<ExitCode> {
     output.data(
         || stores.iter().map(|(url, capability)| to_json(url, capability)).collect(),
         || format!("{}\n", table(&stores)),
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

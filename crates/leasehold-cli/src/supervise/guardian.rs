@@ -20,6 +20,7 @@ use std::{
     process::{ChildStdin, Command, ExitCode, Stdio},
 };
 
+use nix::sys::signal::SigSet;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{OFlags, fcntl_setfl},
@@ -67,11 +68,21 @@ impl Guardian {
         Ok(Guardian { pipe, sent: kill_at })
     }
 
+    /// Whether the guardian has ended, and the pipe has no reader.
+    fn is_gone(&self) -> bool {
+        let mut pipe = [PollFd::new(&self.pipe, PollFlags::OUT)];
+        let ready = poll(&mut pipe, Some(&Timespec::default()));
+        ready.is_ok() && pipe[0].revents().contains(PollFlags::ERR)
+    }
+
     /// Changes the time of the kill.
     ///
     /// # Errors
     /// The guardian has ended: start another.
     pub(crate) fn set_deadline(&mut self, kill_at: u64) -> io::Result<()> {
+        if self.is_gone() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         if self.sent == kill_at {
             return Ok(());
         }
@@ -106,7 +117,9 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let (Some(pid), Some(kill_at)) = (number.and_then(Pid::from_raw), kill_at) else {
         return exit::USAGE.into();
     };
-    // A new session: signals of the terminal and to the group of leasehold do not reach it.
+    // Signals to a whole control group (systemd) do not end it, and in a new session those of the terminal do not reach it: as
+    // long as the command lives, its guardian does.
+    let _ = SigSet::all().thread_block();
     let _ = setsid();
     let _ = chdir("/");
     match watch(Group(pid), kill_at) {

@@ -5,7 +5,7 @@ use crate::fixture::Fixture;
 #[test]
 fn each_slip_is_named_and_nothing_is_written() {
     let long = "x".repeat(513);
-    let table: [(&[&str], i32, &str); 22] = [
+    let table: [(&[&str], i32, &str); 27] = [
         (&["run", "--ttl", "0s", "x", "--", "true"], 64, "greater than zero"),
         (&["run", "--ttl", "30", "x", "--", "true"], 64, "a unit is missing: write `30s`"),
         (&["run", "--ttl", "soon", "x", "--", "true"], 64, "write for example"),
@@ -30,6 +30,11 @@ fn each_slip_is_named_and_nothing_is_written() {
         (&["run", "--store", "sqlite:x?tll=5s", "x", "--", "true"], 64, "ttl"),
         (&["run", "--store", "sqlit:x", "x", "--", "true"], 64, "did you mean `sqlite`?"),
         (&["run", "--store", "nonsense", "x", "--", "true"], 64, "error: "),
+        (&["run", "--store", "", "x", "--", "true"], 64, "the store is empty"),
+        (&["run", "--store", " ", "x", "--", "true"], 64, "the store is empty"),
+        (&["run", "--store", "memory:", "x", "--", "true"], 64, "excludes nobody"),
+        (&["hold", "--store", "memory:a", "--for", "1m", "x"], 64, "excludes nobody"),
+        (&["run", "--store", "quorum:sqlite:a;sqlite:b;memory:c", "x", "--", "true"], 64, "excludes nobody"),
         (&["hold", "x"], 64, "--for"),
         (&["check", "leasehold:x:1"], 64, "is not a sequencer"),
     ];
@@ -65,4 +70,57 @@ fn an_unreadable_store_is_told_from_a_missing_one() {
         finished.stderr
     );
     assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
+}
+
+/// A16. An unset variable in a script (`LEASEHOLD_STORE=$STORE`) must not choose a weaker store without a word.
+#[test]
+fn an_empty_variable_is_no_store_and_an_absent_one_is_the_default_file() {
+    let fixture = Fixture::new();
+    let run = |change: fn(&mut std::process::Command)| {
+        let mut command = fixture.leasehold(&["run", "x", "--", "true"]);
+        change(&mut command);
+        crate::fixture::finish(&mut command)
+    };
+    let empty = run(|command| {
+        command.env("LEASEHOLD_STORE", "");
+    });
+    assert_eq!(empty.code, Some(64), "{}", empty.stderr);
+    assert!(empty.stderr.contains("the store is empty"), "{}", empty.stderr);
+    assert_eq!(std::fs::read_dir(fixture.path("")).unwrap().count(), 0, "nothing was written");
+    // The control: without the variable it is the file of this user.
+    let absent = run(|command| {
+        command.env_remove("LEASEHOLD_STORE");
+    });
+    assert_eq!(absent.code, Some(0), "{}", absent.stderr);
+    assert!(fixture.path(".local/state/leasehold/locks.db").exists());
+}
+
+/// A18. A ticket that nobody can read would leave a lock that nobody can release.
+#[test]
+fn a_ticket_that_cannot_be_written_is_given_back_and_fails() {
+    use std::{fs::File, process::Stdio};
+    let fixture = Fixture::new();
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for (stdout, words) in [(full(), "No space left"), (Stdio::from(closed), "Broken pipe")] {
+        let mut command = fixture.leasehold(&["hold", "x", "--for", "10m"]);
+        let child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(70), "{stderr}");
+        assert!(stderr.contains(words) && stderr.contains("the lock was released"), "{stderr}");
+        assert_eq!(fixture.holders("x"), 0, "{words}");
+    }
+    // Other results that get lost are a failure, too; `| head` is none.
+    let mut command = fixture.leasehold(&["stores"]);
+    let child = command.stdout(full()).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(70));
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = fixture.leasehold(&["stores"]).stdout(closed).spawn().unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    // The control: a ticket that can be read is a hold.
+    assert_eq!(fixture.run(&["hold", "x", "--for", "10m"]).code, Some(0));
+    assert_eq!(fixture.holders("x"), 1);
 }

@@ -54,7 +54,7 @@ fn what_cannot_be_run_is_126_or_127_as_in_shells() {
 fn an_unusable_store_is_69_and_a_foreign_one_78() {
     let fixture = Fixture::new();
     let missing = format!("sqlite:{}", fixture.path("no/such/directory/locks.db").display());
-    let finished = fixture.run(&["run", "--store", &missing, "x", "--", "true"]);
+    let finished = fixture.run(&["run", "--no-wait", "--store", &missing, "x", "--", "true"]);
     assert_eq!(finished.code, Some(69), "{}", finished.stderr);
     assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
     std::fs::write(

@@ -61,7 +61,8 @@ fn even_a_command_without_a_guardian_dies() {
 #[test]
 fn a_guardian_that_is_killed_is_replaced() {
     let fixture = Fixture::new();
-    let mut run = fixture.start(&["--ttl", "1s", "x"], FAMILY);
+    // At once, and not at the next renewal, which is minutes away.
+    let mut run = fixture.start(&["--ttl", "30m", "x"], FAMILY);
     let pids = run.pids();
     let first = run.guardian();
     crate::fixture::send(first, Signal::KILL);
@@ -69,6 +70,24 @@ fn a_guardian_that_is_killed_is_replaced() {
     until("another guardian", || run.guardian() != first);
     run.send(Signal::KILL);
     pids.into_iter().for_each(until_dead);
+}
+
+/// C17. systemd sends its signal to the whole control group, the guardian included; then the wrapper is killed. The control is the
+/// naive wrapper above, whose command lives on.
+#[test]
+fn c17_a_guardian_outlives_signals_that_are_meant_for_all() {
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["--ttl", "30m", "x"], FAMILY);
+    let pids = run.pids();
+    let guardian = run.guardian();
+    let status = || std::fs::read_to_string(format!("/proc/{guardian}/status")).unwrap_or_default();
+    until("its signal mask", || !status().contains("SigBlk:\t0000000000000000"));
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+        crate::fixture::send(guardian, signal);
+    }
+    run.send(Signal::KILL);
+    pids.into_iter().for_each(until_dead);
+    until("a free lock", || fixture.holders("x") == 0);
 }
 
 #[test]

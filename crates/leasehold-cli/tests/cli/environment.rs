@@ -74,8 +74,8 @@ fn no_password_is_ever_shown() {
     let fixture = Fixture::new();
     let url = "redis://me:hunter2@127.0.0.1:1/0?timeout=100ms";
     for arguments in [
-        &["run", "--store", url, "x", "--", "true"][..],
-        &["run", "--json", "--store", url, "x", "--", "true"],
+        &["run", "-n", "--store", url, "x", "--", "true"][..],
+        &["run", "-n", "--json", "--store", url, "x", "--", "true"],
         &["inspect", "--store", url, "x"],
         &["list", "--json", "--store", url],
         &["run", "--store", "redis://me:hunter2@127.0.0.1:1/nonsense", "x", "--", "true"],
@@ -87,7 +87,8 @@ fn no_password_is_ever_shown() {
         assert!(!all.contains("hunter2"), "{arguments:?}: {all}");
     }
     // Nor in the note that others read.
-    let mut run = fixture.start(&["x"], ": --password=hunter2; echo ready; exec sleep 1000");
+    let mut run =
+        fixture.start(&["--note-command", "full", "x"], "echo ready; : --password=hunter2; exec sleep 1000");
     assert_eq!(run.line(), "ready");
     let seen = fixture.inspect("x").to_string();
     assert!(!seen.contains("hunter2") && seen.contains("--password=***"), "{seen}");

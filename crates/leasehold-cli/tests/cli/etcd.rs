@@ -55,8 +55,15 @@ fn nothing_is_left_in_etcd_by_a_command_that_ended() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert_eq!(member.ctl(&["get", "", "--from-key", "--keys-only"]).unwrap().trim(), "");
     assert_eq!(member.ctl(&["lease", "list"]).unwrap().trim(), "found 0 leases");
-    let nobody =
-        fixture.run(&["run", "--store", "etcd://me:s3cr3t@127.0.0.1:1?timeout=300ms", "x", "--", "true"]);
+    let nobody = fixture.run(&[
+        "run",
+        "-n",
+        "--store",
+        "etcd://me:s3cr3t@127.0.0.1:1?timeout=300ms",
+        "x",
+        "--",
+        "true",
+    ]);
     assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
     assert!(!nobody.stderr.contains("s3cr3t") && nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
 }

@@ -98,8 +98,8 @@ fn hold_max_asks_before_it_kills() {
     let mut run = fixture.start(&["--hold-max", "1s", "x"], script);
     assert_eq!(run.line(), "ready");
     assert_eq!(run.line(), "asked");
-    // It ended by itself, in time, with the lease still held: that is its own result.
-    assert_eq!(run.end().code, Some(0));
+    // It ended by itself, in time, with the lease still held; but it was stopped, so its work need not be done.
+    assert_eq!(run.end().code, Some(79), "lost, even though the command said 0");
     let mut run =
         fixture.start(&["--hold-max", "600ms", "x"], "trap '' TERM; echo $$; while :; do sleep 0.02; done");
     let child = run.pids()[0];
@@ -117,4 +117,26 @@ fn a_long_command_keeps_its_lock() {
     assert_eq!(next.code, Some(75), "{}", next.stderr);
     assert_eq!(run.line(), "done");
     assert_eq!(run.end().code, Some(0));
+}
+
+/// C15. The hold is shorter than the time to its first renewal: only the release can find that another one ran beside it. The
+/// control is the same command without the other one.
+#[test]
+fn c15_a_loss_that_only_the_release_finds_is_no_success() {
+    let fixture = Fixture::new();
+    let go = fixture.path("go");
+    let script = format!("echo ready; while [ ! -e {} ]; do sleep 0.02; done", go.display());
+    for (is_evicted, code) in [(false, 0), (true, 79)] {
+        let mut run = fixture.start(&["--ttl", "10m", "x"], &script);
+        assert_eq!(run.line(), "ready");
+        if is_evicted {
+            assert_eq!(fixture.run(&["force-release", "--yes", "x"]).code, Some(0));
+            assert_eq!(fixture.run(&["run", "--no-wait", "x", "--", "true"]).code, Some(0));
+        }
+        std::fs::write(&go, "").unwrap();
+        let finished = run.end();
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert_eq!(finished.stderr.contains("error: `x`: "), is_evicted, "{}", finished.stderr);
+        std::fs::remove_file(&go).unwrap();
+    }
 }

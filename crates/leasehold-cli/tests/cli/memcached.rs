@@ -35,7 +35,8 @@ fn a_command_runs_under_a_lock_and_the_next_is_told_who_has_it() {
 #[test]
 fn a_server_that_is_not_there_is_69_a_stranger_is_75_and_a_senseless_ttl_is_refused() {
     let (fixture, server) = (Fixture::new(), server(&[]));
-    let nobody = fixture.run(&["run", "--store", "memcached://127.0.0.1:1?timeout=300ms", "x", "--", "true"]);
+    let nobody =
+        fixture.run(&["run", "-n", "--store", "memcached://127.0.0.1:1?timeout=300ms", "x", "--", "true"]);
     assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
     assert!(nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
     assert_eq!(server.command("add x 0 60 2\r\nme").unwrap(), "STORED");

@@ -67,7 +67,7 @@ fn inspect_and_list_say_who() {
         "lock     x\n".to_string(),
         "state    1 holding, 0 waiting\n".to_string(),
         format!(" · pid {}\n", holder.pid()),
-        "  command  sh -c echo in; exec sleep 1000\n".to_string(),
+        "  command  sh + 2 arguments\n".to_string(),
         "  note     why not\n".to_string(),
         "  exclusive · for ".to_string(),
         format!("to release it by force: leasehold force-release --store {} x\n", fixture.store()),

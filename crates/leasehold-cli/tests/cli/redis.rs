@@ -1,8 +1,9 @@
 //! Commands under a lock that a Redis server keeps.
 
 use leasehold_testkit::redis::Server;
+use rustix::process::Signal;
 
-use crate::fixture::{Fixture, until_dead};
+use crate::fixture::{Fixture, Running, until_dead};
 
 fn server() -> Server {
     Server::start().unwrap_or_else(|error| panic!("{error}"))
@@ -49,8 +50,15 @@ fn a_deleted_lock_stops_its_command() {
 #[test]
 fn a_server_that_is_not_there_is_69_and_a_stranger_is_75() {
     let (fixture, server) = (Fixture::new(), server());
-    let nobody =
-        fixture.run(&["run", "--store", "redis://:s3cr3t@127.0.0.1:1?timeout=300ms", "x", "--", "true"]);
+    let nobody = fixture.run(&[
+        "run",
+        "-n",
+        "--store",
+        "redis://:s3cr3t@127.0.0.1:1?timeout=300ms",
+        "x",
+        "--",
+        "true",
+    ]);
     assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
     assert!(!nobody.stderr.contains("s3cr3t") && nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
     server.command(&["SET", "x", "4d5f3a2c1b0e4d5f3a2c1b0e4d5f3a2c", "NX", "PX", "60000"]).unwrap();
@@ -58,4 +66,102 @@ fn a_server_that_is_not_there_is_69_and_a_stranger_is_75() {
     assert_eq!(busy.code, Some(75), "{}", busy.stderr);
     let shown = fixture.run(&["inspect", "--store", &server.url(), "x"]);
     assert!(shown.stdout.contains("redis-py"), "{}", shown.stdout);
+}
+
+/// C15. The data of the server are deleted during a hold that ends before its first renewal.
+#[test]
+fn c15_a_flush_that_only_the_release_finds_is_no_success() {
+    let (fixture, server) = (Fixture::new(), server());
+    let go = fixture.path("go");
+    let script = format!("echo ready; while [ ! -e {} ]; do sleep 0.02; done", go.display());
+    for (is_flushed, code) in [(false, 0), (true, 79)] {
+        let mut run = fixture.start(&["--store", &server.url(), "--ttl", "10m", "--json", "x"], &script);
+        assert_eq!(run.line(), "ready");
+        if is_flushed {
+            server.command(&["FLUSHALL"]).unwrap();
+        }
+        std::fs::write(&go, "").unwrap();
+        let finished = run.end();
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert_eq!(finished.stderr.contains("\"event\":\"released\""), !is_flushed, "{}", finished.stderr);
+        std::fs::remove_file(&go).unwrap();
+    }
+}
+
+/// N14. The server comes up later than its client: that is a wait like any other, and said once. The control does not wait.
+#[test]
+fn n14_a_store_that_is_away_at_the_start_is_waited_for() {
+    let (fixture, server) = (Fixture::new(), server());
+    let url = format!("{}?timeout=500ms", server.url());
+    server.kill();
+    let control = fixture.run(&["run", "--no-wait", "--store", &url, "x", "--", "true"]);
+    assert_eq!(control.code, Some(69), "{}", control.stderr);
+    let verbs: [&[&str]; 3] = [
+        &["run", "--wait", "1m", "x", "--", "echo", "in"],
+        &["elect", "y", "--", "echo", "in"],
+        &["hold", "--wait", "1m", "--for", "1m", "z"],
+    ];
+    let mut waiting = verbs.map(|verb| {
+        let arguments = [&verb[..1], &["--store", &url], &verb[1..]].concat();
+        Running::start(&mut fixture.leasehold(&arguments))
+    });
+    for run in &mut waiting {
+        let line = run.stderr_line();
+        assert!(line.starts_with("waiting for the store · "), "{line}");
+    }
+    server.restart().unwrap();
+    for run in waiting {
+        let finished = run.end();
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{}", finished.stdout);
+        assert!(!finished.stdout.is_empty());
+    }
+}
+
+/// N15. An outage takes the leadership and does not end the campaign.
+#[test]
+fn n15_a_campaign_for_ever_outlives_an_outage() {
+    let (fixture, server) = (Fixture::new(), server());
+    let url = format!("{}?timeout=500ms", server.url());
+    let elect = |more: &[&str]| {
+        let options = ["elect", "--ttl", "1s", "--store", &url];
+        let arguments =
+            [&options[..], more, &["boss", "--", "sh", "-c", "echo leads; exec sleep 1000"]].concat();
+        let mut run = Running::start(&mut fixture.leasehold(&arguments));
+        assert_eq!(run.line(), "leads");
+        run
+    };
+    let mut forever = elect(&["--forever"]);
+    server.kill();
+    while !forever.stderr_line().starts_with("campaigning for `boss` again: claim") {}
+    server.restart().unwrap();
+    assert_eq!(forever.line(), "leads");
+    forever.send(Signal::TERM);
+    assert_eq!(forever.end().code, Some(143));
+    // The control: a campaign that is not for ever ends with its lease.
+    let once = elect(&[]);
+    server.kill();
+    assert_eq!(once.end().code, Some(79));
+}
+
+/// N16. A server that accepts and never answers: every verb obeys a signal while it connects.
+#[test]
+fn n16_a_signal_ends_the_wait_for_a_connection() {
+    let fixture = Fixture::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}?timeout=10m", silent.local_addr().unwrap());
+    let verbs: [&[&str]; 4] = [
+        &["hold", "--for", "1m", "x"],
+        &["run", "x", "--", "true"],
+        &["elect", "x", "--", "true"],
+        &["inspect", "x"],
+    ];
+    for verb in verbs {
+        let arguments = [&verb[..1], &["--store", &url], &verb[1..]].concat();
+        let run = Running::start(&mut fixture.leasehold(&arguments));
+        let _connection = silent.accept().unwrap();
+        run.send(Signal::INT);
+        // `inspect` has nothing to tidy up, and leaves the signal to the system.
+        let code = run.end().code;
+        assert!(matches!(code, Some(130) | None), "{verb:?}: {code:?}");
+    }
 }

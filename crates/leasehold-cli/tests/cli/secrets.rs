@@ -21,14 +21,14 @@ fn x6_the_canary_is_found_nowhere() {
     let wrong = format!("redis://:{CANARY}x@{}", server.address());
     let closed = format!("redis://:{CANARY}@127.0.0.1:1?timeout=100ms");
     let verbs: [&[&str]; 12] = [
-        &["run", "x", "--", "true"],
-        &["run", "--json", "x", "--", "true"],
+        &["run", "-n", "x", "--", "true"],
+        &["run", "-n", "--json", "x", "--", "true"],
         &["run", "--no-wait", "--note", "a note", "x", "--", "false"],
         &["inspect", "x"],
         &["inspect", "--json", "x"],
         &["list"],
         &["list", "--json"],
-        &["hold", "held", "--for", "10m"],
+        &["hold", "-n", "held", "--for", "10m"],
         &["force-release", "--yes", "held"],
         &["check", "leasehold:x:1:x"],
         &["doctor"],
@@ -66,4 +66,41 @@ fn x6_the_canary_is_found_nowhere() {
     let seen = std::fs::read(format!("/proc/{}/environ", run.pid())).unwrap();
     let seen = String::from_utf8_lossy(&seen);
     assert!(seen.contains(CANARY), "the control: the looking finds what is there");
+}
+
+/// X10. The note of a holder is read by all clients of the store. It names the program and the number of its arguments; the whole
+/// line is written on request only, and without what looks like a secret.
+#[test]
+fn x10_the_arguments_of_a_command_are_not_in_the_note() {
+    let fixture = Fixture::new();
+    let line = format!("echo; : --password {CANARY}; exec sleep 600");
+    let (query, json) = (format!("https://x/?api_key={CANARY}"), format!(r#"{{"password": "{CANARY}"}}"#));
+    let (header, quoted) = (format!("Authorization: Bearer {CANARY}"), format!("DB_PASSWD='a {CANARY}'"));
+    let plain = "echo; exec sleep 600";
+    let commands: [&[&str]; 6] = [
+        &["sh", "-c", &line],
+        &["sh", "-c", plain, "x", "--password", CANARY],
+        &["sh", "-c", plain, "x", &query],
+        &["sh", "-c", plain, "x", &json],
+        &["sh", "-c", plain, "x", "-H", &header],
+        &["sh", "-c", plain, "x", &quoted],
+    ];
+    for (mode, shown) in [("program", "arguments"), ("full", "sh -c echo;")] {
+        for command in commands {
+            let arguments = [&["run", "--note-command", mode, "x", "--"], command].concat();
+            let mut run = Running::start(&mut fixture.leasehold(&arguments));
+            run.line();
+            let looks = [&["inspect", "x"][..], &["inspect", "--json", "x"], &["list"], &["list", "--json"]];
+            for look in looks {
+                let Finished { stdout, stderr, .. } = fixture.run(look);
+                clean(&format!("{look:?} of {command:?}"), &format!("{stdout}{stderr}"));
+                assert!(stdout.contains(shown), "{look:?} of {command:?}: {stdout}");
+            }
+        }
+    }
+    // The control: what a user writes into the note himself is there for all to read.
+    let mut run =
+        Running::start(&mut fixture.leasehold(&["run", "--note", CANARY, "x", "--", "sh", "-c", plain]));
+    run.line();
+    assert!(fixture.run(&["inspect", "x"]).stdout.contains(CANARY), "the control: a note is seen by others");
 }

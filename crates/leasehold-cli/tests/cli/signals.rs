@@ -1,8 +1,16 @@
 //! Signals reach the whole group of the command.
 
-use rustix::process::Signal;
+use std::{
+    io::{BufRead, BufReader, PipeReader, PipeWriter, Write},
+    process::{Command, Stdio},
+};
 
-use crate::fixture::{Fixture, now, until_dead};
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::Signal,
+};
+
+use crate::fixture::{Fixture, eventually, now, send, until_dead};
 
 /// A command with a grandchild; prints both.
 const FAMILY: &str = "sleep 1000 & echo $$ $!; wait";
@@ -128,4 +136,43 @@ fn the_family_is_a_group_of_its_own() {
     assert_eq!(group(pids[0]).as_raw_nonzero().get(), pids[0]);
     assert_eq!(group(pids[1]), group(pids[0]));
     assert_ne!(group(run.pid()), group(pids[0]));
+}
+
+/// C16. Nobody reads the pipe of stderr, and it is full: a command runs to its end under a lease that is renewed, and a signal is
+/// obeyed. The control is a program that waits for its reader.
+#[test]
+fn c16_a_stderr_that_nobody_reads_holds_nothing_up() {
+    let fixture = Fixture::new();
+    let (_reader, writer) = full_pipe();
+    let mut naive = Command::new("sh");
+    let mut naive = naive.args(["-c", "echo x >&2"]).stderr(writer.try_clone().unwrap()).spawn().unwrap();
+    let start = |script: &str| {
+        let mut command = fixture.leasehold(&["run", "--ttl", "1s", "--json", "x", "--", "sh", "-c", script]);
+        command.env("LEASEHOLD_LOG", "debug").stdout(Stdio::piped()).stderr(writer.try_clone().unwrap());
+        command.spawn().unwrap()
+    };
+    let output = start("sleep 3; echo done").wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"done\n"[..]));
+    let mut forever = start("echo $$; while :; do sleep 0.02; done");
+    let mut line = String::new();
+    BufReader::new(forever.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    send(i32::try_from(forever.id()).unwrap(), Signal::TERM);
+    let status = eventually("the end of leasehold", || forever.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143));
+    until_dead(line.trim().parse().unwrap());
+    assert!(naive.try_wait().unwrap().is_none(), "the control: it waits for somebody to read");
+    naive.kill().unwrap();
+    naive.wait().unwrap();
+}
+
+/// A pipe that takes no more byte.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    for piece in [&[b'x'; 4096][..], b"x"] {
+        while writer.write(piece).is_ok() {}
+    }
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
 }

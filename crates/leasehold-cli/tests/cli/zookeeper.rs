@@ -32,7 +32,7 @@ fn a_command_runs_under_a_lock_and_is_stopped_when_it_is_taken_away() {
 fn an_ensemble_that_is_not_there_is_69() {
     let fixture = Fixture::new();
     let url = "zookeeper://me:s3cr3t@127.0.0.1:1,127.0.0.1:2?timeout=300ms";
-    let nobody = fixture.run(&["run", "--store", url, "x", "--", "true"]);
+    let nobody = fixture.run(&["run", "-n", "--store", url, "x", "--", "true"]);
     assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
     assert!(!nobody.stderr.contains("s3cr3t") && nobody.stderr.contains("127.0.0.1:1"), "{}", nobody.stderr);
 }
