@@ -147,11 +147,11 @@ fn c16_a_stderr_that_nobody_reads_holds_nothing_up() {
     let mut naive = Command::new("sh");
     let mut naive = naive.args(["-c", "echo x >&2"]).stderr(writer.try_clone().unwrap()).spawn().unwrap();
     let start = |script: &str| {
-        let mut command = fixture.leasehold(&["run", "--ttl", "1s", "--json", "x", "--", "sh", "-c", script]);
+        let mut command = fixture.leasehold(&["run", "--ttl", "3s", "--json", "x", "--", "sh", "-c", script]);
         command.env("LEASEHOLD_LOG", "debug").stdout(Stdio::piped()).stderr(writer.try_clone().unwrap());
         command.spawn().unwrap()
     };
-    let output = start("sleep 3; echo done").wait_with_output().unwrap();
+    let output = start("sleep 7; echo done").wait_with_output().unwrap();
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"done\n"[..]));
     let mut forever = start("echo $$; while :; do sleep 0.02; done");
     let mut line = String::new();
