@@ -23,6 +23,9 @@ use crate::{
 /// Time limit for releasing a lost lock: waiting clients gain nothing from it.
 const RELEASE_OF_LOST: Duration = Duration::from_millis(500);
 
+/// The loss that a release finds: the store does not say how it came.
+const GONE: Lost = Lost { reason: LostReason::Gone, certain: true };
+
 /// A command, the options of its lock, and the connection to the store.
 pub(crate) struct GuardedRun<'a> {
     pub(crate) name: LockName,
@@ -117,8 +120,8 @@ impl<'a> GuardedRun<'a> {
         };
         let name = lease.name();
         match released {
-            Ok(Release::NotHeld) => return Some(Lost { reason: LostReason::Gone, certain: true }),
-            Err(error) if error.kind() == ErrorKind::Lost => return lease.check().err(),
+            Ok(Release::NotHeld) => return Some(GONE),
+            Err(error) if error.kind() == ErrorKind::Lost => return Some(error.lost().unwrap_or(GONE)),
             Ok(Release::Released) => {
                 let kept = self.hold_at_least.and_then(|least| least.checked_sub(age)).map(millis);
                 let fields = json!({ "lock": name.as_str(), "held_ms": millis(age), "kept_for_ms": kept });

@@ -126,8 +126,9 @@ fn c15_a_loss_that_only_the_release_finds_is_no_success() {
     let fixture = Fixture::new();
     let go = fixture.path("go");
     let script = format!("echo ready; while [ ! -e {} ]; do sleep 0.02; done", go.display());
-    for (is_evicted, code) in [(false, 0), (true, 79)] {
-        let mut run = fixture.start(&["--ttl", "10m", "x"], &script);
+    let kept: [&[&str]; 2] = [&["--ttl", "10m", "x"], &["--ttl", "10m", "--hold-at-least", "1h", "x"]];
+    for (options, is_evicted, code) in [(kept[0], false, 0), (kept[0], true, 79), (kept[1], true, 79)] {
+        let mut run = fixture.start(options, &script);
         assert_eq!(run.line(), "ready");
         if is_evicted {
             assert_eq!(fixture.run(&["force-release", "--yes", "x"]).code, Some(0));

@@ -23,7 +23,7 @@ pub(super) struct Shop(Connection);
 pub(super) enum Access {
     /// Accepted. The stock that was read, or replaced.
     Stock(i64),
-    /// The shop has seen the higher token `mark`.
+    /// The token `fence` was presented, and the shop has seen the higher one `mark`.
     Refused { fence: u64, mark: u64 },
 }
 
@@ -56,9 +56,9 @@ impl Shop {
 
     /// Reads the stock. With a token the shop is claimed first: from then on it refuses lower tokens.
     pub(super) fn read(&mut self, token: Option<FencingToken>) -> Result<Access> {
+        let Some(token) = token else { return Ok(Access::Stock(read_stock(&self.0)?)) };
         let transaction = self.begin()?;
-        let fenced = token.map(|token| SqlHighWaterMark::claim(&transaction, RESOURCE, token));
-        if let Some(refused) = refusal(fenced)? {
+        if let Some(refused) = refusal(Some(SqlHighWaterMark::claim(&transaction, RESOURCE, token)))? {
             return Ok(refused);
         }
         let stock = read_stock(&transaction)?;
