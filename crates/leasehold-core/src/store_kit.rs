@@ -4,6 +4,7 @@
 
 mod client_state;
 mod explain;
+mod findings;
 mod in_doubt;
 mod locked;
 mod notifier;
@@ -18,6 +19,7 @@ mod waiters;
 
 pub use client_state::ClientState;
 pub use explain::{Explain, in_time, timed_out};
+pub use findings::{clear_text, silent_member, voting_members};
 pub use in_doubt::InDoubt;
 pub use locked::Locked;
 pub use notifier::{NeverWakes, Notifier};

@@ -8,6 +8,7 @@ mod scheme;
 
 use std::{
     fmt,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +49,14 @@ impl Address {
     /// A host and a port.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Address { host: host.into(), port }
+    }
+
+    /// Whether a connection to it stays on this machine.
+    pub fn is_local(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
     }
 }
 
@@ -140,4 +149,23 @@ impl fmt::Debug for Password {
 /// An error about a URL.
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_to_this_machine_stay_on_it() {
+        for (host, is_local) in [
+            ("127.0.0.1", true),
+            ("127.1.2.3", true),
+            ("::1", true),
+            ("LocalHost", true),
+            ("10.0.0.1", false),
+            ("zk1", false),
+        ] {
+            assert_eq!(Address::new(host, 1).is_local(), is_local, "{host}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use leasehold_core::{
     Env, Error, ErrorKind, Finding, Result, Store,
     backend::Backend,
     url::{
-        Address, Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value,
+        Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value,
         percent::{decode, encode_path},
     },
 };
@@ -58,7 +58,7 @@ async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
 /// The options that a URL sets. The session lasts as long as the locks of the URL: a lock lasts no longer than its
 /// client's session.
 fn options(url: &ParsedUrl) -> Result<ZooKeeperOptions> {
-    let mut options = ZooKeeperOptions::new(url.addresses.iter().map(Address::to_string).collect());
+    let mut options = ZooKeeperOptions::new(url.addresses.clone());
     options.chroot = url.text()?;
     Credentials { user: options.user, password: options.password } = url.credentials.clone();
     options.dialect = match url.options.dialect() {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Capability, ClaimId, Drift, Env, LockName, Moment, Result,
+    Capability, ClaimId, Drift, Env, Moment, Result,
     store_kit::{Locked, Subscription, Topic},
 };
 
@@ -11,7 +11,6 @@ use crate::{
     capability,
     dialect::ZooKeeperDialect,
     keys::Paths,
-    lock_record::LockRecord,
     options::ZooKeeperOptions,
     own_claims::{Node, OwnClaims},
     session::SessionManager,
@@ -57,12 +56,6 @@ impl Client {
         Ok(client)
     }
 
-    /// A lock, through the present session.
-    pub(crate) async fn lock(&self, name: &LockName) -> Result<LockRecord<'_>> {
-        let live = self.session.ready().await?;
-        Ok(LockRecord { client: self, live, path: self.paths.lock(name) })
-    }
-
     /// The end of a node of ours unless it is extended: not before its holder's own deadline, and in time for others.
     pub(crate) fn end_of(&self, node: &Node) -> Moment {
         node.expires - self.capability.drift.of(Duration::ZERO)
@@ -102,12 +95,12 @@ impl Drop for Client {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_core::env::Virtual;
+    use leasehold_core::{env::Virtual, url::Address};
 
     use super::*;
 
     fn client(world: &Virtual) -> Client {
-        Client::new(&ZooKeeperOptions::new(vec!["a".into()]), world.env()).unwrap()
+        Client::new(&ZooKeeperOptions::new(vec![Address::new("a", 2181)]), world.env()).unwrap()
     }
 
     #[test]

@@ -3,10 +3,8 @@
 mod probe;
 mod rules;
 
-use std::net::IpAddr;
-
 use futures_util::future::{join, join_all};
-use leasehold_core::{Env, ErrorKind, Finding, Moment, Result, Store, store_kit::Explain};
+use leasehold_core::{Env, ErrorKind, Finding, Moment, Result, Store, store_kit::Explain, url::Address};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,7 +13,7 @@ use tokio::{
 use zookeeper_client::{Acl, Permission};
 
 use self::probe::{Answer, Probe, Reading};
-use crate::{ZooKeeperStore, client::Client, error::ServerError, transport::host_and_port, txn::LiveSession};
+use crate::{ZooKeeperStore, client::Client, error::ServerError, txn::LiveSession};
 
 /// An upper bound of the answers to these commands.
 const ANSWER_BYTES_MAX: u64 = 1 << 16;
@@ -69,18 +67,18 @@ async fn is_open(client: &Client, live: &LiveSession) -> Result<Option<bool>> {
 }
 
 /// The answers of a member to its four-letter commands.
-async fn read_member(env: &Env, server: &str, until: Moment) -> Reading {
+async fn read_member(env: &Env, server: &Address, until: Moment) -> Reading {
     let (srvr, conf) = join(ask(env, server, "srvr", until), ask(env, server, "conf", until)).await;
-    Reading { node: server.to_string(), is_remote: is_remote(server), srvr, conf }
+    Reading { node: server.to_string(), is_remote: !server.is_local(), srvr, conf }
 }
 
-async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Answer {
+async fn ask(env: &Env, server: &Address, word: &'static str, until: Moment) -> Answer {
     let (send, receive) = oneshot::channel();
-    let address = server.to_string();
+    let server = server.clone();
     // In the background, whose runtime has I/O.
     env.spawn(async move {
         // The caller may have been dropped.
-        let _ = send.send(exchange(&address, word).await);
+        let _ = send.send(exchange(&server, word).await);
     });
     match env.until(until, receive).await {
         Some(Ok(Ok(text))) => Answer::of(word, &text),
@@ -89,37 +87,10 @@ async fn ask(env: &Env, server: &str, word: &'static str, until: Moment) -> Answ
     }
 }
 
-async fn exchange(address: &str, word: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(host_and_port(address)).await?;
+async fn exchange(server: &Address, word: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
     stream.write_all(word.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Whether the connection leaves this machine.
-fn is_remote(address: &str) -> bool {
-    let (host, _) = host_and_port(address);
-    match host.parse::<IpAddr>() {
-        Ok(number) => !number.is_loopback(),
-        Err(_) => !host.eq_ignore_ascii_case("localhost"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_is_not_remote() {
-        for (address, remote) in [
-            ("127.0.0.1:2181", false),
-            ("[::1]:2181", false),
-            ("localhost", false),
-            ("10.0.0.1", true),
-            ("zk1:2181", true),
-        ] {
-            assert_eq!(is_remote(address), remote, "{address}");
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_core::{ClaimId, Error, ErrorKind, Result};
+use leasehold_core::{ClaimId, Error, ErrorKind, LockName, Result};
 use zookeeper_client::{CreateMode, MultiReadResult, MultiReader};
 
 use crate::{
@@ -25,6 +25,14 @@ pub(crate) struct LockRecord<'a> {
 
 /// The highest raised token of a lock, and the version of the node that records it.
 pub(crate) type Raised = Option<(u64, i32)>;
+
+impl Client {
+    /// A lock, through the present session.
+    pub(crate) async fn lock(&self, name: &LockName) -> Result<LockRecord<'_>> {
+        let live = self.session.ready().await?;
+        Ok(LockRecord { client: self, live, path: self.paths.lock(name) })
+    }
+}
 
 impl LockRecord<'_> {
     /// The path of a child.

@@ -2,16 +2,25 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Error, ErrorKind, Result, url::Password};
+use leasehold_core::{
+    Error, ErrorKind, Result,
+    url::{Address, Password},
+};
 
 use crate::dialect::ZooKeeperDialect;
+
+/// The addresses as the client library and a URL have them.
+pub(crate) fn list(servers: &[Address]) -> String {
+    let all: Vec<String> = servers.iter().map(Address::to_string).collect();
+    all.join(",")
+}
 
 /// The servers of an ensemble, and how they are used. `Debug` shows no password.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ZooKeeperOptions {
-    /// `host:port` of the members; any of them will do.
-    pub servers: Vec<String>,
+    /// Client addresses of members of one ensemble; any of them will do.
+    pub servers: Vec<Address>,
     /// The node under which all locks are: `/apps/locks`, or nothing for the root. Made when it is not there.
     pub chroot: String,
     /// The user of the scheme `digest`; empty for anonymous access. The nodes then belong to that user only.
@@ -31,9 +40,9 @@ pub struct ZooKeeperOptions {
 
 impl ZooKeeperOptions {
     /// The defaults: the root as chroot, anonymous, a session timeout of 30 s, 5 s for a request.
-    pub fn new(servers: Vec<String>) -> Self {
-        let url = format!("zookeeper://{}", servers.join(","));
+    pub fn new(servers: Vec<Address>) -> Self {
         ZooKeeperOptions {
+            url: format!("zookeeper://{}", list(&servers)),
             servers,
             chroot: String::new(),
             user: String::new(),
@@ -41,7 +50,6 @@ impl ZooKeeperOptions {
             dialect: ZooKeeperDialect::Curator,
             session: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
-            url,
         }
     }
 

@@ -1,6 +1,6 @@
 //! [`SessionManager`]: the one session of a client, and the next one when it has ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Env, Error, ErrorKind, Result, Revalidations,
@@ -8,7 +8,13 @@ use leasehold_core::{
 };
 use zookeeper_client::{Acls, Client, SessionState, StateWatcher};
 
-use crate::{error::ServerError, options::ZooKeeperOptions, transport, txn::LiveSession, waiters::Watch};
+use crate::{
+    error::ServerError,
+    options::{self, ZooKeeperOptions},
+    transport,
+    txn::LiveSession,
+    waiters::Watch,
+};
 
 /// The longest silence after which the client tries another member.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
@@ -85,7 +91,7 @@ impl SessionManager {
             let login = format!("{}:{}", options.user, options.password.reveal());
             connector = connector.with_auth("digest", login.as_bytes());
         }
-        let answer = transport::connect(connector, options.servers.join(",")).map_err(|source| {
+        let answer = transport::connect(connector, options::list(&options.servers)).map_err(|source| {
             Error::new(ErrorKind::Exhausted, format!("no thread can be started for the session: {source}"))
                 .hint("raise the limit on threads (ulimit -u)")
         })?;
@@ -104,7 +110,7 @@ impl SessionManager {
 
     /// Sets TCP_NODELAY on each new connection; demands revalidation and breaks all subscriptions when the session ends.
     fn follow(&self, mut states: StateWatcher) {
-        let ports = transport::ports(&self.options.servers);
+        let ports: BTreeSet<u16> = self.options.servers.iter().map(|server| server.port).collect();
         transport::set_nodelay(&ports);
         let (revalidations, waiters) = (self.revalidations.clone(), self.waiters.clone());
         self.env.spawn(async move {

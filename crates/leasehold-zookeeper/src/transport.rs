@@ -57,18 +57,6 @@ pub(crate) fn connect(
     Ok(receive)
 }
 
-/// The host and the port of a server, which may be without one.
-pub(crate) fn host_and_port(server: &str) -> (&str, u16) {
-    let parts = server.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let (host, port) = parts.unwrap_or((server, 2181));
-    (host.trim_matches(['[', ']']), port)
-}
-
-/// The ports of these servers.
-pub(crate) fn ports(servers: &[String]) -> BTreeSet<u16> {
-    servers.iter().map(|server| host_and_port(server).1).collect()
-}
-
 /// Sets TCP_NODELAY on all connections of this process to these ports.
 #[cfg(target_os = "linux")]
 pub(crate) fn set_nodelay(ports: &BTreeSet<u16>) {
@@ -107,15 +95,8 @@ mod tests {
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
         let [ours, other] = addresses.map(|address| TcpStream::connect(address).unwrap());
-        set_nodelay(&ports(&[addresses[0].to_string()]));
+        set_nodelay(&BTreeSet::from([addresses[0].port()]));
         assert!(ours.nodelay().unwrap());
         assert!(!other.nodelay().unwrap());
-    }
-
-    #[test]
-    fn a_server_without_a_port_has_the_usual_one() {
-        assert_eq!((host_and_port("zk1"), host_and_port("zk1:9")), (("zk1", 2181), ("zk1", 9)));
-        assert_eq!(host_and_port("[::1]"), ("::1", 2181));
-        assert_eq!(ports(&["a:1".into(), "[::1]:2".into(), "b".into()]), BTreeSet::from([1, 2, 2181]));
     }
 }

@@ -1,6 +1,6 @@
 //! [`Probe`]: the facts about a cluster.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::join_all;
 use leasehold_core::{Error, ErrorKind, Result, store_kit::in_time};
@@ -73,7 +73,7 @@ impl Probe {
         }
         let readings = options.endpoints.iter().zip(&answers).map(|(endpoint, answer)| Reading {
             node: endpoint.to_string(),
-            is_remote: is_remote(&endpoint.host),
+            is_remote: !endpoint.is_local(),
             status: answer.as_ref().map(|(_, status)| status.clone()).map_err(ToString::to_string),
         });
         let text = |error: Error| error.to_string();
@@ -157,33 +157,6 @@ impl Query<'_> {
         match self.send::<_, RangeResponse>(RANGE, any).await {
             Err(error) if error.kind() == ErrorKind::Rejected => Err(error),
             _ => Ok(()),
-        }
-    }
-}
-
-/// Whether others than this machine can see the traffic to this host.
-fn is_remote(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(address) => !address.is_loopback(),
-        Err(_) => !host.eq_ignore_ascii_case("localhost"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_is_not_remote() {
-        for (host, remote) in [
-            ("127.0.0.1", false),
-            ("127.1.2.3", false),
-            ("::1", false),
-            ("LocalHost", false),
-            ("10.0.0.1", true),
-            ("etcd-1", true),
-        ] {
-            assert_eq!(is_remote(host), remote, "{host}");
         }
     }
 }

@@ -4,7 +4,10 @@
 #[cfg(test)]
 mod tests;
 
-use leasehold_core::Finding;
+use leasehold_core::{
+    Finding,
+    store_kit::{clear_text, silent_member, voting_members},
+};
 
 use super::probe::{Probe, Reading};
 use crate::{
@@ -35,12 +38,7 @@ pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
 fn member(reading: &Reading) -> Vec<Finding> {
     let node = &reading.node;
     match &reading.status {
-        Err(why) => vec![Finding::critical(
-            node,
-            format!("it does not answer: {why}"),
-            "while it is down, one less of the others may fail",
-            "bring it back, or find out why it cannot be reached",
-        )],
+        Err(why) => vec![silent_member(node, why)],
         Ok(status) => {
             let rules: [fn(&str, &StatusResponse) -> Option<Finding>; 4] = [leader, version, learner, size];
             rules.iter().filter_map(|rule| rule(node, status)).collect()
@@ -147,27 +145,14 @@ fn several_clusters(probe: &Probe) -> Option<Finding> {
 }
 
 fn size_of_cluster(probe: &Probe) -> Option<Finding> {
-    let voters = probe.voters()?;
-    let may_fail = voters.saturating_sub(1) / 2;
-    match voters {
-        0 => None,
+    match probe.voters()? {
         1 => Some(Finding::warning(
             CLUSTER,
             "it is one member",
             "while it is down no lock can be acquired or renewed, and with its disk all locks and tokens are lost",
             "add two members (etcdctl member add)",
         )),
-        _ if voters.is_multiple_of(2) => Some(Finding::warning(
-            CLUSTER,
-            format!("its members are even ({voters}): {may_fail} may fail"),
-            "no more may fail than with one member less",
-            "add one member, or remove one",
-        )),
-        _ => Some(Finding::ok(
-            CLUSTER,
-            format!("of its {voters} members {may_fail} may fail"),
-            "locks survive their loss",
-        )),
+        voters => voting_members(CLUSTER, voters),
     }
 }
 
@@ -197,16 +182,9 @@ fn access(probe: &Probe) -> Option<Finding> {
 }
 
 fn privacy(probe: &Probe) -> Option<Finding> {
-    if probe.has_tls || !probe.readings.iter().any(|reading| reading.is_remote) {
-        return None;
-    }
-    let what = if probe.has_login { "the password and all requests" } else { "all requests" };
-    Some(Finding::warning(
-        CLUSTER,
-        format!("{what} go over the network in the clear"),
-        "anyone on the network path can read and change them",
-        "start members with --cert-file and --key-file, and write etcds://",
-    ))
+    let is_seen = !probe.has_tls && probe.readings.iter().any(|reading| reading.is_remote);
+    let fix = "start members with --cert-file and --key-file, and write etcds://";
+    is_seen.then(|| clear_text(CLUSTER, probe.has_login, fix))
 }
 
 fn blind(probe: &Probe) -> Option<Finding> {

@@ -4,7 +4,12 @@
 #[cfg(test)]
 mod tests;
 
-use leasehold_core::Finding;
+use std::cmp::Ordering;
+
+use leasehold_core::{
+    Finding,
+    store_kit::{clear_text, silent_member, voting_members},
+};
 
 use super::probe::{Answer, Probe, Reading};
 
@@ -27,12 +32,7 @@ pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
 fn member(reading: &Reading) -> Vec<Finding> {
     let node = reading.node.as_str();
     match &reading.srvr {
-        Answer::None(why) => vec![Finding::critical(
-            node,
-            format!("it does not answer: {why}"),
-            "while it is down, one less of the others may fail",
-            "bring it back, or find out why it cannot be reached",
-        )],
+        Answer::None(why) => vec![silent_member(node, why)],
         Answer::ServesNobody => vec![Finding::critical(
             node,
             "it serves nobody",
@@ -62,14 +62,11 @@ fn mode(node: &str, answer: &Answer) -> Option<Finding> {
             "bring the others back, or find out why it cannot reach them",
         )),
         other => {
-            Some(Finding::ok(node, format!("it is {}", with_article(other)), "it belongs to a majority"))
+            // A leader, follower, leading or observer.
+            let article = if other.starts_with('o') { "an" } else { "a" };
+            Some(Finding::ok(node, format!("it is {article} {other}"), "it belongs to a majority"))
         }
     }
-}
-
-fn with_article(mode: &str) -> String {
-    let article = if mode.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {mode}")
 }
 
 fn version(node: &str, answer: &Answer) -> Option<Finding> {
@@ -103,24 +100,9 @@ fn outstanding(node: &str, answer: &Answer) -> Option<Finding> {
     ))
 }
 
+/// A server alone says so itself.
 fn members(probe: &Probe) -> Option<Finding> {
-    let count = probe.participants()?;
-    let may_fail = (count - 1) / 2;
-    match count {
-        // A server alone says so itself.
-        1 => None,
-        _ if count.is_multiple_of(2) => Some(Finding::warning(
-            ENSEMBLE,
-            format!("its members are even ({count}): {may_fail} may fail"),
-            "as many may fail as with one member less, and one more can",
-            "add one member, or take one away, or make one an observer",
-        )),
-        _ => Some(Finding::ok(
-            ENSEMBLE,
-            format!("of its {count} members {may_fail} may fail"),
-            "locks survive their loss",
-        )),
-    }
+    voting_members(ENSEMBLE, probe.participants()?)
 }
 
 fn unnamed(probe: &Probe) -> Option<Finding> {
@@ -137,37 +119,24 @@ fn unnamed(probe: &Probe) -> Option<Finding> {
 
 /// Whether sessions last as long as they were asked to.
 fn session(probe: &Probe) -> Option<Finding> {
-    let (asked, lasts) = (probe.session_asked, probe.session_timeout);
-    let range = probe.session_range_ms();
-    let what = match range {
-        Some((min, max)) => {
-            format!("it makes a session of {lasts:?} of {asked:?} (it allows {min} to {max} ms)")
+    let (asked, lasts, ms) = (probe.session_asked, probe.session_timeout, probe.session_asked.as_millis());
+    let (why, fix) = match lasts.cmp(&asked) {
+        Ordering::Equal => {
+            let what = format!("a session lasts {lasts:?}, as it was asked to");
+            return Some(Finding::ok(ENSEMBLE, what, "so may locks"));
         }
-        None => format!("it makes a session of {lasts:?} of {asked:?}"),
-    };
-    if lasts < asked {
-        return Some(Finding::warning(
-            ENSEMBLE,
-            what,
+        Ordering::Less => (
             "no lock has a longer time to live than the session of its client",
-            format!(
-                "raise maxSessionTimeout to {} (20 ticks unless configured), or ask for ttl={lasts:?}",
-                asked.as_millis()
-            ),
-        ));
-    }
-    if lasts > asked {
-        return Some(Finding::warning(
-            ENSEMBLE,
-            what,
+            format!("raise maxSessionTimeout to {ms} (20 ticks unless configured), or ask for ttl={lasts:?}"),
+        ),
+        Ordering::Greater => (
             "a lock of a client that dies stays for as long as its session, and not as long as it was asked for",
-            format!(
-                "lower minSessionTimeout to {} (2 ticks unless configured), or tickTime",
-                asked.as_millis()
-            ),
-        ));
-    }
-    Some(Finding::ok(ENSEMBLE, format!("a session lasts {lasts:?}, as it was asked to"), "so may locks"))
+            format!("lower minSessionTimeout to {ms} (2 ticks unless configured), or tickTime"),
+        ),
+    };
+    let range = probe.session_range_ms().map(|(min, max)| format!(" (it allows {min} to {max} ms)"));
+    let what = format!("it makes a session of {lasts:?} of {asked:?}{}", range.unwrap_or_default());
+    Some(Finding::warning(ENSEMBLE, what, why, fix))
 }
 
 fn access(probe: &Probe) -> Option<Finding> {
@@ -192,16 +161,9 @@ fn access(probe: &Probe) -> Option<Finding> {
 }
 
 fn privacy(probe: &Probe) -> Option<Finding> {
-    if !probe.readings.iter().any(|reading| reading.is_remote) {
-        return None;
-    }
-    let what = if probe.has_login { "the password and all requests" } else { "all requests" };
-    Some(Finding::warning(
-        ENSEMBLE,
-        format!("{what} go over the network in the clear"),
-        "others on the network can read and change them",
-        "keep clients and members in a network of their own",
-    ))
+    let is_seen = probe.readings.iter().any(|reading| reading.is_remote);
+    let fix = "keep clients and members in a network of their own";
+    is_seen.then(|| clear_text(ENSEMBLE, probe.has_login, fix))
 }
 
 fn blind(probe: &Probe) -> Option<Finding> {
@@ -213,13 +175,8 @@ fn blind(probe: &Probe) -> Option<Finding> {
     }
     Some(Finding::warning(
         ENSEMBLE,
-        format!("could not look: {} not all of srvr and conf", show(&nodes)),
+        format!("incomplete: not all of srvr and conf is answered by {}", nodes.join(", ")),
         "what they would have shown is not judged here",
         "4lw.commands.whitelist=srvr,conf in zoo.cfg, or ask who runs the ensemble",
     ))
-}
-
-fn show(nodes: &[&str]) -> String {
-    let verb = if nodes.len() == 1 { "answers" } else { "answer" };
-    format!("{} {verb}", nodes.join(", "))
 }

@@ -1,6 +1,7 @@
 //! The operation `claim`.
 
 mod transition;
+mod wait;
 
 use std::future::ready;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Env, Error, ErrorKind, Result};
+use leasehold_core::{Env, Error, ErrorKind, Result, url::Address};
 use leasehold_zookeeper::{ZooKeeperDialect, ZooKeeperOptions, ZooKeeperStore};
 
 pub(crate) fn env() -> Env {
@@ -21,7 +21,13 @@ pub(crate) fn options(words: &str) -> Result<ZooKeeperOptions> {
         let invalid = || Error::new(ErrorKind::Invalid, format!("`{word}`"));
         let span = || value.parse().map(Duration::from_millis).map_err(|_| invalid());
         match key {
-            "servers" => options.servers = value.split(',').map(str::to_string).collect(),
+            "servers" => {
+                let address = |server: &str| {
+                    let (host, port) = server.rsplit_once(':')?;
+                    Some(Address::new(host, port.parse().ok()?))
+                };
+                options.servers = value.split(',').map(address).collect::<Option<_>>().ok_or_else(invalid)?;
+            }
             "chroot" => options.chroot = value.into(),
             "session" => options.session = span()?,
             "timeout" => options.timeout = span()?,

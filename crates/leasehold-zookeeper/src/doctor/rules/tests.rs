@@ -82,13 +82,13 @@ fn each_fact_has_its_colour() {
             other(|it| it.readings[2].srvr = Answer::of("srvr", refused)),
             Warning,
             "zookeeper",
-            "zk3:2181 answers not all",
+            "conf is answered by zk3:2181",
         ),
         (
             other(|it| it.readings[2].conf = Answer::of("conf", refused)),
             Warning,
             "zookeeper",
-            "zk3:2181 answers not all",
+            "conf is answered by zk3:2181",
         ),
         (
             other(|it| it.config = Some(CONFIG.replace("observer", "participant"))),

@@ -1,0 +1,43 @@
+//! Findings that servers have in common of which a majority decides.
+
+use crate::Finding;
+
+/// A member that does not answer.
+pub fn silent_member(node: &str, why: &str) -> Finding {
+    Finding::critical(
+        node,
+        format!("it does not answer: {why}"),
+        "while it is down, one less of the others may fail",
+        "bring it back, or find out why it cannot be reached",
+    )
+}
+
+/// The number of voting members; `None` for fewer than two.
+pub fn voting_members(cluster: &str, count: usize) -> Option<Finding> {
+    let may_fail = count.checked_sub(1)? / 2;
+    match count {
+        1 => None,
+        _ if count.is_multiple_of(2) => Some(Finding::warning(
+            cluster,
+            format!("its members are even ({count}): {may_fail} may fail"),
+            "no more may fail than with one member less",
+            "add one member, or remove one",
+        )),
+        _ => Some(Finding::ok(
+            cluster,
+            format!("of its {count} members {may_fail} may fail"),
+            "locks survive their loss",
+        )),
+    }
+}
+
+/// Traffic that others can read.
+pub fn clear_text(cluster: &str, has_login: bool, fix: &str) -> Finding {
+    let what = if has_login { "the password and all requests" } else { "all requests" };
+    Finding::warning(
+        cluster,
+        format!("{what} go over the network in the clear"),
+        "anyone on the network path can read and change them",
+        fix,
+    )
+}
