@@ -8,7 +8,7 @@ use leasehold_core::{
     url::{Form, ParsedUrl, Scheme},
 };
 
-use crate::{SqliteOptions, SqliteStore, watcher::Thread};
+use crate::{options::SqliteOptions, store::SqliteStore, watcher::Thread};
 
 /// `sqlite:PATH`.
 pub static BACKEND: Backend = Backend {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
-use crate::SqliteOptions;
+use crate::options::SqliteOptions;
 
 /// Every feature of the trait. The bounds of the time to live are choices: below 50 ms an ordinary pause of the scheduler would end a
 /// lease, and a hold of more than 30 days outlives the reboots that updates need.

@@ -10,10 +10,12 @@ use std::{
 
 use leasehold_core::{Error, ErrorKind, Result, store_kit::Locked};
 
-use crate::{
-    error::from_io,
-    format::{APPLICATION_ID, FORMAT},
-};
+use crate::error::from_io;
+
+/// "LSHD" in the header of the file: the application that owns it.
+pub(crate) const APPLICATION_ID: u32 = 0x4c53_4844;
+/// The version of the tables.
+pub(crate) const FORMAT: u32 = 1;
 
 /// Refuses file systems on which file locks of one machine do not exclude processes of another, or are dropped
 /// silently with the connection. FUSE is refused too because its backing storage cannot be known.

@@ -3,15 +3,15 @@
 use std::{fs, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
-use rusqlite::{Connection, FileControl, OpenFlags, config::DbConfig, params};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
 
 use crate::{
-    config_check::{HeaderReader, OpenMark},
+    config_check::{APPLICATION_ID, FORMAT, HeaderReader, OpenMark},
     error::{from_io, from_sqlite},
-    format::{APPLICATION_ID, FORMAT},
     keys::DatabasePaths,
     server_info::{self, BootId},
     session::Sessions,
+    txn::{has_moved, move_log},
     write_lock::WriteLock,
 };
 
@@ -23,6 +23,13 @@ const LOG_BYTES_MAX: u32 = 16 << 20;
 
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
+/// A database that is open.
+pub(crate) struct Database {
+    pub(crate) connection: Connection,
+    /// Dropped after the connection.
+    _open: OpenMark,
+}
+
 /// Opens the database; makes it if there is none, and carries it over a restart of the machine.
 pub(crate) fn open(
     paths: &DatabasePaths,
@@ -30,10 +37,10 @@ pub(crate) fn open(
     env: &Env,
     sessions: &Sessions,
     deadline: Moment,
-) -> Result<(Connection, WriteLock, OpenMark)> {
+) -> Result<(Database, WriteLock)> {
     let reader = HeaderReader::new();
     let is_there = reader.finds(&paths.database)?;
-    let mut write_lock = WriteLock::open(paths)?;
+    let write_lock = WriteLock::open(paths)?;
     if !is_there {
         let locked = write_lock.lock_until(paths, env, deadline)?;
         // Another process may have made it while this one waited.
@@ -43,7 +50,7 @@ pub(crate) fn open(
         drop(locked);
     }
     let connection = connect(paths)?;
-    let open_mark = reader.mark_open(&paths.database)?;
+    let _open = reader.mark_open(&paths.database)?;
     if has_moved(&connection)? {
         return Err(Error::new(ErrorKind::Corrupt, "the database was replaced while it was opened")
             .hint("open it again"));
@@ -54,7 +61,14 @@ pub(crate) fn open(
         drop(locked);
     }
     trim_log(paths, &connection);
-    Ok((connection, write_lock, open_mark))
+    Ok((Database { connection, _open }, write_lock))
+}
+
+impl Database {
+    pub(crate) fn close(self, paths: &DatabasePaths) -> Result<()> {
+        trim_log(paths, &self.connection);
+        self.connection.close().map_err(|(_, source)| from_sqlite(source))
+    }
 }
 
 /// Another connection to a database that is open.
@@ -89,7 +103,7 @@ fn configured(database: &Path) -> rusqlite::Result<(Connection, String)> {
 }
 
 /// Moves a log into the database that many short runs have left behind, each too short to do it.
-pub(crate) fn trim_log(paths: &DatabasePaths, connection: &Connection) {
+fn trim_log(paths: &DatabasePaths, connection: &Connection) {
     let log_bytes = fs::metadata(paths.beside("-wal")).map_or(0, |log| log.len());
     if log_bytes > u64::from(LOG_BYTES_MAX)
         && let Err(error) = move_log(connection)
@@ -145,25 +159,4 @@ fn remove(path: &Path) -> Result<()> {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(from_io(source, "remove", path)),
         _ => Ok(()),
     }
-}
-
-/// Refuses to lock in a file that others cannot find: a store that is opened at the path now would use another one.
-pub(crate) fn ensure_not_moved(connection: &Connection) -> Result<()> {
-    if !has_moved(connection)? {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Corrupt, "the database was deleted or replaced while it was open")
-        .hint("what was held in it is lost: stop the protected work and open the store again"))
-}
-
-/// Whether the path of the database names another file now, or none.
-pub(crate) fn has_moved(connection: &Connection) -> Result<bool> {
-    let mut moved = 0;
-    connection.file_control(None::<&str>, FileControl::HasMoved(&mut moved)).map_err(from_sqlite)?;
-    Ok(moved != 0)
-}
-
-/// Moves as much of the log into the database as is possible without a wait; answers the pages of the log.
-pub(crate) fn move_log(connection: &Connection) -> Result<i64> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).map_err(from_sqlite)
 }

@@ -45,11 +45,6 @@ fn classify(failure: ffi::Error) -> (ErrorKind, &'static str) {
     }
 }
 
-/// Whether SQLite could not begin a transaction because another connection is writing.
-pub(crate) fn is_busy(source: &rusqlite::Error) -> bool {
-    matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
 /// Whether a commit that failed may have written its last page nevertheless.
 pub(crate) fn may_have_committed(source: &rusqlite::Error) -> bool {
     source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)

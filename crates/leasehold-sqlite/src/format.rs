@@ -10,24 +10,17 @@ use rusqlite::params;
 
 use crate::{error::from_sqlite, txn::Txn};
 
-/// "LSHD" in the header of the file: the application that owns it.
-pub(crate) const APPLICATION_ID: u32 = 0x4c53_4844;
-/// The version of the tables.
-pub(crate) const FORMAT: u32 = 1;
-
 /// A row of `claims`.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Row {
     /// A claim that holds, waits or delays.
     Claim(ClaimRow),
-    /// A session's subscription to changes.
-    Watch(WatchRow),
+    /// The session that is subscribed to changes of the lock.
+    Watch(u64),
 }
 
 /// A claim, with the columns that the state machine does not use.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(crate) struct ClaimRow {
-    /// The columns that the state machine uses.
     pub(crate) entry: Entry,
     /// The end by the wall clock, in microseconds since 1970.
     pub(crate) expires_wall_us: i64,
@@ -35,21 +28,10 @@ pub(crate) struct ClaimRow {
     pub(crate) waker: Option<u64>,
 }
 
-/// A session's subscription to the changes of a lock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct WatchRow {
-    /// The key of the row: negative, made of the session.
-    pub(crate) seq: i64,
-    /// The session to wake.
-    pub(crate) session: u64,
-}
-
-impl WatchRow {
-    /// The row of a session.
-    pub(crate) fn of(session: u64) -> WatchRow {
-        // All negative numbers but the lowest: two sessions collide with probability 2^-63, and then share wake-ups.
-        WatchRow { seq: -1 - (session >> 1) as i64, session }
-    }
+/// The key of the row by which a session is subscribed to a lock: all negative numbers but the lowest. Two sessions
+/// collide with probability 2^-63, and then share wake-ups.
+pub(crate) fn watch_seq(session: u64) -> i64 {
+    -1 - (session >> 1) as i64
 }
 
 const WATCH: i64 = 4;
@@ -60,41 +42,34 @@ const QUEUEINGS: [Queueing; 3] = [Queueing::No, Queueing::Barging, Queueing::Fif
 impl Row {
     /// Reads the columns that rows.sql and list.sql name.
     pub(crate) fn read(row: &rusqlite::Row<'_>) -> Result<Row> {
-        let state: i64 = row.get(3).map_err(from_sqlite)?;
+        let number = |column: usize| row.get::<_, i64>(column).map_err(from_sqlite);
+        let state = number(3)?;
         if state == WATCH {
-            let session = row.get::<_, i64>(13).map_err(from_sqlite)? as u64;
-            return Ok(Row::Watch(WatchRow { seq: row.get(1).map_err(from_sqlite)?, session }));
+            return number(13).map(|session| Row::Watch(session as u64));
         }
-        let waker = row.get::<_, Option<i64>>(13).map_err(from_sqlite)?.map(|number| number as u64);
-        let expires_wall_us = row.get(9).map_err(from_sqlite)?;
-        Ok(Row::Claim(ClaimRow { entry: entry(row, state)?, expires_wall_us, waker }))
+        let optional = |column: usize| row.get::<_, Option<i64>>(column).map_err(from_sqlite);
+        let mode = match number(4)? {
+            0 => Mode::Exclusive,
+            1 => Mode::Shared,
+            2 => Mode::Permits { take: permits(number(5)?)?, of: permits(number(6)?)? },
+            _ => return Err(unknown("mode")),
+        };
+        let entry = Entry {
+            seq: number(1)? as u64,
+            id: ClaimId::from_bits(u128::from_be_bytes(row.get(2).map_err(from_sqlite)?)),
+            state: *pick(&STATES, state).ok_or_else(|| unknown("state"))?,
+            mode,
+            queueing: *pick(&QUEUEINGS, number(7)?).ok_or_else(|| unknown("queueing"))?,
+            expires: Moment::from_nanos(number(8)? as u64),
+            since: Moment::from_nanos(number(10)? as u64),
+            lock_delay: Duration::from_nanos(number(11)? as u64),
+            session: optional(12)?.map(|session| session as u64),
+            fence: optional(15)?.map(|fence| FencingToken::new(fence as u64)).transpose()?,
+            note: row.get::<_, Option<Arc<str>>>(16).map_err(from_sqlite)?,
+        };
+        let waker = optional(13)?.map(|session| session as u64);
+        Ok(Row::Claim(ClaimRow { entry, expires_wall_us: number(9)?, waker }))
     }
-}
-
-fn entry(row: &rusqlite::Row<'_>, state: i64) -> Result<Entry> {
-    let number = |column: usize| row.get::<_, i64>(column).map_err(from_sqlite);
-    let mode = match number(4)? {
-        0 => Mode::Exclusive,
-        1 => Mode::Shared,
-        2 => Mode::Permits { take: permits(number(5)?)?, of: permits(number(6)?)? },
-        _ => return Err(unknown("mode")),
-    };
-    Ok(Entry {
-        seq: number(1)? as u64,
-        id: ClaimId::from_bits(u128::from_be_bytes(row.get(2).map_err(from_sqlite)?)),
-        state: *pick(&STATES, state).ok_or_else(|| unknown("state"))?,
-        mode,
-        queueing: *pick(&QUEUEINGS, number(7)?).ok_or_else(|| unknown("queueing"))?,
-        expires: Moment::from_nanos(number(8)? as u64),
-        since: Moment::from_nanos(number(10)? as u64),
-        lock_delay: Duration::from_nanos(number(11)? as u64),
-        session: row.get::<_, Option<i64>>(12).map_err(from_sqlite)?.map(|session| session as u64),
-        fence: match row.get::<_, Option<i64>>(15).map_err(from_sqlite)? {
-            Some(fence) => Some(FencingToken::new(fence as u64)?),
-            None => None,
-        },
-        note: row.get::<_, Option<Arc<str>>>(16).map_err(from_sqlite)?,
-    })
 }
 
 /// Writes the row of a claim, with no pending wake-up; `waker` is the session to wake while it waits.

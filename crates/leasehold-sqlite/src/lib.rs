@@ -38,7 +38,6 @@
 
 mod backend;
 mod capability;
-mod client;
 mod config_check;
 mod connection;
 mod error;

@@ -10,7 +10,7 @@ use rusqlite::params;
 use crate::{
     capability::TTL_MAX,
     error::from_sqlite,
-    format::{self, ClaimRow, Row, WatchRow},
+    format::{self, ClaimRow, Row, watch_seq},
     session::Liveness,
     txn::Txn,
 };
@@ -20,7 +20,8 @@ use crate::{
 pub(crate) struct LockRecord {
     pub(crate) name: LockName,
     before: Vec<ClaimRow>,
-    watches: Vec<WatchRow>,
+    /// The sessions that watch it.
+    watches: Vec<u64>,
     /// The state machine.
     pub(crate) state: LockState,
 }
@@ -90,14 +91,22 @@ impl LockRecord {
     pub(crate) fn save(mut self, txn: &mut Txn<'_>, own: Option<ClaimId>) -> Result<()> {
         // The rows to mark as woken; the session files are touched after the commit.
         let mut woken = Vec::new();
-        if self.before.is_empty() && self.watches.is_empty() {
-            return self.write(txn, own);
-        }
         if self.makes_room() {
             self.wake_runnable(txn, own, &mut woken);
         }
         self.wake_overtaken(txn, &mut woken);
-        self.write(txn, own)?;
+        for seq in self.state.take_changed() {
+            match self.state.entry(seq) {
+                Some(entry) => {
+                    let waker = if Some(entry.id) == own { txn.session } else { self.waker(seq) };
+                    let waker = waker.filter(|_| entry.state == State::Waiting);
+                    format::put(txn, &self.name, entry, waker)?;
+                }
+                // A claim that came and went in one verb was never written.
+                None if self.previous(seq).is_none() => {}
+                None => txn.delete(&self.name, seq as i64)?,
+            }
+        }
         if !self.watches.is_empty() && self.is_visibly_changed() {
             self.wake_watchers(txn, &mut woken)?;
         }
@@ -105,27 +114,6 @@ impl LockRecord {
             txn.execute(include_str!("../sql/mark_woken.sql"), params![self.name.as_str(), seq])?;
         }
         Ok(())
-    }
-
-    fn write(&mut self, txn: &Txn<'_>, own: Option<ClaimId>) -> Result<()> {
-        for seq in self.state.take_changed() {
-            match self.state.entry(seq) {
-                Some(entry) => self.put(txn, entry, own)?,
-                // A claim that came and went in one verb was never written.
-                None if self.previous(seq).is_none() => {}
-                None => txn.delete(&self.name, seq as i64)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn put(&self, txn: &Txn<'_>, entry: &Entry, own: Option<ClaimId>) -> Result<()> {
-        let waker = match entry.state {
-            State::Waiting if Some(entry.id) == own => txn.session,
-            State::Waiting => self.waker(entry.seq),
-            _ => None,
-        };
-        format::put(txn, &self.name, entry, waker)
     }
 
     /// Carries the holds over a restart of the machine: no process of before lives, and holds that live by time alone go
@@ -141,7 +129,7 @@ impl LockRecord {
             self.state.end_session(session, txn.now);
         }
         txn.execute(include_str!("../sql/clear.sql"), [self.name.as_str()])?;
-        self.state.entries().iter().try_for_each(|entry| self.put(txn, entry, None))
+        self.state.entries().iter().try_for_each(|entry| format::put(txn, &self.name, entry, None))
     }
 
     /// Wakes the waiters that would be granted now; the dead ones among them make room for those behind.
@@ -184,10 +172,10 @@ impl LockRecord {
     }
 
     fn wake_watchers(&self, txn: &mut Txn<'_>, woken: &mut Vec<i64>) -> Result<()> {
-        for watch in &self.watches {
+        for &session in &self.watches {
             let topic = Topic::Changes(self.name.clone());
-            if wake(txn, watch.session, topic, watch.seq, woken) == Liveness::Dead {
-                txn.delete(&self.name, watch.seq)?;
+            if wake(txn, session, topic, watch_seq(session), woken) == Liveness::Dead {
+                txn.delete(&self.name, watch_seq(session))?;
             }
         }
         Ok(())
@@ -232,7 +220,7 @@ fn wake(txn: &mut Txn<'_>, session: u64, topic: Topic, seq: i64, woken: &mut Vec
     match liveness {
         Liveness::Own => txn.after.topics.push(topic),
         Liveness::Alive => {
-            txn.after.notify(session);
+            txn.after.checked.iter_mut().filter(|it| it.number == session).for_each(|it| it.notify = true);
             woken.push(seq);
         }
         Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}

@@ -88,14 +88,15 @@ pub(crate) fn carry_over(
     env: &Env,
     sessions: &Sessions,
 ) -> Result<()> {
-    let txn = Txn::begin(WRITE, connection, sessions, env).map_err(from_sqlite)?;
-    // Another process may have done it while this one waited.
-    if boot.matches(connection, sessions, env)? {
-        return Ok(());
-    }
-    for name in txn.lock_names(include_str!("../sql/names.sql"), &[])? {
-        LockRecord::load(&txn, &name)?.carry_over(&txn)?;
-    }
-    connection.execute(include_str!("../sql/boot.sql"), params![boot.id, boot.clock]).map_err(from_sqlite)?;
-    txn.commit().map(drop)
+    let mut carry_over = |txn: &mut Txn<'_>| {
+        // Another process may have done it while this one waited.
+        if boot.matches(connection, sessions, env)? {
+            return Ok(());
+        }
+        for name in txn.lock_names(include_str!("../sql/names.sql"), [])? {
+            LockRecord::load(txn, &name)?.carry_over(txn)?;
+        }
+        txn.execute(include_str!("../sql/boot.sql"), params![boot.id, boot.clock])
+    };
+    Txn::run(WRITE, connection, sessions, env, &mut carry_over).map(drop)
 }

@@ -9,20 +9,18 @@ use std::{
 
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result,
-    store_kit::{ClientState, Locked},
+    store_kit::{ClientState, Locked, Topic},
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
-    SqliteOptions,
-    config_check::OpenMark,
-    connection::{self, connect, ensure_not_moved, has_moved, move_log, trim_log},
-    error::from_sqlite,
+    connection::{self, Database, connect},
     keys::DatabasePaths,
+    options::SqliteOptions,
     server_info::BootId,
-    session::Sessions,
-    txn::{AfterCommit, READ, Txn},
+    session::{Liveness, Sessions},
+    txn::{AfterCommit, READ, Txn, WRITE, has_moved, move_log},
     verbs,
     waiters::Waiters,
     watcher::Thread,
@@ -43,19 +41,19 @@ const STALE_READS_MAX: usize = 3;
 
 /// Carries requests to the database.
 ///
-/// The locks are taken in this order: `write_lock`, `connection`, all others; none of the others while another of them
+/// The locks are taken in this order: `write_lock`, `database`, all others; none of the others while another of them
 /// is held.
 pub(crate) struct Transport {
     pub(crate) env: Env,
     pub(crate) paths: DatabasePaths,
     pub(crate) sessions: Sessions,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) state: ClientState,
     /// The longest wait for the turn to write.
     timeout: Duration,
-    write_lock: Locked<WriteLock>,
-    connection: Locked<Option<Connection>>,
-    /// Dropped after SQLite's connections.
-    open_mark: Locked<Option<OpenMark>>,
+    /// `None` when it is closed, as the database is.
+    write_lock: Locked<Option<WriteLock>>,
+    database: Locked<Option<Database>>,
     queue: Locked<Queue>,
     queue_changed: Condvar,
     worker: Locked<Option<Thread>>,
@@ -81,7 +79,7 @@ struct Job {
 /// Tells the caller that the job has begun. `None` after that, and for a job without a caller.
 type Begin = Option<oneshot::Sender<()>>;
 /// Runs a job; `None` when another program is writing.
-type Run = Box<dyn FnMut(&Transport, &Connection, &mut Begin) -> Option<AfterCommit> + Send>;
+type Run = Box<dyn FnMut(&Transport, &mut Begin) -> Option<AfterCommit> + Send>;
 
 impl Job {
     /// Whether its caller has gone before it began.
@@ -96,16 +94,16 @@ impl Transport {
         let boot = BootId::current(options.boot_id)?;
         let sessions = Sessions::new(paths.clone());
         let deadline = env.now() + options.timeout;
-        let (connection, write_lock, open_mark) = connection::open(&paths, &boot, &env, &sessions, deadline)?;
+        let (database, write_lock) = connection::open(&paths, &boot, &env, &sessions, deadline)?;
         Ok(Transport {
             env,
             paths,
             sessions,
             waiters: Arc::default(),
+            state: ClientState::default(),
             timeout: options.timeout,
-            write_lock: Locked::new(write_lock),
-            connection: Locked::new(Some(connection)),
-            open_mark: Locked::new(Some(open_mark)),
+            write_lock: Locked::new(Some(write_lock)),
+            database: Locked::new(Some(database)),
             queue: Locked::default(),
             queue_changed: Condvar::new(),
             worker: Locked::default(),
@@ -160,6 +158,18 @@ impl Transport {
         self.execute_later(move |txn| verbs::reap(txn, session));
     }
 
+    /// Ends the subscription of this session to a lock, unless a newer one of this process needs it.
+    pub(crate) fn unwatch_later(self: &Arc<Self>, topic: Topic) {
+        let waiters = self.waiters.clone();
+        if let Topic::Changes(name) = topic
+            && !self.state.is_closed()
+        {
+            self.execute_later(move |txn| {
+                if waiters.has(&Topic::Changes(name.clone())) { Ok(()) } else { verbs::unwatch(txn, &name) }
+            });
+        }
+    }
+
     /// Runs `work` on this thread, unless that would mean to wait or to overtake another request.
     fn execute_here<T>(
         self: &Arc<Self>,
@@ -168,21 +178,35 @@ impl Transport {
         if !self.queue.lock().jobs.is_empty() {
             return None;
         }
-        let mut write_lock = self.write_lock.try_lock()?;
-        let locked = match write_lock.try_lock() {
-            Ok(locked) => locked?,
-            Err(error) => return Some(Err(error)),
+        let write_lock = self.write_lock.try_lock()?;
+        let locked = match write_lock.as_ref().map(WriteLock::try_lock) {
+            Some(Ok(locked)) => locked?,
+            Some(Err(error)) => return Some(Err(error)),
+            None => return Some(Err(ClientState::closed_error())),
         };
-        let answer = match self.connection.lock().as_ref() {
-            Some(connection) => Txn::run(connection, &self.sessions, &self.env, work)?,
-            None => Err(ClientState::closed_error()),
-        };
+        let answer = self.run(WRITE, work);
         drop(locked);
         drop(write_lock);
-        Some(answer.map(|(answer, after)| {
-            self.deliver(after);
-            answer
-        }))
+        match answer {
+            // Another program, which does not use the write lock, is writing.
+            Err(error) if error.kind() == ErrorKind::TimedOut => None,
+            Err(error) => Some(Err(error)),
+            Ok((answer, after)) => {
+                self.deliver(after);
+                Some(Ok(answer))
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction on this thread. The caller of one that writes has the write lock.
+    fn run<T>(
+        &self,
+        begin: &str,
+        work: &mut dyn FnMut(&mut Txn<'_>) -> Result<T>,
+    ) -> Result<(T, AfterCommit)> {
+        let database = self.database.lock();
+        let connection = &database.as_ref().ok_or_else(ClientState::closed_error)?.connection;
+        Txn::run(begin, connection, &self.sessions, &self.env, work)
     }
 
     fn enqueue<T: Send + 'static>(
@@ -210,18 +234,12 @@ impl Transport {
     /// Reads in a transaction without the write lock: a stopped writer does not block readers. It is read again when
     /// sessions have ended in the meantime.
     pub(crate) fn read<T>(&self, mut work: impl FnMut(&mut Txn<'_>) -> Result<T>) -> Result<T> {
-        let connection = self.connection.lock();
-        let connection = connection.as_ref().ok_or_else(ClientState::closed_error)?;
         for attempt in 1..=READ_TRIES {
-            let mut txn = Txn::begin(READ, connection, &self.sessions, &self.env).map_err(from_sqlite)?;
-            match ensure_not_moved(connection).and_then(|()| work(&mut txn)) {
+            match self.run(READ, &mut work) {
                 // The log is being recovered after a crash; that takes milliseconds.
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    drop(txn);
-                    sleep_1ms();
-                }
-                Ok(_) if txn.is_stale() && attempt < STALE_READS_MAX => {}
-                answer => return answer,
+                Err(error) if error.kind() == ErrorKind::TimedOut => sleep_1ms(),
+                Ok((_, seen)) if seen.is_stale() && attempt < STALE_READS_MAX => {}
+                answer => return answer.map(|(answer, _)| answer),
             }
         }
         Err(Error::new(ErrorKind::TimedOut, "the database cannot be read at the moment"))
@@ -229,16 +247,21 @@ impl Transport {
 
     /// Whether the path of the database names another file now. `false` when that cannot be known.
     pub(crate) fn has_moved(&self) -> bool {
-        self.connection.lock().as_ref().is_some_and(|connection| has_moved(connection).unwrap_or(false))
+        let database = self.database.lock();
+        database.as_ref().is_some_and(|database| has_moved(&database.connection).unwrap_or(false))
     }
 
     /// Does the work due after a commit, when the write lock is free for those who are woken.
     fn deliver(self: &Arc<Self>, after: AfterCommit) {
-        after.to_notify().for_each(|session| self.sessions.notify(session));
-        after.topics.iter().for_each(|topic| self.waiters.wake(topic));
-        after.reaped.iter().for_each(|&session| self.sessions.remove(session));
-        let dead = after.to_reap();
-        drop(after);
+        let AfterCommit { topics, reaped, checked } = after;
+        let to_notify = checked.iter().filter(|session| session.notify);
+        to_notify.for_each(|session| self.sessions.notify(session.number));
+        topics.iter().for_each(|topic| self.waiters.wake(topic));
+        reaped.iter().for_each(|&session| self.sessions.remove(session));
+        // Dead sessions whose rows are still there. Their files must be unlocked first.
+        let mut dead: Vec<_> =
+            checked.into_iter().filter(|it| it.liveness == Liveness::Dead).map(|it| it.number).collect();
+        dead.retain(|session| !reaped.contains(session));
         dead.into_iter().for_each(|session| self.reap_later(session));
         let mut queue = self.queue.lock();
         queue.commits += 1;
@@ -283,8 +306,9 @@ impl Transport {
 
     /// Waits for the write lock and runs the jobs that have come in the meantime.
     fn serve(self: &Arc<Self>) {
-        let mut write_lock = self.write_lock.lock();
-        let locked = match write_lock.lock() {
+        let write_lock = self.write_lock.lock();
+        let locked = match write_lock.as_ref().ok_or_else(ClientState::closed_error).and_then(WriteLock::lock)
+        {
             Ok(locked) => locked,
             Err(error) => {
                 tracing::error!(%error, "requests are dropped");
@@ -305,18 +329,17 @@ impl Transport {
     /// keeps the database locked.
     fn serve_one(&self, done: &mut Vec<AfterCommit>) -> bool {
         let Some(mut job) = self.queue.lock().jobs.pop_front() else { return false };
-        let connection = self.connection.lock();
-        let Some(connection) = connection.as_ref().filter(|_| !job.is_withdrawn()) else { return true };
-        match (job.run)(self, connection, &mut job.begin) {
-            Some(after) => done.push(after),
-            None => {
-                if self.env.now() < job.deadline {
-                    self.queue.lock().jobs.push_front(job);
-                }
-                sleep_1ms();
-                return false;
-            }
+        if job.is_withdrawn() {
+            return true;
         }
+        let Some(after) = (job.run)(self, &mut job.begin) else {
+            if self.env.now() < job.deadline {
+                self.queue.lock().jobs.push_front(job);
+            }
+            sleep_1ms();
+            return false;
+        };
+        done.push(after);
         true
     }
 
@@ -329,8 +352,8 @@ impl Transport {
                 None => checkpointer.insert(connect(&self.paths)?),
             };
             if move_log(connection)? > LOG_PAGES_MAX {
-                let mut write_lock = self.write_lock.lock();
-                let _locked = write_lock.lock()?;
+                let write_lock = self.write_lock.lock();
+                let _locked = write_lock.as_ref().map(WriteLock::lock).transpose()?;
                 move_log(connection)?;
             }
             Ok::<_, Error>(())
@@ -356,12 +379,9 @@ impl Transport {
                 return Err(timed_out(&self.paths).elapsed(self.timeout));
             }
         }
-        self.write_lock.lock().close();
-        let Some(connection) = self.connection.lock().take() else { return Ok(()) };
-        trim_log(&self.paths, &connection);
-        connection.close().map_err(|(_, source)| from_sqlite(source))?;
-        *self.open_mark.lock() = None;
-        Ok(())
+        *self.write_lock.lock() = None;
+        let database = self.database.lock().take();
+        database.map_or(Ok(()), |database| database.close(&self.paths))
     }
 }
 
@@ -371,14 +391,15 @@ fn run<T: Send + 'static>(
     answer: oneshot::Sender<Result<T>>,
 ) -> Run {
     let mut answer = Some(answer);
-    Box::new(move |transport, connection, begin| {
+    Box::new(move |transport, begin| {
         let mut work = |txn: &mut Txn<'_>| {
             let is_awaited = begin.take().is_none_or(|begin| begin.send(()).is_ok());
             if is_awaited { work(txn) } else { Err(ClientState::closed_error()) }
         };
-        let (done, after) = match Txn::run(connection, &transport.sessions, &transport.env, &mut work)? {
-            Ok((done, after)) => (Ok(done), after),
+        let (done, after) = match transport.run(WRITE, &mut work) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => return None,
             Err(error) => (Err(error), AfterCommit::default()),
+            Ok((done, after)) => (Ok(done), after),
         };
         // The caller may have gone.
         let _ = answer.take().map(|answer| answer.send(done));

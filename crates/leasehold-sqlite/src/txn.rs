@@ -2,12 +2,11 @@
 
 use std::os::fd::OwnedFd;
 
-use leasehold_core::{Env, ErrorKind, FencingToken, LockName, Moment, Result, store_kit::Topic};
-use rusqlite::{CachedStatement, Connection, Params, params};
+use leasehold_core::{Env, Error, ErrorKind, FencingToken, LockName, Moment, Result, store_kit::Topic};
+use rusqlite::{CachedStatement, Connection, FileControl, Params, params};
 
 use crate::{
-    connection::{ensure_not_moved, move_log},
-    error::{from_sqlite, is_busy, may_have_committed},
+    error::{from_sqlite, may_have_committed},
     session::{Liveness, Sessions},
 };
 
@@ -32,64 +31,53 @@ pub(crate) struct AfterCommit {
     /// Dead sessions to which no row refers any more.
     pub(crate) reaped: Vec<u64>,
     /// The sessions that were checked, each once.
-    checked: Vec<CheckedSession>,
+    pub(crate) checked: Vec<CheckedSession>,
 }
 
 #[derive(Debug)]
-struct CheckedSession {
-    number: u64,
-    liveness: Liveness,
+pub(crate) struct CheckedSession {
+    pub(crate) number: u64,
+    pub(crate) liveness: Liveness,
     /// Keeps a dead session's file locked until the work is done.
     _lock: Option<OwnedFd>,
-    notify: bool,
+    pub(crate) notify: bool,
 }
 
+/// Begins a transaction that writes. The caller has the write lock, so only another program can make SQLite busy.
 pub(crate) const WRITE: &str = "BEGIN IMMEDIATE";
+/// Begins a transaction that reads, without the write lock.
 pub(crate) const READ: &str = "BEGIN";
 
 impl<'t> Txn<'t> {
-    /// Runs `work` in a write transaction, under the write lock; `None` when another program, which does not use the write
-    /// lock, is writing. On a full disk it is tried again after the log was moved: a log that starts anew needs no room,
-    /// so holds can still be released.
+    /// Runs `work` in a transaction, again when it failed on a full disk and the log was moved: a log that starts anew
+    /// needs no room, so holds can still be released.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] when SQLite is busy: another program is writing, or the log is recovered after a crash.
     pub(crate) fn run<T>(
-        connection: &Connection,
-        sessions: &Sessions,
-        env: &Env,
-        work: &mut dyn FnMut(&mut Txn<'_>) -> Result<T>,
-    ) -> Option<Result<(T, AfterCommit)>> {
-        let mut once = || {
-            let mut txn = match Txn::begin(WRITE, connection, sessions, env) {
-                Ok(txn) => txn,
-                Err(source) if is_busy(&source) => return None,
-                Err(source) => return Some(Err(from_sqlite(source))),
-            };
-            let answer = ensure_not_moved(connection).and_then(|()| work(&mut txn));
-            Some(answer.and_then(|answer| Ok((answer, txn.commit()?))))
-        };
-        match once()? {
-            Err(error) if error.kind() == ErrorKind::Exhausted && move_log(connection).is_ok() => once(),
-            answer => Some(answer),
-        }
-    }
-
-    /// Begins a transaction. A writer holds the write lock, so only another program can make SQLite busy.
-    pub(crate) fn begin(
-        statement: &str,
+        begin: &str,
         connection: &'t Connection,
         sessions: &'t Sessions,
         env: &Env,
-    ) -> rusqlite::Result<Self> {
-        connection.prepare_cached(statement)?.execute([])?;
-        let (session, now, wall_us) = (sessions.own(), env.now(), env.wall_us());
-        Ok(Txn { connection, sessions, session, now, wall_us, after: AfterCommit::default() })
-    }
-
-    /// Commits, and answers the work that is due now.
-    pub(crate) fn commit(mut self) -> Result<AfterCommit> {
-        match self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
-            Ok(_) => Ok(std::mem::take(&mut self.after)),
-            Err(source) if may_have_committed(&source) => Err(from_sqlite(source).unknown()),
-            Err(source) => Err(from_sqlite(source)),
+        work: &mut dyn FnMut(&mut Txn<'_>) -> Result<T>,
+    ) -> Result<(T, AfterCommit)> {
+        let mut once = || {
+            connection.prepare_cached(begin).and_then(|mut begin| begin.execute([])).map_err(from_sqlite)?;
+            let (session, now, wall_us) = (sessions.own(), env.now(), env.wall_us());
+            let mut txn = Txn { connection, sessions, session, now, wall_us, after: AfterCommit::default() };
+            if has_moved(connection)? {
+                return Err(moved());
+            }
+            let answer = work(&mut txn)?;
+            match connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
+                Ok(_) => Ok((answer, std::mem::take(&mut txn.after))),
+                Err(source) if may_have_committed(&source) => Err(from_sqlite(source).unknown()),
+                Err(source) => Err(from_sqlite(source)),
+            }
+        };
+        match once() {
+            Err(error) if error.kind() == ErrorKind::Exhausted && move_log(connection).is_ok() => once(),
+            answer => answer,
         }
     }
 
@@ -139,9 +127,8 @@ impl<'t> Txn<'t> {
     }
 
     /// Reads the first column of a query that answers lock names.
-    pub(crate) fn lock_names(&self, sql: &'static str, parameters: &[i64]) -> Result<Vec<LockName>> {
+    pub(crate) fn lock_names(&self, sql: &'static str, parameters: impl Params) -> Result<Vec<LockName>> {
         let mut statement = self.prepare(sql)?;
-        let parameters = rusqlite::params_from_iter(parameters);
         let names = statement.query_map(parameters, |row| row.get::<_, String>(0)).map_err(from_sqlite)?;
         names.map(|name| LockName::new(name.map_err(from_sqlite)?)).collect()
     }
@@ -172,12 +159,6 @@ impl<'t> Txn<'t> {
         checked.push(CheckedSession { number, liveness, _lock, notify: false });
         liveness
     }
-
-    /// Whether a session file was missing: mostly because its rows were deleted since this transaction began, so that a
-    /// new one will not see them.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.after.checked.iter().any(|session| session.liveness == Liveness::Missing)
-    }
 }
 
 impl Drop for Txn<'_> {
@@ -191,20 +172,27 @@ impl Drop for Txn<'_> {
 }
 
 impl AfterCommit {
-    /// Wakes a session that was checked.
-    pub(crate) fn notify(&mut self, number: u64) {
-        for session in self.checked.iter_mut().filter(|session| session.number == number) {
-            session.notify = true;
-        }
+    /// Whether a session file was missing: mostly because its rows were deleted since the transaction began, so that a
+    /// new one will not see them.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.checked.iter().any(|session| session.liveness == Liveness::Missing)
     }
+}
 
-    pub(crate) fn to_notify(&self) -> impl Iterator<Item = u64> {
-        self.checked.iter().filter(|session| session.notify).map(|session| session.number)
-    }
+/// Whether the path of the database names another file now, or none: a store that is opened there would not see what
+/// is locked here.
+pub(crate) fn has_moved(connection: &Connection) -> Result<bool> {
+    let mut moved = 0;
+    connection.file_control(None::<&str>, FileControl::HasMoved(&mut moved)).map_err(from_sqlite)?;
+    Ok(moved != 0)
+}
 
-    /// The sessions found dead whose rows are still there.
-    pub(crate) fn to_reap(&self) -> Vec<u64> {
-        let dead = self.checked.iter().filter(|session| session.liveness == Liveness::Dead);
-        dead.map(|session| session.number).filter(|number| !self.reaped.contains(number)).collect()
-    }
+fn moved() -> Error {
+    Error::new(ErrorKind::Corrupt, "the database was deleted or replaced while it was open")
+        .hint("what was held in it is lost: stop the protected work and open the store again")
+}
+
+/// Moves as much of the log into the database as is possible without a wait; answers the pages of the log.
+pub(crate) fn move_log(connection: &Connection) -> Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).map_err(from_sqlite)
 }

@@ -3,7 +3,7 @@
 use leasehold_core::{LockName, Result};
 use rusqlite::params;
 
-use crate::{format::WatchRow, txn::Txn};
+use crate::{format::watch_seq, txn::Txn};
 
 mod claim;
 mod inspect;
@@ -20,14 +20,14 @@ pub(crate) use renew::renew;
 /// Subscribes this store's session to the changes of a lock.
 pub(crate) fn watch(txn: &mut Txn<'_>, name: &LockName) -> Result<()> {
     let Some(session) = txn.session else { return Ok(()) };
-    let row = WatchRow::of(session);
-    txn.execute(include_str!("../sql/watch.sql"), params![name.as_str(), row.seq, row.session as i64])
+    let row = params![name.as_str(), watch_seq(session), session as i64];
+    txn.execute(include_str!("../sql/watch.sql"), row)
 }
 
 /// Ends the subscription to the changes of a lock.
 pub(crate) fn unwatch(txn: &mut Txn<'_>, name: &LockName) -> Result<()> {
     match txn.session {
-        Some(session) => txn.delete(name, WatchRow::of(session).seq),
+        Some(session) => txn.delete(name, watch_seq(session)),
         None => Ok(()),
     }
 }

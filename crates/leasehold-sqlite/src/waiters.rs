@@ -11,8 +11,6 @@ use crate::{error::from_sqlite, txn::Txn};
 
 /// The subscriptions of this process. Each keeps the count of wake-ups that it saw last in its lock's row.
 pub(crate) type Waiters = store_kit::Waiters<Topic, AtomicI64>;
-/// One of them.
-pub(crate) type WaitSubscription = store_kit::Subscription<Topic, AtomicI64>;
 
 /// The topics that other processes have marked as woken for this session, each with its count of wake-ups.
 pub(crate) fn woken(txn: &Txn<'_>, session: u64) -> Result<Vec<(Topic, i64)>> {

@@ -5,8 +5,11 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt},
 };
 
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::ClientState};
-use rustix::fs::{FlockOperation, flock};
+use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::{Errno, retry_on_intr},
+};
 
 use crate::{error::from_io, keys::DatabasePaths};
 
@@ -15,7 +18,7 @@ use crate::{error::from_io, keys::DatabasePaths};
 /// SQLite alone would be safe, but its busy handler sleeps and retries, which costs hundreds of milliseconds now and
 /// then. The kernel's queue for a file lock wakes the next process at once.
 #[derive(Debug)]
-pub(crate) struct WriteLock(Option<File>);
+pub(crate) struct WriteLock(File);
 
 /// Unlocks the [`WriteLock`] on drop.
 #[derive(Debug)]
@@ -32,34 +35,33 @@ impl WriteLock {
             .mode(paths.mode())
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
             .open(&paths.write_lock);
-        opened.map(|file| WriteLock(Some(file))).map_err(|source| from_io(source, "open", &paths.write_lock))
+        opened.map(WriteLock).map_err(|source| from_io(source, "open", &paths.write_lock))
     }
 
     /// Locks it unless another process has it.
-    pub(crate) fn try_lock(&mut self) -> Result<Option<WriteLockGuard<'_>>> {
-        self.lock_file(FlockOperation::NonBlockingLockExclusive)
+    pub(crate) fn try_lock(&self) -> Result<Option<WriteLockGuard<'_>>> {
+        match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(WriteLockGuard(&self.0))),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+            Err(errno) => Err(not_lockable(errno)),
+        }
     }
 
     /// Waits for the lock without limit. Cannot be cancelled, so only the worker thread calls it.
-    pub(crate) fn lock(&mut self) -> Result<WriteLockGuard<'_>> {
-        while self.0.is_some() {
-            // `None` is a signal that came in between.
-            if let Some(guard) = self.lock_file(FlockOperation::LockExclusive)? {
-                return Ok(guard);
-            }
-        }
-        Err(ClientState::closed_error())
+    pub(crate) fn lock(&self) -> Result<WriteLockGuard<'_>> {
+        let locked = retry_on_intr(|| flock(&self.0, FlockOperation::LockExclusive));
+        locked.map(|()| WriteLockGuard(&self.0)).map_err(not_lockable)
     }
 
     /// Waits for the lock until `deadline` with a try every millisecond: for opening, when there is no worker yet.
     pub(crate) fn lock_until(
-        &mut self,
+        &self,
         paths: &DatabasePaths,
         env: &Env,
         deadline: Moment,
     ) -> Result<WriteLockGuard<'_>> {
         loop {
-            if let Some(guard) = self.lock_file(FlockOperation::NonBlockingLockExclusive)? {
+            if let Some(guard) = self.try_lock()? {
                 return Ok(guard);
             }
             if env.now() >= deadline {
@@ -68,22 +70,10 @@ impl WriteLock {
             sleep_1ms();
         }
     }
+}
 
-    /// Locks the file; `None` when another process has it, or when a signal came in between.
-    fn lock_file(&self, how: FlockOperation) -> Result<Option<WriteLockGuard<'_>>> {
-        let file = self.0.as_ref().ok_or_else(ClientState::closed_error)?;
-        match flock(file, how) {
-            Ok(()) => Ok(Some(WriteLockGuard(file))),
-            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(None),
-            Err(errno) => {
-                Err(Error::new(ErrorKind::Unreachable, format!("cannot lock the lock file: {errno}")))
-            }
-        }
-    }
-
-    pub(crate) fn close(&mut self) {
-        self.0 = None;
-    }
+fn not_lockable(errno: Errno) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("cannot lock the lock file: {errno}"))
 }
 
 impl Drop for WriteLockGuard<'_> {

@@ -2,7 +2,7 @@
 
 use leasehold_core::{Claim, Contender, LockName, Release, Result};
 
-use crate::{format::WatchRow, lock_record::LockRecord, session::Liveness, txn::Txn};
+use crate::{format::watch_seq, lock_record::LockRecord, session::Liveness, txn::Txn};
 
 /// Ends a hold or a wait.
 pub(crate) fn release(txn: &mut Txn<'_>, claim: &Claim) -> Result<Release> {
@@ -40,8 +40,8 @@ pub(crate) fn end_own_session(txn: &mut Txn<'_>) -> Result<()> {
 }
 
 fn end_session(txn: &mut Txn<'_>, session: u64) -> Result<()> {
-    for name in txn.lock_names(include_str!("../../sql/names_of_session.sql"), &[session as i64])? {
-        txn.delete(&name, WatchRow::of(session).seq)?;
+    for name in txn.lock_names(include_str!("../../sql/names_of_session.sql"), [session as i64])? {
+        txn.delete(&name, watch_seq(session))?;
         let mut record = LockRecord::load(txn, &name)?;
         record.end_session(session, txn.now);
         record.save(txn, None)?;
