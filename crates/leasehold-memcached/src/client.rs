@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations,
+    Capability, Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations,
     store_kit::{ClientState, InDoubt},
 };
 
@@ -14,7 +14,10 @@ use crate::{
     options::MemcachedOptions,
     own_claims::{Hold, HoldCache},
     server_info::{RUN_DATE, THIRTY_DAYS},
-    transport::{CommandBatch, Received, Reply, Transport},
+    transport::{
+        Received, Transport,
+        protocol::{CommandBatch, Reply},
+    },
 };
 
 /// The number of times that an operation begins again because other clients change the lock.
@@ -32,11 +35,13 @@ pub(crate) struct Client {
     pub(crate) revalidations: Revalidations,
     pub(crate) holds: HoldCache,
     pub(crate) in_doubt: InDoubt,
-    state: ClientState,
+    pub(crate) state: ClientState,
+    pub(crate) capability: Capability,
 }
 
 impl Client {
     pub(crate) fn new(options: MemcachedOptions, env: Env) -> Client {
+        let capability = options.capability();
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
         let transport = Transport::new(options.clone(), env.clone(), revalidations.clone());
         Client {
@@ -47,16 +52,8 @@ impl Client {
             holds: HoldCache::default(),
             in_doubt: InDoubt::new(IN_DOUBT_MAX),
             state: ClientState::default(),
+            capability,
         }
-    }
-
-    pub(crate) fn check_open(&self) -> Result<()> {
-        self.state.check_open()
-    }
-
-    pub(crate) fn close(&self) {
-        self.state.close();
-        self.transport.close();
     }
 
     /// Marks a claim as in doubt when the outcome of its request is unknown.

@@ -19,7 +19,7 @@ impl MemcachedStore {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<Finding>> {
-        let probe = probe(self.client()).await.explain_store("doctor", self.url())?;
+        let probe = probe(&self.client).await.explain_store("doctor", self.url())?;
         let mut findings = rules::findings(&probe);
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)
@@ -27,7 +27,7 @@ impl MemcachedStore {
 }
 
 async fn probe(client: &Client) -> Result<Probe> {
-    client.check_open()?;
+    client.state.check_open()?;
     let options = &client.options;
     let mut replies = client.transport.probe().await?.into_iter();
     Ok(Probe {

@@ -12,7 +12,7 @@ use crate::{
     format::{self, PENDING, SPAN_END, moment},
     keys::LockKeys,
     server_info::{Server, THIRTY_DAYS},
-    transport::{Item, Reply},
+    transport::protocol::{Item, Reply},
 };
 
 /// The item under the key of a lock, as it was read.

@@ -7,7 +7,7 @@ use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use crate::{
     keys::RUN,
     options::MemcachedOptions,
-    transport::{CommandBatch, Item, Reply},
+    transport::protocol::{CommandBatch, Item, Reply},
 };
 
 /// The first version whose compare-and-delete works (memcached#844).

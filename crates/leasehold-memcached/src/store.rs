@@ -16,8 +16,7 @@ use crate::{client::Client, options::MemcachedOptions};
 /// asks again by the claim's id.
 #[derive(Clone)]
 pub struct MemcachedStore {
-    client: Arc<Client>,
-    capability: Arc<Capability>,
+    pub(crate) client: Arc<Client>,
 }
 
 impl MemcachedStore {
@@ -27,8 +26,7 @@ impl MemcachedStore {
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for invalid options.
     pub fn new(options: MemcachedOptions, env: Env) -> Result<Self> {
         options.check()?;
-        let capability = Arc::new(options.capability());
-        Ok(MemcachedStore { client: Arc::new(Client::new(options, env)), capability })
+        Ok(MemcachedStore { client: Arc::new(Client::new(options, env)) })
     }
 
     /// As [`MemcachedStore::new`], and connects: the server's version and settings are checked. A server that may evict
@@ -47,15 +45,11 @@ impl MemcachedStore {
         connected.explain_store("connect", store.url())?;
         Ok(store)
     }
-
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
 }
 
 impl Verbs for MemcachedStore {
     fn capability(&self) -> &Capability {
-        &self.capability
+        &self.client.capability
     }
 
     fn url(&self) -> &str {
@@ -63,7 +57,7 @@ impl Verbs for MemcachedStore {
     }
 
     fn check_open(&self) -> Result<()> {
-        self.client.check_open()
+        self.client.state.check_open()
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
@@ -105,7 +99,8 @@ impl Verbs for MemcachedStore {
     }
 
     async fn close(&self) -> Result<()> {
-        self.client.close();
+        self.client.state.close();
+        self.client.transport.close();
         Ok(())
     }
 }

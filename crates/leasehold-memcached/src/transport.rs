@@ -1,11 +1,14 @@
 //! [`Transport`]: the connection to the server, made when it is needed. Each request is sent at most once.
 
 mod connection;
-mod protocol;
+pub(crate) mod protocol;
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
     vec::IntoIter,
 };
@@ -20,10 +23,10 @@ use tokio::{
     sync::{Semaphore, oneshot},
 };
 
-use self::connection::Connection;
-pub(crate) use self::protocol::{Broken, CommandBatch, Item, Reply, read_line};
-#[cfg(any(test, fuzzing))]
-pub(crate) use self::protocol::{Want, read_reply};
+use self::{
+    connection::Connection,
+    protocol::{CommandBatch, Reply},
+};
 use crate::{
     config_check::check_eviction,
     options::MemcachedOptions,
@@ -52,11 +55,11 @@ struct LiveConnection {
 
 impl store_kit::Connection for LiveConnection {
     fn is_open(&self) -> bool {
-        self.connection.is_open()
+        !self.connection.state.ended.load(Ordering::Acquire)
     }
 
     fn end(&self) {
-        self.connection.end();
+        self.connection.state.ended.store(true, Ordering::Release);
     }
 }
 
@@ -99,24 +102,19 @@ impl Transport {
         let sent = self.env.now();
         let answer = self.in_time("answer", live.connection.call(batch)).await;
         drop(permit);
-        let replies = match answer {
-            Ok(Some(replies)) => Ok(replies),
-            Ok(None) => {
-                self.live.forget(&live);
-                Err(broken())
+        let (received, server) = (self.env.now(), live.server.lock().clone());
+        let (error, is_usable) = match answer {
+            Ok(Some(replies)) => {
+                return Ok((replies.into_iter(), Received { live, server, sent, received }));
             }
-            Err(error) => {
-                // Silence since before the request: the connection may be half-open.
-                if live.connection.last_received() < sent {
-                    self.live.forget(&live);
-                }
-                Err(error.unknown())
-            }
+            Ok(None) => (broken(), false),
+            // Silence since before the request: the connection may be half-open.
+            Err(error) => (error, live.connection.last_received() >= sent),
         };
-        let received = self.env.now();
-        let replies = replies.map_err(|error| error.elapsed(received.since(begin)))?;
-        let server = live.server.lock().clone();
-        Ok((replies.into_iter(), Received { live, server, sent, received }))
+        if !is_usable {
+            self.live.forget(&live);
+        }
+        Err(error.unknown().elapsed(received.since(begin)))
     }
 
     /// The server as it was last seen; connects if there is no connection.
@@ -206,9 +204,7 @@ fn no_identity() -> Error {
 }
 
 fn broken() -> Error {
-    Error::new(ErrorKind::Unreachable, "the connection broke")
-        .hint("the claim is asked for again by its id")
-        .unknown()
+    Error::new(ErrorKind::Unreachable, "the connection broke").hint("the claim is asked for again by its id")
 }
 
 impl fmt::Debug for Transport {

@@ -1,18 +1,18 @@
 //! Compare-and-swap of a lock's item: read, decide, write back if no other client changed it in between.
 
 use leasehold_core::{
-    ClaimId, Moment, Result,
+    ClaimId, Error, Moment, Result,
     decide::lock_state::{Entry, LockState, State},
 };
 
 use crate::{
     client::{ATTEMPTS_MAX, Client},
-    error::{refused, too_contended, unexpected_reply},
+    error::{refused, too_contended},
     format::{self, Document, SPAN_END, moment, seconds},
     keys::LockKeys,
-    lock_record::{LockRecord, OwnDocument, Stored, item_number},
+    lock_record::{LockRecord, OwnDocument, Stored, item_number, item_or_none},
     server_info::{Server, Stats},
-    transport::{CommandBatch, Item, Reply},
+    transport::protocol::{CommandBatch, Item, Reply},
 };
 
 /// The outcome of one write, with the record as it is afterwards.
@@ -22,8 +22,6 @@ pub(crate) enum Written {
     Done(LockRecord),
     /// Another client was faster; nothing is written.
     Conflict(LockRecord),
-    /// The server has no room, for this reason; nothing is written.
-    NoRoom(String),
 }
 
 /// The outcome of [`Client::update`].
@@ -32,8 +30,8 @@ pub(crate) enum Updated<T> {
     Done(T, LockRecord),
     /// The lock is held by another library.
     Foreign(Item),
-    /// The decision for which the server has no room, the reason, and the unchanged record.
-    NoRoom(T, String, LockRecord),
+    /// The decision for which the server has no room, its error, and the unchanged record.
+    NoRoom(T, Error, LockRecord),
 }
 
 /// The end of the item of these entries: a hold keeps it for its lock-delay, too.
@@ -80,9 +78,9 @@ impl Client {
                 return Ok(Updated::Done(answer, record));
             }
             match self.write(keys, &record, own, state.entries().to_vec(), mine).await? {
-                Written::Done(now) => return Ok(Updated::Done(answer, now)),
-                Written::Conflict(now) => record = now,
-                Written::NoRoom(why) => return Ok(Updated::NoRoom(answer, why, record)),
+                Ok(Written::Done(now)) => return Ok(Updated::Done(answer, now)),
+                Ok(Written::Conflict(now)) => record = now,
+                Err(full) => return Ok(Updated::NoRoom(answer, full, record)),
             }
         }
         Err(too_contended())
@@ -90,7 +88,7 @@ impl Client {
 
     /// Replaces the entries of `own`; none delete the item, and without an item one is added. `mine` is the claim that is
     /// granted or renewed by it: when it is alone, its time is given as a span that starts now; in all other cases the item
-    /// keeps its date.
+    /// keeps its date. The inner error: the server has no room, and nothing is written.
     pub(crate) async fn write(
         &self,
         keys: &LockKeys,
@@ -98,11 +96,11 @@ impl Client {
         own: &OwnDocument,
         mut entries: Vec<Entry>,
         mine: Option<ClaimId>,
-    ) -> Result<Written> {
+    ) -> Result<Result<Written>> {
         // An evicted holder learns that its hold is gone, and not why: an entry about it would keep foreign clients out.
         entries.retain(|entry| entry.state != State::Revoked);
         if entries.is_empty() {
-            return self.delete(keys, own.cas, &record.server).await;
+            return self.delete(keys, own.cas, &record.server).await.map(Ok);
         }
         let end = end_of(&entries);
         let alone = matches!(&entries[..], [entry] if Some(entry.id) == mine);
@@ -116,14 +114,14 @@ impl Client {
                     let end = end_of(&entries);
                     (end, end, entries)
                 }
-                Err(now) => return Ok(Written::Conflict(now)),
+                Err(now) => return Ok(Ok(Written::Conflict(now))),
             }
         } else {
             (end, end, entries)
         };
         let value = format::encode(&Document { name: keys.name.clone(), end, entries });
         if value.len() > record.server.document_max {
-            return Ok(Written::NoRoom("the document of the lock is too large".into()));
+            return Ok(Err(refused("the document of the lock is too large")));
         }
         let batch = match own.cas {
             0 => CommandBatch::new().add(&keys.lock, ttl, &value),
@@ -140,23 +138,24 @@ impl Client {
             // It expires as it is stored.
             CommandBatch::new().cas(&keys.lock, -1, b"", cas)
         };
-        self.written(keys, batch, cas).await
+        self.written(keys, batch, cas).await?
     }
 
     /// Extends the item that has this CAS unique, in place.
     pub(crate) async fn extend(&self, keys: &LockKeys, cas: u64, ttl: u64) -> Result<Written> {
-        self.written(keys, CommandBatch::new().extend(&keys.lock, cas, ttl), cas).await
+        self.written(keys, CommandBatch::new().extend(&keys.lock, cas, ttl), cas).await?
     }
 
-    /// Writes to the item that has this CAS unique, and reads what is there then.
-    async fn written(&self, keys: &LockKeys, batch: CommandBatch, cas: u64) -> Result<Written> {
+    /// Writes to the item that has this CAS unique, and reads what is there then. The inner error is as for
+    /// [`Client::write`].
+    async fn written(&self, keys: &LockKeys, batch: CommandBatch, cas: u64) -> Result<Result<Written>> {
         let (mut replies, received) = self.transport.call(batch.then(Client::query(keys))).await?;
         let reply = replies.next();
         let record = self.parse(keys, &mut replies, &received)?;
         Ok(match reply {
-            Some(Reply::Done) => Written::Done(record),
-            Some(Reply::Refused(why)) if record.cas() == cas => Written::NoRoom(why),
-            _ => Written::Conflict(record),
+            Some(Reply::Done) => Ok(Written::Done(record)),
+            Some(Reply::Refused(why)) if record.cas() == cas => Err(refused(&why)),
+            _ => Ok(Written::Conflict(record)),
         })
     }
 
@@ -182,27 +181,24 @@ impl Client {
     /// Those of [`Transport::call`](crate::transport::Transport::call); [`ErrorKind::Exhausted`](leasehold_core::ErrorKind) when there is no room.
     pub(crate) async fn raise_offset(&self, keys: &LockKeys, wanted: u64) -> Result<()> {
         let (key, text) = (&keys.offset, wanted.to_string());
-        let add = || CommandBatch::new().add(key, 0, text.as_bytes()).get(key);
-        let (mut replies, _) = self.transport.call(add()).await?;
+        let mut write = CommandBatch::new().add(key, 0, text.as_bytes());
         for attempt in 0..ATTEMPTS_MAX {
-            let changed = match replies.next() {
+            self.back_off(attempt).await;
+            let (mut replies, _) = self.transport.call(write.get(key)).await?;
+            let is_written = match replies.next() {
                 Some(Reply::Refused(why)) => return Err(refused(&why)),
                 reply => reply == Some(Reply::Done),
             };
-            let next = match replies.next() {
-                Some(Reply::Item(item)) => {
-                    let cas = item.cas;
-                    if changed || item_number(Some(item)) >= wanted {
-                        return Ok(());
-                    }
-                    self.back_off(attempt).await;
-                    CommandBatch::new().cas(key, 0, text.as_bytes(), cas).get(key)
-                }
+            let Some(item) = item_or_none(replies.next())? else {
                 // Evicted while it was written.
-                Some(Reply::Nothing) => add(),
-                _ => return Err(unexpected_reply()),
+                write = CommandBatch::new().add(key, 0, text.as_bytes());
+                continue;
             };
-            (replies, _) = self.transport.call(next).await?;
+            let cas = item.cas;
+            if is_written || item_number(Some(item)) >= wanted {
+                return Ok(());
+            }
+            write = CommandBatch::new().cas(key, 0, text.as_bytes(), cas);
         }
         Err(too_contended())
     }

@@ -7,7 +7,7 @@ use tokio::io::BufReader;
 use crate::{
     format,
     keys::{self, LockKeys, Owner},
-    transport::{Want, read_reply},
+    transport::protocol::{Want, read_reply},
 };
 
 /// The name of a corpus in `fuzz/corpus`, and the function that takes its bytes.

@@ -29,13 +29,14 @@ const WRITE_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Connection {
     requests: mpsc::Sender<Request>,
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     env: Env,
-    ended: AtomicBool,
+    /// Whether it takes no more requests. Those under way are still answered.
+    pub(super) ended: AtomicBool,
     /// The time of the last reply, in nanoseconds.
     received: AtomicU64,
 }
@@ -76,15 +77,6 @@ impl Connection {
             revalidations.raise_sparingly(&two.env);
         });
         Connection { requests, state }
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        !self.state.ended.load(Ordering::Acquire)
-    }
-
-    /// Takes no more requests. Those under way are still answered.
-    pub(super) fn end(&self) {
-        self.state.ended.store(true, Ordering::Release);
     }
 
     pub(super) fn last_received(&self) -> Moment {

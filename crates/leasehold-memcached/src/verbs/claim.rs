@@ -9,7 +9,7 @@ use leasehold_core::{
 
 use crate::{
     client::{ATTEMPTS_MAX, Client, whole_seconds},
-    error::{refused, too_contended},
+    error::too_contended,
     format::PENDING,
     keys::LockKeys,
     lock_record::{LockRecord, foreign},
@@ -48,7 +48,7 @@ impl Client {
                 Updated::NoRoom((Standing::Waiting(busy), _), ..) if claim.queueing == Queueing::Barging => {
                     return Ok(recheck_soon(Standing::Held(busy)));
                 }
-                Updated::NoRoom(_, why, _) => return Err(refused(&why)),
+                Updated::NoRoom(_, full, _) => return Err(full),
             };
             match self.grant(keys, claim, is_new, held).await? {
                 ControlFlow::Break(grant) => return Ok(Standing::Granted(grant)),
@@ -80,10 +80,9 @@ impl Client {
             } else if fence < wanted {
                 let mut entries = own.document.entries().to_vec();
                 entries.iter_mut().filter(|it| it.id == claim.id).for_each(|it| it.fence = Some(wanted));
-                record = match self.write(keys, &record, own, entries, Some(claim.id)).await? {
-                    Written::Done(now) | Written::Conflict(now) => now,
-                    Written::NoRoom(why) => return Err(refused(&why)),
-                };
+                let (Written::Done(now) | Written::Conflict(now)) =
+                    self.write(keys, &record, own, entries, Some(claim.id)).await??;
+                record = now;
             } else {
                 self.remember(claim.id, &record);
                 return Ok(ControlFlow::Break(Grant {

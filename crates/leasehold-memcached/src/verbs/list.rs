@@ -15,7 +15,7 @@ use crate::{
     format,
     keys::{LockKeys, Owner, unescape},
     lock_record::Stored,
-    transport::{Broken, CommandBatch, Reply, read_line},
+    transport::protocol::{Broken, CommandBatch, Reply, read_line},
 };
 
 /// The number of items that are read with one batch.
@@ -26,13 +26,6 @@ const CRAWL_MAX: Duration = Duration::from_secs(60);
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// The largest number of keys.
 const KEYS_MAX: usize = 1_000_000;
-
-/// The end of a crawl.
-enum Crawl {
-    Done(Vec<String>),
-    Busy,
-    Refused(String),
-}
 
 impl Client {
     /// Lists the documents of this library only: a plain key may be anything, such as a cached page.
@@ -104,12 +97,12 @@ impl Client {
         // The hash table has every item once; the LRU queues change while they are crawled.
         let mut which = "hash";
         loop {
-            self.check_open()?;
+            self.state.check_open()?;
             match crawl(&mut stream, which, &wanted).await? {
-                Crawl::Done(keys) => return Ok(keys),
-                Crawl::Busy => self.env.sleep(BUSY_PAUSE).await,
-                Crawl::Refused(_) if which == "hash" => which = "all",
-                Crawl::Refused(why) => {
+                Ok(keys) => return Ok(keys),
+                Err(busy) if busy.starts_with("BUSY") => self.env.sleep(BUSY_PAUSE).await,
+                Err(_) if which == "hash" => which = "all",
+                Err(why) => {
                     let message = format!("the server does not list its keys: {why}");
                     return Err(Error::new(ErrorKind::Unsupported, message)
                         .hint("start it without -X and without no_lru_crawler"));
@@ -119,20 +112,20 @@ impl Client {
     }
 }
 
+/// The wanted keys, or the line by which the server refuses to list them.
 async fn crawl(
     stream: &mut BufReader<TcpStream>,
     which: &str,
     wanted: &(impl Fn(&str) -> bool + Sync),
-) -> Result<Crawl> {
+) -> Result<std::result::Result<Vec<String>, String>> {
     let command = format!("lru_crawler metadump {which}\r\n");
     stream.get_mut().write_all(command.as_bytes()).await.map_err(|error| broken(error.into()))?;
     let mut keys = Vec::new();
     loop {
         let line = read_line(stream).await.map_err(broken)?;
         match line.split(' ').next().unwrap_or_default() {
-            "END" => return Ok(Crawl::Done(keys)),
-            "BUSY" => return Ok(Crawl::Busy),
-            "ERROR" | "CLIENT_ERROR" | "SERVER_ERROR" => return Ok(Crawl::Refused(line)),
+            "END" => return Ok(Ok(keys)),
+            "BUSY" | "ERROR" | "CLIENT_ERROR" | "SERVER_ERROR" => return Ok(Err(line)),
             word if word.starts_with("key=") => {
                 keys.extend(key(word).filter(|key| wanted(key) && keys.len() < KEYS_MAX));
             }

@@ -6,7 +6,7 @@ use leasehold_core::{Claim, Contender, LockName, Moment, Release, Result, decide
 
 use crate::{
     client::{ATTEMPTS_MAX, Client},
-    error::{refused, too_contended},
+    error::too_contended,
     keys::LockKeys,
     lock_record::foreign,
     txn::{Updated, Written},
@@ -40,7 +40,6 @@ impl Client {
                         return Ok(Release::Released);
                     }
                     Written::Conflict(record) => record,
-                    Written::NoRoom(why) => return Err(refused(&why)),
                 }
             }
             _ => self.record(keys).await?,
@@ -49,7 +48,7 @@ impl Client {
         let answer = match self.update(keys, record, None, release).await? {
             Updated::Done(answer, _) => answer,
             Updated::Foreign(_) => Release::NotHeld,
-            Updated::NoRoom(_, why, _) => return Err(refused(&why)),
+            Updated::NoRoom(_, full, _) => return Err(full),
         };
         self.holds.forget(claim.id);
         Ok(answer)
@@ -65,12 +64,11 @@ impl Client {
             let item = match self.update(keys, record, None, force_release).await? {
                 Updated::Done(evicted, _) => return Ok(evicted),
                 Updated::Foreign(item) => item,
-                Updated::NoRoom(_, why, _) => return Err(refused(&why)),
+                Updated::NoRoom(_, full, _) => return Err(full),
             };
             record = match self.delete(keys, item.cas, &server).await? {
                 Written::Done(_) => return Ok(vec![foreign(&item)]),
                 Written::Conflict(now) => now,
-                Written::NoRoom(why) => return Err(refused(&why)),
             };
         }
         Err(too_contended())
@@ -80,7 +78,7 @@ impl Client {
 async fn release_late_delivery(client: Arc<Client>, claim: Claim, until: Moment) {
     let mut pause = PAUSE_MIN;
     // An error does not end it: the server may be unreachable for a moment.
-    while client.env.now() < until && client.check_open().is_ok() {
+    while client.env.now() < until && client.state.check_open().is_ok() {
         client.env.sleep(pause).await;
         if let Ok(Release::Released) = client.release_once(&claim).await {
             return;

@@ -1,11 +1,11 @@
 //! The operation `renew`: a hold that is alone in its item is extended in place, which needs no memory.
 
 use futures_util::future::join_all;
-use leasehold_core::{Claim, LostReason, Renewal, Result, decide::lock_state::LockState};
+use leasehold_core::{Claim, Error, LostReason, Renewal, Result, decide::lock_state::LockState};
 
 use crate::{
     client::{ATTEMPTS_MAX, Client, whole_seconds},
-    error::{refused, too_contended},
+    error::too_contended,
     format::SPAN_END,
     keys::LockKeys,
     lock_record::LockRecord,
@@ -33,7 +33,6 @@ impl Client {
             Some(hold) => match self.extend(keys, hold.cas, claim.ttl.as_secs() + hold.delay).await? {
                 Written::Done(now) => return Ok(self.renewed(claim, &now)),
                 Written::Conflict(now) => now,
-                Written::NoRoom(why) => return Err(refused(&why)),
             },
         };
         for _ in 0..ATTEMPTS_MAX {
@@ -48,11 +47,10 @@ impl Client {
                     self.holds.forget(claim.id);
                     return Ok(Renewal::Gone(LostReason::Gone));
                 }
-                Updated::NoRoom(_, why, full) => {
-                    match self.renew_without_room(keys, claim, &full, &why).await? {
+                Updated::NoRoom(_, full, record) => {
+                    match self.renew_without_room(keys, claim, &record, full).await? {
                         Written::Done(now) => return Ok(self.renewed(claim, &now)),
                         Written::Conflict(now) => now,
-                        Written::NoRoom(why) => return Err(refused(&why)),
                     }
                 }
             };
@@ -86,13 +84,11 @@ impl Client {
         keys: &LockKeys,
         claim: &Claim,
         record: &LockRecord,
-        why: &str,
+        full: Error,
     ) -> Result<Written> {
-        let Some((own, entry)) = record.held_by(claim.id) else {
-            return Ok(Written::NoRoom(why.to_string()));
-        };
+        let Some((own, entry)) = record.held_by(claim.id) else { return Err(full) };
         if own.document.entries().len() > 1 || own.end != SPAN_END || !record.server.compares {
-            return Ok(Written::NoRoom(why.to_string()));
+            return Err(full);
         }
         self.remember(claim.id, record);
         let ttl = claim.ttl.as_secs().max(entry.expires.since(own.now).as_secs());
