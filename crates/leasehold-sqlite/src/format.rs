@@ -40,7 +40,7 @@ const STATES: [State; 4] = [State::Waiting, State::Held, State::Delaying, State:
 const QUEUEINGS: [Queueing; 3] = [Queueing::No, Queueing::Barging, Queueing::Fifo];
 
 impl Row {
-    /// Reads the columns that rows.sql and list.sql name.
+    /// Reads the columns that rows.sql names.
     pub(crate) fn read(row: &rusqlite::Row<'_>) -> Result<Row> {
         let number = |column: usize| row.get::<_, i64>(column).map_err(from_sqlite);
         let state = number(3)?;

@@ -31,24 +31,15 @@ impl LockRecord {
     pub(crate) fn load(txn: &Txn<'_>, name: &LockName) -> Result<LockRecord> {
         let mut statement = txn.prepare(include_str!("../sql/rows.sql"))?;
         let mut rows = statement.query([name.as_str()]).map_err(from_sqlite)?;
-        let mut all = Vec::new();
+        let (mut before, mut watches) = (Vec::<ClaimRow>::new(), Vec::new());
         while let Some(row) = rows.next().map_err(from_sqlite)? {
-            all.push(Row::read(row)?);
-        }
-        Ok(LockRecord::new(name.clone(), all))
-    }
-
-    /// A lock with these rows.
-    pub(crate) fn new(name: LockName, rows: Vec<Row>) -> LockRecord {
-        let (mut before, mut watches) = (Vec::new(), Vec::new());
-        for row in rows {
-            match row {
+            match Row::read(row)? {
                 Row::Claim(claim) => before.push(claim),
-                Row::Watch(watch) => watches.push(watch),
+                Row::Watch(session) => watches.push(session),
             }
         }
         let state = LockState::of(before.iter().map(|claim| claim.entry.clone()).collect());
-        LockRecord { name, before, watches, state }
+        Ok(LockRecord { name: name.clone(), before, watches, state })
     }
 
     /// Ends everything bound to a session whose process has ended: its holds, and all its places in the queue, because

@@ -3,12 +3,12 @@
 use std::fs;
 
 use leasehold_core::{Env, Error, ErrorKind, Result};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     error::from_sqlite,
     lock_record::LockRecord,
-    session::Sessions,
+    session::{Liveness, Sessions},
     txn::{Txn, WRITE},
 };
 
@@ -49,7 +49,8 @@ impl BootId {
     pub(crate) fn matches(&self, connection: &Connection, sessions: &Sessions, env: &Env) -> Result<bool> {
         let of_file = read(connection)?;
         let same_id = of_file.id == self.id;
-        let same_run = same_id && !is_ahead(connection, env)? || sessions.any_alive();
+        let same_run =
+            same_id && !is_ahead(connection, env)? || sessions.having(Liveness::Alive).next().is_some();
         if (same_id || same_run) && of_file.clock != self.clock {
             return Err(Error::new(
                 ErrorKind::Unsafe,
@@ -73,12 +74,8 @@ fn read(connection: &Connection) -> Result<BootId> {
     let read = connection.query_row(include_str!("../sql/meta.sql"), [], |row| {
         Ok(BootId { id: row.get(0)?, clock: row.get(1)? })
     });
-    read.map_err(|source| match source {
-        rusqlite::Error::QueryReturnedNoRows => {
-            Error::new(ErrorKind::Corrupt, "the database has lost its state")
-        }
-        other => from_sqlite(other),
-    })
+    let read = read.optional().map_err(from_sqlite)?;
+    read.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the database has lost its state"))
 }
 
 /// Carries all claims over a restart of the machine.

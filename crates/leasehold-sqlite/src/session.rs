@@ -136,16 +136,10 @@ impl Sessions {
         }
     }
 
-    /// The sessions of dead processes, at most `limit`.
-    pub(crate) fn dead(&self, limit: usize) -> Vec<u64> {
-        let Ok(numbers) = self.paths.session_numbers() else { return Vec::new() };
-        numbers.filter(|&number| self.check(number).0 == Liveness::Dead).take(limit).collect()
-    }
-
-    /// Whether the process of any session lives.
-    pub(crate) fn any_alive(&self) -> bool {
-        let Ok(mut numbers) = self.paths.session_numbers() else { return false };
-        numbers.any(|number| self.check(number).0 == Liveness::Alive)
+    /// The sessions of this liveness; none when the directory cannot be read.
+    pub(crate) fn having(&self, liveness: Liveness) -> impl Iterator<Item = u64> {
+        let numbers = self.paths.session_numbers().into_iter().flatten();
+        numbers.filter(move |&number| self.check(number).0 == liveness)
     }
 
     /// Whether a session whose file was closed has ended; waits a little, because the kernel reports the close just

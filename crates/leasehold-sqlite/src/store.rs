@@ -11,6 +11,7 @@ use leasehold_core::{
 use crate::{
     capability::CAPABILITY,
     options::SqliteOptions,
+    session::Liveness,
     transport::Transport,
     txn::Txn,
     verbs,
@@ -67,7 +68,8 @@ impl SqliteStore {
     fn ensure_session(&self) -> Result<()> {
         let transport = &self.transport;
         if transport.sessions.open(&transport.env)? {
-            transport.sessions.dead(REAPED_MAX).into_iter().for_each(|dead| transport.reap_later(dead));
+            let dead = transport.sessions.having(Liveness::Dead).take(REAPED_MAX);
+            dead.for_each(|dead| transport.reap_later(dead));
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::{
     options::SqliteOptions,
     server_info::BootId,
     session::{Liveness, Sessions},
-    txn::{AfterCommit, READ, Txn, WRITE, has_moved, move_log},
+    txn::{AfterCommit, CheckedSession, READ, Txn, WRITE, has_moved, move_log},
     verbs,
     waiters::Waiters,
     watcher::Thread,
@@ -234,11 +234,13 @@ impl Transport {
     /// Reads in a transaction without the write lock: a stopped writer does not block readers. It is read again when
     /// sessions have ended in the meantime.
     pub(crate) fn read<T>(&self, mut work: impl FnMut(&mut Txn<'_>) -> Result<T>) -> Result<T> {
+        // Mostly because its rows were deleted since the transaction began, so that a new one will not see them.
+        let is_missing = |session: &CheckedSession| session.liveness == Liveness::Missing;
         for attempt in 1..=READ_TRIES {
             match self.run(READ, &mut work) {
                 // The log is being recovered after a crash; that takes milliseconds.
                 Err(error) if error.kind() == ErrorKind::TimedOut => sleep_1ms(),
-                Ok((_, seen)) if seen.is_stale() && attempt < STALE_READS_MAX => {}
+                Ok((_, after)) if attempt < STALE_READS_MAX && after.checked.iter().any(is_missing) => {}
                 answer => return answer.map(|(answer, _)| answer),
             }
         }

@@ -13,7 +13,7 @@ use crate::{
 /// One transaction; rolled back on drop unless it was committed.
 pub(crate) struct Txn<'t> {
     connection: &'t Connection,
-    sessions: &'t Sessions,
+    pub(crate) sessions: &'t Sessions,
     /// The session of this store, if it has one yet.
     pub(crate) session: Option<u64>,
     /// The start of the transaction.
@@ -137,11 +137,6 @@ impl<'t> Txn<'t> {
         self.execute(include_str!("../sql/remove.sql"), params![name.as_str(), seq])
     }
 
-    /// Ends claiming by this store, and answers its session.
-    pub(crate) fn retire_session(&self) -> Option<u64> {
-        self.sessions.retire()
-    }
-
     /// Checks a session, once per transaction. With `watch`, its end will be reported; that is set up before the check,
     /// so an end in between is seen by one or the other.
     pub(crate) fn liveness(&mut self, number: u64, watch: bool) -> Liveness {
@@ -168,14 +163,6 @@ impl Drop for Txn<'_> {
         {
             tracing::error!(%error, "a transaction could not be rolled back");
         }
-    }
-}
-
-impl AfterCommit {
-    /// Whether a session file was missing: mostly because its rows were deleted since the transaction began, so that a
-    /// new one will not see them.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.checked.iter().any(|session| session.liveness == Liveness::Missing)
     }
 }
 

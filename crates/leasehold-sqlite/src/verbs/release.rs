@@ -33,7 +33,7 @@ pub(crate) fn reap(txn: &mut Txn<'_>, session: u64) -> Result<()> {
 
 /// Ends everything bound to this store's session, and its claiming.
 pub(crate) fn end_own_session(txn: &mut Txn<'_>) -> Result<()> {
-    match txn.retire_session() {
+    match txn.sessions.retire() {
         Some(session) => end_session(txn, session),
         None => Ok(()),
     }
