@@ -179,7 +179,7 @@ impl Verbs for SqliteStore {
         self.ensure_watcher()?;
         let transport = self.transport.clone();
         let subscription = transport.waiters.subscribe(Topic::of(name, interest));
-        let subscription = subscription.when_last_ends(move |topic| transport.unwatch_later(topic));
+        let subscription = subscription.when_last_ends(move |topic| unwatch_later(&transport, topic));
         if interest == Interest::Changes {
             let name = name.clone();
             self.transport.execute(move |txn| verbs::watch(txn, &name)).await?;
@@ -244,6 +244,18 @@ impl Drop for SqliteStore {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SqliteStore").field(&self.url).finish()
+    }
+}
+
+/// Ends the subscription of this session to a lock, unless a newer one of this process needs it.
+fn unwatch_later(transport: &Arc<Transport>, topic: Topic) {
+    let waiters = transport.waiters.clone();
+    if let Topic::Changes(name) = topic
+        && !transport.state.is_closed()
+    {
+        transport.execute_later(move |txn| {
+            if waiters.has(&Topic::Changes(name.clone())) { Ok(()) } else { verbs::unwatch(txn, &name) }
+        });
     }
 }
 

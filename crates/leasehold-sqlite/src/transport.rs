@@ -9,7 +9,7 @@ use std::{
 
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result,
-    store_kit::{ClientState, Locked, Topic},
+    store_kit::{ClientState, Locked},
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -156,18 +156,6 @@ impl Transport {
     /// Ends everything bound to the session of a dead process some time, and removes its file.
     pub(crate) fn reap_later(self: &Arc<Self>, session: u64) {
         self.execute_later(move |txn| verbs::reap(txn, session));
-    }
-
-    /// Ends the subscription of this session to a lock, unless a newer one of this process needs it.
-    pub(crate) fn unwatch_later(self: &Arc<Self>, topic: Topic) {
-        let waiters = self.waiters.clone();
-        if let Topic::Changes(name) = topic
-            && !self.state.is_closed()
-        {
-            self.execute_later(move |txn| {
-                if waiters.has(&Topic::Changes(name.clone())) { Ok(()) } else { verbs::unwatch(txn, &name) }
-            });
-        }
     }
 
     /// Runs `work` on this thread, unless that would mean to wait or to overtake another request.
