@@ -4,14 +4,9 @@ mod simulate;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::{
-    draw,
-    output::{Output, USAGE},
-    real_world,
-};
+use crate::{draw, output::USAGE, real_world};
 
 /// Test Leasehold and naive locks under faults.
 #[derive(Parser, Debug)]
@@ -30,20 +25,11 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
-    };
-    match arguments.command {
-        Command::Simulate(arguments) => {
-            let output = Output { json: arguments.json() };
-            simulate(arguments, output).unwrap_or_else(|error| output.failure(&error))
-        }
-        Command::Torture(arguments) => real_world::run(arguments),
-        Command::Draw(arguments) => {
-            let output = Output { json: false };
-            draw::run(arguments, output).unwrap_or_else(|error| output.failure(&error))
-        }
+    match Arguments::try_parse() {
+        Ok(Arguments { command: Command::Simulate(arguments) }) => simulate::run(&arguments),
+        Ok(Arguments { command: Command::Torture(arguments) }) => real_world::run(arguments),
+        Ok(Arguments { command: Command::Draw(arguments) }) => draw::run(arguments),
+        Err(error) => usage(&error),
     }
 }
 
@@ -55,9 +41,4 @@ fn usage(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
         _ => USAGE.into(),
     }
-}
-
-fn simulate(arguments: simulate::Arguments, output: Output) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    runtime.context("cannot start a runtime")?.block_on(simulate::run(arguments, output))
 }

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::output::Output;
+use crate::output::{Output, write_picture};
 
 /// Draw the history of a run as an SVG picture.
 #[derive(Debug, clap::Args)]
@@ -30,14 +30,20 @@ struct Files {
     output: PathBuf,
 }
 
-pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let Picture::Demo(files) = arguments.picture;
-    let read =
-        |path: &PathBuf| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let history =
-        serde_json::from_str(&read(&files.history)?).context("not the output of `leasehold demo --json`")?;
-    let picture = files.output.display();
-    fs::write(&files.output, demo::draw(&history)).with_context(|| format!("cannot write {picture}"))?;
-    output.say(format!("drawn: {picture}"));
-    Ok(ExitCode::SUCCESS)
+    let output = Output { json: false };
+    match draw(&files, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output.failure(&error),
+    }
+}
+
+fn draw(files: &Files, output: Output) -> Result<()> {
+    let path = files.history.display();
+    let history = fs::read_to_string(&files.history).with_context(|| format!("cannot read {path}"))?;
+    let history = serde_json::from_str(&history).context("not the output of `leasehold demo --json`")?;
+    write_picture(Some(&files.output), || demo::draw(&history))?;
+    output.say(format!("drawn: {}", files.output.display()));
+    Ok(())
 }

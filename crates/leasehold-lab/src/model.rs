@@ -1,6 +1,8 @@
 //! Names, time limits and [`Strategy`]: the vocabulary of simulated clients, servers and scenarios.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
+
+use clap::ValueEnum;
 
 pub(crate) const LOCK: &str = "account";
 pub(crate) const RESOURCE: &str = "account";
@@ -10,7 +12,7 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(250);
 pub(crate) const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A way to lock.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
 pub enum Strategy {
     /// `SET NX PX`, and a bare `DEL`.
     BareDelete,
@@ -27,16 +29,6 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// All strategies.
-    pub const ALL: [Strategy; 6] = [
-        Strategy::BareDelete,
-        Strategy::OwnerChecked,
-        Strategy::Watchdog,
-        Strategy::Redlock,
-        Strategy::Leasehold,
-        Strategy::LeaseholdGuard,
-    ];
-
     /// Whether it is Leasehold.
     pub const fn is_leasehold(self) -> bool {
         matches!(self, Strategy::Leasehold | Strategy::LeaseholdGuard)
@@ -45,22 +37,11 @@ impl Strategy {
 
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Strategy::BareDelete => "bare-delete",
-            Strategy::OwnerChecked => "owner-checked",
-            Strategy::Watchdog => "watchdog",
-            Strategy::Redlock => "redlock",
-            Strategy::Leasehold => "leasehold",
-            Strategy::LeaseholdGuard => "leasehold-guard",
-        })
+        f.write_str(&name_of(self))
     }
 }
 
-impl FromStr for Strategy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Strategy::ALL.into_iter().find(|strategy| strategy.to_string() == text);
-        found.ok_or_else(|| format!("there is no contestant `{text}`"))
-    }
+/// The name of a value on the command line.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
 }

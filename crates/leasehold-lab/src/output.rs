@@ -1,7 +1,8 @@
 //! Output of the commands: results on stdout, messages on stderr, either as text or as JSON.
 
-use std::{fmt, io::Write, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// The command line is invalid (`EX_USAGE`).
@@ -56,8 +57,15 @@ impl Output {
     }
 }
 
+/// Writes a picture into a file, if one is wanted.
+pub(crate) fn write_picture(path: Option<&Path>, draw: impl FnOnce() -> String) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, draw()).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// An error of the command line with a next step and an exit code.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub(crate) struct Refusal {
     code: u8,
     message: String,
@@ -69,14 +77,6 @@ impl Refusal {
         anyhow::Error::new(Refusal { code, message: message.into(), hint: hint.into() })
     }
 }
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 /// A closed stderr is no reason to stop.
 fn write_stderr(text: &str) {

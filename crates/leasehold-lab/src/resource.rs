@@ -1,10 +1,14 @@
 //! [`Counter`]: the protected resource. Holders read it and write it back one higher; it checks fencing tokens as its
 //! [`Fence`] demands.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+
+use clap::ValueEnum;
+
+use crate::model::name_of;
 
 /// Use of fencing tokens by a resource.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
 pub enum Fence {
     /// Tokens are ignored.
     None,
@@ -17,20 +21,7 @@ pub enum Fence {
 
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Fence::None => "none",
-            Fence::OnWrite => "on-write",
-            Fence::ByClaim => "by-claim",
-        })
-    }
-}
-
-impl FromStr for Fence {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut all = [Fence::None, Fence::OnWrite, Fence::ByClaim].into_iter();
-        all.find(|fence| fence.to_string() == text).ok_or_else(|| format!("there is no fence `{text}`"))
+        f.write_str(&name_of(self))
     }
 }
 

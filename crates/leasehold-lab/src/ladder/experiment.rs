@@ -1,23 +1,72 @@
 //! [`Experiment`]: one failure of one client under way, and the counting of its effects.
 
-use std::time::Duration;
-
-use anyhow::{Result, ensure};
-use leasehold::{FencingToken, env::Moment};
-use leasehold_testkit::redis::Reply;
-
-use super::{
-    harness::Harness,
-    model::{Activity, Expectation, Rung, Span},
-    result::ExperimentResult,
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::Duration,
 };
+
+use anyhow::{Result, bail, ensure};
+use leasehold::{
+    FencingToken,
+    env::{Env, Moment},
+};
+use leasehold_testkit::{
+    redis::{Reply, Server},
+    wait,
+};
+
+use super::result::{Activity, ExperimentResult, Span};
 use crate::{
     naive_redis::NaiveRedis,
     resource::{Counter, Fence},
 };
 
+/// The time limit of every wait, for a busy machine.
+pub(super) const SOON: Duration = Duration::from_secs(10);
+/// The least time for which two clients hold at once.
+pub(super) const TOGETHER: Duration = Duration::from_millis(200);
+/// The interval between two checks for a signal.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The clock, the server that most experiments share, and the signal that ends them.
+pub(super) struct Harness {
+    pub(super) env: Env,
+    pub(super) server: Server,
+    /// 0: none has arrived.
+    pub(super) signal: Arc<AtomicI32>,
+}
+
+impl Harness {
+    /// Polls until the condition holds; whether it held within the limit.
+    fn until(&self, limit: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<bool> {
+        let mut answer = Ok(false);
+        wait::until(limit, || {
+            answer = if self.is_stopped() { stopped() } else { condition() };
+            !matches!(answer, Ok(false))
+        });
+        answer
+    }
+
+    async fn await_signal(&self) {
+        while !self.is_stopped() {
+            self.env.sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+}
+
+fn stopped<T>() -> Result<T> {
+    bail!("ended by a signal")
+}
+
 pub(super) struct Experiment<'h> {
-    harness: &'h Harness,
+    pub(super) harness: &'h Harness,
     begin: Moment,
     spans: Vec<Span>,
     counter: Counter,
@@ -31,21 +80,27 @@ pub(super) struct Read {
 }
 
 impl<'h> Experiment<'h> {
-    pub(super) fn new(
-        harness: &'h Harness,
-        rung: &Rung,
-        failure: &'static str,
-        expected: Expectation,
-    ) -> Experiment<'h> {
-        let fence = if expected.is_failure() { Fence::None } else { Fence::ByClaim };
-        let result = ExperimentResult::new(rung, failure, expected);
-        Experiment {
-            harness,
-            begin: harness.env.now(),
-            spans: Vec::new(),
-            counter: Counter::new(fence),
-            result,
-        }
+    pub(super) fn new(harness: &'h Harness, result: ExperimentResult) -> Experiment<'h> {
+        let fence = if result.expected.is_failure() { Fence::None } else { Fence::ByClaim };
+        let (begin, spans, counter) = (harness.env.now(), Vec::new(), Counter::new(fence));
+        Experiment { harness, begin, spans, counter, result }
+    }
+
+    pub(super) fn env(&self) -> &'h Env {
+        &self.harness.env
+    }
+
+    /// Plays a future, which a signal ends.
+    pub(super) fn block_on(&mut self, play: impl AsyncFnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let harness = self.harness;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let play = Box::pin(play(self));
+        runtime.block_on(async {
+            tokio::select! {
+                played = play => played,
+                () = harness.await_signal() => stopped(),
+            }
+        })
     }
 
     /// Takes the lock, which must be free; returns the holder's read of the counter.
@@ -78,7 +133,8 @@ impl<'h> Experiment<'h> {
     }
 
     pub(super) fn work(&self, until: Moment) -> Result<()> {
-        self.harness.work(until)
+        let length = until.since(self.env().now());
+        self.harness.until(length + POLL_INTERVAL, || Ok(self.env().now() >= until)).map(drop)
     }
 
     pub(super) fn end(&mut self, client: char) {
@@ -100,16 +156,19 @@ impl<'h> Experiment<'h> {
         self.end(client);
     }
 
-    /// B has entered while A holds: both work until then, and both write.
+    /// B has entered while A holds: both work until then, the servers are asked for the key, and both write.
     pub(super) fn overlap(
         &mut self,
         read: Read,
         until: Moment,
-        inspect: impl FnOnce(&mut Self) -> Result<()>,
+        key: &str,
+        observers: &mut [NaiveRedis],
     ) -> Result<()> {
         let next_read = self.read();
         self.work(until)?;
-        inspect(self)?;
+        for observer in observers {
+            self.observe(observer, &["GET", key])?;
+        }
         self.write_and_end('A', read);
         self.write_and_end('B', next_read);
         Ok(())
@@ -134,9 +193,8 @@ impl<'h> Experiment<'h> {
         key: &str,
         limit: Duration,
         client: &mut NaiveRedis,
-        try_lock: impl FnMut(&mut NaiveRedis) -> Result<bool>,
+        mut try_lock: impl FnMut(&mut NaiveRedis) -> Result<bool>,
     ) -> Result<()> {
-        let mut try_lock = try_lock;
         let freed = self.wait('B', limit, || try_lock(client))?;
         let ttl = self.observe(client, &["TTL", key])?.int();
         let exists = self.observe(client, &["EXISTS", key])?.int();
@@ -176,11 +234,9 @@ impl<'h> Experiment<'h> {
     /// Ends the experiment and counts.
     pub(super) fn finish(mut self) -> ExperimentResult {
         let now = self.now_ns();
-        for span in self.spans.iter_mut().filter(|span| span.until_ns == u64::MAX) {
-            span.until_ns = now;
-        }
+        self.spans.iter_mut().for_each(|span| span.until_ns = span.until_ns.min(now));
         self.result.counts.lost_updates = self.counter.lost();
-        self.result.finish(self.spans, now)
+        self.result.finish(self.spans)
     }
 
     fn begin(&mut self, client: char, activity: Activity) {

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
-use super::{model::Expectation, result::ExperimentResult};
+use super::result::{Expectation, ExperimentResult};
 
 const WIDTH: u16 = 118;
 const FOOTNOTE: &str = "\

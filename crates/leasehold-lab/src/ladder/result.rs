@@ -3,7 +3,57 @@
 use leasehold_testkit::redis::Reply;
 use serde::Serialize;
 
-use super::model::{Expectation, Rung, Span, overlaps};
+use crate::overlaps;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Activity {
+    /// Believes that it holds the lock, and works.
+    Holds,
+    /// Asks for the lock in a loop.
+    Waits,
+    /// Has crashed or is paused.
+    Gone,
+}
+
+/// A stretch of time of one client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    pub(super) client: char,
+    pub(super) activity: Activity,
+    /// Nanoseconds since the beginning of the experiment.
+    pub(super) from_ns: u64,
+    pub(super) until_ns: u64,
+}
+
+/// The greatest number of holders at once, and the stretches with two or more.
+pub(super) fn overlaps(spans: &[Span]) -> (usize, Vec<(u64, u64)>) {
+    let holds = spans.iter().filter(|span| span.activity == Activity::Holds);
+    overlaps::overlaps(holds.map(|span| (span.from_ns, span.until_ns)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Expectation {
+    /// The lock is never free again.
+    LockedForEver,
+    /// Two hold at once, and an update is lost.
+    TwoHolders,
+    /// A client deletes the lock of another, and two hold at once.
+    ForeignRelease,
+    /// No failure.
+    Kept,
+    /// The loss is signalled before the deadline, no other holder enters before, and the late write is refused.
+    Told,
+    /// The same, but the server itself has lost the grant: another holder may enter before the signal.
+    Forgotten,
+}
+
+impl Expectation {
+    /// Whether the client is expected to fail.
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Self::LockedForEver | Self::TwoHolders | Self::ForeignRelease)
+    }
+}
 
 #[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct Counts {
@@ -63,10 +113,14 @@ pub(super) struct ExperimentResult {
 }
 
 impl ExperimentResult {
-    pub(super) fn new(rung: &Rung, failure: &'static str, expected: Expectation) -> ExperimentResult {
+    pub(super) fn new(
+        (rung, client): (u8, &'static str),
+        failure: &'static str,
+        expected: Expectation,
+    ) -> ExperimentResult {
         ExperimentResult {
-            rung: rung.number,
-            client: rung.name,
+            rung,
+            client,
             failure,
             expected,
             proves: false,
@@ -90,7 +144,7 @@ impl ExperimentResult {
         self.observed.push(Observation { command: command.join(" "), reply });
     }
 
-    pub(super) fn finish(mut self, spans: Vec<Span>, elapsed_ns: u64) -> ExperimentResult {
+    pub(super) fn finish(mut self, spans: Vec<Span>) -> ExperimentResult {
         let (most, together) = overlaps(&spans);
         let together_ns: u64 = together.iter().map(|(from, until)| until - from).sum();
         self.counts.holders_at_once = most;
@@ -98,7 +152,8 @@ impl ExperimentResult {
         self.proves = self.counts.meet(self.expected);
         self.happened = self.counts.words();
         self.told = self.counts.told_words(self.expected);
-        (self.elapsed_ns, self.elapsed_ms, self.spans) = (elapsed_ns, elapsed_ns / 1_000_000, spans);
+        self.elapsed_ns = spans.iter().map(|span| span.until_ns).max().unwrap_or_default();
+        (self.elapsed_ms, self.spans) = (self.elapsed_ns / 1_000_000, spans);
         self
     }
 }

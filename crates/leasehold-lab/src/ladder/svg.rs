@@ -1,9 +1,6 @@
 //! The svg of the ladder: a panel for each failure, a row for each client, each panel with a time of its own.
 
-use super::{
-    model::{Activity, overlaps},
-    result::ExperimentResult,
-};
+use super::result::{Activity, ExperimentResult, overlaps};
 use crate::svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH};
 
 const TOP: f64 = 106.0;

@@ -1,5 +1,4 @@
 use super::*;
-use crate::ladder::model::Activity;
 
 fn holds(client: char, from_ns: u64, until_ns: u64) -> Span {
     Span { client, activity: Activity::Holds, from_ns, until_ns }

@@ -10,17 +10,18 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use leasehold::{Client, FencingToken, MutexGuard, env::Moment};
+use leasehold::{
+    Client, FencingToken, MutexGuard,
+    env::{Env, Moment},
+};
 use leasehold_testkit::{
     proxy::Proxy,
     redis::{Replicated, Reply},
 };
 
-use crate::ladder::{
-    experiment::{Experiment, Read},
-    harness::Harness,
-    model::{Activity, Expectation, Rung, SOON, TOGETHER},
-    result::ExperimentResult,
+use super::{
+    experiment::{Experiment, Read, SOON, TOGETHER},
+    result::Activity,
 };
 
 const NAME: &str = "ladder/8";
@@ -48,23 +49,13 @@ struct Entered {
     refused: u64,
 }
 
-pub(super) fn play(harness: &Harness, rung: &Rung) -> Result<Vec<ExperimentResult>> {
-    Ok(vec![
-        harness.block_on(long_work(harness, rung))?,
-        harness.block_on(cut(harness, rung))?,
-        harness.block_on(failover(harness, rung))?,
-    ])
-}
-
-async fn long_work(harness: &Harness, rung: &Rung) -> Result<ExperimentResult> {
-    let address = harness.server.address();
+pub(super) async fn long_work(experiment: &mut Experiment<'_>) -> Result<()> {
+    let (address, env) = (experiment.harness.server.address(), experiment.env());
     let (first, next) = (connect(&address, TTL_SHORT).await?, connect(&address, TTL_SHORT).await?);
-    let mut experiment =
-        Experiment::new(harness, rung, "work is three times as long as the ttl", Expectation::Kept);
-    let holder = hold(harness, &mut experiment, &first).await?;
+    let holder = hold(experiment, &first).await?;
     let work = async {
-        let worked = holder.guard.run(harness.env.sleep(TTL_SHORT * 3)).await;
-        let left = harness.env.now();
+        let worked = holder.guard.run(env.sleep(TTL_SHORT * 3)).await;
+        let left = env.now();
         experiment.span('A', Activity::Holds, holder.granted, left);
         if worked.is_ok() {
             experiment.write(holder.read, Some(holder.token));
@@ -73,131 +64,120 @@ async fn long_work(harness: &Harness, rung: &Rung) -> Result<ExperimentResult> {
         }
         holder.guard.release().await.context("the release failed")
     };
-    let (released, entered) = tokio::join!(work, enter(harness, &next));
+    let (released, entered) = tokio::join!(work, enter(env, &next));
     released?;
     let entered = entered?;
     let next_read = experiment.read_fenced(entered.token);
-    next_works(harness, &mut experiment, &next, entered, next_read).await?;
-    let result = experiment.finish();
+    next_works(experiment, &next, entered, next_read).await?;
     leave(&[first, next]).await;
-    Ok(result)
+    Ok(())
 }
 
-async fn cut(harness: &Harness, rung: &Rung) -> Result<ExperimentResult> {
-    let network = Proxy::to(&harness.server.address())?;
-    let first = connect(&network.address(), TTL).await?;
-    let next = connect(&harness.server.address(), TTL).await?;
-    let mut experiment =
-        Experiment::new(harness, rung, "the connection of the watchdog is cut", Expectation::Told);
-    let holder = hold(harness, &mut experiment, &first).await?;
+pub(super) async fn cut(experiment: &mut Experiment<'_>) -> Result<()> {
+    let server = experiment.harness.server.address();
+    let network = Proxy::to(&server)?;
+    let (first, next) = (connect(&network.address(), TTL).await?, connect(&server, TTL).await?);
+    let holder = hold(experiment, &first).await?;
     network.refuse();
     network.reset_all();
-    overtaken(harness, &mut experiment, &holder, &next).await?;
-    let result = experiment.finish();
+    overtaken(experiment, &holder, &next).await?;
     network.pass();
     drop(holder);
     leave(&[first, next]).await;
-    Ok(result)
+    Ok(())
 }
 
-async fn failover(harness: &Harness, rung: &Rung) -> Result<ExperimentResult> {
+pub(super) async fn failover(experiment: &mut Experiment<'_>) -> Result<()> {
     let servers = Replicated::start(1)?;
     let network = Proxy::to(&servers.master().address())?;
     let first = connect(&network.address(), TTL_FAILOVER).await?;
     let other = connect(&servers.master().address(), TTL_FAILOVER).await?;
-    let mut experiment =
-        Experiment::new(harness, rung, "the master dies before it replicates", Expectation::Forgotten);
     servers.link(0).hold_replies();
-    let holder = hold(harness, &mut experiment, &first).await?;
+    let holder = hold(experiment, &first).await?;
     let refused = other.mutex(NAME)?.try_lock().await?.is_none();
     experiment.result.counts.refused_attempts += u64::from(refused);
     servers.master().kill();
     servers.failover_to(0)?;
     network.retarget(&servers.replica(0).address())?;
     let next = connect(&servers.replica(0).address(), TTL_FAILOVER).await?;
-    overtaken(harness, &mut experiment, &holder, &next).await?;
-    let result = experiment.finish();
+    overtaken(experiment, &holder, &next).await?;
     drop(holder);
     leave(&[first, other, next]).await;
-    Ok(result)
+    Ok(())
 }
 
 async fn connect(address: &str, ttl: Duration) -> Result<Client> {
     Ok(Client::connect(format!("redis://{address}")).await?.ttl(ttl))
 }
 
-async fn hold(harness: &Harness, experiment: &mut Experiment<'_>, client: &Client) -> Result<Holder> {
+async fn hold(experiment: &mut Experiment<'_>, client: &Client) -> Result<Holder> {
     let guard = client.mutex(NAME)?.lock().await?;
-    let granted = harness.env.now();
+    let granted = experiment.env().now();
     let token = guard.fencing_token().context("there is no fencing token")?;
     let read = experiment.read_fenced(token).context("the first token is refused")?;
     Ok(Holder { guard, granted, token, read })
 }
 
 /// Works until the loss is signalled; returns that time.
-async fn work_until_told(harness: &Harness, holder: &Holder) -> Moment {
+async fn work_until_told(env: &Env, holder: &Holder) -> Moment {
     let steps = async {
         loop {
-            harness.env.sleep(STEP).await;
+            env.sleep(STEP).await;
         }
     };
-    let limit = harness.env.now() + SOON;
+    let limit = env.now() + SOON;
     // Without a signal the limit ends the work, long after the deadline.
-    let _: Option<std::result::Result<(), _>> = harness.env.until(limit, holder.guard.run(steps)).await;
-    harness.env.now()
+    let _: Option<std::result::Result<(), _>> = env.until(limit, holder.guard.run(steps)).await;
+    env.now()
 }
 
-async fn enter(harness: &Harness, client: &Client) -> Result<Entered> {
+async fn enter(env: &Env, client: &Client) -> Result<Entered> {
     let refused = Arc::new(AtomicU64::new(0));
     let count = refused.clone();
     let mutex = client.mutex(NAME)?.on_busy(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
     });
-    let asked = harness.env.now();
+    let asked = env.now();
     let guard = mutex.try_lock_for(SOON).await?.context("the next client did not get the lock")?;
-    let granted = harness.env.now();
+    let granted = env.now();
     let token = guard.fencing_token().context("there is no fencing token")?;
     Ok(Entered { guard, asked, granted, token, refused: refused.load(Ordering::Relaxed) })
 }
 
 /// The next holder reads as soon as it has the lock; the late write of the first one arrives after that.
-async fn overtaken(
-    harness: &Harness,
-    experiment: &mut Experiment<'_>,
-    first: &Holder,
-    next: &Client,
-) -> Result<()> {
+async fn overtaken(experiment: &mut Experiment<'_>, first: &Holder, next: &Client) -> Result<()> {
+    let env = experiment.env();
     let enters = async {
-        let entered = enter(harness, next).await?;
+        let entered = enter(env, next).await?;
         let read = experiment.read_fenced(entered.token);
         anyhow::Ok((entered, read))
     };
-    let (told, entered) = tokio::join!(work_until_told(harness, first), enters);
+    let (told, entered) = tokio::join!(work_until_told(env, first), enters);
     let (entered, next_read) = entered?;
     experiment.span('A', Activity::Holds, first.granted, told);
     experiment.told(told, first.guard.deadline());
     experiment.write(first.read, Some(first.token));
-    next_works(harness, experiment, next, entered, next_read).await
+    next_works(experiment, next, entered, next_read).await
 }
 
 /// The next holder works, writes and releases.
 async fn next_works(
-    harness: &Harness,
     experiment: &mut Experiment<'_>,
     client: &Client,
     entered: Entered,
     read: Option<Read>,
 ) -> Result<()> {
+    let env = experiment.env();
     experiment.result.counts.refused_attempts += entered.refused;
     experiment.span('B', Activity::Waits, entered.asked, entered.granted);
     let held = client.inspect(NAME).await?;
     let tokens = held.holders.iter().filter_map(|it| it.fence).map(|token| token.to_string());
     experiment.result.observe(&["inspect", NAME], &Reply::Text(tokens.collect::<Vec<_>>().join(" ")));
-    harness.env.sleep(TOGETHER).await;
+    env.sleep(TOGETHER).await;
     if let Some(read) = read {
         experiment.write(read, Some(entered.token));
     }
-    experiment.span('B', Activity::Holds, entered.granted, harness.env.now());
+    experiment.span('B', Activity::Holds, entered.granted, env.now());
     entered.guard.release().await?;
     Ok(())
 }
