@@ -19,7 +19,6 @@ mod network;
 mod report;
 mod resource;
 mod runner;
-mod stop_flag;
 mod worker;
 mod workers;
 mod workload;

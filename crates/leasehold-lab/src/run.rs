@@ -6,10 +6,9 @@ use crate::{
     checker::{Figures, Rule, Violation, check},
     config::RunConfig,
     faults::{self, PlannedFault},
-    harness::Simulation,
+    harness,
     history::{Event, EventKind},
     model::RESOURCE,
-    strategies::Context,
 };
 
 /// The time limit of a run, in virtual time.
@@ -74,7 +73,7 @@ pub fn smallest(config: &RunConfig) -> RunConfig {
 /// Plays a run to its end and judges it.
 pub fn play(config: RunConfig) -> Run {
     let (assumptions, is_leasehold) = (config.assumptions(), config.strategy.is_leasehold());
-    let simulation = Simulation::new(config);
+    let simulation = harness::start(config);
     let world = simulation.world.clone();
     world.run(AGE_MAX, || simulation.is_over());
     if !simulation.is_over() && is_leasehold {

@@ -1,56 +1,64 @@
 //! Clients of the virtual world, one for each [`Strategy`], and the critical section that all of them run.
 
+mod client;
 mod leasehold;
 mod naive;
-mod redlock;
-mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
-    checker::Rule,
-    config::RunConfig,
-    faults::Kind,
-    model::Strategy,
-    rng::Rng,
-    virtual_world::{Process, Server, SimResource},
+    model::{REQUEST_TIMEOUT, RETRY_TIMEOUT, Strategy},
+    virtual_world::SimStore,
 };
 
-/// The simulation as a client sees it.
-pub(crate) trait Context: Send + Sync {
-    fn config(&self) -> &RunConfig;
-    fn servers(&self) -> &[Server];
-    fn resource(&self) -> &SimResource;
-    /// The client has reached a step at which a fault may pause it.
-    fn reached(&self, client: u32, step: Kind);
-    /// The end of the last fault, as an age of the world.
-    fn heals(&self) -> Duration;
-    /// Reports a violation that no history shows.
-    fn violation(&self, rule: Rule, text: String);
-    /// The client has finished its work.
-    fn finished(&self, client: u32);
+pub(crate) use client::Client;
+
+/// The locks of a client.
+enum Locks {
+    Leasehold(Box<leasehold::Locks>),
+    Naive(Arc<SimStore>),
+    Redlock(Vec<Arc<SimStore>>),
 }
 
-pub(crate) struct Client {
-    pub(crate) context: Arc<dyn Context>,
-    pub(crate) process: Process,
-    /// From 1.
-    pub(crate) number: u32,
-    /// The process number in the history: a restarted client gets another one.
-    pub(crate) name: u32,
-    pub(crate) rng: Rng,
+impl Locks {
+    fn open(client: &Client) -> Locks {
+        let open = |timeout| {
+            let servers = client.simulation.servers.iter();
+            servers.map(move |server| Arc::new(SimStore::new(&client.process, server, timeout)))
+        };
+        match client.config().strategy {
+            Strategy::Leasehold | Strategy::LeaseholdGuard => {
+                let servers = open(REQUEST_TIMEOUT).collect();
+                Locks::Leasehold(Box::new(leasehold::Locks::open(client, servers)))
+            }
+            Strategy::Redlock => Locks::Redlock(open(REQUEST_TIMEOUT / 5).collect()),
+            Strategy::BareDelete | Strategy::OwnerChecked | Strategy::Watchdog => {
+                Locks::Naive(open(REQUEST_TIMEOUT).next().expect("a world has servers"))
+            }
+        }
+    }
+
+    async fn round(&self, client: &mut Client, is_last: bool) {
+        match self {
+            Locks::Leasehold(locks) => locks.round(client, is_last).await,
+            Locks::Naive(store) => naive::round(client, store).await,
+            Locks::Redlock(members) => naive::redlock_round(client, members).await,
+        }
+    }
 }
 
 /// Runs a client to the end of its work.
-pub(crate) async fn run(client: Client) {
-    let (context, number) = (client.context.clone(), client.number);
-    match context.config().strategy {
-        Strategy::Leasehold => leasehold::run(client, leasehold::Style::Run).await,
-        Strategy::LeaseholdGuard => leasehold::run(client, leasehold::Style::Guard).await,
-        Strategy::Redlock => redlock::run(client).await,
-        Strategy::BareDelete => naive::run(client, naive::Release::Bare, false).await,
-        Strategy::OwnerChecked => naive::run(client, naive::Release::Compared, false).await,
-        Strategy::Watchdog => naive::run(client, naive::Release::Compared, true).await,
+pub(crate) async fn run(mut client: Client) {
+    let locks = Locks::open(&client);
+    for _ in 0..client.config().rounds {
+        locks.round(&mut client, false).await;
+        client.think().await;
     }
-    context.finished(number);
+    client.await_healed().await;
+    locks.round(&mut client, true).await;
+    if let Locks::Leasehold(locks) = locks {
+        // Pending releases are carried out; an error changes nothing any more.
+        let _ = locks.client.close(RETRY_TIMEOUT).await;
+    }
+    client.simulation.finish(client.number);
 }

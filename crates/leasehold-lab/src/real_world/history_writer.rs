@@ -11,8 +11,11 @@ use std::{
 use anyhow::Result;
 use leasehold::env::Env;
 
-use super::{model::now_us, stop_flag::lock, workload::Workload};
-use crate::history::{self, Event, EventKind};
+use super::{model::now_us, workload::Workload};
+use crate::{
+    history::{self, Event, EventKind},
+    sync::lock,
+};
 
 /// One file. Every event is one write of a whole line, so that `kill -9` leaves whole lines.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    environment::Environment, history_writer::EventLog, model::TTL, resource::Resource, stop_flag::StopFlag,
-    workers::Workers, workload::Workload,
+    environment::Environment, history_writer::EventLog, model::TTL, resource::Resource, workers::Workers,
+    workload::Workload,
 };
-use crate::rng::Rng;
+use crate::{rng::Rng, sync::StopFlag};
 
 /// The workloads that are struck in turn.
 const TARGETS: [Workload; 7] = [

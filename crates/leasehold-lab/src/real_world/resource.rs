@@ -16,11 +16,11 @@ use std::{
 
 use anyhow::Result;
 
-use super::{
-    stop_flag::{StopFlag, lock},
-    workload::Workload,
+use super::workload::Workload;
+use crate::{
+    resource::Counter,
+    sync::{StopFlag, lock},
 };
-use crate::resource::Counter;
 
 #[derive(Debug)]
 pub(super) struct Resource {

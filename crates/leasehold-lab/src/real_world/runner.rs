@@ -19,11 +19,13 @@ use super::{
     nemesis::Nemesis,
     report::{Outcome, RunReport, judge},
     resource::Resource,
-    stop_flag::StopFlag,
     workers::Workers,
     workload::Workload,
 };
-use crate::history::{Event, EventKind};
+use crate::{
+    history::{Event, EventKind},
+    sync::StopFlag,
+};
 
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// The time after the recovery bound until the workers stop.

@@ -10,10 +10,9 @@ use super::{
     history_writer::HistoryWriter,
     lock::{self, Acquired, HoldState, Lock},
     resource::client::ResourceClient,
-    stop_flag::StopFlag,
     workload::Workload,
 };
-use crate::{history::EventKind, rng::Rng};
+use crate::{history::EventKind, rng::Rng, sync::StopFlag};
 
 const WAIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);

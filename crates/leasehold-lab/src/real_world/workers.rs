@@ -14,8 +14,8 @@ use std::{
 use anyhow::{Context, Result};
 use leasehold_testkit::{process::Process, wait};
 
-use super::{environment::Environment, history_writer::EventLog, stop_flag::lock};
-use crate::history::EventKind;
+use super::{environment::Environment, history_writer::EventLog};
+use crate::{history::EventKind, sync::lock};
 
 pub(super) struct Workers<'r> {
     environment: &'r Environment,

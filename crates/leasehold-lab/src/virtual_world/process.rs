@@ -1,105 +1,63 @@
-//! [`Process`]: a clock, tasks and rng of its own; what can happen to it.
+//! [`Process`]: a handle to a process, and the environment of its tasks.
 
 use std::{
-    collections::BTreeMap,
     fmt,
-    future::Future,
+    future::{Future, pending, poll_fn},
+    mem,
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use leasehold_core::{BoxFuture, Env, Moment, env::Environment};
-
 use tokio::sync::oneshot;
 
-use super::{Action, Way, World, clock::Clock, lock, task::Task};
-use crate::rng::Rng;
+use super::{
+    clock::Clock,
+    member::{Member, Status},
+    network::Way,
+    world::World,
+};
+use crate::{rng::Rng, sync::lock};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Status {
-    /// It runs.
-    Running,
-    /// Nothing of it runs; what arrives is kept for later; its clock goes on.
-    Paused,
-    /// It is gone.
-    Dead,
-}
+/// The wall clock of a process that has run for no time, in microseconds.
+const CALENDAR_US: u64 = 1_700_000_000_000_000;
 
-/// A process, as the world has it.
-pub(super) struct Member {
-    pub(super) status: Status,
-    pub(super) clock: Clock,
-    /// How far its calendar is ahead of its clock, in microseconds.
-    calendar_us: u64,
-    rng: Rng,
-    timers: BTreeMap<(Moment, u64), Waker>,
-    arrivals: u64,
-    tasks: Vec<Arc<Task>>,
-    /// Messages that arrived while it was paused.
-    pub(super) inbox: Vec<Action>,
-}
-
-impl Member {
-    pub(super) fn new(clock: Clock, rng: Rng) -> Member {
-        Member {
-            status: Status::Running,
-            clock,
-            calendar_us: 1_700_000_000_000_000,
-            rng,
-            timers: BTreeMap::new(),
-            arrivals: 0,
-            tasks: Vec::new(),
-            inbox: Vec::new(),
-        }
-    }
-
-    /// When its next timer is due.
-    pub(super) fn next_ns(&self) -> Option<u64> {
-        let runs = self.status == Status::Running;
-        self.timers.first_key_value().filter(|_| runs).map(|(key, _)| self.clock.when(key.0))
-    }
-
-    pub(super) fn take_due(&mut self, now_ns: u64, due: &mut Vec<Waker>) {
-        if self.status != Status::Running || self.timers.is_empty() {
-            return;
-        }
-        let now = self.clock.read(now_ns);
-        while let Some(entry) = self.timers.first_entry() {
-            if entry.key().0 > now {
-                return;
-            }
-            due.push(entry.remove());
-        }
-    }
-}
-
-/// A handle to a process: an [`Environment`] for what runs in it.
+/// A handle to a process: an [`Environment`] for its tasks.
 #[derive(Clone)]
 pub struct Process {
     world: World,
     number: u32,
 }
 
-impl Process {
-    pub(super) fn new(world: World, number: u32) -> Process {
-        Process { world, number }
+impl World {
+    /// Adds a process with an rng of its own, and a clock that shows `shown_ns` at the beginning.
+    pub fn process(&self, seed: u64, shown_ns: u64) -> Process {
+        let number = self.add(Clock::starting_at(shown_ns), Rng::new(seed));
+        Process { world: self.clone(), number }
     }
+}
 
-    /// Its number: processes are numbered from 0 in the order in which they were made.
+impl Process {
+    /// Its number, from 0 in the order of creation.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// The world it is in.
+    /// Its world.
     pub fn world(&self) -> &World {
         &self.world
     }
 
-    /// The door through which code in it sees the world.
+    /// The environment of its tasks.
     pub fn env(&self) -> Env {
         Env::new(self.clone())
+    }
+
+    /// The way to another process.
+    pub(crate) fn way_to(&self, other: &Process) -> Way {
+        Way { from: self.number, to: other.number }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Member) -> T) -> T {
@@ -119,7 +77,7 @@ impl Process {
         to: &Process,
         request: F,
     ) -> impl Future<Output = T> + Send + use<T, F> {
-        let way = Way::between(self, to);
+        let way = self.way_to(to);
         let (answer, reply) = oneshot::channel();
         let answer = Arc::new(Mutex::new(Some(answer)));
         let world = self.world.clone();
@@ -140,17 +98,17 @@ impl Process {
         async {
             match reply.await {
                 Ok(answered) => answered,
-                Err(_) => std::future::pending().await,
+                Err(_) => pending().await,
             }
         }
     }
 
-    /// Whether it is gone.
+    /// Whether it was killed.
     pub fn is_dead(&self) -> bool {
         self.with(|member| member.status == Status::Dead)
     }
 
-    /// Nothing of it runs for that long.
+    /// Stops it for that long.
     pub fn pause(&self, span: Duration) {
         self.world.pause(self.number, span);
     }
@@ -160,82 +118,42 @@ impl Process {
         self.pause(span);
     }
 
-    /// It ends without running anything more.
+    /// Ends it at once.
     pub fn kill(&self) {
         self.world.kill(self.number);
     }
 
-    /// It may run again, with nothing in it.
+    /// Lets it run again, without tasks.
     pub fn revive(&self) {
         self.with(|member| member.status = Status::Running);
     }
 
-    /// Moves its clock, calendar and all, by so many milliseconds.
+    /// Moves its clock and calendar.
     pub fn jump(&self, by_ms: i64) {
         let now_ns = self.world.now_ns();
         self.with(|member| member.clock.jump(now_ns, by_ms.saturating_mul(1_000_000)));
     }
 
-    /// Lets its clock run so fast.
+    /// Sets the rate of its clock in thousandths.
     pub fn set_rate(&self, per_mille: u64) {
         let now_ns = self.world.now_ns();
         self.with(|member| member.clock.set_rate(now_ns, per_mille));
     }
 
-    /// Gives way once: whatever else is ready may run first, and a pause may begin.
+    /// Gives way once: other ready tasks may run first, and a pause may begin.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn yield_now(&self) {
         let mut has_waited = false;
-        std::future::poll_fn(|context| {
-            if std::mem::replace(&mut has_waited, true) {
+        poll_fn(|context| {
+            if mem::replace(&mut has_waited, true) {
                 return Poll::Ready(());
             }
             context.waker().wake_by_ref();
             Poll::Pending
         })
         .await;
-    }
-}
-
-impl World {
-    fn pause(&self, number: u32, span: Duration) {
-        {
-            let mut state = self.state();
-            let member = &mut state.members[number as usize];
-            if member.status != Status::Running {
-                return;
-            }
-            member.status = Status::Paused;
-        }
-        let world = self.clone();
-        self.at(self.age() + span, move || world.resume(number));
-    }
-
-    fn resume(&self, number: u32) {
-        let inbox = {
-            let mut state = self.state();
-            let member = &mut state.members[number as usize];
-            if member.status != Status::Paused {
-                return;
-            }
-            member.status = Status::Running;
-            std::mem::take(&mut member.inbox)
-        };
-        inbox.into_iter().for_each(|delivery| delivery());
-    }
-
-    pub(super) fn kill(&self, number: u32) {
-        let (tasks, _timers, _inbox) = {
-            let mut state = self.state();
-            let member = &mut state.members[number as usize];
-            member.status = Status::Dead;
-            let tasks = std::mem::take(&mut member.tasks);
-            (tasks, std::mem::take(&mut member.timers), std::mem::take(&mut member.inbox))
-        };
-        // Dropped outside of the lock: what is dropped cancels its timers.
-        tasks.iter().for_each(|task| drop(task.kill()));
     }
 }
 
@@ -284,8 +202,7 @@ impl Environment for Process {
     }
 
     fn wall_us(&self) -> u64 {
-        let now_us = self.now().nanos() / 1000;
-        self.with(|member| member.calendar_us) + now_us
+        CALENDAR_US + self.now().nanos() / 1000
     }
 
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
@@ -299,7 +216,7 @@ impl Environment for Process {
         }
         // A world may be played within a task of tokio's, whose budget is not that of the tasks in it.
         let task = Box::pin(tokio::task::unconstrained(task));
-        let task = self.world.0.ready.spawn(self.number, task);
+        let task = self.world.ready().spawn(self.number, task);
         self.with(|member| {
             member.tasks.retain(|task| !task.is_over());
             member.tasks.push(task);

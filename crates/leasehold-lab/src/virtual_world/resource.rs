@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use leasehold_core::{Env, FencingToken};
 
-use super::{Process, lock};
+use super::process::Process;
 use crate::{
     model::RETRY_TIMEOUT,
     resource::{Counter, Fence},
+    sync::lock,
 };
 
 /// A counter behind the network.

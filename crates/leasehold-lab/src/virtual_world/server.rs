@@ -4,16 +4,17 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
 
-use leasehold_core::{Interest, LockName, Result, ServerInfo, Store, memory::Memory};
+use leasehold_core::{Interest, LockName, Result, Revalidations, ServerInfo, Store, memory::Memory};
 use tokio::sync::Notify;
 
-use super::{Process, Way, connection::Connection, lock};
+use super::{network::Way, process::Process};
+use crate::sync::lock;
 
 /// A server that keeps its locks in memory and may lose them when it restarts.
 #[derive(Clone)]
@@ -24,6 +25,47 @@ struct Inner {
     memory: Memory,
     starts: AtomicU64,
     connections: Mutex<Vec<Arc<Connection>>>,
+}
+
+/// A client's connection, with its subscriptions.
+pub(super) struct Connection {
+    pub(super) client: u32,
+    pub(super) revalidations: Revalidations,
+    breaks: AtomicU64,
+    watches: Mutex<Vec<Weak<WatchChannel>>>,
+}
+
+impl Connection {
+    pub(super) fn new(client: u32) -> Connection {
+        Connection {
+            client,
+            revalidations: Revalidations::default(),
+            breaks: AtomicU64::new(0),
+            watches: Mutex::default(),
+        }
+    }
+
+    pub(super) fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Acquire)
+    }
+
+    pub(super) fn watch(&self, channel: &Arc<WatchChannel>) {
+        lock(&self.watches).push(Arc::downgrade(channel));
+    }
+
+    /// Ends all subscriptions, because the server has ended.
+    pub(super) fn break_off(&self) {
+        self.breaks.fetch_add(1, Ordering::AcqRel);
+        let watches = std::mem::take(&mut *lock(&self.watches));
+        watches.iter().filter_map(Weak::upgrade).for_each(|channel| channel.changed.notify_one());
+    }
+}
+
+/// A subscription: the server notifies `changed`, the client `ended`.
+#[derive(Default)]
+pub(super) struct WatchChannel {
+    pub(super) changed: Notify,
+    pub(super) ended: Notify,
 }
 
 /// The result of a future of the reference store, which never waits.
@@ -68,7 +110,8 @@ impl Server {
         if forgets {
             self.0.memory.forget();
         }
-        self.notify_all(Connection::revalidate);
+        // It may have lost its data.
+        self.notify_all(|connection| connection.revalidations.raise());
     }
 
     fn notify_all(&self, notify: fn(&Connection)) {
@@ -109,11 +152,4 @@ impl Server {
         });
         Ok(())
     }
-}
-
-/// A subscription: the server notifies `changed`, the client `ended`.
-#[derive(Default)]
-pub(super) struct WatchChannel {
-    pub(super) changed: Notify,
-    pub(super) ended: Notify,
 }

@@ -11,9 +11,9 @@ use leasehold_core::{
 };
 
 use super::{
-    Process, Way,
-    connection::Connection,
-    server::{Server, WatchChannel, at_once},
+    network::Way,
+    process::Process,
+    server::{Connection, Server, WatchChannel, at_once},
 };
 
 /// A client's connection to one server.
@@ -37,32 +37,9 @@ impl SimStore {
             env: process.env(),
             server: server.clone(),
             url: format!("sim:node-{}", server.process().number()),
-            capability: SimStore::capability(),
+            capability: capability(),
             timeout,
             connection,
-        }
-    }
-
-    /// The capability of a Redis server, which the simulated server stands for.
-    fn capability() -> Capability {
-        Capability {
-            scheme: "sim",
-            exclusion: Exclusion::Lease,
-            commits: false,
-            shared: true,
-            permits: true,
-            fifo: true,
-            fencing: Fencing::Durable,
-            liveness: Liveness::Ttl,
-            waiters: true,
-            wakes: true,
-            detach: true,
-            notes: true,
-            lock_delay: true,
-            votes: true,
-            ttl_min: Duration::from_millis(50),
-            ttl_max: Duration::from_secs(3600 * 24 * 365),
-            drift: Drift::TWO_CLOCKS,
         }
     }
 
@@ -81,6 +58,29 @@ impl SimStore {
                 Err(Error::new(ErrorKind::TimedOut, message).store(&*self.url).unknown())
             }
         }
+    }
+}
+
+/// The capability of a Redis server, which the simulated server stands for.
+fn capability() -> Capability {
+    Capability {
+        scheme: "sim",
+        exclusion: Exclusion::Lease,
+        commits: false,
+        shared: true,
+        permits: true,
+        fifo: true,
+        fencing: Fencing::Durable,
+        liveness: Liveness::Ttl,
+        waiters: true,
+        wakes: true,
+        detach: true,
+        notes: true,
+        lock_delay: true,
+        votes: true,
+        ttl_min: Duration::from_millis(50),
+        ttl_max: Duration::from_secs(3600 * 24 * 365),
+        drift: Drift::TWO_CLOCKS,
     }
 }
 
@@ -138,7 +138,7 @@ impl Store for SimStore {
             let subscription = Subscription {
                 breaks: self.connection.breaks(),
                 process: self.process.clone(),
-                way: Way::between(&self.process, self.server.process()),
+                way: self.process.way_to(self.server.process()),
                 connection: self.connection.clone(),
                 channel,
             };

@@ -10,11 +10,10 @@ use std::{
 
 use leasehold_core::BoxFuture;
 
-use super::lock;
-use crate::rng::Rng;
+use crate::{rng::Rng, sync::lock};
 
 pub(super) struct Task {
-    /// In the order in which they were spawned.
+    /// In the order of spawning.
     number: u64,
     process: u32,
     future: Mutex<Option<BoxFuture<'static, ()>>>,
@@ -54,7 +53,7 @@ impl Task {
         }
     }
 
-    /// Takes its future out: it never runs again.
+    /// Takes its future out, so that it never runs again.
     pub(super) fn kill(&self) -> Option<BoxFuture<'static, ()>> {
         self.is_over.store(true, Ordering::Release);
         lock(&self.future).take()
@@ -66,7 +65,7 @@ impl Task {
 }
 
 impl Ready {
-    /// A task that can run at once.
+    /// Adds a task that can run at once.
     pub(super) fn spawn(&self, process: u32, future: BoxFuture<'static, ()>) -> Arc<Task> {
         let task = Arc::new(Task {
             number: self.0.spawned.fetch_add(1, Ordering::AcqRel),
@@ -80,14 +79,14 @@ impl Ready {
         task
     }
 
-    /// Forgets all: each of them knows the queue that it is in.
+    /// Forgets all, because each refers to its queue.
     pub(super) fn clear(&self) {
         let tasks = std::mem::take(&mut *lock(&self.0.tasks));
         drop(tasks);
     }
 
-    /// One of those that are ready and whose process runs. In which order they became ready has no influence: some of
-    /// what wakes them is shared between threads, and wakes in no certain order.
+    /// Chooses a ready task of a running process. The order in which they became ready has no influence, because wakers
+    /// that threads share wake in no certain order.
     pub(super) fn take(&self, rng: &mut Rng, runs: impl Fn(u32) -> bool) -> Option<Arc<Task>> {
         let mut tasks = lock(&self.0.tasks);
         tasks.retain(|task| !task.is_over());

@@ -1,6 +1,13 @@
-use std::sync::atomic::AtomicU32;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use super::*;
+use crate::sync::lock;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -14,11 +14,9 @@ use leasehold_testkit::redis::Server;
 
 use super::{Servers, Started, process_faults, redis::clock_jump, url};
 use crate::{
-    real_world::{
-        model::{ActiveFault, TTL},
-        stop_flag::lock,
-    },
+    real_world::model::{ActiveFault, TTL},
     rng::Rng,
+    sync::lock,
 };
 
 const MEMBERS: usize = 3;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{Acquired, HoldState, Lock};
 use crate::{
     naive_redis::NaiveRedis,
-    real_world::{model::TTL, stop_flag::StopFlag, workload::Workload},
+    real_world::{model::TTL, workload::Workload},
     rng::Rng,
+    sync::StopFlag,
 };
 
 pub(super) struct RawRedis {

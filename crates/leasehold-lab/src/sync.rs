@@ -1,4 +1,4 @@
-//! [`StopFlag`]: a wait that another thread can end.
+//! [`lock`], and [`StopFlag`]: a wait that another thread can end.
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},

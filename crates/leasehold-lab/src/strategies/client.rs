@@ -1,18 +1,30 @@
-//! The critical section: read, wait, add one, write.
+//! [`Client`], and its critical section: read, wait, add one, write.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leasehold::{FencingToken, Lease};
 
-use super::Client;
 use crate::{
     checker::Rule,
     config::RunConfig,
     faults::Kind,
     history::EventKind,
     model::{LOCK, RESOURCE},
+    rng::Rng,
     scenario::Scenario,
+    simulation::Simulation,
+    virtual_world::Process,
 };
+
+pub(crate) struct Client {
+    pub(crate) simulation: Arc<Simulation>,
+    pub(crate) process: Process,
+    /// From 1.
+    pub(crate) number: u32,
+    /// The process number in the history: a restarted client gets another one.
+    pub(crate) name: u32,
+    pub(crate) rng: Rng,
+}
 
 /// A write in flight. Drop records its result, also when the future is dropped: the result is unknown then.
 struct Write<'a> {
@@ -42,7 +54,7 @@ pub(super) struct Held<'a> {
 
 impl Client {
     pub(super) fn config(&self) -> &RunConfig {
-        self.context.config()
+        &self.simulation.config
     }
 
     pub(super) fn scenario(&self) -> &'static Scenario {
@@ -57,11 +69,17 @@ impl Client {
         self.process.env().sleep(span).await;
     }
 
+    /// Sleeps for a span in `[low, high)` milliseconds.
+    pub(super) async fn sleep_between(&mut self, low: u64, high: u64) {
+        let span = self.rng.span(Duration::from_millis(low), Duration::from_millis(high));
+        self.sleep(span).await;
+    }
+
     /// Begins an attempt; returns its number.
     pub(super) fn ask(&self) -> u64 {
         let attempt = self.process.world().attempt();
         self.record(EventKind::Ask { attempt, lock: LOCK.to_string(), shared: false });
-        self.context.reached(self.number, Kind::PauseAsking);
+        self.simulation.reached(self.number, Kind::PauseAsking);
         attempt
     }
 
@@ -70,7 +88,7 @@ impl Client {
         let Some(bound) = self.scenario().wait_bound else { return };
         if self.process.world().age() - since > bound {
             let text = format!("attempt {attempt} was not answered within {bound:?}");
-            self.context.violation(Rule::LongWait, text);
+            self.simulation.violation(Rule::LongWait, text);
         }
     }
 
@@ -80,7 +98,7 @@ impl Client {
             return;
         }
         let env = self.process.env();
-        let read = self.context.resource().read(&self.process, &env, held.token).await;
+        let read = self.simulation.resource.read(&self.process, &env, held.token).await;
         let resource = || RESOURCE.to_string();
         let Some(value) = read else { return };
         self.record(EventKind::Read { attempt: held.attempt, resource: resource(), value });
@@ -90,11 +108,11 @@ impl Client {
             return;
         }
         // Any fault may occur between the last check and the write.
-        self.context.reached(self.number, Kind::PauseWriting);
+        self.simulation.reached(self.number, Kind::PauseWriting);
         self.process.yield_now().await;
         self.accesses(held);
         let mut write = Write { client: self, attempt: held.attempt, value: value + 1, accepted: None };
-        write.accepted = self.context.resource().write(&self.process, &env, held.token, value + 1).await;
+        write.accepted = self.simulation.resource.write(&self.process, &env, held.token, value + 1).await;
         drop(write);
         env.sleep(spans.1).await;
     }
@@ -115,7 +133,7 @@ impl Client {
         let deadline_us = self.process.world_us(lease.deadline());
         if lease.deadline() <= self.process.env().now() && !held.checks {
             let text = format!("attempt {} acts at {now_us} us, after its deadline", held.attempt);
-            self.context.violation(Rule::LateAct, text);
+            self.simulation.violation(Rule::LateAct, text);
         }
         self.record(EventKind::Extend { attempt: held.attempt, deadline_us });
     }
@@ -130,13 +148,12 @@ impl Client {
 
     /// Waits outside of the lock.
     pub(super) async fn think(&mut self) {
-        let span = self.rng.span(Duration::ZERO, Duration::from_millis(30));
-        self.sleep(span).await;
+        self.sleep_between(0, 30).await;
     }
 
     /// Waits until the last fault is over. The client's clock may be wrong, so the age of the world is checked again.
     pub(super) async fn await_healed(&self) {
-        let (env, heals) = (self.process.env(), self.context.heals());
+        let (env, heals) = (self.process.env(), self.simulation.heals);
         let mut left = heals.saturating_sub(self.process.world().age());
         while !left.is_zero() {
             env.sleep(left + Duration::from_millis(1)).await;
