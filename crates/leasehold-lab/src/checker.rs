@@ -1,73 +1,55 @@
 //! The checker: five rules for histories, and counts of their events.
 //!
-//! Fencing tokens give the order of the grants of one lock, so what needs a search without them (whether there is an
-//! order in which all of it could have happened one after the other, as Jepsen's Knossos and Porcupine look for) takes
-//! one pass here, after sorting: O(n log n) in the number of events. The rules and their reasons:
+//! Fencing tokens give the order of the grants of one lock. So one pass after sorting, O(n log n), replaces the search for
+//! an order that explains the history, which checkers without tokens (Jepsen's Knossos, Porcupine) need.
 //!
-//! 1. [`Rule::Order`]: the grants of a lock, in the order of their tokens, can be laid out one after the other, each
-//!    between its question and its answer, and none before an earlier hold was given back or had run out.
-//! 2. [`Rule::Exclusion`]: no two take themselves to hold at one instant, readers of one lock excepted.
+//! 1. [`Rule::Order`]: the grants of a lock in the order of their tokens fit one after the other, each between its request
+//!    and its answer, and none before the end of an earlier hold.
+//! 2. [`Rule::Exclusion`]: two holders at one instant are readers of one lock.
 //! 3. [`Rule::Tokens`]: a request sent after another was answered gets a higher token, and keeps it.
-//! 4. [`Rule::Resource`]: a resource that has seen a token accepts nothing of a lower one, and loses no write that it
-//!    acknowledged.
-//! 5. [`Rule::Liveness`]: once the last fault is over everybody is answered, and a free lock is granted.
+//! 4. [`Rule::Resource`]: a resource that has seen a token accepts nothing of a lower one, and loses no acknowledged write.
+//! 5. [`Rule::Liveness`]: after the last fault every request is answered, and a free lock is granted.
 //!
-//! Rules 1 and 2 hold as far as [`Assumptions`] do. Where they do not, what breaks them is counted in [`Figures`] and is
-//! no violation: a lease alone cannot exclude then, and rules 3 and 4 are what is promised.
+//! Rules 1 and 2 depend on [`Assumptions`]. Without them a lease alone cannot exclude: a breach is counted in [`Figures`]
+//! and is no violation.
 
 mod attempts;
 mod exclusion;
 mod figures;
 mod liveness;
 mod order;
-mod report;
 mod resource;
+mod rules;
 mod tokens;
 
-use std::time::Duration;
-
 use attempts::Attempts;
+use serde::{Deserialize, Serialize};
 
 pub use figures::Figures;
-pub use report::{Report, Rule, Violation};
+pub use rules::{Assumptions, Rule, Violation};
 
-use crate::{history::Event, resource::Fence};
+use crate::history::Event;
 
-/// The assumptions under which a history is judged.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Assumptions {
-    /// No clock went faster or slower than the locks allow for, and none jumped.
-    pub clocks: bool,
-    /// No server lost what it had acknowledged.
-    pub memory: bool,
-    /// Every grant carries a fencing token, and they grow. Rules 1 and 3 are about nothing else.
-    pub tokens: bool,
-    /// The fence of the resources.
-    pub fence: Fence,
-    /// How long after the last fault everything is well again, at the latest: somebody is answered, and what nobody
-    /// holds is granted. It covers the longest lease.
-    pub heal_bound: Duration,
+/// The verdict on a history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Counts of the events.
+    pub figures: Figures,
+    /// All violations in the order of the clock.
+    pub broken: Vec<Violation>,
 }
 
-impl Assumptions {
-    /// Leases exclude: all rules are rules.
-    pub(crate) fn exclusive(&self) -> bool {
-        self.clocks && self.memory
-    }
-}
-
-impl Default for Assumptions {
-    /// All is promised: clocks, memory, tokens and a resource that is claimed; well again in ten seconds.
-    fn default() -> Self {
-        let heal_bound = Duration::from_secs(10);
-        Self { clocks: true, memory: true, tokens: true, fence: Fence::ByClaim, heal_bound }
+impl Report {
+    /// Whether all rules were kept.
+    pub fn is_good(&self) -> bool {
+        self.broken.is_empty()
     }
 }
 
 /// Judges a history, in the order in which [`history::read`](crate::history::read) answers it.
 ///
-/// A resource is a counter that begins at 0, is guarded by one lock, and is only ever set to one more than was read.
-/// Never panics, whatever the events say.
+/// A resource is a counter that begins at 0, is guarded by one lock, and is only set to one more than was read. Never
+/// panics.
 pub fn check(events: &[Event], assumptions: &Assumptions) -> Report {
     let attempts = Attempts::of(events);
     let mut broken = attempts.malformed.clone();

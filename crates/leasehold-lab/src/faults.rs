@@ -1,46 +1,47 @@
 //! The faults of a run: a list of [`PlannedFault`]s.
+//!
+//! As text: `pause:c1@120+800` pauses client 1 after 120 ms for 800 ms; `jump=-2000:n1@50+0` moves the clock of server 1
+//! back by two seconds; `cut:c1>n2@10+500` cuts the line between them. Several are divided by commas.
 
-mod parse;
 mod shrink;
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
-pub use parse::{BadFault, join, parse};
 pub use shrink::shrink;
 
-/// One thing that goes wrong, from when on and for how long.
+/// A fault with its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PlannedFault {
-    /// Its kind.
+    /// The kind.
     pub kind: Kind,
-    /// To whom.
+    /// The target.
     pub target: Target,
-    /// At which age of the world; a pause at a step waits for the step from then on.
+    /// The age of the world at its beginning; a pause at a step waits for the step from then on.
     pub begin: Duration,
-    /// For how long.
+    /// The duration.
     pub length: Duration,
 }
 
 /// The kind of a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// A process stands still. A server answers later what arrives meanwhile.
+    /// Stops a process. A server answers later the requests that arrive meanwhile.
     Pause,
-    /// A client stands still when it has sent its claim: the answer waits for it.
+    /// Stops a client after it has sent its claim: the answer waits for it.
     PauseAsking,
-    /// A client stands still after it has read, before it writes.
+    /// Stops a client between its read and its write.
     PauseWriting,
-    /// A client's machine sleeps.
+    /// Suspends a client's machine.
     Suspend,
-    /// A process ends; at the end another is started in its place. A server has then what it had.
+    /// Kills a process, and restarts it at the end; a server keeps its data.
     Crash,
-    /// A server ends, and when it is started again it has forgotten everything.
+    /// Kills a server, and restarts it without its data.
     Forget,
-    /// A clock is moved by so many milliseconds.
+    /// Moves a clock by milliseconds.
     Jump(i64),
-    /// A clock runs so fast, in thousandths.
+    /// Changes the rate of a clock, in thousandths.
     Rate(u64),
-    /// Messages take up to so many milliseconds more.
+    /// Delays messages by up to so many milliseconds.
     Delay(u64),
     /// That percentage of messages is lost.
     Loss(u8),
@@ -54,11 +55,11 @@ pub enum Kind {
     CutThere,
     /// Messages to the client are lost.
     CutBack,
-    /// Neither.
+    /// Both.
     Cut,
 }
 
-/// To whom. Clients and servers are numbered from 1.
+/// The target of a fault. Clients and servers are numbered from 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
     /// A client; for the network, all its lines to servers.
@@ -67,12 +68,12 @@ pub enum Target {
     Node(u32),
     /// The lines between one client and one server.
     Line(u32, u32),
-    /// Everybody.
+    /// All clients, servers and lines.
     All,
 }
 
 impl Target {
-    /// Whether there is such a one among so many servers and clients.
+    /// Whether it is one of so many servers and clients.
     pub const fn exists(self, nodes: u32, clients: u32) -> bool {
         match self {
             Target::Client(client) => client >= 1 && client <= clients,
@@ -83,14 +84,163 @@ impl Target {
     }
 }
 
-/// How long messages are held back at most that are overtaken.
+/// The longest delay of overtaken messages.
 pub const HELD_BACK: Duration = Duration::from_millis(200);
-/// The same, for those that are late.
+/// The longest delay of late messages.
 pub const LATE: Duration = Duration::from_millis(800);
 
 impl PlannedFault {
-    /// When it is over for certain, if it begins at its time.
+    /// Its end, if it begins at its time.
     pub fn end(&self) -> Duration {
         self.begin + self.length
+    }
+}
+
+/// The names of faults without a number.
+const NAMES: [(&str, Kind); 9] = [
+    ("pause", Kind::Pause),
+    ("pause-asking", Kind::PauseAsking),
+    ("pause-writing", Kind::PauseWriting),
+    ("suspend", Kind::Suspend),
+    ("crash", Kind::Crash),
+    ("forget", Kind::Forget),
+    ("cut-there", Kind::CutThere),
+    ("cut-back", Kind::CutBack),
+    ("cut", Kind::Cut),
+];
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Jump(by_ms) => write!(f, "jump={by_ms}"),
+            Kind::Rate(per_mille) => write!(f, "rate={per_mille}"),
+            Kind::Delay(by_ms) => write!(f, "delay={by_ms}"),
+            Kind::Loss(percent) => write!(f, "loss={percent}"),
+            Kind::Duplicates(percent) => write!(f, "duplicates={percent}"),
+            Kind::Overtaken(percent) => write!(f, "overtaken={percent}"),
+            Kind::Late(percent) => write!(f, "late={percent}"),
+            plain => f.write_str(NAMES.iter().find(|(_, kind)| kind == plain).map_or("", |(name, _)| name)),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = BadFault;
+
+    fn from_str(text: &str) -> Result<Self, BadFault> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        fn number<T: FromStr>(value: &str) -> Result<T, BadFault> {
+            value.parse().map_err(|_| BadFault(format!("`{value}` is no number")))
+        }
+        Ok(match name {
+            "jump" => Kind::Jump(number(value)?),
+            "rate" => Kind::Rate(number(value)?),
+            "delay" => Kind::Delay(number(value)?),
+            "loss" => Kind::Loss(number(value)?),
+            "duplicates" => Kind::Duplicates(number(value)?),
+            "overtaken" => Kind::Overtaken(number(value)?),
+            "late" => Kind::Late(number(value)?),
+            plain => match NAMES.iter().find(|(name, _)| *name == plain) {
+                Some((_, kind)) => *kind,
+                None => return Err(BadFault(format!("there is no fault `{name}`"))),
+            },
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Client(client) => write!(f, "c{client}"),
+            Target::Node(node) => write!(f, "n{node}"),
+            Target::Line(client, node) => write!(f, "c{client}>n{node}"),
+            Target::All => f.write_str("all"),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = BadFault;
+
+    fn from_str(text: &str) -> Result<Self, BadFault> {
+        let bad = || BadFault(format!("`{text}` is no target: c1, n1, c1>n1 or all"));
+        let number = |text: &str, letter: char| {
+            text.strip_prefix(letter).and_then(|digits| digits.parse::<u32>().ok()).filter(|at| *at > 0)
+        };
+        if let Some((client, node)) = text.split_once('>') {
+            return Ok(Target::Line(
+                number(client, 'c').ok_or_else(bad)?,
+                number(node, 'n').ok_or_else(bad)?,
+            ));
+        }
+        match (text, number(text, 'c'), number(text, 'n')) {
+            ("all", ..) => Ok(Target::All),
+            (_, Some(client), _) => Ok(Target::Client(client)),
+            (_, _, Some(node)) => Ok(Target::Node(node)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl fmt::Display for PlannedFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (begin_ms, length_ms) = (self.begin.as_millis(), self.length.as_millis());
+        write!(f, "{}:{}@{begin_ms}+{length_ms}", self.kind, self.target)
+    }
+}
+
+impl FromStr for PlannedFault {
+    type Err = BadFault;
+
+    fn from_str(text: &str) -> Result<Self, BadFault> {
+        let bad = || BadFault(format!("`{text}` is no fault: KIND:TARGET@BEGIN+LENGTH, in milliseconds"));
+        let (what, when) = text.split_once('@').ok_or_else(bad)?;
+        let (kind, target) = what.split_once(':').ok_or_else(bad)?;
+        let (begin, length) = when.split_once('+').ok_or_else(bad)?;
+        let span = |text: &str| text.parse().map(Duration::from_millis).map_err(|_| bad());
+        Ok(PlannedFault {
+            kind: kind.parse()?,
+            target: target.parse()?,
+            begin: span(begin)?,
+            length: span(length)?,
+        })
+    }
+}
+
+/// Text that is not a fault.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadFault(String);
+
+/// Several faults as one text.
+pub fn join(faults: &[PlannedFault]) -> String {
+    faults.iter().map(PlannedFault::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Reads the output of [`join`].
+///
+/// # Errors
+/// [`BadFault`] for the first part that is not a fault.
+pub fn parse(text: &str) -> Result<Vec<PlannedFault>, BadFault> {
+    text.split(',').filter(|part| !part.is_empty()).map(str::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read_as_they_were_written() {
+        let text =
+            "pause:c1@120+800,jump=-2000:n1@50+0,cut-back:c1>n2@10+500,loss=30:all@0+900,rate=1500:n3@0+1";
+        assert_eq!(join(&parse(text).unwrap()), text);
+        assert_eq!(parse("").unwrap(), []);
+    }
+
+    #[test]
+    fn rubbish_is_named() {
+        for bad in ["pause", "pause:c1", "pause:c0@1+1", "sleep:c1@1+1", "jump=x:n1@1+1", "cut:x1>n1@1+1"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 }

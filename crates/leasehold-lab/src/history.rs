@@ -1,7 +1,7 @@
 //! Histories: one event a line of JSON, in the order of one clock.
 //!
 //! All processes of a run share that clock: virtual time in a simulation, `CLOCK_BOOTTIME` on one machine. So the
-//! real-time order of events of different processes is known, and need not be guessed.
+//! real-time order of events of different processes is known.
 
 use std::io::{self, BufRead, Write};
 
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
-    /// When, in microseconds on the clock of the run.
+    /// The time in microseconds on the clock of the run.
     pub at_us: u64,
-    /// The process that saw it; 0 is the nemesis. A process that begins again is another process.
+    /// The process; 0 is the nemesis. A restarted process is another process.
     pub process: u32,
     /// The kind with its fields.
     #[serde(flatten)]
@@ -22,101 +22,46 @@ pub struct Event {
 /// The kind of an event. `attempt` is one claim of one process; its number is unique in the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "fields are explained at their variant")]
 pub enum EventKind {
-    /// A process begins to ask for a lock.
+    /// A process begins to ask for a lock, perhaps shared with other readers.
     Ask {
-        /// The attempt that begins.
         attempt: u64,
-        /// The lock's name.
         lock: String,
-        /// Shared with other readers.
         #[serde(default)]
         shared: bool,
     },
-    /// It was told that it holds the lock.
-    Grant {
-        /// The attempt.
-        attempt: u64,
-        /// The fencing token, if there is one.
-        token: Option<u64>,
-        /// Until when the holder takes itself to hold, on the clock of the run. `None`: for ever, as naive clients do.
-        deadline_us: Option<u64>,
-    },
-    /// It was told that it does not hold it: the lock is busy.
-    Busy {
-        /// The attempt.
-        attempt: u64,
-    },
-    /// It was given an error.
-    Fail {
-        /// The attempt.
-        attempt: u64,
-        /// The claim may have taken effect.
-        unknown: bool,
-    },
-    /// A renewal was confirmed.
-    Extend {
-        /// The attempt.
-        attempt: u64,
-        /// The new deadline.
-        deadline_us: u64,
-    },
+    /// It was granted the lock until the deadline on the clock of the run; `None`: for ever, as naive clients believe.
+    Grant { attempt: u64, token: Option<u64>, deadline_us: Option<u64> },
+    /// It was told that the lock is busy.
+    Busy { attempt: u64 },
+    /// It was given an error; `unknown`: the claim may have taken effect.
+    Fail { attempt: u64, unknown: bool },
+    /// A renewal was confirmed until the new deadline.
+    Extend { attempt: u64, deadline_us: u64 },
     /// The holder was told that it has lost the lock.
-    Lost {
-        /// The attempt.
-        attempt: u64,
-    },
-    /// The holder begins to give the lock back: from here on it does nothing under it.
-    Release {
-        /// The attempt.
-        attempt: u64,
-    },
-    /// The lock was given back, as far as the holder was told.
-    Released {
-        /// The attempt.
-        attempt: u64,
-    },
-    /// A holder looked at the resource, presenting its token where the resource asks for one.
-    Read {
-        /// The attempt under which it looked.
-        attempt: u64,
-        /// The resource.
-        resource: String,
-        /// The value; `None`: the resource refused the token.
-        value: Option<u64>,
-    },
-    /// A holder wrote to the resource. Said twice of one write: with `None` before it is sent, so that the write of a
-    /// process that is killed is known, and again with the answer, if there is one.
-    Write {
-        /// The attempt under which it wrote.
-        attempt: u64,
-        /// The resource.
-        resource: String,
-        /// The value.
-        value: u64,
-        /// Accepted and acknowledged; refused; or, with `None`, unknown.
-        accepted: Option<bool>,
-    },
+    Lost { attempt: u64 },
+    /// The holder begins the release, and does nothing more under the lock.
+    Release { attempt: u64 },
+    /// The release was confirmed.
+    Released { attempt: u64 },
+    /// A holder read a resource, with its token where that is checked. `None`: the token was refused.
+    Read { attempt: u64, resource: String, value: Option<u64> },
+    /// A holder wrote to a resource. Recorded twice: with `None` before it is sent, so that the write of a process that is
+    /// killed is known, and with the answer, if there is one: acknowledged or refused.
+    Write { attempt: u64, resource: String, value: u64, accepted: Option<bool> },
     /// The final value of a resource.
-    Final {
-        /// The resource.
-        resource: String,
-        /// Its value.
-        value: u64,
-    },
+    Final { resource: String, value: u64 },
     /// The process is about to be killed; recorded before by the process that kills it.
     Gone,
-    /// The nemesis began or ended a fault.
+    /// The nemesis began or ended a fault; name and target are for people.
     PlannedFault {
-        /// The fault's name, for people.
         name: String,
-        /// On whom: a process or a server, for people.
         target: String,
-        /// It ended.
         #[serde(default)]
         ended: bool,
     },
-    /// The last fault is over: from here on everything must go well.
+    /// The last fault is over.
     Healed,
 }
 
@@ -132,10 +77,10 @@ pub fn write(events: &[Event], to: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads lines, in any order of processes, and puts them into the order of the clock. Empty lines are passed over.
+/// Reads lines in any order and sorts them by the clock. Empty lines are ignored.
 ///
 /// # Errors
-/// Those of `from`; [`io::ErrorKind::InvalidData`], with the number of the line, for what is no event.
+/// Those of `from`; [`io::ErrorKind::InvalidData`], with the number of the line, for a line that is not an event.
 pub fn read(from: impl BufRead) -> io::Result<Vec<Event>> {
     let mut events = Vec::new();
     for (index, line) in from.lines().enumerate() {

@@ -1,13 +1,14 @@
 //! [`Scenario`]: one kind of trouble, by name: what goes wrong, what holds all the same, and who must fail of it.
 
-mod combined;
-mod single;
+mod plans;
 mod table;
 
 use std::time::Duration;
 
 use crate::{faults::PlannedFault, model::Strategy, rng::Rng};
+use plans::ms;
 
+pub use plans::Faults;
 pub use table::ALL;
 
 /// One kind of trouble.
@@ -46,23 +47,6 @@ pub struct Scenario {
     pub control: Option<Strategy>,
     /// The choice of its faults.
     pub faults: fn(&mut Faults) -> Vec<PlannedFault>,
-}
-
-/// The parameters for the choice of faults.
-#[derive(Debug)]
-pub struct Faults {
-    /// The choices.
-    pub rng: Rng,
-    /// How many servers there are.
-    pub nodes: u32,
-    /// How many clients.
-    pub clients: u32,
-    /// The time to live of locks.
-    pub ttl: Duration,
-}
-
-pub(crate) const fn ms(count: u64) -> Duration {
-    Duration::from_millis(count)
 }
 
 impl Scenario {

@@ -1,8 +1,8 @@
-//! [`Attempts`]: the events of a run, put together by what they speak of.
+//! [`Attempts`]: the events of a run by attempt.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Rule, Violation};
+use super::rules::{Rule, Violation};
 use crate::history::{Event, EventKind};
 
 #[derive(Debug)]
@@ -10,15 +10,15 @@ pub(super) struct Attempts<'a> {
     pub(super) events: &'a [Event],
     /// By number.
     pub(super) all: BTreeMap<u64, Attempt<'a>>,
-    /// Events that contradict each other.
+    /// Contradictory events.
     pub(super) malformed: Vec<Violation>,
-    /// When each process that was ended was.
+    /// The end of each process that was killed.
     pub(super) gone_us: HashMap<u32, u64>,
-    /// For each event the time of the one before it that speaks of the same attempt.
+    /// For each event the time of the previous one of the same attempt.
     pub(super) before_us: Vec<u64>,
 }
 
-/// One claim of one process, as it went.
+/// One claim of one process.
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
     pub(super) number: u64,
@@ -28,11 +28,10 @@ pub(super) struct Attempt<'a> {
     pub(super) asked: usize,
     pub(super) asked_us: u64,
     pub(super) granted: Option<Granted>,
-    /// It was answered without a grant: when, and whether it may hold all the same.
     pub(super) refused: Option<Refused>,
-    /// The holder let go, or was told to.
+    /// The release, or the signal of the loss.
     ended_us: Option<u64>,
-    /// The last that was heard of it.
+    /// Its last event.
     pub(super) last_us: u64,
     pub(super) gone_us: Option<u64>,
 }
@@ -42,21 +41,22 @@ pub(super) struct Granted {
     pub(super) event: usize,
     pub(super) at_us: u64,
     pub(super) token: Option<u64>,
-    /// The latest deadline that was confirmed.
+    /// The latest confirmed deadline.
     deadline_us: Option<u64>,
-    /// An event that says another token.
+    /// An event with another token.
     pub(super) contradicted: Option<usize>,
 }
 
-/// An answer that was no grant.
+/// An answer other than a grant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
     pub(super) event: usize,
     pub(super) at_us: u64,
+    /// The claim may be held all the same.
     pub(super) unknown: bool,
 }
 
-/// A hold: an attempt that was granted, as its holder sees it.
+/// A granted attempt, as its holder sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hold<'a> {
     pub(super) number: u64,
@@ -64,18 +64,18 @@ pub(super) struct Hold<'a> {
     pub(super) asked: usize,
     pub(super) asked_us: u64,
     pub(super) granted: Granted,
-    /// Until when its holder takes itself to hold; may lie before the grant, which came too late then.
+    /// Its end; before the grant if that came too late.
     pub(super) until_us: u64,
     pub(super) lock: &'a str,
 }
 
 impl Hold<'_> {
-    /// Whether the two may not hold at one instant.
+    /// Whether the two must not hold at one instant.
     pub(super) fn excludes(&self, other: &Hold<'_>) -> bool {
         !(self.shared && other.shared)
     }
 
-    /// Whether both take themselves to hold at some instant.
+    /// Whether both hold at some instant.
     pub(super) fn overlaps(&self, other: &Hold<'_>) -> bool {
         let start_us = self.granted.at_us.max(other.granted.at_us);
         start_us < self.until_us.min(other.until_us)
@@ -99,9 +99,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// As its holder sees it: until the deadline, the release, the loss or its own end, whichever is first: a store may
-    /// know that a process is dead, and need not wait. Who knows no deadline holds until it is gone, or until the last
-    /// that was heard of it.
+    /// The hold ends with the deadline, the release, the loss or the end of the process, whichever is first: a store may
+    /// know that a process is dead. Without a deadline it ends with the process or the last event.
     pub(super) fn hold(&self) -> Option<Hold<'a>> {
         let granted = self.granted?;
         let ends_us = [granted.deadline_us, self.ended_us, self.gone_us].into_iter().flatten();
@@ -144,7 +143,7 @@ impl<'a> Attempt<'a> {
                 let (at_us, contradicted) = (event.at_us, None);
                 self.granted = Some(Granted { event: index, at_us, token, deadline_us, contradicted });
             }
-            // The holder has repeated its request.
+            // The request was repeated.
             Some(known) => {
                 known.deadline_us = known.deadline_us.zip(deadline_us).map(|(one, other)| one.max(other));
                 if known.token != token {
@@ -160,7 +159,6 @@ impl<'a> Attempt<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// Puts them together; one pass.
     pub(super) fn of(events: &'a [Event]) -> Self {
         let (all, malformed, gone_us) = Default::default();
         let before_us = Vec::with_capacity(events.len());
@@ -211,7 +209,7 @@ impl<'a> Attempts<'a> {
         self.all.get(&attempt)?.granted?.token
     }
 
-    /// A violation that shows with the last of these events.
+    /// A violation at the time of the last of these events.
     pub(super) fn violation(&self, rule: Rule, text: String, events: &[usize]) -> Violation {
         let events: Vec<Event> = events.iter().map(|index| self.events[*index].clone()).collect();
         let at_us = events.iter().map(|event| event.at_us).max().unwrap_or_default();

@@ -1,20 +1,19 @@
-//! Rule 2: no two take themselves to hold at one instant.
+//! Rule 2: no two hold at one instant.
 //!
-//! A holder takes itself to hold from the answer on, until it lets go, is told that it lost, or its deadline comes: that
-//! is what `Lease::check` answers it. That this is true needs clocks of about the same rate and a server that forgets
-//! nothing; without them an overlap is counted and is no violation.
+//! A hold lasts from the answer to the release, the signal of the loss or the deadline, as `Lease::check` says. Without
+//! clocks of about the same rate and a server that keeps its data, an overlap is counted and is no violation.
 
 use super::{
-    Rule, Violation,
     attempts::{Attempts, Hold},
+    rules::{Rule, Violation},
 };
 
-/// The holds of a run that began during another, which excludes them.
+/// The holds of a run that began during another one that excludes them.
 #[derive(Debug, Default)]
 pub(super) struct Overlaps {
-    /// A violation where leases exclude.
+    /// Violations where leases exclude.
     pub(super) each: Vec<Violation>,
-    /// How long locks were held more than once, altogether.
+    /// The time for which locks were held more than once.
     pub(super) total_us: u64,
 }
 
@@ -29,12 +28,12 @@ pub(super) fn overlaps(attempts: &Attempts<'_>) -> Overlaps {
     overlaps
 }
 
-/// For each hold the one that lasts longest of those before it, if it lasts into it: one overlap a hold.
+/// One overlap a hold: with the earlier hold that lasts longest.
 fn pairs(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
-    let (mut found, mut writer, mut anybody): (_, Option<&Hold<'_>>, Option<&Hold<'_>>) =
+    let (mut found, mut writer, mut any): (_, Option<&Hold<'_>>, Option<&Hold<'_>>) =
         (Vec::new(), None, None);
     for hold in holds {
-        let earlier = if hold.shared { writer } else { anybody };
+        let earlier = if hold.shared { writer } else { any };
         if let Some(earlier) = earlier.filter(|earlier| earlier.overlaps(hold)) {
             let text = format!(
                 "attempt {} held {} until {} us when attempt {} was granted it",
@@ -44,8 +43,8 @@ fn pairs(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
             found.push(attempts.violation(Rule::Exclusion, text, &events));
         }
         let longer = |known: Option<&Hold<'_>>| known.is_none_or(|known| known.until_us < hold.until_us);
-        if longer(anybody) {
-            anybody = Some(hold);
+        if longer(any) {
+            any = Some(hold);
         }
         if !hold.shared && longer(writer) {
             writer = Some(hold);

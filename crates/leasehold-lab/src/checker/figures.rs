@@ -1,4 +1,4 @@
-//! [`Figures`]: what happened, in numbers.
+//! [`Figures`]: counts of events.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,29 @@ use crate::history::{Event, EventKind};
 /// Counts of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
-    /// Claims that were granted.
+    /// Granted claims.
     pub grants: u64,
-    /// Claims that were told that the lock is busy.
+    /// Claims of a busy lock.
     pub refusals: u64,
-    /// Claims that were given an error.
+    /// Claims that failed.
     pub failures: u64,
     /// Failures after which the claim may have taken effect.
     pub unknown: u64,
-    /// Holders that were told that they have lost the lock.
+    /// Holders that were told of the loss.
     pub losses: u64,
-    /// Holds that began while another holder took itself to hold.
+    /// Holds that began during another hold.
     pub double_holds: u64,
-    /// For how long two took themselves to hold, in microseconds altogether.
+    /// The time for which two held, in microseconds.
     pub double_held_us: u64,
-    /// Writes that the resource accepted and acknowledged.
+    /// Acknowledged writes.
     pub writes: u64,
-    /// Writes that it refused, because it had seen a higher token.
+    /// Writes refused because of a higher token.
     pub writes_refused: u64,
-    /// First accesses that it refused for the same reason.
+    /// First accesses refused for the same reason.
     pub reads_refused: u64,
-    /// Acknowledged writes that are not in the result; at least so many.
+    /// Acknowledged writes that are not in the result; a lower bound.
     pub updates_lost: u64,
-    /// Processes that were ended.
+    /// Killed processes.
     pub gone: u64,
     /// Faults that the nemesis began.
     pub faults: u64,

@@ -1,13 +1,13 @@
-//! Rule 5: once the last fault is over, everybody is answered, and a free lock is granted.
+//! Rule 5: after the last fault every request is answered, and a free lock is granted.
 //!
-//! Both within a bound, which covers the longest lease: a hold that nobody knows of any more has run out then. A process
-//! that was ended is answered nothing.
+//! Both within a bound that covers the longest lease, so that every forgotten hold has expired. Requests of a process that
+//! was killed need no answer.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Rule, Violation,
     attempts::{Attempt, Attempts, Refused},
+    rules::{Rule, Violation},
 };
 use crate::history::EventKind;
 
@@ -50,7 +50,7 @@ impl RunEnd<'_, '_> {
         Some(self.attempts.violation(Rule::Liveness, text, &[self.healed, attempt.asked]))
     }
 
-    /// Refusals of a lock that nobody can have held for longer than the bound. The first is enough.
+    /// The first refusal of a lock that was certainly free for longer than the bound.
     fn kept_out(&self, of_lock: &[&Attempt<'_>]) -> Option<Violation> {
         let mut spans: Vec<(u64, u64)> = of_lock.iter().filter_map(|attempt| self.span_us(attempt)).collect();
         spans.sort_unstable();
@@ -75,7 +75,7 @@ impl RunEnd<'_, '_> {
         None
     }
 
-    /// From when until when an attempt may have held; `None` for one that certainly never did.
+    /// The time in which an attempt may have held; `None`: it certainly never did.
     fn span_us(&self, attempt: &Attempt<'_>) -> Option<(u64, u64)> {
         if let Some(hold) = attempt.hold() {
             return Some((hold.asked_us, hold.until_us.max(attempt.last_us)));

@@ -1,16 +1,15 @@
 //! Rule 1: the grants of a lock, one after the other in the order of their tokens.
 //!
-//! Each grant took effect at some point between its question and its answer. The tokens say in which order, so the
-//! earliest possible point of each is found greedily: after its question, after the points of lower tokens, and after
-//! the end of those that it excludes. There is an order that explains the history if no point lies behind its answer;
-//! no search is needed, because the tokens leave only one order to try.
+//! Each grant took effect between its request and its answer, in the order of the tokens. So the earliest possible point
+//! of each is found greedily: after its request, after the points of lower tokens, and after the end of the holds that it
+//! excludes. A point after the answer is a violation.
 //!
-//! Violations of rules 2 and 3 are left to them: here remain tokens that were granted twice, and a grant inside of
-//! a hold with a lower token whose holder did not know of it yet.
+//! Rules 2 and 3 report their own violations. Left for this one are tokens that were granted twice, and a grant during a
+//! hold with a lower token whose holder did not know of it yet.
 
 use super::{
-    Assumptions, Rule, Violation,
     attempts::{Attempts, Hold},
+    rules::{Assumptions, Rule, Violation},
 };
 
 pub(super) fn check(attempts: &Attempts<'_>, assumptions: &Assumptions) -> Vec<Violation> {
@@ -40,7 +39,7 @@ fn doubles(attempts: &Attempts<'_>, holds: &[(u64, Hold<'_>)]) -> Vec<Violation>
     violations.collect()
 }
 
-/// The earliest that a grant can have taken effect, and the hold that had to end before, if one had to.
+/// The earliest point at which a grant can have taken effect, and the hold that had to end before, if any.
 #[derive(Clone, Copy, Default)]
 struct Earliest<'h, 'a> {
     at_us: u64,
@@ -55,17 +54,16 @@ impl<'h, 'a> Earliest<'h, 'a> {
 
 fn misplaced(attempts: &Attempts<'_>, holds: &[(u64, Hold<'_>)]) -> Vec<Violation> {
     let mut broken = Vec::new();
-    let (mut point, mut writers, mut everybody) =
-        (Earliest::default(), Earliest::default(), Earliest::default());
+    let (mut point, mut writers, mut any) = (Earliest::default(), Earliest::default(), Earliest::default());
     for (_, hold) in holds {
-        let barrier = if hold.shared { writers } else { everybody };
+        let barrier = if hold.shared { writers } else { any };
         point = point.or_later(hold.asked_us, None).or_later(barrier.at_us, barrier.after);
         if point.at_us > hold.granted.at_us {
             broken.extend(point.after.and_then(|earlier| inside(attempts, earlier, hold)));
-            // Said once: what comes after is measured by what was answered.
+            // Reported once: later grants are measured from the answer.
             point = Earliest { at_us: hold.granted.at_us, after: None };
         }
-        everybody = everybody.or_later(hold.until_us, Some(hold));
+        any = any.or_later(hold.until_us, Some(hold));
         if !hold.shared {
             writers = writers.or_later(hold.until_us, Some(hold));
         }

@@ -1,20 +1,22 @@
-//! Rule 4: the resource accepts nothing of a superseded holder, and loses no write that it acknowledged.
+//! Rule 4: the resource accepts nothing of a superseded holder, and loses no acknowledged write.
 //!
-//! A resource is a counter: every write sets it to one more than was read. So the values that were acknowledged are all
-//! different, and together they are all numbers up to the last, or an update was lost: this end-to-end rule sees what
-//! rules 1 to 3 cannot, a stale write that slips in after the next holder has been granted the lock and before it has
-//! written. Writes whose outcome is not known may count or not.
+//! Every write sets the counter to one more than was read. So the acknowledged values are all numbers up to the last, each
+//! once, or an update was lost. This end-to-end rule finds what rules 1 to 3 cannot: a stale write between the grant and
+//! the write of the next holder. Writes with an unknown outcome may count or not.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Rule, Violation, attempts::Attempts};
+use super::{
+    attempts::Attempts,
+    rules::{Rule, Violation},
+};
 use crate::{history::EventKind, resource::Fence};
 
-/// One write that was answered, or one that was not.
+/// A write, or the claim of a read.
 #[derive(Clone, Copy, Debug)]
 struct Write {
     event: usize,
-    /// Not before this: when it was said to be sent, or the last that the attempt said before the answer.
+    /// The earliest time of sending: as recorded, or the previous event of the attempt.
     sent_us: u64,
     at_us: u64,
     token: Option<u64>,
@@ -26,7 +28,7 @@ struct Ledger {
     accepted: Vec<Write>,
     /// By attempt and value.
     unknown: HashMap<(u64, u64), Write>,
-    /// When a token was known to have been presented, and which.
+    /// Tokens that were presented.
     claims: Vec<Write>,
     last: Option<(usize, u64)>,
 }
@@ -77,7 +79,7 @@ impl<'a> Ledgers<'a> {
         broken
     }
 
-    /// Writes that were acknowledged and are not in the result; at least so many.
+    /// Acknowledged writes that are not in the result; a lower bound.
     pub(super) fn updates_lost(&self) -> u64 {
         self.by_resource.values().map(Ledger::updates_lost).sum()
     }
@@ -102,7 +104,7 @@ impl Ledger {
         }
     }
 
-    /// Writes that were sent after a higher token was known to have been presented, and were accepted.
+    /// Accepted writes that were sent after a higher token had been presented.
     fn superseded(&self, attempts: &Attempts<'_>, resource: &str, fence: Fence) -> Vec<Violation> {
         let claims = self.claims.iter().filter(|_| fence == Fence::ByClaim);
         let mut marks: Vec<&Write> = self.accepted.iter().chain(claims).collect();
@@ -129,7 +131,7 @@ impl Ledger {
         broken
     }
 
-    /// Two acknowledged writes of one value: both had read the same, and one of them is lost.
+    /// Two acknowledged writes of one value, of which one is lost.
     fn doubles(&self, attempts: &Attempts<'_>, resource: &str) -> Vec<Violation> {
         let (mut broken, mut known) = (Vec::new(), HashMap::new());
         for write in &self.accepted {
@@ -141,7 +143,7 @@ impl Ledger {
         broken
     }
 
-    /// The result and what led to it.
+    /// A result that the writes cannot have led to.
     fn unbalanced(&self, attempts: &Attempts<'_>, resource: &str) -> Vec<Violation> {
         let Some((event, last)) = self.last else { return Vec::new() };
         let mut broken = Vec::new();

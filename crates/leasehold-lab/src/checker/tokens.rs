@@ -1,11 +1,11 @@
 //! Rule 3: tokens grow.
 //!
-//! A request sent after another was answered gets a higher token, by the clock of the run; requests in flight at the same
-//! time have no order. It needs no assumption about clocks or leases. That two have the same token is for rule 1.
+//! A request sent after another was answered gets a higher token; concurrent requests have no order. The rule needs no
+//! assumption about clocks or leases. Equal tokens are for rule 1.
 
 use super::{
-    Rule, Violation,
     attempts::{Attempts, Hold},
+    rules::{Rule, Violation},
 };
 
 /// Tokens stay below this, so that Lua, JavaScript and SQL keep them exact.
@@ -33,7 +33,7 @@ fn shape(attempts: &Attempts<'_>, hold: &Hold<'_>) -> Option<Violation> {
     Some(attempts.violation(Rule::Tokens, text, &events))
 }
 
-/// Goes through the questions in the order of the clock, with the highest token that was answered before each.
+/// Compares each request with the highest token that was granted before it.
 fn falls(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
     let mut asked: Vec<&Hold<'_>> = holds.iter().collect();
     let mut answered = asked.clone();

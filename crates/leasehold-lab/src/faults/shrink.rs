@@ -1,4 +1,4 @@
-//! Fewer and shorter faults that still do it.
+//! [`shrink`]: fewer and shorter faults that still make a run fail.
 
 use std::time::Duration;
 

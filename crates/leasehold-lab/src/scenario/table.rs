@@ -1,6 +1,9 @@
 //! All scenarios. Each differs from the calm one in what is said here.
 
-use super::{Scenario, combined, ms, single};
+use super::{
+    Scenario,
+    plans::{self, ms},
+};
 use crate::{faults::Kind, model::Strategy};
 
 const CALM: Scenario = Scenario::CALM;
@@ -22,7 +25,7 @@ pub static ALL: [Scenario; 27] = [
         about: "every message takes up to 200 ms more",
         long_percent: 15,
         control: Some(Strategy::BareDelete),
-        faults: single::delay,
+        faults: plans::delay,
         ..FAULTY
     },
     Scenario {
@@ -30,7 +33,7 @@ pub static ALL: [Scenario; 27] = [
         about: "up to 40 of 100 messages are lost",
         long_percent: 15,
         control: Some(Strategy::BareDelete),
-        faults: single::loss,
+        faults: plans::loss,
         ..FAULTY
     },
     Scenario {
@@ -38,7 +41,7 @@ pub static ALL: [Scenario; 27] = [
         about: "messages come twice and overtake each other",
         long_percent: 15,
         control: Some(Strategy::BareDelete),
-        faults: single::disorder,
+        faults: plans::disorder,
         ..FAULTY
     },
     Scenario {
@@ -46,7 +49,7 @@ pub static ALL: [Scenario; 27] = [
         about: "requests or replies of one client are lost for a while",
         control: Some(Strategy::BareDelete),
         long_percent: 30,
-        faults: single::one_way_cut,
+        faults: plans::one_way_cut,
         ..FAULTY
     },
     Scenario {
@@ -54,14 +57,14 @@ pub static ALL: [Scenario; 27] = [
         about: "clients are cut off while they hold, for longer than the lease, and replies are slow",
         long_percent: 60,
         control: Some(Strategy::OwnerChecked),
-        faults: single::partition,
+        faults: plans::partition,
         ..FAULTY
     },
     Scenario {
         name: "pause",
         about: "clients stand still, also between reading and writing, for longer than the lease",
         control: Some(Strategy::OwnerChecked),
-        faults: single::pause,
+        faults: plans::pause,
         ..FAULTY
     },
     Scenario {
@@ -76,7 +79,7 @@ pub static ALL: [Scenario; 27] = [
         about: "the machines of clients sleep while they hold",
         long_percent: 50,
         control: Some(Strategy::Watchdog),
-        faults: single::suspend,
+        faults: plans::suspend,
         ..FAULTY
     },
     Scenario {
@@ -112,7 +115,7 @@ pub static ALL: [Scenario; 27] = [
         clocks: false,
         long_percent: 20,
         control: Some(Strategy::Watchdog),
-        faults: single::jump,
+        faults: plans::jump,
         ..FAULTY
     },
     Scenario {
@@ -121,7 +124,7 @@ pub static ALL: [Scenario; 27] = [
         long_percent: 60,
         clocks: false,
         control: Some(Strategy::OwnerChecked),
-        faults: single::rate,
+        faults: plans::rate,
         ..FAULTY
     },
     Scenario {
@@ -134,14 +137,14 @@ pub static ALL: [Scenario; 27] = [
         long_percent: 80,
         wait: ms(60_000),
         control: Some(Strategy::OwnerChecked),
-        faults: single::drift,
+        faults: plans::drift,
         ..FAULTY
     },
     Scenario {
         name: "lost-replies",
         about: "answers are lost for moments: nobody waits for a lease that nobody has",
         control: Some(Strategy::OwnerChecked),
-        faults: single::lost_replies,
+        faults: plans::lost_replies,
         ..LONG_LEASE
     },
     Scenario {
@@ -150,7 +153,7 @@ pub static ALL: [Scenario; 27] = [
         gives_up: true,
         control: Some(Strategy::OwnerChecked),
         rounds: 8,
-        faults: single::overtaken,
+        faults: plans::overtaken,
         ..LONG_LEASE
     },
     Scenario {
@@ -159,7 +162,7 @@ pub static ALL: [Scenario; 27] = [
         // Who comes back finds the lock free, or held by nobody.
         clients: 1,
         work: (ms(3250), ms(3450)),
-        faults: single::overtaken,
+        faults: plans::overtaken,
         ..LONG_LEASE
     },
     Scenario {
@@ -172,41 +175,41 @@ pub static ALL: [Scenario; 27] = [
     Scenario {
         name: "quorum-minority-hangs",
         about: "one of three servers stands still",
-        faults: |it| combined::minority(it, Kind::Pause),
+        faults: |it| plans::minority(it, Kind::Pause),
         ..QUORUM
     },
     Scenario {
         name: "quorum-5-minority-dies",
         about: "two of five servers are killed, and come back with what they had",
         nodes: 5,
-        faults: |it| combined::minority(it, Kind::Crash),
+        faults: |it| plans::minority(it, Kind::Crash),
         ..QUORUM
     },
     Scenario {
         name: "quorum-forgets-in-turn",
         about: "three servers forget everything one after the other, and clients reach different majorities",
         long_percent: 50,
-        faults: combined::forget_in_turn,
+        faults: plans::forget_in_turn,
         ..QUORUM
     },
     Scenario {
         name: "quorum-calendars-apart",
         about: "the calendars of three servers are far apart, and clients reach different majorities",
         rounds: 6,
-        faults: combined::calendars_apart,
+        faults: plans::calendars_apart,
         ..QUORUM
     },
     Scenario {
         name: "quorum-pause",
         about: "clients of three servers stand still for longer than the lease, and reach different majorities",
-        faults: combined::quorum_pause,
+        faults: plans::quorum_pause,
         ..QUORUM
     },
     Scenario {
         name: "quorum-late",
         about: "messages to three servers arrive after nobody waits for them any more, and servers stand still",
         rounds: 8,
-        faults: combined::late,
+        faults: plans::quorum_late,
         ..QUORUM
     },
     Scenario {
@@ -216,7 +219,7 @@ pub static ALL: [Scenario; 27] = [
         rounds: 12,
         long_percent: 10,
         control: Some(Strategy::Watchdog),
-        faults: combined::storm,
+        faults: plans::storm,
         ..FAULTY
     },
     Scenario {
@@ -224,7 +227,7 @@ pub static ALL: [Scenario; 27] = [
         about: "the same with three servers that vote",
         rounds: 8,
         long_percent: 10,
-        faults: combined::storm,
+        faults: plans::storm,
         ..QUORUM
     },
 ];

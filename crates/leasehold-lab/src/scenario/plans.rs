@@ -1,21 +1,40 @@
-//! Plans of one or two faults.
+//! Plans: the faults of each scenario, chosen by a seed.
 
 use std::time::Duration;
 
-use super::{Faults, ms};
-use crate::faults::{Kind, PlannedFault, Target};
+use crate::{
+    faults::{Kind, PlannedFault, Target},
+    rng::Rng,
+};
+
+/// The parameters for the choice of faults.
+#[derive(Debug)]
+pub struct Faults {
+    /// The choices.
+    pub rng: Rng,
+    /// How many servers there are.
+    pub nodes: u32,
+    /// How many clients.
+    pub clients: u32,
+    /// The time to live of locks.
+    pub ttl: Duration,
+}
+
+pub(super) const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
 
 impl Faults {
-    pub(super) fn client(&mut self) -> Target {
+    fn client(&mut self) -> Target {
         Target::Client(self.rng.between(1, u64::from(self.clients) + 1) as u32)
     }
 
-    pub(super) fn node(&mut self) -> Target {
+    fn node(&mut self) -> Target {
         Target::Node(self.rng.between(1, u64::from(self.nodes) + 1) as u32)
     }
 
     /// A fault that begins while the clients are at work, and lasts so many hundredths of a time to live.
-    pub(super) fn fault(&mut self, kind: Kind, target: Target, (low, high): (u32, u32)) -> PlannedFault {
+    fn fault(&mut self, kind: Kind, target: Target, (low, high): (u32, u32)) -> PlannedFault {
         let begin = self.rng.span(ms(1), ms(300));
         let length = self.rng.span(self.ttl * low / 100, self.ttl * high / 100);
         PlannedFault { kind, target, begin: whole(begin), length: whole(length) }
@@ -47,7 +66,7 @@ impl Faults {
     }
 
     /// From the beginning on.
-    pub(super) fn throughout(kind: Kind, target: Target, length: Duration) -> PlannedFault {
+    fn throughout(kind: Kind, target: Target, length: Duration) -> PlannedFault {
         PlannedFault { kind, target, begin: Duration::ZERO, length }
     }
 }
@@ -160,4 +179,82 @@ pub(super) fn overtaken(faults: &mut Faults) -> Vec<PlannedFault> {
     let percent = faults.rng.between(20, 60) as u8;
     // For longer than it takes until holds are renewed.
     vec![Faults::throughout(Kind::Overtaken(percent), Target::All, ms(15_000))]
+}
+
+/// A fault of a minority of the servers.
+pub(super) fn minority(faults: &mut Faults, kind: Kind) -> Vec<PlannedFault> {
+    let mut nodes: Vec<u32> = (1..=faults.nodes).collect();
+    let spared = faults.nodes / 2 + 1;
+    for _ in 0..spared {
+        let at = faults.rng.between(0, nodes.len() as u64) as usize;
+        nodes.swap_remove(at);
+    }
+    nodes.into_iter().map(|node| faults.fault(kind, Target::Node(node), (50, 400))).collect()
+}
+
+/// One after the other, each with nothing left; and lines that are cut, so that majorities differ.
+pub(super) fn forget_in_turn(faults: &mut Faults) -> Vec<PlannedFault> {
+    let mut all = Vec::new();
+    for node in 1..=faults.nodes {
+        let mut forgets = faults.fault(Kind::Forget, Target::Node(node), (2, 20));
+        forgets.begin = ms(100 + u64::from(node) * faults.rng.between(150, 500));
+        all.push(forgets);
+    }
+    all.extend(cut_lines(faults));
+    all
+}
+
+/// Members disagree about who can be reached.
+pub(super) fn cut_lines(faults: &mut Faults) -> Vec<PlannedFault> {
+    let mut all = Vec::new();
+    for client in 1..=faults.clients {
+        let node = faults.rng.between(1, u64::from(faults.nodes) + 1) as u32;
+        all.push(faults.fault(Kind::Cut, Target::Line(client, node), (50, 300)));
+    }
+    all
+}
+
+/// Clients that never see the same majority, in a quorum whose members' calendars are far apart: tokens differ.
+pub(super) fn calendars_apart(faults: &mut Faults) -> Vec<PlannedFault> {
+    let mut all = Vec::new();
+    for node in 2..=faults.nodes {
+        let by_ms = faults.rng.between(6000, 90_000) as i64;
+        all.push(Faults::throughout(Kind::Jump(by_ms), Target::Node(node), ms(0)));
+    }
+    for _ in 0..3 {
+        all.extend(cut_lines(faults));
+    }
+    all
+}
+
+pub(super) fn quorum_pause(faults: &mut Faults) -> Vec<PlannedFault> {
+    let mut all = pause(faults);
+    all.extend(cut_lines(faults));
+    all
+}
+
+/// Messages that arrive when nobody waits for them any more, and members that hang.
+pub(super) fn quorum_late(faults: &mut Faults) -> Vec<PlannedFault> {
+    let mut all = late(faults);
+    all.extend(faults.on_nodes(Kind::Pause, (5, 60)));
+    all.extend(faults.on_clients(Kind::Suspend, (20, 120)));
+    all.extend(cut_lines(faults));
+    all
+}
+
+/// Everything that leases survive, at once.
+pub(super) fn storm(faults: &mut Faults) -> Vec<PlannedFault> {
+    let mut all = pause(faults);
+    all.extend(faults.on_clients(Kind::Crash, (5, 100)));
+    all.extend(faults.on_clients(Kind::Suspend, (50, 200)));
+    all.extend(faults.on_clients(Kind::Cut, (20, 200)));
+    all.extend(faults.on_nodes(Kind::Pause, (10, 100)));
+    all.extend(disorder(faults));
+    let percent = faults.rng.between(2, 15) as u8;
+    all.push(faults.fault(Kind::Loss(percent), Target::All, (50, 300)));
+    for fault in &mut all {
+        // Spread over the whole of a long run.
+        fault.begin *= 1 + faults.rng.between(0, 8) as u32;
+    }
+    all
 }

@@ -1,35 +1,48 @@
-//! [`Report`]: the verdict.
+//! [`Assumptions`], [`Rule`] and [`Violation`].
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Figures;
-use crate::history::Event;
+use crate::{history::Event, resource::Fence};
 
-/// The verdict on a history.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// Counts of the events.
-    pub figures: Figures,
-    /// All violations in the order of the clock.
-    pub broken: Vec<Violation>,
+/// The assumptions under which a history is judged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assumptions {
+    /// No clock jumped or ran faster or slower than the locks allow for.
+    pub clocks: bool,
+    /// No server lost acknowledged data.
+    pub memory: bool,
+    /// Every grant carries a fencing token, and tokens grow: rules 1 and 3 apply.
+    pub tokens: bool,
+    /// The fence of the resources.
+    pub fence: Fence,
+    /// The time limit for recovery after the last fault; it covers the longest lease.
+    pub heal_bound: Duration,
 }
 
-impl Report {
-    /// Whether all rules were kept.
-    pub fn is_good(&self) -> bool {
-        self.broken.is_empty()
+impl Assumptions {
+    /// Whether leases exclude.
+    pub(crate) fn exclusive(&self) -> bool {
+        self.clocks && self.memory
     }
 }
 
-/// One of the rules of [`check`](super::check()).
+impl Default for Assumptions {
+    /// The strictest: clocks, memory, tokens, a resource that is claimed, and recovery in ten seconds.
+    fn default() -> Self {
+        let heal_bound = Duration::from_secs(10);
+        Self { clocks: true, memory: true, tokens: true, fence: Fence::ByClaim, heal_bound }
+    }
+}
+
+/// A rule of the checker, or of the simulation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// Grants can be laid out one after the other in the order of their tokens.
     Order,
-    /// No two take themselves to hold.
+    /// No two hold at one instant.
     Exclusion,
     /// Tokens grow.
     Tokens,
@@ -66,11 +79,11 @@ impl fmt::Display for Rule {
 /// One breach of a rule.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which.
+    /// The rule.
     pub rule: Rule,
-    /// When it showed, in microseconds on the clock of the run.
+    /// The time in microseconds on the clock of the run.
     pub at_us: u64,
-    /// A sentence.
+    /// The breach in words.
     pub text: String,
     /// The events that contradict each other.
     pub events: Vec<Event>,
