@@ -11,7 +11,7 @@ use std::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
-const STORES: [&str; 6] = ["redis", "redlock", "zookeeper", "etcd", "sqlite", "memcached"];
+const STORES: [&str; 7] = ["redis", "redlock", "zookeeper", "etcd", "etcd-revoked", "sqlite", "memcached"];
 /// What it takes a level F to keep: nothing is lost there.
 const FENCED: &str = "claimed";
 

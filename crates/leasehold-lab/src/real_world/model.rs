@@ -30,9 +30,9 @@ pub(crate) enum EnvironmentKind {
     RedlockClock,
     /// Three ZooKeeper members
     Zookeeper,
-    /// Three etcd members
+    /// Three etcd members; the leader stalls for less than its election timeout
     Etcd,
-    /// The same, and an operator revokes leases
+    /// The same, and leases are revoked: by an operator, and by a leader that stalled for longer
     EtcdRevoked,
     /// A file; there is no server that could fail
     Sqlite,

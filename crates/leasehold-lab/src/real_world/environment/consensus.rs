@@ -10,6 +10,9 @@ use super::{Servers, Started, process_faults, url};
 use crate::{real_world::model::ActiveFault, rng::Rng};
 
 const MEMBERS: usize = 3;
+/// A pause of etcd's leader that ends before its election timeout of a second. One that outlasts it makes the leader revoke
+/// leases that its successor has prolonged, in releases without etcd's PR 16822 (etcd#15247), Debian's among them.
+const SHORT_STALL_MS: (u64, u64) = (100, 700);
 
 pub(super) fn start_zookeeper() -> Result<Started> {
     let ensemble = Ensemble::start(MEMBERS)?;
@@ -46,6 +49,7 @@ impl Servers for ZooKeeper {
 
 struct Etcd {
     cluster: Cluster,
+    /// Whether leases end that were prolonged: revoked by an operator, or by a leader that was stalled.
     revokes: bool,
 }
 
@@ -68,13 +72,16 @@ fn is_lease(line: &str) -> bool {
 
 impl Servers for Etcd {
     fn inject(&self, rng: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
-        let (pauses, lasts) = (rng.one_in(2), rng.span_ms(300, 3000));
+        let (pauses, mut lasts) = (rng.one_in(2), rng.span_ms(300, 3000));
         let is_leader = |member: &Member| member.metric("etcd_server_is_leader") == Some(1);
         let at = choose(rng, || self.cluster.members().position(is_leader));
         if self.revokes && !rng.one_in(3) {
             return Ok(self.revoke(rng));
         }
         let member = self.cluster.member(at);
+        if pauses && !self.revokes && is_leader(member) {
+            lasts = rng.span_ms(SHORT_STALL_MS.0, SHORT_STALL_MS.1);
+        }
         process_faults::pause_or_kill(pauses, member, format!("server {at}"), lasts).map(Some)
     }
 
