@@ -18,7 +18,7 @@ const KINDS: &[(char, &str, usize)] = &[
     ('N', "The network", 16),
     ('S', "Servers", 21),
     ('K', "Clocks", 6),
-    ('A', "Use and runtime", 18),
+    ('A', "Use and runtime", 19),
     ('X', "Security", 10),
     ('R', "Resources", 9),
 ];

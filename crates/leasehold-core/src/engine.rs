@@ -74,7 +74,7 @@ impl Engine {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
-        self.0.explain(self.0.store.inspect(name).await, "inspect", name)
+        self.0.explain(self.0.request(self.0.store.inspect(name)).await, "inspect", name)
     }
 
     /// Asks the store for the locks in use whose names begin with `prefix`.
@@ -85,7 +85,7 @@ impl Engine {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        self.0.store.list(prefix, limit).await.explain_store("list", self.0.store.url())
+        self.0.request(self.0.store.list(prefix, limit)).await.explain_store("list", self.0.store.url())
     }
 
     /// Ends every hold of the lock, and raises the fencing counter above them.
@@ -96,7 +96,8 @@ impl Engine {
     /// # Cancel safety
     /// Dropping it leaves it done or not done.
     pub async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
-        let evicted = self.0.explain(self.0.store.force_release(name).await, "force-release", name)?;
+        let evicted = self.0.request(self.0.store.force_release(name)).await;
+        let evicted = self.0.explain(evicted, "force-release", name)?;
         tracing::warn!(lock = %name, store = self.0.store.url(), evicted = evicted.len(), "released by force");
         Ok(evicted)
     }
@@ -106,7 +107,8 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub async fn changes(&self, name: &LockName) -> Result<Box<dyn Wake>> {
-        self.0.explain(self.0.store.watch(name, Interest::Changes).await, "watch", name)
+        let changes = self.0.request(self.0.store.watch(name, Interest::Changes)).await;
+        self.0.explain(changes, "watch", name)
     }
 
     /// Ends the client: leases still held are lost and released, releases under way are awaited for at most
@@ -115,6 +117,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::TimedOut`] when releases were still under way; those of the store.
     pub async fn close(&self, wait: Duration) -> Result<()> {
+        self.0.env.check_process()?;
         self.0.registry.close();
         let moment = self.0.env.now() + wait;
         let flushed = self.0.env.until(moment, self.0.registry.flushed()).await.is_some();
@@ -160,6 +163,7 @@ impl Engine {
     }
 
     fn check(&self, claim: &Claim, options: &LockOptions) -> Result<()> {
+        self.0.env.check_process()?;
         let capability = self.0.store.capability();
         if options.require_fencing && capability.fencing != Fencing::Durable {
             let message = format!("{} has no fencing tokens that survive its restart", capability.scheme);

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use crate::BoxFuture;
+use crate::{BoxFuture, Error, ErrorKind, Result};
 
 pub use moment::Moment;
 pub use system::background;
@@ -47,27 +47,40 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
 
 /// A shared handle to an [`Environment`].
 #[derive(Clone)]
-pub struct Env(Arc<dyn Environment>);
+pub struct Env {
+    environment: Arc<dyn Environment>,
+    /// The process whose threads it needs.
+    process: Option<u32>,
+}
 
 impl Env {
     /// An environment of another implementation.
     pub fn new(environment: impl Environment) -> Env {
-        Env(Arc::new(environment))
+        Env { environment: Arc::new(environment), process: None }
+    }
+
+    /// Fails in a child that was forked from the process of [`Env::system`]: it has the memory and the sockets of its
+    /// parent, and none of its threads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind).
+    pub fn check_process(&self) -> Result<()> {
+        self.process.map_or(Ok(()), check_process)
     }
 
     /// Completes after `span`.
     pub fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
-        self.0.sleep_until(self.0.now() + span)
+        self.sleep_until(self.now() + span)
     }
 
     /// Runs a task to its end in the background.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(Box::pin(task));
+        self.environment.spawn(Box::pin(task));
     }
 
     /// A random number in `[0, 1)`.
     pub fn fraction(&self) -> f64 {
-        f64::from(self.0.random() as u32) / (f64::from(u32::MAX) + 1.0)
+        f64::from(self.random() as u32) / (f64::from(u32::MAX) + 1.0)
     }
 
     /// A random duration in `[0, span)`.
@@ -96,12 +109,20 @@ impl Deref for Env {
     type Target = dyn Environment;
 
     fn deref(&self) -> &dyn Environment {
-        &*self.0
+        &*self.environment
     }
 }
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.environment, f)
     }
+}
+
+/// Fails in another process than this one: memory that it made was inherited by a fork.
+pub(crate) fn check_process(process: u32) -> Result<()> {
+    if process == std::process::id() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Closed, "this client belongs to the parent process: connect after the fork"))
 }

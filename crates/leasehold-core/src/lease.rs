@@ -123,6 +123,9 @@ impl Lease {
     /// # Errors
     /// [`Lost`], from the deadline on for ever.
     pub fn check(&self) -> Result<(), Lost> {
+        if self.0.env.check_process().is_err() {
+            return Err(Lost { reason: LostReason::Forked, certain: true });
+        }
         let state = self.state();
         if let Status::Lost(lost) = state.status {
             return Err(lost);

@@ -20,6 +20,8 @@ pub enum LostReason {
     MaxHold,
     /// The client was closed while the lease was held.
     Closed,
+    /// This process was forked: the lock is its parent's.
+    Forked,
 }
 
 impl fmt::Display for LostReason {
@@ -32,6 +34,7 @@ impl fmt::Display for LostReason {
             LostReason::NoQuorum => "too few nodes still confirm it",
             LostReason::MaxHold => "it was held longer than its max_hold",
             LostReason::Closed => "its client was closed",
+            LostReason::Forked => "it belongs to the parent process: connect after the fork",
         })
     }
 }

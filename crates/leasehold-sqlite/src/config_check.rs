@@ -57,19 +57,19 @@ fn network_file_system(magic: u32) -> Option<&'static str> {
 /// Device and inode of a database.
 type FileId = (u64, u64);
 
-/// The databases that this process has open, each as often as it is open.
+/// The databases that this process has open, each as often as it is open, with the process that opened it.
 ///
 /// Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them (fcntl(2);
 /// "How to corrupt an SQLite database file", 2.2). So a database that is open is never opened a second time to read
 /// its header; it was checked when it was opened first.
-static OPEN: Locked<Vec<FileId>> = Locked::new(Vec::new());
+static OPEN: Locked<Vec<(FileId, u32)>> = Locked::new(Vec::new());
 
 /// The exclusive right of this process to read headers and to open a database.
-pub(crate) struct HeaderReader(MutexGuard<'static, Vec<FileId>>);
+pub(crate) struct HeaderReader(MutexGuard<'static, Vec<(FileId, u32)>>);
 
 /// Marks a database as open in this process. Dropped after SQLite's connections.
 #[derive(Debug)]
-pub(crate) struct OpenMark(FileId);
+pub(crate) struct OpenMark((FileId, u32));
 
 impl HeaderReader {
     /// Waits until no other thread opens a database.
@@ -86,16 +86,22 @@ impl HeaderReader {
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(from_io(source, "look at", database)),
         };
-        if self.0.contains(&file) {
-            return Ok(true);
+        match self.0.iter().find(|(open, _)| *open == file) {
+            None => read_header(database),
+            Some((_, process)) if *process == std::process::id() => Ok(true),
+            // SQLite in this child takes the locks of its parent for its own.
+            Some(_) => {
+                let message = format!("{} was open in the process that was forked", database.display());
+                Err(Error::new(ErrorKind::Unsafe, message)
+                    .hint("open it after the fork alone, or let the child exec"))
+            }
         }
-        read_header(database)
     }
 
     /// Marks the database as open.
     pub(crate) fn mark_open(mut self, database: &Path) -> Result<OpenMark> {
         let file = fs::metadata(database).map_err(|source| from_io(source, "look at", database))?;
-        let id = (file.dev(), file.ino());
+        let id = ((file.dev(), file.ino()), std::process::id());
         self.0.push(id);
         Ok(OpenMark(id))
     }

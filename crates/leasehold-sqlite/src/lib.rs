@@ -29,7 +29,8 @@
 //! # Requirements
 //! `flock` that the kernel drops when a process ends, `inotify`, and shared memory: a local file system. Network and
 //! FUSE file systems are refused. Containers of one machine may share a database when they mount the same directory.
-//! A process must not `fork` and go on in both halves: the child would keep the session of its parent alive.
+//! A process must not `fork` and go on in both halves: every call of the child fails, and it keeps the session of its
+//! parent alive.
 //!
 //! # Limits
 //! A process that is *stopped* (SIGSTOP, a debugger, the freezer) in the few microseconds in which it is inside a

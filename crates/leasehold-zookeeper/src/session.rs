@@ -82,6 +82,7 @@ impl SessionManager {
 
     /// A new session, on a thread of its own: it outlives the runtime of its first user.
     async fn connect(&self) -> Result<LiveSession> {
+        transport::check_process()?;
         let options = &self.options;
         let mut connector = Client::connector()
             .with_session_timeout(options.session)

@@ -7,7 +7,7 @@
 //! the second message would wait for the confirmation of the first: one round trip more. The option belongs to the socket
 //! and not to a descriptor, so it is set through a copy of the descriptor, where that is possible.
 
-use std::{collections::BTreeSet, future::Future, pin::Pin};
+use std::{collections::BTreeSet, future::Future, pin::Pin, sync::OnceLock};
 
 use futures_util::future::join_all;
 use leasehold_core::store_kit::Locked;
@@ -23,6 +23,20 @@ impl Spawn for SpawnQueue {
     fn spawn(&self, task: Task) {
         self.0.lock().push(Box::into_pin(task.future));
     }
+}
+
+/// Fails in a child that was forked after a session: the thread of the client library stayed in its parent.
+///
+/// # Errors
+/// [`ErrorKind::Unsafe`](leasehold_core::ErrorKind).
+pub(crate) fn check_process() -> leasehold_core::Result<()> {
+    static PROCESS: OnceLock<u32> = OnceLock::new();
+    if *PROCESS.get_or_init(std::process::id) == std::process::id() {
+        return Ok(());
+    }
+    let message = "ZooKeeper was in use before this process was forked";
+    Err(leasehold_core::Error::new(leasehold_core::ErrorKind::Unsafe, message)
+        .hint("connect after the fork alone, or let the child exec"))
 }
 
 /// Connects to one of the servers. The answer is lost when the thread ends.

@@ -19,7 +19,7 @@ use crate::{
 /// The option methods set the defaults of the locks that it makes from then on. Methods that take a name accept text
 /// and a [`LockName`], which is not checked again.
 ///
-/// A process must not `fork` and go on using a client in both halves: connect after the fork.
+/// In a child that was forked from its process, every call fails at once: connect after the fork.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) engine: Engine,

@@ -38,6 +38,6 @@ impl Engine {
     pub async fn release_ticket(&self, ticket: &Ticket) -> Result<Release> {
         let ttl = self.0.store.capability().ttl_max;
         let claim = Claim { mode: ticket.mode, ..Claim::new(ticket.name.clone(), ticket.id, ttl) };
-        self.0.explain(self.0.store.release(&claim).await, "release", &ticket.name)
+        self.0.explain(self.0.request(self.0.store.release(&claim)).await, "release", &ticket.name)
     }
 }

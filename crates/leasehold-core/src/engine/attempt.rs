@@ -110,7 +110,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let (request, alive) = (self.request.get_mut().take(), self.alive.take());
-        if self.remote != RemoteState::None || request.is_some() {
+        let is_known = self.remote != RemoteState::None || request.is_some();
+        if is_known && self.core.env.check_process().is_ok() {
             self.core.registry.release_later(self.claim.clone(), request, alive);
         }
     }

@@ -45,6 +45,12 @@ impl Core {
         answer.explain(verb, name, self.store.url())
     }
 
+    /// The answer of the store, in the process of this client.
+    pub(super) async fn request<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.env.check_process()?;
+        call.await
+    }
+
     /// Waits for the store's answer for at most `limit`: a store that hangs blocks nothing for ever.
     pub(super) async fn ask<T>(&self, limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
         in_time(&self.env, limit, "answer of the store", call).await.map_err(Error::unknown)?
@@ -61,6 +67,8 @@ impl Deref for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.registry.finish();
+        if self.env.check_process().is_ok() {
+            self.registry.finish();
+        }
     }
 }

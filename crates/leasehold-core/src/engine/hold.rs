@@ -45,6 +45,7 @@ impl Hold {
     /// # Cancel safety
     /// Dropping the future hands the release to the watchdog.
     pub async fn release(mut self) -> Result<Release> {
+        self.attempt.core.env.check_process()?;
         self.attempt.core.registry.remove(self.id());
         let answer = self.attempt.release(self.retry_timeout).await;
         let answer = self.attempt.core.explain(answer, "release", self.name())?;
@@ -205,6 +206,10 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        if self.attempt.core.env.check_process().is_err() {
+            // The hold is the parent's.
+            return self.attempt.disarm();
+        }
         self.attempt.core.registry.remove(self.id());
         // The attempt hands its claim to the watchdog.
         if !self.attempt.is_over() {

@@ -42,6 +42,9 @@ impl Session {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn changed(&mut self) -> SessionState {
+        if self.env.check_process().is_err() {
+            return SessionState::Expired;
+        }
         loop {
             self.changes.mark_unchanged();
             let now = self.registry.health_at(self.env.now());

@@ -56,7 +56,7 @@ pub(super) fn lost(core: &Core, lease: &Lease, lost: Lost) {
 }
 
 fn reason_label(lost: Lost) -> &'static str {
-    use crate::LostReason::{Closed, Expired, ForceReleased, Gone, MaxHold, NoQuorum, SessionEnded};
+    use crate::LostReason::{Closed, Expired, ForceReleased, Forked, Gone, MaxHold, NoQuorum, SessionEnded};
     match lost.reason {
         Expired => "expired",
         Gone => "gone",
@@ -65,5 +65,6 @@ fn reason_label(lost: Lost) -> &'static str {
         NoQuorum => "no_quorum",
         MaxHold => "hold_max",
         Closed => "closed",
+        Forked => "forked",
     }
 }

@@ -1,6 +1,6 @@
 //! The environment of the machine: its clock, timers, randomness, and two background threads.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::runtime::{Builder, Handle};
 
@@ -8,7 +8,7 @@ use super::{
     Env, Environment, Moment, clock,
     timer::{Alarm, Sleep, Timers},
 };
-use crate::{BoxFuture, Error, ErrorKind, Result};
+use crate::{BoxFuture, Error, ErrorKind, Result, store_kit::Locked};
 
 struct System {
     handle: Handle,
@@ -42,18 +42,23 @@ pub fn background() -> Result<Handle> {
 }
 
 impl System {
-    /// One for the whole process, started at first use, and its runtime.
+    /// One for the whole process, started at first use, and its runtime. A forked child, which has no thread of its
+    /// parent's but one, starts its own.
     fn shared() -> Result<(Env, Handle)> {
-        static SHARED: OnceLock<Result<(Env, Handle)>> = OnceLock::new();
-        let start = || {
-            let system = System::start().map_err(|source| {
-                Error::new(ErrorKind::Exhausted, format!("the background thread cannot be started: {source}"))
-                    .hint("raise the limit on threads (ulimit -u)")
-            })?;
-            let handle = system.handle.clone();
-            Ok((Env::new(system), handle))
-        };
-        SHARED.get_or_init(start).clone()
+        static SHARED: Locked<Option<(Env, Handle)>> = Locked::new(None);
+        let mut shared = SHARED.lock();
+        if let Some((env, handle)) = shared.as_ref().filter(|(env, _)| env.check_process().is_ok()) {
+            return Ok((env.clone(), handle.clone()));
+        }
+        let system = System::start().map_err(|source| {
+            Error::new(ErrorKind::Exhausted, format!("the background thread cannot be started: {source}"))
+                .hint("raise the limit on threads (ulimit -u)")
+        })?;
+        let handle = system.handle.clone();
+        let env = Env { environment: Arc::new(system), process: Some(std::process::id()) };
+        // The drop of the parent's would close what the child does not have.
+        std::mem::forget(shared.replace((env.clone(), handle.clone())));
+        Ok((env, handle))
     }
 
     fn start() -> std::io::Result<System> {

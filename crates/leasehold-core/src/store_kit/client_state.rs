@@ -2,12 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, env::check_process};
 
-/// The state of a client: open until it is closed.
-#[derive(Default, Debug)]
+/// The state of a client: open until it is closed, in the process that made it.
+#[derive(Debug)]
 pub struct ClientState {
     closed: AtomicBool,
+    process: u32,
+}
+
+impl Default for ClientState {
+    fn default() -> Self {
+        ClientState { closed: AtomicBool::new(false), process: std::process::id() }
+    }
 }
 
 impl ClientState {
@@ -16,11 +23,12 @@ impl ClientState {
         Error::new(ErrorKind::Closed, "this client is closed")
     }
 
-    /// Fails once the client is closed.
+    /// Fails once the client is closed, and in a child that was forked from its process.
     ///
     /// # Errors
-    /// [`ClientState::closed_error`].
+    /// [`ClientState::closed_error`], or one of the same kind.
     pub fn check_open(&self) -> Result<()> {
+        check_process(self.process)?;
         if self.is_closed() { Err(ClientState::closed_error()) } else { Ok(()) }
     }
 
@@ -29,9 +37,9 @@ impl ClientState {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Closes the client; whether it was open.
+    /// Closes the client; whether it was open, in this process.
     pub fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+        !self.closed.swap(true, Ordering::AcqRel) && check_process(self.process).is_ok()
     }
 }
 
