@@ -16,7 +16,7 @@ const PAGE: &str = "docs/faults.md";
 const KINDS: &[(char, &str, usize)] = &[
     ('C', "Clients", 17),
     ('N', "The network", 16),
-    ('S', "Servers", 21),
+    ('S', "Servers", 22),
     ('K', "Clocks", 6),
     ('A', "Use and runtime", 19),
     ('X', "Security", 10),

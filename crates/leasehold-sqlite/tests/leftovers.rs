@@ -16,7 +16,7 @@ use std::{
 use common::{
     PATIENCE, Peer, block_on, detached, env, exclusive, fifo, granted, my_role, name, order, say, text,
 };
-use leasehold_core::{Claim, ErrorKind, Interest, Outcome, Standing, Store};
+use leasehold_core::{Claim, ErrorKind, Interest, Outcome, Release, Renewal, Standing, Store};
 use leasehold_sqlite::SqliteStore;
 
 const TTL: Duration = Duration::from_secs(30);
@@ -144,11 +144,18 @@ async fn full(directory: &Path) {
     assert!(error.hint_text().unwrap().contains("free space"));
     assert_eq!(store.inspect(&held.name).await.unwrap().holders.len(), 1);
     assert!(store.inspect(&claim.name).await.unwrap().holders.is_empty());
-    assert!(store.release(&held).await.is_ok(), "a log that was moved has room for a release");
+    // The control: what a naive client writes to renew its lock has no room.
+    assert!(fs::write(directory.join("naive"), [0; 4096]).is_err());
+    for _ in 0..100 {
+        let renewal = store.renew(std::slice::from_ref(&held)).await.remove(0).unwrap();
+        assert!(matches!(renewal, Renewal::Renewed { .. }), "a log that was moved has room for a renewal");
+    }
+    assert!(matches!(store.claim(&held).await.unwrap(), Standing::Granted(_)));
+    assert_eq!(store.release(&held).await.unwrap(), Release::Released);
+    granted(store.claim(&held).await);
     drop(file);
     fs::remove_file(&filler).unwrap();
     granted(store.claim(&claim).await);
-    store.release(&held).await.unwrap();
     store.close().await.unwrap();
     say("usable");
 }

@@ -287,3 +287,34 @@ fn a_restart_of_the_machine_frees_the_dead_and_carries_the_rest_over_by_the_cale
     let third = SqliteStore::open_with(&path, restarted, boot("two")).unwrap();
     assert_eq!(block_on(third.inspect(&name("bound"))).unwrap().holders.len(), 1);
 }
+
+/// A lock-delay that runs already when the machine stops. The control: the same hold without one is free after the restart.
+#[test]
+fn a_lock_delay_that_runs_is_carried_over_a_restart_of_the_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("locks.db");
+    let before = SqliteStore::open_with(&path, env(), boot("one")).unwrap();
+    let shut = Claim { lock_delay: Duration::from_secs(100), ..detached("shut", Duration::from_millis(100)) };
+    let plain = detached("plain", shut.ttl);
+    block_on(async {
+        granted(before.claim(&shut).await);
+        granted(before.claim(&plain).await);
+        env().sleep(shut.ttl * 2).await;
+        // The claim of another writes that the hold has ended and its delay runs.
+        assert!(matches!(before.claim(&exclusive("shut", TTL)).await.unwrap(), Standing::Held(_)));
+        assert_eq!(before.inspect(&shut.name).await.unwrap().holders[0].stance, Stance::Delaying);
+    });
+    power_off(&path);
+    let restarted = Env::new(Restarted {
+        env: env(),
+        clock_behind: env().now().since(Moment::from_nanos(5_000_000_000)),
+        calendar_ahead: Duration::from_secs(60),
+    });
+    let after = SqliteStore::open_with(&path, restarted, boot("two")).unwrap();
+    block_on(async {
+        assert!(matches!(after.claim(&exclusive("shut", TTL)).await.unwrap(), Standing::Held(_)));
+        granted(after.claim(&exclusive("plain", TTL)).await);
+        let left = after.inspect(&shut.name).await.unwrap().holders[0].expires_in.unwrap();
+        assert!(left > Duration::from_secs(30) && left <= Duration::from_secs(40), "{left:?}");
+    });
+}
