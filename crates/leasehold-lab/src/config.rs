@@ -39,26 +39,15 @@ impl RunConfig {
 
     /// A scenario with another strategy and fence.
     pub fn with(scenario: &'static Scenario, seed: u64, strategy: Strategy, fence: Fence) -> RunConfig {
-        RunConfig::on(scenario, seed, strategy, fence, scenario.nodes)
-    }
-
-    /// A scenario with another strategy, fence and number of servers.
-    pub fn on(
-        scenario: &'static Scenario,
-        seed: u64,
-        strategy: Strategy,
-        fence: Fence,
-        nodes: u32,
-    ) -> RunConfig {
         RunConfig {
             scenario,
             seed,
             strategy,
             fence,
-            nodes,
+            nodes: scenario.nodes,
             clients: scenario.clients,
             rounds: scenario.rounds,
-            faults: scenario.faults_of(seed, nodes, scenario.clients),
+            faults: scenario.faults_of(seed, scenario.nodes, scenario.clients),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Leasehold and naive locks under faults, in a virtual world and on real servers, and the checker of what happened.
 //!
 //! A run in either world leaves a [`history`], which the [`checker`] judges. `harness` plays a scenario in the
-//! [`virtual_world`]; `real_world` starts worker processes and servers; `ladder` plays the known failure of each way to
+//! `virtual_world`; `real_world` starts worker processes and servers; `ladder` plays the known failure of each way to
 //! lock in Redis.
 
 pub mod checker;
@@ -23,13 +23,13 @@ mod output;
 mod overlaps;
 mod real_world;
 pub mod resource;
-pub mod rng;
+mod rng;
 pub mod run;
 pub mod scenario;
 mod simulation;
 mod strategies;
-pub mod svg;
+mod svg;
 mod sync;
 pub mod timeline;
 pub mod trace;
-pub mod virtual_world;
+mod virtual_world;

@@ -29,10 +29,11 @@ const ROWS: [&str; 14] = [
     "storm",
 ];
 
-/// A column: who locks, on how many servers, and what the resource does with tokens.
+/// A way to lock, on a number of servers, with a fence or without.
 #[derive(Clone, Copy, Debug)]
 struct Column {
     name: &'static str,
+    /// `None`: Leasehold.
     strategy: Option<Strategy>,
     nodes: u32,
     fence: Fence,
@@ -42,7 +43,7 @@ const fn rung(name: &'static str, strategy: Strategy, nodes: u32) -> Column {
     Column { name, strategy: Some(strategy), nodes, fence: Fence::None }
 }
 
-/// Ours: half of the seeds run work under the lease, half look at it before they write.
+/// Leasehold: half of the seeds run work under the lease, half check it before they write.
 const fn ours(name: &'static str, nodes: u32, fence: Fence) -> Column {
     Column { name, strategy: None, nodes, fence }
 }
@@ -59,19 +60,20 @@ const COLUMNS: [Column; 8] = [
 ];
 
 /// The verdict of a cell.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CellVerdict {
-    /// Never did two hold at once, and no update was lost.
+    /// No two held at once, and no update was lost.
+    #[default]
     Safe,
     /// Two held at once, or a late write was accepted: results are right with fencing alone.
     OnlyFenced,
-    /// Updates were lost, and nothing here prevents it.
+    /// Updates were lost.
     Unsafe,
 }
 
 /// The counts of a cell over all its seeds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Default, Debug, Serialize)]
 pub struct Cell {
     /// The column.
     pub column: &'static str,
@@ -79,13 +81,13 @@ pub struct Cell {
     pub verdict: CellVerdict,
     /// Grants.
     pub grants: u64,
-    /// Grants while another took itself to hold.
+    /// Grants during another hold.
     pub double_holds: u64,
     /// Acknowledged updates that are not in the result.
     pub updates_lost: u64,
     /// Late accesses that the resource refused.
     pub refused: u64,
-    /// The first seed in which it went wrong.
+    /// The first seed that failed.
     pub seed: Option<u64>,
     /// The command that plays it.
     pub command: Option<String>,
@@ -102,7 +104,7 @@ pub struct Row {
     pub cells: Vec<Cell>,
 }
 
-/// Plays all of it: the same seeds always make the same matrix.
+/// Plays all runs.
 pub fn compute(seeds: u64) -> Vec<Row> {
     ROWS.iter().filter_map(|name| Scenario::named(name)).map(|scenario| row(scenario, seeds)).collect()
 }
@@ -113,19 +115,14 @@ fn row(scenario: &'static Scenario, seeds: u64) -> Row {
 }
 
 fn cell(scenario: &'static Scenario, column: &Column, seeds: u64) -> Cell {
-    let mut cell = Cell {
-        column: column.name,
-        verdict: CellVerdict::Safe,
-        grants: 0,
-        double_holds: 0,
-        updates_lost: 0,
-        refused: 0,
-        seed: None,
-        command: None,
-    };
+    let mut cell = Cell { column: column.name, ..Cell::default() };
     for seed in 0..seeds {
         let strategy = column.strategy.unwrap_or(RunConfig::of(scenario, seed).strategy);
-        let config = RunConfig::on(scenario, seed, strategy, column.fence, column.nodes);
+        let config = RunConfig {
+            nodes: column.nodes,
+            faults: scenario.faults_of(seed, column.nodes, scenario.clients),
+            ..RunConfig::with(scenario, seed, strategy, column.fence)
+        };
         let figures = play(config.clone()).figures;
         cell.grants += figures.grants;
         cell.double_holds += figures.double_holds;

@@ -23,8 +23,6 @@ pub struct Run {
     pub figures: Figures,
     /// Violations found by the checker, then those observed by the harness.
     pub broken: Vec<Violation>,
-    /// The number of polls.
-    pub polls: u64,
 }
 
 impl Run {
@@ -36,14 +34,6 @@ impl Run {
     /// The first violation in one line.
     pub fn complaint(&self) -> Option<String> {
         self.broken.first().map(Violation::to_string)
-    }
-
-    /// The broken rules, each once.
-    pub fn rules(&self) -> Vec<String> {
-        let mut rules: Vec<String> = self.broken.iter().map(|violation| violation.rule.to_string()).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        rules
     }
 }
 
@@ -80,9 +70,9 @@ pub fn play(config: RunConfig) -> Run {
         simulation.violation(Rule::End, format!("clients are still at work after {:?}", world.age()));
     }
     world.record(0, EventKind::Final { resource: RESOURCE.to_string(), value: simulation.resource.value() });
-    let (history, observed, polls) = (world.history(), simulation.violations(), world.polls());
+    let (history, observed) = (world.history(), simulation.violations());
     world.end();
     let report = check(&history, &assumptions);
     let broken = report.broken.into_iter().chain(observed).collect();
-    Run { figures: report.figures, broken, history, polls }
+    Run { figures: report.figures, broken, history }
 }

@@ -1,4 +1,4 @@
-//! [`Scenario`]: one kind of trouble, by name: what goes wrong, what holds all the same, and who must fail of it.
+//! [`Scenario`]: a kind of trouble by name, with its faults and its promises.
 
 mod plans;
 mod table;
@@ -6,51 +6,47 @@ mod table;
 use std::time::Duration;
 
 use crate::{faults::PlannedFault, model::Strategy, rng::Rng};
-use plans::ms;
+use plans::{Faults, ms};
 
-pub use plans::Faults;
 pub use table::ALL;
 
-/// One kind of trouble.
+/// A kind of trouble.
 #[derive(Debug)]
 pub struct Scenario {
     /// Its name.
     pub name: &'static str,
     /// Its faults in one sentence.
     pub about: &'static str,
-    /// How many servers; of more than one, a majority decides.
-    pub nodes: u32,
-    /// How many clients.
-    pub clients: u32,
-    /// How often each asks before the last fault is over.
-    pub rounds: u32,
-    /// The time to live of locks.
-    pub ttl: Duration,
-    /// How long clients work under the lock, from and to.
-    pub work: (Duration, Duration),
-    /// How long they work when they work long.
-    pub long: (Duration, Duration),
-    /// How often of a hundred that is.
-    pub long_percent: u8,
-    /// Whether clients drop their claims in the middle.
-    pub gives_up: bool,
-    /// How long they wait for the lock.
-    pub wait: Duration,
-    /// How long they wait at most, where that is promised.
-    pub wait_bound: Option<Duration>,
+    /// The number of servers; several decide by majority.
+    pub(crate) nodes: u32,
+    pub(crate) clients: u32,
+    /// How often each locks before the last fault is over.
+    pub(crate) rounds: u32,
+    pub(crate) ttl: Duration,
+    /// The shortest and longest usual work under the lock.
+    pub(crate) work: (Duration, Duration),
+    /// The same for long work.
+    pub(crate) long: (Duration, Duration),
+    /// The percentage of long work.
+    pub(crate) long_percent: u8,
+    /// Whether clients drop claims in flight.
+    pub(crate) gives_up: bool,
+    /// The time limit of a wait for the lock.
+    pub(crate) wait: Duration,
+    /// The longest wait, where that is promised.
+    pub(crate) wait_bound: Option<Duration>,
     /// Whether clocks stay within the allowance, so that leases exclude.
-    pub clocks: bool,
-    /// Whether servers forget nothing that counts, so that leases exclude.
-    pub memory: bool,
-    /// The naive strategy that must fail in it: two holders at once, lost updates, or too long a wait. `None`: a mutation
-    /// alone shows its purpose.
+    pub(crate) clocks: bool,
+    /// Whether servers keep their data, so that leases exclude.
+    pub(crate) memory: bool,
+    /// The naive strategy that must fail: two holders at once, lost updates, or too long a wait. `None`: a mutation alone
+    /// shows the purpose of the scenario.
     pub control: Option<Strategy>,
-    /// The choice of its faults.
-    pub faults: fn(&mut Faults) -> Vec<PlannedFault>,
+    pub(crate) faults: fn(&mut Faults) -> Vec<PlannedFault>,
 }
 
 impl Scenario {
-    /// A scenario on one server in which everything is fine; the others differ from it.
+    /// The scenario without faults, from which the others differ.
     pub(crate) const CALM: Scenario = Scenario {
         name: "calm",
         about: "nothing goes wrong",
@@ -76,18 +72,17 @@ impl Scenario {
     }
 
     /// The faults of a seed.
-    pub fn faults_of(&self, seed: u64, nodes: u32, clients: u32) -> Vec<PlannedFault> {
+    pub(crate) fn faults_of(&self, seed: u64, nodes: u32, clients: u32) -> Vec<PlannedFault> {
         let rng = Rng::new(seed).split(4);
         (self.faults)(&mut Faults { rng, nodes, clients, ttl: self.ttl })
     }
 
-    /// Whether leases exclude in it.
-    pub fn excludes(&self) -> bool {
+    pub(crate) fn excludes(&self) -> bool {
         self.clocks && self.memory
     }
 
-    /// After the last fault, everything is well so soon.
-    pub fn heals_within(&self, nodes: u32) -> Duration {
+    /// The time limit for recovery after the last fault.
+    pub(crate) fn heals_within(&self, nodes: u32) -> Duration {
         // A member that has forgotten gets its vote back after ten seconds; a store that fails is asked for a second.
         let voting = if nodes > 1 { ms(12_000) } else { Duration::ZERO };
         self.ttl * 2 + self.long.1 * self.clients * u32::from(self.long_percent > 0) + voting + ms(4000)

@@ -1,10 +1,10 @@
-//! [`Canvas`]: the few shapes of SVG that the picture needs.
+//! [`Canvas`]: the shapes of SVG that the pictures need; [`Scale`]: the time of a timeline.
 
 use std::fmt::Write;
 
 /// An SVG document in the making. Colours are classes, so that a style sheet can serve light and dark pages.
 #[derive(Default, Debug)]
-pub struct Canvas {
+pub(crate) struct Canvas {
     body: String,
 }
 
@@ -12,19 +12,48 @@ pub struct Canvas {
 pub(crate) const WIDTH: f64 = 1000.0;
 /// The margin of every picture.
 pub(crate) const MARGIN: f64 = 24.0;
-/// Where the time of a timeline begins.
+/// The beginning of time on a timeline.
 pub(crate) const LEFT: f64 = 112.0;
-/// Where it ends.
+/// The end of time on a timeline.
 pub(crate) const RIGHT: f64 = WIDTH - MARGIN;
+/// The narrowest visible bar.
+const BAR_MIN: f64 = 1.2;
+/// The gap between two bars that touch.
+const BAR_GAP: f64 = 0.8;
 
-/// Where a text stands to its point.
+/// The scale of a timeline that begins at 0, in any unit of time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) end: u64,
+}
+
+impl Scale {
+    /// The position of a point of time.
+    pub(crate) fn x(self, at: u64) -> f64 {
+        let end = self.end.max(1);
+        LEFT + (RIGHT - LEFT) * (at.min(end) as f64 / end as f64)
+    }
+
+    /// Draws a span of time; returns its width.
+    pub(crate) fn bar(
+        self,
+        canvas: &mut Canvas,
+        class: &str,
+        (from, until): (u64, u64),
+        (y, height): (f64, f64),
+    ) -> f64 {
+        let (x, end) = (self.x(from), self.x(until));
+        let width = (end - x - BAR_GAP).max(BAR_MIN);
+        canvas.rect(class, [x, y, width, height], 2.0);
+        width
+    }
+}
+
+/// The side of a text that is at its point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Anchor {
-    /// It begins there.
+pub(crate) enum Anchor {
     Start,
-    /// Its middle is there.
     Middle,
-    /// It ends there.
     End,
 }
 
@@ -44,7 +73,7 @@ impl Canvas {
         self.text("quiet", (LEFT - 10.0, y + (height + 9.0) / 2.0), Anchor::End, label);
     }
 
-    /// Explains classes, each with the width of its words, from left to right; returns where it ends.
+    /// Explains classes, each with the width of its words, from left to right; returns its end.
     pub(crate) fn legend(&mut self, (mut x, y): (f64, f64), gap: f64, entries: &[(&str, &str, f64)]) -> f64 {
         for (class, words, width) in entries {
             match *class {
@@ -59,21 +88,19 @@ impl Canvas {
     }
 
     /// A rectangle with corners rounded by `radius`.
-    pub fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4], radius: f64) {
+    pub(crate) fn rect(&mut self, class: &str, [x, y, width, height]: [f64; 4], radius: f64) {
         self.put(format_args!(
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{radius}\"/>"
         ));
     }
 
-    /// A line from one point to another.
-    pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+    pub(crate) fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
         self.put(format_args!(
             "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
         ));
     }
 
-    /// A line through points.
-    pub fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+    pub(crate) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
         let mut shape = String::new();
         for (index, (x, y)) in points.iter().enumerate() {
             let verb = if index == 0 { 'M' } else { 'L' };
@@ -83,8 +110,7 @@ impl Canvas {
         self.put(format_args!("<path class=\"{class}\" d=\"{shape}\"/>"));
     }
 
-    /// A text.
-    pub fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
+    pub(crate) fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -97,14 +123,13 @@ impl Canvas {
     }
 
     /// The mark of a refused write.
-    pub fn cross(&mut self, (x, y): (f64, f64)) {
+    pub(crate) fn cross(&mut self, (x, y): (f64, f64)) {
         self.put(format_args!("<circle class=\"refused\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8.5\"/>"));
         self.line("cross", (x - 3.5, y - 3.5), (x + 3.5, y + 3.5));
         self.line("cross", (x - 3.5, y + 3.5), (x + 3.5, y - 3.5));
     }
 
-    /// The whole document.
-    pub fn finish(self, width: f64, height: f64, title: &str, description: &str) -> String {
+    pub(crate) fn finish(self, width: f64, height: f64, title: &str, description: &str) -> String {
         let (title, description) = (escape(title), escape(description));
         let style = include_str!("svg/style.css");
         let body = self.body;

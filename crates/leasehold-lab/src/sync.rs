@@ -1,4 +1,4 @@
-//! [`lock`], and [`StopFlag`]: a wait that another thread can end.
+//! [`lock`], [`sleep`], and [`StopFlag`]: a wait that another thread can end.
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -32,4 +32,9 @@ impl StopFlag {
 /// Locks a mutex and ignores poisoning: the panic of its thread is reported when it is joined.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Pauses a thread of a real process.
+pub(crate) fn sleep(span: Duration) {
+    StopFlag::default().wait(span);
 }

@@ -1,20 +1,19 @@
-//! The timeline of a run: a row for each server and client, what each held and when, and what went wrong.
+//! The timeline of a run: a row for each server and client, with its waits, holds and faults.
 
 use std::collections::BTreeMap;
 
 use crate::{
     config::RunConfig,
+    faults::Target,
     history::{Event, EventKind},
     run::Run,
-    svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH},
+    svg::{Anchor, Canvas, MARGIN, Scale, WIDTH},
 };
 
-/// Where the rows begin.
+/// The top of the rows.
 const TOP: f64 = 108.0;
 const ROW: f64 = 24.0;
 const BAR: f64 = 17.0;
-/// The least that can be seen.
-const WIDTH_MIN: f64 = 1.2;
 
 #[derive(Clone, Copy)]
 struct Span {
@@ -26,7 +25,7 @@ struct Span {
 #[derive(Default)]
 struct Rows {
     waits: Vec<Span>,
-    holds: Vec<(Span, Option<u64>)>,
+    holds: Vec<Span>,
     faults: Vec<(Span, String)>,
     refused: Vec<(usize, u64)>,
     end_us: u64,
@@ -35,8 +34,7 @@ struct Rows {
 struct Open {
     row: usize,
     since_us: u64,
-    granted: Option<(u64, Option<u64>)>,
-    /// Until when the holder takes itself to hold.
+    granted_us: Option<u64>,
     deadline_us: u64,
 }
 
@@ -49,8 +47,9 @@ pub fn draw(config: &RunConfig, run: &Run) -> String {
     for row in 0..count {
         canvas.track(TOP + row as f64 * ROW, BAR, &label(config, row));
     }
-    rows.draw(&mut canvas);
-    axis(&mut canvas, rows.end_us, TOP + count as f64 * ROW);
+    let scale = Scale { end: rows.end_us };
+    rows.draw(&mut canvas, scale);
+    axis(&mut canvas, scale, TOP + count as f64 * ROW);
     let foot = format!("Drawn by `{}`.", config.command());
     canvas.text("quiet small", (MARGIN, height - 14.0), Anchor::Start, &foot);
     let summary = run.complaint().unwrap_or_else(|| "All rules were kept.".to_string());
@@ -93,19 +92,16 @@ fn head(config: &RunConfig, run: &Run, height: f64) -> Canvas {
     canvas
 }
 
-fn axis(canvas: &mut Canvas, end_us: u64, y: f64) {
+fn axis(canvas: &mut Canvas, scale: Scale, y: f64) {
+    let end_us = scale.end;
     let step_us = (end_us / 10).max(1).next_power_of_two();
     let round_us = [1u64, 2, 5].iter().flat_map(|lead| (3..8).map(move |power| lead * 10u64.pow(power)));
     let step_us = round_us.filter(|round_us| *round_us >= step_us / 2).min().unwrap_or(step_us);
     for tick in 0..=end_us / step_us {
         let at_us = tick * step_us;
         let text = format!("{} ms", at_us / 1000);
-        canvas.text("quiet small", (place(at_us, end_us), y + 16.0), Anchor::Middle, &text);
+        canvas.text("quiet small", (scale.x(at_us), y + 16.0), Anchor::Middle, &text);
     }
-}
-
-fn place(at_us: u64, end_us: u64) -> f64 {
-    LEFT + (RIGHT - LEFT) * (at_us.min(end_us) as f64 / end_us.max(1) as f64)
 }
 
 impl Rows {
@@ -138,11 +134,9 @@ impl Rows {
             return;
         }
         let Some(from_us) = faults.remove(&key) else { return };
-        let number =
-            |letter: char| target.strip_prefix(letter).and_then(|digits| digits.parse::<usize>().ok());
-        let row = match (number('n'), number('c')) {
-            (Some(node), _) => node,
-            (_, Some(client)) => config.nodes as usize + client,
+        let row = match target.parse() {
+            Ok(Target::Node(node)) => node as usize,
+            Ok(Target::Client(client)) => (config.nodes + client) as usize,
             _ => 0,
         };
         let word = if row == 0 { format!("{name} {target}") } else { name.clone() };
@@ -154,11 +148,11 @@ impl Rows {
         let at_us = event.at_us;
         match &event.kind {
             EventKind::Ask { attempt, .. } => {
-                open.insert(*attempt, Open { row, since_us: at_us, granted: None, deadline_us: u64::MAX });
+                open.insert(*attempt, Open { row, since_us: at_us, granted_us: None, deadline_us: u64::MAX });
             }
-            EventKind::Grant { attempt, token, deadline_us } => {
+            EventKind::Grant { attempt, deadline_us, .. } => {
                 let Some(it) = open.get_mut(attempt) else { return };
-                it.granted = Some((at_us, *token));
+                it.granted_us = Some(at_us);
                 it.deadline_us = deadline_us.unwrap_or(u64::MAX);
             }
             EventKind::Extend { attempt, deadline_us } => {
@@ -187,56 +181,50 @@ impl Rows {
 
     fn close(&mut self, it: &Open, at_us: u64) {
         let asked = Span { row: it.row, from_us: it.since_us, until_us: at_us };
-        match it.granted {
-            None => self.waits.push(asked),
-            Some((granted_us, token)) => {
-                self.waits.push(Span { until_us: granted_us, ..asked });
-                let until_us = at_us.min(it.deadline_us).max(granted_us);
-                self.holds.push((Span { from_us: granted_us, until_us, ..asked }, token));
-            }
+        self.waits.push(Span { until_us: it.granted_us.unwrap_or(at_us), ..asked });
+        if let Some(from_us) = it.granted_us {
+            let until_us = at_us.min(it.deadline_us).max(from_us);
+            self.holds.push(Span { from_us, until_us, ..asked });
         }
     }
 
-    fn draw(&self, canvas: &mut Canvas) {
+    fn draw(&self, canvas: &mut Canvas, scale: Scale) {
+        let bar = |canvas: &mut Canvas, class, span: &Span, shift, height| {
+            let y = TOP + span.row as f64 * ROW + shift;
+            scale.bar(canvas, class, (span.from_us, span.until_us), (y, height))
+        };
         for span in &self.waits {
-            self.bar(canvas, "waits", *span, (0.0, BAR));
+            bar(canvas, "waits", span, 0.0, BAR);
         }
-        for (span, _) in &self.holds {
-            self.bar(canvas, "sells", *span, (0.0, BAR));
+        for span in &self.holds {
+            bar(canvas, "sells", span, 0.0, BAR);
         }
         for (span, word) in &self.faults {
-            let width = self.bar(canvas, "fault", *span, (BAR - 7.0, 7.0));
+            let width = bar(canvas, "fault", span, BAR - 7.0, 7.0);
             if width > word.len() as f64 * 6.5 {
-                let x = place(span.from_us, self.end_us) + 3.0;
+                let x = scale.x(span.from_us) + 3.0;
                 canvas.text("small", (x, TOP + span.row as f64 * ROW + 9.0), Anchor::Start, word);
             }
         }
-        for (row, span) in self.double() {
-            self.bar(canvas, "double", Span { row, ..span }, (-3.0, 3.0));
+        for span in self.double() {
+            bar(canvas, "double", &span, -3.0, 3.0);
         }
         for (row, at_us) in &self.refused {
-            canvas.cross((place(*at_us, self.end_us), TOP + *row as f64 * ROW + BAR / 2.0));
+            canvas.cross((scale.x(*at_us), TOP + *row as f64 * ROW + BAR / 2.0));
         }
     }
 
-    /// Where two took themselves to hold, in the row of each.
-    fn double(&self) -> Vec<(usize, Span)> {
+    /// The overlaps of two holds, in the row of each.
+    fn double(&self) -> Vec<Span> {
         let mut all = Vec::new();
-        for (at, (one, _)) in self.holds.iter().enumerate() {
-            for (other, _) in &self.holds[at + 1..] {
+        for (at, one) in self.holds.iter().enumerate() {
+            for other in &self.holds[at + 1..] {
                 let (from_us, until_us) = (one.from_us.max(other.from_us), one.until_us.min(other.until_us));
                 if from_us < until_us {
-                    all.extend([one.row, other.row].map(|row| (row, Span { row, from_us, until_us })));
+                    all.extend([one.row, other.row].map(|row| Span { row, from_us, until_us }));
                 }
             }
         }
         all
-    }
-
-    fn bar(&self, canvas: &mut Canvas, class: &str, span: Span, (shift, height): (f64, f64)) -> f64 {
-        let (x, end) = (place(span.from_us, self.end_us), place(span.until_us, self.end_us));
-        let width = (end - x).max(WIDTH_MIN);
-        canvas.rect(class, [x, TOP + span.row as f64 * ROW + shift, width, height], 1.5);
-        width
     }
 }

@@ -4,7 +4,7 @@
 //! [`Env`](leasehold_core::Env). Between any two polls it can be paused or killed; the tasks of a killed process are
 //! dropped without running. The rng chooses which of several ready tasks is polled next.
 
-pub mod clock;
+mod clock;
 mod member;
 mod network;
 mod process;
@@ -16,9 +16,9 @@ mod task;
 mod tests;
 mod world;
 
-pub use network::{Conditions, Way};
-pub use process::Process;
-pub use resource::SimResource;
-pub use server::Server;
-pub use sim_store::SimStore;
-pub use world::World;
+pub(crate) use network::{Conditions, Way};
+pub(crate) use process::Process;
+pub(crate) use resource::SimResource;
+pub(crate) use server::Server;
+pub(crate) use sim_store::SimStore;
+pub(crate) use world::World;

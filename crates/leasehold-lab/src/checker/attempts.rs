@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::rules::{Rule, Violation};
 use crate::history::{Event, EventKind};
 
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Attempts<'a> {
     pub(super) events: &'a [Event],
     /// By number.
@@ -19,7 +19,7 @@ pub(super) struct Attempts<'a> {
 }
 
 /// One claim of one process.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Attempt<'a> {
     pub(super) number: u64,
     pub(super) process: u32,
@@ -59,20 +59,16 @@ pub(super) struct Refused {
 /// A granted attempt, as its holder sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hold<'a> {
-    pub(super) number: u64,
-    pub(super) shared: bool,
-    pub(super) asked: usize,
-    pub(super) asked_us: u64,
+    pub(super) attempt: &'a Attempt<'a>,
     pub(super) granted: Granted,
     /// Its end; before the grant if that came too late.
     pub(super) until_us: u64,
-    pub(super) lock: &'a str,
 }
 
 impl Hold<'_> {
     /// Whether the two must not hold at one instant.
     pub(super) fn excludes(&self, other: &Hold<'_>) -> bool {
-        !(self.shared && other.shared)
+        !(self.attempt.shared && other.attempt.shared)
     }
 
     /// Whether both hold at some instant.
@@ -91,28 +87,17 @@ impl<'a> Attempt<'a> {
             shared,
             asked: index,
             asked_us: event.at_us,
-            granted: None,
-            refused: None,
-            ended_us: None,
             last_us: event.at_us,
-            gone_us: None,
+            ..Self::default()
         }
     }
 
     /// The hold ends with the deadline, the release, the loss or the end of the process, whichever is first: a store may
     /// know that a process is dead. Without a deadline it ends with the process or the last event.
-    pub(super) fn hold(&self) -> Option<Hold<'a>> {
+    pub(super) fn hold(&'a self) -> Option<Hold<'a>> {
         let granted = self.granted?;
         let ends_us = [granted.deadline_us, self.ended_us, self.gone_us].into_iter().flatten();
-        Some(Hold {
-            number: self.number,
-            shared: self.shared,
-            asked: self.asked,
-            asked_us: self.asked_us,
-            granted,
-            until_us: ends_us.min().unwrap_or(self.last_us),
-            lock: self.lock,
-        })
+        Some(Hold { attempt: self, granted, until_us: ends_us.min().unwrap_or(self.last_us) })
     }
 
     pub(super) fn answered_us(&self) -> Option<u64> {
@@ -160,9 +145,7 @@ impl<'a> Attempt<'a> {
 
 impl<'a> Attempts<'a> {
     pub(super) fn of(events: &'a [Event]) -> Self {
-        let (all, malformed, gone_us) = Default::default();
-        let before_us = Vec::with_capacity(events.len());
-        let mut attempts = Self { events, all, malformed, gone_us, before_us };
+        let mut attempts = Self { events, ..Self::default() };
         for (index, event) in events.iter().enumerate() {
             let number = number(&event.kind);
             let known = number.and_then(|number| attempts.all.get(&number));
@@ -197,12 +180,12 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    pub(super) fn holds(&self) -> BTreeMap<&'a str, Vec<Hold<'a>>> {
-        let mut holds: BTreeMap<&str, Vec<Hold<'a>>> = BTreeMap::new();
+    pub(super) fn holds(&self) -> impl Iterator<Item = Vec<Hold<'_>>> {
+        let mut holds: BTreeMap<&str, Vec<Hold<'_>>> = BTreeMap::new();
         for hold in self.all.values().filter_map(Attempt::hold) {
-            holds.entry(hold.lock).or_default().push(hold);
+            holds.entry(hold.attempt.lock).or_default().push(hold);
         }
-        holds
+        holds.into_values()
     }
 
     pub(super) fn token(&self, attempt: u64) -> Option<u64> {

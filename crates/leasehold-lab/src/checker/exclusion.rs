@@ -19,7 +19,7 @@ pub(super) struct Overlaps {
 
 pub(super) fn overlaps(attempts: &Attempts<'_>) -> Overlaps {
     let mut overlaps = Overlaps::default();
-    for mut holds in attempts.holds().into_values() {
+    for mut holds in attempts.holds() {
         holds.retain(|hold| hold.granted.at_us < hold.until_us);
         holds.sort_by_key(|hold| hold.granted.at_us);
         overlaps.each.extend(pairs(attempts, &holds));
@@ -33,11 +33,11 @@ fn pairs(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
     let (mut found, mut writer, mut any): (_, Option<&Hold<'_>>, Option<&Hold<'_>>) =
         (Vec::new(), None, None);
     for hold in holds {
-        let earlier = if hold.shared { writer } else { any };
+        let earlier = if hold.attempt.shared { writer } else { any };
         if let Some(earlier) = earlier.filter(|earlier| earlier.overlaps(hold)) {
             let text = format!(
                 "attempt {} held {} until {} us when attempt {} was granted it",
-                earlier.number, hold.lock, earlier.until_us, hold.number
+                earlier.attempt.number, hold.attempt.lock, earlier.until_us, hold.attempt.number
             );
             let events = [earlier.granted.event, hold.granted.event];
             found.push(attempts.violation(Rule::Exclusion, text, &events));
@@ -46,7 +46,7 @@ fn pairs(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
         if longer(any) {
             any = Some(hold);
         }
-        if !hold.shared && longer(writer) {
+        if !hold.attempt.shared && longer(writer) {
             writer = Some(hold);
         }
     }
@@ -55,8 +55,9 @@ fn pairs(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
 
 /// A sweep over beginnings and ends.
 fn doubly_held_us(holds: &[Hold<'_>]) -> u64 {
-    let edges =
-        |hold: &Hold<'_>| [(hold.granted.at_us, 1_i64, hold.shared), (hold.until_us, -1, hold.shared)];
+    let edges = |hold: &Hold<'_>| {
+        [(hold.granted.at_us, 1_i64, hold.attempt.shared), (hold.until_us, -1, hold.attempt.shared)]
+    };
     let mut edges: Vec<(u64, i64, bool)> = holds.iter().flat_map(edges).collect();
     edges.sort_unstable();
     let (mut readers, mut writers, mut before_us, mut total_us) = (0_i64, 0_i64, 0, 0_u64);

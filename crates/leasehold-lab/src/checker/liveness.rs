@@ -78,7 +78,7 @@ impl RunEnd<'_, '_> {
     /// The time in which an attempt may have held; `None`: it certainly never did.
     fn span_us(&self, attempt: &Attempt<'_>) -> Option<(u64, u64)> {
         if let Some(hold) = attempt.hold() {
-            return Some((hold.asked_us, hold.until_us.max(attempt.last_us)));
+            return Some((hold.attempt.asked_us, hold.until_us.max(attempt.last_us)));
         }
         match attempt.refused {
             Some(refused) => refused.unknown.then_some((attempt.asked_us, refused.at_us)),

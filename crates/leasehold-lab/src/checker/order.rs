@@ -14,7 +14,7 @@ use super::{
 
 pub(super) fn check(attempts: &Attempts<'_>, assumptions: &Assumptions) -> Vec<Violation> {
     let mut broken = Vec::new();
-    for holds in attempts.holds().into_values() {
+    for holds in attempts.holds() {
         let mut holds: Vec<(u64, Hold<'_>)> =
             holds.into_iter().filter_map(|hold| Some((hold.granted.token?, hold))).collect();
         holds.sort_by_key(|(token, hold)| (*token, hold.granted.at_us));
@@ -32,7 +32,7 @@ fn doubles(attempts: &Attempts<'_>, holds: &[(u64, Hold<'_>)]) -> Vec<Violation>
         let (first, second) = (&pair[0].1, &pair[1].1);
         let text = format!(
             "token {} of {} was granted to attempt {} and to attempt {}",
-            pair[0].0, first.lock, first.number, second.number
+            pair[0].0, first.attempt.lock, first.attempt.number, second.attempt.number
         );
         attempts.violation(Rule::Order, text, &[first.granted.event, second.granted.event])
     });
@@ -56,15 +56,15 @@ fn misplaced(attempts: &Attempts<'_>, holds: &[(u64, Hold<'_>)]) -> Vec<Violatio
     let mut broken = Vec::new();
     let (mut point, mut writers, mut any) = (Earliest::default(), Earliest::default(), Earliest::default());
     for (_, hold) in holds {
-        let barrier = if hold.shared { writers } else { any };
-        point = point.or_later(hold.asked_us, None).or_later(barrier.at_us, barrier.after);
+        let barrier = if hold.attempt.shared { writers } else { any };
+        point = point.or_later(hold.attempt.asked_us, None).or_later(barrier.at_us, barrier.after);
         if point.at_us > hold.granted.at_us {
             broken.extend(point.after.and_then(|earlier| inside(attempts, earlier, hold)));
             // Reported once: later grants are measured from the answer.
             point = Earliest { at_us: hold.granted.at_us, after: None };
         }
         any = any.or_later(hold.until_us, Some(hold));
-        if !hold.shared {
+        if !hold.attempt.shared {
             writers = writers.or_later(hold.until_us, Some(hold));
         }
     }
@@ -72,12 +72,12 @@ fn misplaced(attempts: &Attempts<'_>, holds: &[(u64, Hold<'_>)]) -> Vec<Violatio
 }
 
 fn inside(attempts: &Attempts<'_>, earlier: &Hold<'_>, hold: &Hold<'_>) -> Option<Violation> {
-    if earlier.excludes(hold) && earlier.overlaps(hold) || earlier.asked_us > hold.granted.at_us {
+    if earlier.excludes(hold) && earlier.overlaps(hold) || earlier.attempt.asked_us > hold.granted.at_us {
         return None;
     }
     let text = format!(
         "attempt {} was granted {} with a higher token before the hold of attempt {} was over",
-        hold.number, hold.lock, earlier.number
+        hold.attempt.number, hold.attempt.lock, earlier.attempt.number
     );
     Some(attempts.violation(Rule::Order, text, &[earlier.granted.event, hold.granted.event]))
 }

@@ -43,16 +43,16 @@ impl<'a> Ledgers<'a> {
         let mut ledgers = Self::default();
         for (index, event) in attempts.events.iter().enumerate() {
             let (at_us, sent_us) = (event.at_us, attempts.before_us[index]);
+            let access = |attempt: &u64, value: &u64| {
+                let token = attempts.token(*attempt);
+                Write { event: index, sent_us, at_us, token, value: *value }
+            };
             match &event.kind {
                 EventKind::Read { attempt, resource, value: Some(value) } => {
-                    let token = attempts.token(*attempt);
-                    let claim = Write { event: index, sent_us, at_us, token, value: *value };
-                    ledgers.ledger(resource).claims.push(claim);
+                    ledgers.ledger(resource).claims.push(access(attempt, value));
                 }
                 EventKind::Write { attempt, resource, value, accepted } => {
-                    let token = attempts.token(*attempt);
-                    let write = Write { event: index, sent_us, at_us, token, value: *value };
-                    ledgers.ledger(resource).take(*attempt, write, *accepted);
+                    ledgers.ledger(resource).take(*attempt, access(attempt, value), *accepted);
                 }
                 EventKind::Final { resource, value } => ledgers.ledger(resource).last = Some((index, *value)),
                 _ => {}

@@ -2,9 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{history::Event, resource::Fence};
+use crate::{history::Event, model::name_of, resource::Fence};
 
 /// The assumptions under which a history is judged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,7 +38,7 @@ impl Default for Assumptions {
 }
 
 /// A rule of the checker, or of the simulation.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// Grants can be laid out one after the other in the order of their tokens.
@@ -62,17 +63,7 @@ pub enum Rule {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Rule::Order => "order",
-            Rule::Exclusion => "exclusion",
-            Rule::Tokens => "tokens",
-            Rule::Resource => "resource",
-            Rule::Liveness => "liveness",
-            Rule::LateGrant => "late grant",
-            Rule::LateAct => "late act",
-            Rule::LongWait => "long wait",
-            Rule::End => "the end",
-        })
+        f.write_str(&name_of(self))
     }
 }
 

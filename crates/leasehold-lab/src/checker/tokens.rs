@@ -13,7 +13,7 @@ const END: u64 = 1 << 53;
 
 pub(super) fn check(attempts: &Attempts<'_>) -> Vec<Violation> {
     let mut broken = Vec::new();
-    for holds in attempts.holds().into_values() {
+    for holds in attempts.holds() {
         broken.extend(holds.iter().filter_map(|hold| shape(attempts, hold)));
         broken.extend(falls(attempts, &holds));
     }
@@ -29,7 +29,7 @@ fn shape(attempts: &Attempts<'_>, hold: &Hold<'_>) -> Option<Violation> {
         (None, Some(END..)) => ("is 2^53 or more", vec![granted.event]),
         _ => return None,
     };
-    let text = format!("the token of attempt {} on {} {text}", hold.number, hold.lock);
+    let text = format!("the token of attempt {} on {} {text}", hold.attempt.number, hold.attempt.lock);
     Some(attempts.violation(Rule::Tokens, text, &events))
 }
 
@@ -37,11 +37,11 @@ fn shape(attempts: &Attempts<'_>, hold: &Hold<'_>) -> Option<Violation> {
 fn falls(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
     let mut asked: Vec<&Hold<'_>> = holds.iter().collect();
     let mut answered = asked.clone();
-    asked.sort_by_key(|hold| hold.asked_us);
+    asked.sort_by_key(|hold| hold.attempt.asked_us);
     answered.sort_by_key(|hold| hold.granted.at_us);
     let (mut broken, mut next, mut highest): (_, _, Option<&Hold<'_>>) = (Vec::new(), 0, None);
     for hold in asked {
-        while let Some(earlier) = answered.get(next).filter(|it| it.granted.at_us < hold.asked_us) {
+        while let Some(earlier) = answered.get(next).filter(|it| it.granted.at_us < hold.attempt.asked_us) {
             if highest.is_none_or(|highest| highest.granted.token < earlier.granted.token) {
                 highest = Some(earlier);
             }
@@ -53,9 +53,9 @@ fn falls(attempts: &Attempts<'_>, holds: &[Hold<'_>]) -> Vec<Violation> {
         {
             let text = format!(
                 "attempt {} asked for {} after attempt {} was granted token {before}, and got {token}",
-                hold.number, hold.lock, earlier.number
+                hold.attempt.number, hold.attempt.lock, earlier.attempt.number
             );
-            let events = [earlier.granted.event, hold.asked, hold.granted.event];
+            let events = [earlier.granted.event, hold.attempt.asked, hold.granted.event];
             broken.push(attempts.violation(Rule::Tokens, text, &events));
         }
     }

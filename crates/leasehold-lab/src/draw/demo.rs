@@ -5,39 +5,20 @@ mod panel;
 #[cfg(test)]
 mod tests;
 
-use crate::svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH};
+use crate::svg::{Anchor, Canvas, MARGIN, Scale, WIDTH};
 use history::{Demo, Round};
-use panel::Panel;
+use panel::{GAP, Panel};
 
 const TOP: f64 = 112.0;
-const GAP: f64 = 30.0;
 
-/// Maps times of a round to positions, the same for all rounds.
-#[derive(Clone, Copy, Debug)]
-struct Scale {
-    nanos: u64,
-}
-
-impl Scale {
-    /// A scale for the longest round.
-    fn new(rounds: &[Round]) -> Scale {
-        let length = |round: &Round| round.ended_ns.saturating_sub(round.began_ns);
-        Scale { nanos: rounds.iter().map(length).max().unwrap_or(0).max(1) }
-    }
-
-    fn x(self, nanos: u64) -> f64 {
-        LEFT + (RIGHT - LEFT) * (nanos.min(self.nanos) as f64 / self.nanos as f64)
-    }
-
-    /// Times of the ticks: every half second, or a multiple of it for at most twelve ticks.
-    fn ticks(self) -> impl Iterator<Item = u64> {
-        let step = 500_000_000 * (self.nanos / 6_000_000_000 + 1);
-        (0..=self.nanos / step).map(move |tick| tick * step)
-    }
+/// The scale of all rounds, by the longest.
+fn scale(rounds: &[Round]) -> Scale {
+    let length = |round: &Round| round.ended_ns.saturating_sub(round.began_ns);
+    Scale { end: rounds.iter().map(length).max().unwrap_or(0) }
 }
 
 pub(super) fn draw(demo: &Demo) -> String {
-    let scale = Scale::new(&demo.rounds);
+    let scale = scale(&demo.rounds);
     let panel_height = panel::height(demo.workers);
     let bottom = TOP + demo.rounds.len() as f64 * (panel_height + GAP) - GAP;
     let height = bottom + 52.0;
@@ -70,7 +51,7 @@ pub(super) fn draw(demo: &Demo) -> String {
 }
 
 fn axis(canvas: &mut Canvas, scale: Scale, y: f64) {
-    for tick in scale.ticks() {
+    for tick in panel::ticks(scale) {
         let seconds = format!("{:.1} s", tick as f64 / 1e9);
         canvas.text("quiet small", (scale.x(tick), y + 16.0), Anchor::Middle, &seconds);
     }

@@ -50,12 +50,6 @@ impl Harness {
         answer
     }
 
-    async fn await_signal(&self) {
-        while !self.is_stopped() {
-            self.env.sleep(POLL_INTERVAL).await;
-        }
-    }
-
     fn is_stopped(&self) -> bool {
         self.signal.load(Ordering::Relaxed) != 0
     }
@@ -94,12 +88,15 @@ impl<'h> Experiment<'h> {
     pub(super) fn block_on(&mut self, play: impl AsyncFnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let harness = self.harness;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let play = Box::pin(play(self));
+        let mut play = Box::pin(play(self));
         runtime.block_on(async {
-            tokio::select! {
-                played = play => played,
-                () = harness.await_signal() => stopped(),
+            while !harness.is_stopped() {
+                let limit = harness.env.now() + POLL_INTERVAL;
+                if let Some(played) = harness.env.until(limit, play.as_mut()).await {
+                    return played;
+                }
             }
+            stopped()
         })
     }
 
@@ -185,23 +182,6 @@ impl<'h> Experiment<'h> {
         let reply = client.call(command)?;
         self.result.observe(command, &reply);
         Ok(reply)
-    }
-
-    /// The holder has crashed: watches the lock, and asks the server for its expiry.
-    pub(super) fn watch_for_ever(
-        &mut self,
-        key: &str,
-        limit: Duration,
-        client: &mut NaiveRedis,
-        mut try_lock: impl FnMut(&mut NaiveRedis) -> Result<bool>,
-    ) -> Result<()> {
-        let freed = self.wait('B', limit, || try_lock(client))?;
-        let ttl = self.observe(client, &["TTL", key])?.int();
-        let exists = self.observe(client, &["EXISTS", key])?.int();
-        self.result.counts.ttl_on_server = ttl;
-        self.result.counts.watched_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        self.result.counts.locked_for_ever = !freed && ttl == Some(-1) && exists == Some(1);
-        Ok(())
     }
 
     /// A holder learns that its lease is over.

@@ -36,17 +36,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 struct Holder {
     guard: MutexGuard,
-    granted: Moment,
-    token: FencingToken,
-    read: Read,
-}
-
-struct Entered {
-    guard: MutexGuard,
     asked: Moment,
     granted: Moment,
     token: FencingToken,
-    refused: u64,
+    /// `None`: the token was refused.
+    read: Option<Read>,
 }
 
 pub(super) async fn long_work(experiment: &mut Experiment<'_>) -> Result<()> {
@@ -58,7 +52,7 @@ pub(super) async fn long_work(experiment: &mut Experiment<'_>) -> Result<()> {
         let left = env.now();
         experiment.span('A', Activity::Holds, holder.granted, left);
         if worked.is_ok() {
-            experiment.write(holder.read, Some(holder.token));
+            write(experiment, &holder);
         } else {
             experiment.told(left, holder.guard.deadline());
         }
@@ -66,9 +60,10 @@ pub(super) async fn long_work(experiment: &mut Experiment<'_>) -> Result<()> {
     };
     let (released, entered) = tokio::join!(work, enter(env, &next));
     released?;
-    let entered = entered?;
-    let next_read = experiment.read_fenced(entered.token);
-    next_works(experiment, &next, entered, next_read).await?;
+    let (mut entered, refused) = entered?;
+    experiment.result.counts.refused_attempts += refused;
+    entered.read = experiment.read_fenced(entered.token);
+    next_works(experiment, &next, entered).await?;
     leave(&[first, next]).await;
     Ok(())
 }
@@ -111,11 +106,15 @@ async fn connect(address: &str, ttl: Duration) -> Result<Client> {
 }
 
 async fn hold(experiment: &mut Experiment<'_>, client: &Client) -> Result<Holder> {
-    let guard = client.mutex(NAME)?.lock().await?;
-    let granted = experiment.env().now();
-    let token = guard.fencing_token().context("there is no fencing token")?;
-    let read = experiment.read_fenced(token).context("the first token is refused")?;
-    Ok(Holder { guard, granted, token, read })
+    let (mut holder, _) = enter(experiment.env(), client).await?;
+    holder.read = Some(experiment.read_fenced(holder.token).context("the first token is refused")?);
+    Ok(holder)
+}
+
+fn write(experiment: &mut Experiment<'_>, holder: &Holder) {
+    if let Some(read) = holder.read {
+        experiment.write(read, Some(holder.token));
+    }
 }
 
 /// Works until the loss is signalled; returns that time.
@@ -131,52 +130,46 @@ async fn work_until_told(env: &Env, holder: &Holder) -> Moment {
     env.now()
 }
 
-async fn enter(env: &Env, client: &Client) -> Result<Entered> {
+/// Waits for the lock; returns the holder, which has not read yet, and the number of refusals.
+async fn enter(env: &Env, client: &Client) -> Result<(Holder, u64)> {
     let refused = Arc::new(AtomicU64::new(0));
     let count = refused.clone();
     let mutex = client.mutex(NAME)?.on_busy(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
     });
     let asked = env.now();
-    let guard = mutex.try_lock_for(SOON).await?.context("the next client did not get the lock")?;
+    let guard = mutex.try_lock_for(SOON).await?.context("the client did not get the lock")?;
     let granted = env.now();
     let token = guard.fencing_token().context("there is no fencing token")?;
-    Ok(Entered { guard, asked, granted, token, refused: refused.load(Ordering::Relaxed) })
+    Ok((Holder { guard, asked, granted, token, read: None }, refused.load(Ordering::Relaxed)))
 }
 
 /// The next holder reads as soon as it has the lock; the late write of the first one arrives after that.
 async fn overtaken(experiment: &mut Experiment<'_>, first: &Holder, next: &Client) -> Result<()> {
     let env = experiment.env();
     let enters = async {
-        let entered = enter(env, next).await?;
-        let read = experiment.read_fenced(entered.token);
-        anyhow::Ok((entered, read))
+        let (mut entered, refused) = enter(env, next).await?;
+        experiment.result.counts.refused_attempts += refused;
+        entered.read = experiment.read_fenced(entered.token);
+        anyhow::Ok(entered)
     };
     let (told, entered) = tokio::join!(work_until_told(env, first), enters);
-    let (entered, next_read) = entered?;
+    let entered = entered?;
     experiment.span('A', Activity::Holds, first.granted, told);
     experiment.told(told, first.guard.deadline());
-    experiment.write(first.read, Some(first.token));
-    next_works(experiment, next, entered, next_read).await
+    write(experiment, first);
+    next_works(experiment, next, entered).await
 }
 
 /// The next holder works, writes and releases.
-async fn next_works(
-    experiment: &mut Experiment<'_>,
-    client: &Client,
-    entered: Entered,
-    read: Option<Read>,
-) -> Result<()> {
+async fn next_works(experiment: &mut Experiment<'_>, client: &Client, entered: Holder) -> Result<()> {
     let env = experiment.env();
-    experiment.result.counts.refused_attempts += entered.refused;
     experiment.span('B', Activity::Waits, entered.asked, entered.granted);
     let held = client.inspect(NAME).await?;
     let tokens = held.holders.iter().filter_map(|it| it.fence).map(|token| token.to_string());
     experiment.result.observe(&["inspect", NAME], &Reply::Text(tokens.collect::<Vec<_>>().join(" ")));
     env.sleep(TOGETHER).await;
-    if let Some(read) = read {
-        experiment.write(read, Some(entered.token));
-    }
+    write(experiment, &entered);
     experiment.span('B', Activity::Holds, entered.granted, env.now());
     entered.guard.release().await?;
     Ok(())

@@ -61,13 +61,19 @@ fn crash(
     experiment.acquire('A', || setnx(&mut first))?;
     drop(first);
     experiment.vanish('A');
-    experiment.watch_for_ever(key, WATCH, &mut next, |client| {
-        let granted = setnx(client)?;
+    let freed = experiment.wait('B', WATCH, || {
+        let granted = setnx(&mut next)?;
         if granted {
-            after_setnx(client, key)?;
+            after_setnx(&mut next, key)?;
         }
         Ok(granted)
-    })
+    })?;
+    let ttl = experiment.observe(&mut next, &["TTL", key])?.int();
+    let exists = experiment.observe(&mut next, &["EXISTS", key])?.int();
+    let counts = &mut experiment.result.counts;
+    (counts.ttl_on_server, counts.watched_ms) = (ttl, WATCH.as_millis() as u64);
+    counts.locked_for_ever = !freed && ttl == Some(-1) && exists == Some(1);
+    Ok(())
 }
 
 /// `SET NX PX` … `DEL`: work that outlives the expiry ends by deleting the lock of the next holder.

@@ -31,7 +31,7 @@ pub(super) fn overlaps(spans: &[Span]) -> (usize, Vec<(u64, u64)>) {
     overlaps::overlaps(holds.map(|span| (span.from_ns, span.until_ns)))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Expectation {
     /// The lock is never free again.
@@ -41,6 +41,7 @@ pub(super) enum Expectation {
     /// A client deletes the lock of another, and two hold at once.
     ForeignRelease,
     /// No failure.
+    #[default]
     Kept,
     /// The loss is signalled before the deadline, no other holder enters before, and the late write is refused.
     Told,
@@ -91,7 +92,7 @@ pub(super) struct Observation {
     reply: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct ExperimentResult {
     pub(super) rung: u8,
     pub(super) client: &'static str,
@@ -118,20 +119,7 @@ impl ExperimentResult {
         failure: &'static str,
         expected: Expectation,
     ) -> ExperimentResult {
-        ExperimentResult {
-            rung,
-            client,
-            failure,
-            expected,
-            proves: false,
-            happened: String::new(),
-            told: String::new(),
-            counts: Counts::default(),
-            observed: Vec::new(),
-            elapsed_ms: 0,
-            elapsed_ns: 0,
-            spans: Vec::new(),
-        }
+        ExperimentResult { rung, client, failure, expected, ..ExperimentResult::default() }
     }
 
     pub(super) fn observe(&mut self, command: &[&str], reply: &Reply) {
@@ -190,11 +178,11 @@ impl Counts {
             0 | 1 => "never 2 holders at once".to_owned(),
             most => format!("{most} holders at once for {:.0} ms", self.together_ms),
         });
-        if self.late_writes_accepted > 0 {
-            words.push("late write accepted".to_owned());
-        }
-        if self.late_writes_refused > 0 {
-            words.push("late write refused".to_owned());
+        for (count, what) in [(self.late_writes_accepted, "accepted"), (self.late_writes_refused, "refused")]
+        {
+            if count > 0 {
+                words.push(format!("late write {what}"));
+            }
         }
         words.push(match self.lost_updates {
             1 => "1 update lost".to_owned(),

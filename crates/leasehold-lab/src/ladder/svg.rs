@@ -1,7 +1,7 @@
-//! The svg of the ladder: a panel for each failure, a row for each client, each panel with a time of its own.
+//! The picture of the ladder: a panel for each failure with its own time, and a row for each client.
 
 use super::result::{Activity, ExperimentResult, overlaps};
-use crate::svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, WIDTH};
+use crate::svg::{Anchor, Canvas, MARGIN, RIGHT, Scale, WIDTH};
 
 const TOP: f64 = 106.0;
 /// From the top of a panel to its rows.
@@ -11,7 +11,6 @@ const BAR: f64 = 14.0;
 /// For the strip below the rows.
 const STRIP: f64 = 16.0;
 const GAP: f64 = 26.0;
-const WIDTH_MIN: f64 = 1.5;
 
 pub(crate) fn draw(results: &[ExperimentResult]) -> String {
     let bottom = results.iter().fold(TOP, |top, result| top + height(result) + GAP);
@@ -60,15 +59,14 @@ struct Panel<'o> {
 impl Panel<'_> {
     fn draw(&self, canvas: &mut Canvas) {
         self.titles(canvas);
+        let scale = self.scale();
         let names = names(self.result);
         for (row, name) in names.iter().enumerate() {
-            let y = self.row(row);
-            canvas.rect("track", [LEFT, y, RIGHT - LEFT, BAR], 2.0);
-            canvas.text("quiet", (LEFT - 10.0, y + 11.0), Anchor::End, &name.to_string());
+            canvas.track(self.row(row), BAR, &name.to_string());
         }
         let bottom = self.row(names.len());
         for tick in (0..=self.result.elapsed_ns / 100_000_000).map(|tick| tick * 100_000_000) {
-            canvas.line("grid", (self.at(tick), self.row(0)), (self.at(tick), bottom + 4.0));
+            canvas.line("grid", (scale.x(tick), self.row(0)), (scale.x(tick), bottom + 4.0));
         }
         for span in &self.result.spans {
             let row = names.iter().position(|name| *name == span.client).unwrap_or_default();
@@ -77,12 +75,10 @@ impl Panel<'_> {
                 Activity::Waits => "waits",
                 Activity::Gone => "paused",
             };
-            let (x, end) = (self.at(span.from_ns), self.at(span.until_ns));
-            canvas.rect(class, [x, self.row(row), (end - x - 0.8).max(WIDTH_MIN), BAR], 2.0);
+            scale.bar(canvas, class, (span.from_ns, span.until_ns), (self.row(row), BAR));
         }
-        for (from_ns, until_ns) in overlaps(&self.result.spans).1 {
-            let x = self.at(from_ns);
-            canvas.rect("double", [x, bottom, (self.at(until_ns) - x).max(WIDTH_MIN), 4.0], 0.0);
+        for together in overlaps(&self.result.spans).1 {
+            scale.bar(canvas, "double", together, (bottom, 4.0));
         }
         self.cross(canvas);
     }
@@ -115,13 +111,12 @@ impl Panel<'_> {
         };
         if let Some((first, next)) = held('A').zip(held('B')) {
             let at_ns = first.until_ns.max(next.from_ns);
-            canvas.cross((self.at(at_ns) + 12.0, self.row(0) + BAR / 2.0));
+            canvas.cross((self.scale().x(at_ns) + 12.0, self.row(0) + BAR / 2.0));
         }
     }
 
-    fn at(&self, nanos: u64) -> f64 {
-        let length = self.result.elapsed_ns.max(1);
-        LEFT + (RIGHT - LEFT) * (nanos.min(length) as f64 / length as f64)
+    fn scale(&self) -> Scale {
+        Scale { end: self.result.elapsed_ns }
     }
 
     fn row(&self, row: usize) -> f64 {

@@ -22,7 +22,6 @@ pub(crate) enum Command {
     Work(WorkArguments),
 }
 
-/// Arguments of a run.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RunArguments {
     /// The servers under test; several run one after the other
@@ -45,25 +44,19 @@ pub(crate) struct RunArguments {
     pub(crate) keep: Option<PathBuf>,
 }
 
-/// Arguments of a worker.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WorkArguments {
-    /// Its number in the run
     #[arg(long)]
     pub(crate) process: u32,
-    /// The store
     #[arg(long)]
     pub(crate) url: String,
     /// Redis servers for clients that send raw commands
     #[arg(long, value_delimiter = ',')]
     pub(crate) servers: Vec<String>,
-    /// Address of the resource
     #[arg(long)]
     pub(crate) resource: String,
-    /// Directory of the histories
     #[arg(long)]
     pub(crate) histories: PathBuf,
-    /// Seed of its choices
     #[arg(long)]
     pub(crate) seed: u64,
 }

@@ -1,16 +1,12 @@
 //! [`Environment`]: the servers of a run, the network to them, and the faults that they can suffer.
 
-mod consensus;
-mod failover;
-mod memcached;
-mod process_faults;
+mod others;
 mod redis;
-mod redlock;
 
 use std::time::Duration;
 
 use anyhow::Result;
-use tempfile::TempDir;
+use leasehold_testkit::server::{Program, ServerProcess};
 
 use super::{
     model::{ActiveFault, EnvironmentKind, Promise, TTL},
@@ -23,7 +19,6 @@ trait Servers: Sync {
     fn inject(&self, _: &mut Rng) -> Result<Option<ActiveFault<'_>>> {
         Ok(None)
     }
-    /// Waits until the servers have recovered.
     fn await_healthy(&self) -> Result<()> {
         Ok(())
     }
@@ -51,14 +46,14 @@ impl Environment {
             Sentinel, Sqlite, Zookeeper,
         };
         let (servers, addresses, url) = match kind {
-            Redis | RedisVolatile | RedisClock => redis::start(kind)?,
-            Sentinel => failover::start_sentinel()?,
-            Cluster => failover::start_cluster()?,
-            Redlock | RedlockClock => redlock::start(kind == RedlockClock)?,
-            Zookeeper => consensus::start_zookeeper()?,
-            Etcd | EtcdRevoked => consensus::start_etcd(kind == EtcdRevoked)?,
-            Sqlite => start_sqlite()?,
-            Memcached => memcached::start()?,
+            Redis | RedisVolatile | RedisClock => redis::start_one(kind)?,
+            Sentinel => redis::start_sentinel()?,
+            Cluster => redis::start_cluster()?,
+            Redlock | RedlockClock => redis::start_redlock(kind == RedlockClock)?,
+            Zookeeper => others::start_zookeeper()?,
+            Etcd | EtcdRevoked => others::start_etcd(kind == EtcdRevoked)?,
+            Sqlite => others::start_sqlite()?,
+            Memcached => others::start_memcached()?,
         };
         let network = if addresses.is_empty() { None } else { Some(Network::to(&addresses, workers)?) };
         let is_redis = matches!(kind, Redis | RedisVolatile | RedisClock | Redlock | RedlockClock);
@@ -67,7 +62,7 @@ impl Environment {
             // A promoted replica may lack the last grants, because replication is asynchronous.
             memory: !matches!(kind, RedisVolatile | Sentinel | Cluster | EtcdRevoked | Memcached),
             heal_bound: match kind {
-                Redlock | RedlockClock => redlock::QUARANTINE + TTL + Duration::from_secs(3),
+                Redlock | RedlockClock => redis::QUARANTINE + TTL + Duration::from_secs(3),
                 Sentinel | Cluster => Duration::from_secs(15),
                 Zookeeper | Etcd | EtcdRevoked => Duration::from_secs(12),
                 _ => Duration::from_secs(8),
@@ -110,17 +105,25 @@ impl Environment {
     }
 }
 
-/// A file. The only faults are those of the processes that use it.
-struct SqliteFile {
-    _directory: TempDir,
+/// SIGSTOP, and SIGCONT at the end.
+fn pause<P: Program>(server: &ServerProcess<P>, target: String, lasts: Duration) -> Result<ActiveFault<'_>> {
+    server.pause()?;
+    Ok(ActiveFault { name: "server paused", target, lasts, heal: Box::new(|| Ok(server.resume()?)) })
 }
 
-impl Servers for SqliteFile {}
+/// SIGKILL, and a restart at the end with the data on its disk.
+fn kill<P: Program>(server: &ServerProcess<P>, target: String, lasts: Duration) -> ActiveFault<'_> {
+    server.kill();
+    ActiveFault { name: "server killed", target, lasts, heal: Box::new(|| Ok(server.restart()?)) }
+}
 
-fn start_sqlite() -> Result<Started> {
-    let directory = tempfile::Builder::new().prefix("leasehold-torture-sqlite-").tempdir()?;
-    let url = format!("sqlite:{}?{}", directory.path().join("locks.db").display(), ttl_option());
-    Ok((Box::new(SqliteFile { _directory: directory }), Vec::new(), url))
+fn pause_or_kill<P: Program>(
+    pauses: bool,
+    server: &ServerProcess<P>,
+    target: String,
+    lasts: Duration,
+) -> Result<ActiveFault<'_>> {
+    if pauses { pause(server, target, lasts) } else { Ok(kill(server, target, lasts)) }
 }
 
 /// `SCHEME://ADDRESSES?ttl=…`.

@@ -7,6 +7,8 @@ use clap::ValueEnum;
 use leasehold::env::Env;
 use serde::Serialize;
 
+use crate::model::name_of;
+
 /// The time to live of every lock: short, so that a pause outlives it.
 pub(crate) const TTL: Duration = Duration::from_secs(2);
 
@@ -42,8 +44,7 @@ pub(crate) enum EnvironmentKind {
 
 impl fmt::Display for EnvironmentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.to_possible_value();
-        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+        f.write_str(&name_of(self))
     }
 }
 

@@ -149,8 +149,8 @@ mod tests {
 
     /// Two holders of one workload, of whom the second has read when the first, which is late, writes.
     fn stale_write(workload: Workload, accepted: bool) -> Vec<Event> {
-        let resource = || workload.name().to_string();
-        let lock = || workload.name().to_string();
+        let resource = || workload.name();
+        let lock = || workload.name();
         let write = |attempt, accepted| EventKind::Write {
             attempt,
             resource: resource(),
@@ -174,7 +174,7 @@ mod tests {
 
     fn all(lost_in: &[Workload]) -> Vec<WorkloadReport> {
         let judged = |workload| judge(workload, PROMISE, &stale_write(workload, lost_in.contains(&workload)));
-        Workload::ALL.map(judged).into()
+        Workload::all().map(judged).collect()
     }
 
     #[test]
@@ -198,10 +198,8 @@ mod tests {
     #[test]
     fn a_run_whose_controls_lose_nothing_proves_nothing() {
         for missing in [Workload::Written, Workload::Owner, Workload::Bare] {
-            let lost: Vec<Workload> = Workload::ALL
-                .into_iter()
-                .filter(|workload| workload.is_control() && *workload != missing)
-                .collect();
+            let lost: Vec<Workload> =
+                Workload::all().filter(|workload| workload.is_control() && *workload != missing).collect();
             assert_eq!(RunReport::outcome(&all(&lost)), Outcome::ProvesNothing, "{}", missing.name());
         }
         let idle = judge(Workload::Deadline, PROMISE, &[]);
@@ -210,9 +208,9 @@ mod tests {
 
     #[test]
     fn an_update_lost_with_the_claim_breaks_a_run() {
-        let workloads = all(&Workload::ALL);
+        let workloads = all(&Workload::all().collect::<Vec<_>>());
         assert_eq!(RunReport::outcome(&workloads), Outcome::Broken);
-        let broken: Vec<&str> = workloads
+        let broken: Vec<String> = workloads
             .iter()
             .filter(|workload| !workload.broken.is_empty())
             .map(|it| it.workload.name())

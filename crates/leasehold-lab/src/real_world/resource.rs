@@ -1,9 +1,7 @@
-//! [`Resource`]: a counter for each workload, served over TCP.
+//! [`Resource`]: a counter for each workload, served over TCP; [`ResourceClient`]: a worker's connection to it.
 //!
 //! It lives in the runner, which is never paused, and answers one line to each line. It knows which process is between a
 //! read and a write, so that the nemesis can strike there.
-
-pub(super) mod client;
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 use super::workload::Workload;
 use crate::{
@@ -62,7 +61,7 @@ impl Resource {
     pub(super) fn open() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let state = |workload: Workload| State { counter: Counter::new(workload.fence()), reader: None };
-        let counters = Mutex::new(Workload::ALL.map(|workload| (workload, state(workload))).into());
+        let counters = Mutex::new(Workload::all().map(|workload| (workload, state(workload))).collect());
         Ok(Self { listener, counters, changed: Condvar::new(), closing: StopFlag::default() })
     }
 
@@ -116,7 +115,7 @@ impl Resource {
         if verb == "go" {
             return Some(if self.closing.is_set() { "stop\n" } else { "go\n" }.into());
         }
-        let workload = Workload::named(words.next()?)?;
+        let workload = Workload::from_str(words.next()?, false).ok()?;
         let process = words.next()?.parse().ok()?;
         let mut numbers = words.map_while(|word| word.parse::<u64>().ok());
         let token = numbers.next()?;
@@ -161,5 +160,53 @@ impl Resource {
 
     pub(super) fn counter(&self, workload: Workload) -> Option<Counter> {
         lock(&self.counters).get(&workload).map(|state| state.counter)
+    }
+}
+
+/// One connection, which lives as long as its thread: the runner is never paused.
+#[derive(Debug)]
+pub(super) struct ResourceClient {
+    stream: BufReader<TcpStream>,
+    workload: Workload,
+    process: u32,
+}
+
+impl ResourceClient {
+    pub(super) fn open(address: &str, workload: Workload, process: u32) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), workload, process })
+    }
+
+    /// Whether the worker is to go on.
+    pub(super) fn goes_on(&mut self) -> bool {
+        self.ask("go\n").is_ok_and(|answer| answer == "go")
+    }
+
+    /// The value; `None`: the token was refused.
+    pub(super) fn read(&mut self, token: Option<u64>) -> Result<Option<u64>> {
+        let (workload, process, token) = (self.workload.name(), self.process, token.unwrap_or_default());
+        self.access(&format!("read {workload} {process} {token}\n"))
+    }
+
+    /// Whether the value was accepted.
+    pub(super) fn write(&mut self, token: Option<u64>, value: u64) -> Result<bool> {
+        let (workload, process, token) = (self.workload.name(), self.process, token.unwrap_or_default());
+        Ok(self.access(&format!("write {workload} {process} {token} {value}\n"))?.is_some())
+    }
+
+    fn access(&mut self, request: &str) -> Result<Option<u64>> {
+        let answer = self.ask(request)?;
+        match answer.strip_prefix("ok ").and_then(|value| value.parse().ok()) {
+            None if answer != "refused" => bail!("the resource answers {answer:?}"),
+            value => Ok(value),
+        }
+    }
+
+    fn ask(&mut self, request: &str) -> Result<String> {
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        self.stream.read_line(&mut answer)?;
+        Ok(answer.trim_end().into())
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::{Mutex, atomic::AtomicU32},
     thread::scope,
     time::Duration,
 };
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 use super::{
     args::RunArguments,
     environment::Environment,
-    history_writer::{EventLog, gather, keep},
+    history_writer::{HistoryWriter, gather, keep},
     model::{EnvironmentKind, now_us},
     nemesis::Nemesis,
     report::{Outcome, RunReport, judge},
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     history::{Event, EventKind},
-    sync::StopFlag,
+    sync::{StopFlag, sleep},
 };
 
 const END_TIMEOUT: Duration = Duration::from_secs(20);
@@ -62,20 +63,25 @@ fn run(store: EnvironmentKind, arguments: &RunArguments) -> Result<RunReport> {
     let least = (bound + FAULTS_MIN).as_secs();
     ensure!(faults >= FAULTS_MIN, "a run on {store} takes at least {least} s, recovery included");
     let histories = tempfile::Builder::new().prefix("leasehold-torture-").tempdir()?;
-    let log = EventLog::new(&Env::system()?);
+    let log = HistoryWriter::of_faults(histories.path(), &Env::system()?)?;
     let resource = Resource::open()?;
-    let (address, directory) = (resource.address()?.to_string(), histories.path().to_path_buf());
-    let seed = arguments.seed;
-    let workers = Workers::new(&environment, &log, address, directory, seed, count);
-    let (environment, log, resource, stop) = (&environment, &log, &resource, StopFlag::default());
-    let nemesis = Nemesis { workers: &workers, resource, environment, log, stop, seed };
+    let workers = Workers {
+        environment: &environment,
+        log: &log,
+        resource: resource.address()?.to_string(),
+        histories: histories.path().to_path_buf(),
+        seed: arguments.seed,
+        places: (0..count).map(|_| Mutex::default()).collect(),
+        last: AtomicU32::new(0),
+    };
+    let nemesis = Nemesis { workers, resource: &resource, stop: StopFlag::default() };
     scope(|scope| {
         resource.serve(scope)?;
         let played = play(&nemesis, faults, bound);
         // The scope ends when all connections to the resource are closed.
-        workers.await_end(Duration::ZERO);
+        let ended = nemesis.workers.await_end(Duration::ZERO);
         resource.close();
-        played
+        played.and(ended)
     })?;
     conclude(store, arguments, &nemesis, histories)
 }
@@ -93,12 +99,11 @@ fn play(nemesis: &Nemesis<'_>, faults: Duration, bound: Duration) -> Result<()> 
         let panicked = || anyhow!("the nemesis panicked");
         joined.into_iter().try_for_each(|end| end.unwrap_or_else(|_| Err(panicked())))
     })?;
-    nemesis.environment.heal()?;
-    nemesis.log.record(0, EventKind::Healed);
-    StopFlag::default().wait(bound);
+    nemesis.workers.environment.heal()?;
+    nemesis.workers.log.record(0, EventKind::Healed)?;
+    sleep(bound);
     nemesis.resource.stop_workers();
-    nemesis.workers.await_end(END_TIMEOUT);
-    Ok(())
+    nemesis.workers.await_end(END_TIMEOUT)
 }
 
 /// Lets the faults last for that long, and up to twice as long until every control has lost an update: whether it does
@@ -107,7 +112,7 @@ fn await_controls(nemesis: &Nemesis<'_>, faults: Duration) {
     nemesis.stop.wait(faults);
     let mut more = faults;
     let has_lost = |workload| nemesis.resource.counter(workload).is_some_and(|counter| counter.lost() > 0);
-    let all_lost = || Workload::ALL.into_iter().all(|it| !it.is_control() || has_lost(it));
+    let all_lost = || Workload::all().all(|it| !it.is_control() || has_lost(it));
     while !all_lost() && !more.is_zero() && nemesis.stop.wait(CHECK_INTERVAL.min(more)) {
         more = more.saturating_sub(CHECK_INTERVAL);
     }
@@ -127,13 +132,13 @@ fn conclude(
     run: &Nemesis<'_>,
     histories: TempDir,
 ) -> Result<RunReport> {
-    let promise = run.environment.promise();
+    let promise = run.workers.environment.promise();
     let mut workloads = Vec::new();
-    for workload in Workload::ALL {
-        let mut events = gather(histories.path(), workload, &run.log.events())?;
+    for workload in Workload::all() {
+        let mut events = gather(histories.path(), workload)?;
         let value = run.resource.counter(workload).map_or(0, |counter| counter.value());
         let at_us = now_us(&Env::system()?);
-        let kind = EventKind::Final { resource: workload.name().into(), value };
+        let kind = EventKind::Final { resource: workload.name(), value };
         events.push(Event { at_us, process: 0, kind });
         keep(histories.path(), workload, &events)?;
         workloads.push(judge(workload, promise, &events));

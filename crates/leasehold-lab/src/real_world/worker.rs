@@ -9,10 +9,10 @@ use super::{
     args::WorkArguments,
     history_writer::HistoryWriter,
     lock::{self, Acquired, HoldState, Lock},
-    resource::client::ResourceClient,
+    resource::ResourceClient,
     workload::Workload,
 };
-use crate::{history::EventKind, rng::Rng, sync::StopFlag};
+use crate::{history::EventKind, rng::Rng, sync::sleep};
 
 const WAIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,10 +26,10 @@ pub(super) fn run(arguments: &WorkArguments) -> Result<()> {
     let env = Env::system()?;
     scope(|scope| {
         let mut threads = Vec::new();
-        for workload in Workload::ALL {
+        for workload in Workload::all() {
             let thread = WorkerThread::new(workload, arguments, &env)?;
             let work = move || thread.work(arguments);
-            threads.push(std::thread::Builder::new().name(workload.name().into()).spawn_scoped(scope, work)?);
+            threads.push(std::thread::Builder::new().name(workload.name()).spawn_scoped(scope, work)?);
         }
         let panicked = || anyhow!("a workload panicked");
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(panicked())))
@@ -39,10 +39,10 @@ pub(super) fn run(arguments: &WorkArguments) -> Result<()> {
 /// One workload of one process.
 struct WorkerThread {
     workload: Workload,
+    process: u32,
     history: HistoryWriter,
     resource: ResourceClient,
     rng: Rng,
-    never: StopFlag,
     env: Env,
     attempt: u64,
 }
@@ -53,10 +53,10 @@ impl WorkerThread {
         let seed = arguments.seed ^ u64::from(process) << 32;
         Ok(Self {
             workload,
-            history: HistoryWriter::create(&arguments.histories, workload, process, env)?,
+            process,
+            history: HistoryWriter::of_process(&arguments.histories, workload, process, env)?,
             resource: ResourceClient::open(&arguments.resource, workload, process)?,
             rng: Rng::new(seed).split(100 + workload as u64),
-            never: StopFlag::default(),
             env: env.clone(),
             attempt: u64::from(process) * ATTEMPTS_MAX,
         })
@@ -72,7 +72,7 @@ impl WorkerThread {
             }
             match &mut connected {
                 Some(lock) => self.iterate(lock.as_mut())?,
-                None => _ = self.never.wait(PAUSE),
+                None => sleep(PAUSE),
             }
         }
         Ok(())
@@ -80,31 +80,31 @@ impl WorkerThread {
 
     fn iterate(&mut self, lock: &mut dyn Lock) -> Result<()> {
         self.attempt += 1;
-        let (attempt, name) = (self.attempt, self.workload.name().into());
-        self.history.record(EventKind::Ask { attempt, lock: name, shared: false })?;
+        let (attempt, name) = (self.attempt, self.workload.name());
+        self.record(EventKind::Ask { attempt, lock: name, shared: false })?;
         match lock.acquire(WAIT) {
             Acquired::Granted(token) => {
                 let deadline_us = lock.hold().deadline_us;
-                self.history.record(EventKind::Grant { attempt, token, deadline_us })?;
+                self.record(EventKind::Grant { attempt, token, deadline_us })?;
                 self.increment(lock, token, deadline_us)?;
                 self.release(lock)?;
                 // Gives other processes a chance.
-                self.never.wait(self.rng.span_ms(0, 60));
+                sleep(self.rng.span_ms(0, 60));
                 Ok(())
             }
-            Acquired::Busy => self.history.record(EventKind::Busy { attempt }),
+            Acquired::Busy => self.record(EventKind::Busy { attempt }),
             Acquired::Failed { unknown } => {
-                self.history.record(EventKind::Fail { attempt, unknown })?;
-                self.never.wait(PAUSE);
+                self.record(EventKind::Fail { attempt, unknown })?;
+                sleep(PAUSE);
                 Ok(())
             }
         }
     }
 
     fn increment(&mut self, lock: &dyn Lock, token: Option<u64>, deadline_us: Option<u64>) -> Result<()> {
-        let (attempt, resource) = (self.attempt, self.workload.name().to_string());
+        let (attempt, resource) = (self.attempt, self.workload.name());
         let seen = self.resource.read(token)?;
-        self.history.record(EventKind::Read { attempt, resource: resource.clone(), value: seen })?;
+        self.record(EventKind::Read { attempt, resource: resource.clone(), value: seen })?;
         let Some(seen) = seen else { return Ok(()) };
         self.think(lock, HoldState { deadline_us, lost: false })?;
         if self.workload == Workload::Deadline && lock.hold().lost {
@@ -112,32 +112,35 @@ impl WorkerThread {
         }
         let value = seen + 1;
         let write = |accepted| EventKind::Write { attempt, resource: resource.clone(), value, accepted };
-        self.history.record(write(None))?;
+        self.record(write(None))?;
         let accepted = self.resource.write(token, value)?;
-        self.history.record(write(Some(accepted)))
+        self.record(write(Some(accepted)))
+    }
+
+    fn record(&self, kind: EventKind) -> Result<()> {
+        self.history.record(self.process, kind)
     }
 
     /// Waits by the clock, so that a process that was paused meanwhile writes as soon as it goes on.
     fn think(&mut self, lock: &dyn Lock, mut known: HoldState) -> Result<()> {
         let end = self.env.now() + self.rng.span_ms(100, 450);
         while self.env.now() < end {
-            self.never.wait(CHECK_INTERVAL.min(end.since(self.env.now())));
+            sleep(CHECK_INTERVAL.min(end.since(self.env.now())));
             self.record_changes(lock.hold(), &mut known)?;
         }
         Ok(())
     }
 
-    /// Records a change of the lease.
     fn record_changes(&mut self, now: HoldState, known: &mut HoldState) -> Result<()> {
         let attempt = self.attempt;
         if now.lost && !known.lost {
             known.lost = true;
-            self.history.record(EventKind::Lost { attempt })?;
+            self.record(EventKind::Lost { attempt })?;
         }
         match now.deadline_us {
             Some(deadline_us) if now.deadline_us > known.deadline_us && !known.lost => {
                 known.deadline_us = now.deadline_us;
-                self.history.record(EventKind::Extend { attempt, deadline_us })
+                self.record(EventKind::Extend { attempt, deadline_us })
             }
             _ => Ok(()),
         }
@@ -145,9 +148,9 @@ impl WorkerThread {
 
     fn release(&mut self, lock: &mut dyn Lock) -> Result<()> {
         let attempt = self.attempt;
-        self.history.record(EventKind::Release { attempt })?;
+        self.record(EventKind::Release { attempt })?;
         if lock.release() {
-            self.history.record(EventKind::Released { attempt })?;
+            self.record(EventKind::Released { attempt })?;
         }
         Ok(())
     }

@@ -14,38 +14,28 @@ use std::{
 use anyhow::{Context, Result};
 use leasehold_testkit::{process::Process, wait};
 
-use super::{environment::Environment, history_writer::EventLog};
+use super::{environment::Environment, history_writer::HistoryWriter};
 use crate::{history::EventKind, sync::lock};
 
 pub(super) struct Workers<'r> {
-    environment: &'r Environment,
-    log: &'r EventLog,
-    resource: String,
-    histories: PathBuf,
-    seed: u64,
-    places: Vec<Mutex<Option<Worker>>>,
-    last: AtomicU32,
+    pub(super) environment: &'r Environment,
+    pub(super) log: &'r HistoryWriter,
+    /// The address of the resource.
+    pub(super) resource: String,
+    pub(super) histories: PathBuf,
+    pub(super) seed: u64,
+    pub(super) places: Vec<Mutex<Option<Worker>>>,
+    /// The number of the last worker.
+    pub(super) last: AtomicU32,
 }
 
-struct Worker {
+pub(super) struct Worker {
     number: u32,
     process: Process,
     paused: bool,
 }
 
-impl<'r> Workers<'r> {
-    pub(super) fn new(
-        environment: &'r Environment,
-        log: &'r EventLog,
-        resource: String,
-        histories: PathBuf,
-        seed: u64,
-        count: usize,
-    ) -> Self {
-        let places = (0..count).map(|_| Mutex::default()).collect();
-        Self { environment, log, resource, histories, seed, places, last: AtomicU32::new(0) }
-    }
-
+impl Workers<'_> {
     pub(super) fn start(&self) -> Result<()> {
         for (at, place) in self.places.iter().enumerate() {
             *lock(place) = Some(self.start_worker(at)?);
@@ -106,7 +96,7 @@ impl<'r> Workers<'r> {
     pub(super) fn replace(&self, number: u32) -> Result<()> {
         let replaced = self.with(number, |place, worker| {
             // Recorded before: another may get its lock the moment it is dead.
-            self.log.record(number, EventKind::Gone);
+            self.log.record(number, EventKind::Gone)?;
             worker.process.kill();
             *worker = self.start_worker(place)?;
             Ok(())
@@ -115,7 +105,7 @@ impl<'r> Workers<'r> {
     }
 
     /// Waits until all have ended, and kills those that have not within the limit.
-    pub(super) fn await_end(&self, limit: Duration) {
+    pub(super) fn await_end(&self, limit: Duration) -> Result<()> {
         let running = |place: &Mutex<Option<Worker>>| {
             lock(place).as_mut().is_some_and(|worker| worker.process.is_running())
         };
@@ -124,9 +114,10 @@ impl<'r> Workers<'r> {
             if let Some(mut worker) = lock(place).take()
                 && worker.process.is_running()
             {
-                self.log.record(worker.number, EventKind::Gone);
+                self.log.record(worker.number, EventKind::Gone)?;
                 worker.process.kill();
             }
         }
+        Ok(())
     }
 }

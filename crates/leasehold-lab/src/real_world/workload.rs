@@ -1,14 +1,15 @@
 //! [`Workload`]: one lock, one resource, and one way to use both.
 
-use serde::{Deserialize, Serialize};
+use clap::ValueEnum;
+use serde::Serialize;
 
-use crate::resource::Fence;
+use crate::{model::name_of, resource::Fence};
 
 /// The workloads, which all run in the same processes at the same time.
 ///
 /// [`Workload::Deadline`] alone checks the clock before the write: each of the others stands for a process that was paused
 /// after its check.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Workload {
     /// Leasehold, and a resource that is claimed with the fencing token before it is read. Must lose nothing.
@@ -24,21 +25,12 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 5] =
-        [Workload::Claimed, Workload::Deadline, Workload::Written, Workload::Owner, Workload::Bare];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Workload::Claimed => "claimed",
-            Workload::Deadline => "deadline",
-            Workload::Written => "written",
-            Workload::Owner => "owner",
-            Workload::Bare => "bare",
-        }
+    pub(crate) fn all() -> impl Iterator<Item = Workload> {
+        Workload::value_variants().iter().copied()
     }
 
-    pub(crate) fn named(name: &str) -> Option<Workload> {
-        Workload::ALL.into_iter().find(|workload| workload.name() == name)
+    pub(crate) fn name(self) -> String {
+        name_of(&self)
     }
 
     pub(crate) fn fence(self) -> Fence {

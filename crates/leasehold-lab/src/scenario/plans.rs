@@ -9,15 +9,11 @@ use crate::{
 
 /// The parameters for the choice of faults.
 #[derive(Debug)]
-pub struct Faults {
-    /// The choices.
-    pub rng: Rng,
-    /// How many servers there are.
-    pub nodes: u32,
-    /// How many clients.
-    pub clients: u32,
-    /// The time to live of locks.
-    pub ttl: Duration,
+pub(crate) struct Faults {
+    pub(super) rng: Rng,
+    pub(super) nodes: u32,
+    pub(super) clients: u32,
+    pub(super) ttl: Duration,
 }
 
 pub(super) const fn ms(count: u64) -> Duration {
@@ -33,39 +29,33 @@ impl Faults {
         Target::Node(self.rng.between(1, u64::from(self.nodes) + 1) as u32)
     }
 
-    /// A fault that begins while the clients are at work, and lasts so many hundredths of a time to live.
+    /// A fault that begins while the clients work, and lasts so many hundredths of a time to live.
     fn fault(&mut self, kind: Kind, target: Target, (low, high): (u32, u32)) -> PlannedFault {
         let begin = self.rng.span(ms(1), ms(300));
         let length = self.rng.span(self.ttl * low / 100, self.ttl * high / 100);
         PlannedFault { kind, target, begin: whole(begin), length: whole(length) }
     }
 
-    /// One to three of them, on clients.
+    /// One to three faults of clients.
     pub(super) fn on_clients(&mut self, kind: Kind, span: (u32, u32)) -> Vec<PlannedFault> {
-        self.some(4, Faults::client, kind, span)
-    }
-
-    /// One to two of them, on servers.
-    pub(super) fn on_nodes(&mut self, kind: Kind, span: (u32, u32)) -> Vec<PlannedFault> {
-        self.some(3, Faults::node, kind, span)
-    }
-
-    fn some(
-        &mut self,
-        end: u64,
-        choose: fn(&mut Faults) -> Target,
-        kind: Kind,
-        span: (u32, u32),
-    ) -> Vec<PlannedFault> {
-        let count = self.rng.between(1, end);
-        let mut one = || {
-            let target = choose(self);
+        let count = self.rng.between(1, 4);
+        let mut one = |_| {
+            let target = self.client();
             self.fault(kind, target, span)
         };
-        (0..count).map(|_| one()).collect()
+        (0..count).map(&mut one).collect()
     }
 
-    /// From the beginning on.
+    /// One or two faults of servers.
+    pub(super) fn on_nodes(&mut self, kind: Kind, span: (u32, u32)) -> Vec<PlannedFault> {
+        let count = self.rng.between(1, 3);
+        let mut one = |_| {
+            let target = self.node();
+            self.fault(kind, target, span)
+        };
+        (0..count).map(&mut one).collect()
+    }
+
     fn throughout(kind: Kind, target: Target, length: Duration) -> PlannedFault {
         PlannedFault { kind, target, begin: Duration::ZERO, length }
     }
@@ -86,15 +76,15 @@ pub(super) fn loss(faults: &mut Faults) -> Vec<PlannedFault> {
     vec![Faults::throughout(Kind::Loss(percent), Target::All, ms(3000))]
 }
 
-/// Of several servers each has a connection of its own, on which nothing comes twice: there, messages are late instead.
+/// Each of several servers has a connection of its own, on which no message comes twice: there, messages are late.
 pub(super) fn disorder(faults: &mut Faults) -> Vec<PlannedFault> {
     if faults.nodes > 1 {
         return late(faults);
     }
     let percent = faults.rng.between(10, 50) as u8;
-    let (twice, overtaken) = (Kind::Duplicates(percent), Kind::Overtaken(percent));
-    let both = [twice, overtaken];
-    both.map(|kind| Faults::throughout(kind, Target::All, ms(3000))).to_vec()
+    [Kind::Duplicates(percent), Kind::Overtaken(percent)]
+        .map(|kind| Faults::throughout(kind, Target::All, ms(3000)))
+        .to_vec()
 }
 
 pub(super) fn late(faults: &mut Faults) -> Vec<PlannedFault> {
@@ -107,7 +97,7 @@ pub(super) fn one_way_cut(faults: &mut Faults) -> Vec<PlannedFault> {
     faults.on_clients(kind, (20, 250))
 }
 
-/// Replies are slow as well, so that what is counted from the reply is counted wrong.
+/// Replies are slow as well, so that a lease counted from its reply is wrong.
 pub(super) fn partition(faults: &mut Faults) -> Vec<PlannedFault> {
     let by_ms = faults.rng.between(50, 220);
     let mut all = vec![Faults::throughout(Kind::Delay(by_ms), Target::All, ms(6000))];
@@ -128,7 +118,7 @@ pub(super) fn pause(faults: &mut Faults) -> Vec<PlannedFault> {
 
 pub(super) fn suspend(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = faults.on_clients(Kind::Suspend, (50, 300));
-    // Who sleeps while it holds.
+    // During a hold.
     all.extend(faults.on_clients(Kind::Suspend, (105, 300)));
     all
 }
@@ -143,7 +133,7 @@ pub(super) fn jump(faults: &mut Faults) -> Vec<PlannedFault> {
     all
 }
 
-/// Within the allowance of one in a hundred; and holders that are cut off and work to the end.
+/// Within the allowance of 1 %, with holders that are cut off.
 pub(super) fn drift(faults: &mut Faults) -> Vec<PlannedFault> {
     let rate = faults.rng.between(1006, 1010);
     let mut all = vec![Faults::throughout(Kind::Rate(rate), Target::Node(1), ms(60_000))];
@@ -162,7 +152,6 @@ pub(super) fn rate(faults: &mut Faults) -> Vec<PlannedFault> {
     all
 }
 
-/// Answers are lost for a moment, time and again.
 pub(super) fn lost_replies(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut burst = |at: u64| {
         let length = faults.rng.span(ms(20), ms(120));
@@ -171,7 +160,7 @@ pub(super) fn lost_replies(faults: &mut Faults) -> Vec<PlannedFault> {
         let target = if faults.rng.percent(70) { faults.client() } else { Target::All };
         PlannedFault { kind: Kind::CutBack, target, begin: whole(begin), length: whole(length) }
     };
-    // And once more when all have done their work: who waits for a wake-up that was lost has waited for long then.
+    // And once more after all work: a waiter whose wake-up was lost has waited for long then.
     [0, 1, 2, 3, 27].into_iter().map(&mut burst).collect()
 }
 
@@ -186,13 +175,12 @@ pub(super) fn minority(faults: &mut Faults, kind: Kind) -> Vec<PlannedFault> {
     let mut nodes: Vec<u32> = (1..=faults.nodes).collect();
     let spared = faults.nodes / 2 + 1;
     for _ in 0..spared {
-        let at = faults.rng.between(0, nodes.len() as u64) as usize;
-        nodes.swap_remove(at);
+        nodes.swap_remove(faults.rng.below(nodes.len()));
     }
     nodes.into_iter().map(|node| faults.fault(kind, Target::Node(node), (50, 400))).collect()
 }
 
-/// One after the other, each with nothing left; and lines that are cut, so that majorities differ.
+/// One server after the other, with cut lines, so that majorities differ.
 pub(super) fn forget_in_turn(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = Vec::new();
     for node in 1..=faults.nodes {
@@ -204,7 +192,7 @@ pub(super) fn forget_in_turn(faults: &mut Faults) -> Vec<PlannedFault> {
     all
 }
 
-/// Members disagree about who can be reached.
+/// A cut line for each client.
 pub(super) fn cut_lines(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = Vec::new();
     for client in 1..=faults.clients {
@@ -214,7 +202,7 @@ pub(super) fn cut_lines(faults: &mut Faults) -> Vec<PlannedFault> {
     all
 }
 
-/// Clients that never see the same majority, in a quorum whose members' calendars are far apart: tokens differ.
+/// Different majorities of members whose calendars are far apart: tokens differ.
 pub(super) fn calendars_apart(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = Vec::new();
     for node in 2..=faults.nodes {
@@ -233,7 +221,7 @@ pub(super) fn quorum_pause(faults: &mut Faults) -> Vec<PlannedFault> {
     all
 }
 
-/// Messages that arrive when nobody waits for them any more, and members that hang.
+/// Messages that arrive too late, and members that hang.
 pub(super) fn quorum_late(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = late(faults);
     all.extend(faults.on_nodes(Kind::Pause, (5, 60)));
@@ -242,7 +230,7 @@ pub(super) fn quorum_late(faults: &mut Faults) -> Vec<PlannedFault> {
     all
 }
 
-/// Everything that leases survive, at once.
+/// All faults that leases survive.
 pub(super) fn storm(faults: &mut Faults) -> Vec<PlannedFault> {
     let mut all = pause(faults);
     all.extend(faults.on_clients(Kind::Crash, (5, 100)));

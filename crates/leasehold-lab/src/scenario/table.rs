@@ -1,4 +1,4 @@
-//! All scenarios. Each differs from the calm one in what is said here.
+//! All scenarios, each by its differences from the calm one.
 
 use super::{
     Scenario,
@@ -8,10 +8,10 @@ use crate::{faults::Kind, model::Strategy};
 
 const CALM: Scenario = Scenario::CALM;
 
-/// Faults that a claim may have to wait for: nothing is promised about the wait.
+/// A claim may have to wait for the end of a fault: nothing is promised about the wait.
 const FAULTY: Scenario = Scenario { wait_bound: None, ..CALM };
 
-/// Leases of ten seconds: what is left behind is missed for so long, and nothing else takes as long.
+/// Leases of ten seconds, so that a hold that is left behind delays the others longer than anything else.
 const LONG_LEASE: Scenario = Scenario { ttl: ms(10_000), wait_bound: Some(ms(7000)), ..CALM };
 
 /// Three servers that vote.
@@ -159,7 +159,7 @@ pub static ALL: [Scenario; 27] = [
     Scenario {
         name: "late-renewal",
         about: "locks are given back while their renewal is under way and overtaken: none is left behind",
-        // Who comes back finds the lock free, or held by nobody.
+        // It finds the lock free, or held by no client.
         clients: 1,
         work: (ms(3250), ms(3450)),
         faults: plans::overtaken,

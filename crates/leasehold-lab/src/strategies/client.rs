@@ -98,7 +98,7 @@ impl Client {
             return;
         }
         let env = self.process.env();
-        let read = self.simulation.resource.read(&self.process, &env, held.token).await;
+        let read = self.simulation.resource.read(&self.process, held.token).await;
         let resource = || RESOURCE.to_string();
         let Some(value) = read else { return };
         self.record(EventKind::Read { attempt: held.attempt, resource: resource(), value });
@@ -112,7 +112,7 @@ impl Client {
         self.process.yield_now().await;
         self.accesses(held);
         let mut write = Write { client: self, attempt: held.attempt, value: value + 1, accepted: None };
-        write.accepted = self.simulation.resource.write(&self.process, &env, held.token, value + 1).await;
+        write.accepted = self.simulation.resource.write(&self.process, held.token, value + 1).await;
         drop(write);
         env.sleep(spans.1).await;
     }
@@ -146,7 +146,6 @@ impl Client {
         (before, self.rng.span(Duration::ZERO, Duration::from_millis(8)))
     }
 
-    /// Waits outside of the lock.
     pub(super) async fn think(&mut self) {
         self.sleep_between(0, 30).await;
     }

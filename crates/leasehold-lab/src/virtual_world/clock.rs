@@ -4,7 +4,7 @@ use leasehold_core::Moment;
 
 /// A clock with a rate of its own, which may be moved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// The last change, in nanoseconds of the world.
     since_ns: u64,
     /// Its time at the last change.
@@ -15,32 +15,29 @@ pub struct Clock {
 
 impl Clock {
     /// A correct clock that shows `shown_ns` at the beginning of the world.
-    pub const fn starting_at(shown_ns: u64) -> Clock {
+    pub(crate) const fn starting_at(shown_ns: u64) -> Clock {
         Clock { since_ns: 0, shown_ns, rate_per_mille: 1000 }
     }
 
-    /// Its time at `world_ns`.
-    pub const fn read(self, world_ns: u64) -> Moment {
+    pub(crate) const fn read(self, world_ns: u64) -> Moment {
         let passed_ns = world_ns.saturating_sub(self.since_ns) as u128 * self.rate_per_mille as u128 / 1000;
         Moment::from_nanos(self.shown_ns.saturating_add(passed_ns as u64))
     }
 
     /// The time of the world at which it shows `moment`, rounded up, so that it certainly does then.
-    pub const fn when(self, moment: Moment) -> u64 {
+    pub(crate) const fn when(self, moment: Moment) -> u64 {
         let ahead_ns = moment.nanos().saturating_sub(self.shown_ns) as u128;
         let world_ns = (ahead_ns * 1000).div_ceil(self.rate_per_mille as u128);
         self.since_ns.saturating_add(world_ns as u64)
     }
 
-    /// Changes its rate from `world_ns` on.
-    pub const fn set_rate(&mut self, world_ns: u64, rate_per_mille: u64) {
+    pub(crate) const fn set_rate(&mut self, world_ns: u64, rate_per_mille: u64) {
         self.shown_ns = self.read(world_ns).nanos();
         self.since_ns = world_ns;
         self.rate_per_mille = if rate_per_mille == 0 { 1 } else { rate_per_mille };
     }
 
-    /// Moves it at `world_ns`.
-    pub const fn jump(&mut self, world_ns: u64, by_ns: i64) {
+    pub(crate) const fn jump(&mut self, world_ns: u64, by_ns: i64) {
         self.shown_ns = self.read(world_ns).nanos().saturating_add_signed(by_ns);
         self.since_ns = world_ns;
     }

@@ -6,24 +6,20 @@ use crate::rng::Rng;
 
 /// The conditions of a way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Conditions {
-    /// The least delay.
-    pub delay_min: Duration,
-    /// The greatest delay.
-    pub delay_max: Duration,
-    /// The percentage of lost messages.
-    pub loss: u8,
-    /// The percentage of duplicated messages.
-    pub duplicates: u8,
-    /// The percentage of messages held back, and overtaken.
-    pub overtaken: u8,
+pub(crate) struct Conditions {
+    pub(crate) delay_min: Duration,
+    pub(crate) delay_max: Duration,
+    /// The percentages of lost and duplicated messages, and of those that are held back and overtaken.
+    pub(crate) loss: u8,
+    pub(crate) duplicates: u8,
+    pub(crate) overtaken: u8,
     /// The longest time for which a message is held back.
-    pub held_back: Duration,
+    pub(crate) held_back: Duration,
 }
 
 impl Conditions {
     /// A good local network.
-    pub const FINE: Conditions = Conditions {
+    pub(crate) const FINE: Conditions = Conditions {
         delay_min: Duration::from_micros(150),
         delay_max: Duration::from_micros(900),
         loss: 0,
@@ -35,17 +31,14 @@ impl Conditions {
 
 /// One direction between two processes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Way {
-    /// The sender.
-    pub from: u32,
-    /// The receiver.
-    pub to: u32,
+pub(crate) struct Way {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
 }
 
 impl Way {
-    /// The opposite direction.
     #[must_use]
-    pub const fn reversed(self) -> Way {
+    pub(crate) const fn reversed(self) -> Way {
         Way { from: self.to, to: self.from }
     }
 }

@@ -26,14 +26,14 @@ const CALENDAR_US: u64 = 1_700_000_000_000_000;
 
 /// A handle to a process: an [`Environment`] for its tasks.
 #[derive(Clone)]
-pub struct Process {
+pub(crate) struct Process {
     world: World,
     number: u32,
 }
 
 impl World {
     /// Adds a process with an rng of its own, and a clock that shows `shown_ns` at the beginning.
-    pub fn process(&self, seed: u64, shown_ns: u64) -> Process {
+    pub(crate) fn process(&self, seed: u64, shown_ns: u64) -> Process {
         let number = self.add(Clock::starting_at(shown_ns), Rng::new(seed));
         Process { world: self.clone(), number }
     }
@@ -41,27 +41,24 @@ impl World {
 
 impl Process {
     /// Its number, from 0 in the order of creation.
-    pub fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.number
     }
 
-    /// Its world.
-    pub fn world(&self) -> &World {
+    pub(crate) fn world(&self) -> &World {
         &self.world
     }
 
-    /// The environment of its tasks.
-    pub fn env(&self) -> Env {
+    pub(crate) fn env(&self) -> Env {
         Env::new(self.clone())
     }
 
-    /// The way to another process.
     pub(crate) fn way_to(&self, other: &Process) -> Way {
         Way { from: self.number, to: other.number }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Member) -> T) -> T {
-        look(&mut self.world.state().members[self.number as usize])
+        self.world.with(self.number, look)
     }
 
     /// A moment on its clock in microseconds of the world.
@@ -103,48 +100,42 @@ impl Process {
         }
     }
 
-    /// Whether it was killed.
-    pub fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.with(|member| member.status == Status::Dead)
     }
 
-    /// Stops it for that long.
-    pub fn pause(&self, span: Duration) {
+    pub(crate) fn pause(&self, span: Duration) {
         self.world.pause(self.number, span);
     }
 
     /// Suspends the machine for that long. Its clock counts it.
-    pub fn suspend(&self, span: Duration) {
+    pub(crate) fn suspend(&self, span: Duration) {
         self.pause(span);
     }
 
-    /// Ends it at once.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.world.kill(self.number);
     }
 
     /// Lets it run again, without tasks.
-    pub fn revive(&self) {
+    pub(crate) fn revive(&self) {
         self.with(|member| member.status = Status::Running);
     }
 
     /// Moves its clock and calendar.
-    pub fn jump(&self, by_ms: i64) {
+    pub(crate) fn jump(&self, by_ms: i64) {
         let now_ns = self.world.now_ns();
         self.with(|member| member.clock.jump(now_ns, by_ms.saturating_mul(1_000_000)));
     }
 
     /// Sets the rate of its clock in thousandths.
-    pub fn set_rate(&self, per_mille: u64) {
+    pub(crate) fn set_rate(&self, per_mille: u64) {
         let now_ns = self.world.now_ns();
         self.with(|member| member.clock.set_rate(now_ns, per_mille));
     }
 
     /// Gives way once: other ready tasks may run first, and a pause may begin.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn yield_now(&self) {
+    pub(crate) async fn yield_now(&self) {
         let mut has_waited = false;
         poll_fn(|context| {
             if mem::replace(&mut has_waited, true) {

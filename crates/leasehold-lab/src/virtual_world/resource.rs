@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use leasehold_core::{Env, FencingToken};
+use leasehold_core::FencingToken;
 
 use super::process::Process;
 use crate::{
@@ -13,57 +13,47 @@ use crate::{
 
 /// A counter behind the network.
 #[derive(Clone)]
-pub struct SimResource {
+pub(crate) struct SimResource {
     process: Process,
     counter: Arc<Mutex<Counter>>,
 }
 
 impl SimResource {
-    /// A resource in a process of its own.
-    pub fn new(process: Process, fence: Fence) -> SimResource {
+    pub(crate) fn new(process: Process, fence: Fence) -> SimResource {
         SimResource { process, counter: Arc::new(Mutex::new(Counter::new(fence))) }
     }
 
-    /// Its process.
-    pub fn process(&self) -> &Process {
+    pub(crate) fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Its value.
-    pub fn value(&self) -> u64 {
+    pub(crate) fn value(&self) -> u64 {
         lock(&self.counter).value()
     }
 
     /// Reads it from another process; `None`: no answer in time, `Some(None)`: the token was refused.
-    ///
-    /// # Cancel safety
-    /// Cancel safe; the token may have been presented.
-    pub async fn read(&self, from: &Process, env: &Env, token: Option<FencingToken>) -> Option<Option<u64>> {
-        self.call(from, env, move |counter| counter.read(token.map(FencingToken::get))).await
+    pub(crate) async fn read(&self, from: &Process, token: Option<FencingToken>) -> Option<Option<u64>> {
+        self.call(from, move |counter| counter.read(token.map(FencingToken::get))).await
     }
 
     /// Writes it from another process; whether it was accepted, `None`: no answer in time.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves it written or not.
-    pub async fn write(
+    pub(crate) async fn write(
         &self,
         from: &Process,
-        env: &Env,
         token: Option<FencingToken>,
         value: u64,
     ) -> Option<bool> {
-        self.call(from, env, move |counter| counter.write(token.map(FencingToken::get), value)).await
+        self.call(from, move |counter| counter.write(token.map(FencingToken::get), value)).await
     }
 
     async fn call<T: Send + 'static>(
         &self,
         from: &Process,
-        env: &Env,
         request: impl Fn(&mut Counter) -> T + Send + Sync + 'static,
     ) -> Option<T> {
         let counter = self.counter.clone();
         let reply = from.call(&self.process, move |_| request(&mut lock(&counter)));
+        let env = from.env();
         env.until(env.now() + RETRY_TIMEOUT, reply).await
     }
 }

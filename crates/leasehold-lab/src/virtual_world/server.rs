@@ -18,7 +18,7 @@ use crate::sync::lock;
 
 /// A server that keeps its locks in memory and may lose them when it restarts.
 #[derive(Clone)]
-pub struct Server(Arc<Inner>);
+pub(crate) struct Server(Arc<Inner>);
 
 struct Inner {
     process: Process,
@@ -77,15 +77,13 @@ pub(super) fn at_once<F: Future>(answer: F) -> F::Output {
 }
 
 impl Server {
-    /// A server in a process of its own.
-    pub fn new(process: Process) -> Server {
+    pub(crate) fn new(process: Process) -> Server {
         let memory = Memory::new(process.env());
         let inner = Inner { process, memory, starts: AtomicU64::new(1), connections: Mutex::default() };
         Server(Arc::new(inner))
     }
 
-    /// Its process.
-    pub fn process(&self) -> &Process {
+    pub(crate) fn process(&self) -> &Process {
         &self.0.process
     }
 
@@ -98,13 +96,13 @@ impl Server {
     }
 
     /// Ends the process; connections break.
-    pub fn crash(&self) {
+    pub(crate) fn crash(&self) {
         self.notify_all(Connection::break_off);
         self.0.process.kill();
     }
 
     /// Starts the process again, with its data or without.
-    pub fn restart(&self, forgets: bool) {
+    pub(crate) fn restart(&self, forgets: bool) {
         self.0.process.revive();
         self.0.starts.fetch_add(1, Ordering::AcqRel);
         if forgets {

@@ -6,8 +6,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Exclusion, Fencing, Interest,
-    Liveness, LockName, Outcome, Release, Renewal, Result, ServerInfo, Snapshot, Standing, Store, Wake,
+    BoxFuture, Capability, Claim, Contender, Drift, Env, Error, ErrorKind, Fencing, Interest, Liveness,
+    LockName, Outcome, Release, Renewal, Result, ServerInfo, Snapshot, Standing, Store, Wake, memory::Memory,
 };
 
 use super::{
@@ -16,20 +16,29 @@ use super::{
     server::{Connection, Server, WatchChannel, at_once},
 };
 
+/// The capability of a Redis server, which the simulated server stands for.
+const CAPABILITY: Capability = Capability {
+    scheme: "sim",
+    fencing: Fencing::Durable,
+    liveness: Liveness::Ttl,
+    ttl_min: Duration::from_millis(50),
+    drift: Drift::TWO_CLOCKS,
+    ..Memory::CAPABILITY
+};
+
 /// A client's connection to one server.
-pub struct SimStore {
+pub(crate) struct SimStore {
     process: Process,
     env: Env,
     server: Server,
     url: String,
-    capability: Capability,
     timeout: Duration,
     connection: Arc<Connection>,
 }
 
 impl SimStore {
     /// A client, in `process`, of a server, with a time limit for each answer.
-    pub fn new(process: &Process, server: &Server, timeout: Duration) -> SimStore {
+    pub(crate) fn new(process: &Process, server: &Server, timeout: Duration) -> SimStore {
         let connection = Arc::new(Connection::new(process.number()));
         server.connect(connection.clone());
         SimStore {
@@ -37,7 +46,6 @@ impl SimStore {
             env: process.env(),
             server: server.clone(),
             url: format!("sim:node-{}", server.process().number()),
-            capability: capability(),
             timeout,
             connection,
         }
@@ -61,29 +69,6 @@ impl SimStore {
     }
 }
 
-/// The capability of a Redis server, which the simulated server stands for.
-fn capability() -> Capability {
-    Capability {
-        scheme: "sim",
-        exclusion: Exclusion::Lease,
-        commits: false,
-        shared: true,
-        permits: true,
-        fifo: true,
-        fencing: Fencing::Durable,
-        liveness: Liveness::Ttl,
-        waiters: true,
-        wakes: true,
-        detach: true,
-        notes: true,
-        lock_delay: true,
-        votes: true,
-        ttl_min: Duration::from_millis(50),
-        ttl_max: Duration::from_secs(3600 * 24 * 365),
-        drift: Drift::TWO_CLOCKS,
-    }
-}
-
 impl fmt::Debug for SimStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SimStore").field(&self.url).finish()
@@ -92,7 +77,7 @@ impl fmt::Debug for SimStore {
 
 impl Store for SimStore {
     fn capability(&self) -> &Capability {
-        &self.capability
+        &CAPABILITY
     }
 
     fn url(&self) -> &str {

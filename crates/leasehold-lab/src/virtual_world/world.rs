@@ -23,9 +23,8 @@ use crate::{
     sync::lock,
 };
 
-/// A world.
 #[derive(Clone)]
-pub struct World(Arc<Shared>);
+pub(crate) struct World(Arc<Shared>);
 
 struct Shared {
     now_ns: AtomicU64,
@@ -33,7 +32,7 @@ struct Shared {
     state: Mutex<State>,
 }
 
-pub(super) struct State {
+struct State {
     /// Chooses the task that is polled next.
     turns: Rng,
     /// Chooses the fate of messages.
@@ -41,9 +40,8 @@ pub(super) struct State {
     /// By due time and order of arrival.
     actions: BTreeMap<(u64, u64), Action>,
     arrivals: u64,
-    pub(super) members: Vec<Member>,
+    members: Vec<Member>,
     network: Network,
-    polls: u64,
     attempts: u64,
     history: Vec<Event>,
 }
@@ -52,12 +50,10 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The handler of an arriving message; `true`: the receiver is alive.
 type Delivery = Arc<dyn Fn(bool) + Send + Sync>;
 
 impl World {
-    /// An empty world.
-    pub fn new(seed: u64) -> World {
+    pub(crate) fn new(seed: u64) -> World {
         let rng = Rng::new(seed);
         let state = State {
             turns: rng.split(1),
@@ -66,7 +62,6 @@ impl World {
             arrivals: 0,
             members: Vec::new(),
             network: Network::default(),
-            polls: 0,
             attempts: 0,
             history: Vec::new(),
         };
@@ -83,16 +78,19 @@ impl World {
         number as u32
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0.state)
+    }
+
+    pub(super) fn with<T>(&self, number: u32, act: impl FnOnce(&mut Member) -> T) -> T {
+        act(&mut self.state().members[number as usize])
     }
 
     pub(super) fn ready(&self) -> &Ready {
         &self.0.ready
     }
 
-    /// The time since its beginning.
-    pub fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         Duration::from_nanos(self.now_ns())
     }
 
@@ -101,7 +99,7 @@ impl World {
     }
 
     /// Schedules an action; an age that is past means at once.
-    pub fn at(&self, age: Duration, action: impl FnOnce() + Send + 'static) {
+    pub(crate) fn at(&self, age: Duration, action: impl FnOnce() + Send + 'static) {
         let mut state = self.state();
         state.arrivals += 1;
         let key = (nanos(age).max(self.now_ns()), state.arrivals);
@@ -109,7 +107,7 @@ impl World {
     }
 
     /// Runs until `is_over`, until nothing more can happen, or until that age.
-    pub fn run(&self, until: Duration, is_over: impl Fn() -> bool) {
+    pub(crate) fn run(&self, until: Duration, is_over: impl Fn() -> bool) {
         while !is_over() {
             self.act();
             self.ring();
@@ -161,50 +159,38 @@ impl World {
             let mut state = self.state();
             let State { turns, members, .. } = &mut *state;
             let runs = |process: u32| members[process as usize].status == Status::Running;
-            let Some(task) = self.0.ready.take(turns, runs) else { return false };
-            state.polls += 1;
-            task
+            self.0.ready.take(turns, runs)
         };
-        task.poll();
-        true
+        task.map(|task| task.poll()).is_some()
     }
 
-    /// The number of polls.
-    pub fn polls(&self) -> u64 {
-        self.state().polls
-    }
-
-    /// Records an event of a process.
-    pub fn record(&self, process: u32, kind: EventKind) {
+    pub(crate) fn record(&self, process: u32, kind: EventKind) {
         let event = Event { at_us: self.now_ns() / 1000, process, kind };
         self.state().history.push(event);
     }
 
-    /// A number for another attempt.
-    pub fn attempt(&self) -> u64 {
+    pub(crate) fn attempt(&self) -> u64 {
         let mut state = self.state();
         state.attempts += 1;
         state.attempts
     }
 
-    /// All recorded events in order.
-    pub fn history(&self) -> Vec<Event> {
+    pub(crate) fn history(&self) -> Vec<Event> {
         self.state().history.clone()
     }
 
-    /// Changes the conditions of a way.
-    pub fn set_conditions(&self, way: Way, change: impl FnOnce(&mut Conditions)) {
+    pub(crate) fn set_conditions(&self, way: Way, change: impl FnOnce(&mut Conditions)) {
         change(&mut self.state().network.line(way).conditions);
     }
 
     /// Cuts a way, or joins it again. Messages in flight arrive.
-    pub fn set_cut(&self, way: Way, is_cut: bool) {
+    pub(crate) fn set_cut(&self, way: Way, is_cut: bool) {
         self.state().network.line(way).is_cut = is_cut;
     }
 
     /// Sends a message. `delivered` runs once for each time it arrives, perhaps never, and is told whether the receiver is
     /// alive.
-    pub fn send(&self, way: Way, delivered: impl Fn(bool) + Send + Sync + 'static) {
+    pub(crate) fn send(&self, way: Way, delivered: impl Fn(bool) + Send + Sync + 'static) {
         let delivered: Delivery = Arc::new(delivered);
         let arrivals = {
             let mut state = self.state();
@@ -222,60 +208,54 @@ impl World {
 
     /// A paused process gets the message when it is resumed.
     fn deliver(&self, to: u32, delivered: Delivery) {
-        let status = {
-            let mut state = self.state();
-            let member = &mut state.members[to as usize];
+        let status = self.with(to, |member| {
             if member.status == Status::Paused {
                 let delivered = delivered.clone();
                 member.inbox.push(Box::new(move || delivered(true)));
             }
             member.status
-        };
+        });
         if status != Status::Paused {
             delivered(status == Status::Running);
         }
     }
 
     pub(super) fn pause(&self, number: u32, span: Duration) {
-        {
-            let mut state = self.state();
-            let member = &mut state.members[number as usize];
-            if member.status != Status::Running {
-                return;
-            }
-            member.status = Status::Paused;
+        if self.change_status(number, Status::Running, Status::Paused) {
+            let world = self.clone();
+            self.at(self.age() + span, move || world.resume(number));
         }
-        let world = self.clone();
-        self.at(self.age() + span, move || world.resume(number));
     }
 
     fn resume(&self, number: u32) {
-        let inbox = {
-            let mut state = self.state();
-            let member = &mut state.members[number as usize];
-            if member.status != Status::Paused {
-                return;
+        if self.change_status(number, Status::Paused, Status::Running) {
+            let inbox = self.with(number, |member| mem::take(&mut member.inbox));
+            inbox.into_iter().for_each(|delivery| delivery());
+        }
+    }
+
+    /// Replaces the expected status of a process; whether it had that.
+    fn change_status(&self, number: u32, expected: Status, next: Status) -> bool {
+        self.with(number, |member| {
+            let changes = member.status == expected;
+            if changes {
+                member.status = next;
             }
-            member.status = Status::Running;
-            mem::take(&mut member.inbox)
-        };
-        inbox.into_iter().for_each(|delivery| delivery());
+            changes
+        })
     }
 
     pub(super) fn kill(&self, number: u32) {
-        let (tasks, _timers, _inbox) = {
-            let mut state = self.state();
-            let member = &mut state.members[number as usize];
+        let (tasks, _timers, _inbox) = self.with(number, |member| {
             member.status = Status::Dead;
-            let tasks = mem::take(&mut member.tasks);
-            (tasks, mem::take(&mut member.timers), mem::take(&mut member.inbox))
-        };
+            (mem::take(&mut member.tasks), mem::take(&mut member.timers), mem::take(&mut member.inbox))
+        });
         // Dropped outside of the lock: dropped futures cancel their timers.
         tasks.iter().for_each(|task| drop(task.kill()));
     }
 
     /// Breaks the cycle of references between the world and its tasks.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         let count = self.state().members.len() as u32;
         (0..count).for_each(|number| self.kill(number));
         let actions = mem::take(&mut self.state().actions);

@@ -149,36 +149,29 @@ impl History {
             }
             Kind::Paused => open.paused_ns = Some(now),
             Kind::Resumed => self.pauses.extend(open.paused_ns.take().map(span)),
-            Kind::LeaseLost { deadline_ns } => open.lose(deadline_ns),
+            Kind::LeaseLost { deadline_ns } => {
+                open.change(|hold| (hold.span.until_ns, hold.lost) = (deadline_ns, true));
+            }
             Kind::Sold { read, found } => {
                 self.stock.push((now, read - 1));
                 let overwrote = Outcome::Overwrote { read, found };
                 open.wrote(now, if read == found { Outcome::Sold } else { overwrote });
             }
             Kind::Refused { fence, mark } => open.wrote(now, Outcome::Refused { fence, mark }),
-            Kind::Left => self.holds.extend(open.leave(now)),
+            Kind::Left => {
+                open.change(|hold| hold.span.until_ns = if hold.lost { hold.span.until_ns } else { now });
+                self.holds.extend(open.hold.take());
+            }
         }
     }
 }
 
 impl Open {
-    fn lose(&mut self, deadline_ns: u64) {
-        if let Some(hold) = &mut self.hold {
-            (hold.span.until_ns, hold.lost) = (deadline_ns, true);
-        }
+    fn change<T>(&mut self, change: impl FnOnce(&mut Hold) -> T) {
+        self.hold.as_mut().map(change);
     }
 
     fn wrote(&mut self, now: u64, outcome: Outcome) {
-        if let Some(hold) = &mut self.hold {
-            (hold.outcome, hold.wrote_ns) = (outcome, Some(now));
-        }
-    }
-
-    fn leave(&mut self, now: u64) -> Option<Hold> {
-        let mut hold = self.hold.take()?;
-        if !hold.lost {
-            hold.span.until_ns = now;
-        }
-        Some(hold)
+        self.change(|hold| (hold.outcome, hold.wrote_ns) = (outcome, Some(now)));
     }
 }

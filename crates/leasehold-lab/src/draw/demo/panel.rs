@@ -1,13 +1,13 @@
 //! [`Panel`]: one round in the picture.
 
-use super::{
-    GAP, Scale,
-    history::{Demo, History, Hold, Outcome, Round, Span, Strategy},
-};
+use super::history::{Demo, History, Hold, Outcome, Round, Span, Strategy};
 use crate::{
     overlaps::overlaps,
-    svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT},
+    svg::{Anchor, Canvas, LEFT, MARGIN, RIGHT, Scale},
 };
+
+/// The gap between two panels.
+pub(super) const GAP: f64 = 30.0;
 
 /// Height of title, result and notes.
 const HEAD: f64 = 48.0;
@@ -23,11 +23,15 @@ const TOKEN_WIDTH_MIN: f64 = 12.0;
 const PAUSE_WIDTH_MIN: f64 = 100.0;
 /// Narrowest area that shows the long explanation.
 const OVERSOLD_WIDTH_MIN: f64 = 330.0;
-/// Narrowest visible bar.
-const WIDTH_MIN: f64 = 1.2;
 
 pub(super) fn height(workers: u32) -> f64 {
     HEAD + f64::from(workers) * ROW + STRIP + STOCK
+}
+
+/// The times of the ticks: every half second, or a multiple of it for at most twelve ticks.
+pub(super) fn ticks(scale: Scale) -> impl Iterator<Item = u64> {
+    let step = 500_000_000 * (scale.end / 6_000_000_000 + 1);
+    (0..=scale.end / step).map(move |tick| tick * step)
 }
 
 pub(super) struct Panel<'p> {
@@ -49,7 +53,7 @@ impl<'p> Panel<'p> {
         self.oversold(canvas);
         self.notes(canvas);
         for span in &self.history.waits {
-            self.bar(canvas, "waits", span, BAR);
+            self.bar(canvas, "waits", span);
         }
         for hold in &self.history.holds {
             self.hold(canvas, hold);
@@ -83,7 +87,7 @@ impl<'p> Panel<'p> {
         for worker in 1..=self.demo.workers {
             canvas.track(self.row(worker), BAR, &format!("worker {worker}"));
         }
-        for tick in self.scale.ticks() {
+        for tick in ticks(self.scale) {
             let x = self.scale.x(tick);
             canvas.line("grid", (x, self.row(1)), (x, self.top + height(self.demo.workers)));
         }
@@ -107,12 +111,11 @@ impl<'p> Panel<'p> {
 
     fn hold(&self, canvas: &mut Canvas, hold: &Hold) {
         let class = match hold.outcome {
-            Outcome::Sold => "sells",
+            Outcome::Sold | Outcome::Refused { .. } => "sells",
             Outcome::Overwrote { .. } => "overwrites",
             Outcome::Nothing => "looks",
-            Outcome::Refused { .. } => "sells",
         };
-        let width = self.bar(canvas, class, &hold.span, BAR);
+        let width = self.bar(canvas, class, &hold.span);
         if let Some(fence) =
             hold.fence.filter(|_| width >= TOKEN_WIDTH_MIN && hold.outcome != Outcome::Nothing)
         {
@@ -125,7 +128,7 @@ impl<'p> Panel<'p> {
 
     /// The time in which the process was stopped, and the end of its lock.
     fn pause(&self, canvas: &mut Canvas, pause: &Span) {
-        self.bar(canvas, "paused", pause, BAR);
+        self.bar(canvas, "paused", pause);
         let y = self.row(pause.worker);
         let (begin, mut end) = (self.at(pause.from_ns), self.at(pause.until_ns));
         if let Some((end_ns, _)) = self.lock_end(pause) {
@@ -198,8 +201,8 @@ impl<'p> Panel<'p> {
         let y = self.row(self.demo.workers + 1);
         canvas.text("quiet small", (LEFT - 10.0, y + 8.0), Anchor::End, "two at once");
         for (from_ns, until_ns) in double_holds(&self.history.holds) {
-            let x = self.at(from_ns);
-            canvas.rect("double", [x, y + 2.0, (self.at(until_ns) - x).max(WIDTH_MIN), 4.0], 0.0);
+            let span = (self.since_start(from_ns), self.since_start(until_ns));
+            self.scale.bar(canvas, "double", span, (y + 2.0, 4.0));
         }
     }
 
@@ -231,16 +234,17 @@ impl<'p> Panel<'p> {
         canvas.line("rule", (LEFT, bottom), (RIGHT, bottom));
     }
 
-    fn bar(&self, canvas: &mut Canvas, class: &str, span: &Span, height: f64) -> f64 {
-        let (x, end) = (self.at(span.from_ns), self.at(span.until_ns));
-        // A gap between two bars that touch.
-        let width = (end - x - 0.8).max(WIDTH_MIN);
-        canvas.rect(class, [x, self.row(span.worker), width, height], 2.0);
-        width
+    fn bar(&self, canvas: &mut Canvas, class: &str, span: &Span) -> f64 {
+        let times = (self.since_start(span.from_ns), self.since_start(span.until_ns));
+        self.scale.bar(canvas, class, times, (self.row(span.worker), BAR))
+    }
+
+    fn since_start(&self, time_ns: u64) -> u64 {
+        time_ns.saturating_sub(self.round.began_ns)
     }
 
     fn at(&self, time_ns: u64) -> f64 {
-        self.scale.x(time_ns.saturating_sub(self.round.began_ns))
+        self.scale.x(self.since_start(time_ns))
     }
 
     fn row(&self, worker: u32) -> f64 {
