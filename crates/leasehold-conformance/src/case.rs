@@ -2,7 +2,7 @@
 
 use leasehold_core::{BoxFuture, Capability, Fencing, Liveness};
 
-use crate::{CaseResult, TestContext};
+use crate::{CaseResult, Test};
 
 /// A capability without which a case does not apply.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ pub struct Case {
     /// The required capabilities.
     pub needs: &'static [Need],
     /// Runs it.
-    pub run: fn(TestContext) -> BoxFuture<'static, CaseResult>,
+    pub run: fn(Test) -> BoxFuture<'static, CaseResult>,
 }
 
 impl Case {
@@ -84,7 +84,7 @@ macro_rules! cases {
                 promise,
                 name: stringify!($name),
                 needs: &[$($($crate::Need::$need),+)?],
-                run: |context| Box::pin(async move { $name(&context).await }),
+                run: |test| Box::pin(async move { $name(&test, $crate::context::Setup::of(&test).await?).await }),
             }),+]
         }
     };

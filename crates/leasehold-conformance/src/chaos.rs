@@ -2,32 +2,24 @@
 
 use std::sync::Arc;
 
-use leasehold_core::{
-    Claim, Error, ErrorKind, Queueing, Release, Renewal, Result, Standing, Store,
-    layer::{Chaos, Fault},
-};
+use crate::prelude::*;
 
-use crate::{
-    CaseResult, Client, Failure, TestContext,
-    outcome::{ensure, granted, kept_out, let_go, queued, same, take},
-};
-
-crate::case::cases![
+cases![
     any_lost_message_of_a_lock_is_cured_by_repeating,
     any_lost_message_of_a_hand_over_is_cured_by_repeating[FIFO],
     a_lost_reply_to_a_claim_leaves_a_hold_that_ends,
 ];
 
 /// Runs `scenario` with every message lost in turn, until it is through before the loss.
-async fn sweep<F, Body>(context: &TestContext, scenario: F) -> CaseResult
+async fn sweep<F, Body>(test: &Test, scenario: F) -> CaseResult
 where
     F: Fn(Arc<Chaos>, Client) -> Body,
     Body: Future<Output = CaseResult>,
 {
     for fault in [Fault::LoseRequest, Fault::LoseReply] {
         for at in 0.. {
-            let [one, two] = context.clients().await?;
-            let lossy = Arc::new(Chaos::at(one, context.env().clone(), at, fault));
+            let [one, two] = test.clients().await?;
+            let lossy = Arc::new(Chaos::at(one, test.env().clone(), at, fault));
             scenario(lossy.clone(), two).await.map_err(|failure| Failure {
                 expected: format!("{} ({fault:?} at operation {at})", failure.expected),
                 ..failure
@@ -51,64 +43,60 @@ macro_rules! persist {
     };
 }
 
-async fn renew_once(store: &Chaos, claim: &Claim) -> Result<Renewal> {
-    let missing = || Error::new(ErrorKind::Corrupt, "no answer to the renewal of one claim");
-    store.renew(std::slice::from_ref(claim)).await.pop().unwrap_or_else(|| Err(missing()))
-}
-
 /// claim, renew, release, claim again: each message lost once.
-pub async fn any_lost_message_of_a_lock_is_cured_by_repeating(context: &TestContext) -> CaseResult {
-    sweep(context, |lossy, other| lock_twice(context, lossy, other)).await
+pub async fn any_lost_message_of_a_lock_is_cured_by_repeating(test: &Test, (): ()) -> CaseResult {
+    sweep(test, |lossy, other| lock_twice(test, lossy, other)).await
 }
 
-async fn lock_twice(context: &TestContext, lossy: Arc<Chaos>, other: Client) -> CaseResult {
-    let name = context.name();
+async fn lock_twice(test: &Test, lossy: Arc<Chaos>, other: Client) -> CaseResult {
+    let name = test.name();
     let mut last = None;
     for _ in 0..2 {
-        let claim = context.claim(&name);
+        let claim = test.claim(&name);
         let standing = persist!(lossy.claim(&claim));
         let grant = granted(standing, "the lock is free")?;
         ensure(last.is_none() || grant.fence > last || grant.fence.is_none(), "growing tokens", grant)?;
         last = grant.fence;
-        kept_out(&*other, &context.claim(&name), "the first claim holds it").await?;
+        kept_out(&other, &test.claim(&name), "the first claim holds it").await?;
         same(other.inspect(&name).await?.holders.len(), 1, "the number of holders")?;
-        let renewal = persist!(renew_once(&lossy, &claim));
+        let renewal = persist!(renew(&*lossy, &claim));
         ensure(matches!(renewal, Renewal::Renewed { .. }), "Renewed: it holds the lock", renewal)?;
         persist!(lossy.release(&claim));
-        context.expect_nothing_left(&other, &name, "after the release").await?;
+        test.expect_nothing_left(&other, &name, "after the release").await?;
     }
     Ok(())
 }
 
 /// A waiter whose messages get lost is granted once, in its turn, and leaves nothing.
-pub async fn any_lost_message_of_a_hand_over_is_cured_by_repeating(context: &TestContext) -> CaseResult {
-    sweep(context, |lossy, other| hand_over(context, lossy, other)).await
+pub async fn any_lost_message_of_a_hand_over_is_cured_by_repeating(test: &Test, (): ()) -> CaseResult {
+    sweep(test, |lossy, other| hand_over(test, lossy, other)).await
 }
 
-async fn hand_over(context: &TestContext, lossy: Arc<Chaos>, other: Client) -> CaseResult {
-    let holder = context.held(&other).await?;
-    let fifo = || Claim { queueing: Queueing::Fifo, ..context.claim(&holder.name) };
+async fn hand_over(test: &Test, lossy: Arc<Chaos>, other: Client) -> CaseResult {
+    let holder = test.held(&other).await?;
+    let fifo = || test.fifo(&holder.name);
     let (mine, behind) = (fifo(), fifo());
     let standing = persist!(lossy.claim(&mine));
     ensure(matches!(standing, Standing::Waiting(_)), "Waiting: another holds it", standing)?;
-    queued(&*other, &behind, "others came first").await?;
-    let_go(&*other, &holder).await?;
-    queued(&*other, &behind, "another came first").await?;
+    queued(&other, &behind, "others came first").await?;
+    let_go(&other, &holder).await?;
+    queued(&other, &behind, "another came first").await?;
     granted(persist!(lossy.claim(&mine)), "it is the first in the queue")?;
     persist!(lossy.release(&mine));
-    take(&*other, &behind, "those before it have gone").await?;
-    let_go(&*other, &behind).await?;
-    context.expect_nothing_left(&other, &holder.name, "after all releases").await?;
-    Ok(())
+    take(&other, &behind, "those before it have gone").await?;
+    let_go(&other, &behind).await?;
+    test.expect_nothing_left(&other, &holder.name, "after all releases").await
 }
 
 /// Nobody repeats and nobody releases: the orphan ends with its time to live.
-pub async fn a_lost_reply_to_a_claim_leaves_a_hold_that_ends(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let lossy = Chaos::at(one, context.env().clone(), 0, Fault::LoseReply);
-    let claim = context.brief(&context.name());
+pub async fn a_lost_reply_to_a_claim_leaves_a_hold_that_ends(
+    test: &Test,
+    [one, two]: [Client; 2],
+) -> CaseResult {
+    let lossy: Client = Arc::new(Chaos::at(one, test.env().clone(), 0, Fault::LoseReply));
+    let claim = test.brief(&test.name());
     let answer = lossy.claim(&claim).await;
     ensure(answer.is_err(), "no answer", answer)?;
-    context.wins(&two, &context.claim(&claim.name), claim.ttl, "nobody renews the orphan").await?;
-    same(lossy.release(&claim).await?, Release::NotHeld, "the answer to the orphan's late release")
+    test.wins(&two, &test.claim(&claim.name), claim.ttl, "nobody renews the orphan").await?;
+    not_held(&lossy, &claim, "the orphan's late release").await
 }

@@ -1,4 +1,4 @@
-//! [`TestContext`]: clients, names and time of one case.
+//! [`Test`]: clients, names and time of one case that runs.
 
 use std::{
     future::Future,
@@ -7,26 +7,20 @@ use std::{
 };
 
 use leasehold_core::{
-    Busy, Capability, Claim, ClaimId, Contender, Env, Grant, Interest, LockName, Moment, Standing, Store,
-    engine::Engine,
+    BoxFuture, Capability, Claim, ClaimId, Contender, Env, Grant, Liveness, LockName, Mode, Moment, Queueing,
+    engine::{Engine, Hold, LockOptions, Wait},
 };
 use tokio::sync::oneshot;
 
 use crate::{
-    CaseResult, Failure, Fixture,
-    fixture::Connect,
-    outcome::{granted, take},
+    CaseResult, Client, Failure, Fixture,
+    fixture::{Backend, Connect},
+    outcome::{ensure, take, wins},
 };
 
-/// The bound of waiting rounds: a store that makes its waiters spin fails.
-const ROUNDS_MAX: u32 = 10_000;
-
-/// One client of the backend.
-pub type Client = Arc<dyn Store>;
-
-/// The context of one case: clients of one backend, unique names, and time.
+/// The running case: clients of one backend, unique names, and time.
 #[derive(Clone)]
-pub struct TestContext {
+pub struct Test {
     env: Env,
     connect: Connect,
     fixture: Fixture,
@@ -34,14 +28,70 @@ pub struct TestContext {
     names: Arc<Mutex<Vec<LockName>>>,
 }
 
-impl TestContext {
+/// The options of a lease of this time to live.
+pub(crate) fn options(ttl: Duration) -> LockOptions {
+    LockOptions { ttl, ..LockOptions::default() }
+}
+
+/// An engine, and a client beside it.
+pub(crate) type Pair = (Engine, Client);
+
+/// The participants that a case asks for in its signature.
+pub(crate) trait Setup: Sized {
+    /// Sets them up.
+    fn of(test: &Test) -> BoxFuture<'_, Result<Self, Failure>>;
+}
+
+impl Setup for () {
+    fn of(_: &Test) -> BoxFuture<'_, Result<Self, Failure>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Setup for Client {
+    fn of(test: &Test) -> BoxFuture<'_, Result<Self, Failure>> {
+        Box::pin(test.client())
+    }
+}
+
+impl<const N: usize> Setup for [Client; N] {
+    fn of(test: &Test) -> BoxFuture<'_, Result<Self, Failure>> {
+        Box::pin(test.clients())
+    }
+}
+
+impl Setup for Pair {
+    fn of(test: &Test) -> BoxFuture<'_, Result<Self, Failure>> {
+        Box::pin(async {
+            let [one, two] = test.clients().await?;
+            Ok((Engine::new(one, test.env.clone()), two))
+        })
+    }
+}
+
+impl Test {
     pub(crate) fn new(env: Env, connect: Connect, fixture: Fixture, capability: Capability) -> Self {
-        TestContext { env, connect, fixture, capability, names: Arc::default() }
+        Test { env, connect, fixture, capability, names: Arc::default() }
     }
 
     /// The environment: clock and randomness.
     pub fn env(&self) -> &Env {
         &self.env
+    }
+
+    /// The present moment of [`Test::env`].
+    pub fn now(&self) -> Moment {
+        self.env.now()
+    }
+
+    /// Sleeps on the clock of [`Test::env`].
+    pub async fn sleep(&self, span: Duration) {
+        self.env.sleep(span).await;
+    }
+
+    /// The output of a future, if it is done within `span`.
+    pub async fn within<F: Future + Send>(&self, span: Duration, future: F) -> Option<F::Output> {
+        self.env.until(self.now() + span, future).await
     }
 
     /// The fixture of the store's author.
@@ -59,27 +109,20 @@ impl TestContext {
     /// # Errors
     /// A [`Failure`] that says why the backend cannot be reached.
     pub async fn client(&self) -> Result<Client, Failure> {
-        (self.connect)()
-            .await
-            .map_err(|error| Failure::new("one more client of the backend", format!("{error:?}")))
+        let client = (self.connect)().await;
+        client.map_err(|error| Failure::new("one more client of the backend", format!("{error:?}")))
     }
 
     /// Several clients.
     ///
     /// # Errors
-    /// As [`TestContext::client`].
+    /// As [`Test::client`].
     pub async fn clients<const N: usize>(&self) -> Result<[Client; N], Failure> {
         let mut clients = Vec::with_capacity(N);
         for _ in 0..N {
             clients.push(self.client().await?);
         }
         clients.try_into().map_err(|_| Failure::new("as many clients as asked for", "fewer"))
-    }
-
-    /// A client with an engine on it, and one without.
-    pub(crate) async fn engine_and_client(&self) -> Result<(Engine, Client), Failure> {
-        let [one, two] = self.clients().await?;
-        Ok((Engine::new(one, self.env.clone()), two))
     }
 
     /// A unique text.
@@ -110,9 +153,37 @@ impl TestContext {
         Claim::new(name.clone(), ClaimId::mint(&self.env), self.long())
     }
 
-    /// A new exclusive claim that lives for [`TestContext::ttl`].
+    /// A new exclusive claim that lives for [`Test::ttl`].
     pub fn brief(&self, name: &LockName) -> Claim {
         Claim { ttl: self.ttl(), ..self.claim(name) }
+    }
+
+    /// A new claim of a reader.
+    pub fn reader(&self, name: &LockName) -> Claim {
+        Claim { mode: Mode::Shared, ..self.claim(name) }
+    }
+
+    /// A new claim of several permits.
+    pub fn permits(&self, name: &LockName, take: u32, of: u32) -> Claim {
+        Claim { mode: Mode::Permits { take, of }, ..self.claim(name) }
+    }
+
+    /// A new exclusive claim that waits in the fair queue.
+    pub fn fifo(&self, name: &LockName) -> Claim {
+        Claim { queueing: Queueing::Fifo, ..self.claim(name) }
+    }
+
+    /// A new exclusive claim that waits and may be overtaken.
+    pub fn barging(&self, name: &LockName) -> Claim {
+        Claim { queueing: Queueing::Barging, ..self.claim(name) }
+    }
+
+    /// The claim, after it was granted.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn grant(&self, store: &Client, claim: Claim) -> Result<Claim, Failure> {
+        take(store, &claim, "the lock is free").await.map(|_| claim)
     }
 
     /// A new lock that `store` holds exclusively for longer than the case.
@@ -120,22 +191,34 @@ impl TestContext {
     /// # Errors
     /// When the claim is not granted.
     pub async fn held(&self, store: &Client) -> Result<Claim, Failure> {
-        let claim = self.claim(&self.name());
-        take(&**store, &claim, "the lock is free").await.map(|_| claim)
+        self.grant(store, self.claim(&self.name())).await
     }
 
-    /// A new lock that `store` holds exclusively for [`TestContext::ttl`].
+    /// A new lock that `store` holds exclusively for [`Test::ttl`].
     ///
     /// # Errors
     /// When the claim is not granted.
     pub async fn held_briefly(&self, store: &Client) -> Result<Claim, Failure> {
-        let claim = self.brief(&self.name());
-        take(&**store, &claim, "the lock is free").await.map(|_| claim)
+        self.grant(store, self.brief(&self.name())).await
+    }
+
+    /// A new lock that the engine holds exclusively, and renews.
+    ///
+    /// # Errors
+    /// When it is not granted.
+    pub async fn locked(&self, engine: &Engine, ttl: Duration) -> Result<Hold, Failure> {
+        let hold = engine.acquire(&self.name(), Mode::Exclusive, &options(ttl), Wait::No, None).await?;
+        hold.ok_or_else(|| Failure::new("a hold: the lock is free", "busy"))
     }
 
     /// The time to live for cases that await its end.
     pub fn ttl(&self) -> Duration {
-        self.fixture.ttl_for(&self.capability)
+        self.fixture.ttl.unwrap_or(Duration::from_millis(300)).max(self.capability.ttl_min)
+    }
+
+    /// The time to live of leases: long enough that a busy machine renews it in time.
+    pub fn lease_ttl(&self) -> Duration {
+        self.ttl() * 5
     }
 
     /// A time to live that outlasts the case.
@@ -145,17 +228,34 @@ impl TestContext {
 
     /// How late the backend may be.
     pub fn slack(&self) -> Duration {
-        self.fixture.slack_allowed()
+        self.fixture.slack
+    }
+
+    /// Whether the store frees a hold as soon as its process ends.
+    pub(crate) fn sees_death(&self) -> bool {
+        self.capability.liveness == Liveness::Process
+    }
+
+    /// A claim that ends in time to be waited for, or with the process where the store sees that.
+    pub(crate) fn mortal(&self, name: &LockName) -> Claim {
+        if self.sees_death() { self.claim(name) } else { self.brief(name) }
+    }
+
+    /// How long the hold of a dead process may last.
+    pub(crate) fn freed_within(&self, claim: &Claim) -> Duration {
+        if self.sees_death() { Duration::ZERO } else { claim.ttl }
     }
 
     /// Sleeps past the end of what `ttl` from now ends, drift and the grain of the store's clock included.
     pub async fn outlive(&self, ttl: Duration) {
-        self.env.sleep(ttl + self.capability.drift.of(ttl) * 2 + Duration::from_millis(20)).await;
+        self.sleep(ttl + self.capability.drift.of(ttl) * 2 + Duration::from_millis(20)).await;
     }
 
-    /// The earliest moment at which a hold of `ttl`, asked for at `sent`, may end.
-    pub fn earliest_end(&self, sent: Moment, ttl: Duration) -> Moment {
-        sent + ttl - self.capability.drift.of(ttl)
+    /// Fails when a hold of `ttl` that was asked for at `sent` must last longer than until now.
+    pub(crate) fn expect_not_early(&self, sent: Moment, ttl: Duration) -> CaseResult {
+        let (now, earliest) = (self.now(), sent + ttl - self.capability.drift.of(ttl));
+        let found = format!("freed {:?} after it was asked for", now.since(sent));
+        ensure(now >= earliest, format!("it lasts {ttl:?}, less the drift"), found)
     }
 
     /// Claims again and again as a waiter does (subscribe, claim, wait) until it is granted; fails when that takes
@@ -170,44 +270,7 @@ impl TestContext {
         within: Duration,
         expected: &str,
     ) -> Result<Grant, Failure> {
-        let patience = within + self.slack();
-        let until = self.env.now() + patience;
-        for round in 0..ROUNDS_MAX {
-            let mut wake = store.watch(&claim.name, Interest::Turn(claim.id)).await?;
-            let standing = store.claim(claim).await?;
-            let (Standing::Held(Busy { recheck_in, .. }) | Standing::Waiting(Busy { recheck_in, .. })) =
-                standing
-            else {
-                return granted(standing, expected);
-            };
-            if self.env.now() >= until {
-                let expected = format!("Granted within {patience:?}: {expected}");
-                return Err(Failure::new(expected, format!("{standing:?}")));
-            }
-            let recheck = (self.env.now() + recheck_in.max(Duration::from_millis(1))).min(until);
-            if let Some(news) = self.env.until(recheck, wake.wait()).await {
-                news?;
-                if round >= 8 {
-                    // After many spurious wake-ups time has to pass: a virtual clock would stand still.
-                    self.env.sleep(Duration::from_millis(1)).await;
-                }
-            }
-        }
-        Err(Failure::new(
-            "a waiter that sleeps",
-            format!("woken or told to ask again {ROUNDS_MAX} times for nothing"),
-        ))
-    }
-
-    /// The same, without the grant.
-    pub(crate) async fn expect_win(
-        &self,
-        store: &Client,
-        claim: &Claim,
-        within: Duration,
-        why: &str,
-    ) -> CaseResult {
-        self.wins(store, claim, within, why).await.map(drop)
+        wins(&self.env, store, claim, within + self.slack(), expected).await
     }
 
     /// Runs tasks side by side, on several threads where the clock is the machine's, and answers all their results.
@@ -216,22 +279,31 @@ impl TestContext {
     /// When a task panicked.
     pub async fn together<T: Send + 'static>(
         &self,
-        tasks: Vec<impl Future<Output = T> + Send + 'static>,
+        tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
     ) -> Result<Vec<T>, Failure> {
-        let mut results = Vec::new();
-        for task in tasks {
+        let start = |task| {
             let (send, receive) = oneshot::channel();
-            self.fixture.spawn(&self.env, async move {
+            self.spawn(async move {
                 let _ = send.send(task.await);
             });
-            results.push(receive);
-        }
+            receive
+        };
+        let results: Vec<_> = tasks.into_iter().map(start).collect();
         let mut answers = Vec::new();
         for result in results {
-            answers
-                .push(result.await.map_err(|_| Failure::new("a task that runs to its end", "it panicked"))?);
+            let answer = result.await;
+            answers.push(answer.map_err(|_| Failure::new("a task that runs to its end", "it panicked"))?);
         }
         Ok(answers)
+    }
+
+    /// Runs a task beside the case. The machine's cases run on two threads of their own, so that tasks really meet
+    /// in the store; `Env::spawn` would put them all on the one background thread.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match &self.fixture.backend {
+            Backend::Machine { .. } => drop(tokio::runtime::Handle::current().spawn(task)),
+            Backend::Simulated { .. } => self.env.spawn(task),
+        }
     }
 
     /// Fails unless nobody holds the lock and nobody waits for it.
@@ -241,8 +313,7 @@ impl TestContext {
     pub async fn expect_nothing_left(&self, store: &Client, name: &LockName, when: &str) -> CaseResult {
         let snapshot = store.inspect(name).await?;
         let left: Vec<&Contender> = snapshot.holders.iter().chain(&snapshot.waiters).collect();
-        let expected = format!("nobody holds or waits {when}");
-        crate::outcome::ensure(left.is_empty(), expected, left)
+        ensure(left.is_empty(), format!("nobody holds or waits {when}"), left)
     }
 
     /// Ends what the case left behind, so that a shared backend does not fill up.

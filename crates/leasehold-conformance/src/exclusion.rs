@@ -1,13 +1,8 @@
 //! Promise: an exclusive hold is alone.
 
-use leasehold_core::{Contender, Mode, Standing};
+use crate::prelude::*;
 
-use crate::{
-    CaseResult, Failure, TestContext,
-    outcome::{ensure, kept_out, let_go, refused, same, take},
-};
-
-crate::case::cases![
+cases![
     a_second_claim_is_held_and_leaves_no_trace,
     a_refusal_says_who_and_for_how_long,
     an_exclusive_hold_keeps_readers_out[SHARED],
@@ -17,34 +12,30 @@ crate::case::cases![
 ];
 
 /// Somebody else's exclusive hold is answered `Held`, and the refused claim is not there afterwards.
-pub async fn a_second_claim_is_held_and_leaves_no_trace(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let (name, mine) = (context.name(), context.client().await?);
-    let holder = context.claim(&name);
-    take(&*one, &holder, "the lock is free").await?;
+pub async fn a_second_claim_is_held_and_leaves_no_trace(
+    test: &Test,
+    [one, two, mine]: [Client; 3],
+) -> CaseResult {
+    let name = test.name();
+    let holder = test.grant(&one, test.claim(&name)).await?;
     for store in [&two, &mine, &one] {
-        refused(&**store, &context.claim(&name), "another claim holds it").await?;
+        refused(store, &test.claim(&name), "another claim holds it").await?;
     }
     let snapshot = two.inspect(&name).await?;
     same(snapshot.holders.len(), 1, "the number of holders")?;
     ensure(snapshot.waiters.is_empty(), "a refused claim leaves no trace", &snapshot.waiters)?;
-    let_go(&*one, &holder).await?;
-    take(&*two, &context.claim(&name), "the holder has released").await.map(drop)
+    let_go(&one, &holder).await?;
+    take(&two, &test.claim(&name), "the holder has released").await.map(drop)
 }
 
 /// `Held` carries when to ask again, and where the store can say, who holds it and how.
-pub async fn a_refusal_says_who_and_for_how_long(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let name = context.name();
-    let holder = leasehold_core::Claim { note: Some("the note".into()), ..context.claim(&name) };
-    take(&*one, &holder, "the lock is free").await?;
-    let busy = refused(&*two, &context.claim(&name), "another claim holds it").await?;
-    let sane = !busy.recheck_in.is_zero() && busy.recheck_in <= holder.ttl + context.slack();
-    ensure(
-        sane,
-        format!("recheck_in above zero and at most the holder's {:?}", holder.ttl),
-        busy.recheck_in,
-    )?;
+pub async fn a_refusal_says_who_and_for_how_long(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let name = test.name();
+    let holder = test.grant(&one, Claim { note: Some("the note".into()), ..test.claim(&name) }).await?;
+    let busy = refused(&two, &test.claim(&name), "another claim holds it").await?;
+    let sane = !busy.recheck_in.is_zero() && busy.recheck_in <= holder.ttl + test.slack();
+    let expected = format!("recheck_in above zero and at most the holder's {:?}", holder.ttl);
+    ensure(sane, expected, busy.recheck_in)?;
     let Some(found) = busy.holder else { return Ok(()) };
     same(found.tag, Contender::tag_of(holder.id), "the tag of the holder")?;
     let mode_fits = found.mode.is_none_or(|mode| mode == Mode::Exclusive);
@@ -54,51 +45,38 @@ pub async fn a_refusal_says_who_and_for_how_long(context: &TestContext) -> CaseR
 }
 
 /// A reader does not get in beside a writer.
-pub async fn an_exclusive_hold_keeps_readers_out(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let name = context.name();
-    take(&*one, &context.claim(&name), "the lock is free").await?;
-    let reader = leasehold_core::Claim { mode: Mode::Shared, ..context.claim(&name) };
-    kept_out(&*two, &reader, "a writer holds it").await
+pub async fn an_exclusive_hold_keeps_readers_out(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let name = test.name();
+    take(&one, &test.claim(&name), "the lock is free").await?;
+    kept_out(&two, &test.reader(&name), "a writer holds it").await
 }
 
 /// Two names are two locks.
-pub async fn other_names_are_free(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    take(&*one, &context.claim(&context.name()), "the lock is free").await?;
-    take(&*two, &context.claim(&context.name()), "another lock is held, not this").await.map(drop)
+pub async fn other_names_are_free(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    take(&one, &test.claim(&test.name()), "the lock is free").await?;
+    take(&two, &test.claim(&test.name()), "another lock is held, not this").await.map(drop)
 }
 
 /// Of claims that meet, exactly one is granted: again and again, by many clients.
-pub async fn a_race_has_one_winner(context: &TestContext) -> CaseResult {
-    let mut clients = Vec::new();
-    for _ in 0..8 {
-        clients.push(context.client().await?);
-    }
-    race(context, &clients).await
+pub async fn a_race_has_one_winner(test: &Test, clients: [Client; 8]) -> CaseResult {
+    race(test, &clients).await
 }
 
 /// The same within one client, where claims share a connection.
-pub async fn a_race_of_one_client_has_one_winner(context: &TestContext) -> CaseResult {
-    let client = context.client().await?;
-    race(context, &vec![client; 8]).await
+pub async fn a_race_of_one_client_has_one_winner(test: &Test, client: Client) -> CaseResult {
+    race(test, &std::array::from_fn(|_| client.clone())).await
 }
 
-async fn race(context: &TestContext, clients: &[crate::Client]) -> CaseResult {
+async fn race(test: &Test, clients: &[Client; 8]) -> CaseResult {
     for _ in 0..8 {
-        let name = context.name();
+        let name = test.name();
         let tasks = clients.iter().cloned().map(|client| {
-            let claim = context.claim(&name);
+            let claim = test.claim(&name);
             async move { client.claim(&claim).await }
         });
-        let mut standings = Vec::new();
-        for standing in context.together(tasks.collect()).await? {
-            standings.push(standing?);
-        }
+        let standings: Vec<_> = test.together(tasks).await?.into_iter().collect::<Result<_, _>>()?;
         let winners = standings.iter().filter(|standing| matches!(standing, Standing::Granted(_))).count();
-        if winners != 1 {
-            return Err(Failure::new("one winner of eight", format!("{winners}: {standings:?}")));
-        }
+        ensure(winners == 1, "one winner of eight", standings)?;
     }
     Ok(())
 }

@@ -1,13 +1,8 @@
 //! Promise: anybody can see who holds and who waits, and looking changes nothing.
 
-use leasehold_core::{Claim, Contender, Mode, Queueing, Stance};
+use crate::prelude::*;
 
-use crate::{
-    CaseResult, TestContext,
-    outcome::{ensure, kept_out, same, take},
-};
-
-crate::case::cases![
+cases![
     a_free_lock_is_empty,
     a_holder_is_shown_as_it_is,
     a_waiter_is_shown_as_it_is[FIFO],
@@ -17,16 +12,14 @@ crate::case::cases![
 ];
 
 /// A name that nobody has ever used is no error.
-pub async fn a_free_lock_is_empty(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    context.expect_nothing_left(&store, &context.name(), "before anybody has come").await
+pub async fn a_free_lock_is_empty(test: &Test, store: Client) -> CaseResult {
+    test.expect_nothing_left(&store, &test.name(), "before anybody has come").await
 }
 
 /// Tag, stance, mode, note, token, and how long it lasts.
-pub async fn a_holder_is_shown_as_it_is(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let claim = Claim { note: Some("who & why".into()), ..context.claim(&context.name()) };
-    let grant = take(&*one, &claim, "the lock is free").await?;
+pub async fn a_holder_is_shown_as_it_is(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let claim = Claim { note: Some("who & why".into()), ..test.claim(&test.name()) };
+    let grant = take(&one, &claim, "the lock is free").await?;
     let snapshot = two.inspect(&claim.name).await?;
     let [holder] = &snapshot.holders[..] else {
         return ensure(false, "one holder", snapshot);
@@ -34,22 +27,19 @@ pub async fn a_holder_is_shown_as_it_is(context: &TestContext) -> CaseResult {
     same(holder.tag, Contender::tag_of(claim.id), "the holder's tag")?;
     same(holder.stance, Stance::Holding, "the holder's stance")?;
     same(holder.mode, Some(Mode::Exclusive), "the holder's mode")?;
-    let note = context.capability().notes.then_some("who & why");
+    let note = test.capability().notes.then_some("who & why");
     same(holder.note.as_deref(), note, "the holder's note")?;
     same(holder.fence, grant.fence, "the holder's token")?;
-    let lasts =
-        holder.expires_in.is_none_or(|left| left <= claim.ttl + context.slack() && left > claim.ttl / 2);
+    let lasts = holder.expires_in.is_none_or(|left| left <= claim.ttl + test.slack() && left > claim.ttl / 2);
     ensure(lasts, format!("expires_in about {:?}", claim.ttl), holder.expires_in)?;
-    ensure(holder.age.is_none_or(|age| age <= context.slack()), "an age of next to nothing", holder.age)
+    ensure(holder.age.is_none_or(|age| age <= test.slack()), "an age of next to nothing", holder.age)
 }
 
 /// A waiter too.
-pub async fn a_waiter_is_shown_as_it_is(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let holder = context.held(&one).await?;
-    let waiter =
-        Claim { queueing: Queueing::Fifo, note: Some("in line".into()), ..context.claim(&holder.name) };
-    kept_out(&*two, &waiter, "another holds it").await?;
+pub async fn a_waiter_is_shown_as_it_is(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let holder = test.held(&one).await?;
+    let waiter = Claim { queueing: Queueing::Fifo, note: Some("in line".into()), ..test.claim(&holder.name) };
+    kept_out(&two, &waiter, "another holds it").await?;
     let snapshot = one.inspect(&holder.name).await?;
     let [shown] = &snapshot.waiters[..] else {
         return ensure(false, "one waiter", snapshot);
@@ -61,35 +51,32 @@ pub async fn a_waiter_is_shown_as_it_is(context: &TestContext) -> CaseResult {
 }
 
 /// How many, of how many.
-pub async fn permits_are_shown(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let claim = Claim { mode: Mode::Permits { take: 2, of: 5 }, ..context.claim(&context.name()) };
-    take(&*store, &claim, "five are left").await?;
+pub async fn permits_are_shown(test: &Test, store: Client) -> CaseResult {
+    let claim = test.permits(&test.name(), 2, 5);
+    take(&store, &claim, "five are left").await?;
     let modes: Vec<_> = store.inspect(&claim.name).await?.holders.iter().map(|holder| holder.mode).collect();
     same(modes, vec![Some(claim.mode)], "the modes of the holders")
 }
 
 /// Not the hold, not the token, not the time left.
-pub async fn looking_changes_nothing(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let claim = context.brief(&context.name());
-    let grant = take(&*one, &claim, "the lock is free").await?;
+pub async fn looking_changes_nothing(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let claim = test.brief(&test.name());
+    let grant = take(&one, &claim, "the lock is free").await?;
     for _ in 0..5 {
         two.inspect(&claim.name).await?;
         two.list(claim.name.as_str(), 10).await?;
     }
-    let again = take(&*one, &claim, "it holds the lock").await?;
+    let again = take(&one, &claim, "it holds the lock").await?;
     same(again.fence, grant.fence, "the token after all the looking")?;
-    context.outlive(claim.ttl).await;
-    let name = context.name();
+    test.outlive(claim.ttl).await;
+    let name = test.name();
     two.inspect(&name).await?;
     same(two.list(name.as_str(), 10).await?.len(), 0, "the number of locks made by looking")?;
-    take(&*two, &context.claim(&claim.name), "looking prolongs nothing").await.map(drop)
+    take(&two, &test.claim(&claim.name), "looking prolongs nothing").await.map(drop)
 }
 
 /// Byte for byte.
-pub async fn a_name_comes_back_as_it_was_given(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let name = context.named(format!("{}/ä b%2F\n{{x}}", context.unique()))?;
+pub async fn a_name_comes_back_as_it_was_given(test: &Test, store: Client) -> CaseResult {
+    let name = test.named(format!("{}/ä b%2F\n{{x}}", test.unique()))?;
     same(store.inspect(&name).await?.name, name, "the name in the snapshot")
 }

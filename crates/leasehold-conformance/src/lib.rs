@@ -35,6 +35,7 @@ mod drop_after;
 mod fixture;
 mod harness;
 mod outcome;
+mod prelude;
 
 pub mod abandonment;
 pub mod amend;
@@ -67,10 +68,10 @@ pub mod sharing;
 pub mod wakeup;
 
 pub use case::{Case, Need};
-pub use context::{Client, TestContext};
-pub use fixture::{Fixture, Report};
-pub use harness::{main, trials};
-pub use outcome::{CaseResult, Failure};
+pub use context::Test;
+pub use fixture::Fixture;
+pub use harness::{Report, main, trials};
+pub use outcome::{CaseResult, Client, Failure};
 
 /// Every case of every promise.
 pub fn cases() -> Vec<Case> {

@@ -1,13 +1,8 @@
 //! Promise: the locks in use are listed by the beginning of their names: all of them, no others, in order.
 
-use leasehold_core::{Claim, LockName, Snapshot};
+use crate::prelude::*;
 
-use crate::{
-    CaseResult, Client, TestContext,
-    outcome::{ensure, kept_out, let_go, same, take},
-};
-
-crate::case::cases![
+cases![
     those_that_begin_so_and_no_others,
     by_name,
     at_most_as_many_as_asked,
@@ -18,55 +13,47 @@ crate::case::cases![
     hundreds_are_all_listed,
 ];
 
-async fn hold(context: &TestContext, store: &Client, text: String) -> Result<Claim, crate::Failure> {
-    let claim = context.claim(&context.named(text)?);
-    take(&**store, &claim, "the lock is free").await?;
-    Ok(claim)
+async fn hold(test: &Test, store: &Client, text: String) -> Result<Claim, Failure> {
+    test.grant(store, test.claim(&test.named(text)?)).await
 }
 
-async fn names(store: &Client, prefix: &str, limit: usize) -> Result<Vec<String>, crate::Failure> {
+async fn names(store: &Client, prefix: &str, limit: usize) -> Result<Vec<String>, Failure> {
     let listed: Vec<Snapshot> = store.list(prefix, limit).await?;
     Ok(listed.into_iter().map(|snapshot| snapshot.name.as_str().to_owned()).collect())
 }
 
 /// A name that is the prefix itself is listed; one that contains it elsewhere is not.
-pub async fn those_that_begin_so_and_no_others(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let root = context.unique();
+pub async fn those_that_begin_so_and_no_others(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let root = test.unique();
     for text in
         [root.clone(), format!("{root}/a"), format!("{root}a"), format!("x{root}"), root[1..].to_owned()]
     {
-        hold(context, &one, text).await?;
+        hold(test, &one, text).await?;
     }
     let wanted = vec![root.clone(), format!("{root}/a"), format!("{root}a")];
     same(names(&two, &root, 100).await?, wanted, "the locks listed by prefix")?;
-    same(
-        names(&two, &format!("{root}/"), 100).await?,
-        vec![format!("{root}/a")],
-        "the locks listed by prefix",
-    )?;
+    let (prefix, wanted) = (format!("{root}/"), vec![format!("{root}/a")]);
+    same(names(&two, &prefix, 100).await?, wanted, "the locks listed by prefix")?;
     same(names(&two, &format!("{root}/ab"), 100).await?, vec![], "the locks listed by a longer prefix")
 }
 
 /// The list is ordered by the bytes of the names, not by arrival.
-pub async fn by_name(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let root = context.unique();
+pub async fn by_name(test: &Test, store: Client) -> CaseResult {
+    let root = test.unique();
     let mut wanted = Vec::new();
     for end in ["b", "a", "B", "é", "10", "9", "a/", "a!", "~", "🦀", ""] {
         wanted.push(format!("{root}{end}"));
-        hold(context, &store, format!("{root}{end}")).await?;
+        hold(test, &store, format!("{root}{end}")).await?;
     }
     wanted.sort_unstable();
     same(names(&store, &root, 100).await?, wanted, "the locks in the order of their names")
 }
 
 /// The first by name, when there are more.
-pub async fn at_most_as_many_as_asked(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let root = context.unique();
+pub async fn at_most_as_many_as_asked(test: &Test, store: Client) -> CaseResult {
+    let root = test.unique();
     for end in ["c", "a", "d", "b"] {
-        hold(context, &store, format!("{root}{end}")).await?;
+        hold(test, &store, format!("{root}{end}")).await?;
     }
     let wanted = vec![format!("{root}a"), format!("{root}b")];
     same(names(&store, &root, 2).await?, wanted, "the first two of four")?;
@@ -75,52 +62,43 @@ pub async fn at_most_as_many_as_asked(context: &TestContext) -> CaseResult {
 }
 
 /// Neither what was released nor what was only refused or inspected; what is waited for is.
-pub async fn free_locks_are_not_listed(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let root = context.unique();
-    let released = hold(context, &store, format!("{root}a")).await?;
-    let held = hold(context, &store, format!("{root}b")).await?;
-    let_go(&*store, &released).await?;
-    kept_out(&*store, &context.claim(&held.name), "another holds it").await?;
-    store.inspect(&context.named(format!("{root}c"))?).await?;
+pub async fn free_locks_are_not_listed(test: &Test, store: Client) -> CaseResult {
+    let root = test.unique();
+    let released = hold(test, &store, format!("{root}a")).await?;
+    let held = hold(test, &store, format!("{root}b")).await?;
+    let_go(&store, &released).await?;
+    kept_out(&store, &test.claim(&held.name), "another holds it").await?;
+    store.inspect(&test.named(format!("{root}c"))?).await?;
     same(names(&store, &root, 100).await?, vec![format!("{root}b")], "the locks in use")
 }
 
 /// Special characters of SQL, Redis and paths are plain text in a prefix.
-pub async fn a_prefix_is_no_pattern(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let root = context.unique();
-    hold(context, &store, format!("{root}xyz")).await?;
+pub async fn a_prefix_is_no_pattern(test: &Test, store: Client) -> CaseResult {
+    let root = test.unique();
+    hold(test, &store, format!("{root}xyz")).await?;
     for wild in ["%", "_", "*", "?", "[x]", "x*", "\\", "\\x", ".*", "{x}", "'", "\"", "\0", "/../"] {
-        same(
-            names(&store, &format!("{root}{wild}"), 100).await?,
-            vec![],
-            &format!("no lock begins with {wild:?}"),
-        )?;
         let named = format!("{root}{wild}");
-        let claim = hold(context, &store, named.clone()).await?;
+        same(names(&store, &named, 100).await?, vec![], &format!("no lock begins with {wild:?}"))?;
+        let claim = hold(test, &store, named.clone()).await?;
         same(names(&store, &named, 100).await?, vec![named], &format!("one lock begins with {wild:?}"))?;
-        let_go(&*store, &claim).await?;
+        let_go(&store, &claim).await?;
     }
     Ok(())
 }
 
 /// Everybody's locks, ours among them.
-pub async fn the_empty_prefix_is_everything(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let claim = context.held(&store).await?;
+pub async fn the_empty_prefix_is_everything(test: &Test, store: Client) -> CaseResult {
+    let claim = test.held(&store).await?;
     let all = names(&store, "", usize::MAX).await?;
     let ours = all.iter().any(|name| name == claim.name.as_str());
     ensure(ours, format!("{} among all locks", claim.name), format!("{} others", all.len()))
 }
 
 /// The same snapshot, holders and waiters.
-pub async fn a_listed_lock_is_as_inspected(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let claim = Claim { note: Some("n".into()), ..context.claim(&context.name()) };
-    take(&*one, &claim, "the lock is free").await?;
-    let waiter = Claim { queueing: leasehold_core::Queueing::Barging, ..context.claim(&claim.name) };
-    kept_out(&*two, &waiter, "another holds it").await?;
+pub async fn a_listed_lock_is_as_inspected(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let claim = test.grant(&one, Claim { note: Some("n".into()), ..test.claim(&test.name()) }).await?;
+    let waiter = test.barging(&claim.name);
+    kept_out(&two, &waiter, "another holds it").await?;
     let mut listed = two.list(claim.name.as_str(), 10).await?;
     let inspected = two.inspect(&claim.name).await?;
     let (Some(first), 1) = (listed.pop(), listed.len() + 1) else {
@@ -134,13 +112,12 @@ pub async fn a_listed_lock_is_as_inspected(context: &TestContext) -> CaseResult 
 }
 
 /// A store that reads in pages reads them all.
-pub async fn hundreds_are_all_listed(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let root = context.unique();
+pub async fn hundreds_are_all_listed(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let root = test.unique();
     let mut wanted = Vec::new();
     for number in 0..300 {
         let text = format!("{root}/{number:03}");
-        hold(context, &one, text.clone()).await?;
+        hold(test, &one, text.clone()).await?;
         wanted.push(text);
     }
     same(names(&two, &root, 1000).await?, wanted.clone(), "three hundred locks")?;

@@ -1,13 +1,8 @@
 //! Promise: two names that differ in one byte are two locks, whatever the bytes, and come back as they were given.
 
-use leasehold_core::{Claim, LockName};
+use crate::prelude::*;
 
-use crate::{
-    CaseResult, Client, Failure, TestContext,
-    outcome::{kept_out, let_go, same, take},
-};
-
-crate::case::cases![
+cases![
     hostile_names_are_distinct_locks,
     hostile_names_come_back_from_the_list,
     hostile_beginnings_are_distinct_locks,
@@ -63,67 +58,58 @@ fn hostile<'a>() -> impl Iterator<Item = &'a str> {
 }
 
 /// All held at once, each by its own claim: none is taken for another.
-pub async fn hostile_names_are_distinct_locks(context: &TestContext) -> CaseResult {
-    let root = context.unique();
-    distinct(context, hostile().map(|end| format!("{root}{end}")).collect()).await
+pub async fn hostile_names_are_distinct_locks(test: &Test, clients: [Client; 2]) -> CaseResult {
+    let root = test.unique();
+    distinct(test, clients, hostile().map(|end| format!("{root}{end}")).collect()).await
 }
 
 /// The same with the hostile part in front.
-pub async fn hostile_beginnings_are_distinct_locks(context: &TestContext) -> CaseResult {
-    let root = context.unique();
+pub async fn hostile_beginnings_are_distinct_locks(test: &Test, clients: [Client; 2]) -> CaseResult {
+    let root = test.unique();
     let texts: Vec<_> = hostile().map(|begin| format!("{begin}{root}")).collect();
     for text in &texts {
-        let store = context.client().await?;
-        let claim = context.claim(&context.named(text)?);
-        take(&*store, &claim, &format!("nobody holds {text:?}")).await?;
+        let store = test.client().await?;
+        let claim = test.claim(&test.named(text)?);
+        take(&store, &claim, &format!("nobody holds {text:?}")).await?;
         let listed = store.list(text, 10).await?;
-        same(
-            listed.into_iter().map(|it| it.name).collect(),
-            vec![claim.name.clone()],
-            "the lock listed by its name",
-        )?;
-        let_go(&*store, &claim).await?;
+        let listed: Vec<_> = listed.into_iter().map(|it| it.name).collect();
+        same(&listed[..], std::slice::from_ref(&claim.name), "the lock listed by its name")?;
+        let_go(&store, &claim).await?;
     }
-    distinct(context, texts).await
+    distinct(test, clients, texts).await
 }
 
-async fn distinct(context: &TestContext, texts: Vec<String>) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let claims = hold_all(context, &one, &texts).await?;
+async fn distinct(test: &Test, [one, two]: [Client; 2], texts: Vec<String>) -> CaseResult {
+    let claims = hold_all(test, &one, &texts).await?;
     for claim in &claims {
         let name = &claim.name;
-        kept_out(&*two, &context.claim(name), &format!("{name:?} is held")).await?;
+        kept_out(&two, &test.claim(name), &format!("{name:?} is held")).await?;
         let snapshot = two.inspect(name).await?;
         same(&snapshot.name, name, "the name in the snapshot")?;
         same(snapshot.holders.len(), 1, &format!("the number of holders of {name:?}"))?;
     }
     for claim in &claims {
-        let_go(&*two, claim).await?;
+        let_go(&two, claim).await?;
     }
     Ok(())
 }
 
-async fn hold_all(context: &TestContext, store: &Client, texts: &[String]) -> Result<Vec<Claim>, Failure> {
+async fn hold_all(test: &Test, store: &Client, texts: &[String]) -> Result<Vec<Claim>, Failure> {
     let mut claims = Vec::new();
     for text in texts {
-        let claim = context.claim(&context.named(text)?);
-        take(
-            &**store,
-            &claim,
-            &format!("nobody holds {text:?}, though {} other names are held", claims.len()),
-        )
-        .await?;
+        let claim = test.claim(&test.named(text)?);
+        let expected = format!("nobody holds {text:?}, though {} other names are held", claims.len());
+        take(store, &claim, &expected).await?;
         claims.push(claim);
     }
     Ok(claims)
 }
 
 /// Byte for byte, in the order of their bytes.
-pub async fn hostile_names_come_back_from_the_list(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let root = context.unique();
+pub async fn hostile_names_come_back_from_the_list(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let root = test.unique();
     let mut texts: Vec<_> = hostile().map(|end| format!("{root}{end}")).collect();
-    let claims = hold_all(context, &one, &texts).await?;
+    let claims = hold_all(test, &one, &texts).await?;
     texts.sort_unstable();
     let listed: Vec<_> =
         two.list(&root, 1000).await?.into_iter().map(|it| it.name.as_str().to_owned()).collect();
@@ -138,16 +124,19 @@ pub async fn hostile_names_come_back_from_the_list(context: &TestContext) -> Cas
 }
 
 /// `a`, `a/`, `a/b`, `a/b/c`: no name is the parent of another.
-pub async fn names_that_are_prefixes_of_each_other_are_distinct(context: &TestContext) -> CaseResult {
-    let root = context.unique();
+pub async fn names_that_are_prefixes_of_each_other_are_distinct(
+    test: &Test,
+    clients: [Client; 2],
+) -> CaseResult {
+    let root = test.unique();
     let whole = format!("{root}/b/c:d-e.f g");
     let texts = (root.len()..=whole.len()).map(|end| whole[..end].to_owned()).collect();
-    distinct(context, texts).await
+    distinct(test, clients, texts).await
 }
 
 /// 512 bytes, alike in all but the last, the middle or the first.
-pub async fn the_longest_names_are_distinct(context: &TestContext) -> CaseResult {
-    let root = context.unique();
+pub async fn the_longest_names_are_distinct(test: &Test, clients: [Client; 2]) -> CaseResult {
+    let root = test.unique();
     let fill = LockName::BYTES_MAX - root.len();
     let plain = format!("{root}{}", "x".repeat(fill));
     let shorter = plain[..plain.len() - 1].to_owned();
@@ -158,20 +147,18 @@ pub async fn the_longest_names_are_distinct(context: &TestContext) -> CaseResult
     let slashes = format!("{root}{}", "/".repeat(fill));
     let escapes = format!("{root}{}", "\0".repeat(fill));
     let dots = format!("{root}{}", "/..".repeat(fill / 3));
-    distinct(context, vec![plain, shorter, last, middle, wide, spaces, slashes, escapes, dots]).await
+    distinct(test, clients, vec![plain, shorter, last, middle, wide, spaces, slashes, escapes, dots]).await
 }
 
 /// Notes are arbitrary text too.
-pub async fn a_hostile_note_comes_back(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
+pub async fn a_hostile_note_comes_back(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
     let long = "x".repeat(Claim::NOTE_BYTES_MAX);
     for note in hostile().chain([long.as_str(), ""]) {
-        let claim = Claim { note: Some(note.into()), ..context.claim(&context.name()) };
-        take(&*one, &claim, "the lock is free").await?;
+        let claim = test.grant(&one, Claim { note: Some(note.into()), ..test.claim(&test.name()) }).await?;
         let snapshot = two.inspect(&claim.name).await?;
         let found = snapshot.holders.first().and_then(|holder| holder.note.as_deref());
         same(found, Some(note), "the note")?;
-        let_go(&*one, &claim).await?;
+        let_go(&one, &claim).await?;
     }
     Ok(())
 }

@@ -25,15 +25,9 @@ mod child;
 mod naive;
 mod taker;
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
-use leasehold_core::{Binding, Claim, Contender, Liveness, LockName, Queueing};
-
-use crate::{
-    CaseResult, Client, Failure, TestContext,
-    outcome::{ensure, kept_out, let_go, queued, same, take},
-    renewal::renewed,
-};
+use crate::prelude::*;
 use child::Child;
 use naive::Naive;
 
@@ -53,7 +47,7 @@ pub fn this_program(address: &str) -> Command {
     command
 }
 
-crate::case::cases![
+cases![
     a_killed_holder_is_freed,
     a_killed_holder_keeps_the_lock_shut_for_its_delay[LOCK_DELAY],
     a_detached_hold_outlives_a_killed_process[DETACH],
@@ -66,163 +60,137 @@ crate::case::cases![
     a_process_killed_at_work_leaves_the_lock_usable,
 ];
 
-fn freed_within(context: &TestContext, ttl: Duration) -> Duration {
-    if context.capability().liveness == Liveness::Process { Duration::ZERO } else { ttl }
-}
-
-/// A claim that ends in time to be waited for, or with the process where the store sees that.
-fn mortal(context: &TestContext, name: &LockName) -> Claim {
-    if context.capability().liveness == Liveness::Process { context.claim(name) } else { context.brief(name) }
-}
-
 /// kill -9: freed at once where the store sees a process end, by the end of the time to live elsewhere.
-pub async fn a_killed_holder_is_freed(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let mut taker = Child::start(context)?;
-    let claim = mortal(context, &context.name());
-    taker.expect(context, "granted", &Child::claim(&claim)).await?;
+pub async fn a_killed_holder_is_freed(test: &Test, store: Client) -> CaseResult {
+    let mut taker = Child::start(test)?;
+    let claim = test.mortal(&test.name());
+    taker.expect(test, "granted", &Child::claim(&claim)).await?;
     taker.kill()?;
-    let successor = context.claim(&claim.name);
-    context.expect_win(&store, &successor, freed_within(context, claim.ttl), "its holder was killed").await
+    let successor = test.claim(&claim.name);
+    test.wins(&store, &successor, test.freed_within(&claim), "its holder was killed").await.map(drop)
 }
 
 /// kill -9 with a lock-delay: the next enters no earlier than the delay after the death. The controls are two other locks
 /// of the same process: what was released before is free at once, and what has no delay is free earlier.
-pub async fn a_killed_holder_keeps_the_lock_shut_for_its_delay(context: &TestContext) -> CaseResult {
-    let [one, two] = context.clients().await?;
-    let mut taker = Child::start(context)?;
-    let delay = context.ttl() * 3;
-    let [delayed, released] =
-        [(); 2].map(|()| Claim { lock_delay: delay, ..mortal(context, &context.name()) });
-    let plain = mortal(context, &context.name());
+pub async fn a_killed_holder_keeps_the_lock_shut_for_its_delay(
+    test: &Test,
+    [one, two]: [Client; 2],
+) -> CaseResult {
+    let mut taker = Child::start(test)?;
+    let delay = test.ttl() * 3;
+    let [delayed, released] = [(); 2].map(|()| Claim { lock_delay: delay, ..test.mortal(&test.name()) });
+    let plain = test.mortal(&test.name());
     for claim in [&delayed, &released, &plain] {
-        taker.expect(context, "granted", &Child::claim(claim)).await?;
+        taker.expect(test, "granted", &Child::claim(claim)).await?;
     }
-    taker.expect(context, "released", &Child::verb("release", &released)).await?;
-    take(&*one, &context.claim(&released.name), "it was released").await?;
+    taker.expect(test, "released", &Child::verb("release", &released)).await?;
+    take(&one, &test.claim(&released.name), "it was released").await?;
     taker.kill()?;
-    let killed = context.env().now();
-    let freed = freed_within(context, delayed.ttl);
+    let killed = test.now();
+    let freed = test.freed_within(&delayed);
     let enters = |store: Client, name: LockName, within: Duration| async move {
-        context.wins(&store, &context.claim(&name), within, "its holder was killed").await?;
-        Ok::<Duration, Failure>(context.env().now().since(killed))
+        test.wins(&store, &test.claim(&name), within, "its holder was killed").await?;
+        Ok::<Duration, Failure>(test.now().since(killed))
     };
     let (late, early) = tokio::join!(
         enters(one.clone(), delayed.name.clone(), freed + delay),
         enters(two, plain.name.clone(), freed)
     );
     let (late, early) = (late?, early?);
-    let earliest = delay - context.capability().drift.of(delay);
-    ensure(
-        late >= earliest,
-        format!("shut for {delay:?} after the death"),
-        format!("entered after {late:?}"),
-    )?;
-    ensure(early < late, format!("earlier without a delay than {late:?}"), format!("entered after {early:?}"))
+    let earliest = delay - test.capability().drift.of(delay);
+    ensure(late >= earliest, format!("shut for {delay:?} after the death"), late)?;
+    ensure(early < late, format!("earlier without a delay than {late:?}"), early)
 }
 
 /// kill -9 of the process that made a ticket: another process can still use the ticket.
-pub async fn a_detached_hold_outlives_a_killed_process(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let mut taker = Child::start(context)?;
-    let claim = Claim { binding: Binding::Ttl, ..context.claim(&context.name()) };
-    taker.expect(context, "granted", &Child::verb("detach", &claim)).await?;
+pub async fn a_detached_hold_outlives_a_killed_process(test: &Test, store: Client) -> CaseResult {
+    let mut taker = Child::start(test)?;
+    let claim = Claim { binding: Binding::Ttl, ..test.claim(&test.name()) };
+    taker.expect(test, "granted", &Child::verb("detach", &claim)).await?;
     taker.kill()?;
-    kept_out(&*store, &context.claim(&claim.name), "a detached hold outlives its process").await?;
+    kept_out(&store, &test.claim(&claim.name), "a detached hold outlives its process").await?;
     renewed(&store, &claim, "who has the ticket may renew").await?;
-    let_go(&*store, &claim).await
+    let_go(&store, &claim).await
 }
 
 /// SIGSTOP: not freed before the time to live has passed, and then freed.
-pub async fn a_paused_holder_keeps_its_time_and_no_more(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let mut taker = Child::start(context)?;
-    let claim = context.brief(&context.name());
-    let sent = context.env().now();
-    taker.expect(context, "granted", &Child::claim(&claim)).await?;
+pub async fn a_paused_holder_keeps_its_time_and_no_more(test: &Test, store: Client) -> CaseResult {
+    let mut taker = Child::start(test)?;
+    let claim = test.brief(&test.name());
+    let sent = test.now();
+    taker.expect(test, "granted", &Child::claim(&claim)).await?;
     taker.pause()?;
-    context.wins(&store, &context.claim(&claim.name), claim.ttl, "its holder is paused").await?;
-    let (end, earliest) = (context.env().now(), context.earliest_end(sent, claim.ttl));
-    let found = format!("freed {:?} after the claim was sent", end.since(sent));
-    ensure(end >= earliest, format!("a paused holder keeps its {:?}", claim.ttl), found)
+    test.wins(&store, &test.claim(&claim.name), claim.ttl, "its holder is paused").await?;
+    test.expect_not_early(sent, claim.ttl)
 }
 
 /// A holder that renews lives on while it runs, and not when it is paused.
-pub async fn a_holder_that_renews_until_it_is_paused_is_freed(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let mut taker = Child::start(context)?;
-    let claim = Claim { ttl: context.ttl() * 4, ..context.claim(&context.name()) };
-    taker.expect(context, "granted", &Child::claim(&claim)).await?;
-    taker.expect(context, "keeping", &Child::verb("keep", &claim)).await?;
+pub async fn a_holder_that_renews_until_it_is_paused_is_freed(test: &Test, store: Client) -> CaseResult {
+    let mut taker = Child::start(test)?;
+    let claim = Claim { ttl: test.ttl() * 4, ..test.claim(&test.name()) };
+    taker.expect(test, "granted", &Child::claim(&claim)).await?;
+    taker.expect(test, "keeping", &Child::verb("keep", &claim)).await?;
     for _ in 0..4 {
-        context.env().sleep(claim.ttl / 2).await;
-        kept_out(&*store, &context.claim(&claim.name), "its holder renews").await?;
+        test.sleep(claim.ttl / 2).await;
+        kept_out(&store, &test.claim(&claim.name), "its holder renews").await?;
     }
     // Halfway between two renewals: a process that is stopped inside of a store's transaction is another matter, which
     // a store that has transactions in the holder's process must test and document by itself.
-    context.env().sleep(claim.ttl / 6).await;
+    test.sleep(claim.ttl / 6).await;
     taker.pause()?;
-    context.expect_win(&store, &context.claim(&claim.name), claim.ttl, "its holder is paused").await
+    test.wins(&store, &test.claim(&claim.name), claim.ttl, "its holder is paused").await.map(drop)
 }
 
 /// SIGCONT after the lock has gone to another: the late renewal is `Gone`, the late release `NotHeld`, the successor
 /// undisturbed. A naive client (create if absent or expired, delete without looking) in the same place deletes the
 /// successor's lock, which proves that the pause was long enough.
-pub async fn a_resumed_holder_touches_nobody(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let mut taker = Child::start(context)?;
-    let claim = context.brief(&context.name());
-    let naive = Naive::new(context);
-    taker.expect(context, "granted", &Child::claim(&claim)).await?;
-    taker.expect(context, "taken", &naive.take_line(claim.ttl)).await?;
+pub async fn a_resumed_holder_touches_nobody(test: &Test, store: Client) -> CaseResult {
+    let mut taker = Child::start(test)?;
+    let claim = test.brief(&test.name());
+    let naive = Naive::new(test);
+    taker.expect(test, "granted", &Child::claim(&claim)).await?;
+    taker.expect(test, "taken", &naive.take_line(claim.ttl)).await?;
     taker.pause()?;
-    let successor = context.claim(&claim.name);
-    context.wins(&store, &successor, claim.ttl, "its holder is paused").await?;
-    context.outlive(claim.ttl).await;
-    let naively = naive.take(context.env(), context.long());
+    let successor = test.claim(&claim.name);
+    test.wins(&store, &successor, claim.ttl, "its holder is paused").await?;
+    test.outlive(claim.ttl).await;
+    let naively = naive.take(test.env(), test.long());
     ensure(naively, "the naive lock has expired too", naively)?;
     taker.resume()?;
-    taker.expect(context, "gone", &Child::verb("renew", &claim)).await?;
-    taker.expect(context, "not-held", &Child::verb("release", &claim)).await?;
-    taker.expect(context, "freed", &naive.free_line()).await?;
+    taker.expect(test, "gone", &Child::verb("renew", &claim)).await?;
+    taker.expect(test, "not-held", &Child::verb("release", &claim)).await?;
+    taker.expect(test, "freed", &naive.free_line()).await?;
     renewed(&store, &successor, "the resumed holder's late verbs are not its own").await?;
-    kept_out(&*store, &context.claim(&claim.name), "the successor holds it").await?;
-    ensure(
-        naive.is_free(),
-        "the naive client deletes its successor's lock: else this case proves nothing",
-        "it did not",
-    )
+    kept_out(&store, &test.claim(&claim.name), "the successor holds it").await?;
+    let expected = "the naive client deletes its successor's lock: else this case proves nothing";
+    ensure(naive.is_free(), expected, "it did not")
 }
 
-async fn queue_behind_taker(context: &TestContext) -> Result<(Client, Child, Claim, Claim, Claim), Failure> {
-    let store = context.client().await?;
-    let mut taker = Child::start(context)?;
-    let holder = context.held(&store).await?;
-    let dies = Claim { queueing: Queueing::Fifo, ..mortal(context, &holder.name) };
-    taker.expect(context, "waiting", &Child::claim(&dies)).await?;
-    let next = Claim { queueing: Queueing::Fifo, ..context.claim(&holder.name) };
-    queued(&*store, &next, "another holds it").await?;
-    Ok((store, taker, holder, dies, next))
+/// A holder, a taker that waits behind it, and a claim that waits behind both.
+async fn queue_behind_taker(test: &Test, store: &Client) -> Result<(Child, [Claim; 3]), Failure> {
+    let mut taker = Child::start(test)?;
+    let holder = test.held(store).await?;
+    let dies = Claim { queueing: Queueing::Fifo, ..test.mortal(&holder.name) };
+    taker.expect(test, "waiting", &Child::claim(&dies)).await?;
+    let next = test.fifo(&holder.name);
+    queued(store, &next, "another holds it").await?;
+    Ok((taker, [holder, dies, next]))
 }
 
 /// A process killed while it waits is skipped.
-pub async fn a_killed_waiter_is_no_obstacle(context: &TestContext) -> CaseResult {
-    let (store, mut taker, holder, dies, next) = queue_behind_taker(context).await?;
+pub async fn a_killed_waiter_is_no_obstacle(test: &Test, store: Client) -> CaseResult {
+    let (mut taker, [holder, dies, next]) = queue_behind_taker(test, &store).await?;
     taker.kill()?;
-    let_go(&*store, &holder).await?;
-    context
-        .expect_win(&store, &next, freed_within(context, dies.ttl), "the waiter before it was killed")
-        .await
+    let_go(&store, &holder).await?;
+    test.wins(&store, &next, test.freed_within(&dies), "the waiter before it was killed").await.map(drop)
 }
 
 /// Killed after the lock was handed to it and before it could ask.
-pub async fn a_killed_head_of_the_queue_is_no_obstacle(context: &TestContext) -> CaseResult {
-    let (store, mut taker, holder, dies, next) = queue_behind_taker(context).await?;
-    let_go(&*store, &holder).await?;
+pub async fn a_killed_head_of_the_queue_is_no_obstacle(test: &Test, store: Client) -> CaseResult {
+    let (mut taker, [holder, dies, next]) = queue_behind_taker(test, &store).await?;
+    let_go(&store, &holder).await?;
     taker.kill()?;
-    context
-        .expect_win(&store, &next, freed_within(context, dies.ttl), "the first in the queue was killed")
-        .await
+    test.wins(&store, &next, test.freed_within(&dies), "the first in the queue was killed").await.map(drop)
 }
 
 const WORKERS: usize = 3;
@@ -233,17 +201,14 @@ const NAIVE_TRIES: u32 = 20;
 
 /// Several processes read a file, wait a little and write one more: under the lock no increment is lost. Without it,
 /// the same processes lose some, which proves that they meet.
-pub async fn no_increment_of_several_processes_is_lost(context: &TestContext) -> CaseResult {
-    let name = context.name();
-    let mut takers = Vec::new();
-    for _ in 0..WORKERS {
-        takers.push(Child::start(context)?);
-    }
-    let with_lock = increments(context, &mut takers, "work", &name).await?;
+pub async fn no_increment_of_several_processes_is_lost(test: &Test, (): ()) -> CaseResult {
+    let name = test.name();
+    let mut takers = (0..WORKERS).map(|_| Child::start(test)).collect::<Result<Vec<_>, _>>()?;
+    let with_lock = increments(test, &mut takers, "work", &name).await?;
     same(with_lock, WORKERS * ROUNDS, "the counter after all increments under the lock")?;
     // On a machine that is busy enough the processes come one after another, and lose nothing.
     for _ in 0..NAIVE_TRIES {
-        let without = increments(context, &mut takers, "work-naively", &name).await?;
+        let without = increments(test, &mut takers, "work-naively", &name).await?;
         // Mostly fewer; more when two writes of different length are torn.
         if without != WORKERS * ROUNDS {
             return Ok(());
@@ -254,42 +219,39 @@ pub async fn no_increment_of_several_processes_is_lost(context: &TestContext) ->
 }
 
 async fn increments(
-    context: &TestContext,
+    test: &Test,
     takers: &mut [Child],
     verb: &str,
     name: &LockName,
 ) -> Result<usize, Failure> {
-    let file = Naive::new(context);
+    let file = Naive::new(test);
     for taker in takers.iter_mut() {
-        let claim = context.claim(name);
+        let claim = test.claim(name);
         taker.send(&format!("{} {ROUNDS} {}", Child::verb(verb, &claim), file.path()))?;
     }
     for taker in takers.iter_mut() {
-        let answer = taker.answer(context, context.slack() * 6).await?;
+        let answer = taker.answer(test, test.slack() * 6).await?;
         same(answer.as_str(), "done", "the answer of a process at work")?;
     }
     Ok(file.number())
 }
 
 /// A process is killed somewhere in the middle of lock and unlock, again and again: the lock is usable each time.
-pub async fn a_process_killed_at_work_leaves_the_lock_usable(context: &TestContext) -> CaseResult {
-    let store = context.client().await?;
-    let name = context.name();
+pub async fn a_process_killed_at_work_leaves_the_lock_usable(test: &Test, store: Client) -> CaseResult {
+    let name = test.name();
     for round in 0..5u32 {
-        let mut taker = Child::start(context)?;
-        let file = Naive::new(context);
-        let claim = mortal(context, &name);
+        let mut taker = Child::start(test)?;
+        let file = Naive::new(test);
+        let claim = test.mortal(&name);
         taker.send(&format!("{} 100000 {}", Child::verb("work", &claim), file.path()))?;
-        file.await_number(context, 1 + round as usize).await?;
+        file.await_number(test, 1 + round as usize).await?;
         taker.kill()?;
-        let mine = context.claim(&name);
-        context
-            .wins(&store, &mine, freed_within(context, claim.ttl), "the process at work was killed")
-            .await?;
+        let mine = test.claim(&name);
+        test.wins(&store, &mine, test.freed_within(&claim), "the process at work was killed").await?;
         let snapshot = store.inspect(&name).await?;
         let tags: Vec<_> = snapshot.holders.iter().map(|holder| holder.tag).collect();
         same(tags, vec![Contender::tag_of(mine.id)], "the tags of the holders")?;
-        let_go(&*store, &mine).await?;
+        let_go(&store, &mine).await?;
     }
     Ok(())
 }

@@ -9,20 +9,10 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::{
-    Env, Interest, LockName, Mode, SessionState, Snapshot, Stance, Standing,
-    engine::{Engine, Hold, Wait},
-    layer::{Chaos, Fault},
-};
+use crate::prelude::*;
 use tokio::sync::oneshot;
 
-use crate::{
-    CaseResult, Client, Failure, TestContext,
-    loss::{lease_ttl, terms},
-    outcome::{ensure, same},
-};
-
-crate::case::cases![jeopardy_is_announced_before_the_loss_and_taken_back];
+cases![jeopardy_is_announced_before_the_loss_and_taken_back];
 
 /// A link to a backend that can be cut: clients on it, clients beside it, and how long a hold lives.
 pub struct Link<'l> {
@@ -45,21 +35,23 @@ pub struct Link<'l> {
 }
 
 /// With the requests of a client lost on the way.
-pub async fn jeopardy_is_announced_before_the_loss_and_taken_back(context: &TestContext) -> CaseResult {
-    let [one, two, beside] = context.clients().await?;
+pub async fn jeopardy_is_announced_before_the_loss_and_taken_back(
+    test: &Test,
+    [one, two, beside]: [Client; 3],
+) -> CaseResult {
     let is_cut = Arc::new(AtomicBool::new(false));
     let lossy = |client: Client| -> Client {
         let is_cut = is_cut.clone();
         let plan = move |_, _| if is_cut.load(Ordering::Acquire) { Fault::LoseRequest } else { Fault::None };
-        Arc::new(Chaos::new(client, context.env().clone(), plan))
+        Arc::new(Chaos::new(client, test.env().clone(), plan))
     };
     let link = Link {
-        env: context.env().clone(),
+        env: test.env().clone(),
         cut_off: [lossy(one), lossy(two)],
         beside,
-        name: context.name(),
-        ttl: lease_ttl(context),
-        slack: context.slack(),
+        name: test.name(),
+        ttl: test.lease_ttl(),
+        slack: test.slack(),
         cut: &|| is_cut.store(true, Ordering::Release),
         heal: &|| is_cut.store(false, Ordering::Release),
     };
@@ -77,7 +69,7 @@ impl Link<'_> {
     pub async fn is_told_of(&self) -> CaseResult {
         let [one, naive] = self.cut_off.clone();
         let engine = Engine::new(one, self.env.clone());
-        let terms = terms(self.ttl);
+        let terms = options(self.ttl);
         let asked = engine.acquire(&self.name, Mode::Exclusive, &terms, Wait::No, None);
         let hold = asked.await?.ok_or_else(|| Failure::new("a hold: the lock is free", "busy"))?;
         let mut session = engine.session();
@@ -101,7 +93,7 @@ impl Link<'_> {
     }
 
     /// The link is cut: jeopardy is announced while the lease is valid, and the store still shows the holder.
-    async fn endangered(&self, session: &mut leasehold_core::Session, hold: &Hold) -> CaseResult {
+    async fn endangered(&self, session: &mut Session, hold: &Hold) -> CaseResult {
         (self.cut)();
         self.next(session, SessionState::Jeopardy).await?;
         ensure(hold.check().is_ok(), "jeopardy announced before the loss", hold.status())?;
@@ -110,7 +102,7 @@ impl Link<'_> {
         ensure(holds, "the control: the lock itself looks as before", shown)
     }
 
-    async fn next(&self, session: &mut leasehold_core::Session, wanted: SessionState) -> CaseResult {
+    async fn next(&self, session: &mut Session, wanted: SessionState) -> CaseResult {
         let until = self.env.now() + self.ttl + self.slack;
         let state = self.env.until(until, session.changed()).await;
         same(state, Some(wanted), "the next state of the session")
@@ -135,22 +127,9 @@ impl Link<'_> {
 
     /// Another gets the lock when its time is over.
     async fn is_free(&self) -> CaseResult {
-        let claim =
-            leasehold_core::Claim::new(self.name.clone(), leasehold_core::ClaimId::mint(&self.env), self.ttl);
-        let until = self.env.now() + self.ttl + self.slack;
-        loop {
-            let mut wake = self.beside.watch(&self.name, Interest::Turn(claim.id)).await?;
-            let busy = match self.beside.claim(&claim).await? {
-                Standing::Granted(_) => break,
-                Standing::Held(busy) | Standing::Waiting(busy) => busy,
-                other => return ensure(false, "a grant or a refusal", other),
-            };
-            let now = self.env.now();
-            ensure(now < until, "a free lock after the time to live", &busy)?;
-            let _ = self.env.until((now + busy.recheck_in).min(until), wake.wait()).await;
-            // Who is woken for nothing all the time lets time pass: a virtual clock would stand still.
-            self.env.sleep(Duration::from_millis(1)).await;
-        }
+        let claim = Claim::new(self.name.clone(), ClaimId::mint(&self.env), self.ttl);
+        let patience = self.ttl + self.slack;
+        wins(&self.env, &self.beside, &claim, patience, "its time to live is over").await?;
         self.beside.release(&claim).await?;
         Ok(())
     }

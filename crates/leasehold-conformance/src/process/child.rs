@@ -10,7 +10,7 @@ use leasehold_core::{Claim, Queueing};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::{CaseResult, Failure, TestContext};
+use crate::{CaseResult, Failure, Test};
 
 /// A second process on the backend. Killed and waited for when dropped, also when it is paused.
 pub(super) struct Child {
@@ -25,9 +25,9 @@ fn broken(what: &str, error: impl std::fmt::Display) -> Failure {
 
 impl Child {
     /// Starts one.
-    pub(super) fn start(context: &TestContext) -> Result<Self, Failure> {
-        let mut command =
-            context.fixture().taker_command().ok_or_else(|| broken("a taker", "none was given"))?;
+    pub(super) fn start(test: &Test) -> Result<Self, Failure> {
+        let taker = test.fixture().taker.as_ref().ok_or_else(|| broken("a taker", "none was given"))?;
+        let mut command = taker();
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|error| broken("a taker that starts", error))?;
         let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
@@ -68,13 +68,8 @@ impl Child {
     }
 
     /// Its next line.
-    pub(super) async fn answer(
-        &mut self,
-        context: &TestContext,
-        within: Duration,
-    ) -> Result<String, Failure> {
-        let until = context.env().now() + within;
-        match context.env().until(until, self.lines.recv()).await {
+    pub(super) async fn answer(&mut self, test: &Test, within: Duration) -> Result<String, Failure> {
+        match test.within(within, self.lines.recv()).await {
             Some(Some(line)) => Ok(line),
             Some(None) => Err(broken("a taker that answers", "it has ended")),
             None => Err(broken("a taker that answers", format!("nothing within {within:?}"))),
@@ -82,9 +77,9 @@ impl Child {
     }
 
     /// Tells it something, and fails unless it answers `wanted`.
-    pub(super) async fn expect(&mut self, context: &TestContext, wanted: &str, line: &str) -> CaseResult {
+    pub(super) async fn expect(&mut self, test: &Test, wanted: &str, line: &str) -> CaseResult {
         self.send(line)?;
-        let answer = self.answer(context, context.slack() * 2).await?;
+        let answer = self.answer(test, test.slack() * 2).await?;
         if answer == wanted {
             return Ok(());
         }

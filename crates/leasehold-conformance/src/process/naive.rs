@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, str::FromStr, time::Duration};
 
 use leasehold_core::{Env, Moment};
 
-use crate::{CaseResult, TestContext, outcome::ensure};
+use crate::{CaseResult, Test, outcome::ensure};
 
 /// A file that is a naive lock (it holds the moment of its expiry) or a counter.
 pub(super) struct Naive {
@@ -14,8 +14,8 @@ pub(super) struct Naive {
 }
 
 impl Naive {
-    pub(super) fn new(context: &TestContext) -> Self {
-        let file = std::env::temp_dir().join(format!("leasehold-conformance-{}", context.unique()));
+    pub(super) fn new(test: &Test) -> Self {
+        let file = std::env::temp_dir().join(format!("leasehold-conformance-{}", test.unique()));
         Naive { file, is_own: true }
     }
 
@@ -69,13 +69,13 @@ impl Naive {
     }
 
     /// Waits until the counter has come so far.
-    pub(super) async fn await_number(&self, context: &TestContext, least: usize) -> CaseResult {
-        let until = context.env().now() + context.slack() * 4;
+    pub(super) async fn await_number(&self, test: &Test, least: usize) -> CaseResult {
+        let until = test.now() + test.slack() * 4;
         while self.number() < least {
             let expected = format!("a process that counts to {least}");
-            ensure(context.env().now() <= until, expected, self.number())?;
+            ensure(test.now() <= until, expected, self.number())?;
             // Another process writes a file: there is no event to await.
-            context.env().sleep(Duration::from_millis(1)).await;
+            test.sleep(Duration::from_millis(1)).await;
         }
         Ok(())
     }
