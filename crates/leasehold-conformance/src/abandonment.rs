@@ -113,7 +113,7 @@ pub async fn a_ticket_passes_from_client_to_client(
     test: &Test,
     [one, two, three]: [Client; 3],
 ) -> CaseResult {
-    let (first, second) = (Engine::new(one, test.env().clone()), Engine::new(two, test.env().clone()));
+    let (first, second) = (Engine::new(one, test.env.clone()), Engine::new(two, test.env.clone()));
     let hold = test.locked(&first, test.lease_ttl()).await?;
     let fence = hold.fencing_token();
     let ticket = hold.detach(test.long()).await?;
@@ -130,8 +130,8 @@ pub async fn any_lost_message_leaves_nothing(test: &Test, (): ()) -> CaseResult 
     for fault in [Fault::LoseRequest, Fault::LoseReply] {
         for at in 0.. {
             let [one, two] = test.clients().await?;
-            let lossy = Arc::new(Chaos::at(one, test.env().clone(), at, fault));
-            let engine = Engine::new(lossy.clone(), test.env().clone());
+            let lossy = Arc::new(Chaos::at(one, test.env.clone(), at, fault));
+            let engine = Engine::new(lossy.clone(), test.env.clone());
             let (name, terms) = (test.name(), options(test.long()));
             for _ in 0..2 {
                 let wait = Wait::For(test.slack() + Duration::from_secs(10));

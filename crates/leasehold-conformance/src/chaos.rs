@@ -19,7 +19,7 @@ where
     for fault in [Fault::LoseRequest, Fault::LoseReply] {
         for at in 0.. {
             let [one, two] = test.clients().await?;
-            let lossy = Arc::new(Chaos::at(one, test.env().clone(), at, fault));
+            let lossy = Arc::new(Chaos::at(one, test.env.clone(), at, fault));
             scenario(lossy.clone(), two).await.map_err(|failure| Failure {
                 expected: format!("{} ({fault:?} at operation {at})", failure.expected),
                 ..failure
@@ -93,7 +93,7 @@ pub async fn a_lost_reply_to_a_claim_leaves_a_hold_that_ends(
     test: &Test,
     [one, two]: [Client; 2],
 ) -> CaseResult {
-    let lossy: Client = Arc::new(Chaos::at(one, test.env().clone(), 0, Fault::LoseReply));
+    let lossy: Client = Arc::new(Chaos::at(one, test.env.clone(), 0, Fault::LoseReply));
     let claim = test.brief(&test.name());
     let answer = lossy.claim(&claim).await;
     ensure(answer.is_err(), "no answer", answer)?;

@@ -52,7 +52,7 @@ where
 /// Reads, lets others run, writes back one more.
 async fn increment(test: Test, counter: Arc<AtomicI64>) -> CaseResult {
     let read = counter.load(Ordering::Relaxed);
-    test.sleep(test.env().jitter(Duration::from_millis(1))).await;
+    test.sleep(test.env.jitter(Duration::from_millis(1))).await;
     counter.store(read + 1, Ordering::Relaxed);
     Ok(())
 }
@@ -77,7 +77,7 @@ pub async fn no_increment_is_lost_in_a_fair_queue(test: &Test, clients: [Client;
 /// Adds `weight` to what is inside while a section lasts, and fails when that is more than `most`.
 async fn occupy(test: Test, inside: Arc<AtomicI64>, weight: i64, most: i64) -> CaseResult {
     let now = inside.fetch_add(weight, Ordering::SeqCst) + weight;
-    test.sleep(test.env().jitter(Duration::from_millis(1))).await;
+    test.sleep(test.env.jitter(Duration::from_millis(1))).await;
     inside.fetch_sub(weight, Ordering::SeqCst);
     ensure(now <= most, format!("at most {most} inside"), now)
 }

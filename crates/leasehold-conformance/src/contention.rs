@@ -17,7 +17,7 @@ cases![
 
 /// How late news may be: a store that wakes nobody is looked at once a second.
 fn late(test: &Test) -> Duration {
-    let pause = if test.capability().wakes { Duration::ZERO } else { Duration::from_secs(1) };
+    let pause = if test.capability.wakes { Duration::ZERO } else { Duration::from_secs(1) };
     test.slack() + pause
 }
 

@@ -21,10 +21,10 @@ use crate::{
 /// The running case: clients of one backend, unique names, and time.
 #[derive(Clone)]
 pub struct Test {
-    env: Env,
+    pub(crate) env: Env,
     connect: Connect,
-    fixture: Fixture,
-    capability: Capability,
+    pub(crate) fixture: Fixture,
+    pub(crate) capability: Capability,
     names: Arc<Mutex<Vec<LockName>>>,
 }
 
@@ -74,50 +74,29 @@ impl Test {
         Test { env, connect, fixture, capability, names: Arc::default() }
     }
 
-    /// The environment: clock and randomness.
-    pub fn env(&self) -> &Env {
-        &self.env
-    }
-
-    /// The present moment of [`Test::env`].
-    pub fn now(&self) -> Moment {
+    /// The present moment.
+    pub(crate) fn now(&self) -> Moment {
         self.env.now()
     }
 
-    /// Sleeps on the clock of [`Test::env`].
-    pub async fn sleep(&self, span: Duration) {
+    /// Sleeps on the clock of the case.
+    pub(crate) async fn sleep(&self, span: Duration) {
         self.env.sleep(span).await;
     }
 
     /// The output of a future, if it is done within `span`.
-    pub async fn within<F: Future + Send>(&self, span: Duration, future: F) -> Option<F::Output> {
+    pub(crate) async fn within<F: Future + Send>(&self, span: Duration, future: F) -> Option<F::Output> {
         self.env.until(self.now() + span, future).await
     }
 
-    /// The fixture of the store's author.
-    pub fn fixture(&self) -> &Fixture {
-        &self.fixture
-    }
-
-    /// The capability of the store.
-    pub fn capability(&self) -> &Capability {
-        &self.capability
-    }
-
     /// One more client of the backend, with a session of its own.
-    ///
-    /// # Errors
-    /// A [`Failure`] that says why the backend cannot be reached.
-    pub async fn client(&self) -> Result<Client, Failure> {
+    pub(crate) async fn client(&self) -> Result<Client, Failure> {
         let client = (self.connect)().await;
         client.map_err(|error| Failure::new("one more client of the backend", format!("{error:?}")))
     }
 
     /// Several clients.
-    ///
-    /// # Errors
-    /// As [`Test::client`].
-    pub async fn clients<const N: usize>(&self) -> Result<[Client; N], Failure> {
+    pub(crate) async fn clients<const N: usize>(&self) -> Result<[Client; N], Failure> {
         let mut clients = Vec::with_capacity(N);
         for _ in 0..N {
             clients.push(self.client().await?);
@@ -126,108 +105,90 @@ impl Test {
     }
 
     /// A unique text.
-    pub fn unique(&self) -> String {
+    pub(crate) fn unique(&self) -> String {
         format!("{:016x}", self.env.random() >> 64)
     }
 
     /// A lock with a unique name.
-    ///
-    /// # Panics
-    /// Never: the name is short and not empty.
-    pub fn name(&self) -> LockName {
+    pub(crate) fn name(&self) -> LockName {
         self.named(format!("conformance/{}", self.unique())).expect("a short name is a name")
     }
 
     /// The lock of this name, cleared away when the case is over.
-    ///
-    /// # Errors
-    /// When it is empty or too long.
-    pub fn named(&self, text: impl AsRef<str>) -> Result<LockName, Failure> {
+    pub(crate) fn named(&self, text: impl AsRef<str>) -> Result<LockName, Failure> {
         let name = LockName::new(text)?;
         self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         Ok(name)
     }
 
     /// A new exclusive claim, without a queue, that lives longer than the case.
-    pub fn claim(&self, name: &LockName) -> Claim {
+    pub(crate) fn claim(&self, name: &LockName) -> Claim {
         Claim::new(name.clone(), ClaimId::mint(&self.env), self.long())
     }
 
     /// A new exclusive claim that lives for [`Test::ttl`].
-    pub fn brief(&self, name: &LockName) -> Claim {
+    pub(crate) fn brief(&self, name: &LockName) -> Claim {
         Claim { ttl: self.ttl(), ..self.claim(name) }
     }
 
     /// A new claim of a reader.
-    pub fn reader(&self, name: &LockName) -> Claim {
+    pub(crate) fn reader(&self, name: &LockName) -> Claim {
         Claim { mode: Mode::Shared, ..self.claim(name) }
     }
 
     /// A new claim of several permits.
-    pub fn permits(&self, name: &LockName, take: u32, of: u32) -> Claim {
+    pub(crate) fn permits(&self, name: &LockName, take: u32, of: u32) -> Claim {
         Claim { mode: Mode::Permits { take, of }, ..self.claim(name) }
     }
 
     /// A new exclusive claim that waits in the fair queue.
-    pub fn fifo(&self, name: &LockName) -> Claim {
+    pub(crate) fn fifo(&self, name: &LockName) -> Claim {
         Claim { queueing: Queueing::Fifo, ..self.claim(name) }
     }
 
     /// A new exclusive claim that waits and may be overtaken.
-    pub fn barging(&self, name: &LockName) -> Claim {
+    pub(crate) fn barging(&self, name: &LockName) -> Claim {
         Claim { queueing: Queueing::Barging, ..self.claim(name) }
     }
 
     /// The claim, after it was granted.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub async fn grant(&self, store: &Client, claim: Claim) -> Result<Claim, Failure> {
+    pub(crate) async fn grant(&self, store: &Client, claim: Claim) -> Result<Claim, Failure> {
         take(store, &claim, "the lock is free").await.map(|_| claim)
     }
 
     /// A new lock that `store` holds exclusively for longer than the case.
-    ///
-    /// # Errors
-    /// When the claim is not granted.
-    pub async fn held(&self, store: &Client) -> Result<Claim, Failure> {
+    pub(crate) async fn held(&self, store: &Client) -> Result<Claim, Failure> {
         self.grant(store, self.claim(&self.name())).await
     }
 
     /// A new lock that `store` holds exclusively for [`Test::ttl`].
-    ///
-    /// # Errors
-    /// When the claim is not granted.
-    pub async fn held_briefly(&self, store: &Client) -> Result<Claim, Failure> {
+    pub(crate) async fn held_briefly(&self, store: &Client) -> Result<Claim, Failure> {
         self.grant(store, self.brief(&self.name())).await
     }
 
     /// A new lock that the engine holds exclusively, and renews.
-    ///
-    /// # Errors
-    /// When it is not granted.
-    pub async fn locked(&self, engine: &Engine, ttl: Duration) -> Result<Hold, Failure> {
+    pub(crate) async fn locked(&self, engine: &Engine, ttl: Duration) -> Result<Hold, Failure> {
         let hold = engine.acquire(&self.name(), Mode::Exclusive, &options(ttl), Wait::No, None).await?;
         hold.ok_or_else(|| Failure::new("a hold: the lock is free", "busy"))
     }
 
     /// The time to live for cases that await its end.
-    pub fn ttl(&self) -> Duration {
+    pub(crate) fn ttl(&self) -> Duration {
         self.fixture.ttl.unwrap_or(Duration::from_millis(300)).max(self.capability.ttl_min)
     }
 
     /// The time to live of leases: long enough that a busy machine renews it in time.
-    pub fn lease_ttl(&self) -> Duration {
+    pub(crate) fn lease_ttl(&self) -> Duration {
         self.ttl() * 5
     }
 
     /// A time to live that outlasts the case.
-    pub fn long(&self) -> Duration {
+    pub(crate) fn long(&self) -> Duration {
         Duration::from_secs(120).clamp(self.capability.ttl_min, self.capability.ttl_max)
     }
 
     /// How late the backend may be.
-    pub fn slack(&self) -> Duration {
+    pub(crate) fn slack(&self) -> Duration {
         self.fixture.slack
     }
 
@@ -247,7 +208,7 @@ impl Test {
     }
 
     /// Sleeps past the end of what `ttl` from now ends, drift and the grain of the store's clock included.
-    pub async fn outlive(&self, ttl: Duration) {
+    pub(crate) async fn outlive(&self, ttl: Duration) {
         self.sleep(ttl + self.capability.drift.of(ttl) * 2 + Duration::from_millis(20)).await;
     }
 
@@ -260,10 +221,7 @@ impl Test {
 
     /// Claims again and again as a waiter does (subscribe, claim, wait) until it is granted; fails when that takes
     /// longer than `within` and the slack.
-    ///
-    /// # Errors
-    /// The last answer, when time is up.
-    pub async fn wins(
+    pub(crate) async fn wins(
         &self,
         store: &Client,
         claim: &Claim,
@@ -274,10 +232,7 @@ impl Test {
     }
 
     /// Runs tasks side by side, on several threads where the clock is the machine's, and answers all their results.
-    ///
-    /// # Errors
-    /// When a task panicked.
-    pub async fn together<T: Send + 'static>(
+    pub(crate) async fn together<T: Send + 'static>(
         &self,
         tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
     ) -> Result<Vec<T>, Failure> {
@@ -307,10 +262,12 @@ impl Test {
     }
 
     /// Fails unless nobody holds the lock and nobody waits for it.
-    ///
-    /// # Errors
-    /// The remaining contenders.
-    pub async fn expect_nothing_left(&self, store: &Client, name: &LockName, when: &str) -> CaseResult {
+    pub(crate) async fn expect_nothing_left(
+        &self,
+        store: &Client,
+        name: &LockName,
+        when: &str,
+    ) -> CaseResult {
         let snapshot = store.inspect(name).await?;
         let left: Vec<&Contender> = snapshot.holders.iter().chain(&snapshot.waiters).collect();
         ensure(left.is_empty(), format!("nobody holds or waits {when}"), left)

@@ -27,7 +27,7 @@ pub async fn a_holder_is_shown_as_it_is(test: &Test, [one, two]: [Client; 2]) ->
     same(holder.tag, Contender::tag_of(claim.id), "the holder's tag")?;
     same(holder.stance, Stance::Holding, "the holder's stance")?;
     same(holder.mode, Some(Mode::Exclusive), "the holder's mode")?;
-    let note = test.capability().notes.then_some("who & why");
+    let note = test.capability.notes.then_some("who & why");
     same(holder.note.as_deref(), note, "the holder's note")?;
     same(holder.fence, grant.fence, "the holder's token")?;
     let lasts = holder.expires_in.is_none_or(|left| left <= claim.ttl + test.slack() && left > claim.ttl / 2);

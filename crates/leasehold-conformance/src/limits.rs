@@ -15,10 +15,10 @@ cases![
 
 /// At both ends of the capability.
 pub async fn the_shortest_and_the_longest_ttl_work(test: &Test, store: Client) -> CaseResult {
-    for ttl in [test.capability().ttl_min, test.capability().ttl_max] {
+    for ttl in [test.capability.ttl_min, test.capability.ttl_max] {
         let claim = Claim { ttl, ..test.claim(&test.name()) };
         let grant = take(&store, &claim, "the lock is free").await?;
-        let half = test.capability().ttl_max / 2;
+        let half = test.capability.ttl_max / 2;
         let long = ttl < half || grant.valid_for >= half;
         ensure(long, format!("valid for about {ttl:?}"), grant.valid_for)?;
         store.release(&claim).await?;
@@ -28,7 +28,7 @@ pub async fn the_shortest_and_the_longest_ttl_work(test: &Test, store: Client) -
 
 /// Zero, a little less than the least, a little more than the most, and the largest number there is.
 pub async fn a_ttl_out_of_range_is_refused(test: &Test, store: Client) -> CaseResult {
-    let capability = test.capability();
+    let capability = &test.capability;
     let less = capability.ttl_min.saturating_sub(Duration::from_nanos(1));
     let more = capability.ttl_max.saturating_add(Duration::from_millis(1));
     for ttl in [Duration::ZERO, less, more, Duration::from_millis(u64::MAX), Duration::MAX] {

@@ -37,7 +37,7 @@ pub async fn a_silent_store_is_noticed_by_the_deadline(test: &Test, [one, two]: 
     let silent = |_, verb| if verb == Verb::Renew { Fault::Hang } else { Fault::None };
     // `Hang` lets the request through; `LoseRequest` on every renewal is a store that cannot be reached.
     let lost = |_, verb| if verb == Verb::Renew { Fault::LoseRequest } else { Fault::None };
-    let env = test.env().clone();
+    let env = test.env.clone();
     let stores: [Client; 2] = [
         Arc::new(Chaos::new(one.clone(), env.clone(), lost)),
         Arc::new(Chaos::new(one, env.clone(), silent)),

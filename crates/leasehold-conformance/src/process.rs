@@ -97,7 +97,7 @@ pub async fn a_killed_holder_keeps_the_lock_shut_for_its_delay(
         enters(two, plain.name.clone(), freed)
     );
     let (late, early) = (late?, early?);
-    let earliest = delay - test.capability().drift.of(delay);
+    let earliest = delay - test.capability.drift.of(delay);
     ensure(late >= earliest, format!("shut for {delay:?} after the death"), late)?;
     ensure(early < late, format!("earlier without a delay than {late:?}"), early)
 }
@@ -154,7 +154,7 @@ pub async fn a_resumed_holder_touches_nobody(test: &Test, store: Client) -> Case
     let successor = test.claim(&claim.name);
     test.wins(&store, &successor, claim.ttl, "its holder is paused").await?;
     test.outlive(claim.ttl).await;
-    let naively = naive.take(test.env(), test.long());
+    let naively = naive.take(&test.env, test.long());
     ensure(naively, "the naive lock has expired too", naively)?;
     taker.resume()?;
     taker.expect(test, "gone", &Child::verb("renew", &claim)).await?;

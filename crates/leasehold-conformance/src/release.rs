@@ -27,7 +27,7 @@ pub async fn a_release_frees_at_once(test: &Test, [one, two]: [Client; 2]) -> Ca
 /// Another id is answered `NotHeld` and the holder keeps the lock.
 pub async fn a_foreign_id_releases_nothing(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
     let holder = test.held(&one).await?;
-    let foreign = Claim { id: ClaimId::mint(test.env()), ..holder.clone() };
+    let foreign = Claim { id: ClaimId::mint(&test.env), ..holder.clone() };
     for store in [&one, &two] {
         not_held(store, &foreign, "a foreign release").await?;
     }
@@ -75,7 +75,7 @@ pub async fn a_release_leaves_the_queue(test: &Test, [one, two]: [Client; 2]) ->
 pub async fn a_release_looks_at_the_id_and_not_at_the_rest(test: &Test, store: Client) -> CaseResult {
     let claim = test.held(&store).await?;
     let bare = Claim { ttl: test.ttl(), note: Some("other".into()), queueing: Queueing::No, ..claim.clone() };
-    let bare = if test.capability().shared { Claim { mode: Mode::Shared, ..bare } } else { bare };
+    let bare = if test.capability.shared { Claim { mode: Mode::Shared, ..bare } } else { bare };
     let_go(&store, &bare).await?;
     test.expect_nothing_left(&store, &claim.name, "after the release").await
 }

@@ -65,7 +65,7 @@ pub async fn a_released_hold_is_not_renewed(test: &Test, [one, two]: [Client; 2]
 /// A foreign id prolongs nothing.
 pub async fn another_id_renews_nothing(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
     let claim = test.held_briefly(&one).await?;
-    let foreign = Claim { id: ClaimId::mint(test.env()), ttl: test.long(), ..claim.clone() };
+    let foreign = Claim { id: ClaimId::mint(&test.env), ttl: test.long(), ..claim.clone() };
     gone(&one, &foreign, "another id holds it").await?;
     gone(&two, &foreign, "another id holds it").await?;
     test.wins(&two, &test.claim(&claim.name), claim.ttl, "only a foreign id was renewed").await.map(drop)

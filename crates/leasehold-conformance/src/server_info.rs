@@ -23,7 +23,7 @@ pub async fn its_calendar_moves_with_ours(test: &Test, store: Client) -> CaseRes
     let after = test.now();
     let passed = Duration::from_micros(second.wall_us.saturating_sub(first.wall_us));
     let (least, most) = (between.since(asked), after.since(before));
-    let give = Duration::from_millis(2) + test.capability().drift.of(most);
+    let give = Duration::from_millis(2) + test.capability.drift.of(most);
     let fits = passed + give >= least && passed <= most + give;
     ensure(fits, format!("between {least:?} and {most:?} to have passed"), passed)
 }
@@ -32,7 +32,7 @@ pub async fn its_calendar_moves_with_ours(test: &Test, store: Client) -> CaseRes
 pub async fn a_grant_says_what_is_remembered(test: &Test, store: Client) -> CaseResult {
     let asked = store.server_info().await?.remembers_for;
     let grant = take(&store, &test.claim(&test.name()), "the lock is free").await?;
-    let give = Duration::from_millis(2) + test.capability().drift.of(test.slack());
+    let give = Duration::from_millis(2) + test.capability.drift.of(test.slack());
     let remembers = grant.remembers_for.saturating_add(give) >= asked;
     ensure(remembers, format!("at least {asked:?}"), grant.remembers_for)
 }

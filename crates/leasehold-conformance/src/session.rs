@@ -43,10 +43,10 @@ pub async fn jeopardy_is_announced_before_the_loss_and_taken_back(
     let lossy = |client: Client| -> Client {
         let is_cut = is_cut.clone();
         let plan = move |_, _| if is_cut.load(Ordering::Acquire) { Fault::LoseRequest } else { Fault::None };
-        Arc::new(Chaos::new(client, test.env().clone(), plan))
+        Arc::new(Chaos::new(client, test.env.clone(), plan))
     };
     let link = Link {
-        env: test.env().clone(),
+        env: test.env.clone(),
         cut_off: [lossy(one), lossy(two)],
         beside,
         name: test.name(),

@@ -22,7 +22,7 @@ cases![
 ];
 
 fn waiting(test: &Test, name: &LockName) -> Claim {
-    let queueing = if test.capability().fifo { Queueing::Fifo } else { Queueing::Barging };
+    let queueing = if test.capability.fifo { Queueing::Fifo } else { Queueing::Barging };
     Claim { queueing, ..test.claim(name) }
 }
 
@@ -105,7 +105,7 @@ pub async fn changes_are_announced(test: &Test, [one, two]: [Client; 2]) -> Case
     drained(test, &mut wake).await?;
     let noted = Claim { intent: Intent::Amend, note: Some("new".into()), ..claim.clone() };
     take(&one, &noted, "it is held").await?;
-    if test.capability().notes {
+    if test.capability.notes {
         wakes(test, &mut wake, "by a new note").await?;
     }
     drained(test, &mut wake).await?;

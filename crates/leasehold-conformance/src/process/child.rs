@@ -26,7 +26,7 @@ fn broken(what: &str, error: impl std::fmt::Display) -> Failure {
 impl Child {
     /// Starts one.
     pub(super) fn start(test: &Test) -> Result<Self, Failure> {
-        let taker = test.fixture().taker.as_ref().ok_or_else(|| broken("a taker", "none was given"))?;
+        let taker = test.fixture.taker.as_ref().ok_or_else(|| broken("a taker", "none was given"))?;
         let mut command = taker();
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|error| broken("a taker that starts", error))?;
