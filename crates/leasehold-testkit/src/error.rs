@@ -17,6 +17,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// Fails with a sentence unless the condition holds.
+pub(crate) fn ensure(condition: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
+    if condition { Ok(()) } else { Err(Error(otherwise())) }
+}
+
 /// Adds the attempted operation to an error.
 pub(crate) trait Context<T> {
     /// The error with `what` in front.

@@ -11,7 +11,11 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Error, Result, error::Context, wait};
+use crate::{
+    Error, Result,
+    error::{Context, ensure},
+    wait,
+};
 
 /// The time limit of a signal's effect.
 const SOON: Duration = Duration::from_secs(5);
@@ -66,7 +70,7 @@ impl Process {
     pub fn terminate(&mut self) -> Result<()> {
         self.signal(Signal::TERM)?;
         let ended = wait::until(SOON, || !self.is_running());
-        ended.then_some(()).ok_or_else(|| Error(format!("{} ignores SIGTERM", self.program)))
+        ensure(ended, || format!("{} ignores SIGTERM", self.program))
     }
 
     /// SIGKILL; returns when the process is gone, also when it was before.
@@ -77,12 +81,9 @@ impl Process {
     }
 
     fn signal(&mut self, signal: Signal) -> Result<()> {
-        if !self.is_running() {
-            return Err(Error(format!("{} is not running", self.program)));
-        }
-        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
-        let id = id.ok_or_else(|| Error("a process id out of range".into()))?;
-        kill_process(id, signal).context(|| format!("{} gets no signal", self.program))
+        ensure(self.is_running(), || format!("{} is not running", self.program))?;
+        kill_process(Pid::from_child(&self.child), signal)
+            .context(|| format!("{} gets no signal", self.program))
     }
 
     fn await_stopped(&self, wanted: bool) -> Result<()> {
@@ -92,8 +93,7 @@ impl Process {
             let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
             (state == Some('T')) == wanted
         };
-        let done = wait::until(SOON, is_so);
-        done.then_some(()).ok_or_else(|| Error(format!("{} does not stop or continue", self.program)))
+        ensure(wait::until(SOON, is_so), || format!("{} does not stop or continue", self.program))
     }
 }
 

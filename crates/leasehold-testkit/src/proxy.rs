@@ -23,7 +23,7 @@ use self::{
     relay::Relay,
     state::{Mode, Shared},
 };
-use crate::{Error, Result, error::Context, ports};
+use crate::{Error, Result, error::Context, ports, wait::lock};
 
 pub use fault::{FaultHandle, FaultRule};
 
@@ -66,8 +66,7 @@ impl Proxy {
 
     /// Connects new connections to that address; open ones stay where they are.
     pub fn retarget(&self, target: &str) -> Result<()> {
-        let target = resolve(target)?;
-        self.shared.change(|state| state.target = target);
+        *lock(&self.shared.target) = resolve(target)?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::builder::Builder;
+use super::cluster::Builder;
 use crate::{
     Error, Result,
     error::Context,
@@ -68,12 +68,12 @@ impl Member {
     }
 
     /// Starts member `at` of a cluster with these ports, and does not wait for it.
-    pub(super) fn configured(builder: Builder, at: usize, all: &[Ports]) -> Result<Self, Failure> {
+    pub(super) fn configured(builder: &Builder, at: usize, all: &[Ports]) -> Result<Self, Failure> {
         let directory = temp_dir::create()?;
         let identity = builder.tls.then(|| Identity::create(directory.path(), &[])).transpose()?;
         let metrics = free_port()?;
         let mut arguments = arguments(at, all, metrics, identity.as_ref());
-        arguments.extend(builder.arguments);
+        arguments.extend_from_slice(&builder.arguments);
         Ok(Self::launch(directory, Etcd { identity, arguments, ports: all[at], metrics })?)
     }
 

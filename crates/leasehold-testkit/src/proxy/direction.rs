@@ -47,13 +47,6 @@ pub(super) struct Direction {
     pub(super) lost_at: Option<u64>,
 }
 
-#[derive(Debug)]
-pub(super) enum Written {
-    Waiting,
-    Delivered(Arc<Flags>),
-    Cut(Arc<Flags>),
-}
-
 impl Direction {
     pub(super) fn wants_to_read(&self) -> bool {
         !self.read_ended && self.bytes < QUEUE_BYTES_MAX
@@ -99,8 +92,8 @@ impl Direction {
         }
     }
 
-    /// Writes all that is due, until the receiver takes no more.
-    pub(super) fn write(&mut self, to: &TcpStream, mode: Mode, held: bool) -> Written {
+    /// Writes all that is due, until the receiver takes no more, or to the next mark of a fault, which is returned.
+    pub(super) fn write(&mut self, to: &TcpStream, mode: Mode, held: bool) -> Option<Item> {
         while self.due(mode, held).is_some_and(|due| due <= wait::now()) {
             match self.queue.pop_front() {
                 Some(Item::Bytes { bytes, written, read_at }) => {
@@ -111,11 +104,10 @@ impl Direction {
                         self.queue.push_front(Item::Bytes { bytes, written, read_at });
                     }
                     if is_later {
-                        return Written::Waiting;
+                        return None;
                     }
                 }
-                Some(Item::Delivered(flags)) => return Written::Delivered(flags),
-                Some(Item::Cut(flags)) => return Written::Cut(flags),
+                mark @ Some(Item::Delivered(_) | Item::Cut(_)) => return mark,
                 Some(Item::End) => {
                     // The receiver may be gone, which is the same to it.
                     let _ = to.shutdown(Shutdown::Write);
@@ -124,7 +116,7 @@ impl Direction {
                 Some(Item::Hold(_)) | None => {}
             }
         }
-        Written::Waiting
+        None
     }
 
     /// The number of bytes that were taken, and whether the receiver's buffer is full.

@@ -15,11 +15,11 @@ use rustix::{
 };
 
 use super::{
-    direction::{Direction, Item, Written},
+    direction::{Direction, Item},
     fault::{self, FaultRule, Flags},
     state::{Mode, Shared},
 };
-use crate::wait;
+use crate::wait::{self, lock};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// How long [`FaultRule::ForwardThenCut`] waits for the answer.
@@ -51,13 +51,6 @@ enum End {
     Reset,
     /// RST to the client; the server gets all bytes that were sent to it, and the end of the stream.
     ResetClient,
-}
-
-/// The sides that can be read without waiting.
-#[derive(Clone, Copy, Default)]
-struct Ready {
-    client: bool,
-    server: bool,
 }
 
 impl Relay {
@@ -108,66 +101,61 @@ impl Relay {
 
     /// Writes all that is due, waits for an event, and reads.
     fn step(&mut self) -> Option<End> {
-        let (mode, target) = match self.instructions() {
-            Ok(instructions) => instructions,
-            Err(end) => return Some(end),
-        };
+        let Some(mode) = self.mode() else { return Some(End::Reset) };
         if self.server.is_none() && mode != Mode::Blackhole {
-            match connect(target) {
-                Some(server) => self.server = Some(server),
-                None => return Some(End::Reset),
-            }
+            let target = *lock(&self.shared.target);
+            let Some(server) = connect(target) else { return Some(End::Reset) };
+            self.server = Some(server);
         }
         self.write(mode);
         if self.requests.ended && self.replies.ended {
             return Some(End::Done);
         }
-        let ready = self.poll(mode);
-        if ready.client {
+        let (client_ready, server_ready) = self.poll(mode);
+        if client_ready {
             self.read_client();
         }
-        if ready.server {
+        if server_ready {
             self.read_server();
         }
         let answered = |(_, limit): &(Arc<Flags>, Instant)| {
-            self.replies.read_ended || ready.server || *limit <= wait::now()
+            self.replies.read_ended || server_ready || *limit <= wait::now()
         };
         // The server gets no more bytes: DropThenCut, or the cut was reached.
         self.cut.as_ref().is_some_and(answered).then_some(End::ResetClient)
     }
 
-    /// The current mode and target; an error when the connection is to end.
-    fn instructions(&self) -> Result<(Mode, SocketAddr), End> {
+    /// The current mode; `None` when the connection is to be reset.
+    fn mode(&self) -> Option<Mode> {
         self.shared.read(|state| {
-            let directions = [&self.requests, &self.replies];
-            let has_lost =
-                directions.iter().any(|direction| direction.lost_at.is_some_and(|at| at < state.healed));
-            if state.stopped || has_lost || state.resets > self.resets {
-                return Err(End::Reset);
-            }
-            Ok((state.mode, state.target))
+            let has_lost = [&self.requests, &self.replies]
+                .iter()
+                .any(|it| it.lost_at.is_some_and(|at| at < state.healed));
+            let resets = state.stopped || has_lost || state.resets > self.resets;
+            (!resets).then_some(state.mode)
         })
     }
 
     fn write(&mut self, mode: Mode) {
         while let Some(server) = &self.server {
-            match self.requests.write(server, mode, holds_requests(mode)) {
-                Written::Waiting => break,
-                Written::Delivered(flags) => self.shared.change(|_| flags.fire()),
-                Written::Cut(flags) => {
+            match self.requests.write(server, mode, mode.holds_requests()) {
+                Some(Item::Delivered(flags)) => self.shared.change(|_| flags.fire()),
+                Some(Item::Cut(flags)) => {
                     self.cut = Some((flags, wait::now() + ANSWER_LIMIT));
                     break;
                 }
+                _ => break,
             }
         }
         // Faults apply to the other direction only.
-        self.replies.write(&self.client, mode, holds_replies(mode));
+        self.replies.write(&self.client, mode, mode.holds_replies());
     }
 
-    /// Waits until one side can be read or written, a piece is due, or the mode has changed.
-    fn poll(&self, mode: Mode) -> Ready {
+    /// Waits until one side can be read or written, a piece is due, or the mode has changed; whether the client and the
+    /// server can be read.
+    fn poll(&self, mode: Mode) -> (bool, bool) {
         let dues =
-            [self.replies.due(mode, holds_replies(mode)), self.requests.due(mode, holds_requests(mode))];
+            [self.replies.due(mode, mode.holds_replies()), self.requests.due(mode, mode.holds_requests())];
         let now = wait::now();
         let flags = |wants_to_read: bool, due: Option<Instant>| {
             let mut flags = PollFlags::empty();
@@ -197,10 +185,8 @@ impl Relay {
             let happened = watched.get(at).map(PollFd::revents);
             happened.is_some_and(|flags| flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR))
         };
-        Ready {
-            client: server_at > client_at && readable(client_at) && self.requests.wants_to_read(),
-            server: readable(server_at) && self.replies.wants_to_read(),
-        }
+        let client = server_at > client_at && readable(client_at) && self.requests.wants_to_read();
+        (client, readable(server_at) && self.replies.wants_to_read())
     }
 
     fn read_client(&mut self) {
@@ -259,14 +245,6 @@ impl Relay {
             self.replies.push(reply);
         }
     }
-}
-
-fn holds_requests(mode: Mode) -> bool {
-    matches!(mode, Mode::Blackhole | Mode::HoldRequests)
-}
-
-fn holds_replies(mode: Mode) -> bool {
-    matches!(mode, Mode::Blackhole | Mode::HoldReplies)
 }
 
 fn connect(target: SocketAddr) -> Option<TcpStream> {

@@ -15,8 +15,9 @@ use crate::wait::{self, lock};
 const LOG_BYTES_MAX: usize = 1 << 20;
 
 /// The treatment of all connections.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) enum Mode {
+    #[default]
     Pass,
     Delay(Duration),
     HoldReplies,
@@ -27,10 +28,9 @@ pub(super) enum Mode {
     Refuse,
 }
 
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct State {
     pub(super) mode: Mode,
-    pub(super) target: SocketAddr,
     /// The number of calls of `pass`: connections that lost bytes before the last one end.
     pub(super) healed: u64,
     /// The number of calls of `reset_all`.
@@ -49,28 +49,15 @@ pub(super) struct State {
 
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// The server that new connections are connected to.
+    pub(super) target: Mutex<SocketAddr>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Shared {
     pub(super) fn new(target: SocketAddr) -> Self {
-        let state = State {
-            mode: Mode::Pass,
-            target,
-            healed: 0,
-            resets: 0,
-            stopped: false,
-            accepted: 0,
-            refused: 0,
-            round_trips: 0,
-            faults: Vec::new(),
-            log: VecDeque::new(),
-            log_bytes: 0,
-            wakers: BTreeMap::new(),
-            next: 0,
-        };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { target: Mutex::new(target), state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Reads or counts, without waking anybody.
@@ -101,6 +88,16 @@ impl Shared {
             let woken = self.changed.wait_timeout(state, left);
             state = woken.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
+    }
+}
+
+impl Mode {
+    pub(super) fn holds_requests(self) -> bool {
+        matches!(self, Mode::Blackhole | Mode::HoldRequests)
+    }
+
+    pub(super) fn holds_replies(self) -> bool {
+        matches!(self, Mode::Blackhole | Mode::HoldReplies)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The options of a server.
 
 use std::{
-    fmt::Write,
     fs,
     net::{IpAddr, Ipv4Addr},
     path::Path,
@@ -33,12 +32,7 @@ pub(super) struct Ports {
 }
 
 /// The configuration of every server, before the lines of the test.
-const DEFAULTS: &str = "\
-save \"\"
-appendonly no
-enable-debug-command yes
-repl-diskless-sync-delay 0
-";
+const DEFAULTS: &str = "save \"\"\nappendonly no\nenable-debug-command yes\nrepl-diskless-sync-delay 0";
 
 impl Builder {
     pub(super) fn new() -> Self {
@@ -77,23 +71,20 @@ impl Builder {
 
     /// Also listens with TLS, with a certificate for localhost and 127.0.0.1 of an authority of its own.
     #[must_use]
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
-        self
+    pub fn tls(self) -> Self {
+        Self { tls: true, ..self }
     }
 
     /// The same, with a certificate that has expired.
     #[must_use]
-    pub fn expired_tls(mut self) -> Self {
-        (self.tls, self.expired) = (true, true);
-        self
+    pub fn expired_tls(self) -> Self {
+        Self { tls: true, expired: true, ..self }
     }
 
     /// Also listens on a Unix socket.
     #[must_use]
-    pub fn unix_socket(mut self) -> Self {
-        self.unix_socket = true;
-        self
+    pub fn unix_socket(self) -> Self {
+        Self { unix_socket: true, ..self }
     }
 
     /// Loses no data when killed: the append-only file is synced with every write.
@@ -104,9 +95,8 @@ impl Builder {
 
     /// Lets [`Server::jump_clock`] move the server's wall clock.
     #[must_use]
-    pub fn clock_shim(mut self) -> Self {
-        self.clock_shim = true;
-        self
+    pub fn clock_shim(self) -> Self {
+        Self { clock_shim: true, ..self }
     }
 
     /// A replica of that server, at its own address.
@@ -128,23 +118,20 @@ impl Builder {
 
     /// A Sentinel with this configuration, such as `sentinel monitor main 127.0.0.1 7000 2`.
     #[must_use]
-    pub fn sentinel(mut self, configuration: &str) -> Self {
-        self.sentinel = Some(configuration.into());
-        self
+    pub fn sentinel(self, configuration: &str) -> Self {
+        Self { sentinel: Some(configuration.into()), ..self }
     }
 
     /// A node of a cluster, before it has met the other nodes.
     #[must_use]
-    pub fn cluster(mut self) -> Self {
-        self.cluster = true;
-        self.arg("cluster-enabled", "yes").arg("cluster-config-file", "nodes.conf")
+    pub fn cluster(self) -> Self {
+        Self { cluster: true, ..self }.arg("cluster-enabled", "yes").arg("cluster-config-file", "nodes.conf")
     }
 
     /// Listens on this address of 127.0.0.0/8 instead of 127.0.0.1.
     #[must_use]
-    pub fn address(mut self, address: IpAddr) -> Self {
-        self.address = address;
-        self
+    pub fn address(self, address: IpAddr) -> Self {
+        Self { address, ..self }
     }
 
     /// Starts it, on free ports and in a directory of its own; returns when it accepts connections.
@@ -160,34 +147,21 @@ impl Builder {
 
     fn text(&self, directory: &Path, ports: Ports) -> String {
         let place = directory.display();
-        let mut text = match &self.sentinel {
-            Some(configuration) => format!("protected-mode no\n{configuration}\n"),
-            None => DEFAULTS.to_string(),
+        let mut lines = match &self.sentinel {
+            Some(configuration) => vec!["protected-mode no".into(), configuration.clone()],
+            None => vec![DEFAULTS.to_string()],
         };
-        for line in &self.lines {
-            line_to(&mut text, line);
-        }
-        for (key, port) in [("port", Some(ports.plain)), ("tls-port", ports.tls), ("cluster-port", ports.bus)]
-        {
-            port.inspect(|port| line_to(&mut text, &format!("{key} {port}")));
-        }
-        if ports.tls.is_some() {
-            line_to(&mut text, &format!("tls-cert-file \"{place}/server.pem\""));
-            line_to(&mut text, &format!("tls-key-file \"{place}/server.key\""));
-            line_to(&mut text, &format!("tls-ca-cert-file \"{place}/ca.pem\""));
-            line_to(&mut text, "tls-auth-clients no");
+        lines.extend_from_slice(&self.lines);
+        let ports = [("port", Some(ports.plain)), ("tls-port", ports.tls), ("cluster-port", ports.bus)];
+        lines.extend(ports.iter().filter_map(|(key, port)| Some(format!("{key} {}", (*port)?))));
+        if self.tls {
+            lines.push(format!("tls-cert-file \"{place}/server.pem\"\ntls-key-file \"{place}/server.key\""));
+            lines.push(format!("tls-ca-cert-file \"{place}/ca.pem\"\ntls-auth-clients no"));
         }
         if self.unix_socket {
-            line_to(&mut text, &format!("unixsocket \"{place}/redis.sock\""));
+            lines.push(format!("unixsocket \"{place}/redis.sock\""));
         }
-        line_to(&mut text, &format!("bind {}", self.address));
-        line_to(&mut text, &format!("dir \"{place}\""));
-        line_to(&mut text, "daemonize no\nloglevel notice");
-        text
+        lines.push(format!("bind {}\ndir \"{place}\"\ndaemonize no\nloglevel notice\n", self.address));
+        lines.join("\n")
     }
-}
-
-fn line_to(text: &mut String, line: &str) {
-    // Writing into a string does not fail.
-    let _ = writeln!(text, "{line}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Builder, Server};
-use crate::{Error, Result, wait};
+use crate::{Error, Result, error::ensure, wait};
 
 const MASTERS: usize = 3;
 const SLOTS: u16 = 16384;
@@ -26,21 +26,21 @@ impl Cluster {
         let nodes = (0..2 * MASTERS).map(|_| node().start()).collect::<Result<Vec<_>>>()?;
         let kit = Cluster { nodes };
         for (at, node) in kit.nodes.iter().enumerate() {
-            node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()])?.accepted()?;
+            node.run(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()])?;
         }
         for node in &kit.nodes[1..] {
             let (port, bus) = (node.port().to_string(), node.bus_port().to_string());
-            kit.nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?.accepted()?;
+            kit.nodes[0].run(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
         }
         for master in 0..MASTERS {
             let (first, last) = Cluster::range(master);
             let command = ["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()];
-            kit.nodes[master].command(&command)?.accepted()?;
+            kit.nodes[master].run(&command)?;
         }
         for at in 0..MASTERS {
             let master = kit.id(at)?;
             wait::attempt(Duration::from_secs(30), || {
-                kit.nodes[MASTERS + at].command(&["CLUSTER", "REPLICATE", &master])?.accepted()
+                kit.nodes[MASTERS + at].run(&["CLUSTER", "REPLICATE", &master])
             })?;
         }
         kit.await_well(2 * MASTERS)?;
@@ -69,9 +69,8 @@ impl Cluster {
                 })
             });
             let count = well.count();
-            let done = count >= nodes && following;
-            done.then_some(())
-                .ok_or_else(|| Error(format!("{count} nodes are well, replicas follow: {following}")))
+            let found = || format!("{count} nodes are well, replicas follow: {following}");
+            ensure(count >= nodes && following, found)
         })
     }
 
@@ -116,8 +115,8 @@ impl Cluster {
     /// Begins to move a slot: from now on, missing keys are redirected to the other node.
     pub fn begin_move(&self, slot: u16, from: usize, to: usize) -> Result<()> {
         let (source, target, slot) = (self.id(from)?, self.id(to)?, slot.to_string());
-        self.nodes[to].command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source])?.accepted()?;
-        self.nodes[from].command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target])?.accepted().map(drop)
+        self.nodes[to].run(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source])?;
+        self.nodes[from].run(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]).map(drop)
     }
 
     /// Moves the keys of a slot over, one by one.
@@ -126,7 +125,7 @@ impl Cluster {
         let port = self.nodes[to].port().to_string();
         for key in keys.items() {
             let key = key.text().unwrap_or_default();
-            self.nodes[from].command(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"])?.accepted()?;
+            self.nodes[from].run(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"])?;
         }
         Ok(keys.items().len())
     }
@@ -135,7 +134,7 @@ impl Cluster {
     pub fn finish_move(&self, slot: u16, from: usize, to: usize) -> Result<()> {
         let (target, slot) = (self.id(to)?, slot.to_string());
         for at in [to, from] {
-            self.nodes[at].command(&["CLUSTER", "SETSLOT", &slot, "NODE", &target])?.accepted()?;
+            self.nodes[at].run(&["CLUSTER", "SETSLOT", &slot, "NODE", &target])?;
         }
         Ok(())
     }

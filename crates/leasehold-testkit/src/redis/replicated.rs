@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{builder::Builder, server::Server};
-use crate::{Error, Result, proxy::Proxy, wait};
+use crate::{Result, error::ensure, proxy::Proxy, wait};
 
 /// The time limit of replication, on a busy machine.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
@@ -59,7 +59,7 @@ impl Replicated {
     /// Promotes that replica (`REPLICAOF NO ONE`), as an operator would. The old master gets no notice, and the other
     /// replicas stay with it.
     pub fn failover_to(&self, index: usize) -> Result<()> {
-        self.replica(index).command(&["REPLICAOF", "NO", "ONE"])?.accepted().map(|_| ())
+        self.replica(index).run(&["REPLICAOF", "NO", "ONE"]).map(drop)
     }
 }
 
@@ -67,9 +67,7 @@ impl Replicated {
 pub(super) fn online_offset(master: &Server, replicas: usize) -> Result<u64> {
     let info = master.try_info("replication")?;
     let online = info.values().filter(|value| value.contains("state=online")).count();
-    if online < replicas {
-        return Err(Error(format!("{online} of {replicas} replicas are online: {info:?}")));
-    }
+    ensure(online >= replicas, || format!("{online} of {replicas} replicas are online: {info:?}"))?;
     Ok(number(info.get("master_repl_offset")))
 }
 
@@ -77,8 +75,7 @@ pub(super) fn has_reached(replica: &Server, offset: u64) -> Result<()> {
     let info = replica.try_info("replication")?;
     let is_up = info.get("master_link_status").is_some_and(|status| status == "up");
     let reached = number(info.get("slave_repl_offset"));
-    let done = is_up && reached >= offset;
-    done.then_some(()).ok_or_else(|| Error(format!("a replica has not reached {offset}: {info:?}")))
+    ensure(is_up && reached >= offset, || format!("a replica has not reached {offset}: {info:?}"))
 }
 
 fn number(field: Option<&String>) -> u64 {

@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use super::{Server, replicated::online_offset};
-use crate::{Error, Result, ports, wait};
+use crate::{Error, Result, error::ensure, ports, wait};
 
 const NAME: &str = "main";
 
@@ -43,11 +43,8 @@ impl Sentinels {
                     pair.and_then(|pair| pair[1].text()?.parse::<u32>().ok()).unwrap_or_default()
                 };
                 let (replicas, others) = (field("num-slaves"), field("num-other-sentinels"));
-                if (replicas, others) != (2, 2) {
-                    return Err(Error(format!(
-                        "a Sentinel knows {replicas} replicas and {others} Sentinels"
-                    )));
-                }
+                let found = || format!("a Sentinel knows {replicas} replicas and {others} Sentinels");
+                ensure((replicas, others) == (2, 2), found)?;
             }
             let port = self.master_port()?;
             let master = self.server_at(port).ok_or_else(|| Error(format!("a master at {port}")))?;
@@ -97,7 +94,7 @@ impl Sentinels {
     pub fn failover(&self) -> Result<u16> {
         let before = self.master_port()?;
         wait::attempt(Duration::from_secs(20), || {
-            self.sentinels[0].command(&["SENTINEL", "FAILOVER", NAME])?.accepted().map(drop)
+            self.sentinels[0].run(&["SENTINEL", "FAILOVER", NAME]).map(drop)
         })?;
         self.await_other_than(before)
     }
@@ -106,7 +103,7 @@ impl Sentinels {
     pub fn await_other_than(&self, port: u16) -> Result<u16> {
         wait::attempt(Duration::from_secs(30), || {
             let named = self.master_port()?;
-            (named != port).then_some(named).ok_or_else(|| Error(format!("the master is still at {port}")))
+            ensure(named != port, || format!("the master is still at {port}")).map(|()| named)
         })
     }
 
@@ -116,7 +113,7 @@ impl Sentinels {
         let master = self.master_port()?;
         let nobody = ports::free(Ipv4Addr::LOCALHOST.into())?.to_string();
         for server in self.servers.iter().filter(|server| server.port() != master) {
-            server.command(&["REPLICAOF", "127.0.0.1", &nobody])?.accepted()?;
+            server.run(&["REPLICAOF", "127.0.0.1", &nobody])?;
         }
         Ok(())
     }

@@ -124,6 +124,11 @@ impl Server {
         self.connect()?.call(command)
     }
 
+    /// The same for a command that the server must accept.
+    pub(super) fn run(&self, command: &[&str]) -> Result<Reply> {
+        self.command(command)?.accepted()
+    }
+
     /// The number of calls of a command (`evalsha`, `script|load`) since the start or [`Self::reset_stats`], scripts included.
     pub fn calls(&self, command: &str) -> u64 {
         let stats = self.info("commandstats");
@@ -134,7 +139,7 @@ impl Server {
 
     /// Sets the counters to zero (`CONFIG RESETSTAT`).
     pub fn reset_stats(&self) -> Result<()> {
-        self.command(&["CONFIG", "RESETSTAT"])?.accepted().map(|_| ())
+        self.run(&["CONFIG", "RESETSTAT"]).map(drop)
     }
 
     /// The fields of a section of INFO.
@@ -143,7 +148,7 @@ impl Server {
     }
 
     pub(super) fn try_info(&self, section: &str) -> Result<BTreeMap<String, String>> {
-        let reply = self.command(&["INFO", section])?.accepted()?;
+        let reply = self.run(&["INFO", section])?;
         let lines = reply.text().unwrap_or_default().lines();
         let fields = lines.filter_map(|line| line.split_once(':'));
         Ok(fields.map(|(key, value)| (key.to_string(), value.to_string())).collect())
@@ -151,9 +156,8 @@ impl Server {
 
     /// Moves the server's wall clock forwards or back, with immediate effect.
     pub fn jump_clock(&self, seconds: f64) -> Result<()> {
-        let clock =
-            self.program.clock.as_ref().ok_or_else(|| Error("started without clock_shim()".into()))?;
-        clock.jump(seconds)
+        let clock = self.program.clock.as_ref();
+        clock.ok_or_else(|| Error("started without clock_shim()".into()))?.jump(seconds)
     }
 
     fn credentials(&self) -> String {
