@@ -18,7 +18,7 @@ const COMMANDS: &[&[&str]] = &[
     ],
 ];
 
-pub(crate) fn run() -> Result<(), String> {
+pub(crate) fn run(_: &[String]) -> Result<(), String> {
     let mut failed = Vec::new();
     let findings = tidy::all();
     if !findings.is_empty() {

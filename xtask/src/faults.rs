@@ -54,19 +54,11 @@ type Faults = BTreeMap<String, Fault>;
 
 /// `cargo xtask faults [--write]`.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    let findings = match args {
-        [] => findings(),
-        [write] if write == "--write" => {
-            let faults = read()?;
-            let wrong = wrong(&faults);
-            if wrong.is_empty() {
-                files::write(PAGE, &markdown::write(&faults))?;
-            }
-            wrong
-        }
-        _ => return Err("usage: cargo xtask faults [--write]".into()),
-    };
-    if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) }
+    crate::compare_or_write(args, "faults", findings, || {
+        let faults = read()?;
+        crate::verdict(&wrong(&faults))?;
+        files::write(PAGE, &markdown::write(&faults))
+    })
 }
 
 /// The errors in the table, and whether the page is the one made from it.

@@ -33,26 +33,35 @@ impl File {
 pub(crate) fn files(endings: &[&str]) -> Vec<File> {
     let root = root();
     let mut found = Vec::new();
-    let walked = walk(&root, &root, endings, &mut found);
+    let is_left_out =
+        |name: &str| name == "target" || (name.starts_with('.') && !matches!(name, ".ci" | ".cargo"));
+    let walked = walk(&root, &is_left_out, &mut |path| {
+        let relative = path.strip_prefix(&root).unwrap_or(path).to_string_lossy();
+        if endings.iter().any(|ending| relative.ends_with(ending)) {
+            found.push(File { path: relative.into_owned(), text: fs::read_to_string(path)? });
+        }
+        Ok(())
+    });
     assert!(walked.is_ok(), "the project cannot be read: {walked:?}");
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
 
-fn walk(root: &Path, directory: &Path, endings: &[&str], found: &mut Vec<File>) -> io::Result<()> {
+/// Visits the files below a directory, without the entries whose names are left out.
+pub(crate) fn walk(
+    directory: &Path,
+    is_left_out: &dyn Fn(&str) -> bool,
+    visit: &mut dyn FnMut(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let hidden = name.starts_with('.') && !matches!(name.as_str(), ".ci" | ".cargo");
-        if hidden || name == "target" {
+        if is_left_out(&entry.file_name().to_string_lossy()) {
             continue;
         }
-        let path = entry.path();
         if entry.file_type()?.is_dir() {
-            walk(root, &path, endings, found)?;
-        } else if endings.iter().any(|ending| name.ends_with(ending)) {
-            let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-            found.push(File { path: relative, text: fs::read_to_string(&path)? });
+            walk(&entry.path(), is_left_out, visit)?;
+        } else {
+            visit(&entry.path())?;
         }
     }
     Ok(())

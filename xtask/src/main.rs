@@ -12,54 +12,71 @@ mod tidy;
 
 use std::process::ExitCode;
 
+/// A task: its name, its function and its description.
+type Task = (&'static str, fn(&[String]) -> Result<(), String>, &'static str);
+
 /// The tasks; documents are checked against this list.
-pub(crate) const TASKS: &[(&str, &str)] = &[
+pub(crate) const TASKS: &[Task] = &[
     (
         "test",
+        test::run,
         "install what the tests need, run them all, and end with one line of counts; `test quick` runs those of the inner loop",
     ),
     (
         "torture",
+        soak::torture,
         "real processes and servers under faults; --store, --seconds, --seed, --workers, --json, --keep",
     ),
     (
         "soak",
+        soak::run,
         "a million seeds of the simulation and half an hour of torture; --seeds and --seconds shorten it",
     ),
-    ("check", "formatting, lints and the rules of the tree"),
-    ("wire", "compare the statements with WIRE.md; with --write, update their hashes there"),
+    ("check", check::run, "formatting, lints and the rules of the tree"),
+    ("wire", tidy::wire::run, "compare the statements with WIRE.md; with --write, update their hashes there"),
     (
         "faults",
+        faults::run,
         "compare docs/faults.toml with the tests and with docs/faults.md; with --write, write the page",
     ),
     (
         "mutations",
+        mutations::run,
         "switch each mechanism of xtask/mutations.toml off in a copy and see its test fail; or those that are named",
     ),
 ];
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    let task = args.next().unwrap_or_default();
+    let name = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
-    let outcome = match task.as_str() {
-        "test" => test::run(&rest),
-        "torture" => soak::torture(&rest),
-        "soak" => soak::run(&rest),
-        "check" => check::run(),
-        "wire" => tidy::wire::run(&rest),
-        "faults" => faults::run(&rest),
-        "mutations" => mutations::run(&rest),
-        _ => Err(usage(&task)),
+    let outcome = match TASKS.iter().find(|(task, ..)| *task == name) {
+        Some((_, run, _)) => run(&rest),
+        None => Err(usage(&name)),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            if !message.is_empty() {
-                eprintln!("{message}");
-            }
-            ExitCode::FAILURE
-        }
+    let Err(message) = outcome else { return ExitCode::SUCCESS };
+    if !message.is_empty() {
+        eprintln!("{message}");
+    }
+    ExitCode::FAILURE
+}
+
+/// The result of a check that found this.
+pub(crate) fn verdict(findings: &[String]) -> Result<(), String> {
+    if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) }
+}
+
+/// Compares something that is checked in, or with `--write` writes it; all that is wrong is the error.
+pub(crate) fn compare_or_write(
+    args: &[String],
+    task: &str,
+    findings: impl FnOnce() -> Vec<String>,
+    write: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    match args {
+        [] => verdict(&findings()),
+        [word] if word == "--write" => write(),
+        _ => Err(format!("usage: cargo xtask {task} [--write]")),
     }
 }
 
@@ -69,7 +86,7 @@ fn usage(task: &str) -> String {
         text.push_str(&format!("there is no task `{task}`\n"));
     }
     text.push_str("usage: cargo xtask TASK [ARGUMENTS]\n");
-    for (name, description) in TASKS {
+    for (name, _, description) in TASKS {
         text.push_str(&format!("\n  {name:<14} {description}"));
     }
     text

@@ -100,12 +100,12 @@ pub(crate) fn run(wanted: &[String]) -> Result<(), String> {
 fn controls(runner: &Runner, mutants: &[(&str, &Mutant)]) -> Result<BTreeSet<Test>, String> {
     let tests: BTreeMap<&Test, &Mutant> = mutants.iter().map(|(_, mutant)| (&mutant.test, *mutant)).collect();
     let tests: Vec<&Mutant> = tests.into_values().collect();
-    let outcomes = side_by_side(AT_ONCE, &tests, |mutant| Ok((&mutant.test, runner.run(mutant, None)?.0)));
+    let outcomes = side_by_side(AT_ONCE, &tests, |mutant| runner.run(mutant, None));
     let mut healthy = BTreeSet::new();
-    for outcome in outcomes {
-        match outcome.map_err(|error: String| error)? {
-            (test, Outcome::Passed) => drop(healthy.insert(test.clone())),
-            (test, other) => println!("{test}: {other} although nothing is switched off"),
+    for (mutant, outcome) in tests.iter().zip(outcomes) {
+        match outcome?.0 {
+            Outcome::Passed => drop(healthy.insert(mutant.test.clone())),
+            other => println!("{}: {other} although nothing is switched off", mutant.test),
         }
     }
     Ok(healthy)

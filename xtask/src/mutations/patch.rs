@@ -17,7 +17,7 @@ pub(super) fn all(mutants: &Mutants) -> Result<Patched, String> {
             apply(&mut patched, name, mutant).err().map(|why| format!("{name}: {why}"))
         })
         .collect();
-    if failures.is_empty() { Ok(patched) } else { Err(failures.join("\n")) }
+    crate::verdict(&failures).map(|()| patched)
 }
 
 fn apply(patched: &mut Patched, name: &str, mutant: &Mutant) -> Result<(), String> {

@@ -134,7 +134,7 @@ fn unknown_command(command: &str) -> Option<String> {
     }
     if subcommand == "xtask" {
         let task = words.get(1).copied().unwrap_or_default();
-        let known = task.chars().all(char::is_uppercase) || TASKS.iter().any(|(name, _)| *name == task);
+        let known = task.chars().all(char::is_uppercase) || TASKS.iter().any(|(name, ..)| *name == task);
         return (!known).then(|| format!("`{command}`: there is no task `{task}`"));
     }
     let option = |long: &str, short: &str| {

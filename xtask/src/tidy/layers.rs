@@ -3,7 +3,7 @@
 //! That no third-party type stands in a public API where it should not is left to review; that a store's client library
 //! is a dependency of few is checked.
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::files;
 
@@ -27,63 +27,52 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("zookeeper-client", &["leasehold-zookeeper"]),
 ];
 
-/// One edge: who imports what, and whether for tests only.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Edge {
-    from: String,
-    to: String,
-    for_tests: bool,
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `dev` for those of tests.
+    kind: Option<String>,
 }
 
 pub(super) fn findings() -> Vec<String> {
-    match edges() {
-        Ok((crates, edges)) => violations(&crates, &edges),
-        Err(message) => vec![message],
-    }
+    metadata().map_or_else(|message| vec![message], |metadata| violations(&metadata.packages))
 }
 
-fn edges() -> Result<(Vec<String>, Vec<Edge>), String> {
+fn metadata() -> Result<Metadata, String> {
     let output = files::cargo(&["metadata", "--format-version", "1", "--no-deps"]).output();
     let output = output.map_err(|error| format!("cargo metadata could not be run: {error}"))?;
     if !output.status.success() {
         return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr)));
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-    let (mut crates, mut edges) = (Vec::new(), Vec::new());
-    for package in list(&metadata["packages"]) {
-        crates.push(text(&package["name"]));
-        edges.extend(list(&package["dependencies"]).iter().map(|dependency| Edge {
-            from: text(&package["name"]),
-            to: text(&dependency["name"]),
-            for_tests: dependency["kind"] == "dev",
-        }));
-    }
-    Ok((crates, edges))
+    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
+fn violations(packages: &[Package]) -> Vec<String> {
+    let edges = packages.iter().flat_map(|from| from.dependencies.iter().map(move |to| (&from.name, to)));
+    edges.filter_map(|(from, to)| violation(packages, from, to)).collect()
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_string()
-}
-
-fn violations(crates: &[String], edges: &[Edge]) -> Vec<String> {
-    edges.iter().filter_map(|edge| violation(crates, edge)).collect()
-}
-
-fn violation(crates: &[String], edge: &Edge) -> Option<String> {
-    let (from, to) = (edge.from.as_str(), edge.to.as_str());
-    if crates.contains(&edge.to) {
-        let allowed = may_import(from, to) || (edge.for_tests && may_test_with(from, to));
-        return (!allowed).then(|| {
-            let role = if edge.for_tests { " for its tests" } else { "" };
-            format!("{from} may not import {to}{role}: see the layers in ARCHITECTURE.md")
-        });
+fn violation(packages: &[Package], from: &str, dependency: &Dependency) -> Option<String> {
+    let (to, for_tests) = (dependency.name.as_str(), dependency.kind.as_deref() == Some("dev"));
+    if packages.iter().any(|package| package.name == to) {
+        let allowed = may_import(from, to) || (for_tests && may_test_with(from, to));
+        let role = if for_tests { " for its tests" } else { "" };
+        return (!allowed)
+            .then(|| format!("{from} may not import {to}{role}: see the layers in ARCHITECTURE.md"));
     }
     let (client, owners) = CLIENTS.iter().find(|(client, _)| *client == to)?;
-    (!owners.contains(&from) && !edge.for_tests)
+    (!owners.contains(&from) && !for_tests)
         .then(|| format!("{from} may not import {client}: it is private to {}", owners.join(", ")))
 }
 
@@ -112,11 +101,11 @@ mod tests {
     use super::*;
 
     fn breaks(from: &str, to: &str, for_tests: bool) -> bool {
-        let crates =
-            ["leasehold-sqlite", "leasehold-redis", CORE, FACADE, CLI, CONFORMANCE, TESTKIT, LAB, BENCHES]
-                .map(String::from);
-        let edge = Edge { from: from.into(), to: to.into(), for_tests };
-        !violations(&crates, &[edge]).is_empty()
+        let names =
+            ["leasehold-sqlite", "leasehold-redis", CORE, FACADE, CLI, CONFORMANCE, TESTKIT, LAB, BENCHES];
+        let package = |name: &str| Package { name: name.into(), dependencies: Vec::new() };
+        let kind = for_tests.then(|| "dev".into());
+        violation(&names.map(package), from, &Dependency { name: to.into(), kind }).is_some()
     }
 
     #[test]

@@ -8,14 +8,7 @@ const END: &str = "<!-- end of statements -->";
 
 /// `cargo xtask wire [--write]`.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    match args {
-        [] => {
-            let findings = findings();
-            if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) }
-        }
-        [write] if write == "--write" => write_table(),
-        _ => Err("usage: cargo xtask wire [--write]".into()),
-    }
+    crate::compare_or_write(args, "wire", findings, write_table)
 }
 
 fn write_table() -> Result<(), String> {
