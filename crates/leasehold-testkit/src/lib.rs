@@ -13,6 +13,7 @@
 mod error;
 mod ports;
 mod temp_dir;
+mod tls;
 
 pub mod clock;
 pub mod etcd;
@@ -23,7 +24,6 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod server;
-pub mod tls;
 pub mod wait;
 pub mod zookeeper;
 

@@ -9,54 +9,22 @@ use rcgen::{
 
 use crate::{Result, error::Context};
 
-/// An authority that no other program trusts, and a server certificate that it signed.
-#[derive(Debug)]
-pub struct Identity {
-    ca_path: PathBuf,
-    certificate_path: PathBuf,
-    key_path: PathBuf,
-}
+/// The file with the server's certificate.
+pub(crate) const CERTIFICATE: &str = "server.pem";
+/// The file with the server's private key.
+pub(crate) const KEY: &str = "server.key";
+/// The file with the authority's certificate.
+pub(crate) const AUTHORITY: &str = "ca.pem";
 
-impl Identity {
-    /// Creates both, for `localhost`, 127.0.0.1 and further names, and writes them into the directory.
-    pub fn create(directory: &Path, names: &[&str]) -> Result<Self> {
-        Self::until(directory, names, 4096)
+/// Creates an authority that no other program trusts, and a server certificate for `localhost`, 127.0.0.1 and further names
+/// that it signed, valid until the last year; writes them into the directory and answers the authority's file.
+pub(crate) fn create(directory: &Path, names: &[&str], last_year: i32) -> Result<PathBuf> {
+    let (authority, certificate, key) =
+        sign(names, last_year).context(|| "no certificate could be made".into())?;
+    for (name, text) in [(AUTHORITY, authority), (CERTIFICATE, certificate), (KEY, key)] {
+        std::fs::write(directory.join(name), text).context(|| format!("{name} cannot be written"))?;
     }
-
-    /// The same, with a server certificate that ended long ago.
-    pub fn create_expired(directory: &Path, names: &[&str]) -> Result<Self> {
-        Self::until(directory, names, 2001)
-    }
-
-    fn until(directory: &Path, names: &[&str], last_year: i32) -> Result<Self> {
-        let (ca_pem, certificate, key) =
-            sign(names, last_year).context(|| "no certificate could be made".into())?;
-        let write = |name: &str, text: &str| -> Result<PathBuf> {
-            let path = directory.join(name);
-            std::fs::write(&path, text).context(|| format!("{name} cannot be written"))?;
-            Ok(path)
-        };
-        Ok(Self {
-            ca_path: write("ca.pem", &ca_pem)?,
-            certificate_path: write("server.pem", &certificate)?,
-            key_path: write("server.key", &key)?,
-        })
-    }
-
-    /// The file with the authority's certificate.
-    pub fn ca_path(&self) -> &Path {
-        &self.ca_path
-    }
-
-    /// The file with the server's certificate.
-    pub fn certificate_path(&self) -> &Path {
-        &self.certificate_path
-    }
-
-    /// The file with the server's private key.
-    pub fn key_path(&self) -> &Path {
-        &self.key_path
-    }
+    Ok(directory.join(AUTHORITY))
 }
 
 fn sign(names: &[&str], last_year: i32) -> Result<(String, String, String), rcgen::Error> {

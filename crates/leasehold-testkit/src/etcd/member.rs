@@ -13,8 +13,7 @@ use crate::{
     Error, Result,
     error::Context,
     server::{Failure, Program, ServerProcess, free_port},
-    temp_dir,
-    tls::Identity,
+    temp_dir, tls,
 };
 
 /// The log line of a member that serves clients.
@@ -27,7 +26,7 @@ pub type Member = ServerProcess<Etcd>;
 /// The program of a [`Member`].
 #[derive(Debug)]
 pub struct Etcd {
-    identity: Option<Identity>,
+    ca_path: Option<PathBuf>,
     arguments: Vec<String>,
     ports: Ports,
     metrics: u16,
@@ -70,16 +69,16 @@ impl Member {
     /// Starts member `at` of a cluster with these ports, and does not wait for it.
     pub(super) fn configured(builder: &Builder, at: usize, all: &[Ports]) -> Result<Self, Failure> {
         let directory = temp_dir::create()?;
-        let identity = builder.tls.then(|| Identity::create(directory.path(), &[])).transpose()?;
+        let ca_path = builder.tls.then(|| tls::create(directory.path(), &[], 4096)).transpose()?;
         let metrics = free_port()?;
-        let mut arguments = arguments(at, all, metrics, identity.as_ref());
+        let mut arguments = arguments(at, all, metrics, builder.tls);
         arguments.extend_from_slice(&builder.arguments);
-        Ok(Self::launch(directory, Etcd { identity, arguments, ports: all[at], metrics })?)
+        Ok(Self::launch(directory, Etcd { ca_path, arguments, ports: all[at], metrics })?)
     }
 
     /// The certificate of the authority that signed its own, if it uses TLS.
     pub fn ca_path(&self) -> Option<&Path> {
-        self.program.identity.as_ref().map(Identity::ca_path)
+        self.program.ca_path.as_deref()
     }
 
     /// Writes a snapshot of its data, and returns the path.
@@ -112,10 +111,10 @@ impl Member {
     /// etcdctl with the address of this member, without further arguments.
     pub fn ctl_command(&self) -> Command {
         let mut command = etcdctl();
-        let scheme = if self.program.identity.is_some() { "https" } else { "http" };
+        let scheme = if self.ca_path().is_some() { "https" } else { "http" };
         command.arg(format!("--endpoints={scheme}://{}", self.address()));
-        if let Some(identity) = &self.program.identity {
-            command.arg("--cacert").arg(identity.ca_path());
+        if let Some(ca_path) = self.ca_path() {
+            command.arg("--cacert").arg(ca_path);
         }
         command
     }
@@ -169,9 +168,9 @@ fn number(line: &str) -> Option<u64> {
     (number >= 0.0).then_some(number as u64)
 }
 
-fn arguments(at: usize, all: &[Ports], metrics: u16, identity: Option<&Identity>) -> Vec<String> {
+fn arguments(at: usize, all: &[Ports], metrics: u16, is_secure: bool) -> Vec<String> {
     let mine = all[at];
-    let scheme = if identity.is_some() { "https" } else { "http" };
+    let scheme = if is_secure { "https" } else { "http" };
     let (client, peer) =
         (format!("{scheme}://127.0.0.1:{}", mine.client), format!("http://127.0.0.1:{}", mine.peer));
     let cluster: Vec<String> =
@@ -191,9 +190,9 @@ fn arguments(at: usize, all: &[Ports], metrics: u16, identity: Option<&Identity>
         "--logger=zap".into(),
         "--log-outputs=stderr".into(),
     ];
-    if let Some(identity) = identity {
-        arguments.push(format!("--cert-file={}", identity.certificate_path().display()));
-        arguments.push(format!("--key-file={}", identity.key_path().display()));
+    if is_secure {
+        arguments.push(format!("--cert-file={}", tls::CERTIFICATE));
+        arguments.push(format!("--key-file={}", tls::KEY));
     }
     arguments
 }

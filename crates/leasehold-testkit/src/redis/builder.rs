@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::server::Server;
-use crate::{Result, error::Context};
+use crate::{
+    Result,
+    error::Context,
+    tls::{AUTHORITY, CERTIFICATE, KEY},
+};
 
 /// The options of a server, see [`Server::builder`].
 #[derive(Clone, Debug)]
@@ -155,8 +159,8 @@ impl Builder {
         let ports = [("port", Some(ports.plain)), ("tls-port", ports.tls), ("cluster-port", ports.bus)];
         lines.extend(ports.iter().filter_map(|(key, port)| Some(format!("{key} {}", (*port)?))));
         if self.tls {
-            lines.push(format!("tls-cert-file \"{place}/server.pem\"\ntls-key-file \"{place}/server.key\""));
-            lines.push(format!("tls-ca-cert-file \"{place}/ca.pem\"\ntls-auth-clients no"));
+            lines.push(format!("tls-cert-file {CERTIFICATE}\ntls-key-file {KEY}"));
+            lines.push(format!("tls-ca-cert-file {AUTHORITY}\ntls-auth-clients no"));
         }
         if self.unix_socket {
             lines.push(format!("unixsocket \"{place}/redis.sock\""));

@@ -18,8 +18,7 @@ use crate::{
     clock::Clock,
     ports,
     server::{Program, ServerProcess, on_free_ports},
-    temp_dir,
-    tls::Identity,
+    temp_dir, tls,
 };
 
 /// The log lines of a server that accepts connections. The log and not a ping shows it: another server might answer.
@@ -32,7 +31,7 @@ pub type Server = ServerProcess<Redis>;
 #[derive(Debug)]
 pub struct Redis {
     clock: Option<Clock>,
-    identity: Option<Identity>,
+    ca_path: Option<PathBuf>,
     builder: Builder,
     ports: Ports,
 }
@@ -71,12 +70,13 @@ impl Server {
         on_free_ports(|| {
             let directory = temp_dir::create()?;
             let path = directory.path();
-            let create = if builder.expired { Identity::create_expired } else { Identity::create };
-            let identity = builder.tls.then(|| create(path, &[&builder.address.to_string()])).transpose()?;
+            let (address, last_year) =
+                (builder.address.to_string(), if builder.expired { 2001 } else { 4096 });
+            let ca_path = builder.tls.then(|| tls::create(path, &[&address], last_year)).transpose()?;
             let clock = builder.clock_shim.then(|| Clock::create(path)).transpose()?;
             let ports = free_ports(builder)?;
             builder.write(path, ports)?;
-            Self::start_in(directory, Redis { clock, identity, builder: builder.clone(), ports })
+            Self::start_in(directory, Redis { clock, ca_path, builder: builder.clone(), ports })
         })
     }
 
@@ -97,7 +97,7 @@ impl Server {
 
     /// The certificate file of the authority that signed the server's; empty without [`Builder::tls`].
     pub fn ca_path(&self) -> &Path {
-        self.program.identity.as_ref().map_or(Path::new(""), Identity::ca_path)
+        self.program.ca_path.as_deref().unwrap_or(Path::new(""))
     }
 
     /// The Unix socket, which is there with [`Builder::unix_socket`].
