@@ -16,11 +16,11 @@ const PAGE: &str = "docs/faults.md";
 const KINDS: &[(char, &str, usize)] = &[
     ('C', "Clients", 17),
     ('N', "The network", 16),
-    ('S', "Servers", 22),
+    ('S', "Servers", 27),
     ('K', "Clocks", 6),
     ('A', "Use and runtime", 19),
-    ('X', "Security", 10),
-    ('R', "Resources", 9),
+    ('X', "Security", 11),
+    ('R', "Resources", 10),
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]

@@ -5,6 +5,10 @@ use std::error::Error as StdError;
 use leasehold_core::{Error, ErrorKind};
 use tonic::{Code, Status};
 
+const LOGIN: &str = "log in again: etcd://user:password@host";
+const LOG: &str = "see the member's log";
+const MEMBER: &str = "is the member running, and is the address right?";
+
 /// The class of a failed request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
@@ -20,23 +24,9 @@ pub(crate) enum Failure {
     Refused,
 }
 
-/// Classifies the status of a failed request.
+/// The class of a failed request.
 pub(crate) fn failure(status: &Status) -> Failure {
-    let contains = |words: &str| status.message().contains(words);
-    match status.code() {
-        Code::Unavailable if contains("no leader") => Failure::Elsewhere,
-        Code::Unavailable if contains("not healthy") || contains("not capable") => Failure::Elsewhere,
-        Code::NotFound if contains("lease not found") => Failure::LeaseNotFound,
-        Code::Unauthenticated if contains("invalid auth token") => Failure::Login,
-        Code::InvalidArgument if contains("old revision of the auth store") => Failure::Login,
-        Code::Unavailable if was_not_sent(status) => Failure::Elsewhere,
-        // A status without a source is etcd's own answer; one of the transport was lost on the way.
-        Code::Unknown if status.source().is_none() && contains("etcdserver") => Failure::Refused,
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal => {
-            Failure::Lost
-        }
-        _ => Failure::Refused,
-    }
+    classify(status).0
 }
 
 /// Whether the connection could not even be made.
@@ -51,14 +41,14 @@ fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (
 
 /// The error for a status, with a hint.
 pub(crate) fn explain(status: &Status) -> Error {
-    let (kind, hint) = meaning(status);
+    let (failure, kind, hint) = classify(status);
     let message = match status.source() {
         // The text of the transport alone says little.
         Some(source) => format!("{}: {}", status.message(), innermost(source)),
         None => status.message().to_string(),
     };
     let error = Error::new(kind, message).hint(hint);
-    if failure(status) == Failure::Lost { error.unknown() } else { error }
+    if failure == Failure::Lost { error.unknown() } else { error }
 }
 
 /// The text of the first cause of an error.
@@ -66,41 +56,63 @@ pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
     causes(error).last().unwrap_or(error).to_string()
 }
 
-fn meaning(status: &Status) -> (ErrorKind, &'static str) {
+fn classify(status: &Status) -> (Failure, ErrorKind, &'static str) {
     use ErrorKind::{Exhausted, NoQuorum, Rejected, TimedOut, Unreachable};
+    use Failure::{Elsewhere, LeaseNotFound, Login, Lost, Refused};
     let contains = |words: &str| status.message().contains(words);
+    let is_own_answer = status.source().is_none();
     match status.code() {
-        Code::Unavailable if contains("no leader") => {
-            (NoQuorum, "a majority of the members is needed: bring them back, or wait for the election")
+        Code::Unavailable if contains("no leader") => (
+            Elsewhere,
+            NoQuorum,
+            "a majority of the members is needed: bring them back, or wait for the election",
+        ),
+        Code::Unavailable if ["not healthy", "not capable", "for learner"].into_iter().any(contains) => {
+            (Elsewhere, Unreachable, "this member cannot serve: name the others in the URL as well")
+        }
+        Code::FailedPrecondition if contains("not leader") => {
+            (Elsewhere, Unreachable, "a new leader was elected meanwhile: ask again")
         }
         Code::Unavailable if contains("leader changed") => {
-            (Unreachable, "a new leader was elected meanwhile: repeat the claim by its id")
+            (Lost, Unreachable, "a new leader was elected meanwhile: repeat the claim by its id")
         }
-        Code::Unavailable if contains("timed out") => {
-            (TimedOut, "too few members answer each other in time: look at their logs, disks and network")
-        }
+        Code::Unavailable if contains("timed out") => (
+            Lost,
+            TimedOut,
+            "too few members answer each other in time: look at their logs, disks and network",
+        ),
         Code::ResourceExhausted if contains("database space exceeded") => {
-            (Exhausted, "the cluster takes no writes: compact, defragment, and disarm its alarm")
+            (Refused, Exhausted, "the cluster takes no writes: compact, defragment, and disarm its alarm")
         }
-        Code::ResourceExhausted => (Exhausted, "the cluster is overloaded: ask again later"),
-        Code::PermissionDenied => (Rejected, "grant the user's role the ranges that WIRE.md lists"),
-        Code::Unauthenticated => (Rejected, "log in again: etcd://user:password@host"),
+        // etcd's members are behind with what was decided; nothing was proposed.
+        Code::ResourceExhausted if contains("too many requests") => {
+            (Refused, Unreachable, "the cluster is overloaded: the same request will pass later")
+        }
+        Code::ResourceExhausted => {
+            (Refused, Exhausted, "a limit of the cluster or of this client is reached")
+        }
+        Code::NotFound if contains("lease not found") => (LeaseNotFound, Rejected, LOG),
+        Code::PermissionDenied => (Refused, Rejected, "grant the user's role the ranges that WIRE.md lists"),
+        Code::Unauthenticated if contains("invalid auth token") => (Login, Rejected, LOGIN),
+        Code::Unauthenticated => (Refused, Rejected, LOGIN),
+        Code::InvalidArgument if contains("old revision of the auth store") => (Login, Rejected, LOGIN),
         Code::InvalidArgument if contains("authentication failed") => {
-            (Rejected, "the user name or the password is wrong")
+            (Refused, Rejected, "the user name or the password is wrong")
         }
         Code::InvalidArgument if contains("user name is empty") => {
-            (Rejected, "the cluster needs a login: etcd://user:password@host")
+            (Refused, Rejected, "the cluster needs a login: etcd://user:password@host")
         }
         Code::FailedPrecondition if contains("authentication is not enabled") => {
-            (Rejected, "authentication is disabled: leave user and password out")
+            (Refused, Rejected, "authentication is disabled: leave user and password out")
         }
         Code::DeadlineExceeded | Code::Cancelled => {
-            (TimedOut, "is the cluster overloaded, paused, or cut off?")
+            (Lost, TimedOut, "is the cluster overloaded, paused, or cut off?")
         }
-        Code::Unavailable | Code::Unknown | Code::Internal if status.source().is_some() => {
-            (Unreachable, "is the member running, and is the address right?")
-        }
-        _ => (Rejected, "see the member's log"),
+        Code::Unavailable if was_not_sent(status) => (Elsewhere, Unreachable, MEMBER),
+        // With a source it is an error of the transport.
+        Code::Unknown if is_own_answer && contains("etcdserver") => (Refused, Rejected, LOG),
+        Code::Unavailable | Code::Unknown | Code::Internal => (Lost, Unreachable, MEMBER),
+        _ => (Refused, Rejected, LOG),
     }
 }
 
@@ -130,7 +142,16 @@ mod tests {
                 Exhausted,
                 Outcome::NotApplied,
             ),
-            (Code::ResourceExhausted, "etcdserver: too many requests", Exhausted, Outcome::NotApplied),
+            (Code::ResourceExhausted, "etcdserver: too many requests", Unreachable, Outcome::NotApplied),
+            (Code::FailedPrecondition, "etcdserver: not leader", Unreachable, Outcome::NotApplied),
+            (Code::Unavailable, "etcdserver: unhealthy cluster", Unreachable, Outcome::Unknown),
+            (Code::Unavailable, "etcdserver: server stopped", Unreachable, Outcome::Unknown),
+            (
+                Code::Unavailable,
+                "etcdserver: rpc not supported for learner",
+                Unreachable,
+                Outcome::NotApplied,
+            ),
             (Code::PermissionDenied, "etcdserver: permission denied", Rejected, Outcome::NotApplied),
             (
                 Code::InvalidArgument,

@@ -10,6 +10,9 @@ use crate::{
     transport::connection::Procedure,
 };
 
+/// The first version that compares ranges of keys.
+pub(crate) const OLDEST: (u32, u32, u32) = (3, 4, 0);
+
 pub(crate) const STATUS: Procedure = "/etcdserverpb.Maintenance/Status";
 
 /// The cluster as one server, whichever member answers. It has no clock that can be read.
@@ -29,18 +32,18 @@ pub(crate) async fn server_info(client: &Client) -> Result<ServerInfo> {
 }
 
 fn check_version(version: &str) -> Result<()> {
-    if knows_ranges(version) {
+    if numbers(version) >= OLDEST {
         return Ok(());
     }
     let message = format!("etcd {} cannot compare ranges of keys", version.escape_debug());
     Err(Error::new(ErrorKind::Unsafe, message).hint("etcd 3.4 or later is needed"))
 }
 
-/// Whether members of this version compare ranges of keys.
-pub(crate) fn knows_ranges(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
-    let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
-    major > Some(3) || (major == Some(3) && minor >= Some(4))
+/// The numbers of a version; 0 for each that is missing.
+pub(crate) fn numbers(version: &str) -> (u32, u32, u32) {
+    let mut parts = version.split(['.', '-']).map(|part| part.parse().unwrap_or_default());
+    let mut next = || parts.next().unwrap_or_default();
+    (next(), next(), next())
 }
 
 #[cfg(test)]
@@ -49,10 +52,15 @@ mod tests {
 
     #[test]
     fn versions_are_read() {
-        for (version, knows) in
-            [("3.4.23", true), ("3.6.0-rc.1", true), ("4.0.0", true), ("3.2.1", false), ("", false)]
-        {
-            assert_eq!(knows_ranges(version), knows, "{version}");
+        for (version, expected) in [
+            ("3.4.23", (3, 4, 23)),
+            ("3.6.0-rc.1", (3, 6, 0)),
+            ("4.0", (4, 0, 0)),
+            ("3.x.1", (3, 0, 1)),
+            ("", (0, 0, 0)),
+        ] {
+            assert_eq!(numbers(version), expected, "{version}");
+            assert_eq!(check_version(version).is_ok(), expected >= OLDEST, "{version}");
         }
     }
 }

@@ -19,13 +19,14 @@ use leasehold_core::{
 use prost::Message;
 use tonic::{Status, metadata::MetadataValue, transport::ClientTlsConfig};
 
-use self::connection::{Connection, Procedure, Token, authorized, tls_config};
+use self::connection::{Connection, Member, Procedure, Token, authorized, tls_config};
 use crate::{
     error::{Failure, explain, failure},
     options::EtcdOptions,
-    proto::{AuthenticateRequest, AuthenticateResponse},
+    proto::{AuthenticateRequest, AuthenticateResponse, RangeRequest, RangeResponse},
 };
 
+pub(crate) const RANGE: Procedure = "/etcdserverpb.KV/Range";
 const AUTHENTICATE: Procedure = "/etcdserverpb.Auth/Authenticate";
 
 /// The members of one cluster.
@@ -35,6 +36,7 @@ pub(crate) struct Cluster {
     tls: Option<ClientTlsConfig>,
     /// The index of the member that is tried next.
     next: AtomicUsize,
+    members: Vec<Arc<Member>>,
     connections: RuntimeConnections<Connection>,
     token: Locked<Token>,
 }
@@ -44,8 +46,9 @@ impl Cluster {
     /// [`ErrorKind::Invalid`] when the certificate file cannot be read.
     pub(crate) fn new(options: Arc<EtcdOptions>, env: Env, revalidations: Revalidations) -> Result<Cluster> {
         let connections = RuntimeConnections::new(env.clone(), revalidations);
+        let members = options.endpoints.iter().cloned().enumerate().map(Member::new).collect();
         let (tls, next, token) = (tls_config(&options)?, AtomicUsize::new(0), Locked::default());
-        Ok(Cluster { options, env, tls, next, connections, token })
+        Ok(Cluster { options, env, tls, next, members, connections, token })
     }
 
     /// Sends one request to whichever member is there, and returns its answer, within the time limit.
@@ -96,7 +99,7 @@ impl Cluster {
                 },
                 None => self.unanswered(&connection, sent),
             };
-            return Err(error.store(connection.url()).elapsed(self.env.now().since(begin)));
+            return Err(error.store(connection.member.url()).elapsed(self.env.now().since(begin)));
         }
     }
 
@@ -111,15 +114,40 @@ impl Cluster {
         failure
     }
 
-    /// The error of a request without an answer. Its connection is dropped when nothing has arrived on it since: the
-    /// member may be gone without notice (half-open), or cut off from the others.
+    /// The error of a request without an answer.
     fn unanswered(&self, connection: &Arc<Connection>, sent: Moment) -> Error {
-        if connection.is_silent_since(sent) {
-            self.forget(connection);
-        }
+        self.forget_silent(connection, sent);
         timed_out("answer", self.options.timeout)
             .hint("is the cluster overloaded, paused, or cut off from its majority?")
             .unknown()
+    }
+
+    /// Drops a connection on which nothing has arrived since, and all to the same member that are as silent: it may be gone
+    /// without notice (half-open), or cut off from the others.
+    fn forget_silent(&self, connection: &Arc<Connection>, sent: Moment) {
+        if connection.last_answer() < sent {
+            connection.member.found_silent(sent);
+            self.forget(connection);
+        }
+    }
+
+    /// Completes when the member of a watched connection hangs: it says nothing, and does not answer a read that needs a
+    /// majority.
+    pub(crate) async fn hangs(&self, connection: &Arc<Connection>) {
+        loop {
+            // One watch asks for all on this connection.
+            let _turn = connection.probe.lock().await;
+            self.env.sleep_until(connection.last_answer() + self.options.timeout / 2).await;
+            let (sent, limit) = (self.env.now(), self.options.timeout);
+            let any = RangeRequest { key: b"\0".to_vec(), limit: 1, ..RangeRequest::default() };
+            let answer = connection.unary::<_, RangeResponse>(RANGE, authorized(any, &None));
+            match self.env.until(sent + limit, answer).await {
+                Some(Ok(_)) => connection.note_answer(&self.env),
+                // A refusal is an answer as well.
+                Some(Err(status)) => drop(self.note_failure(connection, &status)),
+                None => return self.forget_silent(connection, sent),
+            }
+        }
     }
 
     /// The open connection of the calling runtime, or a new one to the next member that can be reached.
@@ -159,16 +187,16 @@ impl Cluster {
 
     /// Connects to the member at this index, on the current runtime, which drives the connection.
     pub(crate) async fn connect(&self, index: usize, limit: Duration) -> Result<Connection> {
-        let endpoint = &self.options.endpoints[index];
-        let connection = Connection::open(index, endpoint, self.tls.as_ref(), &self.env);
+        let member = self.members[index].clone();
+        let connection = Connection::open(member.clone(), self.tls.as_ref(), &self.env);
         let connected = in_time(&self.env, limit, "connection", connection).await;
-        connected.flatten().map_err(|error| error.store(format!("etcd://{endpoint}")))
+        connected.flatten().map_err(|error| error.store(member.url()))
     }
 
     /// Drops a connection; the next request goes to another member.
     pub(crate) fn forget(&self, connection: &Arc<Connection>) {
         if self.connections.forget(connection) {
-            self.next.store(connection.index + 1, Ordering::Relaxed);
+            self.next.store(connection.member.index + 1, Ordering::Relaxed);
         }
     }
 
@@ -208,6 +236,6 @@ impl Cluster {
                 Error::new(ErrorKind::TimedOut, "the login was not answered in time")
             }
         };
-        Err(error.store(connection.url()))
+        Err(error.store(connection.member.url()))
     }
 }

@@ -23,12 +23,11 @@ use crate::{
     proto::{Event, KeyValue, RangeRequest, RangeResponse, WatchCreateRequest, WatchRequest, WatchResponse},
     queue::Queue,
     transport::{
-        Cluster,
-        connection::{Connection, Procedure, WATCH, authorized},
+        Cluster, RANGE,
+        connection::{Connection, WATCH, authorized},
     },
 };
 
-pub(crate) const RANGE: Procedure = "/etcdserverpb.KV/Range";
 /// The type of an event that is no put.
 const DELETE: i32 = 1;
 
@@ -150,6 +149,7 @@ impl Task {
         let message = tokio::select! {
             message = stream.answers.message() => message,
             () = stream.connection.retirement() => Ok(None),
+            () = self.cluster.hangs(&stream.connection) => Ok(None),
         };
         let message = message.map_err(|status| {
             self.cluster.note_failure(&stream.connection, &status);

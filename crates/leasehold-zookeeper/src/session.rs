@@ -76,7 +76,8 @@ impl SessionManager {
         self.env.until(self.env.now() + limit, ready).await.unwrap_or_else(|| {
             let message = format!("no member of the ensemble serves within {limit:?}");
             Err(Error::new(ErrorKind::Unreachable, message)
-                .hint("are the addresses right, and is a majority of the members running?"))
+                .hint("are the addresses right, does a majority run, and do the servers allow this address more connections \
+                       (maxClientCnxns)?"))
         })
     }
 

@@ -195,7 +195,9 @@ impl Acquire<'_> {
         } else {
             self.failures < TRIES_WITHOUT_WAIT
         };
-        if error.is_transient() && patient { Ok(Step::AskAgain) } else { Err(error) }
+        // There may soon be room in a store that is full.
+        let may_pass = error.is_transient() || (self.waits && error.kind() == ErrorKind::Exhausted);
+        if may_pass && patient { Ok(Step::AskAgain) } else { Err(error) }
     }
 
     /// Pauses before the next attempt; `false` when the wait is over first.

@@ -15,8 +15,10 @@ use crate::{
         StatusResponse,
     },
     server_info::STATUS,
-    transport::connection::{Connection, Procedure, Token, authorized},
-    watcher::RANGE,
+    transport::{
+        RANGE,
+        connection::{Connection, Procedure, Token, authorized},
+    },
 };
 
 const ALARM: Procedure = "/etcdserverpb.Maintenance/Alarm";

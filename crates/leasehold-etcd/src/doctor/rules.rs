@@ -12,7 +12,7 @@ use leasehold_core::{
 use super::probe::{Probe, Reading};
 use crate::{
     proto::{AlarmMember, AlarmType, StatusResponse},
-    server_info::knows_ranges,
+    server_info::{OLDEST, numbers},
 };
 
 /// The node of findings about no member in particular.
@@ -28,8 +28,8 @@ const INCONSISTENT: [&str; 3] = ["3.5.0", "3.5.1", "3.5.2"];
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
     let mut findings: Vec<Finding> = probe.readings.iter().flat_map(member).collect();
     findings.extend(alarms(probe));
-    let rules: [fn(&Probe) -> Option<Finding>; 6] =
-        [several_clusters, size_of_cluster, unnamed, access, privacy, blind];
+    let rules: [fn(&Probe) -> Option<Finding>; 7] =
+        [several_clusters, size_of_cluster, stalled_leader, unnamed, access, privacy, blind];
     findings.extend(rules.iter().filter_map(|rule| rule(probe)));
     findings
 }
@@ -61,7 +61,7 @@ fn version(node: &str, status: &StatusResponse) -> Option<Finding> {
     let version = &status.version;
     let what = format!("etcd {version}");
     let fix = "upgrade it, one member after the other";
-    if !knows_ranges(version) {
+    if numbers(version) < OLDEST {
         return Some(Finding::critical(
             node,
             what,
@@ -154,6 +154,27 @@ fn size_of_cluster(probe: &Probe) -> Option<Finding> {
         )),
         voters => voting_members(CLUSTER, voters),
     }
+}
+
+/// With one member there is no other that renews what it revokes.
+fn stalled_leader(probe: &Probe) -> Option<Finding> {
+    let revokes = |version: &str| {
+        let numbers = numbers(version);
+        // What is older is red anyway, and so are the first three of 3.5.
+        (OLDEST..(3, 4, 31)).contains(&numbers) || ((3, 5, 3)..(3, 5, 13)).contains(&numbers)
+    };
+    let (node, status) = probe.statuses().find(|(_, status)| revokes(&status.version))?;
+    (probe.voters() != Some(1)).then(|| {
+        Finding::warning(
+            CLUSTER,
+            format!(
+                "etcd {} on {node}: a leader that was stalled revokes live leases (etcd#15247)",
+                status.version
+            ),
+            "for a moment two may hold: the first one learns of its loss at its next renewal",
+            "upgrade to 3.4.31, 3.5.13 or later; let resources check fencing tokens",
+        )
+    })
 }
 
 fn unnamed(probe: &Probe) -> Option<Finding> {

@@ -8,7 +8,7 @@ use std::sync::{
 use http::uri::PathAndQuery;
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit, url::Address};
 use prost::Message;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tonic::{
     Request, Status, Streaming,
     client::Grpc,
@@ -34,11 +34,20 @@ pub(crate) type Procedure = &'static str;
 /// The login that a request carries.
 pub(crate) type Token = Option<MetadataValue<Ascii>>;
 
+/// A member, as all connections to it see it.
+pub(crate) struct Member {
+    /// Its index among the endpoints.
+    pub(super) index: usize,
+    address: Address,
+    /// When it was last asked in vain, in nanoseconds.
+    silent_since: AtomicU64,
+}
+
 /// One connection.
 pub(crate) struct Connection {
-    /// The index of the member among the endpoints.
-    pub(super) index: usize,
-    endpoint: Address,
+    pub(super) member: Arc<Member>,
+    /// The right to ask whether the member hangs.
+    pub(super) probe: Mutex<()>,
     channel: Channel,
     /// When the last answer arrived, in nanoseconds.
     last_answer: AtomicU64,
@@ -58,14 +67,28 @@ pub(super) fn tls_config(options: &EtcdOptions) -> Result<Option<ClientTlsConfig
     Ok(Some(config.ca_certificate(Certificate::from_pem(pem))))
 }
 
+impl Member {
+    pub(super) fn new((index, address): (usize, Address)) -> Arc<Member> {
+        Arc::new(Member { index, address, silent_since: AtomicU64::default() })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("etcd://{}", self.address)
+    }
+
+    pub(super) fn found_silent(&self, since: Moment) {
+        self.silent_since.fetch_max(since.nanos(), Ordering::Relaxed);
+    }
+}
+
 impl Connection {
     /// Connects on the current runtime, which drives the connection.
     pub(super) async fn open(
-        index: usize,
-        endpoint: &Address,
+        member: Arc<Member>,
         tls: Option<&ClientTlsConfig>,
         env: &Env,
     ) -> Result<Connection> {
+        let endpoint = &member.address;
         let invalid = |error: tonic::transport::Error| {
             Error::new(ErrorKind::Invalid, format!("`{endpoint}` is no valid address: {error}"))
         };
@@ -78,7 +101,7 @@ impl Connection {
         let channel = remote.connect().await.map_err(|error| unreachable(&error, tls.is_some()))?;
         let last_answer = AtomicU64::new(env.now().nanos());
         let retired = Arc::new(watch::Sender::new(false));
-        let connection = Connection { index, endpoint: endpoint.clone(), channel, last_answer, retired };
+        let connection = Connection { member, probe: Mutex::default(), channel, last_answer, retired };
         connection.retire_when_broken(env);
         Ok(connection)
     }
@@ -102,11 +125,6 @@ impl Connection {
             }
             retired.upgrade().map(|retired| retired.send_replace(true));
         });
-    }
-
-    /// The URL of its member.
-    pub(crate) fn url(&self) -> String {
-        format!("etcd://{}", self.endpoint)
     }
 
     /// Sends one request and returns its answer.
@@ -146,9 +164,9 @@ impl Connection {
         self.last_answer.fetch_max(env.now().nanos(), Ordering::Relaxed);
     }
 
-    /// Whether nothing has arrived since then.
-    pub(super) fn is_silent_since(&self, moment: Moment) -> bool {
-        self.last_answer.load(Ordering::Relaxed) < moment.nanos()
+    /// When the member last answered anything.
+    pub(super) fn last_answer(&self) -> Moment {
+        Moment::from_nanos(self.last_answer.load(Ordering::Relaxed))
     }
 
     /// Completes when it is retired.
@@ -160,7 +178,9 @@ impl Connection {
 
 impl store_kit::Connection for Connection {
     fn is_open(&self) -> bool {
-        !*self.retired.borrow()
+        let is_silent =
+            self.last_answer.load(Ordering::Relaxed) < self.member.silent_since.load(Ordering::Relaxed);
+        !is_silent && !*self.retired.borrow()
     }
 
     fn end(&self) {

@@ -9,8 +9,8 @@ use crate::{
     format::{State, Value},
     keys::{self, Part},
     proto::{KeyValue, RangeRequest, RangeResponse},
+    transport::RANGE,
     verbs::inspect::snapshots,
-    watcher::RANGE,
 };
 
 /// Keys in one read.

@@ -42,10 +42,13 @@ async fn renew_batch(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> 
     let (read, renewals) = tokio::join!(client.txn(txn::read_only(reads)), renewals);
     let mut found = match read {
         Ok(read) => txn::reads(read).into_iter(),
-        Err(error) => {
-            // The leases may have been renewed all the same.
-            return vec![Err(error.unknown()); claims.len()];
+        // A key that may not be read: each claim by itself.
+        Err(error) if error.kind() == ErrorKind::Rejected && claims.len() > 1 => {
+            let alone = claims.chunks(1).map(|claim| Box::pin(renew_batch(client, claim)));
+            return join_all(alone).await.into_iter().flatten().collect();
         }
+        // The leases may have been renewed all the same.
+        Err(error) => return vec![Err(error.unknown()); claims.len()],
     };
     let mut answers = Vec::with_capacity(claims.len());
     for (claim, (known, renewed)) in claims.iter().zip(known.into_iter().zip(renewals)) {

@@ -62,14 +62,25 @@ fn a_cluster_is_looked_at_member_by_member() {
     run(async {
         let whole = common::at(cluster.members());
         let findings = found(&whole).await;
-        assert_eq!(bad(&findings), [open], "{findings:#?}");
+        // That of this machine revokes live leases when its leader was stalled.
+        let is_known = |what: &str| what.ends_with("revokes live leases (etcd#15247)");
+        let bad = |findings: &'_ [Finding]| -> Vec<(Severity, String)> {
+            let bad = findings.iter().filter(|it| it.severity != Severity::Ok && !is_known(&it.what));
+            bad.map(|finding| (finding.severity, finding.what.clone())).collect()
+        };
+        assert!(findings.iter().any(|it| is_known(&it.what)) && !is_known(open.1), "{findings:#?}");
+        let open = (open.0, open.1.to_string());
+        assert_eq!(bad(&findings), std::slice::from_ref(&open), "{findings:#?}");
         assert!(findings.iter().any(|finding| finding.what == "of its 3 members 1 may fail"));
         let findings = found(&at(cluster.member(0))).await;
-        assert!(bad(&findings).contains(&(Severity::Warning, "the URL leaves out m1, m2")), "{findings:#?}");
+        assert!(
+            bad(&findings).contains(&(Severity::Warning, "the URL leaves out m1, m2".into())),
+            "{findings:#?}"
+        );
         let findings = found(&common::at(cluster.members().chain([&other]))).await;
         assert_eq!(
             bad(&findings)[0],
-            (Severity::Critical, "the addresses belong to 2 clusters"),
+            (Severity::Critical, "the addresses belong to 2 clusters".to_string()),
             "{findings:#?}"
         );
         // Never started; it is listed, and has no vote.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Interest, Release, Renewal, Standing, Store};
+use leasehold_core::{Claim, Intent, Interest, Release, Renewal, Standing, Store};
 use leasehold_testkit::etcd::Member;
 
 use crate::{
@@ -125,5 +125,28 @@ fn a_spare_lease_is_counted_from_the_claim() {
         eventually(&env, "its end", || async { keys(&member, "x").is_empty() }).await;
         assert!(env.now().since(sent) >= Duration::from_millis(2_950), "{:?}", env.now().since(sent));
         assert!(matches!(one.renew(&[mine]).await[..], [Ok(Renewal::Gone(_))]));
+    });
+}
+
+/// A hold whose time to live was raised lives by another lease: that of its lock-delay has to outlive this one, or the lock
+/// is open as soon as its holder is dead.
+#[test]
+fn the_lease_of_a_delay_outlives_a_place_that_was_stretched() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&member)));
+        let mine = Claim { lock_delay: Duration::from_secs(5), ..claim(&env, "x", 3) };
+        take(&store, &mine).await;
+        let granted = |key: &str| {
+            let shown = member.ctl(&["lease", "timetolive", &lease_of(&member, key)]).unwrap();
+            let seconds = shown.split("TTL(").nth(1).and_then(|rest| rest.split('s').next()).unwrap();
+            seconds.parse::<u64>().unwrap()
+        };
+        let (place, delay) = (format!("x/{}", mine.id), format!("x/{}.delay", mine.id));
+        let before = granted(&delay);
+        assert!(before >= granted(&place) + 5);
+        take(&store, &Claim { intent: Intent::Amend, ttl: Duration::from_secs(60), ..mine }).await;
+        assert!(granted(&place) >= 60 && granted(&delay) >= granted(&place) + 5, "{}", granted(&delay));
+        assert!(before < granted(&place) + 5, "the control: the first lease would end before the hold");
     });
 }

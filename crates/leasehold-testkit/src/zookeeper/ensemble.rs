@@ -20,7 +20,7 @@ impl Ensemble {
             // Writing into a string does not fail.
             let _ = writeln!(lines, "server.{number}=127.0.0.1:{}:{}", free_port()?, free_port()?);
         }
-        let member = |number| Ok(Server::configured(free_port()?, Some((number, &lines)))?);
+        let member = |number| Ok(Server::configured(free_port()?, Some(number), &lines)?);
         let ensemble = Self((1..=members).map(member).collect::<Result<Vec<_>>>()?);
         ensemble.0.iter().try_for_each(Server::await_serving)?;
         Ok(ensemble)

@@ -75,19 +75,23 @@ impl ZooKeeper {
 impl Server {
     /// A server alone, with ticks of half a second; returns when it serves.
     pub fn start() -> Result<Self> {
+        Self::with("")
+    }
+
+    /// The same with more lines in its configuration.
+    pub fn with(lines: &str) -> Result<Self> {
         on_free_ports(|| {
-            let server = Self::configured(free_port()?, None)?;
+            let server = Self::configured(free_port()?, None, lines)?;
             server.await_ready()?;
             Ok(server)
         })
     }
 
-    /// Starts the process, with its number and more lines in its configuration when it is the member of an ensemble, and
-    /// does not wait for it.
-    pub(super) fn configured(port: u16, member: Option<(usize, &str)>) -> Result<Self, Failure> {
+    /// Starts the process, with its number when it is the member of an ensemble, and does not wait for it.
+    pub(super) fn configured(port: u16, member: Option<usize>, lines: &str) -> Result<Self, Failure> {
         let directory = temp_dir::create()?;
-        configure(directory.path(), port, member.map_or("", |(_, lines)| lines))?;
-        if let Some((number, _)) = member {
+        configure(directory.path(), port, lines)?;
+        if let Some(number) = member {
             let written = fs::write(directory.path().join("data/myid"), number.to_string());
             written.context(|| "the number of a member cannot be written".into())?;
         }
@@ -115,7 +119,7 @@ fn configure(directory: &Path, port: u16, lines: &str) -> Result<()> {
     let text = format!(
         "tickTime=500\ninitLimit=20\nsyncLimit=10\ndataDir={place}/data\nclientPort={port}\n\
         clientPortAddress=127.0.0.1\nmaxClientCnxns=0\nminSessionTimeout=1000\nmaxSessionTimeout=120000\n\
-        admin.enableServer=false\n4lw.commands.whitelist=*\n{lines}"
+        admin.enableServer=false\nenforceQuota=true\n4lw.commands.whitelist=*\n{lines}"
     );
     let log = "log4j.rootLogger=INFO, OUT\nlog4j.appender.OUT=org.apache.log4j.ConsoleAppender\n\
         log4j.appender.OUT.layout=org.apache.log4j.PatternLayout\nlog4j.appender.OUT.layout.ConversionPattern=%d %p %m%n\n";

@@ -45,3 +45,27 @@ fn the_locks_of_a_user_are_the_users_alone() {
         assert!(!naive.is_first("/naive", number).await, "the control: another has freed it");
     });
 }
+
+/// A server that has as many connections from this address as it allows closes further ones at once. Other reasons look the
+/// same, so the error names this one among them.
+#[test]
+fn a_limit_of_connections_is_named() {
+    let server = Server::with("maxClientCnxns=1\n").unwrap();
+    run(async {
+        let at = format!("servers={} timeout=2000", server.address());
+        let first = store(&at).await;
+        let error = common::open(common::env(), at.clone()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Unreachable, Outcome::NotApplied),
+            "{error:?}"
+        );
+        assert!(error.hint_text().unwrap().contains("maxClientCnxns"), "{error:?}");
+        let naive =
+            zookeeper_client::Client::connector().with_fail_eagerly().connect(&server.address()).await;
+        let said = naive.map(drop).unwrap_err().to_string();
+        assert!(!said.contains("maxClientCnxns"), "the control: {said}");
+        first.close().await.unwrap();
+        store(&at).await;
+    });
+}

@@ -17,6 +17,7 @@ mod jeopardy;
 mod lost_messages;
 mod naive;
 mod names;
+mod passing;
 mod process;
 mod queue;
 mod round_trips;

@@ -6,7 +6,7 @@ use crate::proto::{AlarmMember, Member, ResponseHeader};
 fn status(member: u64) -> StatusResponse {
     StatusResponse {
         header: ResponseHeader { cluster_id: 7, member_id: member, ..ResponseHeader::default() },
-        version: "3.5.9".into(),
+        version: "3.5.13".into(),
         leader: 1,
         db_size: 1 << 20,
         ..StatusResponse::default()
@@ -71,6 +71,13 @@ fn each_fact_has_its_colour() {
         (one(|it| it.leader = 0), Critical, "h1:2379", "no leader"),
         (one(|it| it.version = "3.3.27".into()), Critical, "h1:2379", "3.3.27"),
         (one(|it| it.version = "3.5.2".into()), Critical, "h1:2379", "3.5.2"),
+        (
+            one(|it| it.version = "3.4.30".into()),
+            Warning,
+            "etcd",
+            "3.4.30 on h1:2379: a leader that was stalled",
+        ),
+        (one(|it| it.version = "3.5.12".into()), Warning, "etcd", "revokes live leases (etcd#15247)"),
         (one(|it| it.is_learner = true), Warning, "h1:2379", "learner"),
         (one(|it| it.db_size = 1718 << 20), Warning, "h1:2379", "83 % of the usual quota of 2048 MB"),
         (
