@@ -6,7 +6,7 @@ use std::{
 };
 
 use leasehold_core::{
-    ClaimId, Env, Error, ErrorKind, Interest, LockName, Result, Revalidations, Wake,
+    Capability, ClaimId, Env, Error, ErrorKind, Interest, LockName, Result, Revalidations, Wake,
     store_kit::{ClientState, Locked},
 };
 use tokio::sync::MutexGuard;
@@ -31,6 +31,7 @@ const VERB_REQUESTS: u32 = 8;
 /// The state that all verbs of one store share.
 pub(crate) struct Client {
     pub(crate) options: Arc<EtcdOptions>,
+    pub(crate) capability: Capability,
     pub(crate) env: Env,
     pub(crate) state: ClientState,
     pub(crate) cluster: Arc<Cluster>,
@@ -51,9 +52,11 @@ pub(crate) struct TxnResult {
 
 impl Client {
     pub(crate) fn new(options: EtcdOptions, env: Env) -> Result<Client> {
+        options.check()?;
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
         let cluster = Arc::new(Cluster::new(options.clone(), env.clone(), revalidations.clone())?);
         Ok(Client {
+            capability: options.capability(),
             options,
             env,
             state: ClientState::default(),
@@ -65,10 +68,7 @@ impl Client {
         })
     }
 
-    /// Waits for the other verbs of this claim, and excludes them until the guard is dropped.
-    ///
-    /// # Errors
-    /// Another verb takes too long: it belongs to a runtime that is blocked. Nothing was done.
+    /// Waits for the other verbs of this claim, and excludes them until the guard is dropped; fails when one takes too long.
     pub(crate) async fn exclude_verbs<'a>(&self, own: &'a OwnClaim) -> Result<MutexGuard<'a, ()>> {
         let until = self.env.now() + self.options.timeout * VERB_REQUESTS;
         self.env.until(until, own.verbs.lock()).await.ok_or_else(|| {

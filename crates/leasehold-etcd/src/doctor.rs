@@ -20,7 +20,7 @@ impl EtcdStore {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<Finding>> {
-        let probe = Probe::gather(self.client()).await.explain_store("doctor", self.url())?;
+        let probe = Probe::gather(&self.client).await.explain_store("doctor", self.url())?;
         let mut findings = rules::findings(&probe);
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)

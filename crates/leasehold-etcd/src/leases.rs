@@ -10,7 +10,7 @@ use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use tokio::sync::Semaphore;
 
 use crate::{
-    proto::{LeaseGrantRequest, LeaseRequest, LeaseResponse},
+    proto::{LeaseRequest, LeaseResponse},
     transport::{Cluster, connection::Procedure},
 };
 
@@ -102,7 +102,7 @@ impl Leases {
     /// A new lease.
     pub(crate) async fn grant(&self, seconds: u64) -> Result<Lease> {
         let sent = self.env.now();
-        let request = LeaseGrantRequest { ttl: i64::try_from(seconds).unwrap_or(i64::MAX) };
+        let request = LeaseRequest { id: i64::try_from(seconds).unwrap_or(i64::MAX) };
         let answer: LeaseResponse = self.cluster.call(GRANT, request).await?;
         let lives = u64::try_from(answer.ttl).unwrap_or_default();
         if answer.id == 0 || lives < seconds {

@@ -1,6 +1,6 @@
 //! The messages of etcd's API, version 3, each with the fields that this store uses. Their numbers and types are the API's.
 
-use prost::{Enumeration, Message};
+use prost::Message;
 
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct KeyValue {
@@ -121,20 +121,15 @@ pub(crate) struct TxnResponse {
     pub(crate) responses: Vec<ResponseOp>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct LeaseGrantRequest {
-    #[prost(int64, tag = "1")]
-    pub(crate) ttl: i64,
-}
-
 /// A request about one lease: to renew it, to revoke it, or for the time that it has left.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct LeaseRequest {
+    /// Its id; in a request for a new lease its time to live, in seconds.
     #[prost(int64, tag = "1")]
     pub(crate) id: i64,
 }
 
-/// The answer to these requests, and to that for a new lease.
+/// The answer to these requests.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct LeaseResponse {
     #[prost(int64, tag = "2")]
@@ -224,16 +219,9 @@ pub(crate) struct AlarmResponse {
 pub(crate) struct AlarmMember {
     #[prost(uint64, tag = "1")]
     pub(crate) member_id: u64,
-    #[prost(enumeration = "AlarmType", tag = "2")]
+    /// 1 for NOSPACE, 2 for CORRUPT.
+    #[prost(int32, tag = "2")]
     pub(crate) alarm: i32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Enumeration)]
-#[repr(i32)]
-pub(crate) enum AlarmType {
-    None = 0,
-    Nospace = 1,
-    Corrupt = 2,
 }
 
 #[derive(Clone, PartialEq, Message)]

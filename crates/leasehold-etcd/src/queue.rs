@@ -165,10 +165,7 @@ impl Queue {
         if since < entry.modified { create.saturating_add(raised) } else { create }
     }
 
-    /// The token of an entry.
-    ///
-    /// # Errors
-    /// When it would be 2^53 or above.
+    /// The token of an entry; an error when it would be 2^53 or above.
     pub(crate) fn fence(&self, entry: &Entry) -> Result<FencingToken> {
         FencingToken::after(self.token(entry).saturating_sub(1), 0).map_err(Error::unknown)
     }

@@ -22,8 +22,7 @@ use crate::{
 /// claim by its id. A verb that has begun runs to its end, also when its future is dropped.
 #[derive(Clone)]
 pub struct EtcdStore {
-    client: Arc<Client>,
-    capability: Arc<Capability>,
+    pub(crate) client: Arc<Client>,
 }
 
 impl EtcdStore {
@@ -32,9 +31,7 @@ impl EtcdStore {
     /// # Errors
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for options that contradict each other.
     pub fn new(options: EtcdOptions, env: Env) -> Result<Self> {
-        options.check()?;
-        let capability = Arc::new(options.capability());
-        Ok(EtcdStore { client: Arc::new(Client::new(options, env)?), capability })
+        Ok(EtcdStore { client: Arc::new(Client::new(options, env)?) })
     }
 
     /// The same, after a check that a member can be reached and is not too old.
@@ -68,10 +65,6 @@ impl EtcdStore {
         self.run(work).await.explain("commit", &claim.name, self.url())
     }
 
-    pub(crate) fn client(&self) -> &Arc<Client> {
-        &self.client
-    }
-
     /// Runs a verb to its end, also when its future is dropped.
     async fn run<T, F>(&self, work: impl FnOnce(Arc<Client>) -> F) -> T
     where
@@ -84,7 +77,7 @@ impl EtcdStore {
 
 impl Verbs for EtcdStore {
     fn capability(&self) -> &Capability {
-        &self.capability
+        &self.client.capability
     }
 
     fn url(&self) -> &str {

@@ -150,10 +150,8 @@ impl Cluster {
         }
     }
 
-    /// The open connection of the calling runtime, or a new one to the next member that can be reached.
-    ///
-    /// # Errors
-    /// No member can be reached in time. Nothing was sent.
+    /// The open connection of the calling runtime, or a new one to the next member that can be reached. After an error nothing
+    /// was sent.
     pub(crate) async fn connection(self: &Arc<Self>, until: Moment) -> Result<Arc<Connection>> {
         if let Some(connection) = self.connections.current() {
             return Ok(connection);
@@ -205,10 +203,7 @@ impl Cluster {
         self.connections.close(&ClientState::closed_error());
     }
 
-    /// The login, if one is needed.
-    ///
-    /// # Errors
-    /// It was refused, or not answered. The request that needs it was not sent.
+    /// The login, if one is needed. After an error the request that needs it was not sent.
     pub(crate) async fn login(&self, connection: &Arc<Connection>, until: Moment) -> Result<Token> {
         if self.options.user.is_empty() {
             return Ok(None);

@@ -60,9 +60,6 @@ struct Stream {
 
 impl LockWatcher {
     /// Begins to watch in the background, unless that was done, and waits until the watch has begun.
-    ///
-    /// # Errors
-    /// It could not begin.
     pub(crate) async fn start(&self, cluster: &Arc<Cluster>, name: &LockName) -> Result<()> {
         let begin = || async {
             let (alive, dropped) = oneshot::channel();

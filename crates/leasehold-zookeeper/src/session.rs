@@ -55,10 +55,7 @@ impl SessionManager {
         self.state.check_open()
     }
 
-    /// A session that is connected now. Nothing is sent over a connection that is known to be broken.
-    ///
-    /// # Errors
-    /// No member answers in time; nothing was sent then.
+    /// A session that is connected now: nothing is sent over a connection that is known to be broken, nor after an error.
     pub(crate) async fn ready(&self) -> Result<Arc<LiveSession>> {
         let ready = async {
             loop {

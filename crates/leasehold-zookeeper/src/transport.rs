@@ -39,13 +39,8 @@ pub(crate) fn check_process() -> leasehold_core::Result<()> {
         .hint("connect after the fork alone, or let the child exec"))
 }
 
-/// Connects to one of the servers. The answer is lost when the thread ends.
-///
-/// # Cancel safety
-/// When the receiver is dropped, the session is closed as soon as it is there.
-///
-/// # Errors
-/// The operating system starts no more threads.
+/// Connects to one of the servers, on a new thread. The answer is lost when the thread ends. When the receiver is dropped, the
+/// session is closed as soon as it is there.
 pub(crate) fn connect(
     connector: Connector,
     servers: String,

@@ -50,10 +50,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Asks every member for its status, and one of them for the rest.
-    ///
-    /// # Errors
-    /// No member answers, or the cluster needs a login.
+    /// Asks every member for its status, and one of them for the rest; fails when none answers or a login is needed.
     pub(super) async fn gather(client: &Client) -> Result<Probe> {
         client.state.check_open()?;
         let options = &client.options;
@@ -150,10 +147,8 @@ impl Query<'_> {
         answer.map_err(|status| explain(&status))
     }
 
-    /// Reads a key without a login: a client that may read without one may write, too.
-    ///
-    /// # Errors
-    /// The cluster needs a login. Other failures of the read appear in the facts about the members.
+    /// Reads a key without a login, and fails if one is needed: a client that may read without one may write, too. Other
+    /// failures appear in the facts about the members.
     async fn check_open_to_anyone(&self) -> Result<()> {
         let any = RangeRequest { key: b"\0".to_vec(), limit: 1, ..RangeRequest::default() };
         match self.send::<_, RangeResponse>(RANGE, any).await {

@@ -11,12 +11,15 @@ use leasehold_core::{
 
 use super::probe::{Probe, Reading};
 use crate::{
-    proto::{AlarmMember, AlarmType, StatusResponse},
+    proto::{AlarmMember, StatusResponse},
     server_info::{OLDEST, numbers},
 };
 
 /// The node of findings about no member in particular.
 const CLUSTER: &str = "etcd";
+// The numbers of alarms.
+const NOSPACE: i32 = 1;
+const CORRUPT: i32 = 2;
 /// The default quota of a database. Members before 3.6 do not report theirs.
 const QUOTA_USUAL: i64 = 2 << 30;
 /// The percentage of the quota from which the database is nearly full.
@@ -113,20 +116,20 @@ fn alarms(probe: &Probe) -> Vec<Finding> {
     let Ok(alarms) = &probe.alarms else { return Vec::new() };
     let finding = |alarm: &AlarmMember| {
         let node = probe.name_of(alarm.member_id);
-        match alarm.alarm() {
-            AlarmType::Nospace => Some(Finding::critical(
+        match alarm.alarm {
+            NOSPACE => Some(Finding::critical(
                 node,
                 "its database is full (alarm NOSPACE)",
                 "the cluster refuses new locks until there is room; existing ones are renewed and released",
                 "compact and defragment it (etcdctl compact, defrag), then etcdctl alarm disarm",
             )),
-            AlarmType::Corrupt => Some(Finding::critical(
+            CORRUPT => Some(Finding::critical(
                 node,
                 "its data differ from the others' (alarm CORRUPT)",
                 "the cluster refuses new locks, and its answers may be wrong",
                 "remove the member that differs from the cluster, and add it again without its data",
             )),
-            AlarmType::None => None,
+            _ => None,
         }
     };
     alarms.iter().filter_map(finding).collect()

@@ -66,7 +66,7 @@ fn a_cluster_that_is_well_is_green() {
 
 #[test]
 fn each_fact_has_its_colour() {
-    let alarm = |id, kind| AlarmMember { member_id: id, alarm: kind as i32 };
+    let alarm = |id, kind| AlarmMember { member_id: id, alarm: kind };
     let table: Vec<(Probe, Severity, &str, &str)> = vec![
         (one(|it| it.leader = 0), Critical, "h1:2379", "no leader"),
         (one(|it| it.version = "3.3.27".into()), Critical, "h1:2379", "3.3.27"),
@@ -93,8 +93,8 @@ fn each_fact_has_its_colour() {
             "h2:2379",
             "does not answer: refused",
         ),
-        (other(|it| it.alarms = Ok(vec![alarm(2, AlarmType::Nospace)])), Critical, "h2:2379", "NOSPACE"),
-        (other(|it| it.alarms = Ok(vec![alarm(9, AlarmType::Corrupt)])), Critical, "member 9", "CORRUPT"),
+        (other(|it| it.alarms = Ok(vec![alarm(2, NOSPACE)])), Critical, "h2:2379", "NOSPACE"),
+        (other(|it| it.alarms = Ok(vec![alarm(9, CORRUPT)])), Critical, "member 9", "CORRUPT"),
         (other(|it| it.alarms = Err("not allowed".into())), Warning, "etcd", "the alarms (not allowed)"),
         (other(|it| it.members = Err("not allowed".into())), Warning, "etcd", "the members (not allowed)"),
         (other(|it| it.has_login = false), Warning, "etcd", "without a login"),
