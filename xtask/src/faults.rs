@@ -15,12 +15,12 @@ const PAGE: &str = "docs/faults.md";
 /// The kinds of faults: the letter of their ids, their heading, and their number.
 const KINDS: &[(char, &str, usize)] = &[
     ('C', "Clients", 17),
-    ('N', "The network", 16),
-    ('S', "Servers", 27),
+    ('N', "The network", 17),
+    ('S', "Servers", 35),
     ('K', "Clocks", 6),
     ('A', "Use and runtime", 19),
-    ('X', "Security", 11),
-    ('R', "Resources", 10),
+    ('X', "Security", 12),
+    ('R', "Resources", 11),
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]

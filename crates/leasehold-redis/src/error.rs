@@ -36,8 +36,19 @@ impl ServerError {
 
     /// Whether another node may be the master.
     pub(crate) fn means_not_master(&self) -> bool {
-        let codes = ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "MOVED", "UNBLOCKED"];
-        codes.contains(&self.code.as_str())
+        self.ends_connection() || matches!(self.code.as_str(), "MOVED" | "UNBLOCKED")
+    }
+
+    /// Whether the connection is to be made anew, by the name of the server: another one may be behind it now, or this
+    /// one has lost its data.
+    pub(crate) fn ends_connection(&self) -> bool {
+        ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "LOADING"].contains(&self.code.as_str())
+    }
+
+    /// Whether the server withholds a command: by its rights, or by another name.
+    pub(crate) fn withholds_command(&self) -> bool {
+        let texts = ["unknown command", "can't run this command", "no permissions"];
+        self.code == "NOPERM" || self.code == "ERR" && texts.iter().any(|text| self.detail.contains(text))
     }
 
     /// Whether a script may have written before it failed. A server that takes no writes refuses the first one, and
@@ -85,9 +96,10 @@ impl ServerError {
             }
             "ERR" if mentions("DB index is out of range") => (Invalid, "the server has fewer databases"),
             "ERR" if mentions("AUTH") => (Rejected, "the server has no password, or no such user"),
-            "ERR" if mentions("unknown command") => {
-                (Rejected, "the server does not know the command: Redis 6.2 or later is needed")
-            }
+            "ERR" if mentions("unknown command") => (
+                Rejected,
+                "the server has renamed or disabled it (rename-command), or is older than Redis 6.2",
+            ),
             _ => (Rejected, "see the server's log"),
         }
     }

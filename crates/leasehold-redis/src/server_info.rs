@@ -30,7 +30,7 @@ pub(crate) fn unknown_run(membership: QuorumMembership) -> String {
     format!("? {} {} 0", membership.members, membership.longest_lease.as_millis())
 }
 
-fn info(section: &str) -> Cmd {
+pub(crate) fn info(section: &str) -> Cmd {
     let mut info = cmd("INFO");
     info.arg(section);
     info
@@ -97,6 +97,12 @@ pub(crate) async fn register(
     refuse_dependent(&info)?;
     let run = Run::of(&info, stats.as_deref(), policy.as_ref().map(|(_, fsync)| &**fsync), now_us / 1000);
     let longest_ms = membership.longest_lease.as_millis() as u64;
+    if run.id == "?" {
+        let message = "it does not tell its run (INFO has no run_id), so a restart from an older snapshot would go \
+                       unnoticed";
+        return Err(Error::new(ErrorKind::Unsafe, message)
+            .hint("members of a quorum are Redis or Valkey servers, without a proxy in between"));
+    }
     let mut call = REGISTER.call([MARKER]);
     call.arg(&run.id).arg(run.started_ms).arg(u8::from(run.is_untouched));
     call.arg(membership.members).arg(longest_ms).arg(u8::from(run.is_durable));

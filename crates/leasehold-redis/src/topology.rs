@@ -50,6 +50,11 @@ pub(crate) trait Topology: Debug + Send + Sync {
         true
     }
 
+    /// Whether the servers that know the master have answered, so that a missing master is a failover.
+    fn knows_servers(&self) -> bool {
+        false
+    }
+
     /// Stops following the servers.
     fn close(&self) {}
 }
@@ -121,8 +126,8 @@ impl Router {
         limit: Duration,
     ) -> Result<Vec<Reply>> {
         let until = self.env.now() + limit;
-        let mut asked: Option<Arc<Node>> = None;
-        for _ in 0..REDIRECTIONS_MAX {
+        let (mut asked, mut redirections): (Option<Arc<Node>>, u32) = (None, 0);
+        while redirections < REDIRECTIONS_MAX {
             let left = until.since(self.env.now());
             let (node, sent) = match asked.take() {
                 Some(node) => (node.clone(), call_asking(&node, commands, decisive, left).await),
@@ -135,9 +140,17 @@ impl Router {
             let Err(error) = &replies[decisive.min(replies.len() - 1)] else { return Ok(replies) };
             let named = error.redirect().and_then(|address| self.topology.redirected(address, &node));
             match (error.code.as_str(), named) {
-                ("MOVED", Some(owner)) => self.topology.moved(slot, owner),
-                ("ASK", Some(other)) => asked = Some(other),
+                ("MOVED", Some(owner)) => {
+                    redirections += 1;
+                    self.topology.moved(slot, owner);
+                }
+                ("ASK", Some(other)) => {
+                    redirections += 1;
+                    asked = Some(other);
+                }
+                // Some of the lock's keys have moved, the others follow.
                 ("TRYAGAIN", _) if self.env.now() + TRY_AGAIN_AFTER < until => {
+                    redirections = 0;
                     self.env.sleep(TRY_AGAIN_AFTER).await;
                 }
                 _ => {

@@ -4,18 +4,19 @@
 //! that of the background thread. Wake-ups come on one more ([`Watcher`](crate::watcher::Watcher)).
 
 pub(crate) mod connection;
+mod names;
 
 use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use leasehold_core::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Moment, Result,
     store_kit::{Connection, RuntimeConnections, in_time, timed_out},
 };
 use redis::{
@@ -26,6 +27,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::connection::Connector;
 use crate::{
+    error::ServerError,
     format::{Reply, exchange, next},
     options::Endpoint,
     server_info,
@@ -33,6 +35,8 @@ use crate::{
 
 /// The most requests under way on one connection.
 const UNDER_WAY_MAX: usize = 1024;
+/// The least age of a connection that is made anew because the server is no master with its data any more.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// One server.
 pub(crate) struct Node {
@@ -40,11 +44,16 @@ pub(crate) struct Node {
     pub(crate) connector: Arc<Connector>,
     connections: RuntimeConnections<LiveConnection>,
     retired: watch::Sender<bool>,
+    /// How often the connections of all runtimes were ended: refused as no master with its data, or the name moved.
+    refusals: Arc<AtomicU32>,
 }
 
 struct LiveConnection {
     connection: MultiplexedConnection,
     under_way: Semaphore,
+    opened: Moment,
+    /// Those of the node, and what they were before this was made.
+    refusals: (Arc<AtomicU32>, u32),
     /// The time of the last reply, in nanoseconds.
     last_reply: AtomicU64,
     /// Whether the server has closed it. RESP2 does not report that: there the next request finds out.
@@ -54,7 +63,13 @@ struct LiveConnection {
 impl Node {
     pub(crate) fn new(endpoint: Endpoint, connector: Arc<Connector>) -> Arc<Node> {
         let connections = RuntimeConnections::new(connector.env.clone(), connector.revalidations.clone());
-        Arc::new(Node { endpoint, connector, connections, retired: watch::Sender::new(false) })
+        Arc::new(Node {
+            endpoint,
+            connector,
+            connections,
+            retired: watch::Sender::new(false),
+            refusals: Arc::default(),
+        })
     }
 
     /// Ends its use: nothing is sent to it any more, and replies that are under way do not count.
@@ -67,10 +82,13 @@ impl Node {
         *self.retired.borrow()
     }
 
-    /// Completes when it is retired.
-    pub(crate) async fn retirement(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.retired.subscribe().wait_for(|retired| *retired).await;
+    /// Completes when it is retired, or its connections are to be made anew.
+    pub(crate) async fn end_of_connections(&self) {
+        let mut retired = self.retired.subscribe();
+        if !*retired.borrow_and_update() {
+            // The sender lives as long as `self`.
+            let _ = retired.changed().await;
+        }
     }
 
     /// Sends commands in one piece and answers one reply for each.
@@ -111,6 +129,7 @@ impl Node {
         match env.until(sent + limit, exchange(&mut live.connection.clone(), commands)).await {
             Some(Ok(replies)) => {
                 live.last_reply.fetch_max(env.now().nanos(), Ordering::Relaxed);
+                self.note_refusals(&live, &replies);
                 self.check_retired().map(|()| replies).map_err(Error::unknown)
             }
             Some(Err(error)) => {
@@ -127,6 +146,18 @@ impl Node {
         }
     }
 
+    /// Connects anew, by its name, and has all leases renewed there, when the server is no master with its data any
+    /// more. A connection that was just made is kept: the name still leads to this server.
+    fn note_refusals(&self, live: &LiveConnection, replies: &[Reply]) {
+        let env = &self.connector.env;
+        let ends = replies.iter().any(|reply| reply.as_ref().is_err_and(ServerError::ends_connection));
+        if ends && env.now().since(live.opened) >= RECONNECT_PAUSE && live.is_open() {
+            self.refusals.fetch_add(1, Ordering::AcqRel);
+            self.retired.send_modify(|_| ());
+            self.connector.revalidations.raise_sparingly(env);
+        }
+    }
+
     fn check_retired(&self) -> Result<()> {
         if self.is_retired() { Err(self.retired_error()) } else { Ok(()) }
     }
@@ -139,6 +170,7 @@ impl Node {
 
     fn connect(&self) -> impl Future<Output = Result<LiveConnection>> + Send + 'static {
         let (connector, endpoint) = (self.connector.clone(), self.endpoint.clone());
+        let refusals = self.refusals.clone();
         async move {
             let ended = Arc::new(AtomicBool::new(false));
             let reported = ended.clone();
@@ -148,20 +180,28 @@ impl Node {
                 }
                 Ok::<(), SendError>(())
             });
+            let before = connector.address_of(&endpoint);
             let mut connection = connector.connect(&endpoint, pushes).await?;
+            if before.is_some() && before != connector.address_of(&endpoint) {
+                // The name has moved: the connections of other runtimes are to the server that had it.
+                refusals.fetch_add(1, Ordering::AcqRel);
+            }
+            let refusals = (refusals.clone(), refusals.load(Ordering::Acquire));
             if let Some(membership) = connector.options.membership {
                 // A restart breaks all connections: a server that may have lost its data is noticed here.
                 server_info::register(membership, &mut connection).await?;
             }
-            let last_reply = AtomicU64::new(connector.env.now().nanos());
-            Ok(LiveConnection { connection, under_way: Semaphore::new(UNDER_WAY_MAX), last_reply, ended })
+            let (opened, under_way) = (connector.env.now(), Semaphore::new(UNDER_WAY_MAX));
+            let last_reply = AtomicU64::new(opened.nanos());
+            Ok(LiveConnection { connection, under_way, opened, refusals, last_reply, ended })
         }
     }
 }
 
 impl Connection for LiveConnection {
     fn is_open(&self) -> bool {
-        !self.ended.load(Ordering::Acquire)
+        let (refusals, before) = &self.refusals;
+        !self.ended.load(Ordering::Acquire) && refusals.load(Ordering::Acquire) == *before
     }
 
     /// Requests under way keep the socket until they are answered or given up.

@@ -59,8 +59,8 @@ enum Transport {
 }
 
 impl Watcher {
-    /// Connects, on the background thread, and receives until the connection ends, the node is retired, or nobody has
-    /// the value any more.
+    /// Connects, on the background thread, and receives until the connection ends, the node ends its connections, or nobody
+    /// has the value any more.
     pub(crate) async fn start(node: Arc<Node>) -> Result<Arc<Watcher>> {
         let (answer, started) = oneshot::channel();
         let (env, limit) = (node.connector.env.clone(), node.connector.options.timeout);
@@ -86,8 +86,7 @@ impl Watcher {
                 return Ok(Watcher::receiving(node, Transport::Resp3(connection), tracking.is_ok(), pushes));
             }
         }
-        let messages = connector.client(&node.endpoint)?.get_async_pubsub().await;
-        let (sink, messages) = messages.map_err(|error| connector.explain(&error))?.split();
+        let (sink, messages) = connector.connect_pubsub(&node.endpoint).await?.split();
         let as_push = |message: Msg| {
             let bytes = [message.get_channel_name().as_bytes(), message.get_payload_bytes()];
             let data = bytes.map(|bytes| Value::BulkString(bytes.to_vec())).to_vec();
@@ -107,7 +106,7 @@ impl Watcher {
             Arc::new(Watcher { node: node.clone(), waiters, transport, changing, channels, broken, tracks });
         let (weak, env) = (Arc::downgrade(&watcher), node.connector.env.clone());
         env.spawn(async move {
-            let mut pushes = pin!(pushes.take_until(node.retirement()));
+            let mut pushes = pin!(pushes.take_until(node.end_of_connections()));
             while let Some(push) = pushes.next().await {
                 let Some(watcher) = Weak::upgrade(&weak) else { return };
                 if !watcher.receive(&push) {

@@ -82,7 +82,9 @@ if not held and not side and mode == 'x' and ARGV[8] == 'h' then
     return granted(token, ttl)
 end
 
+if held == id or (side and load(id)) then need_no_memory() end
 expire()
+local PLACELESS_MS = 500
 local mine = side and load(id) or false
 
 local function busy(status)
@@ -228,8 +230,15 @@ local expires = now + ttl
 if mine then
     expires = math.max(expires, mine[6])
 else
+    -- Without a place, on a full server, it asks again when what is ahead may have ended.
+    local placed = redis.pcall('ZADD', KEYS[6], string.format('%d', seq), id)
+    if type(placed) == 'table' then
+        if not string.find(placed.err, 'OOM', 1, true) then return placed end
+        local answer = busy(2)
+        answer[2] = math.min(answer[2], PLACELESS_MS)
+        return answer
+    end
     redis.call('HSET', KEYS[2], 'q', string.format('%d', seq), 'l', limit)
-    redis.call('ZADD', KEYS[6], string.format('%d', seq), id)
 end
 if not mine or mine[5] ~= queueing then
     if queueing == 'f' then

@@ -19,6 +19,7 @@ end
 
 -- include prelude.lua
 
+need_no_memory()
 expire()
 local function revoke(who, expires)
     save(who, {'r', 'x', 0, 0, 'n', expires, now, 0, false, 0, '', false})

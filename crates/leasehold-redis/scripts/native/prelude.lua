@@ -49,6 +49,12 @@ if held and held ~= SHARED then
     end
 end
 
+-- A full server (maxmemory, noeviction) refuses the first write of a script if that may need memory, and then none of
+-- the others: what ends or prolongs a hold begins with one that needs none, and changes nothing.
+local function need_no_memory()
+    redis.call('HDEL', KEYS[2], '')
+end
+
 local function write_alone(since, delay, expires, token, note)
     return string.format('%s %s %d %d %d %d ', delay > 0 and 'd' or 'n', id, since, delay, expires, token)
         .. (note and '=' .. note or '')

@@ -4,7 +4,7 @@
 -- ARGV: 1 claim id, 2 PUBLISH or SPUBLISH, 3 `1` if that answers all receivers, 4 channel of changes, 5 ms for which the
 --   id is refused from now on, or 0: a request of this claim may still be on its way
 -- Reply: 1 released · 0 not held · {5, type} the key is of another type
--- Invariant: nobody else's hold is touched. A lock-delay that runs is not cut short.
+-- Invariant: nobody else's hold is touched. A lock-delay that runs is not cut short. A full server releases, too.
 
 local id, verb, exact, changes, refuse = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
@@ -26,6 +26,7 @@ end
 
 -- include prelude.lua
 
+need_no_memory()
 expire()
 local released = 0
 if held == id then

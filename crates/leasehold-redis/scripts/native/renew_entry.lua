@@ -3,7 +3,7 @@
 -- KEYS: the eight of prelude.lua.
 -- ARGV: 1 claim id, 2 ttl ms, 3 PUBLISH or SPUBLISH, 4 `1` if that answers all receivers, 5 channel of changes
 -- Reply: {0, valid for ms} renewed · {1, reason} gone (x expired, f forced, g gone)
--- Invariant: nothing is made, nothing is shortened, nothing that has ended is revived.
+-- Invariant: nothing is made, nothing is shortened, nothing that has ended is revived. A full server renews, too.
 
 local id, ttl, verb, exact, changes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 
@@ -15,6 +15,7 @@ end
 
 -- include prelude.lua
 
+need_no_memory()
 expire()
 if held == id then
     if delaying() then return {1, 'x'} end

@@ -81,7 +81,7 @@ fn refused_readings(probe: &Probe) -> Option<Finding> {
     probe.warning(
         format!("the server refuses {}", unseen.join(", ")),
         "their readings are missing here",
-        "grant this user +info +config|get +cluster|info +time, or ask the operator of the server",
+        "grant this user +info +config|get +cluster|info +time, undo rename-command, or ask the operator of the server",
     )
 }
 

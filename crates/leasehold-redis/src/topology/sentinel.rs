@@ -52,6 +52,8 @@ struct State {
     master: Option<Arc<Node>>,
     /// The epoch of the newest master; `None` before the first one.
     epoch: Option<u64>,
+    /// Whether a Sentinel has named a master.
+    is_named: bool,
 }
 
 impl Sentinel {
@@ -85,7 +87,10 @@ impl Group {
         let _refreshing = self.refreshing.lock().await;
         let mut answers = join_all(self.sentinels.iter().map(|sentinel| self.master_of(sentinel))).await;
         match answers.iter().rev().flatten().max_by_key(|(epoch, _)| *epoch).cloned() {
-            Some((epoch, endpoint)) => self.adopt(epoch, endpoint).await,
+            Some((epoch, endpoint)) => {
+                self.state.lock().is_named = true;
+                self.adopt(epoch, endpoint).await
+            }
             None => Err(answers
                 .pop()
                 .and_then(Result::err)
@@ -132,7 +137,7 @@ impl Group {
             let message = format!("{} is named as master and does not confirm that role", node.endpoint);
             return Err(Error::new(ErrorKind::Unreachable, message).hint("wait for the failover to end"));
         }
-        *self.state.lock() = State { master: Some(node.clone()), epoch: Some(epoch) };
+        *self.state.lock() = State { master: Some(node.clone()), epoch: Some(epoch), is_named: true };
         if newest.is_some() {
             tracing::warn!(master = %node.endpoint, epoch, "Sentinel has switched the master: checking all leases");
             self.connector.revalidations.raise_sparingly(&self.connector.env);
@@ -198,10 +203,9 @@ impl Group {
 }
 
 async fn subscribe(sentinel: &Node) -> Result<PubSub> {
-    let explain = |error| sentinel.connector.explain(&error);
-    let client = sentinel.connector.client(&sentinel.endpoint)?;
-    let mut messages = client.get_async_pubsub().await.map_err(explain)?;
-    messages.subscribe("+switch-master").await.map_err(explain)?;
+    let mut messages = sentinel.connector.connect_pubsub(&sentinel.endpoint).await?;
+    let subscribed = messages.subscribe("+switch-master").await;
+    subscribed.map_err(|error| sentinel.connector.explain(&error))?;
     Ok(messages)
 }
 
@@ -217,6 +221,10 @@ impl Topology for Sentinel {
 
     fn suspect(&self) {
         self.group.refresh_now.notify_one();
+    }
+
+    fn knows_servers(&self) -> bool {
+        self.group.state.lock().is_named
     }
 
     fn close(&self) {

@@ -1,6 +1,7 @@
 //! [`Connector`]: address, credentials, protocol and TLS of a server.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -9,10 +10,11 @@ use leasehold_core::{Env, Error, ErrorKind, Result, Revalidations, url::Address}
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
     RedisError, RedisResult, TlsCertificates,
-    aio::{AsyncPushSender, MultiplexedConnection},
+    aio::{AsyncPushSender, MultiplexedConnection, PubSub},
     io::tcp::TcpSettings,
 };
 
+use super::names::{ChosenAddresses, Resolved};
 use crate::{
     error::ServerError,
     options::{Endpoint, Protocol, RedisOptions},
@@ -26,6 +28,7 @@ pub(crate) struct Connector {
     ca: Option<Vec<u8>>,
     /// Set when a server does not know RESP3, or the options want none.
     resp2: AtomicBool,
+    pub(super) chosen: ChosenAddresses,
     /// Address, transport and TLS of the client that the caller has passed.
     #[cfg(feature = "redis-1")]
     given: Option<redis::ConnectionInfo>,
@@ -52,6 +55,7 @@ impl Connector {
             ca,
             resp2: AtomicBool::new(options.protocol == Protocol::Resp2),
             options,
+            chosen: ChosenAddresses::default(),
             #[cfg(feature = "redis-1")]
             given: None,
         }
@@ -79,7 +83,7 @@ impl Connector {
     }
 
     /// A client of one server.
-    pub(crate) fn client(&self, endpoint: &Endpoint) -> Result<Client> {
+    fn client(&self, endpoint: &Endpoint) -> Result<Client> {
         // The redis crate leaves the cryptography of TLS to the program. This fails if the program has chosen.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let invalid = |error| Error::new(ErrorKind::Invalid, format!("the settings make no client: {error}"));
@@ -129,16 +133,41 @@ impl Connector {
         endpoint: &Endpoint,
         pushes: impl AsyncPushSender + Clone,
     ) -> Result<MultiplexedConnection> {
+        let address = self.resolve(endpoint).await?;
+        self.connect_to(endpoint, address, pushes).await
+    }
+
+    /// Connects to one address of an endpoint.
+    pub(super) async fn connect_to(
+        &self,
+        endpoint: &Endpoint,
+        address: Option<SocketAddr>,
+        pushes: impl AsyncPushSender + Clone,
+    ) -> Result<MultiplexedConnection> {
         loop {
             let newest = self.speaks_resp3();
             // Without the library's timeouts, whose clock stands still in suspend.
             let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
             let config = if newest { config.set_push_sender(pushes.clone()) } else { config };
+            let config = match address {
+                Some(address) => config.set_dns_resolver(Resolved(address)),
+                None => config,
+            };
             match self.client(endpoint)?.get_multiplexed_async_connection_with_config(&config).await {
                 Err(error) if newest && lacks_resp3(&error) => self.resp2.store(true, Ordering::Relaxed),
                 connected => return connected.map_err(|error| self.explain(&error)),
             }
         }
+    }
+
+    /// Connects for subscriptions by RESP2.
+    pub(crate) async fn connect_pubsub(&self, endpoint: &Endpoint) -> Result<PubSub> {
+        let endpoint = match self.resolve(endpoint).await? {
+            // A certificate names the host, not the address.
+            Some(address) if !self.options.tls => Endpoint::tcp(address.ip().to_string(), address.port()),
+            _ => endpoint.clone(),
+        };
+        self.client(&endpoint)?.get_async_pubsub().await.map_err(|error| self.explain(&error))
     }
 
     /// The failure to reach a server. It never shows a password: the library's own text is used only where it has none.
@@ -168,6 +197,7 @@ impl Connector {
 
 fn lacks_resp3(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::RESP3NotSupported
+        || error.code() == Some("NOPROTO")
         || error.to_string().to_ascii_lowercase().contains("unknown command")
 }
 

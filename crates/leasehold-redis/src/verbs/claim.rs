@@ -28,6 +28,13 @@ async fn send(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(Standi
         {
             Err(undo(state, claim, confirmed).await)
         }
+        // What keeps this claim out may be a grant that is about to be given back for lack of replicas.
+        ClaimReply::Outcome { standing: standing @ (Standing::Held(_) | Standing::Waiting(_)), .. }
+            if confirmed < state.options.min_replicas =>
+        {
+            let error = state.too_few_replicas(confirmed);
+            Err(if matches!(standing, Standing::Waiting(_)) { error.unknown() } else { error })
+        }
         ClaimReply::Outcome { standing, is_unannounced } => Ok((standing, is_unannounced)),
         ClaimReply::OwnHold => Ok((prolong(state, claim).await?, false)),
     }

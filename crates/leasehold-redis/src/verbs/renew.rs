@@ -30,13 +30,19 @@ pub(crate) async fn renew(state: &ClientState, claims: &[Claim]) -> Vec<Result<R
         let chosen: Vec<&Claim> = chunk.iter().map(|at| &claims[*at]).collect();
         async move { batch(state, &chosen, limit).await }
     });
+    let mut refused: Vec<usize> = Vec::new();
     for (chunk, renewals) in chunks.iter().zip(join_all(batches).await) {
-        for (at, place) in chunk.iter().enumerate() {
-            results[*place] = match &renewals {
-                Ok(renewals) => renewals[at].clone(),
-                Err(error) => Err(error.clone()),
-            };
+        match renewals {
+            Ok(renewals) => chunk.iter().zip(renewals).for_each(|(at, renewal)| results[*at] = renewal),
+            Err(error) if error.kind() == ErrorKind::Rejected && chunk.len() > 1 => refused.extend(*chunk),
+            Err(error) => chunk.iter().for_each(|at| results[*at] = Err(error.clone())),
         }
+    }
+    // One key that this user may not write is no reason to lose the others.
+    let singles =
+        refused.iter().map(|at| async move { batch(state, &[&claims[*at]], limit).await?.remove(0) });
+    for (at, renewal) in refused.iter().zip(join_all(singles).await) {
+        results[*at] = renewal;
     }
     let is_gone = |at: &usize| matches!(results[*at], Ok(Renewal::Gone(_)));
     let alone: Vec<usize> = (0..claims.len()).filter(is_gone).collect();

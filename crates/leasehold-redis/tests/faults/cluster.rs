@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Hold, Store};
+use leasehold_core::{Hold, Release, Standing, Store};
+use leasehold_redis::RedisStore;
 use leasehold_testkit::redis::Cluster;
 
 use crate::{
     common,
-    fixture::{LATE, engine, eventually, lock, name, run, store, try_lock, ttl},
+    fixture::{
+        LATE, Naive, claim, engine, eventually, holder, lock, name, options, run, store, try_lock, ttl,
+    },
 };
 
 fn words(kit: &Cluster) -> String {
@@ -145,5 +148,71 @@ fn names_whose_braces_are_no_hash_tag_are_locks_like_any_other() {
             assert!(foreign.is_nil(), "{text}: {foreign:?}");
             hold.release().await.unwrap();
         }
+    });
+}
+
+/// Silent or dead, without a replica: who opens now gets the locks of the other masters all the same.
+#[test]
+fn a_master_that_does_not_answer_keeps_no_new_client_out() {
+    let kit = Cluster::start().unwrap();
+    run(async {
+        let (env, texts) = (common::env(), [0, 1].map(|master| text_at(&kit, master).0));
+        // Nobody is to replace it.
+        kit.node(3).kill();
+        let mut naive = Naive::at(&kit.node(0).address());
+        kit.node(0).pause().unwrap();
+        naive.ask(&texts[0], "me", 30_000);
+        for round in ["silent", "dead"] {
+            let store = RedisStore::open(options(&words(&kit)), env.clone()).await.unwrap();
+            assert!(store.inspect(&name(&texts[1])).await.unwrap().holders.is_empty());
+            let mine = claim(&env, &texts[1], 30_000);
+            assert!(matches!(store.claim(&mine).await.unwrap(), Standing::Granted(_)), "{round}");
+            assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
+            assert!(store.claim(&claim(&env, &texts[0], 30_000)).await.is_err(), "its own locks are away");
+            let mut strict = options(&words(&kit));
+            strict.strict = true;
+            assert!(RedisStore::open(strict, env.clone()).await.unwrap_err().is_transient(), "not examined");
+            // The control: a client that asks every master before it begins.
+            assert!(!naive.hears(LATE), "the control hears nothing");
+            if round == "silent" {
+                kit.node(0).kill();
+            }
+        }
+    });
+}
+
+/// Some keys of the lock are on their way to another node: TRYAGAIN, for as long as that takes, is no redirection.
+#[test]
+fn a_release_waits_for_the_keys_of_a_slot_that_moves() {
+    let kit = Cluster::start().unwrap();
+    run(async {
+        let env = common::env();
+        let mut patient = options(&words(&kit));
+        patient.timeout = crate::fixture::SOON;
+        let store = RedisStore::new(patient, env.clone()).unwrap();
+        let (text, slot) = text_at(&kit, 0);
+        let mine = claim(&env, &text, 60_000);
+        store.claim(&mine).await.unwrap();
+        kit.begin_move(slot, 0, 1).unwrap();
+        let releasing = tokio::spawn({
+            let (store, mine) = (store.clone(), mine.clone());
+            async move { store.release(&mine).await }
+        });
+        let refusals = |at: usize| {
+            let count =
+                kit.node(at).info("errorstats").get("errorstat_TRYAGAIN").cloned().unwrap_or_default();
+            count.trim_start_matches("count=").parse::<u32>().unwrap_or_default()
+        };
+        eventually(&env, "more refusals than redirections are allowed", || async {
+            refusals(0) + refusals(1) > 20
+        })
+        .await;
+        // The control: a client that gives up has left the key.
+        assert!(!releasing.is_finished());
+        assert_eq!(holder(kit.node(0), &text), Some(mine.id.to_string()));
+        kit.move_keys(slot, 0, 1).unwrap();
+        kit.finish_move(slot, 0, 1).unwrap();
+        assert_eq!(releasing.await.unwrap().unwrap(), Release::Released);
+        assert_eq!(holder(kit.node(1), &text), None);
     });
 }

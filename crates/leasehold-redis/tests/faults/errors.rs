@@ -1,10 +1,11 @@
 //! Error replies of servers: each class names its kind, whether it was applied, and what to do; and nobody sees a secret.
 
-use leasehold_core::{Error, ErrorKind, Outcome, Store};
+use leasehold_core::{Error, ErrorKind, Outcome, Renewal, Standing, Store};
 use leasehold_redis::{Endpoint, RedisStore};
 use leasehold_testkit::redis::{Replicated, Server};
 
 use crate::{
+    altered::altered,
     common,
     fixture::{at, claim, eventually, options, run, shown, store, try_lock, ttl},
 };
@@ -211,5 +212,73 @@ fn a_server_without_a_cluster_and_a_database_too_many_are_named() {
             error.to_string().contains("DB index") || error.to_string().contains("database"),
             "{error:?}"
         );
+    });
+}
+
+/// A right to one key is withdrawn: its lease ends, and those that were to be renewed with it do not.
+#[test]
+fn a_forbidden_key_fails_alone() {
+    let server = Server::builder().user(common::LEAST_RIGHTS).start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&format!("{} acl", at(&server))));
+        let claims = ["a:1", "b:1", "a:2"].map(|text| claim(&env, text, 30_000));
+        for mine in &claims {
+            store.claim(mine).await.unwrap();
+        }
+        let rights = ["ACL", "SETUSER", "locks", "resetkeys", "~a:*", "~leasehold:*"];
+        server.command(&rights).unwrap().accepted().unwrap();
+        let renewals = store.renew(&claims).await;
+        for at in [0, 2] {
+            assert!(matches!(renewals[at], Ok(Renewal::Renewed { .. })), "{renewals:?}");
+        }
+        is(renewals[1].as_ref().unwrap_err(), ErrorKind::Rejected, "NOPERM", "access control");
+        // The control: all keys in one command are refused for the sake of one.
+        let mut naive = server.connect().unwrap();
+        naive.call(&["AUTH", "locks", "pw"]).unwrap().accepted().unwrap();
+        let script = "for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 30000) end";
+        let loaded = naive.call(&["SCRIPT", "LOAD", script]).unwrap();
+        let refused = naive.call(&["EVALSHA", loaded.text().unwrap(), "3", "a:1", "b:1", "a:2"]).unwrap();
+        assert!(refused.error().is_some_and(|error| error.starts_with("NOPERM")), "{refused:?}");
+    });
+}
+
+/// A server, or a proxy, that does not know HELLO or its version is spoken to by RESP2.
+#[test]
+fn a_server_without_resp3_is_spoken_to_by_resp2() {
+    let renamed = Server::builder().arg("rename-command", "HELLO \"\"").start().unwrap();
+    let behind = Server::start().unwrap();
+    let proxy = altered(&behind, |bytes| match bytes {
+        // The reply to HELLO 3.
+        [b'%', ..] => b"-NOPROTO unsupported protocol version\r\n".to_vec(),
+        bytes => bytes.to_vec(),
+    });
+    run(async {
+        for (port, says) in [(renamed.port(), "ERR unknown command"), (proxy, "NOPROTO")] {
+            let store = RedisStore::open(options(&format!("single={port}")), common::env()).await.unwrap();
+            let standing = store.claim(&claim(&common::env(), "orders", 30_000)).await.unwrap();
+            assert!(matches!(standing, Standing::Granted(_)), "{says}");
+            // The control insists on RESP3.
+            let mut naive = leasehold_testkit::redis::Connection::open(&format!("127.0.0.1:{port}")).unwrap();
+            let refused = naive.call(&["HELLO", "3"]).unwrap();
+            assert!(refused.error().is_some_and(|error| error.starts_with(says)), "{refused:?}");
+        }
+    });
+}
+
+/// A command that has another name is said to have one; locks need no INFO and no CONFIG.
+#[test]
+fn renamed_commands_are_named() {
+    let hide = |name: &str| Server::builder().arg("rename-command", &format!("{name} \"\""));
+    let looks = hide("INFO").arg("rename-command", "CONFIG \"\"").start().unwrap();
+    let scripts = hide("EVALSHA").start().unwrap();
+    run(async {
+        let store = RedisStore::open(options(&at(&looks)), common::env()).await.unwrap();
+        store.claim(&claim(&common::env(), "orders", 30_000)).await.unwrap();
+        let findings = store.diagnose().await.unwrap();
+        assert!(findings.iter().any(|finding| finding.what.contains("INFO")), "{findings:?}");
+        let error = refused(&crate::fixture::store(&at(&scripts))).await;
+        is(&error, ErrorKind::Rejected, "EVALSHA", "rename-command");
+        // The control: the version alone says that the server can do everything.
+        assert!(scripts.info("server")["redis_version"].as_str() >= "6.2");
     });
 }

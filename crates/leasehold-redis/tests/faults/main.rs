@@ -9,6 +9,7 @@
 mod common;
 
 mod address;
+mod altered;
 mod clocks;
 mod cluster;
 mod errors;

@@ -98,3 +98,36 @@ fn a_confirmed_grant_survives_the_promotion_and_an_unconfirmed_one_does_not() {
         );
     });
 }
+
+/// The grant of one client waits for replicas and is given back: the other is told that there are too few, not that the
+/// lock is taken, for nobody has it.
+#[test]
+fn a_grant_that_is_given_back_makes_nobody_busy() {
+    let kit = Replicated::start(1).unwrap();
+    run(async {
+        let env = common::env();
+        let words = format!("single={} replicas=1", kit.master().port());
+        let (one, two) = (store(&words), store(&words));
+        for store in [&one, &two] {
+            granted(&env, store, &claim(&env, &claim(&env, "warm", 1).id.to_string(), 30_000)).await;
+        }
+        kit.link(0).blackhole();
+        let first = tokio::spawn({
+            let (one, mine) = (one.clone(), claim(&env, "orders", 30_000));
+            async move { one.claim(&mine).await }
+        });
+        eventually(&env, "a grant without confirmation", || async {
+            holder(kit.master(), "orders").is_some()
+        })
+        .await;
+        // The control: it finds a key, and calls that a holder.
+        assert!(
+            !Naive::at(&kit.master().address()).lock("orders", "me", 30_000),
+            "the control is told: taken"
+        );
+        let error = two.claim(&claim(&env, "orders", 30_000)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoQuorum, "{error:?}");
+        assert_eq!(first.await.unwrap().unwrap_err().kind(), ErrorKind::NoQuorum);
+        assert_eq!(holder(kit.master(), "orders"), None);
+    });
+}

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use leasehold_core::{FencingToken, LostReason, Store};
-use leasehold_testkit::redis::Sentinels;
+use leasehold_core::{Engine, FencingToken, LostReason, Store};
+use leasehold_redis::RedisStore;
+use leasehold_testkit::{proxy::Proxy, redis::Sentinels};
 
 use crate::{
     common,
-    fixture::{Naive, claim, engine, eventually, lock, loss, run, store, ttl},
+    fixture::{Naive, claim, engine, eventually, holder, lock, loss, options, run, store, ttl},
 };
 
 fn words(kit: &Sentinels) -> String {
@@ -141,5 +142,65 @@ fn a_master_that_no_sentinel_knows_is_named() {
         };
         assert_eq!(error.kind(), leasehold_core::ErrorKind::Invalid, "{error:?}");
         assert!(error.to_string().contains("know no master `other`"), "{error:?}");
+    });
+}
+
+/// The master is dead and its successor not yet named: a client that opens now waits like those that were there before.
+#[test]
+fn a_client_that_opens_during_a_failover_waits_for_the_new_master() {
+    let kit = Sentinels::start().unwrap();
+    run(async {
+        let before = kit.master_port().unwrap();
+        kit.server_at(before).unwrap().kill();
+        // The control: the address that the Sentinels name now is dead.
+        assert!(!Naive::reaches(&format!("127.0.0.1:{before}")));
+        let store = RedisStore::open(options(&words(&kit)), common::env()).await.unwrap();
+        let engine = Engine::new(std::sync::Arc::new(store), common::env());
+        let hold = lock(&engine, "orders", &ttl(30_000)).await;
+        let after = kit.master_port().unwrap();
+        assert!(after != before && holder(kit.server_at(after).unwrap(), "orders").is_some());
+        hold.release().await.unwrap();
+        let mut strict = options("sentinel=1,2");
+        strict.timeout = Duration::from_millis(300);
+        assert!(
+            RedisStore::open(strict, common::env()).await.is_err(),
+            "without a Sentinel nothing is known"
+        );
+    });
+}
+
+/// One Sentinel missed the failover, and is the only one that answers; the old master, which says that it is one, is back.
+#[test]
+fn a_sentinel_that_missed_the_failover_is_not_believed() {
+    let kit = Sentinels::start().unwrap();
+    run(async {
+        let (env, late) = (common::env(), Proxy::to(&kit.sentinel(2).address()).unwrap());
+        let ports =
+            [kit.sentinel(0).port(), kit.sentinel(1).port(), late.port()].map(|port| port.to_string());
+        let store = store(&format!("sentinel={}", ports.join(",")));
+        store.claim(&claim(&env, "warm", 1_000)).await.unwrap();
+        let before = kit.master_port().unwrap();
+        kit.sentinel(2).kill();
+        kit.server_at(before).unwrap().pause().unwrap();
+        let after = kit.await_other_than(before).unwrap();
+        let mine = claim(&env, "orders", 60_000);
+        eventually(&env, "a grant by the new master", || async { store.claim(&mine).await.is_ok() }).await;
+        for at in [0, 1] {
+            kit.sentinel(at).pause().unwrap();
+        }
+        kit.server_at(before).unwrap().resume().unwrap();
+        kit.sentinel(2).restart().unwrap();
+        late.reset_counters();
+        eventually(&env, "answers of the late Sentinel", || async { late.round_trips() >= 3 }).await;
+        let next = claim(&env, "next", 60_000);
+        store.claim(&next).await.unwrap();
+        assert_eq!(holder(kit.server_at(after).unwrap(), "next"), Some(next.id.to_string()));
+        // The control believes it, and has a lock that others have, too.
+        let named = kit.sentinel(2).command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]).unwrap();
+        assert_eq!(named.items()[1].text(), Some(before.to_string().as_str()));
+        assert!(Naive::at(&format!("127.0.0.1:{before}")).lock("next", "me", 60_000), "the control");
+        for at in [0, 1] {
+            kit.sentinel(at).resume().unwrap();
+        }
     });
 }

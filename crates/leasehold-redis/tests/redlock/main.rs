@@ -5,6 +5,8 @@
     reason = "tests may panic, and have a runtime of their own"
 )]
 
+#[path = "../faults/altered.rs"]
+mod altered;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../faults/fixture.rs"]

@@ -6,6 +6,7 @@ use leasehold_core::{Error, ErrorKind, Quorum, QuorumOptions, Store};
 use leasehold_testkit::redis::{Cluster, Server};
 
 use crate::{
+    altered::altered,
     common,
     fixture::{run, shown, store},
     members::VotingServers,
@@ -62,5 +63,24 @@ fn clients_must_agree_on_the_quorum() {
             assert_eq!(error.kind(), ErrorKind::Unsafe, "{}", shown(&error));
             assert!(shown(&error).contains(says), "{says}: {}", shown(&error));
         }
+    });
+}
+
+/// A server that does not tell which run of it this is would vote after a restart from an older snapshot.
+#[test]
+fn a_member_without_a_run_id_does_not_vote() {
+    run(async {
+        let servers: Vec<Server> = (0..3).map(|_| Server::start().unwrap()).collect();
+        let nameless = altered(&servers[2], |bytes| {
+            let text = String::from_utf8_lossy(bytes).replace("run_id:", "no_run:");
+            text.into_bytes()
+        });
+        let ports = [servers[0].port(), servers[1].port(), nameless];
+        let error = refusal(ports.map(|port| member(port, 3, LONGEST)).to_vec()).await;
+        assert_eq!(error.kind(), ErrorKind::Unsafe, "{}", shown(&error));
+        assert!(shown(&error).contains("INFO has no run_id"), "{}", shown(&error));
+        // The control: by its answers to commands it is a server like the others.
+        let mut naive = crate::fixture::Naive::at(&format!("127.0.0.1:{nameless}"));
+        assert!(naive.lock("orders", "me", 30_000), "the control counts its vote");
     });
 }
