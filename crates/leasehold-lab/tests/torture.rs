@@ -40,6 +40,9 @@ fn survives(store: &str) -> Result<(), Failed> {
     let said = String::from_utf8_lossy(&output.stdout);
     let verdict: Value = serde_json::from_str(&said)
         .map_err(|_| format!("no run: {said}{}", String::from_utf8_lossy(&output.stderr)))?;
+    // Every second process that shares a file is in a container.
+    let containers = if store == "sqlite" { 2 } else { 0 };
+    ensure(verdict["containers"] == containers, "processes in containers", &verdict)?;
     ensure(verdict["outcome"] == "kept" && output.status.success(), "all rules, and the controls", &verdict)?;
     let workloads = verdict["workloads"].as_array().map(Vec::as_slice).unwrap_or_default();
     let lost = |workload: &Value| workload["figures"]["updates_lost"].as_u64().unwrap_or_default();

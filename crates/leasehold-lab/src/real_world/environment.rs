@@ -36,6 +36,8 @@ pub(crate) struct Environment {
     /// Whether naive clients can send raw Redis commands.
     is_redis: bool,
     promise: Promise,
+    /// Whether every second worker is in a container.
+    containers: bool,
 }
 
 impl Environment {
@@ -68,7 +70,12 @@ impl Environment {
                 _ => Duration::from_secs(8),
             },
         };
-        Ok(Self { servers, url, network, is_redis, promise })
+        Ok(Self { servers, url, network, is_redis, promise, containers: kind == Sqlite })
+    }
+
+    /// Whether a worker is in a container, which shares the file of the locks with the machine.
+    pub(crate) fn is_container(&self, worker: usize) -> bool {
+        self.containers && worker % 2 == 1
     }
 
     pub(crate) fn url(&self, worker: usize) -> String {

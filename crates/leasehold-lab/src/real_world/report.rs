@@ -30,6 +30,8 @@ pub(crate) struct RunReport {
     pub(crate) seed: u64,
     pub(crate) seconds: u64,
     pub(crate) workers: usize,
+    /// The number of them in containers.
+    pub(crate) containers: usize,
     pub(crate) outcome: Outcome,
     /// Whether leases exclude in this environment: an overlap breaks a rule then, and is counted otherwise.
     pub(crate) exclusive: bool,

@@ -75,19 +75,19 @@ fn run(store: EnvironmentKind, arguments: &RunArguments) -> Result<RunReport> {
         last: AtomicU32::new(0),
     };
     let nemesis = Nemesis { workers, resource: &resource, stop: StopFlag::default() };
-    scope(|scope| {
+    let containers = scope(|scope| {
         resource.serve(scope)?;
         let played = play(&nemesis, faults, bound);
         // The scope ends when all connections to the resource are closed.
         let ended = nemesis.workers.await_end(Duration::ZERO);
         resource.close();
-        played.and(ended)
+        ended.and(played)
     })?;
-    conclude(store, arguments, &nemesis, histories)
+    conclude(store, arguments, &nemesis, histories, containers)
 }
 
-/// Faults, then recovery, then the end.
-fn play(nemesis: &Nemesis<'_>, faults: Duration, bound: Duration) -> Result<()> {
+/// Faults, then recovery, then the end; returns the number of workers in containers.
+fn play(nemesis: &Nemesis<'_>, faults: Duration, bound: Duration) -> Result<usize> {
     nemesis.workers.start()?;
     scope(|scope| -> Result<()> {
         let first = scope.spawn(|| stopping(&nemesis.stop, nemesis.strike_workers(0)));
@@ -102,8 +102,10 @@ fn play(nemesis: &Nemesis<'_>, faults: Duration, bound: Duration) -> Result<()> 
     nemesis.workers.environment.heal()?;
     nemesis.workers.log.record(0, EventKind::Healed)?;
     sleep(bound);
+    let containers = nemesis.workers.containers()?;
     nemesis.resource.stop_workers();
-    nemesis.workers.await_end(END_TIMEOUT)
+    nemesis.workers.await_end(END_TIMEOUT)?;
+    Ok(containers)
 }
 
 /// Lets the faults last for that long, and up to twice as long until every control has lost an update: whether it does
@@ -131,6 +133,7 @@ fn conclude(
     arguments: &RunArguments,
     run: &Nemesis<'_>,
     histories: TempDir,
+    containers: usize,
 ) -> Result<RunReport> {
     let promise = run.workers.environment.promise();
     let mut workloads = Vec::new();
@@ -153,7 +156,18 @@ fn conclude(
     let replay =
         format!("cargo xtask torture --store {store} --seed {seed} --seconds {seconds} --workers {workers}");
     let exclusive = promise.clocks && promise.memory;
-    Ok(RunReport { store, seed, seconds, workers, outcome, exclusive, replay, histories, workloads })
+    Ok(RunReport {
+        store,
+        seed,
+        seconds,
+        workers,
+        containers,
+        outcome,
+        exclusive,
+        replay,
+        histories,
+        workloads,
+    })
 }
 
 /// Copies the whole history of each workload.
