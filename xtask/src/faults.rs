@@ -18,7 +18,7 @@ const KINDS: &[(char, &str, usize)] = &[
     ('N', "The network", 16),
     ('S', "Servers", 27),
     ('K', "Clocks", 6),
-    ('A', "Use and runtime", 19),
+    ('A', "Use and runtime", 20),
     ('X', "Security", 11),
     ('R', "Resources", 10),
 ];
