@@ -79,6 +79,11 @@ impl StoreLocation {
         default_path().is_ok_and(|path| StoreUrl::sqlite(path).is_ok_and(|url| url == self.url))
     }
 
+    /// Whether it is the default file, in a directory that its first use makes.
+    pub(crate) fn is_to_be_made(&self) -> bool {
+        self.is_default() && default_path().is_ok_and(|path| !path.parent().is_some_and(Path::exists))
+    }
+
     /// Connects, as [`StoreLocation::connect`]. A store that is away is waited for like a lock that is busy. Answers the rest of the
     /// limit, too.
     pub(crate) async fn connect_within(

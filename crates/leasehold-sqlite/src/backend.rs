@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use leasehold_core::{
     Env, Error, ErrorKind, Result, Store,
-    backend::{Backend, LazyStore, Opening, nothing_to_check},
+    backend::{Backend, LazyStore, Opening},
     url::{Form, ParsedUrl, Scheme},
 };
 
-use crate::{options::SqliteOptions, store::SqliteStore, watcher::Thread};
+use crate::{doctor::diagnose, options::SqliteOptions, store::SqliteStore, watcher::Thread};
 
 /// `sqlite:PATH`.
 pub static BACKEND: Backend = Backend {
@@ -20,10 +20,7 @@ pub static BACKEND: Backend = Backend {
         Some(_) => Box::pin(open_member(url, env)),
         None => open(url.clone(), env.clone()),
     },
-    diagnose: |url, _| {
-        let why = "a file that is not safe for locks is refused when it is opened";
-        Box::pin(async move { Ok(nothing_to_check(url, why)) })
-    },
+    diagnose: |url, _| Box::pin(async { Ok(vec![diagnose(&url.file()?)]) }),
     promote: None,
 };
 

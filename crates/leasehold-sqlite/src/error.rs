@@ -9,7 +9,8 @@ use rustix::io::Errno;
 const DAMAGED: &str =
     "move the database and its side files away; a new one is made, and fencing tokens keep growing";
 const FULL: &str = "free space on the file system of the database";
-const RIGHTS: &str = "this process needs to write the database, its side files and their directory";
+const RIGHTS: &str = "this process needs to write the database, its side files and their directory; in a directory that \
+                      all may write, such as /tmp, the kernel may admit a file's owner alone (fs.protected_regular)";
 const BUSY: &str = "another program has locked the database file; only Leasehold should write it";
 
 /// Converts an error of SQLite. The outcome is "nothing was changed" unless the caller marks it otherwise.

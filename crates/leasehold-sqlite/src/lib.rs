@@ -41,6 +41,7 @@ mod backend;
 mod capability;
 mod config_check;
 mod connection;
+mod doctor;
 mod error;
 mod format;
 #[cfg(any(test, fuzzing))]

@@ -12,7 +12,7 @@ use crate::{backends, url::StoreUrl};
 /// Every Redis master is examined; a command that the user has no right to is a finding. Memcached is asked for its
 /// settings and evictions. Every named member of ZooKeeper and etcd is asked, and one of them for the whole cluster:
 /// how many may fail, who has access, which limit is near. Of a quorum each member is examined, and then all together:
-/// which of them vote, and whose clock is off. Memory and SQLite have nothing to configure: one finding, without I/O.
+/// which of them vote, and whose clock is off. Of SQLite the file is examined, and not opened. Memory has nothing to check.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`](crate::ErrorKind) and the like when the servers do not answer;
@@ -52,10 +52,10 @@ mod tests {
 
     #[cfg(feature = "all-stores")]
     #[tokio::test]
-    async fn sqlite_has_nothing_to_check_and_a_server_must_answer() {
+    async fn a_file_must_be_usable_and_a_server_must_answer() {
         let findings = diagnose(&"sqlite:no/such/directory/x.db".parse().unwrap()).await.unwrap();
-        assert!(findings.len() == 1 && findings[0].severity == Severity::Ok, "{findings:?}");
-        assert!(findings[0].what.contains("nothing to check for sqlite:"), "{findings:?}");
+        assert!(findings.len() == 1 && findings[0].severity == Severity::Critical, "{findings:?}");
+        assert!(findings[0].fix.contains("make the directory"), "{findings:?}");
         // Nobody listens at port 1.
         let error = diagnose(&"etcd://127.0.0.1:1?timeout=300ms".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Unreachable);

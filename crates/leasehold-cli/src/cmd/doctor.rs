@@ -24,7 +24,12 @@ pub(crate) struct Arguments {
 /// Prints all findings, the worst first.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let location = arguments.store.location()?;
-    let findings = leasehold::diagnose::diagnose(location.url()).await?;
+    let findings = if location.is_to_be_made() {
+        let what = "the database is made at its first use";
+        vec![Finding::ok("sqlite", what, "it is the default store, in a directory of this user")]
+    } else {
+        leasehold::diagnose::diagnose(location.url()).await?
+    };
     output.data(|| json!(findings), || page(&findings, &location).unwrap_or_default())?;
     Ok(match count(&findings, Severity::Critical) {
         0 => ExitCode::SUCCESS,

@@ -99,11 +99,28 @@ fn who_is_not_there_is_69() {
     }
 }
 
+/// A20. A file and a directory in which no lock can be taken. The control is a look at the file, which can be read and written.
+#[test]
+fn a20_a_database_that_cannot_be_used_is_critical() {
+    let fixture = Fixture::new();
+    let (junk, missing) = (fixture.path("junk.db"), fixture.path("missing/locks.db"));
+    std::fs::write(&junk, "this is the file of another program. ".repeat(9)).unwrap();
+    for (path, words) in [(&junk, "is not a SQLite database"), (&missing, "make the directory first")] {
+        let store = format!("sqlite:{}", path.display());
+        let found = fixture.run(&["doctor", "--json", "--store", &store]);
+        assert!(found.code == Some(78) && found.stdout.contains(words), "{}{}", found.stdout, found.stderr);
+        let run = fixture.run(&["run", "--no-wait", "--store", &store, "x", "--", "true"]);
+        assert!(run.code != Some(0) && run.stderr.contains(words), "{:?} {}", run.code, run.stderr);
+    }
+    assert!(std::fs::OpenOptions::new().read(true).write(true).open(&junk).is_ok(), "the control");
+    assert!(!missing.parent().unwrap().exists(), "nothing was written");
+}
+
 #[test]
 fn other_stores_have_nothing_to_check() {
     let fixture = Fixture::new();
     let finished = fixture.run(&["doctor"]);
-    let ok = "ok       sqlite · there is nothing to check for sqlite:\n";
+    let ok = "ok       sqlite · the database is made at its first use\n";
     assert!(finished.code == Some(0) && finished.stdout.ends_with(ok), "{}", finished.stdout);
     let finished = fixture.run(&["doctor", "--store", "memory:"]);
     let ok = "ok       memory · there is nothing to check for memory:\n";
