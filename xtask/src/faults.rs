@@ -15,10 +15,10 @@ const PAGE: &str = "docs/faults.md";
 /// The kinds of faults: the letter of their ids, their heading, and their number.
 const KINDS: &[(char, &str, usize)] = &[
     ('C', "Clients", 17),
-    ('N', "The network", 16),
+    ('N', "The network", 17),
     ('S', "Servers", 27),
     ('K', "Clocks", 6),
-    ('A', "Use and runtime", 19),
+    ('A', "Use and runtime", 20),
     ('X', "Security", 11),
     ('R', "Resources", 10),
 ];
