@@ -14,13 +14,13 @@ const PAGE: &str = "docs/faults.md";
 
 /// The kinds of faults: the letter of their ids, their heading, and their number.
 const KINDS: &[(char, &str, usize)] = &[
-    ('C', "Clients", 0),
-    ('N', "The network", 0),
-    ('S', "Servers", 0),
-    ('K', "Clocks", 0),
-    ('A', "Use and runtime", 0),
-    ('X', "Security", 0),
-    ('R', "Resources", 0),
+    ('C', "Clients", 17),
+    ('N', "The network", 18),
+    ('S', "Servers", 35),
+    ('K', "Clocks", 6),
+    ('A', "Use and runtime", 21),
+    ('X', "Security", 12),
+    ('R', "Resources", 11),
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]

@@ -10,6 +10,7 @@ mod contention;
 mod core;
 mod health;
 mod hold;
+mod last_answer;
 mod local_queue;
 mod lock_options;
 mod registry;

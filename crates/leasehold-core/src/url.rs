@@ -1,6 +1,7 @@
 //! [`ParsedUrl`]: the URL of a store, taken apart by the grammar of its [`Scheme`]. No I/O.
 
 mod display;
+mod invalid;
 mod options;
 mod parse;
 pub mod percent;
@@ -144,11 +145,6 @@ impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_empty() { "none" } else { "***" })
     }
-}
-
-/// An error about a URL.
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Invalid, message)
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@ mod quorum;
 
 pub(crate) use quorum::promote;
 
-use leasehold_core::{
-    Capability, ErrorKind, Result,
-    backend::{BackendEntry, Registry},
-};
+use std::sync::Arc;
 
-use crate::url::StoreUrl;
+use leasehold_core::{
+    Capability, Env, ErrorKind, Result, Store,
+    backend::{Backend, BackendEntry, QuorumMembership, Registry},
+    layer::Prefix,
+    url::ParsedUrl,
+};
 
 /// An optional store: its feature, its name, its crate, and the URL schemes by which it is known where it is not built in.
 macro_rules! store {
@@ -42,6 +44,20 @@ pub(crate) static BACKENDS: Registry = Registry(&[
     store!("etcd", "etcd", leasehold_etcd, &["etcd", "etcds"]),
 ]);
 
+/// Opens a store, with the prefix of its URL before every name.
+pub(crate) async fn open(
+    backend: &Backend,
+    url: &ParsedUrl,
+    membership: Option<QuorumMembership>,
+    env: &Env,
+) -> Result<Arc<dyn Store>> {
+    let store = (backend.open)(url, membership, env).await?;
+    Ok(match url.options.prefix() {
+        Some(prefix) => Arc::new(Prefix::new(store, prefix)),
+        None => store,
+    })
+}
+
 /// Every kind of store that is built in: an example of its URL, and its capability. No I/O.
 ///
 /// ```
@@ -55,7 +71,8 @@ pub(crate) static BACKENDS: Registry = Registry(&[
 pub fn stores() -> Result<Vec<(&'static str, Capability)>> {
     let mut found = Vec::new();
     for text in BACKENDS.backends().flat_map(|backend| backend.examples) {
-        match StoreUrl::parse(text)?.capability() {
+        let url = ParsedUrl::parse(text, &BACKENDS)?;
+        match (BACKENDS.find(url.scheme.name, true)?.0.capability)(&url) {
             Ok(capability) => found.push((*text, capability)),
             // `redlock://` without Redis.
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
@@ -68,6 +85,7 @@ pub fn stores() -> Result<Vec<(&'static str, Capability)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::url::StoreUrl;
 
     #[test]
     fn a_store_is_known_by_the_schemes_that_it_has() {

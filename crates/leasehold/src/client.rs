@@ -10,7 +10,7 @@ use leasehold_core::{
 use crate::{
     CountDownLatch, Election, MultiLock, Mutex, MutexGuard, Note, OncePer, ReentrantMutex, RwLock, Semaphore,
     Slot, block_on,
-    locks::{LockSpec, blocking, option_methods, reentrant_mutex::OwnerTable},
+    locks::{LockSpec, blocking, option_methods, owners::OwnerTable},
     url::StoreUrl,
 };
 
@@ -18,6 +18,9 @@ use crate::{
 ///
 /// The option methods set the defaults of the locks that it makes from then on. Methods that take a name accept text
 /// and a [`LockName`], which is not checked again.
+///
+/// Guards that are dropped are released in the background: [`close`](Client::close) a client before the process ends, or
+/// the store may keep their locks until the ttl.
 ///
 /// In a child that was forked from its process, every call fails at once: connect after the fork.
 #[derive(Clone)]
@@ -162,7 +165,7 @@ impl Client {
     where
         N: TryInto<LockName, Error: Into<Error>>,
     {
-        MultiLock::new(self, names)
+        MultiLock::new(names.into_iter().map(|name| self.spec(name, Mode::Exclusive)))
     }
 
     /// Describes an election.
@@ -190,7 +193,7 @@ impl Client {
     /// # Errors
     /// As [`Client::mutex`]; also for a slot of no length.
     pub fn once_per(&self, job: impl AsRef<str>, slot: Slot) -> Result<OncePer> {
-        OncePer::new(self, job.as_ref(), slot)
+        OncePer::new(self.unchecked_spec(LockName::new("x")?, Mode::Exclusive), job.as_ref(), slot)
     }
 
     /// The state of the client's session with its store: safe, in jeopardy before anything is lost, or expired. A value to
@@ -304,10 +307,13 @@ impl Client {
         name: impl TryInto<LockName, Error: Into<Error>>,
         mode: Mode,
     ) -> Result<LockSpec> {
-        let name = name.try_into().map_err(Into::into)?;
-        let (client, options) = (self.clone(), self.options.clone());
-        let spec = LockSpec { client, name, mode, options, observer: None };
+        let spec = self.unchecked_spec(name.try_into().map_err(Into::into)?, mode);
         spec.check().map(|()| spec)
+    }
+
+    fn unchecked_spec(&self, name: LockName, mode: Mode) -> LockSpec {
+        let (engine, owners) = (self.engine.clone(), self.owners.clone());
+        LockSpec { engine, owners, name, mode, options: self.options.clone(), observer: None }
     }
 }
 

@@ -14,6 +14,9 @@
 //! # let _ = token; Ok(()) }
 //! ```
 //!
+//! A guard that is dropped is released in the background. A program that ends calls [`Client::close`] before; otherwise
+//! the store may keep the lock for the rest of its ttl.
+//!
 //! # Installation
 //!
 //! ```text
@@ -110,7 +113,8 @@ pub use locks::{
     multi_lock::MultiLock,
     mutex::Mutex,
     once_per::{OncePer, RunOutcome, Slot},
-    reentrant_mutex::{Owner, ReentrantGuard, ReentrantMutex},
+    owners::Owner,
+    reentrant_mutex::{ReentrantGuard, ReentrantMutex},
     rw_lock::RwLock,
     semaphore::Semaphore,
 };

@@ -6,110 +6,13 @@ pub(crate) mod multi_guard;
 pub(crate) mod multi_lock;
 pub(crate) mod mutex;
 pub(crate) mod once_per;
+pub(crate) mod owners;
 pub(crate) mod reentrant_mutex;
 pub(crate) mod rw_lock;
 pub(crate) mod semaphore;
+mod spec;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex as StdMutex, PoisonError},
-};
-
-use leasehold_core::{
-    Busy, Contender, Error, ErrorKind, Hold, LockName, LockOptions, Mode, Moment, Result, Snapshot, Wait,
-    engine::{LockWatcher, Observer},
-};
-
-use crate::Client;
-
-/// The definition of a lock: a name, a mode and options, on a client.
-#[derive(Clone)]
-pub(crate) struct LockSpec {
-    pub(crate) client: Client,
-    pub(crate) name: LockName,
-    pub(crate) mode: Mode,
-    pub(crate) options: LockOptions,
-    pub(crate) observer: Option<Observer>,
-}
-
-impl LockSpec {
-    /// Checks name, mode and options against the capability of the store.
-    pub(crate) fn check(&self) -> Result<()> {
-        self.client.engine.admits(&self.name, self.mode, &self.options)
-    }
-
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut LockOptions)) {
-        change(&mut self.options);
-    }
-
-    pub(crate) fn observe(&mut self, observer: impl Fn(&Busy) + Send + Sync + 'static) {
-        self.observer = Some(Arc::new(observer));
-    }
-
-    /// Acquires the lock. The engine checks the options before the first request.
-    pub(crate) async fn acquire(&self, mode: Mode, wait: Wait) -> Result<Option<Hold>> {
-        self.client.engine.acquire(&self.name, mode, &self.options, wait, self.observer.as_ref()).await
-    }
-
-    pub(crate) async fn acquire_forever(&self, mode: Mode) -> Result<Hold> {
-        let hold = self.acquire(mode, Wait::Forever).await?;
-        hold.ok_or_else(|| Error::new(ErrorKind::Closed, "waiting for ever has ended"))
-    }
-
-    /// Acquires the lock if it is free; otherwise answers who has it, and for how long.
-    pub(crate) async fn acquire_or_busy(&self, mode: Mode) -> Result<Result<Hold, Busy>> {
-        let seen = Arc::new(StdMutex::new(None));
-        let (log, next) = (seen.clone(), self.observer.clone());
-        let observer: Observer = Arc::new(move |busy: &Busy| {
-            *log.lock().unwrap_or_else(PoisonError::into_inner) = Some(busy.clone());
-            next.iter().for_each(|next| next(busy));
-        });
-        let spec = LockSpec { observer: Some(observer), ..self.clone() };
-        if let Some(hold) = spec.acquire(mode, Wait::No).await? {
-            return Ok(Ok(hold));
-        }
-        let busy = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Ok(Err(busy.unwrap_or(Busy { holder: None, ahead: None, recheck_in: self.options.ttl })))
-    }
-
-    /// Logs a failed release after work that is done, and was done under the lease.
-    pub(crate) fn released<T>(&self, answer: Result<T>) {
-        if let Err(error) = answer {
-            tracing::warn!(lock = %self.name, %error, "the release is repeated in the background");
-        }
-    }
-
-    pub(crate) fn watcher(&self) -> LockWatcher {
-        LockWatcher::new(&self.client.engine, &self.name, self.options.retry_timeout)
-    }
-
-    pub(crate) async fn inspect(&self) -> Result<Snapshot> {
-        self.client.engine.inspect(&self.name).await
-    }
-
-    pub(crate) async fn force_release(&self) -> Result<Vec<Contender>> {
-        self.client.engine.force_release(&self.name).await
-    }
-}
-
-impl fmt::Debug for LockSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockSpec")
-            .field("name", &self.name)
-            .field("mode", &self.mode)
-            .field("options", &self.options)
-            .field("store", &self.client.engine.store().url())
-            .finish()
-    }
-}
-
-/// The rest of a wait that began at `begin`.
-pub(crate) fn shorter(wait: Wait, begin: Moment, now: Moment) -> Wait {
-    match wait {
-        Wait::For(span) => Wait::For(span.saturating_sub(now.since(begin))),
-        Wait::No | Wait::Forever => wait,
-    }
-}
+pub(crate) use spec::{LockSpec, granted, released, shorter};
 
 /// Defines the option methods of a type that has a method `change`.
 macro_rules! option_methods {
@@ -254,12 +157,11 @@ macro_rules! lock_methods {
     };
 }
 
-/// Defines the methods that acquire a lock in one mode, for a type with a `spec`.
-macro_rules! acquire_methods {
-    ($type:ident, $what:literal, $mode:expr => $guard:ident {
+/// Defines the methods that wait for a lock, by a method `$acquire` that takes a [`Wait`].
+macro_rules! wait_methods {
+    ($type:ident, $what:literal, $acquire:ident($($argument:ident: $of:ty)?) -> $guard:ident {
         $lock:ident / $blocking_lock:ident,
         $try_lock:ident / $blocking_try_lock:ident,
-        $try_lock_or_busy:ident / $blocking_try_lock_or_busy:ident,
         $try_lock_for:ident / $blocking_try_lock_for:ident $(,)?
     }) => {
         impl $type {
@@ -267,61 +169,91 @@ macro_rules! acquire_methods {
             ///
             /// # Errors
             /// Those of the store, when it failed for longer than `retry_timeout`;
-            /// [`ErrorKind::Mismatch`](crate::ErrorKind) when others use the name with another number of permits.
+            /// [`ErrorKind::Mismatch`](crate::ErrorKind) when others use the name with another number of permits,
+            /// [`ErrorKind::Invalid`](crate::ErrorKind) for an argument out of range.
             ///
             /// # Cancel safety
             /// Cancel safe: no hold and no place in the queue remains of a dropped future.
-            pub async fn $lock(&self) -> Result<$guard> {
-                self.spec.acquire_forever($mode(self)).await.map($guard::new)
+            pub async fn $lock(&self $(, $argument: $of)?) -> Result<$guard> {
+                self.$acquire($($argument,)? Wait::Forever).await.and_then($crate::locks::granted)
             }
 
-            #[doc = concat!("Acquires ", $what, " if nobody is in the way: one round trip.")]
+            #[doc = concat!("Acquires ", $what, " if nobody is in the way: one round trip, or up to `retry_timeout` while")]
+            /// the store fails.
             ///
             /// # Errors
-            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`]. Contention is no error but `None`.")]
+            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`]. Contention is no error but `None`,")]
+            /// which the store alone can say: one that fails is an error.
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn $try_lock(&self) -> Result<Option<$guard>> {
-                Ok(self.spec.acquire($mode(self), Wait::No).await?.map($guard::new))
+            pub async fn $try_lock(&self $(, $argument: $of)?) -> Result<Option<$guard>> {
+                self.$acquire($($argument,)? Wait::No).await
             }
 
-            #[doc = concat!("Acquires ", $what, " if nobody is in the way; otherwise answers a holder, and when to try again.")]
+            #[doc = concat!("Waits for ", $what, " for at most `wait`, and a tenth of a second for an answer that is due.")]
             ///
             /// # Errors
-            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`].")]
+            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`]. `None` if the store has said meanwhile that")]
+            /// somebody is in the way; its last error otherwise.
             ///
             /// # Cancel safety
             /// Cancel safe.
-            pub async fn $try_lock_or_busy(&self) -> Result<Result<$guard, Busy>> {
-                Ok(self.spec.acquire_or_busy($mode(self)).await?.map($guard::new))
-            }
-
-            #[doc = concat!("Waits for ", $what, " for at most `wait`.")]
-            ///
-            /// # Errors
-            #[doc = concat!("As [`", stringify!($type), "::", stringify!($lock), "`].")]
-            ///
-            /// # Cancel safety
-            /// Cancel safe.
-            pub async fn $try_lock_for(&self, wait: Duration) -> Result<Option<$guard>> {
-                Ok(self.spec.acquire($mode(self), Wait::For(wait)).await?.map($guard::new))
+            pub async fn $try_lock_for(&self, $($argument: $of,)? wait: Duration) -> Result<Option<$guard>> {
+                self.$acquire($($argument,)? Wait::For(wait)).await
             }
         }
 
         $crate::locks::blocking!($type, self: [&self] {
-            $blocking_lock = $lock() -> $guard;
-            $blocking_try_lock = $try_lock() -> Option<$guard>;
-            $blocking_try_lock_or_busy = $try_lock_or_busy() -> Result<$guard, Busy>;
-            $blocking_try_lock_for = $try_lock_for(wait: Duration) -> Option<$guard>;
+            $blocking_lock = $lock($($argument: $of)?) -> $guard;
+            $blocking_try_lock = $try_lock($($argument: $of)?) -> Option<$guard>;
+            $blocking_try_lock_for = $try_lock_for($($argument: $of,)? wait: Duration) -> Option<$guard>;
+        });
+    };
+}
+
+/// Defines the methods that acquire a lock in one mode, for a type with a `spec`.
+macro_rules! acquire_methods {
+    ($type:ident, $what:literal, $acquire:ident($($argument:ident: $of:ty)?), $mode:expr => $guard:ident {
+        $lock:ident / $blocking_lock:ident,
+        $try_lock:ident / $blocking_try_lock:ident,
+        $try_lock_or_busy:ident / $blocking_try_lock_or_busy:ident,
+        $try_lock_for:ident / $blocking_try_lock_for:ident $(,)?
+    }) => {
+        $crate::locks::wait_methods!($type, $what, $acquire($($argument: $of)?) -> $guard {
+            $lock / $blocking_lock,
+            $try_lock / $blocking_try_lock,
+            $try_lock_for / $blocking_try_lock_for,
+        });
+
+        impl $type {
+            #[doc = concat!("Acquires ", $what, " if nobody is in the way; otherwise answers a holder, and when to try again.")]
+            ///
+            /// # Errors
+            #[doc = concat!("As [`", stringify!($type), "::", stringify!($try_lock), "`].")]
+            ///
+            /// # Cancel safety
+            /// Cancel safe.
+            pub async fn $try_lock_or_busy(&self $(, $argument: $of)?) -> Result<Result<$guard, Busy>> {
+                Ok(self.spec.acquire_or_busy($mode(self $(, $argument)?)).await?.map($guard::new))
+            }
+
+            async fn $acquire(&self, $($argument: $of,)? wait: Wait) -> Result<Option<$guard>> {
+                Ok(self.spec.acquire($mode(self $(, $argument)?), wait).await?.map($guard::new))
+            }
+        }
+
+        $crate::locks::blocking!($type, self: [&self] {
+            $blocking_try_lock_or_busy = $try_lock_or_busy($($argument: $of)?) -> Result<$guard, Busy>;
         });
     };
 }
 
 /// Defines the methods that run work under a lock, by the methods that acquire and release it.
 macro_rules! with_methods {
-    ($type:ident, $lock:ident($($argument:ident: $of:ty)?), $release:ident,
-        $with:ident, $try_with:ident, $blocking_with:ident) => {
+    ($type:ident, $lock:ident($($argument:ident: $of:ty)?), $release:ident, |$guard:ident| $leases:expr => $lease:ty {
+        $with:ident, $try_with:ident, $blocking_with:ident
+    }) => {
         impl $type {
             /// Acquires the lock, runs `work` under its lease and releases it. `work` is dropped when the lease is lost.
             ///
@@ -334,11 +266,11 @@ macro_rules! with_methods {
             pub async fn $with<T, F: Future<Output = T>>(
                 &self,
                 $($argument: $of,)?
-                work: impl FnOnce(Lease) -> F,
+                work: impl FnOnce($lease) -> F,
             ) -> Result<T> {
-                let guard = self.$lock($($argument)?).await?;
-                let output = guard.run(work(guard.lease().clone())).await?;
-                self.spec.released(guard.$release().await);
+                let $guard = self.$lock($($argument)?).await?;
+                let output = $guard.run(work($leases)).await?;
+                $crate::locks::released($guard.$release().await);
                 Ok(output)
             }
 
@@ -352,7 +284,7 @@ macro_rules! with_methods {
             pub async fn $try_with<T, E: From<Error>, F: Future<Output = Result<T, E>>>(
                 &self,
                 $($argument: $of,)?
-                work: impl FnOnce(Lease) -> F,
+                work: impl FnOnce($lease) -> F,
             ) -> Result<T, E> {
                 self.$with($($argument,)? work).await?
             }
@@ -363,10 +295,11 @@ macro_rules! with_methods {
             /// # Errors
             /// [`ErrorKind::Lost`](crate::ErrorKind) when the lease was lost by the time `work` was done; those of the
             /// store; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-            pub fn $blocking_with<T>(&self, $($argument: $of,)? work: impl FnOnce(&Lease) -> T) -> Result<T> {
-                let guard = crate::block_on::wait(self.$lock($($argument)?))?;
-                let output = work(guard.lease());
-                guard.check()?;
+            pub fn $blocking_with<T>(&self, $($argument: $of,)? work: impl FnOnce(&$lease) -> T) -> Result<T> {
+                let $guard = $crate::block_on::wait(self.$lock($($argument)?))?;
+                let output = work(&$leases);
+                $guard.check()?;
+                $crate::locks::released($crate::block_on::wait($guard.$release()));
                 Ok(output)
             }
         }
@@ -384,7 +317,7 @@ macro_rules! blocking {
         }
     };
     (@ $type:ident $self:ident [$($receiver:tt)+] $blocking:ident $method:ident
-        ($($argument:ident: $of:ty),*) $answer:ty) => {
+        ($($argument:ident: $of:ty),* $(,)?) $answer:ty) => {
         #[doc = concat!("[`", stringify!($type), "::", stringify!($method), "`] without async: the thread blocks.")]
         ///
         /// # Errors
@@ -396,4 +329,4 @@ macro_rules! blocking {
     };
 }
 
-pub(crate) use {acquire_methods, blocking, lock_methods, option_methods, with_methods};
+pub(crate) use {acquire_methods, blocking, lock_methods, option_methods, wait_methods, with_methods};

@@ -5,11 +5,11 @@ mod tests;
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
-use leasehold_core::{Capability, Env, Error, Result, Store, backend::Backend, layer::Prefix};
+use leasehold_core::{Capability, Env, Error, Result, Store, backend::Backend};
 
 pub use leasehold_core::url::{Address, Credentials, ParsedUrl, Password, UrlOptions};
 
-use crate::backends::BACKENDS;
+use crate::backends::{self, BACKENDS};
 
 /// The URL of a store: which store, where, and with which options.
 ///
@@ -117,15 +117,7 @@ impl StoreUrl {
 
     /// Opens the store, with the prefix around it.
     pub(crate) async fn open(&self, env: &Env) -> Result<Arc<dyn Store>> {
-        Ok(prefixed((self.backend()?.open)(&self.0, None, env).await?, &self.0))
-    }
-}
-
-/// Puts the prefix of the URL before every name.
-pub(crate) fn prefixed(store: Arc<dyn Store>, url: &ParsedUrl) -> Arc<dyn Store> {
-    match url.options.prefix() {
-        Some(prefix) => Arc::new(Prefix::new(store, prefix)),
-        None => store,
+        backends::open(self.backend()?, &self.0, None, env).await
     }
 }
 

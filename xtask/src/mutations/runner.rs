@@ -17,6 +17,8 @@ use crate::{
     },
 };
 
+/// The target of the tests inside of a library.
+const LIB: &str = "lib";
 /// A test that takes longer hangs.
 const SECONDS_MAX: u32 = 90;
 
@@ -53,7 +55,10 @@ impl Runner {
         let targets: BTreeSet<&str> = mutants.map(|mutant| mutant.test.target.as_str()).collect();
         let mut command = files::cargo(&["test", "--workspace", "--no-run"]);
         command.args(test::FEATURES).current_dir(tree);
-        command.args(targets.iter().flat_map(|target| ["--test", target]));
+        command.args(targets.iter().flat_map(|target| match *target {
+            LIB => vec!["--lib"],
+            target => vec!["--test", target],
+        }));
         let built =
             env::var_os("CARGO_TARGET_DIR").map_or_else(|| files::root().join("target"), PathBuf::from);
         command.env("CARGO_BUILD_BUILD_DIR", &built);
@@ -64,7 +69,10 @@ impl Runner {
     /// Runs the test of a mutant, with that mutant or with none.
     pub(super) fn run(&self, mutant: &Mutant, name: Option<&str>) -> Result<(Outcome, Duration), String> {
         let test = &mutant.test;
-        let program = format!("{} {}", test.package, test.target);
+        let program = match test.target.as_str() {
+            LIB => test.package.clone(),
+            target => format!("{} {target}", test.package),
+        };
         let binary = self.0.iter().find(|binary| binary.name == program);
         let binary = binary.ok_or_else(|| format!("there is no program for {test}"))?;
         let seeds = mutant.seeds.map(|seeds| seeds.to_string());

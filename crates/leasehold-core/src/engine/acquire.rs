@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Engine, Hold, LockOptions, attempt::Attempt, core::Handle, hold::Granted, local_queue::LocalPermit,
-    telemetry, throttle::WakeThrottle,
+    Engine, Hold, LockOptions, attempt::Attempt, core::Handle, hold::Granted, last_answer::LastAnswer,
+    local_queue::LocalPermit, telemetry, throttle::WakeThrottle,
 };
 use crate::{
     Busy, Claim, ClaimId, Env, Error, ErrorKind, Interest, LockName, Mode, Moment, Result, Standing, Wake,
@@ -15,6 +15,8 @@ use crate::{
 const TRIES_WITHOUT_WAIT: u32 = 3;
 /// How many grants may arrive after their deadline before the claim fails.
 const LATE_GRANTS_MAX: u32 = 3;
+/// The time for one answer of the store that a wait has at least, however short it is.
+const ANSWER_MIN: Duration = Duration::from_millis(100);
 
 /// How long to wait for a taken lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,13 +33,15 @@ pub enum Wait {
 pub type Observer = Arc<dyn Fn(&Busy) + Send + Sync>;
 
 impl Engine {
-    /// Asks for a lock; `None` when it was taken for as long as `wait` allows.
+    /// Asks for a lock; `None` when the store has said that it is taken, for as long as `wait` allows.
     ///
     /// A store that fails is asked again: while waiting, until it has failed for `options.retry_timeout`; without
-    /// waiting, three times.
+    /// waiting, three times within that time. A wait that ends takes at most a tenth of a second longer for the answer
+    /// that is due.
     ///
     /// # Errors
-    /// Those of [`Engine::admits`], and those of the store that outlasted the retry timeout or can never pass.
+    /// Those of [`Engine::admits`], and those of the store that outlasted the wait or the retry timeout, or can never
+    /// pass.
     ///
     /// # Cancel safety
     /// Cancel safe: when the future is dropped, the watchdog carries the request that is under way to its end and
@@ -58,8 +62,14 @@ impl Engine {
             options,
             observer,
             begin,
-            end: if let Wait::For(span) = wait { Some(begin + span) } else { None },
+            end: match wait {
+                Wait::No => Some(begin + options.retry_timeout),
+                Wait::For(span) => Some(begin + span),
+                Wait::Forever => None,
+            },
             waits: wait != Wait::No,
+            place: None,
+            seen: LastAnswer::None,
             failing_since: None,
             failures: 0,
             late_grants: 0,
@@ -83,9 +93,13 @@ struct Acquire<'a> {
     options: &'a LockOptions,
     observer: Option<&'a Observer>,
     begin: Moment,
-    /// The end of a wait that has one.
+    /// The end of the wait, and of the patience with the store where nothing is waited for.
     end: Option<Moment>,
     waits: bool,
+    /// The place among the other tasks of this client. A claim that does not wait, or that queues in order, asks the
+    /// store directly.
+    place: Option<LocalPermit>,
+    seen: LastAnswer,
     failing_since: Option<Moment>,
     failures: u32,
     late_grants: u32,
@@ -107,35 +121,54 @@ impl Acquire<'_> {
     }
 
     async fn run(&mut self, claim: Claim) -> Result<Option<Hold>> {
-        let Some(_permit) = self.local_permit(&claim.name).await else { return Ok(None) };
+        if self.waits && !self.options.fair {
+            let mut place = self.core.local.place(&claim.name);
+            match self.end {
+                None => place.enter().await,
+                Some(end) if self.env().until(end, place.enter()).await.is_some() => {}
+                Some(_) => return place.seen().at_end(),
+            }
+            self.place = Some(place);
+        }
         let mut attempt = Attempt::new(self.core, claim)?;
         let answer = self.poll_until_granted(&mut attempt).await;
         if let Ok(Some(granted)) = answer {
             return Ok(Some(self.hold(attempt, granted)));
         }
-        attempt.give_up(self.options.retry_timeout).await;
-        answer.map(|_| None)
+        attempt.give_up(self.limit()).await;
+        answer.and_then(|_| self.seen.at_end())
     }
 
-    /// Waits for the other tasks of this client. A claim that does not wait, or that queues in order, asks the store
-    /// directly.
-    async fn local_permit(&mut self, name: &LockName) -> Option<Option<LocalPermit>> {
-        if !self.waits || self.options.fair {
-            return Some(None);
+    /// How long the store may take to answer: not longer than the rest of the wait.
+    fn limit(&self) -> Duration {
+        let rest = self.end.map(|end| end.since(self.env().now()).max(ANSWER_MIN));
+        rest.map_or(self.options.retry_timeout, |rest| rest.min(self.options.retry_timeout))
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| end <= self.env().now())
+    }
+
+    /// Remembers an answer for the end of the wait, and for the tasks behind this one. Once the store has said that the
+    /// lock is taken, later failures do not count.
+    fn saw(&mut self, answer: LastAnswer) {
+        if let Some(place) = &self.place {
+            place.tell(&answer);
         }
-        let permit = self.core.local.enter(name);
-        match self.end {
-            None => Some(Some(permit.await)),
-            Some(end) => self.env().until(end, permit).await.map(Some),
+        if !matches!(self.seen, LastAnswer::NotYet) {
+            self.seen = answer;
         }
     }
 
     /// Repeats the claim until it is granted, the wait is over (`None`), or an error is final.
     async fn poll_until_granted(&mut self, attempt: &mut Attempt) -> Result<Option<Granted>> {
         loop {
-            let (sent, answer) = attempt.ask(self.options.retry_timeout).await;
+            let (sent, answer) = attempt.ask(self.limit()).await;
+            if let Err(error) = &answer {
+                self.saw(LastAnswer::Failed(error.clone()));
+            }
             if attempt.is_stuck() {
-                return answer.map(|_| None);
+                return if self.is_over() { Ok(None) } else { answer.map(|_| None) };
             }
             match self.classify(sent, answer, &attempt.claim)? {
                 Step::Granted(granted) => return Ok(Some(granted)),
@@ -173,14 +206,21 @@ impl Acquire<'_> {
             Standing::Granted(grant) => {
                 let deadline = self.core.deadline(sent, grant.valid_for);
                 let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline;
-                self.late_grants += u32::from(!in_time);
-                match in_time {
-                    true => Step::Granted(Granted { fence: grant.fence, sent, deadline }),
-                    false if self.late_grants < LATE_GRANTS_MAX => Step::AskAgain,
-                    false => return Err(too_slow(claim.ttl)),
+                if in_time {
+                    self.saw(LastAnswer::NotYet);
+                    return Ok(Step::Granted(Granted { fence: grant.fence, sent, deadline }));
                 }
+                self.late_grants += 1;
+                self.saw(LastAnswer::Failed(too_slow(claim.ttl)));
+                if self.late_grants == LATE_GRANTS_MAX {
+                    return Err(too_slow(claim.ttl));
+                }
+                Step::AskAgain
             }
-            Standing::Waiting(busy) | Standing::Held(busy) => Step::Busy(busy),
+            Standing::Waiting(busy) | Standing::Held(busy) => {
+                self.saw(LastAnswer::NotYet);
+                Step::Busy(busy)
+            }
             Standing::Mismatch { limit } => return Err(mismatch(claim.mode.limit(), limit)),
             Standing::Gone(_) => Step::AskAnew,
         })
@@ -216,13 +256,14 @@ impl Acquire<'_> {
     /// Waits until the standing may have changed; `false` when the wait is over.
     async fn wait_for_wake(&mut self, claim: &Claim, busy: &Busy) -> bool {
         let now = self.env().now();
-        if self.end.is_some_and(|end| end <= now) {
+        if self.is_over() {
             return false;
         }
+        let limit = self.limit();
         let Some(wake) = &mut self.wake else {
             // Subscribe, claim again, then wait: no wake-up in between is lost.
             let subscription = self.core.store.watch(&claim.name, Interest::Turn(claim.id));
-            match self.core.ask(self.options.retry_timeout, subscription).await {
+            match self.core.ask(limit, subscription).await {
                 Ok(wake) => self.wake = Some(wake),
                 Err(error) => {
                     tracing::debug!(lock = %claim.name, %error, "no wake-up: the claim is repeated after a pause");
@@ -249,7 +290,7 @@ impl Acquire<'_> {
         if let Some(pause) = self.throttle.pause(&self.core.env, waited_since) {
             return self.sleep(pause).await;
         }
-        self.end.is_none_or(|end| self.env().now() < end)
+        !self.is_over()
     }
 
     fn hold(&self, attempt: Attempt, granted: Granted) -> Hold {

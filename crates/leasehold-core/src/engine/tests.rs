@@ -26,6 +26,7 @@ mod revalidation;
 mod spurious_wakes;
 mod suspend;
 mod ticket;
+mod waits;
 
 const TTL: Duration = Duration::from_secs(10);
 

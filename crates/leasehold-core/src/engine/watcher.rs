@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, throttle::WakeThrottle};
+use super::{Engine, last_answer::LastAnswer, throttle::WakeThrottle};
 use crate::{Error, LockName, Moment, Result, Snapshot, Wake};
 
 /// The interval of inspections where the store has no wake-ups.
@@ -17,6 +17,7 @@ pub struct LockWatcher {
     retry_timeout: Duration,
     wake: Option<Box<dyn Wake>>,
     throttle: WakeThrottle,
+    seen: LastAnswer,
 }
 
 impl LockWatcher {
@@ -28,6 +29,7 @@ impl LockWatcher {
             retry_timeout,
             wake: None,
             throttle: WakeThrottle::default(),
+            seen: LastAnswer::None,
         }
     }
 
@@ -49,10 +51,31 @@ impl LockWatcher {
                 }
             };
             failing_since = None;
+            self.seen = LastAnswer::NotYet;
             if let Some(found) = find(&snapshot) {
                 return Ok(found);
             }
             self.wait_for_change(&snapshot).await;
+        }
+    }
+
+    /// [`LockWatcher::until`] for at most `wait`; `None` when `find` has found nothing until then.
+    ///
+    /// # Errors
+    /// Those of the store: also the last one, when it does not answer at the end of the wait.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn until_for<T>(
+        &mut self,
+        wait: Duration,
+        find: impl FnMut(&Snapshot) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let env = self.engine.env().clone();
+        self.seen = LastAnswer::None;
+        match env.until(env.now() + wait, self.until(find)).await {
+            Some(found) => found.map(Some),
+            None => self.seen.at_end(),
         }
     }
 
@@ -72,6 +95,7 @@ impl LockWatcher {
             return Err(error);
         }
         tracing::debug!(lock = %self.name, %error, "inspected again after a pause");
+        self.seen = LastAnswer::Failed(error);
         let pause = (self.retry_timeout / 20).clamp(PAUSE_MIN, INSPECT_EVERY);
         env.sleep(pause + env.jitter(pause)).await;
         Ok(())

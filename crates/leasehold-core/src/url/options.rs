@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Scheme, invalid, percent::decode, scheme::spell};
+use super::{
+    invalid::invalid,
+    percent::decode,
+    scheme::{Scheme, spell},
+};
 use crate::Result;
 
 /// The options that the query of a URL sets, checked. `None` leaves the store's default.

@@ -1,7 +1,8 @@
 //! From text to [`ParsedUrl`]. An error never quotes a part that may be a password.
 
 use super::{
-    Address, Credentials, Form, Hosts, ParsedUrl, Password, Scheme, UrlOptions, invalid,
+    Address, Credentials, Form, Hosts, ParsedUrl, Password, Scheme, UrlOptions,
+    invalid::invalid,
     percent::{decode, decode_path, encode, encode_path},
 };
 use crate::{Error, Result, backend::Registry};

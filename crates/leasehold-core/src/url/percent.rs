@@ -4,7 +4,7 @@ use std::{borrow::Cow, ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf}
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, percent_encode};
 
-use super::invalid;
+use super::invalid::invalid;
 use crate::Result;
 
 /// The characters that stay as they are everywhere.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{invalid, percent::nearest};
+use super::{invalid::invalid, percent::nearest};
 use crate::{Error, LockName, Result};
 
 /// One URL scheme: its names and what may follow it.

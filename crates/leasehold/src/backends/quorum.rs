@@ -9,7 +9,6 @@ use leasehold_core::{
 };
 
 use super::BACKENDS;
-use crate::url::prefixed;
 
 const LONGEST_LEASE: Key = Key { name: "longest_lease", value: Value::Duration };
 
@@ -103,7 +102,7 @@ async fn open(url: &ParsedUrl, env: &Env) -> Result<Quorum> {
     let membership = membership(url, members.len());
     let mut stores = Vec::new();
     for (backend, member) in &members {
-        stores.push(prefixed((backend.open)(member, Some(membership), env).await?, member));
+        stores.push(super::open(backend, member, Some(membership), env).await?);
     }
     Quorum::open(stores, options(url), env.clone()).await
 }

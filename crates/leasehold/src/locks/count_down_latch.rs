@@ -36,7 +36,7 @@ impl CountDownLatch {
     pub const REMEMBER_FOR: Duration = Duration::from_secs(24 * 3600);
 
     pub(crate) fn new(spec: LockSpec, count: u32) -> Result<Self> {
-        let longest = spec.client.capability().ttl_max;
+        let longest = spec.engine.store().capability().ttl_max;
         CountDownLatch { spec, count }.remember_for(Self::REMEMBER_FOR.min(longest)).build()
     }
 
@@ -104,12 +104,7 @@ impl CountDownLatch {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn wait(&self) -> Result<()> {
-        let is_open = |snapshot: &Snapshot| match self.missing(snapshot) {
-            Ok(0) => Some(Ok(())),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        };
-        self.spec.watcher().until(is_open).await?
+        self.spec.watcher().until(|snapshot| self.is_open(snapshot)).await?
     }
 
     /// Waits until all have arrived for at most `wait`; answers whether they have.
@@ -120,8 +115,11 @@ impl CountDownLatch {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn wait_for(&self, wait: Duration) -> Result<bool> {
-        let env = self.spec.client.env();
-        env.until(env.now() + wait, self.wait()).await.transpose().map(|arrived| arrived.is_some())
+        self.spec
+            .watcher()
+            .until_for(wait, |snapshot| self.is_open(snapshot))
+            .await?
+            .map_or(Ok(false), |open| open.map(|()| true))
     }
 
     /// Holders and waiters, as the store knew them a moment ago: the arrivals.
@@ -146,6 +144,14 @@ impl CountDownLatch {
         self.spec.force_release().await
     }
 
+    fn is_open(&self, snapshot: &Snapshot) -> Option<Result<()>> {
+        match self.missing(snapshot) {
+            Ok(0) => Some(Ok(())),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
     fn missing(&self, snapshot: &Snapshot) -> Result<u32> {
         let mut arrived = 0u32;
         for holder in snapshot.holders.iter().filter(|holder| holder.stance == Stance::Holding) {
@@ -164,7 +170,7 @@ impl CountDownLatch {
         let message = format!("asked for as a latch of {}, but in use as {other}", self.count);
         Error::new(ErrorKind::Mismatch, message)
             .lock(self.name())
-            .store(self.spec.client.url())
+            .store(self.spec.engine.store().url())
             .hint("let all users of the name agree, or use another name")
     }
 }

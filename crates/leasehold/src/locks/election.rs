@@ -7,7 +7,7 @@ use leasehold_core::{
     Snapshot, Stance, Ticket, Wait, engine::LockWatcher,
 };
 
-use super::{LockSpec, blocking, lock_methods, with_methods};
+use super::{LockSpec, blocking, lock_methods, wait_methods, with_methods};
 use crate::{
     Note,
     guard::{hold_methods, release_methods},
@@ -35,49 +35,18 @@ pub struct Election {
 }
 
 lock_methods!(Election);
-with_methods!(Election, campaign(value: impl AsRef<str>), resign, with, try_with, blocking_with);
+wait_methods!(Election, "the leadership, proclaiming `value`,", stand(value: impl AsRef<str>) -> Leadership {
+    campaign / blocking_campaign,
+    try_campaign / blocking_try_campaign,
+    try_campaign_for / blocking_try_campaign_for,
+});
+with_methods!(Election, campaign(value: impl AsRef<str>), resign, |guard| guard.lease().clone() => Lease {
+    with, try_with, blocking_with
+});
 
 impl Election {
     pub(crate) fn new(spec: LockSpec) -> Self {
         Election { spec }
-    }
-
-    /// Waits to lead for as long as it takes, and proclaims `value`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for a value that is too long; those of the store.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: no candidacy remains of a dropped future.
-    pub async fn campaign(&self, value: impl AsRef<str>) -> Result<Leadership> {
-        let hold = self.proclaiming(value.as_ref())?.acquire_forever(Mode::Exclusive).await?;
-        Ok(Leadership { hold, note: self.own_note() })
-    }
-
-    /// Leads if nobody does, and proclaims `value`.
-    ///
-    /// # Errors
-    /// As [`Election::campaign`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_campaign(&self, value: impl AsRef<str>) -> Result<Option<Leadership>> {
-        self.stand(value.as_ref(), Wait::No).await
-    }
-
-    /// Waits to lead for at most `wait`, and proclaims `value`.
-    ///
-    /// # Errors
-    /// As [`Election::campaign`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_campaign_for(
-        &self,
-        value: impl AsRef<str>,
-        wait: Duration,
-    ) -> Result<Option<Leadership>> {
-        self.stand(value.as_ref(), Wait::For(wait)).await
     }
 
     /// The leader, as the store knew it a moment ago.
@@ -96,8 +65,8 @@ impl Election {
         Observer { watcher: self.spec.watcher(), seen: None }
     }
 
-    async fn stand(&self, value: &str, wait: Wait) -> Result<Option<Leadership>> {
-        let hold = self.proclaiming(value)?.acquire(Mode::Exclusive, wait).await?;
+    async fn stand(&self, value: impl AsRef<str>, wait: Wait) -> Result<Option<Leadership>> {
+        let hold = self.proclaiming(value.as_ref())?.acquire(Mode::Exclusive, wait).await?;
         Ok(hold.map(|hold| Leadership { hold, note: self.own_note() }))
     }
 
@@ -114,9 +83,6 @@ impl Election {
 }
 
 blocking!(Election, self: [&self] {
-    blocking_campaign = campaign(value: impl AsRef<str>) -> Leadership;
-    blocking_try_campaign = try_campaign(value: impl AsRef<str>) -> Option<Leadership>;
-    blocking_try_campaign_for = try_campaign_for(value: impl AsRef<str>, wait: Duration) -> Option<Leadership>;
     blocking_leader = leader() -> Option<Leader>;
 });
 

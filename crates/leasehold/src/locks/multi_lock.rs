@@ -3,12 +3,13 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Snapshot, Wait,
-    engine::Observer,
+    Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Lost, Mode, Result, Snapshot,
+    Wait, engine::Observer,
 };
 
-use super::{LockSpec, blocking, multi_guard::MultiGuard, option_methods, shorter};
-use crate::Client;
+use super::{
+    LockSpec, blocking, multi_guard::MultiGuard, option_methods, shorter, wait_methods, with_methods,
+};
 
 /// Several locks that are held together or not at all: a cheap spec, `Clone`, no I/O.
 ///
@@ -36,24 +37,21 @@ pub struct MultiLock {
 enum Try {
     All(Vec<Hold>),
     Busy,
-    LostOneMeanwhile,
+    LostOneMeanwhile(Lost),
 }
 
 impl MultiLock {
     /// The most names of one multi-lock.
     pub const NAMES_MAX: usize = 256;
 
-    pub(crate) fn new<N>(client: &Client, names: impl IntoIterator<Item = N>) -> Result<Self>
-    where
-        N: TryInto<LockName, Error: Into<Error>>,
-    {
+    pub(crate) fn new(names: impl Iterator<Item = Result<LockSpec>>) -> Result<Self> {
         let mut specs = Vec::new();
-        for name in names {
+        for spec in names {
             if specs.len() == Self::NAMES_MAX {
                 let message = format!("a multi-lock may have at most {} names", Self::NAMES_MAX);
                 return Err(Error::new(ErrorKind::Invalid, message));
             }
-            specs.push(client.spec(name, Mode::Exclusive)?);
+            specs.push(spec?);
         }
         if specs.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "a multi-lock needs at least one name"));
@@ -92,78 +90,6 @@ impl MultiLock {
         self.specs.iter().map(|one| &one.name)
     }
 
-    /// Waits for all of them for as long as it takes.
-    ///
-    /// # Errors
-    /// Those of the store, when it failed for longer than `retry_timeout`; what was taken is released.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing remains of a dropped future.
-    pub async fn lock(&self) -> Result<MultiGuard> {
-        loop {
-            if let Some(guard) = self.acquire(Wait::Forever).await? {
-                return Ok(guard);
-            }
-        }
-    }
-
-    /// Takes all of them if all are free.
-    ///
-    /// # Errors
-    /// Those of the store; what was taken is released.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_lock(&self) -> Result<Option<MultiGuard>> {
-        self.acquire(Wait::No).await
-    }
-
-    /// Waits for all of them for at most `wait` in all.
-    ///
-    /// # Errors
-    /// Those of the store; what was taken is released.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_lock_for(&self, wait: Duration) -> Result<Option<MultiGuard>> {
-        self.acquire(Wait::For(wait)).await
-    }
-
-    /// Acquires all of them, runs `work` under their leases, in order of the names, and releases them. `work` is dropped when
-    /// any of them is lost.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Lost`] when a lease was lost before `work` was done; those of the store.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and releases the locks.
-    pub async fn with<T, F>(&self, work: impl FnOnce(Vec<Lease>) -> F) -> Result<T>
-    where
-        F: Future<Output = T>,
-    {
-        let guard = self.lock().await?;
-        let output = guard.run(work(guard.leases().cloned().collect())).await?;
-        if let Some(first) = self.specs.first() {
-            first.released(guard.release().await);
-        }
-        Ok(output)
-    }
-
-    /// [`MultiLock::with`] for work that can fail: one error type for both.
-    ///
-    /// # Errors
-    /// Those of `work`; those of the locks, converted.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops `work` and releases the locks.
-    pub async fn try_with<T, E, F>(&self, work: impl FnOnce(Vec<Lease>) -> F) -> Result<T, E>
-    where
-        E: From<Error>,
-        F: Future<Output = Result<T, E>>,
-    {
-        self.with(work).await?
-    }
-
     /// Holders and waiters of each of them, in order of the names.
     ///
     /// # Errors
@@ -196,7 +122,7 @@ impl MultiLock {
 
     async fn acquire(&self, wait: Wait) -> Result<Option<MultiGuard>> {
         let Some(first) = self.specs.first() else { return Ok(None) };
-        let env = first.client.env().clone();
+        let env = first.engine.env().clone();
         let begin = env.now();
         loop {
             let wait = shorter(wait, begin, env.now());
@@ -204,10 +130,10 @@ impl MultiLock {
                 Try::All(holds) => return Ok(Some(MultiGuard { holds })),
                 Try::Busy => return Ok(None),
                 // The wait for one took longer than another lived: all over again, if there is time.
-                Try::LostOneMeanwhile if matches!(wait, Wait::No | Wait::For(Duration::ZERO)) => {
-                    return Ok(None);
+                Try::LostOneMeanwhile(lost) if matches!(wait, Wait::No | Wait::For(Duration::ZERO)) => {
+                    return Err(lost.into());
                 }
-                Try::LostOneMeanwhile => {}
+                Try::LostOneMeanwhile(_) => {}
             }
         }
     }
@@ -215,13 +141,13 @@ impl MultiLock {
     async fn take_all(&self, wait: Wait) -> Result<Try> {
         let mut guard = MultiGuard { holds: Vec::with_capacity(self.specs.len()) };
         let Some(first) = self.specs.first() else { return Ok(Try::Busy) };
-        let env = first.client.env();
+        let env = first.engine.env();
         let begin = env.now();
         for spec in &self.specs {
             let next = spec.acquire(Mode::Exclusive, shorter(wait, begin, env.now()));
             let next = tokio::select! {
                 biased;
-                _ = guard.lost() => Ok(Try::LostOneMeanwhile),
+                lost = guard.lost() => Ok(Try::LostOneMeanwhile(lost)),
                 next = next => match next {
                     Ok(Some(hold)) => {
                         guard.holds.push(hold);
@@ -237,20 +163,25 @@ impl MultiLock {
         }
         match guard.check() {
             Ok(()) => Ok(Try::All(guard.holds)),
-            Err(_) => {
+            Err(lost) => {
                 let _ = guard.release().await;
-                Ok(Try::LostOneMeanwhile)
+                Ok(Try::LostOneMeanwhile(lost))
             }
         }
     }
 }
 
 option_methods!(MultiLock);
+wait_methods!(MultiLock, "all of the locks", acquire() -> MultiGuard {
+    lock / blocking_lock,
+    try_lock / blocking_try_lock,
+    try_lock_for / blocking_try_lock_for,
+});
+with_methods!(MultiLock, lock(), release, |guard| guard.leases().cloned().collect() => Vec<Lease> {
+    with, try_with, blocking_with
+});
 
 blocking!(MultiLock, self: [&self] {
-    blocking_lock = lock() -> MultiGuard;
-    blocking_try_lock = try_lock() -> Option<MultiGuard>;
-    blocking_try_lock_for = try_lock_for(wait: Duration) -> Option<MultiGuard>;
     blocking_inspect = inspect() -> Vec<Snapshot>;
     blocking_force_release = force_release() -> Vec<Contender>;
 });

@@ -28,13 +28,15 @@ pub struct Mutex {
 }
 
 lock_methods!(Mutex);
-acquire_methods!(Mutex, "the lock", |_| Mode::Exclusive => MutexGuard {
+acquire_methods!(Mutex, "the lock", acquire(), |_: &Self| Mode::Exclusive => MutexGuard {
     lock / blocking_lock,
     try_lock / blocking_try_lock,
     try_lock_or_busy / blocking_try_lock_or_busy,
     try_lock_for / blocking_try_lock_for,
 });
-with_methods!(Mutex, lock(), release, with, try_with, blocking_with);
+with_methods!(Mutex, lock(), release, |guard| guard.lease().clone() => Lease {
+    with, try_with, blocking_with
+});
 
 impl Mutex {
     pub(crate) fn new(spec: LockSpec) -> Self {

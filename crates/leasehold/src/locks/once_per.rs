@@ -6,8 +6,8 @@ use leasehold_core::{
     Binding, Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Snapshot,
 };
 
-use super::{LockSpec, blocking};
-use crate::{Client, Note, block_on};
+use super::{LockSpec, blocking, released};
+use crate::{Note, block_on};
 
 /// The slot of a run: all nodes that mean the same run must name the same slot.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -82,10 +82,10 @@ impl<T> RunOutcome<T> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct OncePer {
-    client: Client,
+    /// The lock of the slot, but for its name and how long it stays taken.
+    spec: LockSpec,
     job: String,
     slot: Slot,
-    options: LockOptions,
     clock_skew: Duration,
     hold_at_least: Duration,
     hold_at_most: Option<Duration>,
@@ -96,7 +96,7 @@ const SKEW: Duration = Duration::from_secs(10);
 const NAMED_KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
 impl OncePer {
-    pub(crate) fn new(client: &Client, job: &str, slot: Slot) -> Result<Self> {
+    pub(crate) fn new(spec: LockSpec, job: &str, slot: Slot) -> Result<Self> {
         let (clock_skew, hold_at_least) = match &slot.0 {
             Kind::Every(period) if period.as_micros() == 0 => {
                 return Err(Error::new(ErrorKind::Invalid, "a slot must be longer than nothing")
@@ -105,19 +105,16 @@ impl OncePer {
             Kind::Every(period) => (SKEW.min(*period / 2), Duration::ZERO),
             Kind::Named(_) => (Duration::ZERO, NAMED_KEPT_FOR),
         };
-        let options = client.options().clone();
-        let (client, job) = (client.clone(), job.to_string());
         let once = OncePer {
-            client,
-            job,
+            spec,
+            job: job.to_string(),
             slot,
-            options,
             clock_skew,
             hold_at_least,
             hold_at_most: None,
             retry_failed: false,
         };
-        once.spec(&once.current())?.check().map(|()| once)
+        once.spec_of(&once.current())?.check().map(|()| once)
     }
 
     /// How far the calendars of any two nodes may be apart.
@@ -188,9 +185,9 @@ impl OncePer {
         work: impl FnOnce(Lease) -> F,
     ) -> Result<RunOutcome<Result<T, E>>> {
         let current = self.current();
-        let env = self.client.env();
+        let env = self.spec.engine.env();
         let begin = env.now();
-        let mut run = match self.spec(&current)?.acquire_or_busy(Mode::Exclusive).await? {
+        let mut run = match self.spec_of(&current)?.acquire_or_busy(Mode::Exclusive).await? {
             Ok(hold) => Run { hold: Some(hold), stays_taken: !self.retry_failed },
             Err(busy) => return Ok(already_taken(busy)),
         };
@@ -200,11 +197,14 @@ impl OncePer {
             None => work.await?,
             Some(most) => env.until(begin + most, work).await.ok_or_else(|| too_long(most))??,
         };
-        if output.is_ok() && self.client.capability().notes {
-            run.finish(&self.options).await;
+        if output.is_ok() && self.spec.engine.store().capability().notes {
+            run.finish(&self.spec.options).await;
         }
-        if output.is_ok() && self.retry_failed {
-            run.keep(self.kept_for(&current).saturating_sub(env.now().since(begin))).await;
+        if self.retry_failed {
+            match output.is_ok() {
+                true => run.keep(self.kept_for(&current).saturating_sub(env.now().since(begin))).await,
+                false => run.free().await,
+            }
         }
         Ok(RunOutcome::Ran(output))
     }
@@ -231,7 +231,7 @@ impl OncePer {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn inspect(&self) -> Result<Snapshot> {
-        self.spec(&self.current())?.inspect().await
+        self.spec_of(&self.current())?.inspect().await
     }
 
     /// Frees the present slot: the job may run again in it. Answers the evicted holder.
@@ -242,24 +242,23 @@ impl OncePer {
     /// # Cancel safety
     /// Dropping the future leaves it done or not done.
     pub async fn force_release(&self) -> Result<Vec<Contender>> {
-        self.spec(&self.current())?.force_release().await
+        self.spec_of(&self.current())?.force_release().await
     }
 
     /// The lock of a slot. Without retries it is held from the start by time alone, for the whole slot: then no failure
     /// of ours, not even of the last request, can free it early.
-    fn spec(&self, current: &Current) -> Result<LockSpec> {
-        let mut options = self.options.clone();
+    fn spec_of(&self, current: &Current) -> Result<LockSpec> {
+        let mut spec = LockSpec { name: self.name_of(current)?, ..self.spec.clone() };
         if !self.retry_failed {
-            options.max_hold = None;
-            options.ttl = self.kept_for(current);
-            options.binding = Binding::Ttl;
+            spec.options.max_hold = None;
+            spec.options.ttl = self.kept_for(current);
+            spec.options.binding = Binding::Ttl;
         }
-        let (client, name) = (self.client.clone(), self.name_of(current)?);
-        Ok(LockSpec { client, name, mode: Mode::Exclusive, options, observer: None })
+        Ok(spec)
     }
 
     fn kept_for(&self, current: &Current) -> Duration {
-        let capability = self.client.capability();
+        let capability = self.spec.engine.store().capability();
         let rest = current.rest.map_or(Duration::ZERO, |rest| rest + self.clock_skew);
         rest.max(self.hold_at_least).clamp(capability.ttl_min, capability.ttl_max)
     }
@@ -268,7 +267,7 @@ impl OncePer {
         match &self.slot.0 {
             Kind::Named(text) => Current { key: text.clone(), rest: None },
             Kind::Every(period) => {
-                let (wall_us, period_us) = (u128::from(self.client.env().wall_us()), period.as_micros());
+                let (wall_us, period_us) = (u128::from(self.spec.engine.env().wall_us()), period.as_micros());
                 let number = wall_us / period_us;
                 let rest_us = (number + 1) * period_us - wall_us;
                 let key = format!("{number}/{period_us}us");
@@ -317,6 +316,13 @@ impl Run {
         let Some(hold) = &mut self.hold else { return };
         if let Err(error) = hold.amend(|claim| claim.note = Some(note.to_string().into())).await {
             tracing::warn!(lock = %hold.name(), %error, "the job is done, but others see it as running");
+        }
+    }
+
+    /// Frees the slot for the next attempt.
+    async fn free(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            released(hold.release().await);
         }
     }
 

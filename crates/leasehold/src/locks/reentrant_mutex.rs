@@ -1,35 +1,17 @@
 //! [`ReentrantMutex`]: a mutex that its owner may lock again.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    future::Future,
-    sync::{
-        Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use leasehold_core::{
+    Contender, Error, Lease, Lost, Mode, Release, Result, Ticket, Wait, store_kit::in_time,
 };
 
-use leasehold_core::{Contender, Error, Hold, Lease, LockName, Lost, Mode, Release, Result, Ticket, Wait};
-
-use super::{LockSpec, blocking, lock_methods, shorter, with_methods};
+use super::{
+    LockSpec, blocking, lock_methods,
+    owners::{Held, Owner},
+    shorter, wait_methods, with_methods,
+};
 use crate::guard::hold_methods;
-
-/// The owner of a [`ReentrantMutex`]. Clones are the same owner; pass it down the call chain that belongs together.
-///
-/// An owner is a value and not a thread or a task, so it works across both.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Owner(u64);
-
-impl Owner {
-    /// An owner unlike any other of this process.
-    #[expect(clippy::new_without_default, reason = "each call answers another one")]
-    pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Owner(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// A mutex that its [`Owner`] may lock again while holding it: a cheap description, `Clone`, no I/O.
 ///
@@ -57,55 +39,27 @@ pub struct ReentrantMutex {
 }
 
 lock_methods!(ReentrantMutex);
-with_methods!(ReentrantMutex, lock(owner: &Owner), release, with, try_with, blocking_with);
+wait_methods!(ReentrantMutex, "the lock for `owner`, or enters it again", enter(owner: &Owner) -> ReentrantGuard {
+    lock / blocking_lock,
+    try_lock / blocking_try_lock,
+    try_lock_for / blocking_try_lock_for,
+});
+with_methods!(ReentrantMutex, lock(owner: &Owner), release, |guard| guard.lease().clone() => Lease {
+    with, try_with, blocking_with
+});
+
+/// The time for the store to show that it answers, after a wait for another task of the owner.
+const ANSWER_MAX: Duration = Duration::from_millis(100);
 
 impl ReentrantMutex {
     pub(crate) fn new(spec: LockSpec) -> Self {
         ReentrantMutex { spec }
     }
 
-    /// Waits until `owner` has the lock; at once if it has it already.
-    ///
-    /// # Errors
-    /// Those of the store, when it failed for longer than `retry_timeout`.
-    ///
-    /// # Cancel safety
-    /// Cancel safe. Of several tasks that lock for one owner at once, one asks the store and the others share its
-    /// lease; when it is dropped, the next of them asks.
-    pub async fn lock(&self, owner: &Owner) -> Result<ReentrantGuard> {
-        loop {
-            if let Some(guard) = self.enter(owner, Wait::Forever).await? {
-                return Ok(guard);
-            }
-        }
-    }
-
-    /// Takes the lock for `owner` if it is free, or the owner's already.
-    ///
-    /// # Errors
-    /// Those of the store.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_lock(&self, owner: &Owner) -> Result<Option<ReentrantGuard>> {
-        self.enter(owner, Wait::No).await
-    }
-
-    /// Waits for the lock for at most `wait`.
-    ///
-    /// # Errors
-    /// Those of the store.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_lock_for(&self, owner: &Owner, wait: Duration) -> Result<Option<ReentrantGuard>> {
-        self.enter(owner, Wait::For(wait)).await
-    }
-
     async fn enter(&self, owner: &Owner, wait: Wait) -> Result<Option<ReentrantGuard>> {
-        let env = self.spec.client.env().clone();
+        let env = self.spec.engine.env().clone();
         let begin = env.now();
-        let entry = self.spec.client.owners.enter(&self.spec.name, owner);
+        let entry = self.spec.owners.enter(&self.spec.name, owner);
         let slot = entry.slot();
         let taken = match wait {
             // A task that has the slot without a hold waits for the lock: then it is not free.
@@ -113,7 +67,12 @@ impl ReentrantMutex {
             Wait::For(span) => env.until(begin + span, slot.lock_owned()).await,
             Wait::Forever => Some(slot.lock_owned().await),
         };
-        let Some(mut slot) = taken else { return Ok(None) };
+        let Some(mut slot) = taken else {
+            // Another task of the owner asks for the lock. It is not free, if the store still answers.
+            let limit = self.spec.options.retry_timeout.min(ANSWER_MAX);
+            in_time(&env, limit, "answer of the store", self.spec.inspect()).await??;
+            return Ok(None);
+        };
         if let Some(held) = slot.upgrade()
             && held.hold.check().is_ok()
         {
@@ -127,22 +86,10 @@ impl ReentrantMutex {
     }
 }
 
-blocking!(ReentrantMutex, self: [&self] {
-    blocking_lock = lock(owner: &Owner) -> ReentrantGuard;
-    blocking_try_lock = try_lock(owner: &Owner) -> Option<ReentrantGuard>;
-    blocking_try_lock_for = try_lock_for(owner: &Owner, wait: Duration) -> Option<ReentrantGuard>;
-});
-
 /// A held [`ReentrantMutex`]. The lock is released with the last guard of its owner.
 #[must_use = "dropping the last guard releases the lock"]
 pub struct ReentrantGuard {
     held: Arc<Held>,
-}
-
-/// The hold that the guards of one owner share.
-struct Held {
-    hold: Hold,
-    entry: OwnerEntry,
 }
 
 impl ReentrantGuard {
@@ -194,61 +141,13 @@ impl fmt::Debug for ReentrantGuard {
     }
 }
 
-/// The hold of one owner of one lock, for the owner's next guard.
-type OwnerSlot = Arc<tokio::sync::Mutex<Weak<Held>>>;
-type Slots = HashMap<(LockName, Owner), OwnerSlot>;
-
-/// The slots of all owners of one client.
-#[derive(Clone, Default)]
-pub(crate) struct OwnerTable(Arc<StdMutex<Slots>>);
-
-/// Keeps a slot for as long as its owner holds the lock or waits for it.
-struct OwnerEntry {
-    table: OwnerTable,
-    key: (LockName, Owner),
-    slot: Option<OwnerSlot>,
-}
-
-impl OwnerTable {
-    fn enter(&self, name: &LockName, owner: &Owner) -> OwnerEntry {
-        let key = (name.clone(), owner.clone());
-        let slot = self.slots().entry(key.clone()).or_default().clone();
-        OwnerEntry { table: self.clone(), key, slot: Some(slot) }
-    }
-
-    fn slots(&self) -> StdMutexGuard<'_, Slots> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slots().is_empty()
-    }
-}
-
-impl OwnerEntry {
-    fn slot(&self) -> OwnerSlot {
-        self.slot.clone().unwrap_or_default()
-    }
-}
-
-impl Drop for OwnerEntry {
-    fn drop(&mut self) {
-        let mut slots = self.table.slots();
-        drop(self.slot.take());
-        // Every other entry of this owner has a clone of the slot, and clones are made under the lock that is held here.
-        if slots.get(&self.key).is_some_and(|slot| Arc::strong_count(slot) == 1) {
-            slots.remove(&self.key);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use leasehold_core::{env::Virtual, memory::Memory};
 
-    use super::*;
     use crate::Client;
+
+    use super::*;
 
     #[test]
     fn no_slot_is_kept_of_an_owner_who_has_gone() {

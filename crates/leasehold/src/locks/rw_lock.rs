@@ -25,20 +25,24 @@ pub struct RwLock {
 }
 
 lock_methods!(RwLock);
-acquire_methods!(RwLock, "the lock to read", |_| Mode::Shared => ReadGuard {
+acquire_methods!(RwLock, "the lock to read", acquire_shared(), |_: &Self| Mode::Shared => ReadGuard {
     read / blocking_read,
     try_read / blocking_try_read,
     try_read_or_busy / blocking_try_read_or_busy,
     try_read_for / blocking_try_read_for,
 });
-acquire_methods!(RwLock, "the lock to write", |_| Mode::Exclusive => WriteGuard {
+acquire_methods!(RwLock, "the lock to write", acquire_exclusive(), |_: &Self| Mode::Exclusive => WriteGuard {
     write / blocking_write,
     try_write / blocking_try_write,
     try_write_or_busy / blocking_try_write_or_busy,
     try_write_for / blocking_try_write_for,
 });
-with_methods!(RwLock, read(), release, with_read, try_with_read, blocking_with_read);
-with_methods!(RwLock, write(), release, with_write, try_with_write, blocking_with_write);
+with_methods!(RwLock, read(), release, |guard| guard.lease().clone() => Lease {
+    with_read, try_with_read, blocking_with_read
+});
+with_methods!(RwLock, write(), release, |guard| guard.lease().clone() => Lease {
+    with_write, try_with_write, blocking_with_write
+});
 
 impl RwLock {
     pub(crate) fn new(spec: LockSpec) -> Self {

@@ -10,7 +10,8 @@ use crate::Permit;
 /// A semaphore: a cheap description, `Clone`, no I/O.
 ///
 /// The number of permits is stored with the holders: to state another number is an error that names both. A semaphore
-/// without holders takes the number of the next one.
+/// without holders takes the number of the next one. Without the option `fair`, requests for few permits may overtake those
+/// for many.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
@@ -29,13 +30,21 @@ pub struct Semaphore {
 }
 
 lock_methods!(Semaphore);
-acquire_methods!(Semaphore, "one permit", |it: &Self| it.mode(1) => Permit {
+acquire_methods!(Semaphore, "one permit", acquire_one(), |it: &Self| it.mode(1) => Permit {
     acquire / blocking_acquire,
     try_acquire / blocking_try_acquire,
     try_acquire_or_busy / blocking_try_acquire_or_busy,
     try_acquire_for / blocking_try_acquire_for,
 });
-with_methods!(Semaphore, acquire(), release, with, try_with, blocking_with);
+acquire_methods!(Semaphore, "`take` permits at once", acquire_some(take: u32), Self::mode => Permit {
+    acquire_many / blocking_acquire_many,
+    try_acquire_many / blocking_try_acquire_many,
+    try_acquire_many_or_busy / blocking_try_acquire_many_or_busy,
+    try_acquire_many_for / blocking_try_acquire_many_for,
+});
+with_methods!(Semaphore, acquire(), release, |guard| guard.lease().clone() => Lease {
+    with, try_with, blocking_with
+});
 
 impl Semaphore {
     pub(crate) fn new(spec: LockSpec, permits: u32) -> Self {
@@ -45,39 +54,6 @@ impl Semaphore {
     /// The number of permits in all.
     pub fn permits(&self) -> u32 {
         self.permits
-    }
-
-    /// Waits for `take` permits at once. Without the option `fair`, smaller requests may overtake it.
-    ///
-    /// # Errors
-    /// As [`Semaphore::acquire`]; [`ErrorKind::Invalid`](crate::ErrorKind) for 0 or more than there are.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn acquire_many(&self, take: u32) -> Result<Permit> {
-        self.spec.acquire_forever(self.mode(take)).await.map(Permit::new)
-    }
-
-    /// Takes `take` permits if there are so many.
-    ///
-    /// # Errors
-    /// As [`Semaphore::acquire_many`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_acquire_many(&self, take: u32) -> Result<Option<Permit>> {
-        Ok(self.spec.acquire(self.mode(take), Wait::No).await?.map(Permit::new))
-    }
-
-    /// Waits for `take` permits for at most `wait`.
-    ///
-    /// # Errors
-    /// As [`Semaphore::acquire_many`].
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn try_acquire_many_for(&self, take: u32, wait: Duration) -> Result<Option<Permit>> {
-        Ok(self.spec.acquire(self.mode(take), Wait::For(wait)).await?.map(Permit::new))
     }
 
     /// The number of permits that were free a moment ago.
@@ -102,8 +78,5 @@ impl Semaphore {
 }
 
 blocking!(Semaphore, self: [&self] {
-    blocking_acquire_many = acquire_many(take: u32) -> Permit;
-    blocking_try_acquire_many = try_acquire_many(take: u32) -> Option<Permit>;
-    blocking_try_acquire_many_for = try_acquire_many_for(take: u32, wait: Duration) -> Option<Permit>;
     blocking_available_permits = available_permits() -> u32;
 });

@@ -27,6 +27,21 @@ fn promise_2_a_renewal_counts_from_before_it_was_sent() {
 }
 
 #[test]
+fn promise_2_a_confirmation_counts_from_before_it_was_sent() {
+    let bench = bench(1);
+    let late = Duration::from_secs(2);
+    let slow =
+        bench.chaotic(move |_, verb| if verb == Verb::Renew { Fault::DelayReply(late) } else { Fault::None });
+    let once = LockOptions { renew: false, ..terms() };
+    bench.world.block_on(async {
+        let hold = slow.acquire(&name(), Mode::Exclusive, &once, Wait::No, None).await.unwrap().unwrap();
+        slow.env().sleep(late).await;
+        hold.confirm().await.unwrap();
+        assert_eq!(hold.remaining(), TTL - late);
+    });
+}
+
+#[test]
 fn promise_2_a_grant_whose_reply_comes_after_the_deadline_is_no_lock() {
     let bench = bench(1);
     let slow = bench.chaotic(|_, verb| match verb {

@@ -2,9 +2,14 @@
 
 use super::*;
 
-/// A store whose subscriptions always wake.
-#[derive(Debug)]
-struct AlwaysWakes(Memory);
+/// A store with subscriptions of another kind; `None` for those of memory.
+struct Subscribed(Memory, fn(u64) -> Option<Box<dyn Wake>>, std::sync::atomic::AtomicU64);
+
+impl fmt::Debug for Subscribed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscribed")
+    }
+}
 
 struct Nag;
 
@@ -14,7 +19,15 @@ impl Wake for Nag {
     }
 }
 
-impl Store for AlwaysWakes {
+struct Broken;
+
+impl Wake for Broken {
+    fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Err(Error::new(ErrorKind::Unreachable, "it broke")) })
+    }
+}
+
+impl Store for Subscribed {
     fn capability(&self) -> &crate::Capability {
         self.0.capability()
     }
@@ -36,8 +49,12 @@ impl Store for AlwaysWakes {
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
         self.0.release(claim)
     }
-    fn watch<'a>(&'a self, _: &'a LockName, _: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(async { Ok(Box::new(Nag) as Box<dyn Wake>) })
+    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
+        let number = self.2.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        match (self.1)(number) {
+            Some(wake) => Box::pin(async { Ok(wake) }),
+            None => self.0.watch(name, interest),
+        }
     }
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
         self.0.inspect(name)
@@ -53,13 +70,29 @@ impl Store for AlwaysWakes {
     }
 }
 
+fn subscribed(bench: &Bench, watch: fn(u64) -> Option<Box<dyn Wake>>) -> Arc<Chaos> {
+    let store = Subscribed(bench.memory.client(), watch, Default::default());
+    Arc::new(Chaos::new(Arc::new(store), bench.world.env(), |_, _| Fault::None))
+}
+
+#[test]
+fn a_subscription_that_broke_is_made_anew_and_the_store_is_not_polled() {
+    let bench = bench(1);
+    let counted = subscribed(&bench, |number| (number == 0).then(|| Box::new(Broken) as Box<dyn Wake>));
+    let (engine, other) = (Engine::new(counted.clone(), bench.world.env()), bench.engine());
+    let hold = bench.world.block_on(lock(&other));
+    let waiting = Wait::For(Duration::from_secs(2));
+    let answer = bench.world.block_on(engine.acquire(&name(), Mode::Exclusive, &terms(), waiting, None));
+    assert!(answer.unwrap().is_none());
+    assert!(counted.operations() < 10, "{} operations in two seconds", counted.operations());
+    drop(hold);
+}
+
 #[test]
 fn a_store_that_wakes_for_nothing_is_not_asked_in_a_loop() {
     let bench = bench(1);
-    let env = bench.world.env();
-    let nagging = Arc::new(AlwaysWakes(bench.memory.client()));
-    let counted = Arc::new(Chaos::new(nagging, env.clone(), |_, _| Fault::None));
-    let (engine, other) = (Engine::new(counted.clone(), env), bench.engine());
+    let counted = subscribed(&bench, |_| Some(Box::new(Nag)));
+    let (engine, other) = (Engine::new(counted.clone(), bench.world.env()), bench.engine());
     let hold = bench.world.block_on(lock(&other));
     let waiting = Wait::For(Duration::from_secs(2));
     let answer = bench.world.block_on(engine.acquire(&name(), Mode::Exclusive, &terms(), waiting, None));
