@@ -12,7 +12,6 @@ use crate::{
     cmd::common::GuardArgs,
     describe,
     duration::{millis, show},
-    exit,
     hold_plan::HoldPlan,
     lock::{Hold, Lock, WaitLimit},
     output::Output,
@@ -80,9 +79,6 @@ impl<'a> GuardedRun<'a> {
             }
             Acquired::Busy(report) => {
                 Ok(RunEnd { code: report.print(&self.args.wait, self.output), is_final: true })
-            }
-            Acquired::Interrupted(signal) => {
-                Ok(RunEnd { code: exit::of_signal(signal.as_raw()), is_final: true })
             }
         }
     }

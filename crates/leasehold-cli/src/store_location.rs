@@ -113,6 +113,14 @@ impl StoreLocation {
         }
     }
 
+    /// The answer of a client with the usual options, which is closed after it.
+    pub(crate) async fn ask<T>(&self, question: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
+        let client = self.connect(|options| options).await?;
+        let answer = question(&client).await;
+        disconnect(&client).await;
+        answer
+    }
+
     /// Connects; `change` sets the default options of the client's locks.
     pub(crate) async fn connect(&self, change: impl Fn(LockOptions) -> LockOptions) -> Result<Client> {
         if self.url.is_process_local() {

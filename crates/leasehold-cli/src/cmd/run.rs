@@ -9,7 +9,7 @@ use leasehold::store::Capability;
 use super::common::{GuardArgs, ModeArgs};
 use crate::{
     duration::{parse_positive, show},
-    exit::{self, CliError},
+    exit::CliError,
     guarded_run::GuardedRun,
     lock::WaitLimit,
     output::Output,
@@ -46,10 +46,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let mut signals = Signals::new()?;
     let connecting =
         GuardedRun::connect(&arguments.guard, WaitLimit::by_default(), arguments.hold_at_least, output);
-    let guarded = match signals.unless_ended(connecting).await {
-        Ok(guarded) => guarded?,
-        Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
-    };
+    let guarded = signals.unless_ended(connecting).await??;
     let code = acquire_and_run(&arguments, &guarded, &mut signals).await;
     guarded.disconnect().await;
     Ok(code?.into())
