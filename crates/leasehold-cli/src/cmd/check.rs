@@ -24,7 +24,8 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let sequencer: Sequencer = arguments.sequencer.trim().parse()?;
-    let valid = arguments.store.location()?.ask(async |client| Ok(client.check(&sequencer).await?)).await?;
+    let valid =
+        arguments.store.location(output)?.ask(async |client| Ok(client.check(&sequencer).await?)).await?;
     let (name, token) = (sequencer.name(), sequencer.fencing_token());
     output.data(
         || json!({ "lock": name.as_str(), "fencing_token": token.get(), "valid": valid }),

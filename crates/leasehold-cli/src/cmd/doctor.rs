@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 /// Prints all findings, the worst first.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let findings = leasehold::diagnose::diagnose(location.url()).await?;
     output.data(|| json!(findings), || page(&findings, &location).unwrap_or_default())?;
     Ok(match count(&findings, Severity::Critical) {

@@ -45,15 +45,18 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
 
 async fn campaign(arguments: &Arguments, guarded: &GuardedRun<'_>, signals: &mut Signals) -> Result<u8> {
     let (client, name) = (&guarded.client, &guarded.name);
+    // The wait for the store counts for the first campaign only.
+    let mut limit = guarded.limit;
     loop {
         let lock = Lock::Election(client.election(name)?, arguments.value.clone());
-        let reason = match guarded.run(lock, false, signals).await {
+        let reason = match guarded.run(lock, limit, false, signals).await {
             // An outage ends no campaign that is to go on for ever.
             Err(error) if arguments.forever && is_away(&error) => error.to_string(),
             Err(error) => return Err(error),
             Ok(end) if !arguments.forever || end.is_final => return Ok(end.code),
             Ok(end) => format!("the command ended with {}", end.code),
         };
+        limit = arguments.guard.wait.limit(WaitLimit::Forever);
         guarded.output.say(format!("campaigning for `{name}` again: {reason}"));
         signals.unless_ended(client.env().sleep(CAMPAIGN_PAUSE)).await?;
     }

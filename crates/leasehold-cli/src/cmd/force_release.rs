@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
         let message = format!("releasing `{name}` by force needs a confirmation");
         return Err(CliError::usage(message, "there is no terminal to ask at: add --yes"));
     }
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let evicted = location.ask(async |client| force(client, &name, !arguments.yes).await).await?;
     let Some(evicted) = evicted else {
         output.say("nothing was released");

@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 /// Acquires the lock and prints the ticket.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let mut signals = Signals::new()?;
     let note = describe::own_note(String::new(), arguments.note.as_deref());
     let span = arguments.span;

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 /// Prints all that the store knows about the lock.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let snapshot = location.ask(async |client| Ok(client.inspect(&name).await?)).await?;
     output.data(|| snapshot_to_json(&snapshot), || page(&snapshot, &location).unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)

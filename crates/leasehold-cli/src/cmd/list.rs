@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 
 /// Prints a table, or one JSON array.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let limit = usize::try_from(arguments.limit.get()).unwrap_or(usize::MAX);
     let locks = location.ask(async |client| Ok(client.list(&arguments.prefix, limit).await?)).await?;
     if locks.is_empty() {

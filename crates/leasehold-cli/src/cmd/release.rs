@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let ticket: Ticket = read(&arguments.ticket)?.trim().parse()?;
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let release = location.ask(async |client| Ok(client.release(&ticket).await?)).await?;
     let (released, name) = (release == Release::Released, &ticket.name);
     output.data(|| json!({ "lock": name.as_str(), "released": released }), String::new)?;
