@@ -1,6 +1,7 @@
 //! Supervises the command: starts it, forwards signals, and ends it before its lease ends.
 
 pub(crate) mod child;
+mod ending;
 pub(crate) mod exec;
 mod group;
 pub(crate) mod guardian;
@@ -11,12 +12,11 @@ pub(crate) mod terminal;
 use std::{ffi::OsString, time::Duration};
 
 use anyhow::{Context, Result};
-use leasehold::{Lease, Lost, env::Env, session::Status};
+use leasehold::{Lease, env::Env, session::Status};
 use rustix::{
     io::Errno,
     process::{
-        Signal, WaitId, WaitIdOptions, WaitStatus, getpid, kill_current_process_group, set_child_subreaper,
-        waitid,
+        Signal, WaitId, WaitIdOptions, getpid, kill_current_process_group, set_child_subreaper, waitid,
     },
 };
 use serde_json::json;
@@ -25,12 +25,12 @@ use crate::{
     child_env::ChildEnv,
     describe::plain,
     duration::{millis, show},
-    exit,
     hold_plan::HoldPlan,
     loss_policy::{OnLost, Step, signal_name},
     output::Output,
 };
 use child::Child;
+pub(crate) use ending::Ending;
 use group::Survivor;
 pub(crate) use group::{Group, RUN_ID};
 use guardian::Guardian;
@@ -54,42 +54,6 @@ pub(crate) struct Task<'a> {
     /// The random number of the run.
     pub(crate) run: u64,
     pub(crate) plan: &'a HoldPlan,
-}
-
-/// The end of the command.
-pub(crate) struct Ending {
-    status: Option<WaitStatus>,
-    /// The loss of the lease, if it was lost by then.
-    pub(crate) lost: Option<Lost>,
-    /// The reaction to a lease that was about to end, if there was one.
-    asked: Option<OnLost>,
-    /// A signal asked leasehold to end.
-    pub(crate) interrupted: bool,
-}
-
-impl Ending {
-    pub(crate) fn code(&self) -> u8 {
-        if self.is_lost() { exit::LOST } else { self.status.map_or(exit::LOST, code_of) }
-    }
-
-    /// Whether the work was not done under the lock: the lease was lost, or the command was stopped before that, whatever its
-    /// own exit code. A signal of the user's choice need not stop it: then it has failed by its own code only.
-    pub(crate) fn is_lost(&self) -> bool {
-        let has_failed = self.status.is_none_or(|status| code_of(status) != 0);
-        self.lost.is_some()
-            || match self.asked {
-                None => false,
-                Some(OnLost::Kill) => true,
-                Some(OnLost::Send(_) | OnLost::Ignore) => has_failed,
-            }
-    }
-}
-
-fn code_of(status: WaitStatus) -> u8 {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, signal) => exit::of_signal(signal.unwrap_or_default()),
-    }
 }
 
 /// Runs the command until it ends, or until its lease does.
