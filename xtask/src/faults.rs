@@ -14,7 +14,7 @@ const PAGE: &str = "docs/faults.md";
 
 /// The kinds of faults: the letter of their ids, their heading, and their number.
 const KINDS: &[(char, &str, usize)] = &[
-    ('C', "Clients", 17),
+    ('C', "Clients", 21),
     ('N', "The network", 18),
     ('S', "Servers", 35),
     ('K', "Clocks", 6),

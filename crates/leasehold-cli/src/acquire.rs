@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Result;
 use leasehold::{Busy, LockName, env::Env, store::Mode};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
     cmd::common::WaitArgs,
     describe::{held_by, ordinal, to_json},
     duration::{millis, show},
+    exit::CliError,
     lock::{Hold, Lock, WaitLimit},
     output::{Output, write_stderr},
     supervise::signals::Signals,
@@ -37,7 +38,6 @@ pub(crate) enum Acquired {
     Held(Hold),
     /// The lock stayed busy up to the limit.
     Busy(BusyReport),
-    Interrupted(Signal),
 }
 
 /// The last known holder of a lock that stayed busy.
@@ -55,7 +55,7 @@ pub(crate) async fn acquire(
     env: &Env,
     signals: &mut Signals,
     output: Output,
-) -> leasehold::Result<Acquired> {
+) -> Result<Acquired> {
     let mut progress = WaitProgress::new(&request, env.clone(), output);
     let lock = lock.on_busy(progress.observer());
     let acquired = {
@@ -64,11 +64,8 @@ pub(crate) async fn acquire(
             let next_update = progress.next_update();
             tokio::select! {
                 biased;
-                signal = signals.ending() => {
-                    progress.erase();
-                    return Ok(Acquired::Interrupted(signal));
-                }
-                acquired = &mut acquiring => break acquired,
+                signal = signals.ending() => break Err(CliError::interrupted(signal)),
+                acquired = &mut acquiring => break acquired.map_err(anyhow::Error::from),
                 () = env.sleep(next_update) => progress.draw(),
             }
         }

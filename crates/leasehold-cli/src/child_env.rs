@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::Command, time::Duration};
 
 use leasehold::Lease;
 
-use crate::{duration::millis, store_location::StoreLocation};
+use crate::{duration::millis, store_location::StoreLocation, supervise::RUN_ID};
 
 /// The environment variables of the command. When runs are nested, the innermost lock sets all of them: a variable that
 /// it has no value for is removed.
@@ -13,8 +13,9 @@ pub(crate) struct ChildEnv {
 }
 
 impl ChildEnv {
-    pub(crate) fn new(lease: &Lease, ttl: Duration, location: &StoreLocation) -> Self {
+    pub(crate) fn new(lease: &Lease, run: u64, ttl: Duration, location: &StoreLocation) -> Self {
         let mut variables = vec![
+            (RUN_ID, Some(run.to_string().into())),
             ("LEASEHOLD_NAME", Some(lease.name().as_str().into())),
             ("LEASEHOLD_FENCING_TOKEN", lease.fencing_token().map(|token| token.to_string().into())),
             ("LEASEHOLD_SEQUENCER", lease.sequencer().map(|sequencer| sequencer.to_string().into())),

@@ -96,13 +96,10 @@ pub(crate) fn to_json(contender: &Contender) -> Value {
 
 /// Text with control characters escaped.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let itself = if escaped.is_some() { None } else { Some(character) };
-            escaped.into_iter().flatten().chain(itself)
-        })
-        .collect()
+    text.chars().fold(String::new(), |plain, character| match character.is_control() {
+        true => plain + &character.escape_default().to_string(),
+        false => plain + character.encode_utf8(&mut [0; 4]),
+    })
 }
 
 fn short(text: &str) -> String {

@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use leasehold::ErrorKind;
+use rustix::process::Signal;
 
 /// `check` found a stale sequencer.
 pub(crate) const STALE: u8 = 1;
@@ -61,6 +62,11 @@ pub(crate) struct CliError {
 impl CliError {
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         CliError::with_code(USAGE, message, hint)
+    }
+
+    /// A signal that ended a wait. Its sender knows, so there is no message.
+    pub(crate) fn interrupted(signal: Signal) -> anyhow::Error {
+        CliError::with_code(of_signal(signal.as_raw()), "", "")
     }
 
     pub(crate) fn with_code(code: u8, message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use leasehold::{Client, ErrorKind, Lease, LockName, Lost, LostReason, store::Release};
+use leasehold::{
+    Client, ErrorKind, Lease, LockName, Lost, LostReason,
+    store::{Liveness, Release},
+};
 use serde_json::json;
 
 use crate::{
@@ -12,16 +15,19 @@ use crate::{
     cmd::common::GuardArgs,
     describe,
     duration::{millis, show},
-    exit,
     hold_plan::HoldPlan,
     lock::{Hold, Lock, WaitLimit},
+    loss_policy::OnLost,
     output::Output,
     store_location::{StoreLocation, disconnect},
-    supervise::{Ending, Task, signals::Signals, supervise},
+    supervise::{Ending, Task, program::check_killable, signals::Signals, supervise},
 };
 
 /// Time limit for releasing a lost lock: waiting clients gain nothing from it.
 const RELEASE_OF_LOST: Duration = Duration::from_millis(500);
+
+/// Time for which the lock stays shut when this process is killed.
+const LOCK_DELAY: Duration = Duration::from_secs(1);
 
 /// The loss that a release finds: the store does not say how it came.
 const GONE: Lost = Lost { reason: LostReason::Gone, certain: true };
@@ -35,7 +41,7 @@ pub(crate) struct GuardedRun<'a> {
     location: StoreLocation,
     plan: HoldPlan,
     /// The rest of the wait, once it is connected.
-    limit: WaitLimit,
+    pub(crate) limit: WaitLimit,
     /// Minimum time for which the lock is kept.
     hold_at_least: Option<Duration>,
 }
@@ -55,13 +61,19 @@ impl<'a> GuardedRun<'a> {
         output: Output,
     ) -> Result<Self> {
         let name = LockName::new(&args.name)?;
-        let location = args.store.location()?;
+        let location = args.store.location(output)?;
+        if let (Some(program), OnLost::Kill | OnLost::Send(_)) = (args.command.first(), args.loss.on_lost) {
+            check_killable(program)?;
+        }
         let plan = HoldPlan::new(&args.hold, &args.loss, location.ttl())?;
         let note = describe::own_note(args.hold.note_command.of(&args.command), args.hold.note.as_deref());
         let connecting = location.connect_within(args.wait.limit(default_limit), output, |options| {
             plan.options(options, note.clone())
         });
         let (client, limit) = connecting.await?;
+        // Where the hold ends with this process, the guardian needs a moment to kill the command.
+        let is_process = client.capability().liveness == Liveness::Process && client.capability().lock_delay;
+        let client = if is_process { client.lock_delay(LOCK_DELAY) } else { client };
         Ok(GuardedRun { name, client, output, args, location, plan, limit, hold_at_least })
     }
 
@@ -70,9 +82,15 @@ impl<'a> GuardedRun<'a> {
     }
 
     /// Acquires the lock, runs the command and releases the lock.
-    pub(crate) async fn run(&self, lock: Lock, is_fair: bool, signals: &mut Signals) -> Result<RunEnd> {
+    pub(crate) async fn run(
+        &self,
+        lock: Lock,
+        limit: WaitLimit,
+        is_fair: bool,
+        signals: &mut Signals,
+    ) -> Result<RunEnd> {
         let env = self.client.env();
-        let request = WaitRequest { name: &self.name, limit: self.limit, is_fair };
+        let request = WaitRequest { name: &self.name, limit, is_fair };
         match acquire(lock, request, env, signals, self.output).await? {
             Acquired::Held(hold) => {
                 let ending = self.run_under(hold, signals).await?;
@@ -81,9 +99,6 @@ impl<'a> GuardedRun<'a> {
             Acquired::Busy(report) => {
                 Ok(RunEnd { code: report.print(&self.args.wait, self.output), is_final: true })
             }
-            Acquired::Interrupted(signal) => {
-                Ok(RunEnd { code: exit::of_signal(signal.as_raw()), is_final: true })
-            }
         }
     }
 
@@ -91,9 +106,11 @@ impl<'a> GuardedRun<'a> {
         let env = self.client.env();
         let lease = hold.lease().clone();
         self.report_acquired(&lease);
+        let run = env.random() as u64;
         let task = Task {
             command: &self.args.command,
-            environment: ChildEnv::new(&lease, self.plan.ttl, &self.location),
+            environment: ChildEnv::new(&lease, run, self.plan.ttl, &self.location),
+            run,
             plan: &self.plan,
         };
         let mut ending = supervise(task, &lease, env, signals, self.output).await;

@@ -24,6 +24,7 @@ use std::{ffi::OsStr, process::ExitCode};
 use clap::{Parser, error::ErrorKind};
 
 use cmd::Cli;
+use exit::CliError;
 use output::Output;
 use supervise::{exec, guardian};
 
@@ -49,9 +50,28 @@ fn command_line() -> ExitCode {
 
 /// Prints help, version or a usage error.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+    let words: Vec<_> = std::env::args_os().skip(1).take_while(|word| word != "--").collect();
+    let json = words.iter().any(|word| word == "--json");
+    let runs_command =
+        words.iter().find(|word| *word != "--json").is_some_and(|verb| verb == "run" || verb == "elect");
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => exit::USAGE.into(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        kind => {
+            let text = error.render().to_string();
+            let (message, mut hint) = text.split_once("\n\n").unwrap_or((&text, ""));
+            // The tip for a mistyped option says more.
+            let is_typing = text.contains("similar argument");
+            let is_usage = matches!(kind, ErrorKind::UnknownArgument | ErrorKind::MissingRequiredArgument);
+            if runs_command && is_usage && !is_typing {
+                hint = NAME_FIRST;
+            }
+            let message = message.trim_start_matches("error: ");
+            Output { json }.failure(&CliError::usage(message, hint.trim())).into()
+        }
     }
 }
+
+const NAME_FIRST: &str = "the name of the lock comes before the command: leasehold run NAME -- COMMAND";

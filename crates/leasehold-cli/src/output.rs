@@ -71,9 +71,12 @@ impl Output {
     /// Prints an error with its cause and hint, and returns its exit code.
     pub(crate) fn failure(self, error: &anyhow::Error) -> u8 {
         let code = exit::of_error(error);
-        let hint = hint_of(error);
-        self.event("error", json!({ "message": error.to_string(), "hint": hint, "exit_code": code }));
-        self.say(format!("error: {error}"));
+        let (message, hint) = (error.to_string(), hint_of(error));
+        if message.is_empty() {
+            return code;
+        }
+        self.event("error", json!({ "message": message, "hint": hint, "exit_code": code }));
+        self.say(format!("error: {message}"));
         if let Some(cause) = cause_of(error) {
             self.say(format!("  caused by: {cause}"));
         }

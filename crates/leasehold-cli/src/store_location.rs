@@ -5,6 +5,7 @@ use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
@@ -23,6 +24,8 @@ const VARIABLE: &str = "LEASEHOLD_STORE";
 const REDACTED: &str = ":***@";
 /// Time limit for pending releases when the client is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time after which a store that does not answer is reported.
+const QUIET: Duration = Duration::from_secs(1);
 /// Pause before a store that is away is tried again.
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -41,7 +44,10 @@ impl StoreLocation {
             let hint = "name a store; without --store and LEASEHOLD_STORE it is a file that only this machine shares";
             return Err(CliError::usage("the store is empty (--store or LEASEHOLD_STORE)", hint));
         }
-        let url = StoreUrl::parse(text)?;
+        let url = StoreUrl::parse(text).map_err(|error| match guess(text) {
+            Some(url) => error.hint(format!("did you mean `{url}`?")),
+            None => error,
+        })?;
         if text.contains(REDACTED) {
             let hint = "an outer `leasehold run` got the password with --store and does not pass it on: name the store \
                         here too, or put its URL into LEASEHOLD_STORE";
@@ -93,11 +99,25 @@ impl StoreLocation {
         change: impl Fn(LockOptions) -> LockOptions,
     ) -> Result<(Client, WaitLimit)> {
         let env = Env::system()?;
-        let (begin, mut is_reported) = (env.now(), false);
+        let (begin, mut was_away, mut is_reported) = (env.now(), false, false);
+        let mut report = |message: String| {
+            if !std::mem::replace(&mut is_reported, true) {
+                output.event("store-away", json!({ "store": self.shown(), "message": message }));
+                output.say(format!("waiting for the store · {message}"));
+            }
+        };
         loop {
-            let answer = self.connect(&change).await;
+            let mut connecting = pin!(self.connect(&change));
+            let answer = tokio::select! {
+                biased;
+                answer = &mut connecting => answer,
+                () = env.sleep(QUIET) => {
+                    report(format!("{} has not answered yet", self.shown()));
+                    connecting.await
+                }
+            };
             // Connecting is no wait, unless the store was away.
-            let left = if is_reported { limit.after(env.now().since(begin)) } else { limit };
+            let left = if was_away { limit.after(env.now().since(begin)) } else { limit };
             let pause = match left {
                 WaitLimit::NoWait => Duration::ZERO,
                 WaitLimit::For(span) => span.min(AWAY_PAUSE),
@@ -105,17 +125,21 @@ impl StoreLocation {
             };
             match answer {
                 Err(error) if is_away(&error) && !pause.is_zero() => {
-                    if !is_reported {
-                        let fields = json!({ "store": self.shown(), "message": error.to_string() });
-                        output.event("store-away", fields);
-                        output.say(format!("waiting for the store · {error}"));
-                    }
-                    is_reported = true;
+                    report(error.to_string());
+                    was_away = true;
                     env.sleep(pause).await;
                 }
                 answer => return answer.map(|client| (client, left)),
             }
         }
+    }
+
+    /// The answer of a client with the usual options, which is closed after it.
+    pub(crate) async fn ask<T>(&self, question: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
+        let client = self.connect(|options| options).await?;
+        let answer = question(&client).await;
+        disconnect(&client).await;
+        answer
     }
 
     /// Connects; `change` sets the default options of the client's locks.
@@ -131,6 +155,21 @@ impl StoreLocation {
         let options = change(client.options().clone());
         Ok(client.with_options(options).build()?)
     }
+}
+
+/// The URL that was meant by an address or the name of a file.
+fn guess(text: &str) -> Option<String> {
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let scheme = match port {
+        _ if text.contains("://") || text.contains(['@', '?']) => return None,
+        Some(11_211) => "memcached://",
+        Some(2181) => "zookeeper://",
+        Some(2379) => "etcd://",
+        Some(_) => "redis://",
+        None if text.contains(':') => return None,
+        None => "sqlite:",
+    };
+    Some(format!("{scheme}{text}"))
 }
 
 /// Whether an error may pass without anybody's doing.

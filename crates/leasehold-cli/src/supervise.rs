@@ -1,37 +1,46 @@
 //! Supervises the command: starts it, forwards signals, and ends it before its lease ends.
 
 pub(crate) mod child;
+mod ending;
 pub(crate) mod exec;
 mod group;
 pub(crate) mod guardian;
+pub(crate) mod program;
 pub(crate) mod signals;
 pub(crate) mod terminal;
 
 use std::{ffi::OsString, time::Duration};
 
 use anyhow::{Context, Result};
-use leasehold::{Lease, Lost, env::Env, session::Status};
-use rustix::process::{Signal, WaitStatus, getpid, kill_current_process_group, set_child_subreaper};
+use leasehold::{Lease, env::Env, session::Status};
+use rustix::{
+    io::Errno,
+    process::{
+        Signal, WaitId, WaitIdOptions, getpid, kill_current_process_group, set_child_subreaper, waitid,
+    },
+};
 use serde_json::json;
 
 use crate::{
     child_env::ChildEnv,
+    describe::plain,
     duration::{millis, show},
-    exit,
     hold_plan::HoldPlan,
     loss_policy::{OnLost, Step, signal_name},
     output::Output,
 };
 use child::Child;
-pub(crate) use group::Group;
+pub(crate) use ending::Ending;
+use group::Survivor;
+pub(crate) use group::{Group, RUN_ID};
 use guardian::Guardian;
 use signals::{Signals, asks_to_end};
 use terminal::Terminal;
 
-/// Age of the lease at which the guardian is started: a shorter command is not worth its cost.
-const GUARDIAN_AFTER: Duration = Duration::from_millis(20);
 /// Two interrupts within this time kill the command.
 const DOUBLE_INTERRUPT: Duration = Duration::from_secs(3);
+/// The same signal within this time is one request: `timeout` and others signal their child and then its process group.
+const ECHO: Duration = Duration::from_millis(20);
 /// Interval between two checks whether the group of a command that has ended is empty: its members need not be our
 /// children.
 const LINGER_STEP: Duration = Duration::from_millis(20);
@@ -42,43 +51,9 @@ const VANISH: Duration = Duration::from_secs(1);
 pub(crate) struct Task<'a> {
     pub(crate) command: &'a [OsString],
     pub(crate) environment: ChildEnv,
+    /// The random number of the run.
+    pub(crate) run: u64,
     pub(crate) plan: &'a HoldPlan,
-}
-
-/// The end of the command.
-pub(crate) struct Ending {
-    status: Option<WaitStatus>,
-    /// The loss of the lease, if it was lost by then.
-    pub(crate) lost: Option<Lost>,
-    /// The reaction to a lease that was about to end, if there was one.
-    asked: Option<OnLost>,
-    /// A signal asked leasehold to end.
-    pub(crate) interrupted: bool,
-}
-
-impl Ending {
-    pub(crate) fn code(&self) -> u8 {
-        if self.is_lost() { exit::LOST } else { self.status.map_or(exit::LOST, code_of) }
-    }
-
-    /// Whether the work was not done under the lock: the lease was lost, or the command was stopped before that, whatever its
-    /// own exit code. A signal of the user's choice need not stop it: then it has failed by its own code only.
-    pub(crate) fn is_lost(&self) -> bool {
-        let has_failed = self.status.is_none_or(|status| code_of(status) != 0);
-        self.lost.is_some()
-            || match self.asked {
-                None => false,
-                Some(OnLost::Kill) => true,
-                Some(OnLost::Send(_) | OnLost::Ignore) => has_failed,
-            }
-    }
-}
-
-fn code_of(status: WaitStatus) -> u8 {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, signal) => exit::of_signal(signal.unwrap_or_default()),
-    }
 }
 
 /// Runs the command until it ends, or until its lease does.
@@ -97,23 +72,41 @@ pub(crate) async fn supervise(
     let terminal = Terminal::controlling();
     let foreground = terminal.as_ref().is_some_and(Terminal::is_ours) && !terminal::is_piped();
     let options = exec::ExecOptions { foreground, json: output.json };
+    // Orphans of the command become children of this process, so that it finds and reaps them. They are told from children
+    // that the process had before it was leasehold (`sh -c 'x & exec leasehold …'`).
+    let own = Some(getpid());
+    let children = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let is_alone = matches!(waitid(WaitId::All, children), Err(Errno::CHILD));
+    let subreaper = own.filter(|_| set_child_subreaper(own).is_ok() && is_alone);
+    let group = Group { leader: None, run: task.run, subreaper };
+    let guardian = Guardian::start(group, kill_deadline(task.plan, lease)).ok();
     let child = Child::start(task.command, &task.environment, options).context("cannot start a process")?;
     let mut supervisor = Supervisor {
+        group: Group { leader: Some(child.pid()), ..group },
         task,
         lease,
         env,
         output,
         terminal,
         child,
-        guardian: None,
+        guardian,
         seen: Status::Safe,
         asked: false,
         killed: false,
+        survivor_since: None,
         interrupted: None,
         lingers_until: None,
     };
     supervisor.run(signals).await;
     Ok(supervisor.end())
+}
+
+/// The time at which the guardian kills the command.
+fn kill_deadline(plan: &HoldPlan, lease: &Lease) -> u64 {
+    match plan.on_lost {
+        OnLost::Kill => (lease.deadline() - plan.schedule.margin).nanos(),
+        OnLost::Send(_) | OnLost::Ignore => guardian::NEVER,
+    }
 }
 
 struct Supervisor<'a> {
@@ -123,12 +116,15 @@ struct Supervisor<'a> {
     output: Output,
     terminal: Option<Terminal>,
     child: Child,
+    group: Group,
     guardian: Option<Guardian>,
     /// The status of the lease that was last handled.
     seen: Status,
     /// The command was asked to stop because of its lease.
     asked: bool,
     killed: bool,
+    /// Age of the lease when a process was found that cannot be killed.
+    survivor_since: Option<Duration>,
     /// The last signal that asked leasehold to end, and the age of the lease at that time.
     interrupted: Option<(Signal, Duration)>,
     /// Age of the lease up to which the rest of the group is waited for, once the command has ended.
@@ -142,8 +138,8 @@ impl Supervisor<'_> {
             if self.is_over() {
                 return;
             }
-            let nap =
-                [self.check_lease(), Some(self.check_guardian()), self.lingers_until.map(|_| LINGER_STEP)];
+            let lingers = self.lingers_until.or(self.survivor_since).map(|_| LINGER_STEP);
+            let nap = [self.check_lease(), Some(self.check_guardian()), lingers];
             let nap = nap.into_iter().flatten().min().unwrap_or(self.task.plan.ttl);
             tokio::select! {
                 biased;
@@ -152,10 +148,6 @@ impl Supervisor<'_> {
                 () = self.env.sleep(nap) => {}
             }
         }
-    }
-
-    fn group(&self) -> Group {
-        self.child.group()
     }
 
     fn check_child(&mut self) {
@@ -181,17 +173,16 @@ impl Supervisor<'_> {
     /// Whether the command has ended, and the rest of its group if it is waited for: a lock that is released while part of
     /// the group still runs would let the next holder in too early.
     fn is_over(&mut self) -> bool {
-        if self.child.ended().is_none() {
-            return false;
-        }
+        let age = self.lease.age();
+        let Some(status) = self.child.ended() else {
+            return self.survivor_since.is_some_and(|since| age >= since + VANISH);
+        };
         if let Some(terminal) = &self.terminal {
-            let killed = self.child.ended().is_some_and(|status| status.signaled());
-            terminal.take_back(self.group().0, killed);
+            terminal.take_back(self.child.pid(), status.signaled());
         }
-        if !self.must_linger() || self.group().is_empty() {
+        if !self.must_linger() || self.group.is_empty() {
             return true;
         }
-        let age = self.lease.age();
         let until = *self.lingers_until.get_or_insert(age + self.task.plan.schedule.grace);
         if age >= until + VANISH {
             return true;
@@ -262,7 +253,6 @@ impl Supervisor<'_> {
 
     fn ask(&mut self, signal: Signal) {
         self.asked = true;
-        self.adopt_orphans();
         let name = signal_name(signal.as_raw());
         self.output.say(format!(
             "sending {name} to the command: its lease ends in {}",
@@ -273,21 +263,25 @@ impl Supervisor<'_> {
 
     fn kill(&mut self) {
         self.killed = true;
-        self.adopt_orphans();
-        self.group().send(Signal::KILL);
+        let Some(survivor) = self.group.kill().filter(|_| self.survivor_since.is_none()) else { return };
+        self.survivor_since = Some(self.lease.age());
+        let Survivor { pid, program } = survivor;
+        let fields = json!({ "lock": self.lease.name().as_str(), "pid": pid, "program": program });
+        self.output.event("unkillable", fields);
+        let program = plain(&program);
+        self.output.say(format!(
+            "error: process {pid} (`{program}`) cannot be killed, since it runs as another user: it goes on beside the next holder\n\
+             hint: stop it by hand, and run leasehold as that user"
+        ));
     }
 
-    /// Sends a signal to the group. A stopped process is continued, so that it receives a request to end.
+    /// Sends a signal to the command. A stopped process is continued, so that it receives a request to end.
     fn send(&self, signal: Signal) {
-        self.group().send(signal);
+        self.group.send(signal);
         if asks_to_end(signal) {
-            self.group().send(Signal::CONT);
+            self.group.send_outside(signal);
+            self.group.send(Signal::CONT);
         }
-    }
-
-    /// Makes orphans of the group children of this process, which can then reap them.
-    fn adopt_orphans(&self) {
-        let _ = set_child_subreaper(Some(getpid()));
     }
 
     fn on_signal(&mut self, signal: Signal) {
@@ -297,7 +291,11 @@ impl Supervisor<'_> {
             _ if !asks_to_end(signal) => self.send(signal),
             _ => {
                 let age = self.lease.age();
-                self.adopt_orphans();
+                let is_echo =
+                    |(first, since): (Signal, Duration)| first == signal && age.saturating_sub(since) < ECHO;
+                if self.interrupted.is_some_and(is_echo) {
+                    return;
+                }
                 let is_repeated = |(first, since): (Signal, Duration)| {
                     (first, signal) == (Signal::INT, Signal::INT)
                         && age.saturating_sub(since) < DOUBLE_INTERRUPT
@@ -326,7 +324,7 @@ impl Supervisor<'_> {
             return self.resume();
         }
         if terminal.has_shell() {
-            terminal.take_back(self.group().0, false);
+            terminal.take_back(self.child.pid(), false);
             let left = show(self.lease.remaining());
             self.output.say(format!(
                 "stopped: the lease of `{}` is not renewed and ends in {left} unless continued",
@@ -345,33 +343,22 @@ impl Supervisor<'_> {
             return;
         }
         if let Some(terminal) = self.terminal.as_ref().filter(|terminal| terminal.is_ours()) {
-            terminal.give(self.group().0);
+            terminal.give(self.child.pid());
         }
-        self.group().send(Signal::CONT);
+        self.group.send(Signal::CONT);
     }
 
-    /// Starts the guardian when it is due, and sends it the deadline. Returns the time until the next check.
+    /// Sends the deadline to the guardian, and replaces one that has ended. Returns the time until the next check.
     ///
     /// A guardian that cannot be started (out of processes) is no failure: this process and the parent-death signal still
     /// end the command.
     fn check_guardian(&mut self) -> Duration {
-        let age = self.lease.age();
-        if self.guardian.is_none() && age < GUARDIAN_AFTER {
-            return GUARDIAN_AFTER - age;
-        }
-        let kill_at = self.kill_deadline();
-        if self.guardian.as_mut().is_none_or(|guardian| guardian.set_deadline(kill_at).is_err()) {
-            self.guardian = Guardian::start(self.group(), kill_at).ok();
+        let kill_at = kill_deadline(self.task.plan, self.lease);
+        if self.guardian.as_mut().is_none_or(|guardian| guardian.order(self.group, kill_at).is_err()) {
+            self.guardian = Guardian::start(self.group, kill_at).ok();
         }
         // The lease is renewed every third of its ttl; checking twice as often always leaves half a ttl to the end.
         self.task.plan.ttl / 6
-    }
-
-    fn kill_deadline(&self) -> u64 {
-        match self.task.plan.on_lost {
-            OnLost::Kill => (self.lease.deadline() - self.task.plan.schedule.margin).nanos(),
-            OnLost::Send(_) | OnLost::Ignore => guardian::NEVER,
-        }
     }
 
     fn dismiss_guardian(&mut self) {

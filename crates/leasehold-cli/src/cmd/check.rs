@@ -8,7 +8,7 @@ use leasehold::Sequencer;
 use serde_json::json;
 
 use super::common::StoreArgs;
-use crate::{exit, output::Output, store_location::disconnect};
+use crate::{exit, output::Output};
 
 /// Check whether a sequencer is still valid.
 ///
@@ -24,10 +24,8 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let sequencer: Sequencer = arguments.sequencer.trim().parse()?;
-    let client = arguments.store.location()?.connect(|options| options).await?;
-    let valid = client.check(&sequencer).await;
-    disconnect(&client).await;
-    let valid = valid?;
+    let valid =
+        arguments.store.location(output)?.ask(async |client| Ok(client.check(&sequencer).await?)).await?;
     let (name, token) = (sequencer.name(), sequencer.fencing_token());
     output.data(
         || json!({ "lock": name.as_str(), "fencing_token": token.get(), "valid": valid }),

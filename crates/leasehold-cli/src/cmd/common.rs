@@ -1,16 +1,18 @@
 //! Groups of options that several subcommands have.
 
-use std::{ffi::OsString, num::NonZeroU32, time::Duration};
+use std::{ffi::OsString, io::IsTerminal, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
 use leasehold::{Client, LockName};
+use serde_json::json;
 
 use crate::{
     duration,
     exit::BUSY,
     lock::{Lock, WaitLimit},
     loss_policy::OnLost,
+    output::Output,
     redact,
     store_location::StoreLocation,
 };
@@ -24,8 +26,17 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
-    pub(crate) fn location(&self) -> Result<StoreLocation> {
-        StoreLocation::find(self.store.as_deref())
+    /// The named store. The default one is named where nobody sees what a shell has set, such as in cron.
+    pub(crate) fn location(&self, output: Output) -> Result<StoreLocation> {
+        let location = StoreLocation::find(self.store.as_deref())?;
+        if self.store.is_none() && !std::io::stderr().is_terminal() {
+            let store = location.shown();
+            output.event("default-store", json!({ "store": store }));
+            output.say(format!(
+                "no --store and no LEASEHOLD_STORE: using {store}, which only this machine shares"
+            ));
+        }
+        Ok(location)
     }
 }
 
@@ -36,8 +47,8 @@ pub(crate) struct ModeArgs {
     #[arg(short, long, conflicts_with = "permits")]
     shared: bool,
     /// Take one permit of a semaphore that has N.
-    #[arg(long, value_name = "N")]
-    permits: Option<NonZeroU32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    permits: Option<u32>,
     /// Wait in a first-in-first-out queue.
     #[arg(long)]
     pub(crate) fair: bool,
@@ -49,9 +60,7 @@ impl ModeArgs {
         let mut options = client.options().clone();
         options.fair |= self.fair;
         Ok(match self.permits {
-            Some(permits) => {
-                Lock::Permits(client.semaphore(name, permits.get())?.with_options(options).build()?)
-            }
+            Some(permits) => Lock::Permits(client.semaphore(name, permits)?.with_options(options).build()?),
             None if self.shared => Lock::Shared(client.rw_lock(name)?.with_options(options).build()?),
             None => Lock::Exclusive(client.mutex(name)?.with_options(options).build()?),
         })

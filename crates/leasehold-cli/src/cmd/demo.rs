@@ -26,7 +26,7 @@ use clap::value_parser;
 use leasehold::env::Env;
 use serde_json::json;
 
-use crate::{duration::millis, exit, output::Output, supervise::signals::Signals};
+use crate::{duration::millis, output::Output, supervise::signals::Signals};
 use config::{Config, Strategy, WorkerArgs};
 use summary::Summary;
 
@@ -62,13 +62,9 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
         return worker::run(args).await;
     }
     let config = Config { stock, workers, seed, ttl_ms: TTL_MS };
-    let summary = match Signals::new()?.unless_ended(run_rounds(config, output)).await {
-        Ok(summary) => summary?,
-        Err(signal) => {
-            output.say("interrupted: all workers and files of the demo were removed");
-            return Ok(exit::of_signal(signal.as_raw()).into());
-        }
-    };
+    let rounds = Signals::new()?.unless_ended(run_rounds(config, output)).await;
+    let summary = rounds
+        .inspect_err(|_| output.say("interrupted: all workers and files of the demo were removed"))??;
     output.data(|| json!(summary), || summary.text())?;
     Ok(if summary.proves { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

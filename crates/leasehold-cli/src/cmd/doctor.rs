@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 /// Prints all findings, the worst first.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let findings = if location.is_to_be_made() {
         let what = "the database is made at its first use";
         vec![Finding::ok("sqlite", what, "it is the default store, in a directory of this user")]

@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::common::GuardArgs;
 use crate::{
-    exit,
     guarded_run::GuardedRun,
     lock::{Lock, WaitLimit},
     output::Output,
@@ -38,10 +37,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
     let connecting = GuardedRun::connect(&arguments.guard, WaitLimit::Forever, None, output);
-    let guarded = match signals.unless_ended(connecting).await {
-        Ok(guarded) => guarded?,
-        Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
-    };
+    let guarded = signals.unless_ended(connecting).await??;
     let code = campaign(&arguments, &guarded, &mut signals).await;
     guarded.disconnect().await;
     Ok(code?.into())
@@ -49,19 +45,19 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
 
 async fn campaign(arguments: &Arguments, guarded: &GuardedRun<'_>, signals: &mut Signals) -> Result<u8> {
     let (client, name) = (&guarded.client, &guarded.name);
+    // The wait for the store counts for the first campaign only.
+    let mut limit = guarded.limit;
     loop {
         let lock = Lock::Election(client.election(name)?, arguments.value.clone());
-        let reason = match guarded.run(lock, false, signals).await {
+        let reason = match guarded.run(lock, limit, false, signals).await {
             // An outage ends no campaign that is to go on for ever.
             Err(error) if arguments.forever && is_away(&error) => error.to_string(),
             Err(error) => return Err(error),
             Ok(end) if !arguments.forever || end.is_final => return Ok(end.code),
             Ok(end) => format!("the command ended with {}", end.code),
         };
+        limit = arguments.guard.wait.limit(WaitLimit::Forever);
         guarded.output.say(format!("campaigning for `{name}` again: {reason}"));
-        let pause = client.env().sleep(CAMPAIGN_PAUSE);
-        if let Err(signal) = signals.unless_ended(pause).await {
-            return Ok(exit::of_signal(signal.as_raw()));
-        }
+        signals.unless_ended(client.env().sleep(CAMPAIGN_PAUSE)).await?;
     }
 }

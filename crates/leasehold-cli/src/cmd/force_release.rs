@@ -17,7 +17,6 @@ use crate::{
     duration::show,
     exit::{self, CliError},
     output::{Output, write_stderr},
-    store_location::disconnect,
 };
 
 /// Release a lock by force, without its holder.
@@ -43,10 +42,9 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
         let message = format!("releasing `{name}` by force needs a confirmation");
         return Err(CliError::usage(message, "there is no terminal to ask at: add --yes"));
     }
-    let client = arguments.store.location()?.connect(|options| options).await?;
-    let evicted = force(&client, &name, !arguments.yes).await;
-    disconnect(&client).await;
-    let Some(evicted) = evicted? else {
+    let location = arguments.store.location(output)?;
+    let evicted = location.ask(async |client| force(client, &name, !arguments.yes).await).await?;
+    let Some(evicted) = evicted else {
         output.say("nothing was released");
         return Ok(exit::SOFTWARE.into());
     };

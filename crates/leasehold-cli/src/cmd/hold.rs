@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 /// Acquires the lock and prints the ticket.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let mut signals = Signals::new()?;
     let note = describe::own_note(String::new(), arguments.note.as_deref());
     let span = arguments.span;
@@ -55,10 +55,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
         let ttl = options.ttl.min(span);
         LockOptions { ttl, note: Some(note.clone().into()), ..options }
     });
-    let (client, limit) = match signals.unless_ended(connecting).await {
-        Ok(connected) => connected?,
-        Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
-    };
+    let (client, limit) = signals.unless_ended(connecting).await??;
     let code = hold(&arguments, &name, &client, limit, &mut signals, output).await;
     disconnect(&client).await;
     Ok(code?.into())
@@ -83,7 +80,6 @@ async fn hold(
     let hold = match acquire(lock, request, client.env(), signals, output).await? {
         Acquired::Held(hold) => hold,
         Acquired::Busy(report) => return Ok(report.print(&arguments.wait, output)),
-        Acquired::Interrupted(signal) => return Ok(exit::of_signal(signal.as_raw())),
     };
     let fence = hold.lease().fencing_token().map(|token| token.get());
     let ticket = hold.detach(arguments.span).await?;

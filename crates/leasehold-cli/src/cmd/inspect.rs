@@ -14,7 +14,7 @@ use crate::{
     describe::{mode_words, note_of, ordinal, plain},
     duration::show,
     output::Output,
-    store_location::{StoreLocation, disconnect},
+    store_location::StoreLocation,
 };
 
 /// Show holders and waiters of a lock.
@@ -29,11 +29,8 @@ pub(crate) struct Arguments {
 /// Prints all that the store knows about the lock.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let name = LockName::new(&arguments.name)?;
-    let location = arguments.store.location()?;
-    let client = location.connect(|options| options).await?;
-    let snapshot = client.inspect(&name).await;
-    disconnect(&client).await;
-    let snapshot = snapshot?;
+    let location = arguments.store.location(output)?;
+    let snapshot = location.ask(async |client| Ok(client.inspect(&name).await?)).await?;
     output.data(|| snapshot_to_json(&snapshot), || page(&snapshot, &location).unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)
 }

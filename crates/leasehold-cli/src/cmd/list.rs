@@ -13,7 +13,6 @@ use crate::{
     describe::{mode_words, summary, to_json},
     duration::show,
     output::Output,
-    store_location::disconnect,
 };
 
 /// List the locks in use.
@@ -31,12 +30,9 @@ pub(crate) struct Arguments {
 
 /// Prints a table, or one JSON array.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let location = arguments.store.location()?;
-    let client = location.connect(|options| options).await?;
+    let location = arguments.store.location(output)?;
     let limit = usize::try_from(arguments.limit.get()).unwrap_or(usize::MAX);
-    let locks = client.list(&arguments.prefix, limit).await;
-    disconnect(&client).await;
-    let locks = locks?;
+    let locks = location.ask(async |client| Ok(client.list(&arguments.prefix, limit).await?)).await?;
     if locks.is_empty() {
         output.say(format!("no lock is in use in {}", location.shown()));
     } else if locks.len() >= limit {

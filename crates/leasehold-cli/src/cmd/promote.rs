@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
-    let location = arguments.store.location()?;
+    let location = arguments.store.location(output)?;
     let members = leasehold::diagnose::promote(location.url()).await?;
     output.data(
         || json!({ "store": location.shown(), "members": members }),

@@ -8,7 +8,7 @@ use leasehold::{Ticket, store::Release};
 use serde_json::json;
 
 use super::common::StoreArgs;
-use crate::{exit, output::Output, store_location::disconnect};
+use crate::{exit, output::Output};
 
 /// Limit of the input: longer text is no ticket.
 const TICKET_BYTES_MAX: u64 = 16 * 1024;
@@ -26,18 +26,19 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     let ticket: Ticket = read(&arguments.ticket)?.trim().parse()?;
-    let client = arguments.store.location()?.connect(|options| options).await?;
-    let release = client.release(&ticket).await;
-    disconnect(&client).await;
-    let released = release? == Release::Released;
-    let name = &ticket.name;
+    let location = arguments.store.location(output)?;
+    let release = location.ask(async |client| Ok(client.release(&ticket).await?)).await?;
+    let (released, name) = (release == Release::Released, &ticket.name);
     output.data(|| json!({ "lock": name.as_str(), "released": released }), String::new)?;
     if released {
         output.say(format!("released `{name}`"));
         return Ok(ExitCode::SUCCESS);
     }
-    output.say(format!("error: `{name}` is no longer held by this ticket"));
-    output.say("hint: the hold had ended: work done under it may have overlapped with another holder");
+    output.say(format!("error: `{name}` is not held by this ticket in {}", location.shown()));
+    output.say(
+        "hint: name the store of `leasehold hold`; if this is it, the hold had ended, and work done under it may have \
+         overlapped with another holder",
+    );
     Ok(exit::LOST.into())
 }
 

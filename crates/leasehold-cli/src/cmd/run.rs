@@ -9,7 +9,7 @@ use leasehold::store::Capability;
 use super::common::{GuardArgs, ModeArgs};
 use crate::{
     duration::{parse_positive, show},
-    exit::{self, CliError},
+    exit::CliError,
     guarded_run::GuardedRun,
     lock::WaitLimit,
     output::Output,
@@ -18,8 +18,8 @@ use crate::{
 
 /// Run a command while holding a lock.
 ///
-/// The command gets LEASEHOLD_NAME, LEASEHOLD_FENCING_TOKEN, LEASEHOLD_SEQUENCER, LEASEHOLD_STORE and LEASEHOLD_TTL_MS in
-/// its environment. It runs in its own process group, and leasehold forwards signals to that group. If the lease cannot be
+/// The command gets LEASEHOLD_NAME, LEASEHOLD_FENCING_TOKEN, LEASEHOLD_SEQUENCER, LEASEHOLD_STORE, LEASEHOLD_TTL_MS and
+/// LEASEHOLD_RUN_ID in its environment. It runs in its own process group, and leasehold forwards signals to that group. If the lease cannot be
 /// renewed, the command is stopped before the lease ends. If leasehold itself is killed, the command is killed too.
 ///
 /// On a terminal the command is in the foreground, as if the shell had started it. Elsewhere, and in pipelines, a second
@@ -46,10 +46,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let mut signals = Signals::new()?;
     let connecting =
         GuardedRun::connect(&arguments.guard, WaitLimit::by_default(), arguments.hold_at_least, output);
-    let guarded = match signals.unless_ended(connecting).await {
-        Ok(guarded) => guarded?,
-        Err(signal) => return Ok(exit::of_signal(signal.as_raw()).into()),
-    };
+    let guarded = signals.unless_ended(connecting).await??;
     let code = acquire_and_run(&arguments, &guarded, &mut signals).await;
     guarded.disconnect().await;
     Ok(code?.into())
@@ -62,7 +59,7 @@ async fn acquire_and_run(
 ) -> Result<u8> {
     check_capability(arguments.hold_at_least, guarded.client.capability())?;
     let lock = arguments.mode.lock(&guarded.client, &guarded.name)?;
-    Ok(guarded.run(lock, arguments.mode.fair, signals).await?.code)
+    Ok(guarded.run(lock, guarded.limit, arguments.mode.fair, signals).await?.code)
 }
 
 fn check_hold_limits(arguments: &Arguments) -> Result<()> {

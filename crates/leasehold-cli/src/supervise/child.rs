@@ -9,10 +9,7 @@ use std::{
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
-use super::{
-    Group,
-    exec::{self, ExecOptions},
-};
+use super::exec::{self, ExecOptions};
 use crate::child_env::ChildEnv;
 
 /// The running program, also if its file was replaced.
@@ -41,8 +38,8 @@ impl Child {
         Ok(Child { pid, ended: None })
     }
 
-    pub(crate) fn group(&self) -> Group {
-        Group(self.pid)
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
     }
 
     /// The exit status, once the command has been reaped.

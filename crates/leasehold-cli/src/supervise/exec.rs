@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use serde_json::json;
 
-use super::terminal::Terminal;
+use super::{program, terminal::Terminal};
 use crate::{exit, output::Output};
 
 /// First argument of this hidden mode.
@@ -74,9 +74,13 @@ fn describe(error: &std::io::Error) -> String {
 fn fail(options: ExecOptions, program: &OsString, code: u8, why: &str) -> ExitCode {
     let output = Output { json: options.json };
     let message = format!("cannot run `{}`: {why}", program.to_string_lossy().escape_debug());
-    let hint = match code {
-        exit::NOT_FOUND => "is it installed, and on the PATH?",
-        _ => "is it an executable file for this machine?",
+    let lock = std::env::var_os("LEASEHOLD_NAME").filter(|name| program::find(name).is_some());
+    let hint = match (code, lock) {
+        (exit::NOT_FOUND, Some(lock)) => {
+            format!("`{}` was taken for the name of the lock: write NAME -- COMMAND", lock.to_string_lossy())
+        }
+        (exit::NOT_FOUND, None) => "is it installed, and on the PATH?".to_string(),
+        _ => "is it an executable file for this machine?".to_string(),
     };
     output.event("error", json!({ "message": message, "hint": hint, "exit_code": code }));
     output.say(format!("error: {message}\nhint: {hint}"));

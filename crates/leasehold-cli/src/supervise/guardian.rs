@@ -5,13 +5,12 @@
 //! process group of the command.
 //!
 //! When leasehold is killed, the kernel closes its files one after the other, among them the pipe (which wakes the
-//! guardian) and the store's session (which frees the lock, if the store detects that), and then sends the parent-death
-//! signal. The group may therefore live for the fraction of a millisecond that the guardian needs after the lock is free.
-//! Only a lock-delay of the store, or fencing tokens, close that gap.
+//! guardian) and the store's session (which ends the hold, if the store detects that), and then sends the parent-death
+//! signal. The lock-delay of the hold covers the time that the guardian needs.
 //!
-//! The id of the group stays in use while any member lives or the command has not been reaped. Leasehold dismisses the
-//! guardian before it reaps the command. If leasehold is killed, init reaps the command, possibly before the guardian
-//! wakes; the id is reused only after all other process ids were used in between.
+//! The guardian is started before the command, so that no moment of the command is without it. Leasehold dismisses it before
+//! it reaps the command. If leasehold is killed, init reaps the command, possibly before the guardian wakes; the id of the
+//! group is reused only after all other process ids were used in between.
 
 use std::{
     ffi::OsString,
@@ -25,7 +24,7 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{OFlags, fcntl_setfl},
     io::{Errno, read},
-    process::{Pid, Signal, chdir, setsid},
+    process::{Pid, chdir, setsid},
     stdio,
     time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -33,7 +32,7 @@ use rustix::{
     },
 };
 
-use super::{Group, child::OWN_BINARY};
+use super::{Group, child::OWN_BINARY, group::RUN_ID};
 use crate::exit;
 
 /// First argument of this hidden mode.
@@ -42,12 +41,14 @@ pub(crate) const MARK: &str = "__guard";
 const DISMISS: u64 = 0;
 /// Deadline of a command that is not killed when its lease ends.
 pub(crate) const NEVER: u64 = u64::MAX;
-const MESSAGE_BYTES: usize = size_of::<u64>();
+/// The id of the process group, and when to kill it.
+type Orders = (u64, u64);
+const MESSAGE_BYTES: usize = size_of::<Orders>();
 
 /// A running guardian, as its parent sees it.
 pub(crate) struct Guardian {
     pipe: ChildStdin,
-    sent: u64,
+    sent: Orders,
 }
 
 impl Guardian {
@@ -55,9 +56,11 @@ impl Guardian {
     ///
     /// The deadline is an argument and not the first message: leasehold may be stopped before it writes.
     pub(crate) fn start(group: Group, kill_at: u64) -> io::Result<Self> {
+        let sent = orders(group, kill_at);
         let mut process = Command::new(OWN_BINARY)
             .arg0("leasehold")
-            .args([MARK, &group.0.as_raw_nonzero().to_string(), &kill_at.to_string()])
+            .args([MARK, &group.run.to_string(), &sent.0.to_string(), &kill_at.to_string()])
+            .env_remove(RUN_ID)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -65,7 +68,7 @@ impl Guardian {
         let pipe = process.stdin.take().ok_or_else(|| io::Error::other("the guardian has no pipe"))?;
         // A write must not block, should the guardian be stopped.
         fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-        Ok(Guardian { pipe, sent: kill_at })
+        Ok(Guardian { pipe, sent })
     }
 
     /// Whether the guardian has ended, and the pipe has no reader.
@@ -75,28 +78,25 @@ impl Guardian {
         ready.is_ok() && pipe[0].revents().contains(PollFlags::ERR)
     }
 
-    /// Changes the time of the kill.
+    /// Changes the group or the time of the kill.
     ///
     /// # Errors
     /// The guardian has ended: start another.
-    pub(crate) fn set_deadline(&mut self, kill_at: u64) -> io::Result<()> {
+    pub(crate) fn order(&mut self, group: Group, kill_at: u64) -> io::Result<()> {
         if self.is_gone() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if self.sent == kill_at {
-            return Ok(());
-        }
-        self.sent = kill_at;
-        self.write(kill_at)
+        let before = std::mem::replace(&mut self.sent, orders(group, kill_at));
+        if self.sent == before { Ok(()) } else { self.write(self.sent) }
     }
 
     /// Ends the guardian without a kill: the command has ended.
     pub(crate) fn dismiss(mut self) {
-        let _ = self.write(DISMISS);
+        let _ = self.write((0, DISMISS));
     }
 
-    fn write(&mut self, message: u64) -> io::Result<()> {
-        match self.pipe.write(&message.to_le_bytes()) {
+    fn write(&mut self, (leader, kill_at): Orders) -> io::Result<()> {
+        match self.pipe.write([leader.to_le_bytes(), kill_at.to_le_bytes()].as_flattened()) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             // A message this short is written whole or not at all.
             _ => Ok(()),
@@ -104,31 +104,36 @@ impl Guardian {
     }
 }
 
+fn orders(group: Group, kill_at: u64) -> Orders {
+    (group.leader.map_or(0, |leader| leader.as_raw_pid().unsigned_abs().into()), kill_at)
+}
+
+fn leader(id: u64) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
+}
+
 enum Message {
-    KillAt(u64),
+    Orders(Orders),
     Dismiss,
     PipeClosed,
 }
 
-/// Runs the guardian. Arguments: the id of the group, and when to kill it.
-pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let number = arguments.next().and_then(|text| text.to_str()?.parse().ok());
-    let kill_at = arguments.next().and_then(|text| text.to_str()?.parse().ok());
-    let (Some(pid), Some(kill_at)) = (number.and_then(Pid::from_raw), kill_at) else {
-        return exit::USAGE.into();
-    };
+/// Runs the guardian. Arguments: the run, the id of its group or 0, and when to kill it.
+pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let numbers: Vec<u64> = arguments.filter_map(|text| text.to_str()?.parse().ok()).collect();
+    let &[run, id, kill_at] = numbers.as_slice() else { return exit::USAGE.into() };
     // Signals to a whole control group (systemd) do not end it, and in a new session those of the terminal do not reach it: as
     // long as the command lives, its guardian does.
     let _ = SigSet::all().thread_block();
     let _ = setsid();
     let _ = chdir("/");
-    match watch(Group(pid), kill_at) {
+    match watch(Group { leader: leader(id), run, subreaper: None }, kill_at) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => exit::SOFTWARE.into(),
     }
 }
 
-fn watch(group: Group, kill_at: u64) -> io::Result<()> {
+fn watch(mut group: Group, kill_at: u64) -> io::Result<()> {
     let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
     let mut armed = kill_at != NEVER;
     arm(&timer, kill_at)?;
@@ -144,24 +149,25 @@ fn watch(group: Group, kill_at: u64) -> io::Result<()> {
         // The pipe first: a new deadline that was sent in time counts, however late this process was woken.
         if pipe {
             match receive()? {
-                Message::KillAt(moment) => {
+                Message::Orders((id, moment)) => {
+                    group.leader = leader(id);
                     armed = moment != NEVER;
                     arm(&timer, moment)?;
                     continue;
                 }
                 Message::Dismiss => return Ok(()),
-                Message::PipeClosed => group.send(Signal::KILL),
-            }
+                Message::PipeClosed => group.kill(),
+            };
         } else if !(alarm && armed) {
             continue;
         } else {
-            group.send(Signal::KILL);
+            group.kill();
         }
         return Ok(());
     }
 }
 
-/// Reads the pending messages: a dismissal if there is one, else the last deadline.
+/// Reads the pending messages: a dismissal if there is one, else the last orders.
 fn receive() -> io::Result<Message> {
     let mut bytes = [0u8; 512 * MESSAGE_BYTES];
     let count = match read(stdio::stdin(), &mut bytes) {
@@ -169,12 +175,13 @@ fn receive() -> io::Result<Message> {
         Err(Errno::INTR) => return receive(),
         Err(errno) => return Err(errno.into()),
     };
-    let messages = bytes[..count].as_chunks::<MESSAGE_BYTES>().0;
-    let mut values = messages.iter().map(|bytes| u64::from_le_bytes(*bytes));
-    Ok(match values.clone().find(|value| *value == DISMISS).or(values.next_back()) {
+    let numbers = bytes[..count].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    let numbers: Vec<u64> = numbers.collect();
+    let mut messages = numbers.as_chunks().0.iter().map(|&[id, moment]| (id, moment));
+    Ok(match messages.clone().find(|message| message.1 == DISMISS).or(messages.next_back()) {
         None => Message::PipeClosed,
-        Some(DISMISS) => Message::Dismiss,
-        Some(moment) => Message::KillAt(moment),
+        Some((_, DISMISS)) => Message::Dismiss,
+        Some(orders) => Message::Orders(orders),
     })
 }
 

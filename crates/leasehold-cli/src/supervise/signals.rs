@@ -5,6 +5,8 @@ use std::{future::poll_fn, io, task::Poll};
 use rustix::process::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
+use crate::exit::CliError;
+
 /// Signals that end a wait for the lock.
 const ENDING: [Signal; 6] =
     [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
@@ -61,11 +63,11 @@ impl Signals {
         }
     }
 
-    /// Completes with the output of `future`, or with the first signal that ends a wait.
-    pub(crate) async fn unless_ended<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Signal> {
+    /// The output of `future`, unless a signal ends the wait for it.
+    pub(crate) async fn unless_ended<T>(&mut self, future: impl Future<Output = T>) -> anyhow::Result<T> {
         tokio::select! {
             biased;
-            signal = self.ending() => Err(signal),
+            signal = self.ending() => Err(CliError::interrupted(signal)),
             output = future => Ok(output),
         }
     }

@@ -5,7 +5,7 @@ use crate::fixture::Fixture;
 #[test]
 fn each_slip_is_named_and_nothing_is_written() {
     let long = "x".repeat(513);
-    let table: [(&[&str], i32, &str); 27] = [
+    let table: [(&[&str], i32, &str); 32] = [
         (&["run", "--ttl", "0s", "x", "--", "true"], 64, "greater than zero"),
         (&["run", "--ttl", "30", "x", "--", "true"], 64, "a unit is missing: write `30s`"),
         (&["run", "--ttl", "soon", "x", "--", "true"], 64, "write for example"),
@@ -18,7 +18,16 @@ fn each_slip_is_named_and_nothing_is_written() {
         (&["run", "--hold-at-least", "2m", "--hold-max", "1m", "x", "--", "true"], 64, "longer than"),
         (&["run", "", "--", "true"], 64, "may not be empty"),
         (&["run", &long, "--", "true"], 64, "at most 512 bytes, this one has 513"),
-        (&["run", "--permits", "0", "x", "--", "true"], 64, "--permits"),
+        (&["run", "--permits", "0", "x", "--", "true"], 64, "0 is not in 1.."),
+        (&["run", "rsync", "-a", "x"], 64, "leasehold run NAME -- COMMAND"),
+        (&["run", "rsync"], 64, "leasehold run NAME -- COMMAND"),
+        (
+            &["run", "--store", "localhost:6379", "x", "--", "true"],
+            64,
+            "did you mean `redis://localhost:6379`?",
+        ),
+        (&["run", "--store", "h:2379", "x", "--", "true"], 64, "did you mean `etcd://h:2379`?"),
+        (&["run", "--store", "locks.db", "x", "--", "true"], 64, "did you mean `sqlite:locks.db`?"),
         (&["run", "--permits", "3", "--shared", "x", "--", "true"], 64, "cannot be used with"),
         (&["run", "--wait", "1s", "--no-wait", "x", "--", "true"], 64, "cannot be used with"),
         (&["run", "--on-lost", "die", "x", "--", "true"], 64, "expected `kill`, `signal:NAME` or `ignore`"),
@@ -59,6 +68,43 @@ fn in_json_an_error_is_one_line_too() {
 }
 
 #[test]
+fn in_json_wrong_options_are_one_line_too() {
+    let fixture = Fixture::new();
+    for arguments in [&["run", "--json", "--tll", "5s", "x", "--", "true"][..], &["--json", "frobnicate"]] {
+        let finished = fixture.run(arguments);
+        let error: serde_json::Value = serde_json::from_str(finished.stderr.trim()).unwrap();
+        assert_eq!((&error["event"], &error["exit_code"]), (&"error".into(), &64.into()));
+        assert!(!error["hint"].as_str().unwrap().is_empty());
+    }
+    // The control: the same words after `--` are the command's.
+    let finished = fixture.run(&["run", "--tll", "x", "--", "--json"]);
+    assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
+}
+
+#[test]
+fn a_command_that_was_taken_for_the_name_is_told() {
+    let fixture = Fixture::new();
+    let finished = fixture.run(&["run", "sh", "no-such-file", "x"]);
+    assert_eq!(finished.code, Some(127), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`sh` was taken for the name of the lock"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_ticket_of_another_store_is_told() {
+    let fixture = Fixture::new();
+    let ticket = fixture.run(&["hold", "x", "--for", "10m"]).stdout;
+    let other = format!("sqlite:{}", fixture.path("other.db").display());
+    let finished = fixture.run(&["release", "--store", &other, ticket.trim()]);
+    assert_eq!(finished.code, Some(79), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains(&format!("is not held by this ticket in {other}")),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(fixture.run(&["release", ticket.trim()]).code, Some(0));
+}
+
+#[test]
 fn an_unreadable_store_is_told_from_a_missing_one() {
     let fixture = Fixture::new();
     let directory = format!("sqlite:{}", fixture.path("").display());
@@ -93,6 +139,11 @@ fn an_empty_variable_is_no_store_and_an_absent_one_is_the_default_file() {
     });
     assert_eq!(absent.code, Some(0), "{}", absent.stderr);
     assert!(fixture.path(".local/state/leasehold/locks.db").exists());
+    assert!(
+        absent.stderr.starts_with("no --store and no LEASEHOLD_STORE: using sqlite:"),
+        "{}",
+        absent.stderr
+    );
 }
 
 /// A18. A ticket that nobody can read would leave a lock that nobody can release.

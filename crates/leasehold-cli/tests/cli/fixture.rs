@@ -145,6 +145,13 @@ impl Running {
         self.left(status)
     }
 
+    /// Waits for its end and returns its exit code and the next four lines of stderr, which another process keeps open.
+    pub(crate) fn end_with_open_output(mut self) -> Finished {
+        let status = eventually("the end of leasehold", || self.child.try_wait().unwrap());
+        let stderr = (0..4).map(|_| self.stderr_line() + "\n").collect();
+        Finished { code: status.code(), stdout: String::new(), stderr }
+    }
+
     fn left(&mut self, status: ExitStatus) -> Finished {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.stdout.read_to_string(&mut stdout).unwrap();

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::fixture::{Fixture, KillOnDrop, send, state, until_dead};
+use crate::fixture::{Fixture, KillOnDrop, now, send, state, until_dead};
 
 const FOREVER: &str = "echo $$; while :; do sleep 0.02; done";
 
@@ -89,6 +89,36 @@ fn force_release_stops_the_command() {
     assert_eq!(finished.code, Some(79));
     assert!(finished.stderr.contains("released by force"), "{}", finished.stderr);
     until_dead(child);
+}
+
+/// The guardian of a wrapper that is stopped, on a store that adds no lock-delay: half a second before the end, not at it.
+#[test]
+fn a_guardian_kills_before_the_lease_ends() {
+    let server = leasehold_testkit::redis::Server::start().unwrap_or_else(|error| panic!("{error}"));
+    let (fixture, url) = (Fixture::new(), server.url());
+    let script = format!("echo $$; while :; do date +%s%N >{}; done", fixture.path("stamp").display());
+    let mut run = fixture.start(&["--store", &url, "--ttl", "10s", "x"], &script);
+    let _command = KillOnDrop(run.pids()[0]);
+    run.guardian();
+    run.send(Signal::STOP);
+    let next = fixture.run(&["run", "--store", &url, "--wait", "20s", "x", "--", "date", "+%s%N"]);
+    let entered: u64 = next.stdout.trim().parse().unwrap();
+    let last: u64 = std::fs::read_to_string(fixture.path("stamp")).unwrap().trim().parse().unwrap();
+    assert!(entered - last >= 450_000_000, "{} ms", (entered - last) / 1_000_000);
+    run.send(Signal::CONT);
+    assert_eq!(run.end().code, Some(79));
+}
+
+#[test]
+fn the_request_to_stop_comes_with_the_grace_that_was_asked_for() {
+    let fixture = Fixture::new();
+    let script = "trap 'echo asked; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+    let mut run = fixture.start(&["--ttl", "3s", "--hold-max", "3s", "--grace", "1500ms", "x"], script);
+    assert_eq!(run.line(), "ready");
+    let begin = now();
+    assert_eq!(run.line(), "asked");
+    assert!(begin.elapsed().as_secs_f64() < 2.5, "{:?}", begin.elapsed());
+    assert_eq!(run.end().code, Some(79));
 }
 
 #[test]

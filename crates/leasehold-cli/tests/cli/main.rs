@@ -7,6 +7,7 @@ mod codes;
 mod containers;
 mod death;
 mod demo;
+mod descendants;
 mod doctor;
 mod drain;
 mod elect;

@@ -10,7 +10,7 @@ use rustix::{
     process::Signal,
 };
 
-use crate::fixture::{Fixture, eventually, now, send, until_dead};
+use crate::fixture::{Fixture, Running, eventually, now, send, until_dead};
 
 /// A command with a grandchild; prints both.
 const FAMILY: &str = "sleep 1000 & echo $$ $!; wait";
@@ -58,14 +58,64 @@ fn user_signals_are_passed_on_and_end_nothing() {
 #[test]
 fn a_second_interrupt_kills() {
     let fixture = Fixture::new();
-    let mut run = fixture.start(&["x"], "trap 'echo deaf' INT; echo $$; while :; do sleep 0.01; done");
+    let mut run = fixture
+        .start(&["x"], "trap 'echo deaf; sleep 0.1; echo still' INT; echo $$; while :; do sleep 0.01; done");
     let pids = run.pids();
     run.send(Signal::INT);
-    assert_eq!(run.line(), "deaf");
+    // A while later: at once it would be an echo of the first.
+    assert_eq!((run.line(), run.line()), ("deaf".to_string(), "still".to_string()));
     run.send(Signal::INT);
     let finished = run.end();
     assert_eq!(finished.code, Some(137), "{}", finished.stderr);
     pids.into_iter().for_each(until_dead);
+}
+
+/// C21. `timeout` signals leasehold, and then the process group in which leasehold is; the command is told once. The control is
+/// a second signal a while later.
+#[test]
+fn c21_a_signal_that_also_comes_by_the_group_is_one() {
+    let fixture = Fixture::new();
+    let script = "trap 'echo told' TERM; echo ready; while [ ! -e go ]; do sleep 0.02; done; echo end";
+    let mut run = fixture.start(&["x"], &script.replace("go", fixture.path("go").to_str().unwrap()));
+    assert_eq!(run.line(), "ready");
+    run.send(Signal::TERM);
+    run.send(Signal::TERM);
+    assert_eq!(run.line(), "told");
+    std::fs::write(fixture.path("go"), "").unwrap();
+    assert_eq!(run.line(), "end", "told once");
+    std::fs::remove_file(fixture.path("go")).unwrap();
+    let script = "trap 'echo told; sleep 0.1; echo again' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut run = fixture.start(&["x"], script);
+    assert_eq!(run.line(), "ready");
+    for _ in 0..2 {
+        run.send(Signal::TERM);
+        assert_eq!((run.line(), run.line()), ("told".to_string(), "again".to_string()));
+    }
+    run.send(Signal::KILL);
+}
+
+/// A store that does not answer must not make a verb deaf.
+#[test]
+fn verbs_that_wait_for_a_store_end_by_a_signal() {
+    let fixture = Fixture::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = format!("redis://{}?timeout=20s", silent.local_addr().unwrap());
+    let verbs: [&[&str]; 5] = [
+        &["inspect", "x"],
+        &["list"],
+        &["doctor"],
+        &["hold", "x", "--for", "1m"],
+        &["run", "x", "--", "true"],
+    ];
+    for (verb, signal) in verbs.into_iter().flat_map(|verb| [(verb, Signal::TERM), (verb, Signal::INT)]) {
+        let run = Running::start(fixture.leasehold(&verb[..1]).args(["--store", &store]).args(&verb[1..]));
+        // It has connected, and waits for the answer.
+        let _connection = silent.accept().unwrap();
+        let begin = now();
+        run.send(signal);
+        assert_ne!(run.end().code, Some(0), "{verb:?}");
+        assert!(begin.elapsed().as_secs() < 5, "{verb:?}: {:?}", begin.elapsed());
+    }
 }
 
 #[test]

@@ -47,6 +47,17 @@ fn a_short_wait_is_not_worth_a_word() {
 }
 
 #[test]
+fn a_store_that_does_not_answer_is_reported_soon() {
+    let fixture = Fixture::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = format!("redis://{}?timeout=20s", silent.local_addr().unwrap());
+    let begin = now();
+    let mut run = fixture.start(&["--store", &store, "x"], "true");
+    assert!(run.stderr_line().starts_with("waiting for the store · "));
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+}
+
+#[test]
 fn a_signal_leaves_the_queue() {
     let fixture = Fixture::new();
     let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");

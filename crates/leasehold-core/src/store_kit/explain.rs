@@ -37,6 +37,7 @@ impl<T> Explain for Result<T> {
 
 /// The error of a request that got no `answer` within `limit`. The outcome is that of its caller.
 pub fn timed_out(answer: &str, limit: Duration) -> Error {
+    let limit = Duration::from_millis((limit.as_secs_f64() * 1000.0).round() as u64);
     Error::new(ErrorKind::TimedOut, format!("no {answer} within {limit:?}"))
         .hint("is the server overloaded, paused, or cut off?")
 }
