@@ -96,14 +96,16 @@ fn force_release_stops_the_command() {
 fn a_guardian_kills_before_the_lease_ends() {
     let server = leasehold_testkit::redis::Server::start().unwrap_or_else(|error| panic!("{error}"));
     let (fixture, url) = (Fixture::new(), server.url());
-    let script = format!("echo $$; while :; do date +%s%N >{}; done", fixture.path("stamp").display());
+    // Appended: the kill may come between the opening of the file and the write.
+    let script = format!("echo $$; while :; do date +%s%N >>{}; done", fixture.path("stamp").display());
     let mut run = fixture.start(&["--store", &url, "--ttl", "10s", "x"], &script);
     let _command = KillOnDrop(run.pids()[0]);
     run.guardian();
     run.send(Signal::STOP);
     let next = fixture.run(&["run", "--store", &url, "--wait", "20s", "x", "--", "date", "+%s%N"]);
     let entered: u64 = next.stdout.trim().parse().unwrap();
-    let last: u64 = std::fs::read_to_string(fixture.path("stamp")).unwrap().trim().parse().unwrap();
+    let stamps = std::fs::read_to_string(fixture.path("stamp")).unwrap();
+    let last: u64 = stamps.lines().next_back().unwrap().parse().unwrap();
     assert!(entered - last >= 450_000_000, "{} ms", (entered - last) / 1_000_000);
     run.send(Signal::CONT);
     assert_eq!(run.end().code, Some(79));
