@@ -9,7 +9,7 @@ use std::{
 use crate::files;
 
 /// Directories without sources that tests need.
-const LEFT_OUT: &[&str] = &["target", "fuzz", "docs", ".git"];
+const LEFT_OUT: &[&str] = &["target", "docs", ".git"];
 
 /// Updates the copy and answers its path. Unchanged files are not touched, so that cargo sees the changed ones.
 pub(super) fn refresh(patched: &BTreeMap<String, String>) -> io::Result<PathBuf> {

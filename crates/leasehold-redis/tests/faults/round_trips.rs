@@ -61,7 +61,15 @@ fn a_thousand_locks_are_renewed_in_ten_calls() {
         crate::fixture::eventually(&env, "a renewal of the last", || async { renewed() }).await;
         let (calls, rounds) =
             (server.calls("evalsha") - before, 1 + env.now().since(begin).as_millis() / 1000);
-        assert!(u128::from(calls) <= 10 * rounds, "{calls} calls for 1000 locks in {rounds} rounds");
+        // The watchdog takes at most 256 at a time, and those that are due within 50 ms: each of its batches may end with
+        // a call that is not full.
+        let ages = || holds.iter().map(|hold| hold.lease().age());
+        let apart = ages().max().unwrap() - ages().min().unwrap();
+        let batches = 1000 / 256 + 1 + apart.as_millis() / 50;
+        assert!(
+            u128::from(calls) <= (10 + batches) * rounds,
+            "{calls} calls for 1000 locks, granted within {apart:?}, in {rounds} rounds"
+        );
         assert!(holds.iter().all(|hold| hold.lease().check().is_ok()));
     });
 }
