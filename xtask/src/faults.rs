@@ -14,13 +14,14 @@ const PAGE: &str = "docs/faults.md";
 
 /// The kinds of faults: the letter of their ids, their heading, and their number.
 const KINDS: &[(char, &str, usize)] = &[
-    ('C', "Clients", 21),
+    ('C', "Clients", 22),
     ('N', "The network", 18),
-    ('S', "Servers", 35),
+    ('S', "Servers", 36),
     ('K', "Clocks", 6),
-    ('A', "Use and runtime", 21),
-    ('X', "Security", 12),
-    ('R', "Resources", 11),
+    ('A', "Use and runtime", 23),
+    ('X', "Security", 20),
+    ('R', "Resources", 12),
+    ('P', "PostgreSQL", 9),
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -128,10 +129,10 @@ mod tests {
     fn a_fault_that_is_missing_or_unknown_is_named() {
         let fault = toml::from_str::<Faults>(TEXT).unwrap()["C1"].clone();
         let mut all: Faults = ids().map(|id| (id, fault.clone())).collect();
-        assert_eq!((all.len(), misnumbered(&all)), (124, Vec::new()));
+        assert_eq!(misnumbered(&all), Vec::<String>::new());
         all.remove("C1");
         assert_eq!(misnumbered(&all), ["docs/faults.toml: C1 is missing"]);
-        all.extend([("C1".into(), fault.clone()), ("C22".into(), fault)]);
-        assert_eq!(misnumbered(&all), ["docs/faults.toml: there is no fault C22 in the catalogue"]);
+        all.extend([("C1".into(), fault.clone()), ("C99".into(), fault)]);
+        assert_eq!(misnumbered(&all), ["docs/faults.toml: there is no fault C99 in the catalogue"]);
     }
 }

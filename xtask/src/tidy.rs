@@ -1,5 +1,6 @@
 //! The rules of the tree. Each is a function that answers its violations; the tests here run them all.
 
+mod circles;
 mod documents;
 mod forbidden;
 mod layers;
@@ -13,6 +14,7 @@ type Rule = fn() -> Vec<String>;
 
 const RULES: &[(&str, Rule)] = &[
     ("crates import only the layers below", layers::findings),
+    ("no three files import each other in a circle", circles::findings),
     ("statements and WIRE.md change together", wire::findings),
     ("nothing forbidden is in the tree", forbidden::findings),
     ("names and prose are plain", words::findings),
@@ -38,6 +40,11 @@ mod tests {
     #[test]
     fn crates_import_only_what_their_layer_may() {
         is_kept("layers");
+    }
+
+    #[test]
+    fn no_three_files_import_each_other() {
+        is_kept("circle");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use leasehold::{Busy, LockName, env::Env, store::Mode};
+use leasehold::{Busy, Client, LockName, env::Env, store::Mode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     exit::CliError,
     lock::{Hold, Lock, WaitLimit},
     output::{Output, write_stderr},
+    store_location::{AWAY_PAUSE, may_pass, report_away},
     supervise::signals::Signals,
 };
 
@@ -33,7 +34,6 @@ pub(crate) struct WaitRequest<'a> {
     pub(crate) is_fair: bool,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and it is moved once")]
 pub(crate) enum Acquired {
     Held(Hold),
     /// The lock stayed busy up to the limit.
@@ -52,14 +52,15 @@ pub(crate) struct BusyReport {
 pub(crate) async fn acquire(
     lock: Lock,
     request: WaitRequest<'_>,
-    env: &Env,
+    client: &Client,
     signals: &mut Signals,
     output: Output,
 ) -> Result<Acquired> {
-    let mut progress = WaitProgress::new(&request, env.clone(), output);
+    let env = client.env();
+    let mut progress = WaitProgress::new(&request, client, output);
     let lock = lock.on_busy(progress.observer());
     let acquired = {
-        let mut acquiring = pin!(lock.acquire(request.limit));
+        let mut acquiring = pin!(acquire_in_outages(&lock, request.limit, env, progress.outage.clone()));
         loop {
             let next_update = progress.next_update();
             tokio::select! {
@@ -77,6 +78,27 @@ pub(crate) async fn acquire(
             Ok(Acquired::Held(hold))
         }
         None => Ok(Acquired::Busy(progress.busy_report(request.limit))),
+    }
+}
+
+/// Acquires the lock; a store that is away in between is waited for like a lock that is busy.
+async fn acquire_in_outages(
+    lock: &Lock,
+    limit: WaitLimit,
+    env: &Env,
+    outage: Outage,
+) -> leasehold::Result<Option<Hold>> {
+    let begin = env.now();
+    loop {
+        let answer = lock.acquire(limit.after(env.now().since(begin))).await;
+        let pause = limit.after(env.now().since(begin)).at_most(AWAY_PAUSE);
+        match answer {
+            Err(error) if may_pass(&error) && !pause.is_zero() => {
+                *outage.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                env.sleep(pause).await;
+            }
+            answer => return answer,
+        }
     }
 }
 
@@ -108,12 +130,18 @@ impl BusyReport {
 /// The last busy answer of the store, and the age of the wait at that moment.
 type LastBusy = Arc<Mutex<Option<(Busy, Duration)>>>;
 
+/// The last error of a store that is away; `None` when it has answered since.
+type Outage = Arc<Mutex<Option<String>>>;
+
 /// Shows a wait on stderr.
 struct WaitProgress {
     name: LockName,
+    store: String,
     output: Output,
     age: Arc<dyn Fn() -> Duration + Send + Sync>,
     last_busy: LastBusy,
+    outage: Outage,
+    is_outage_shown: bool,
     is_fair: bool,
     /// Tag of the holder that was last shown; `None` before the first line.
     shown: Option<Option<u32>>,
@@ -121,13 +149,17 @@ struct WaitProgress {
 }
 
 impl WaitProgress {
-    fn new(request: &WaitRequest<'_>, env: Env, output: Output) -> Self {
+    fn new(request: &WaitRequest<'_>, client: &Client, output: Output) -> Self {
+        let env = client.env().clone();
         let begin = env.now();
         WaitProgress {
             name: request.name.clone(),
+            store: client.url().to_string(),
             output,
             age: Arc::new(move || env.now().since(begin)),
             last_busy: LastBusy::default(),
+            outage: Outage::default(),
+            is_outage_shown: false,
             is_fair: request.is_fair,
             shown: None,
             drawn: false,
@@ -135,8 +167,9 @@ impl WaitProgress {
     }
 
     fn observer(&self) -> impl Fn(&Busy) + Send + Sync + 'static {
-        let (last_busy, age) = (self.last_busy.clone(), self.age.clone());
+        let (last_busy, outage, age) = (self.last_busy.clone(), self.outage.clone(), self.age.clone());
         move |busy| {
+            *outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             *last_busy.lock().unwrap_or_else(PoisonError::into_inner) = Some((busy.clone(), age()));
         }
     }
@@ -158,6 +191,15 @@ impl WaitProgress {
 
     /// Rewrites one line on a terminal; elsewhere writes one line per holder.
     fn draw(&mut self) {
+        let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(message) = outage {
+            if !std::mem::replace(&mut self.is_outage_shown, true) {
+                self.erase();
+                report_away(self.output, &self.store, &message);
+            }
+            return;
+        }
+        self.is_outage_shown = false;
         let Some((busy, then)) = self.last_busy() else { return };
         let tag = busy.holder.as_ref().map(|holder| holder.tag);
         let is_new = self.shown != Some(tag);
@@ -189,9 +231,9 @@ impl WaitProgress {
         }
     }
 
-    /// Reports the end of a wait that was shown.
+    /// Reports the end of a wait that was shown. On a terminal its line is gone, and so is the wait.
     fn report_acquired(&self) {
-        if self.shown.is_some() {
+        if self.shown.is_some() && !self.output.is_live() {
             self.output.say(format!("acquired `{}` after {}", self.name, show((self.age)())));
         }
     }

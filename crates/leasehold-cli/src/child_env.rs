@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::Command, time::Duration};
 
 use leasehold::Lease;
 
-use crate::{duration::millis, store_location::StoreLocation, supervise::RUN_ID};
+use crate::{duration::millis, store_location::StoreLocation, supervise::own_process::RUN_ID};
 
 /// The environment variables of the command. When runs are nested, the innermost lock sets all of them: a variable that
 /// it has no value for is removed.

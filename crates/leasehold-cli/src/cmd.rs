@@ -8,13 +8,17 @@ mod doctor;
 mod elect;
 mod force_release;
 mod hold;
-mod inspect;
-mod list;
+pub(crate) mod inspect;
+pub(crate) mod list;
 mod man;
 mod promote;
 mod release;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod stores;
+mod top;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -25,7 +29,7 @@ use crate::output::Output;
 
 /// Run commands under a distributed lock, and inspect locks.
 ///
-/// Locks live in a store: a Redis, Memcached, ZooKeeper or etcd server, or an SQLite file. All machines that share a lock
+/// Locks live in a store: a Redis, PostgreSQL, Memcached, ZooKeeper or etcd server, or an SQLite file. All machines that share a lock
 /// must name the same store, with --store or LEASEHOLD_STORE. The default is an SQLite file in your state directory, which
 /// only the processes of this machine share.
 #[derive(Parser, Debug)]
@@ -54,6 +58,10 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     #[command(visible_alias = "ls")]
     List(list::Arguments),
+    Watch(watch::Arguments),
+    Top(top::Arguments),
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::Arguments>),
     Hold(hold::Arguments),
     Release(release::Arguments),
     ForceRelease(force_release::Arguments),
@@ -61,11 +69,7 @@ pub(crate) enum Command {
     Check(check::Arguments),
     Doctor(doctor::Arguments),
     Promote(promote::Arguments),
-    /// List the capabilities of each store, without asking a server.
-    ///
-    /// Levels of SAFETY.md: E two holders at once are possible, L at most one valid holder under the listed assumptions, F correct
-    /// if the resource checks fencing tokens, T correct for data that is written to the store itself.
-    Stores,
+    Stores(stores::Arguments),
     Demo(demo::Arguments),
     Completions(completions::Arguments),
     /// Print the manual page.
@@ -78,7 +82,7 @@ impl Command {
         match self {
             Command::Completions(arguments) => completions::run(&arguments, Cli::command(), output),
             Command::Man => man::run(Cli::command(), output),
-            Command::Stores => stores::run(output),
+            Command::Stores(arguments) => stores::run(&arguments, output),
             command => {
                 // One thread: the parent-death signal is sent when the thread that started the child ends.
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
@@ -92,6 +96,10 @@ impl Command {
             Command::Run(arguments) => Box::pin(run::run(*arguments, output)).await,
             Command::Inspect(arguments) => inspect::run(arguments, output).await,
             Command::List(arguments) => list::run(arguments, output).await,
+            Command::Watch(arguments) => watch::run(arguments, output).await,
+            Command::Top(arguments) => Box::pin(top::run(arguments, output)).await,
+            #[cfg(feature = "serve")]
+            Command::Serve(arguments) => Box::pin(serve::run(*arguments, output)).await,
             Command::Hold(arguments) => Box::pin(hold::run(arguments, output)).await,
             Command::Release(arguments) => release::run(arguments, output).await,
             Command::ForceRelease(arguments) => force_release::run(arguments, output).await,
@@ -100,7 +108,7 @@ impl Command {
             Command::Doctor(arguments) => doctor::run(arguments, output).await,
             Command::Promote(arguments) => promote::run(arguments, output).await,
             Command::Demo(arguments) => Box::pin(demo::run(arguments, output)).await,
-            Command::Completions(_) | Command::Man | Command::Stores => Ok(ExitCode::SUCCESS),
+            Command::Completions(_) | Command::Man | Command::Stores(_) => Ok(ExitCode::SUCCESS),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold::{
     Note,
-    store::{Contender, Mode, Stance},
+    store::{Contender, Mode, Snapshot, Stance},
 };
 use serde_json::{Value, json};
 
@@ -92,6 +92,19 @@ pub(crate) fn to_json(contender: &Contender) -> Value {
         "command": note.command,
         "note": note.text,
     })
+}
+
+pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
+    let mut lock = json!({
+        "lock": snapshot.name.as_str(),
+        "fencing_token": snapshot.fence.map(|token| token.get()),
+        "holders": snapshot.holders.iter().map(to_json).collect::<Vec<Value>>(),
+        "waiters": snapshot.waiters.iter().map(to_json).collect::<Vec<Value>>(),
+    });
+    if !snapshot.members.is_empty() {
+        lock["members"] = json!(snapshot.members);
+    }
+    lock
 }
 
 /// Text with control characters escaped.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub(crate) use leasehold::env::show;
+
 /// The longest duration accepted: ten years.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -27,23 +29,6 @@ pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Formats with two units at most: `450ms`, `1.5s`, `21s`, `2m14s`, `3h5m`, `2d4h`.
-pub(crate) fn show(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let pair = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
-        0 => format!("{large}{large_unit}"),
-        _ => format!("{large}{large_unit}{small}{small_unit}"),
-    };
-    match seconds {
-        0 => format!("{}ms", duration.as_millis()),
-        1..10 if duration.subsec_millis() >= 100 => format!("{seconds}.{}s", duration.subsec_millis() / 100),
-        1..60 => format!("{seconds}s"),
-        60..3600 => pair(seconds / 60, "m", seconds % 60, "s"),
-        3600..86400 => pair(seconds / 3600, "h", seconds / 60 % 60, "m"),
-        _ => pair(seconds / 86400, "d", seconds / 3600 % 24, "h"),
-    }
-}
-
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -51,23 +36,6 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_read_well() {
-        for (ms, text) in [
-            (0, "0ms"),
-            (450, "450ms"),
-            (1000, "1s"),
-            (1530, "1.5s"),
-            (21_900, "21s"),
-            (134_000, "2m14s"),
-            (120_000, "2m"),
-            (11_100_000, "3h5m"),
-            (187_200_000, "2d4h"),
-        ] {
-            assert_eq!(show(Duration::from_millis(ms)), text);
-        }
-    }
 
     #[test]
     fn invalid_durations_are_refused() {

@@ -77,8 +77,8 @@ impl<'a> GuardedRun<'a> {
         Ok(GuardedRun { name, client, output, args, location, plan, limit, hold_at_least })
     }
 
-    pub(crate) async fn disconnect(&self) {
-        disconnect(&self.client).await;
+    pub(crate) async fn disconnect<T>(&self, result: &Result<T>) {
+        disconnect(&self.client, result).await;
     }
 
     /// Acquires the lock, runs the command and releases the lock.
@@ -89,9 +89,8 @@ impl<'a> GuardedRun<'a> {
         is_fair: bool,
         signals: &mut Signals,
     ) -> Result<RunEnd> {
-        let env = self.client.env();
         let request = WaitRequest { name: &self.name, limit, is_fair };
-        match acquire(lock, request, env, signals, self.output).await? {
+        match acquire(lock, request, &self.client, signals, self.output).await? {
             Acquired::Held(hold) => {
                 let ending = self.run_under(hold, signals).await?;
                 Ok(RunEnd { code: ending.code(), is_final: ending.interrupted })
@@ -105,15 +104,7 @@ impl<'a> GuardedRun<'a> {
     async fn run_under(&self, hold: Hold, signals: &mut Signals) -> Result<Ending> {
         let env = self.client.env();
         let lease = hold.lease().clone();
-        self.report_acquired(&lease);
-        let run = env.random() as u64;
-        let task = Task {
-            command: &self.args.command,
-            environment: ChildEnv::new(&lease, run, self.plan.ttl, &self.location),
-            run,
-            plan: &self.plan,
-        };
-        let mut ending = supervise(task, &lease, env, signals, self.output).await;
+        let mut ending = self.supervise(&lease, signals).await;
         match &mut ending {
             Ok(ending) if ending.lost.is_some() => {
                 let end = env.now() + RELEASE_OF_LOST;
@@ -126,6 +117,20 @@ impl<'a> GuardedRun<'a> {
         let ending = ending?;
         self.report_ending(&ending, lease.name());
         Ok(ending)
+    }
+
+    /// Runs the command under a lease.
+    pub(crate) async fn supervise(&self, lease: &Lease, signals: &mut Signals) -> Result<Ending> {
+        self.report_acquired(lease);
+        let env = self.client.env();
+        let run = env.random() as u64;
+        let task = Task {
+            command: &self.args.command,
+            environment: ChildEnv::new(lease, run, self.plan.ttl, &self.location),
+            run,
+            plan: &self.plan,
+        };
+        supervise(task, lease, env, signals, self.output).await
     }
 
     /// Releases the lock, or leaves it for the rest of its minimum time. Answers the loss if it was not held any more.
@@ -167,7 +172,7 @@ impl<'a> GuardedRun<'a> {
         self.output.event("acquired", fields);
     }
 
-    fn report_ending(&self, ending: &Ending, name: &LockName) {
+    pub(crate) fn report_ending(&self, ending: &Ending, name: &LockName) {
         let code = ending.code();
         let fields = json!({ "lock": name.as_str(), "exit_code": code, "lost": ending.is_lost() });
         self.output.event("exit", fields);

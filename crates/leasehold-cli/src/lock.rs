@@ -35,6 +35,15 @@ impl WaitLimit {
         }
     }
 
+    /// A pause of `pause`, or what is left.
+    pub(crate) fn at_most(self, pause: Duration) -> Duration {
+        match self {
+            WaitLimit::NoWait => Duration::ZERO,
+            WaitLimit::For(span) => span.min(pause),
+            WaitLimit::Forever => pause,
+        }
+    }
+
     /// No limit on a terminal, where the user sees the holder and can give up; a limit elsewhere, so that unattended jobs
     /// do not hang.
     pub(crate) fn by_default() -> Self {

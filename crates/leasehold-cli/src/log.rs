@@ -1,5 +1,5 @@
 //! The log: `LEASEHOLD_LOG=debug` prints the library's log lines. By default only warnings about servers that may lose
-//! locks are printed.
+//! locks are printed. `LEASEHOLD_LOG_FORMAT=json` makes a line of JSON of each, with the fields of its spans.
 
 use std::fmt;
 
@@ -30,6 +30,8 @@ pub(crate) fn start(output: Output) {
     match level {
         Some(level) => {
             let lines = tracing_subscriber::fmt::layer().with_writer(|| Stderr).with_ansi(false);
+            let is_json = std::env::var("LEASEHOLD_LOG_FORMAT").is_ok_and(|format| format == "json");
+            let lines = if is_json { lines.json().boxed() } else { lines.boxed() };
             let wanted =
                 Targets::new().with_default(level).with_target(LOGS_PASSWORDS, level.min(LevelFilter::INFO));
             tracing_subscriber::registry().with(lines.with_filter(wanted)).init();

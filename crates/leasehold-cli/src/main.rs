@@ -14,10 +14,12 @@ mod hold_plan;
 mod lock;
 mod log;
 mod loss_policy;
+mod once_run;
 mod output;
 mod redact;
 mod store_location;
 mod supervise;
+mod view;
 
 use std::{ffi::OsStr, process::ExitCode};
 
@@ -26,14 +28,13 @@ use clap::{Parser, error::ErrorKind};
 use cmd::Cli;
 use exit::CliError;
 use output::Output;
-use supervise::{exec, guardian};
+use supervise::{guardian, own_process::GUARDIAN_MODE};
 
 fn main() -> ExitCode {
-    // The hidden modes first, since every `run` starts both of them.
+    // The hidden mode first, since every `run` starts it.
     let mut words = std::env::args_os().skip(1);
     match words.next().as_deref().and_then(OsStr::to_str) {
-        Some(exec::MARK) => exec::run(words),
-        Some(guardian::MARK) => guardian::run(words),
+        Some(GUARDIAN_MODE) => guardian::run(words),
         _ => command_line(),
     }
 }

@@ -28,14 +28,9 @@ impl Output {
 
     /// Prints an event as one JSON line on stderr. Nothing in text.
     pub(crate) fn event(self, name: &str, fields: Value) {
-        if !self.json {
-            return;
+        if self.json {
+            write_stderr(&event_line(name, &fields));
         }
-        let fields = fields.to_string();
-        let rest = fields.strip_prefix('{').unwrap_or("}");
-        let comma = if rest == "}" { "" } else { "," };
-        // By hand, so that the name of the event comes first.
-        write_stderr(&format!("{{\"event\":{}{comma}{rest}\n", json!(name)));
     }
 
     /// Prints the result on stdout, as JSON or as text. A closed pipe (`| head`) is no failure.
@@ -62,7 +57,16 @@ impl Output {
         value: impl FnOnce() -> Value,
         text: impl FnOnce() -> String,
     ) -> io::Result<()> {
-        let result = if self.json { format!("{}\n", value()) } else { text() };
+        self.deliver_line(|| format!("{}\n", value()), text)
+    }
+
+    /// [`Output::deliver`] of a line of JSON that is written already.
+    pub(crate) fn deliver_line(
+        self,
+        line: impl FnOnce() -> String,
+        text: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        let result = if self.json { line() } else { text() };
         let mut stdout = io::stdout().lock();
         stdout.write_all(result.as_bytes())?;
         stdout.flush()
@@ -85,6 +89,14 @@ impl Output {
         }
         code
     }
+}
+
+/// An event as a line of JSON. By hand, so that its name comes first.
+pub(crate) fn event_line(name: &str, fields: &Value) -> String {
+    let fields = fields.to_string();
+    let rest = fields.strip_prefix('{').unwrap_or("}");
+    let comma = if rest == "}" { "" } else { "," };
+    format!("{{\"event\":{}{comma}{rest}\n", json!(name))
 }
 
 fn hint_of(error: &anyhow::Error) -> Option<&str> {

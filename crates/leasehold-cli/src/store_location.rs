@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Result;
-use leasehold::{Client, LockOptions, env::Env, url::StoreUrl};
+use leasehold::{Client, ErrorKind, LockOptions, env::Env, url::StoreUrl};
 use serde_json::json;
 
 use crate::{
@@ -24,10 +24,12 @@ const VARIABLE: &str = "LEASEHOLD_STORE";
 const REDACTED: &str = ":***@";
 /// Time limit for pending releases when the client is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same, of a store that has just failed to answer.
+const CLOSE_TIMEOUT_AWAY: Duration = Duration::from_millis(500);
 /// Time after which a store that does not answer is reported.
 const QUIET: Duration = Duration::from_secs(1);
 /// Pause before a store that is away is tried again.
-const AWAY_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const AWAY_PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct StoreLocation {
     url: StoreUrl,
@@ -102,8 +104,7 @@ impl StoreLocation {
         let (begin, mut was_away, mut is_reported) = (env.now(), false, false);
         let mut report = |message: String| {
             if !std::mem::replace(&mut is_reported, true) {
-                output.event("store-away", json!({ "store": self.shown(), "message": message }));
-                output.say(format!("waiting for the store · {message}"));
+                report_away(output, &self.shown(), &message);
             }
         };
         loop {
@@ -113,20 +114,22 @@ impl StoreLocation {
                 answer = &mut connecting => answer,
                 () = env.sleep(QUIET) => {
                     report(format!("{} has not answered yet", self.shown()));
-                    connecting.await
+                    match limit {
+                        WaitLimit::For(span) => {
+                            let end = (begin + span).max(env.now());
+                            env.until(end, connecting).await.unwrap_or_else(|| Err(self.silent().into()))
+                        }
+                        WaitLimit::NoWait | WaitLimit::Forever => connecting.await,
+                    }
                 }
             };
             // Connecting is no wait, unless the store was away.
+            was_away |= answer.is_err();
             let left = if was_away { limit.after(env.now().since(begin)) } else { limit };
-            let pause = match left {
-                WaitLimit::NoWait => Duration::ZERO,
-                WaitLimit::For(span) => span.min(AWAY_PAUSE),
-                WaitLimit::Forever => AWAY_PAUSE,
-            };
+            let pause = left.at_most(AWAY_PAUSE);
             match answer {
                 Err(error) if is_away(&error) && !pause.is_zero() => {
                     report(error.to_string());
-                    was_away = true;
                     env.sleep(pause).await;
                 }
                 answer => return answer.map(|client| (client, left)),
@@ -134,11 +137,16 @@ impl StoreLocation {
         }
     }
 
+    fn silent(&self) -> leasehold::Error {
+        let message = "the store has not answered for the whole wait";
+        leasehold::Error::new(ErrorKind::TimedOut, message).verb("connect").store(self.shown())
+    }
+
     /// The answer of a client with the usual options, which is closed after it.
     pub(crate) async fn ask<T>(&self, question: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
         let client = self.connect(|options| options).await?;
         let answer = question(&client).await;
-        disconnect(&client).await;
+        disconnect(&client, &answer).await;
         answer
     }
 
@@ -172,14 +180,25 @@ fn guess(text: &str) -> Option<String> {
     Some(format!("{scheme}{text}"))
 }
 
-/// Whether an error may pass without anybody's doing.
-pub(crate) fn is_away(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<leasehold::Error>().is_some_and(leasehold::Error::is_transient)
+/// Whether an error may pass while one waits: the store is away, or full.
+pub(crate) fn may_pass(error: &leasehold::Error) -> bool {
+    error.is_transient() || error.kind() == ErrorKind::Exhausted
 }
 
-/// Closes the client after its pending releases. A release that fails was reported, and its lock ends by its ttl.
-pub(crate) async fn disconnect(client: &Client) {
-    let _ = client.close(CLOSE_TIMEOUT).await;
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(may_pass)
+}
+
+pub(crate) fn report_away(output: Output, store: &str, message: &str) {
+    output.event("store-away", json!({ "store": store, "message": message }));
+    output.say(format!("waiting for the store · {message}"));
+}
+
+/// Closes the client after its pending releases. A release that fails was reported, and its lock ends by its ttl; a store
+/// that was away for as long as `result` was waited for gets little more time.
+pub(crate) async fn disconnect<T>(client: &Client, result: &Result<T>) {
+    let is_away = result.as_ref().is_err_and(is_away);
+    let _ = client.close(if is_away { CLOSE_TIMEOUT_AWAY } else { CLOSE_TIMEOUT }).await;
 }
 
 /// `leasehold/locks.db` in the user's state directory, by the XDG base directory specification.

@@ -2,9 +2,10 @@
 
 pub(crate) mod child;
 mod ending;
-pub(crate) mod exec;
+mod exec;
 mod group;
 pub(crate) mod guardian;
+pub(crate) mod own_process;
 pub(crate) mod program;
 pub(crate) mod signals;
 pub(crate) mod terminal;
@@ -16,7 +17,8 @@ use leasehold::{Lease, env::Env, session::Status};
 use rustix::{
     io::Errno,
     process::{
-        Signal, WaitId, WaitIdOptions, getpid, kill_current_process_group, set_child_subreaper, waitid,
+        Signal, WaitId, WaitIdOptions, getpgrp, getpid, kill_current_process_group, set_child_subreaper,
+        waitid,
     },
 };
 use serde_json::json;
@@ -31,8 +33,8 @@ use crate::{
 };
 use child::Child;
 pub(crate) use ending::Ending;
+pub(crate) use group::Group;
 use group::Survivor;
-pub(crate) use group::{Group, RUN_ID};
 use guardian::Guardian;
 use signals::{Signals, asks_to_end};
 use terminal::Terminal;
@@ -67,11 +69,10 @@ pub(crate) async fn supervise(
     signals.expect_child().context("cannot handle signals")?;
     // This process may have been stopped since the grant.
     if let Err(lost) = lease.check() {
-        return Ok(Ending { status: None, lost: Some(lost), asked: None, interrupted: false });
+        return Ok(Ending::without_process(None, Some(lost)));
     }
     let terminal = Terminal::controlling();
     let foreground = terminal.as_ref().is_some_and(Terminal::is_ours) && !terminal::is_piped();
-    let options = exec::ExecOptions { foreground, json: output.json };
     // Orphans of the command become children of this process, so that it finds and reaps them. They are told from children
     // that the process had before it was leasehold (`sh -c 'x & exec leasehold …'`).
     let own = Some(getpid());
@@ -80,7 +81,20 @@ pub(crate) async fn supervise(
     let subreaper = own.filter(|_| set_child_subreaper(own).is_ok() && is_alone);
     let group = Group { leader: None, run: task.run, subreaper };
     let guardian = Guardian::start(group, kill_deadline(task.plan, lease)).ok();
-    let child = Child::start(task.command, &task.environment, options).context("cannot start a process")?;
+    let given = terminal.as_ref().filter(|_| foreground);
+    let child = match Child::start(task.command, &task.environment, given.and_then(Terminal::duplicate)) {
+        Ok(child) => child,
+        Err(error) => {
+            if let Some(guardian) = guardian {
+                guardian.dismiss();
+            }
+            if let Some(terminal) = given {
+                terminal.give(getpgrp());
+            }
+            let code = exec::fail(&task, lease.name(), error, output).context("cannot start a process")?;
+            return Ok(Ending::without_process(Some(code), lease.check().err()));
+        }
+    };
     let mut supervisor = Supervisor {
         group: Group { leader: Some(child.pid()), ..group },
         task,
@@ -370,7 +384,7 @@ impl Supervisor<'_> {
     fn end(mut self) -> Ending {
         self.dismiss_guardian();
         Ending {
-            status: self.child.ended(),
+            command: self.child.ended().map(ending::code_of),
             lost: self.lease.check().err(),
             asked: self.asked.then_some(self.task.plan.on_lost),
             interrupted: self.interrupted.is_some(),

@@ -13,6 +13,7 @@ cases![
     an_amendment_is_the_same_grant[SHARED],
     an_amendment_prolongs,
     permits_can_be_given_back_in_part[PERMITS],
+    permits_never_grow_in_place[PERMITS],
 ];
 
 fn amend(claim: &Claim) -> Claim {
@@ -130,4 +131,16 @@ pub async fn permits_can_be_given_back_in_part(test: &Test, [one, two]: [Client;
     take(&one, &Claim { mode: Mode::Permits { take: 1, of: 3 }, ..amend(&all) }, "it gives back two").await?;
     take(&two, &permits(2), "two were given back").await?;
     refused(&two, &permits(1), "none is left").await.map(drop)
+}
+
+/// One of three becomes two of three for nobody whose others are taken, and the hold stays as it is.
+pub async fn permits_never_grow_in_place(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let name = test.name();
+    let permits = |take| test.permits(&name, take, 3);
+    let mine = test.grant(&one, permits(1)).await?;
+    let other = test.grant(&two, permits(2)).await?;
+    refused(&one, &Claim { mode: Mode::Permits { take: 2, of: 3 }, ..amend(&mine) }, "none is left").await?;
+    renewed(&one, &mine, "a refused change leaves the hold").await?;
+    let_go(&two, &other).await?;
+    take(&two, &permits(2), "it has one").await.map(drop)
 }

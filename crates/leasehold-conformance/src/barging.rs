@@ -1,12 +1,12 @@
-//! Promise: a waiter that lets itself be overtaken still waits, and readers never overtake a waiting writer.
+//! Promise: a waiter that lets itself be overtaken still waits, and readers never overtake a waiting writer that is known.
 
 use crate::prelude::*;
 
 cases![
     a_barging_waiter_is_granted_after_the_release,
-    readers_do_not_overtake_a_waiting_writer[SHARED],
-    a_writer_that_leaves_lets_the_readers_in[SHARED],
-    a_silent_writer_does_not_keep_readers_out_for_ever[SHARED],
+    readers_do_not_overtake_a_waiting_writer[SHARED, WAITERS],
+    a_writer_that_leaves_lets_the_readers_in[SHARED, WAITERS],
+    a_silent_writer_does_not_keep_readers_out_for_ever[SHARED, WAITERS],
 ];
 
 fn barging(test: &Test, name: &LockName) -> Claim {

@@ -15,9 +15,13 @@ pub struct Need {
 
 impl Need {
     pub(crate) const SHARED: Need = Need { words: "shared locks", met: |it| it.shared };
-    pub(crate) const PERMITS: Need = Need { words: "permits", met: |it| it.permits };
+    pub(crate) const PERMITS: Need = Need { words: "permits", met: |it| it.permits > 0 };
+    pub(crate) const MANY_PERMITS: Need =
+        Need { words: "any number of permits in one claim", met: |it| it.permits == u32::MAX };
+    pub(crate) const FEW_PERMITS: Need =
+        Need { words: "a bound on the permits of one claim", met: |it| (1..u32::MAX).contains(&it.permits) };
     pub(crate) const NO_SHARED: Need = Need { words: "the absence of shared locks", met: |it| !it.shared };
-    pub(crate) const NO_PERMITS: Need = Need { words: "the absence of permits", met: |it| !it.permits };
+    pub(crate) const NO_PERMITS: Need = Need { words: "the absence of permits", met: |it| it.permits == 0 };
     pub(crate) const FIFO: Need = Need { words: "a fair queue", met: |it| it.fifo };
     pub(crate) const NO_FIFO: Need = Need { words: "the absence of a fair queue", met: |it| !it.fifo };
     pub(crate) const WAITERS: Need = Need { words: "waiters that are seen", met: |it| it.waiters };

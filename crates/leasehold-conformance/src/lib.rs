@@ -47,6 +47,7 @@ pub mod contention;
 pub mod detach;
 pub mod exclusion;
 pub mod expiry;
+pub mod fairness;
 pub mod fencing;
 pub mod force_release;
 pub mod idempotence;
@@ -81,6 +82,7 @@ pub fn cases() -> Vec<Case> {
         permits::cases(),
         idempotence::cases(),
         expiry::cases(),
+        fairness::cases(),
         renewal::cases(),
         release::cases(),
         queue::cases(),

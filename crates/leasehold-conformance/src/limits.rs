@@ -10,7 +10,8 @@ cases![
     shared_locks_are_refused_where_there_are_none[NO_SHARED],
     permits_are_refused_where_there_are_none[NO_PERMITS],
     a_fair_queue_is_refused_where_there_is_none[NO_FIFO],
-    large_semaphores_work[PERMITS],
+    large_semaphores_work[MANY_PERMITS],
+    no_more_permits_than_one_claim_may_take[FEW_PERMITS],
 ];
 
 /// At both ends of the capability.
@@ -72,6 +73,17 @@ pub async fn permits_are_refused_where_there_are_none(test: &Test, store: Client
 /// `Unsupported`, and nothing done.
 pub async fn a_fair_queue_is_refused_where_there_is_none(test: &Test, store: Client) -> CaseResult {
     refuses(test, &store, test.fifo(&test.name()), ErrorKind::Unsupported).await
+}
+
+/// As many as it may take are one claim; one more is `Unsupported`, and nothing done.
+pub async fn no_more_permits_than_one_claim_may_take(test: &Test, store: Client) -> CaseResult {
+    let (name, most) = (test.name(), test.capability.permits);
+    refuses(test, &store, test.permits(&test.name(), most + 1, most + 1), ErrorKind::Unsupported).await?;
+    let all = test.grant(&store, test.permits(&name, most, most)).await?;
+    refused(&store, &test.permits(&name, 1, most), "none is left").await?;
+    renewed(&store, &all, "all of them").await?;
+    let_go(&store, &all).await?;
+    take(&store, &test.permits(&name, most, most), "all were given back").await.map(drop)
 }
 
 /// The sums do not overflow.

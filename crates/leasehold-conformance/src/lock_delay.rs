@@ -5,6 +5,7 @@ use crate::prelude::*;
 cases![
     an_expired_hold_keeps_the_lock_shut [LOCK_DELAY],
     a_release_opens_at_once [LOCK_DELAY],
+    a_delay_that_was_taken_away_is_none [LOCK_DELAY],
     a_late_release_does_not_open [LOCK_DELAY],
     a_closed_client_keeps_the_lock_shut [LOCK_DELAY, SEES_CLOSE],
     force_opens_at_once [LOCK_DELAY],
@@ -36,6 +37,16 @@ pub async fn a_release_opens_at_once(test: &Test, [one, two]: [Client; 2]) -> Ca
     take(&one, &claim, "the lock is free").await?;
     let_go(&one, &claim).await?;
     take(&two, &test.claim(&claim.name), "it was released in time").await.map(drop)
+}
+
+/// An amendment may take it away. Nothing of it is left after the release.
+pub async fn a_delay_that_was_taken_away_is_none(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let claim = Claim { lock_delay: Duration::from_secs(60), ..test.claim(&test.name()) };
+    take(&one, &claim, "the lock is free").await?;
+    let without = Claim { intent: Intent::Amend, lock_delay: Duration::ZERO, ..claim };
+    take(&one, &without, "it holds the lock").await?;
+    let_go(&one, &without).await?;
+    take(&two, &test.claim(&without.name), "it has no lock-delay any more").await.map(drop)
 }
 
 /// Nor can the slow holder open it behind its own back, renew it, or take it up again.

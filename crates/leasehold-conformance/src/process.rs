@@ -22,6 +22,7 @@
 //! ```
 
 mod child;
+mod demand;
 mod naive;
 mod taker;
 
@@ -29,6 +30,7 @@ use std::process::Command;
 
 use crate::prelude::*;
 use child::Child;
+use demand::Windows;
 use naive::Naive;
 
 pub use taker::taker;
@@ -58,6 +60,7 @@ cases![
     a_killed_head_of_the_queue_is_no_obstacle[FIFO],
     no_increment_of_several_processes_is_lost,
     a_process_killed_at_work_leaves_the_lock_usable,
+    two_processes_share_a_lock_in_demand,
 ];
 
 /// kill -9: freed at once where the store sees a process end, by the end of the time to live elsewhere.
@@ -254,4 +257,38 @@ pub async fn a_process_killed_at_work_leaves_the_lock_usable(test: &Test, store:
         let_go(&store, &mine).await?;
     }
     Ok(())
+}
+
+/// Of the grants in a window, a process gets more than one in so many.
+const SHARE_MIN: u64 = 20;
+const WINDOWS: usize = 3;
+const WINDOW: Duration = Duration::from_millis(700);
+
+/// Two processes of four tasks each take one lock again and again: each has its share in every window of time. A client that
+/// tries without a place and sleeps, in the same time, has not.
+pub async fn two_processes_share_a_lock_in_demand(test: &Test, stores: [Client; 2]) -> CaseResult {
+    let mut taker = Child::start(test)?;
+    let claim = test.claim(&test.name());
+    let begin = test.now() + WINDOW;
+    let [mine, naive] = [(); 2].map(|()| Windows::new(begin, WINDOW, WINDOWS));
+    let demand = Child::verb("contend", &claim);
+    taker.send(&format!("{demand} {} {} {WINDOWS}", begin.nanos(), WINDOW.as_millis()))?;
+    let [store, other] = stores;
+    let (answer, contended, polled) = tokio::join!(
+        taker.answer(test, WINDOW * (WINDOWS as u32 + 1) + test.slack() * 2),
+        demand::contend(&test.env, store, &claim.name, claim.ttl, &mine),
+        demand::poll(&test.env, &other, &claim.name, claim.ttl, &naive),
+    );
+    contended?;
+    polled?;
+    let answer = answer?;
+    let theirs: Vec<u64> = answer.split(' ').filter_map(|word| word.parse().ok()).collect();
+    same(theirs.len(), WINDOWS, &format!("the counts of the other process, which says `{answer}`"))?;
+    let (mine, naive) = (mine.grants(), naive.grants());
+    let all = |at: usize| mine[at] + theirs[at] + naive[at];
+    let has_its_share = |grants: &[u64]| (0..WINDOWS).all(|at| grants[at] * SHARE_MIN > all(at));
+    let found = format!("{mine:?}, {theirs:?}, and naively {naive:?} grants by window");
+    let expected = format!("each process has a {SHARE_MIN}th of the grants in every window");
+    ensure(has_its_share(&mine) && has_its_share(&theirs), expected, &found)?;
+    ensure(!has_its_share(&naive), "a client that polls has not: else this case proves nothing", found)
 }

@@ -13,6 +13,7 @@ cases![
     answers_come_one_a_claim_in_order,
     nothing_is_answered_with_nothing,
     a_renewal_keeps_the_token[FENCING],
+    a_renewal_shortens_no_other_hold[SHARED],
 ];
 
 /// Renewed every third of its time, a hold outlives it several times.
@@ -37,11 +38,14 @@ pub async fn a_renewal_is_counted_from_now(test: &Test, [one, two]: [Client; 2])
     test.expect_not_early(sent, ttl)
 }
 
-/// A renewal with a shorter time to live leaves the longer one.
+/// A renewal with a shorter time to live leaves the longer one, that of the grant and that of an earlier renewal.
 pub async fn a_renewal_never_shortens(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
     let claim = test.held(&one).await?;
     let short = Claim { ttl: test.ttl(), ..claim.clone() };
-    renewed(&one, &short, "it is held").await?;
+    let long = Claim { ttl: claim.ttl * 2, ..claim.clone() };
+    for renewal in [&short, &long, &short] {
+        renewed(&one, renewal, "it is held").await?;
+    }
     test.outlive(short.ttl).await;
     kept_out(&two, &test.claim(&claim.name), "a renewal may not shorten the hold").await
 }
@@ -118,4 +122,16 @@ pub async fn a_renewal_keeps_the_token(test: &Test, store: Client) -> CaseResult
     let_go(&store, &claim).await?;
     take(&store, &test.claim(&claim.name), "it was released").await?;
     refused(&store, &test.claim(&claim.name), "it is held again").await.map(drop)
+}
+
+/// Readers share the lock, and each keeps it for its own time.
+pub async fn a_renewal_shortens_no_other_hold(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
+    let name = test.name();
+    let long = test.grant(&one, test.reader(&name)).await?;
+    let brief = Claim { mode: Mode::Shared, ..test.brief(&name) };
+    take(&two, &brief, "only readers hold it").await?;
+    renewed(&two, &brief, "it holds").await?;
+    test.outlive(brief.ttl).await;
+    refused(&two, &test.claim(&name), "the other reader holds it").await?;
+    renewed(&one, &long, "its time is not over").await
 }

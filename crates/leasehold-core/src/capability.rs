@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Claim, Error, ErrorKind, Mode, Queueing, Result};
+use crate::{Claim, Error, ErrorKind, Mode, Queueing, Result, env::show};
 
 /// How well a store orders its grants.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,8 +67,8 @@ pub struct Capability {
     pub commits: bool,
     /// [`Mode::Shared`].
     pub shared: bool,
-    /// [`Mode::Permits`].
-    pub permits: bool,
+    /// The most permits of one claim, [`Mode::Permits`]; 0 where there are none.
+    pub permits: u32,
     /// [`Queueing::Fifo`].
     pub fifo: bool,
     /// Whether grants carry fencing tokens, and what they survive.
@@ -135,9 +135,10 @@ impl Capability {
 
     fn admits_ttl(&self, ttl: Duration) -> Result<()> {
         if ttl < self.ttl_min || ttl > self.ttl_max {
+            let (ttl, min, max) = (show(ttl), show(self.ttl_min), show(self.ttl_max));
             let message = format!(
-                "a time to live of {ttl:?} is outside of what {} can keep: {:?} to {:?}",
-                self.scheme, self.ttl_min, self.ttl_max
+                "a time to live of {ttl} is outside of what {} can keep: {min} to {max}",
+                self.scheme
             );
             return Err(Error::new(ErrorKind::Invalid, message).hint("choose a ttl within these bounds"));
         }
@@ -157,8 +158,13 @@ impl Capability {
                 let message = format!("{take} of {of} permits: take at least 1 and at most all there are");
                 Err(Error::new(ErrorKind::Invalid, message))
             }
-            Mode::Permits { .. } if self.permits => Ok(()),
-            Mode::Permits { .. } => Err(self.lacks("permits")),
+            Mode::Permits { .. } if self.permits == 0 => Err(self.lacks("permits")),
+            Mode::Permits { take, .. } if take > self.permits => {
+                let message = format!("{} takes at most {} permits at once", self.scheme, self.permits);
+                Err(Error::new(ErrorKind::Unsupported, message)
+                    .hint("take fewer, or use a store without this bound"))
+            }
+            Mode::Permits { .. } => Ok(()),
         }
     }
 

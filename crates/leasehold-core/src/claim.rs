@@ -1,6 +1,6 @@
 //! [`Claim`]: one attempt to hold a lock.
 
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, hash::Hasher, str::FromStr, sync::Arc, time::Duration};
 
 use crate::{Env, Error, ErrorKind, FencingToken, LockName, Result};
 
@@ -24,6 +24,24 @@ impl ClaimId {
     /// The 128 bits.
     pub const fn bits(self) -> u128 {
         self.0
+    }
+}
+
+/// The hasher of maps whose keys are claim ids that this process has drawn: random bits need no hashing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ClaimIdHasher(u64);
+
+impl Hasher for ClaimIdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, bits: u128) {
+        self.0 = bits as u64 ^ (bits >> 64) as u64;
     }
 }
 

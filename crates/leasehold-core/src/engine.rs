@@ -8,6 +8,7 @@ mod attempt;
 mod cleanup;
 mod contention;
 mod core;
+mod fairness;
 mod health;
 mod hold;
 mod last_answer;
@@ -34,7 +35,7 @@ pub use watcher::LockWatcher;
 use self::core::{Core, Handle};
 use crate::{
     Claim, ClaimId, Contender, Env, Error, ErrorKind, Fencing, Interest, LockName, Mode, Queueing, Result,
-    Snapshot, Store, Wake, store_kit::Explain,
+    Snapshot, Store, Wake, env::show, store_kit::Explain,
 };
 
 /// One client of one store. Clones are the same client.
@@ -57,6 +58,12 @@ impl Engine {
     /// The environment of the client.
     pub fn env(&self) -> &Env {
         &self.0.env
+    }
+
+    /// Sets the label `lock.group` of the metrics by a rule. The values must be few: each makes a series of its own. Only the
+    /// first rule counts.
+    pub fn group_by(&self, rule: impl Fn(&LockName) -> String + Send + Sync + 'static) {
+        let _ = self.0.groups.set(Box::new(rule));
     }
 
     /// Checks name, mode and options against the store's capability, without asking it.
@@ -172,7 +179,8 @@ impl Engine {
                 .hint("use a store with durable fencing, or make tokens optional"));
         }
         if let Some(max_hold) = options.max_hold.filter(|max_hold| *max_hold < options.ttl) {
-            let message = format!("max_hold {max_hold:?} is shorter than the ttl {:?}", options.ttl);
+            let message =
+                format!("max_hold {} is shorter than the ttl {}", show(max_hold), show(options.ttl));
             return Err(Error::new(ErrorKind::Invalid, message).hint("lower the ttl as well"));
         }
         capability.admits(claim)

@@ -5,6 +5,7 @@
 
 mod clock;
 mod moment;
+mod show;
 mod system;
 mod timer;
 #[cfg(any(test, feature = "testing"))]
@@ -24,6 +25,7 @@ use std::{
 use crate::{BoxFuture, Error, ErrorKind, Result};
 
 pub use moment::Moment;
+pub use show::show;
 pub use system::background;
 pub use virtual_time::Virtual;
 
@@ -93,13 +95,30 @@ impl Env {
     /// # Cancel safety
     /// As cancel safe as `future`, which is dropped at `moment`.
     pub async fn until<F: Future>(&self, moment: Moment, future: F) -> Option<F::Output> {
+        self.unless(|| self.sleep_until(moment), future).await
+    }
+
+    /// The output of `future`, or `None` when that is not there after `limit`. The clock is read only if the future is not
+    /// ready at its first poll.
+    ///
+    /// # Cancel safety
+    /// As cancel safe as `future`, which is dropped after `limit`.
+    pub async fn within<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
+        self.unless(|| self.sleep(limit), future).await
+    }
+
+    async fn unless<F: Future>(
+        &self,
+        alarm: impl Fn() -> BoxFuture<'static, ()>,
+        future: F,
+    ) -> Option<F::Output> {
         let mut future = pin!(future);
-        let mut alarm = self.sleep_until(moment);
+        let mut ringing = None;
         poll_fn(move |context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }
-            alarm.as_mut().poll(context).map(|()| None)
+            ringing.get_or_insert_with(&alarm).as_mut().poll(context).map(|()| None)
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::{LockName, Lost};
+use crate::{LockName, Lost, env::show};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -174,6 +174,18 @@ impl Error {
         self
     }
 
+    fn fmt_failure(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        write!(f, "{}: {}", inner.kind, inner.message)?;
+        if let Some(elapsed) = inner.elapsed.filter(|elapsed| elapsed.as_millis() > 0) {
+            write!(f, " (after {})", show(elapsed))?;
+        }
+        if inner.outcome == Outcome::Unknown {
+            f.write_str(" (it may have taken effect)")?;
+        }
+        Ok(())
+    }
+
     /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -222,9 +234,13 @@ impl From<Lost> for Error {
     }
 }
 
+/// `{:#}` leaves out the verb, the lock and the store.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &self.0;
+        if f.alternate() {
+            return self.fmt_failure(f);
+        }
         if let Some(verb) = inner.verb {
             f.write_str(verb)?;
         }
@@ -238,14 +254,7 @@ impl fmt::Display for Error {
         if inner.verb.is_some() || inner.lock.is_some() || inner.store.is_some() {
             f.write_str(": ")?;
         }
-        write!(f, "{}: {}", inner.kind, inner.message)?;
-        if let Some(elapsed) = inner.elapsed {
-            write!(f, " (after {} ms)", elapsed.as_millis())?;
-        }
-        if inner.outcome == Outcome::Unknown {
-            f.write_str(" (it may have taken effect)")?;
-        }
-        Ok(())
+        self.fmt_failure(f)
     }
 }
 
@@ -282,8 +291,10 @@ mod tests {
             .store("sqlite:x.db")
             .elapsed(Duration::from_millis(1500))
             .unknown();
-        let expected = "renew `a b` on sqlite:x.db: no answer in time: no reply from node 2 (after 1500 ms) (it may have taken effect)";
+        let expected = "renew `a b` on sqlite:x.db: no answer in time: no reply from node 2 (after 1.5s) (it may have taken effect)";
         assert_eq!(error.to_string(), expected);
+        let short = "no answer in time: no reply from node 2 (after 1.5s) (it may have taken effect)";
+        assert_eq!(format!("{error:#}"), short);
         assert!(error.is_transient());
     }
 

@@ -1,6 +1,6 @@
 //! [`FencingToken`]: the number that lets a resource refuse a late write.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroU64, str::FromStr};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -12,39 +12,46 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(any(test, feature = "serde"), derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(any(test, feature = "serde"), serde(into = "u64", try_from = "u64"))]
-pub struct FencingToken(u64);
+pub struct FencingToken(
+    /// The number and one, so that an optional token takes no more room than a token.
+    NonZeroU64,
+);
 
 impl FencingToken {
     /// The largest token: 2^53 − 1.
-    pub const MAX: FencingToken = FencingToken((1 << 53) - 1);
+    pub const MAX: FencingToken = FencingToken::of((1 << 53) - 1);
 
     /// How far the calendar in a token stays behind the store's own, in microseconds: room for stores that vote to agree
     /// on one token that was proposed to all of them.
     pub const SLACK_US: u64 = 5_000_000;
 
     /// Stands for "no token" where a number must be written; no store grants it.
-    pub(crate) const NONE: FencingToken = FencingToken(0);
+    pub(crate) const NONE: FencingToken = FencingToken::of(0);
 
     /// The token of a number.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] above [`FencingToken::MAX`].
     pub fn new(number: u64) -> Result<Self> {
-        if number > Self::MAX.0 {
+        if number > Self::MAX.get() {
             let message = format!("fencing token {number} is above 2^53 - 1");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        Ok(FencingToken(number))
+        Ok(FencingToken::of(number))
+    }
+
+    const fn of(number: u64) -> Self {
+        FencingToken(NonZeroU64::MIN.saturating_add(number))
     }
 
     /// The number.
     pub const fn get(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The number as databases bind it: their integers have a sign, and a token is below 2^53.
     pub const fn as_i64(self) -> i64 {
-        self.0.cast_signed()
+        self.get().cast_signed()
     }
 
     /// The next token of a counter that stands at `last`: one more, but never below `floor`.
@@ -55,16 +62,16 @@ impl FencingToken {
     /// [`ErrorKind::Exhausted`] when 2^53 is reached.
     pub fn after(last: u64, floor: u64) -> Result<Self> {
         let next = last.saturating_add(1).max(floor);
-        if next > Self::MAX.0 {
+        if next > Self::MAX.get() {
             return Err(Error::new(ErrorKind::Exhausted, "the fencing counter has reached 2^53"));
         }
-        Ok(FencingToken(next))
+        Ok(FencingToken::of(next))
     }
 }
 
 impl From<FencingToken> for u64 {
     fn from(token: FencingToken) -> u64 {
-        token.0
+        token.get()
     }
 }
 
@@ -95,7 +102,7 @@ impl TryFrom<i64> for FencingToken {
 
 impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        write!(f, "{}", self.get())
     }
 }
 

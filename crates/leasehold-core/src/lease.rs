@@ -4,14 +4,16 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Poll,
     time::Duration,
 };
 
 use tokio::sync::watch;
 
-use crate::{Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mode, Moment, Sequencer};
+use crate::{
+    Claim, ClaimId, Env, FencingToken, LockName, Lost, LostReason, Mode, Moment, Sequencer, store_kit::Locked,
+};
 
 /// How a lease stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,11 +35,12 @@ pub struct Lease(Arc<Shared>);
 
 struct Shared {
     env: Env,
-    id: ClaimId,
-    name: LockName,
+    claim: Arc<Claim>,
     granted: Moment,
     hold_until: Option<Moment>,
-    state: watch::Sender<State>,
+    state: Locked<State>,
+    /// Notifies of a new status. Made by the first task that waits for one.
+    announced: OnceLock<watch::Sender<()>>,
 }
 
 /// State that changes during the lease.
@@ -52,32 +55,32 @@ struct State {
 impl Lease {
     pub(crate) fn new(
         env: &Env,
-        claim: &Claim,
+        claim: Arc<Claim>,
         fence: Option<FencingToken>,
+        granted: Moment,
         deadline: Moment,
         max_hold: Option<Duration>,
     ) -> Self {
-        let granted = env.now();
         let hold_until = max_hold.map(|span| granted + span);
         let deadline = deadline.min(hold_until.unwrap_or(deadline));
         Lease(Arc::new(Shared {
             env: env.clone(),
-            id: claim.id,
-            name: claim.name.clone(),
             granted,
             hold_until,
-            state: watch::Sender::new(State { status: Status::Safe, deadline, mode: claim.mode, fence }),
+            state: Locked::new(State { status: Status::Safe, deadline, mode: claim.mode, fence }),
+            announced: OnceLock::new(),
+            claim,
         }))
     }
 
     /// The lock.
     pub fn name(&self) -> &LockName {
-        &self.0.name
+        &self.0.claim.name
     }
 
     /// The claim that was granted: the proof of ownership.
     pub fn id(&self) -> ClaimId {
-        self.0.id
+        self.0.claim.id
     }
 
     /// How the lock is held.
@@ -93,7 +96,7 @@ impl Lease {
     /// Name, mode and token in one printable string, to give to a third party.
     pub fn sequencer(&self) -> Option<Sequencer> {
         let state = self.state();
-        state.fence.map(|fence| Sequencer::new(self.0.name.clone(), state.mode, fence))
+        state.fence.map(|fence| Sequencer::new(self.0.claim.name.clone(), state.mode, fence))
     }
 
     /// How long the lease is valid from now, without an answer of the store. Zero once it is lost. No I/O.
@@ -126,14 +129,22 @@ impl Lease {
         if self.0.env.check_process().is_err() {
             return Err(Lost { reason: LostReason::Forked, certain: true });
         }
+        self.check_at(self.0.env.now())
+    }
+
+    fn check_at(&self, now: Moment) -> Result<(), Lost> {
         let state = self.state();
-        if let Status::Lost(lost) = state.status {
-            return Err(lost);
+        match state.status {
+            Status::Lost(lost) => Err(lost),
+            _ if now < state.deadline => Ok(()),
+            _ => Err(self.lose(self.lost_by_time())),
         }
-        if self.0.env.now() < state.deadline {
-            return Ok(());
-        }
-        Err(self.lose(self.lost_by_time()))
+    }
+
+    /// How long it has been held, and whether it is lost.
+    pub(crate) fn age_and_loss(&self) -> (Duration, bool) {
+        let now = self.0.env.now();
+        (now.since(self.0.granted), self.check_at(now).is_err())
     }
 
     /// How the lease stands at this instant.
@@ -159,12 +170,17 @@ impl Lease {
 
     /// Waits until a status is announced that is `wanted`.
     async fn announced(&self, wanted: impl Fn(Status) -> bool) -> Status {
-        let mut states = self.0.state.subscribe();
-        let state = states.wait_for(|state| wanted(state.status)).await.map(|state| state.status);
-        match state {
-            Ok(status) => status,
-            // Never: the sender lives as long as `self`.
-            Err(_) => std::future::pending().await,
+        // Before the status is read: a change in between is not missed.
+        let mut announced = self.0.announced.get_or_init(watch::Sender::default).subscribe();
+        loop {
+            let status = self.last_status();
+            if wanted(status) {
+                return status;
+            }
+            if announced.changed().await.is_err() {
+                // Never: the sender lives as long as `self`.
+                return std::future::pending().await;
+            }
         }
     }
 
@@ -249,25 +265,30 @@ impl Lease {
 
     /// Changes what is not lost, and announces a new status.
     fn change(&self, change: impl FnOnce(&mut State)) {
-        self.0.state.send_if_modified(|state| {
-            let before = state.status;
-            if !matches!(before, Status::Lost(_)) {
-                change(state);
-            }
-            state.status != before
-        });
+        let mut state = self.0.state.lock();
+        let before = state.status;
+        if matches!(before, Status::Lost(_)) {
+            return;
+        }
+        change(&mut state);
+        let is_new = state.status != before;
+        // A waker may look at the lease.
+        drop(state);
+        if let Some(announced) = self.0.announced.get().filter(|_| is_new) {
+            announced.send_replace(());
+        }
     }
 
     fn state(&self) -> State {
-        *self.0.state.borrow()
+        *self.0.state.lock()
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("name", &self.0.name)
-            .field("id", &self.0.id)
+            .field("name", self.name())
+            .field("id", &self.id())
             .field("mode", &self.mode())
             .field("fencing_token", &self.fencing_token())
             .field("remaining", &self.remaining())
@@ -288,7 +309,7 @@ mod tests {
     fn lease(world: &Virtual, max_hold: Option<Duration>) -> Lease {
         let env = world.env();
         let claim = Claim::new(LockName::new("x").unwrap(), ClaimId::from_bits(1), Duration::from_secs(10));
-        Lease::new(&env, &claim, None, env.now() + Duration::from_secs(10), max_hold)
+        Lease::new(&env, Arc::new(claim), None, env.now(), env.now() + Duration::from_secs(10), max_hold)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Every other store is compared with it. It lives by [`Env`]'s clock alone, so it runs in virtual time.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, MutexGuard, Weak},
     time::Duration,
 };
@@ -55,7 +55,7 @@ struct Shared {
 struct Locks {
     sessions: u64,
     /// The sessions that are neither closed nor dropped.
-    open: HashSet<u64>,
+    open: BTreeSet<u64>,
     fence: u64,
     /// When all data was last deleted.
     forgot: Option<Moment>,
@@ -76,7 +76,7 @@ impl Memory {
         exclusion: Exclusion::Lease,
         commits: false,
         shared: true,
-        permits: true,
+        permits: u32::MAX,
         fifo: true,
         fencing: Fencing::UntilRestart,
         liveness: Liveness::Process,

@@ -115,15 +115,16 @@ impl Quorum {
 }
 
 impl Core {
-    /// The state of each member before it has answered.
-    fn no_answers(&self) -> Vec<String> {
-        self.members.iter().map(|member| member.says("no answer")).collect()
+    /// The failure of each member before it has answered.
+    fn no_answers(&self) -> Vec<Option<String>> {
+        self.members.iter().map(|member| Some(member.says("no answer"))).collect()
     }
 
-    /// The error with the state of each member.
-    fn no_quorum(&self, states: &[String]) -> Error {
+    /// The error with the failures of the members.
+    fn no_quorum(&self, failures: impl IntoIterator<Item = Option<String>>) -> Error {
         let (needed, all) = (majority(self.members.len()), self.members.len());
-        let message = format!("{needed} of {all} members are needed; {}", states.join("; "));
+        let failures: Vec<String> = failures.into_iter().flatten().collect();
+        let message = format!("{needed} of {all} members are needed; {}", failures.join("; "));
         Error::new(ErrorKind::NoQuorum, message).hint("bring members back; `leasehold doctor` diagnoses each")
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! No network here: a store brings its own transport, and these types hold it.
 
+mod access;
 mod client_state;
 mod explain;
 mod findings;
@@ -17,9 +18,10 @@ mod tests;
 mod verbs;
 mod waiters;
 
+pub use access::{Access, Secrets};
 pub use client_state::ClientState;
 pub use explain::{Explain, in_time, timed_out};
-pub use findings::{clear_text, silent_member, voting_members};
+pub use findings::{clear_text, open_secrets, silent_member, voting_members};
 pub use in_doubt::InDoubt;
 pub use locked::Locked;
 pub use notifier::{NeverWakes, Notifier};

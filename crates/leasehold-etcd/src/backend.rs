@@ -5,7 +5,8 @@ use std::sync::Arc;
 use leasehold_core::{
     Env, Finding, Result, Store,
     backend::Backend,
-    url::{Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value},
+    store_kit::Access,
+    url::{Form, Hosts, Key, ParsedUrl, Scheme, Value},
 };
 
 use crate::{EtcdOptions, EtcdStore};
@@ -19,7 +20,7 @@ pub static BACKEND: Backend = Backend {
         Scheme {
             port: 2379,
             tls: true,
-            keys: &[Key { name: "ca", value: Value::Path }],
+            keys: &[Key { name: "server_name", value: Value::Text }],
             ..Scheme::new("etcds", FORM)
         },
     ],
@@ -49,9 +50,7 @@ async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
 /// The options that a URL sets.
 fn options(url: &ParsedUrl) -> EtcdOptions {
     let mut options = EtcdOptions::new(url.addresses.clone());
-    Credentials { user: options.user, password: options.password } = url.credentials.clone();
-    options.tls = url.scheme.tls;
-    options.ca = url.options.get("ca").map(Into::into);
+    options.access = Access::of(url);
     options.timeout = url.options.timeout().unwrap_or(options.timeout);
     options.url = url.to_string();
     options

@@ -14,7 +14,7 @@ impl EtcdOptions {
             exclusion: Exclusion::Lease,
             commits: true,
             shared: true,
-            permits: true,
+            permits: u32::MAX,
             fifo: true,
             fencing: Fencing::Durable,
             // A client that is closed revokes its leases; those of a dead client end with the time to live.

@@ -16,7 +16,7 @@ use crate::{
     leases::Leases,
     options::EtcdOptions,
     own_claims::{OwnClaim, OwnClaims},
-    proto::{Compare, RequestOp, TxnRequest, TxnResponse},
+    protocol::{Compare, RequestOp, TxnRequest, TxnResponse},
     queue::{Entry, Queue},
     transport::{Cluster, connection::Procedure},
     txn::{self, get, range},
@@ -54,7 +54,7 @@ impl Client {
     pub(crate) fn new(options: EtcdOptions, env: Env) -> Result<Client> {
         options.check()?;
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
-        let cluster = Arc::new(Cluster::new(options.clone(), env.clone(), revalidations.clone())?);
+        let cluster = Arc::new(Cluster::new(options.clone(), env.clone(), revalidations.clone()));
         Ok(Client {
             capability: options.capability(),
             options,

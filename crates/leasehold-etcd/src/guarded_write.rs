@@ -6,7 +6,7 @@ use crate::{
     client::Client,
     format::{State, Value},
     keys::Keys,
-    proto::KeyValue,
+    protocol::KeyValue,
     txn::{self, created, delete, get, put},
 };
 

@@ -10,7 +10,7 @@ use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit::Locked};
 use tokio::sync::Semaphore;
 
 use crate::{
-    proto::{LeaseRequest, LeaseResponse},
+    protocol::{LeaseRequest, LeaseResponse},
     transport::{Cluster, connection::Procedure},
 };
 

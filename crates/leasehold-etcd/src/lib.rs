@@ -22,7 +22,7 @@ mod keys;
 mod leases;
 mod options;
 mod own_claims;
-mod proto;
+mod protocol;
 mod queue;
 mod server_info;
 mod store;

@@ -1,11 +1,8 @@
 //! [`EtcdOptions`]: the members, the login, TLS and time limits.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use leasehold_core::{
-    Error, ErrorKind, Result,
-    url::{Address, Password},
-};
+use leasehold_core::{Error, ErrorKind, Result, store_kit::Access, url::Address};
 
 /// The members of a cluster, the login, TLS and time limits. `Debug` shows no password.
 #[derive(Clone, Debug)]
@@ -13,14 +10,8 @@ use leasehold_core::{
 pub struct EtcdOptions {
     /// Client addresses of members of one cluster. Any of them serves; another is used when one does not answer.
     pub endpoints: Vec<Address>,
-    /// The user; empty where authentication is not enabled.
-    pub user: String,
-    /// The password.
-    pub password: Password,
-    /// Whether to speak TLS.
-    pub tls: bool,
-    /// A PEM file of certificate authorities to trust instead of the system's.
-    pub ca: Option<PathBuf>,
+    /// The login and the TLS settings; the user is empty where authentication is not enabled.
+    pub access: Access,
     /// The time limit of one request, connecting included.
     pub timeout: Duration,
     /// The shortest time to live. A cluster lengthens shorter leases to one and a half election timeouts, in whole
@@ -37,10 +28,7 @@ impl EtcdOptions {
         EtcdOptions {
             url: format!("etcd://{}", all.join(",")),
             endpoints,
-            user: String::new(),
-            password: Password::default(),
-            tls: false,
-            ca: None,
+            access: Access::default(),
             timeout: Duration::from_secs(2),
             ttl_min: Duration::from_secs(2),
         }
@@ -58,9 +46,7 @@ impl EtcdOptions {
         if self.ttl_min < Duration::from_secs(1) {
             return invalid("etcd leases last whole seconds", "the minimum is 1s");
         }
-        if self.ca.is_some() && !self.tls {
-            return invalid("a certificate authority needs TLS", "enable tls as well");
-        }
-        Ok(())
+        self.access.check_user()?;
+        self.access.check()
     }
 }

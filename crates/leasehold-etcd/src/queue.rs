@@ -10,7 +10,7 @@ use leasehold_core::{
 use crate::{
     format::{State, Value},
     keys::{Keys, Part},
-    proto::KeyValue,
+    protocol::KeyValue,
 };
 
 /// How long a key may outlive its lease: etcd looks for expired leases twice a second.

@@ -6,7 +6,7 @@ use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
 
 use crate::{
     client::Client,
-    proto::{Empty, StatusResponse},
+    protocol::{Empty, StatusResponse},
     transport::connection::Procedure,
 };
 

@@ -5,6 +5,7 @@
 pub(crate) mod connection;
 
 use std::{
+    error::Error as _,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,13 +18,13 @@ use leasehold_core::{
     store_kit::{ClientState, Locked, RuntimeConnections, in_time, timed_out},
 };
 use prost::Message;
-use tonic::{Status, metadata::MetadataValue, transport::ClientTlsConfig};
+use tonic::{Status, metadata::MetadataValue};
 
 use self::connection::{Connection, Member, Procedure, Token, authorized, tls_config};
 use crate::{
-    error::{Failure, explain, failure},
+    error::{Failure, explain, failure, innermost},
     options::EtcdOptions,
-    proto::{AuthenticateRequest, AuthenticateResponse, RangeRequest, RangeResponse},
+    protocol::{AuthenticateRequest, AuthenticateResponse, RangeRequest, RangeResponse},
 };
 
 pub(crate) const RANGE: Procedure = "/etcdserverpb.KV/Range";
@@ -33,7 +34,6 @@ const AUTHENTICATE: Procedure = "/etcdserverpb.Auth/Authenticate";
 pub(crate) struct Cluster {
     pub(crate) options: Arc<EtcdOptions>,
     pub(crate) env: Env,
-    tls: Option<ClientTlsConfig>,
     /// The index of the member that is tried next.
     next: AtomicUsize,
     members: Vec<Arc<Member>>,
@@ -42,13 +42,11 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// # Errors
-    /// [`ErrorKind::Invalid`] when the certificate file cannot be read.
-    pub(crate) fn new(options: Arc<EtcdOptions>, env: Env, revalidations: Revalidations) -> Result<Cluster> {
+    pub(crate) fn new(options: Arc<EtcdOptions>, env: Env, revalidations: Revalidations) -> Cluster {
         let connections = RuntimeConnections::new(env.clone(), revalidations);
         let members = options.endpoints.iter().cloned().enumerate().map(Member::new).collect();
-        let (tls, next, token) = (tls_config(&options)?, AtomicUsize::new(0), Locked::default());
-        Ok(Cluster { options, env, tls, next, members, connections, token })
+        let (next, token) = (AtomicUsize::new(0), Locked::default());
+        Cluster { options, env, next, members, connections, token }
     }
 
     /// Sends one request to whichever member is there, and returns its answer, within the time limit.
@@ -95,7 +93,7 @@ impl Cluster {
                         continue;
                     }
                     Failure::LeaseNotFound => return Ok(None),
-                    _ => explain(&status),
+                    failure => self.explain(&status, failure),
                 },
                 None => self.unanswered(&connection, sent),
             };
@@ -112,6 +110,20 @@ impl Cluster {
             Failure::LeaseNotFound | Failure::Refused => connection.note_answer(&self.env),
         }
         failure
+    }
+
+    /// The error of a failed request. A member refuses a certificate after the handshake, and often without a word.
+    fn explain(&self, status: &Status, failure: Failure) -> Error {
+        let access = &self.options.access;
+        let source = status.source().filter(|_| access.tls);
+        let Some(source) = source else { return explain(status) };
+        match access.explain(&innermost(source)) {
+            Some(error) if failure == Failure::Lost => error.unknown(),
+            Some(error) => error,
+            None => explain(status).hint(
+                "is the member running, and does it accept the certificate of this client (cert=PATH&key=PATH)?",
+            ),
+        }
     }
 
     /// The error of a request without an answer.
@@ -186,8 +198,10 @@ impl Cluster {
     /// Connects to the member at this index, on the current runtime, which drives the connection.
     pub(crate) async fn connect(&self, index: usize, limit: Duration) -> Result<Connection> {
         let member = self.members[index].clone();
-        let connection = Connection::open(member.clone(), self.tls.as_ref(), &self.env);
-        let connected = in_time(&self.env, limit, "connection", connection).await;
+        let access = &self.options.access;
+        let attempt =
+            |secrets| Connection::open(member.clone(), access, tls_config(access, secrets), &self.env);
+        let connected = in_time(&self.env, limit, "connection", access.connect(attempt)).await;
         connected.flatten().map_err(|error| error.store(member.url()))
     }
 
@@ -205,13 +219,14 @@ impl Cluster {
 
     /// The login, if one is needed. After an error the request that needs it was not sent.
     pub(crate) async fn login(&self, connection: &Arc<Connection>, until: Moment) -> Result<Token> {
-        if self.options.user.is_empty() {
+        if self.options.access.user.is_empty() {
             return Ok(None);
         }
         if let Some(token) = self.token.lock().clone() {
             return Ok(Some(token));
         }
-        let (name, password) = (self.options.user.clone(), self.options.password.reveal().to_string());
+        let name = self.options.access.user.clone();
+        let password = self.options.access.read()?.password.reveal().to_string();
         let request = authorized(AuthenticateRequest { name, password }, &None);
         let answer = Box::pin(connection.unary::<_, AuthenticateResponse>(AUTHENTICATE, request));
         let error = match self.env.until(until, answer).await {

@@ -1,6 +1,6 @@
 //! The parts of a transaction, and the parts of its answer.
 
-use crate::proto::{
+use crate::protocol::{
     Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, ResponseOp, TxnRequest,
     TxnResponse,
 };

@@ -20,7 +20,9 @@ use tonic::Streaming;
 use crate::{
     error::explain,
     keys::{Keys, Part},
-    proto::{Event, KeyValue, RangeRequest, RangeResponse, WatchCreateRequest, WatchRequest, WatchResponse},
+    protocol::{
+        Event, KeyValue, RangeRequest, RangeResponse, WatchCreateRequest, WatchRequest, WatchResponse,
+    },
     queue::Queue,
     transport::{
         Cluster, RANGE,

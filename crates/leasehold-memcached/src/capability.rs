@@ -14,7 +14,7 @@ impl MemcachedOptions {
             exclusion: Exclusion::Efficiency,
             commits: false,
             shared: true,
-            permits: true,
+            permits: u32::MAX,
             fifo: true,
             // They grow across evictions and flushes, too. Across a restart they do unless the server's calendar went back,
             // which is not checked.

@@ -4,7 +4,9 @@ mod connection;
 pub(crate) mod protocol;
 
 use std::{
-    fmt,
+    collections::BTreeSet,
+    fmt, io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -34,6 +36,7 @@ use crate::{
 };
 
 const UNDER_WAY_MAX: usize = 1024;
+const NOT_REACHED: &str = "is the server running, and is the address right?";
 
 /// The connection to the server, and the next one when it has ended.
 pub(crate) struct Transport {
@@ -45,6 +48,8 @@ pub(crate) struct Transport {
     clock: ServerClock,
     /// Whether the client has logged that the server may evict locks.
     warned: AtomicBool,
+    /// The address of the server among those that its name leads to.
+    chosen: Locked<Option<SocketAddr>>,
 }
 
 /// A connection, and the server at its other end.
@@ -84,6 +89,7 @@ impl Transport {
             under_way: Semaphore::new(UNDER_WAY_MAX),
             clock: ServerClock::default(),
             warned: AtomicBool::new(false),
+            chosen: Locked::default(),
         }
     }
 
@@ -161,18 +167,57 @@ impl Transport {
     /// A new TCP connection, driven by the background runtime.
     pub(crate) async fn dial(&self) -> Result<TcpStream> {
         let Address { host, port } = self.options.address.clone();
-        let (answer, dialled) = oneshot::channel();
-        self.env.spawn(async move {
-            let stream = TcpStream::connect((host, port)).await;
-            let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-            // The caller may have been dropped.
-            let _ = answer.send(stream);
+        let found = self.in_background(async move {
+            let found = tokio::net::lookup_host((host, port)).await?;
+            Ok(found.collect::<BTreeSet<SocketAddr>>())
         });
-        let stream = dialled.await.map_err(|_| Error::new(ErrorKind::Closed, "the background has ended"))?;
-        stream.map_err(|source| {
-            Error::new(ErrorKind::Unreachable, source.to_string())
-                .hint("is the server running, and is the address right?")
-                .source(source)
+        let found = found.await?;
+        let before = self.chosen.lock().filter(|before| found.contains(before));
+        let chosen = match before {
+            Some(before) => before,
+            None if found.len() == 1 => found.into_iter().next().ok_or_else(nobody)?,
+            None => self.only_server(found).await?,
+        };
+        *self.chosen.lock() = Some(chosen);
+        self.in_background(connect(chosen)).await
+    }
+
+    /// The first address at which somebody listens, if all of those lead to the same run of a server: two servers would
+    /// both grant a lock.
+    async fn only_server(&self, found: BTreeSet<SocketAddr>) -> Result<SocketAddr> {
+        let mut first: Option<(SocketAddr, Arc<str>)> = None;
+        for at in found {
+            let Ok(stream) = self.in_background(connect(at)).await else { continue };
+            let connection = Connection::new(stream, &self.env, &Revalidations::default());
+            let run = self.identify(&connection).await?.name;
+            match &first {
+                Some((one, other)) if *other != run => return Err(self.two_servers(*one, at)),
+                Some(_) => {}
+                None => first = Some((at, run)),
+            }
+        }
+        first.map(|(at, _)| at).ok_or_else(nobody)
+    }
+
+    fn two_servers(&self, one: SocketAddr, other: SocketAddr) -> Error {
+        let name = &self.options.address;
+        let message =
+            format!("{name} leads to {one} and {other}, which are two servers: both would grant a lock");
+        Error::new(ErrorKind::Unsafe, message).hint("name one of them")
+    }
+
+    async fn in_background<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = io::Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        self.env.spawn(async move {
+            // The caller may have been dropped.
+            let _ = answer.send(task.await);
+        });
+        let done = answered.await.map_err(|_| Error::new(ErrorKind::Closed, "the background has ended"))?;
+        done.map_err(|source| {
+            Error::new(ErrorKind::Unreachable, source.to_string()).hint(NOT_REACHED).source(source)
         })
     }
 
@@ -190,13 +235,26 @@ impl Transport {
 
     async fn connect(&self) -> Result<LiveConnection> {
         let connection = Connection::new(self.dial().await?, &self.env, &self.revalidations);
-        let asked = self.env.now();
-        // Nothing of a lock is written here.
-        let replies = connection.call(Server::query(&self.env)).await.ok_or_else(no_identity)?;
-        let server = Server::parse(replies, asked, &self.options)?;
+        let server = self.identify(&connection).await?;
         check_eviction(&server, &self.options, &self.warned)?;
         Ok(LiveConnection { connection, server: Locked::new(Arc::new(server)) })
     }
+
+    /// The server at the other end. Nothing of a lock is written here.
+    async fn identify(&self, connection: &Connection) -> Result<Server> {
+        let asked = self.env.now();
+        let replies = connection.call(Server::query(&self.env)).await.ok_or_else(no_identity)?;
+        Server::parse(replies, asked, &self.options)
+    }
+}
+
+async fn connect(at: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(at).await?;
+    stream.set_nodelay(true).map(|()| stream)
+}
+
+fn nobody() -> Error {
+    Error::new(ErrorKind::Unreachable, "nobody listens at any address of the server").hint(NOT_REACHED)
 }
 
 fn no_identity() -> Error {

@@ -21,9 +21,8 @@ use redis::aio::MultiplexedConnection;
 const ROUNDS: usize = 7;
 const SPAN: Duration = Duration::from_millis(700);
 const DELETE: &str = include_str!("../scripts/plain/release.lua");
-const CLAIM: &str = include_str!("../scripts/native/claim.lua");
-const RELEASE: &str = include_str!("../scripts/native/release.lua");
-const PRELUDE: &str = include_str!("../scripts/native/prelude.lua");
+const CLAIM: &str = include_str!("../scripts/native/claim_quiet.lua");
+const RELEASE: &str = include_str!("../scripts/native/release_quiet.lua");
 
 /// Takes and gives back one lock.
 type Pair = Arc<dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -114,22 +113,19 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The rate that `redis-benchmark` reaches with one of our scripts, one connection and this many requests under way.
-fn benchmark(port: u16, script: &str, arguments: &[&str], under_way: usize, range: &str) -> f64 {
-    let (port, under_way) = (port.to_string(), under_way.to_string());
-    let keys = [
-        "ours __rand_int__",
-        "leasehold:{1}:meta",
-        "leasehold:{1}:entries",
-        "leasehold:{1}:holders",
-        "leasehold:{1}:waiters",
-        "leasehold:{1}:queue",
-        "leasehold:{1}:fair",
-        "leasehold:{1}:writers",
-    ];
+fn benchmark(
+    port: u16,
+    script: &str,
+    keys: &[&str],
+    arguments: &[&str],
+    under_way: usize,
+    range: &str,
+) -> f64 {
+    let (port, under_way, count) = (port.to_string(), under_way.to_string(), keys.len().to_string());
     let output = Command::new("redis-benchmark")
         .args([
             "-p", &port, "-c", "1", "-P", &under_way, "-n", "200000", "-r", range, "--csv", "EVALSHA",
-            script, "8",
+            script, &count,
         ])
         .args(keys)
         .args(arguments)
@@ -146,53 +142,35 @@ fn benchmark(port: u16, script: &str, arguments: &[&str], under_way: usize, rang
         .unwrap_or(f64::NAN)
 }
 
-fn limit(server: &Server, under_way: usize) -> f64 {
-    let load = |text: &str| {
-        let text = text.replacen("-- include prelude.lua\n", PRELUDE, 1);
-        server.command(&["SCRIPT", "LOAD", &text]).unwrap().text().unwrap().to_string()
+/// CPU time of the server.
+fn server_us(server: &Server) -> f64 {
+    let info = server.command(&["INFO", "cpu"]).unwrap();
+    let field = |name: &str| {
+        info.text().unwrap().lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     };
+    ["used_cpu_sys:", "used_cpu_user:"].into_iter().map(|name| field(name).unwrap_or(f64::NAN)).sum::<f64>()
+        * 1e6
+}
+
+/// The pairs a second that `redis-benchmark` reaches with our two short scripts, and the server's CPU for each.
+fn limit(server: &Server, under_way: usize) -> (f64, f64) {
+    let load = |text: &str| server.command(&["SCRIPT", "LOAD", text]).unwrap().text().unwrap().to_string();
     let (claim, release) = (load(CLAIM), load(RELEASE));
-    let id = "0123456789abcdef0123456789abcdef";
-    // One that is kept for long, as after the first grant of a name.
-    server
-        .command(&["HSET", "leasehold:{1}:meta", "k", "9000000000000", "x", &format!("n {id} 0 0 0 1 ")])
-        .unwrap();
-    let claims = benchmark(
-        server.port(),
-        &claim,
-        &[
-            id,
-            "x",
-            "0",
-            "0",
-            "n",
-            "30000",
-            "0",
-            "h",
-            "0",
-            "5000000",
-            "",
-            "PUBLISH",
-            "1",
-            "leasehold:{1}:changes",
-            "0",
-            "",
-        ],
-        under_way,
-        "1000000000",
-    );
-    let hold =
+    let (id, port) = ("0123456789abcdef0123456789abcdef ", server.port());
+    let (hold, fence, meta) = ("ours __rand_int__", "leasehold:{1}:fence", "leasehold:{1}:meta");
+    let value = format!("{id}0");
+    let arguments = [&value, "30000", "0", "0"];
+    let before = server_us(server);
+    let claims = benchmark(port, &claim, &[hold, fence, meta], &arguments, under_way, "1000000000");
+    let claimed = server_us(server) - before;
+    let holds =
         "for i = 0, 199999 do redis.call('SET', string.format('ours %012d', i), ARGV[1], 'PX', 600000) end";
-    server.command(&["EVAL", hold, "0", id]).unwrap();
-    let releases = benchmark(
-        server.port(),
-        &release,
-        &[id, "PUBLISH", "1", "leasehold:{1}:changes", "0"],
-        under_way,
-        "200000",
-    );
+    server.command(&["EVAL", holds, "0", &value]).unwrap();
+    let before = server_us(server);
+    let releases = benchmark(port, &release, &[hold, meta], &[id], under_way, "200000");
+    let released = server_us(server) - before;
     server.command(&["FLUSHALL"]).unwrap();
-    1.0 / (1.0 / claims + 1.0 / releases)
+    (1.0 / (1.0 / claims + 1.0 / releases), (claimed + released) / 200_000.0)
 }
 
 fn main() {
@@ -223,8 +201,8 @@ fn main() {
                 let ratio = |one: usize, other: usize| {
                     median(rates[one].iter().zip(&rates[other]).map(|(ours, theirs)| ours / theirs).collect())
                 };
-                let of_limit =
-                    if tasks == 1 { f64::NAN } else { median(rates[0].clone()) / limit(&server, tasks) };
+                let (limit, server_cpu) = if tasks == 1 { (f64::NAN, f64::NAN) } else { limit(&server, tasks) };
+                let of_limit = median(rates[0].clone()) / limit;
                 println!("{label}, {tasks} tasks:");
                 for (at, (name, _)) in pairs.iter().enumerate() {
                     println!(
@@ -235,7 +213,7 @@ fn main() {
                 }
                 println!("  native is {:.2} of the raw client and {:.2} of rslock", ratio(0, 2), ratio(0, 3));
                 println!("  plain is {:.2} of the raw client and {:.2} of rslock", ratio(1, 2), ratio(1, 3));
-                println!("  native is {of_limit:.2} of redis-benchmark with its scripts");
+                println!("  native is {of_limit:.2} of redis-benchmark with its scripts: {server_cpu:.1} us of the server a pair");
             }
         });
     }

@@ -5,47 +5,65 @@ use std::sync::Arc;
 use leasehold_core::{
     Env, Error, ErrorKind, Finding, Result, Store,
     backend::{Backend, QuorumMembership},
+    store_kit::Access,
     url::{
-        Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value,
+        Form, Hosts, Key, ParsedUrl, Scheme, Value,
         percent::{decode, encode},
     },
 };
 
 use crate::{Dialect, Endpoint, Protocol, RedisOptions, RedisStore, Servers};
 
+/// All keys: the first for TLS alone, those from [`OF_SENTINELS`] on for Sentinels alone.
 const KEYS: &[Key] = &[
+    Key { name: "server_name", value: Value::Text },
     Key { name: "dialect", value: Value::Word },
     Key { name: "min_replicas", value: Value::Number },
     Key { name: "strict", value: Value::Flag },
     Key { name: "resp", value: Value::Choice(&["2", "3"]) },
     Key { name: "template", value: Value::Template },
+    Key { name: "sentinel_user", value: Value::Text },
+    Key { name: "sentinel_password", value: Value::Secret },
+    Key { name: "sentinel_password_file", value: Value::Path },
+    Key { name: "sentinel_tls", value: Value::Flag },
+    Key { name: "sentinel_ca", value: Value::Path },
+    Key { name: "sentinel_cert", value: Value::Path },
+    Key { name: "sentinel_key", value: Value::Path },
+    Key { name: "sentinel_server_name", value: Value::Text },
 ];
-const TLS_KEYS: &[Key] =
-    &[KEYS[0], KEYS[1], KEYS[2], Key { name: "ca", value: Value::Path }, KEYS[3], KEYS[4]];
+const OF_SENTINELS: usize = 6;
 
-const fn hosts(name: &'static str, hosts: Hosts, path: bool) -> Scheme {
-    let port = if path && matches!(hosts, Hosts::Many) { 26379 } else { 6379 };
-    Scheme { port, keys: KEYS, ..Scheme::new(name, Form::Hosts { hosts, login: true, path }) }
+const fn keys(tls: bool, sentinel: bool) -> &'static [Key] {
+    let keys = if sentinel { KEYS } else { KEYS.split_at(OF_SENTINELS).0 };
+    if tls { keys } else { keys.split_at(1).1 }
 }
 
-const fn tls(scheme: Scheme) -> Scheme {
-    Scheme { tls: true, keys: TLS_KEYS, ..scheme }
+const fn hosts(name: &'static str, tls: bool, hosts: Hosts, path: bool) -> Scheme {
+    let sentinel = path && matches!(hosts, Hosts::Many);
+    let port = if sentinel { 26379 } else { 6379 };
+    let keys = keys(tls, sentinel);
+    Scheme { port, tls, keys, ..Scheme::new(name, Form::Hosts { hosts, login: true, path }) }
 }
 
 /// `redis://`, `redis+unix://`, `redis+sentinel://` and `redis+cluster://`.
 pub static BACKEND: Backend = Backend {
     schemes: &[
-        Scheme { aliases: &["valkey"], ..hosts("redis", Hosts::One, true) },
-        Scheme { aliases: &["valkeys"], ..tls(hosts("rediss", Hosts::One, true)) },
-        Scheme { aliases: &["valkey+unix"], keys: KEYS, ..Scheme::new("redis+unix", Form::Socket) },
-        hosts("redis+sentinel", Hosts::Many, true),
-        tls(hosts("rediss+sentinel", Hosts::Many, true)),
-        hosts("redis+cluster", Hosts::Many, false),
-        tls(hosts("rediss+cluster", Hosts::Many, false)),
+        Scheme { aliases: &["valkey"], ..hosts("redis", false, Hosts::One, true) },
+        Scheme { aliases: &["valkeys"], ..hosts("rediss", true, Hosts::One, true) },
+        Scheme {
+            aliases: &["valkey+unix"],
+            keys: keys(false, false),
+            ..Scheme::new("redis+unix", Form::Socket)
+        },
+        hosts("redis+sentinel", false, Hosts::Many, true),
+        hosts("rediss+sentinel", true, Hosts::Many, true),
+        hosts("redis+cluster", false, Hosts::Many, false),
+        hosts("rediss+cluster", true, Hosts::Many, false),
     ],
     examples: &[
         "redis://host",
         "redis://host?dialect=plain",
+        "redis://host?dialect=redisson",
         "redis+sentinel://h1,h2,h3/master",
         "redis+cluster://h1,h2,h3",
     ],
@@ -103,10 +121,11 @@ async fn promote(url: &ParsedUrl, membership: QuorumMembership, env: &Env) -> Re
 fn options(url: &ParsedUrl) -> Result<RedisOptions> {
     let (settings, (_, database)) = (&url.options, place(url)?);
     let mut options = RedisOptions::new(servers(url)?);
-    Credentials { user: options.user, password: options.password } = url.credentials.clone();
+    options.access = Access::of(url);
+    if matches!(options.servers, Servers::Sentinel { .. }) {
+        options.sentinel_access = Some(sentinel_access(url, &options.access));
+    }
     options.database = database;
-    options.tls = url.scheme.tls;
-    options.ca = settings.get("ca").map(Into::into);
     options.dialect = dialect(url)?;
     if settings.number("resp") == Some(2) {
         options.protocol = Protocol::Resp2;
@@ -116,6 +135,19 @@ fn options(url: &ParsedUrl) -> Result<RedisOptions> {
     options.strict = settings.flag("strict");
     options.url = url.to_string();
     Ok(options)
+}
+
+/// Those of the Sentinels: the files for TLS are the master's, unless they have their own.
+fn sentinel_access(url: &ParsedUrl, master: &Access) -> Access {
+    let mut access = Access::of_keys(url, "sentinel_");
+    access.tls |= master.tls && url.options.get("sentinel_tls").is_none();
+    if access.tls {
+        access.ca = access.ca.or_else(|| master.ca.clone());
+        if access.cert.is_none() && access.key.is_none() {
+            (access.cert, access.key) = (master.cert.clone(), master.key.clone());
+        }
+    }
+    access
 }
 
 fn servers(url: &ParsedUrl) -> Result<Servers> {
@@ -163,6 +195,13 @@ fn dialect(url: &ParsedUrl) -> Result<Dialect> {
                 .hint("add dialect=plain, or use prefix="))
         }
         (Some("plain"), template) => Ok(Dialect::Plain { template: template.unwrap_or("*").to_string() }),
-        (Some(other), _) => Err(ParsedUrl::unsupported_dialect(other, "there are `native` and `plain`")),
+        (Some("redisson"), None) => Ok(Dialect::Redisson),
+        (Some("redisson"), Some(_)) => {
+            Err(Error::new(ErrorKind::Invalid, "`template` is for the plain dialect alone")
+                .hint("a lock of Redisson has its name for a key: use prefix="))
+        }
+        (Some(other), _) => {
+            Err(ParsedUrl::unsupported_dialect(other, "there are `native`, `plain` and `redisson`"))
+        }
     }
 }

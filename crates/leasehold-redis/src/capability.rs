@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use leasehold_core::{Capability, Drift, Exclusion, Fencing, Liveness};
 
+use crate::dialect::redisson::TAKE_MAX;
 use crate::options::{Dialect, Protocol, RedisOptions, Servers};
 
 impl RedisOptions {
     /// The capability of a store with these options. No I/O.
     pub fn capability(&self) -> Capability {
         let is_native = self.dialect == Dialect::Native;
+        let is_plain = matches!(self.dialect, Dialect::Plain { .. });
+        let permits = match self.dialect {
+            Dialect::Native => u32::MAX,
+            Dialect::Redisson => TAKE_MAX,
+            Dialect::Plain { .. } => 0,
+        };
         let scheme = match self.servers {
             Servers::Single(_) => "redis",
             Servers::Sentinel { .. } => "redis+sentinel",
@@ -24,10 +31,10 @@ impl RedisOptions {
             scheme,
             exclusion,
             commits: false,
-            shared: is_native,
-            permits: is_native,
+            shared: !is_plain,
+            permits,
             fifo: is_native,
-            fencing: if is_native { Fencing::Durable } else { Fencing::None },
+            fencing: if is_plain { Fencing::None } else { Fencing::Durable },
             liveness: Liveness::Ttl,
             waiters: is_native,
             wakes: is_native || self.protocol == Protocol::Newest,

@@ -10,13 +10,14 @@ use redis::{Cmd, cmd};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{
-    dialect::{Announcement, Dialect, native::Native, plain::Plain},
+    contention::Contention,
+    dialect::{Announcement, Dialect, native::Native, plain::Plain, redisson::Redisson},
     format::{Reply, Request, millis, next, read},
     keys::inbox,
     options::{self, RedisOptions, Servers},
     server_info,
     topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
-    transport::{Node, connection::Connector},
+    transport::{Node, ServerTime, connection::Connector},
     watcher::Watcher,
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct ClientState {
     pub(crate) revalidations: Revalidations,
     /// Claims with a request that may still arrive.
     pub(crate) in_doubt: InDoubt,
+    pub(crate) contention: Contention,
     /// Claims that wait for a wake-up, and whether an unannounced holder keeps them out.
     pub(crate) unannounced: Locked<HashMap<ClaimId, bool>>,
     id: u64,
@@ -53,6 +55,9 @@ impl ClientState {
                 Box::new(Native { marker: options.membership.map(server_info::unknown_run) })
             }
             options::Dialect::Plain { template } => Box::new(Plain::new(template)),
+            options::Dialect::Redisson => {
+                Box::new(Redisson { is_cluster: matches!(options.servers, Servers::Cluster(_)) })
+            }
         };
         ClientState {
             capability: options.capability(),
@@ -62,6 +67,7 @@ impl ClientState {
             revalidations: connector.revalidations.clone(),
             router: Router { topology: topology(Arc::new(connector)), env: env.clone() },
             in_doubt: InDoubt::new(IN_DOUBT_MAX),
+            contention: Contention::default(),
             unannounced: Locked::default(),
             watchers: Locked::default(),
             connecting: AsyncMutex::default(),
@@ -100,13 +106,40 @@ impl ClientState {
         limit: Duration,
     ) -> Result<(T, u32)> {
         let Request { script, mut commands, read } = request;
-        let wanted = self.options.min_replicas;
-        if wanted > 0 {
-            commands.push(wait_for(wanted, limit));
-        }
+        let replicas = self.options.min_replicas;
+        commands.extend(wait_for(replicas, limit));
         let mut replies = self.router.run(slot, script, commands, limit).await?;
-        let confirmed = if wanted > 0 { acknowledged(replies.pop())? } else { 0 };
+        let confirmed = confirmed(replicas, &mut replies)?;
         Ok((read(replies)?, confirmed))
+    }
+
+    /// Sends a request that may be answered by "ask otherwise", as it is where the server refuses it, on the connection that
+    /// is open. `None` also without one. `request` gets the server's time if that is known. `replicas` are to confirm it.
+    pub(crate) async fn send_quiet<'a, T>(
+        &self,
+        slot: u16,
+        replicas: u32,
+        request: impl FnOnce(Option<ServerTime>) -> Option<Request<'a, Option<T>>>,
+    ) -> Result<Option<(T, u32)>> {
+        let limit = self.options.timeout;
+        let Some(node) = self.router.topology.known(slot) else { return Ok(None) };
+        let Some((connection, time)) = node.current() else { return Ok(None) };
+        let Some(Request { script, mut commands, read }) = request(time) else { return Ok(None) };
+        commands.extend(wait_for(replicas, limit));
+        let mut replies = node.call_on(&connection, &commands, limit).await?;
+        if matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT")
+            && let Some(script) = script
+        {
+            let loads = script.load_all();
+            let count = loads.len();
+            commands.splice(0..0, loads);
+            replies = node.call_on(&connection, &commands, limit).await?.split_off(count);
+        }
+        if matches!(replies.first(), Some(Err(_))) {
+            return Ok(None);
+        }
+        let confirmed = confirmed(replicas, &mut replies)?;
+        Ok(read(replies)?.map(|answer| (answer, confirmed)))
     }
 
     /// The failure of a grant or a renewal that too few replicas have.
@@ -197,14 +230,17 @@ fn topology(connector: Arc<Connector>) -> Box<dyn Topology> {
     }
 }
 
-/// `WAIT`: it counts for what was written before it on the same connection.
-fn wait_for(replicas: u32, limit: Duration) -> Cmd {
+/// `WAIT`, if replicas are to confirm: it counts for what was written before it on the same connection.
+fn wait_for(replicas: u32, limit: Duration) -> Option<Cmd> {
     let timeout = REPLICAS_TIMEOUT.min(limit / 2).max(Duration::from_millis(1));
-    cmd("WAIT").arg(replicas).arg(millis(timeout)).to_owned()
+    (replicas > 0).then(|| cmd("WAIT").arg(replicas).arg(millis(timeout)).to_owned())
 }
 
-/// The reply to `WAIT`.
-fn acknowledged(reply: Option<Reply>) -> Result<u32> {
-    let count: i64 = read(&next(&mut reply.into_iter())?, "a number of replicas")?;
+/// The reply to [`wait_for`], which is the last one.
+fn confirmed(replicas: u32, replies: &mut Vec<Reply>) -> Result<u32> {
+    if replicas == 0 {
+        return Ok(0);
+    }
+    let count: i64 = read(&next(&mut replies.pop().into_iter())?, "a number of replicas")?;
     Ok(u32::try_from(count).unwrap_or_default())
 }

@@ -3,15 +3,17 @@
 pub(crate) mod foreign;
 pub(crate) mod native;
 pub(crate) mod plain;
+pub(crate) mod redisson;
 
 use std::{fmt::Debug, sync::LazyLock, time::Duration};
 
-use leasehold_core::{Claim, Contender, LockName, LostReason, Release, Renewal, Snapshot, Standing};
-use redis::Cmd;
+use leasehold_core::{Claim, Contender, LockName, LostReason, Release, Renewal, Result, Snapshot, Standing};
+use redis::{Cmd, RedisWrite, Value};
 
 use crate::{
     format::{Request, Script, millis, read, span},
     keys::Keys,
+    transport::ServerTime,
 };
 
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/shared/renew.lua")));
@@ -31,6 +33,23 @@ pub(crate) trait Dialect: Debug + Send + Sync {
         announcement: Announcement,
     ) -> Request<'a, ClaimReply>;
 
+    /// A claim that is granted where nobody else is; `None` if [`Dialect::claim`] is the way for it. Its reply is `None`
+    /// when nothing has changed and [`Dialect::claim`] is to be asked. `time` is what the server has told on the connection
+    /// that sends it.
+    fn claim_quiet(
+        &self,
+        _claim: &Claim,
+        _keys: &Keys,
+        _time: Option<ServerTime>,
+    ) -> Option<Request<'_, Option<ClaimReply>>> {
+        None
+    }
+
+    /// The same for the release of a claim of which no request is under way.
+    fn release_quiet(&self, _claim: &Claim, _keys: &Keys) -> Option<Request<'_, Option<Release>>> {
+        None
+    }
+
     /// A release. For the time `refuse`, the claim's id is not granted again where the dialect can prevent it.
     fn release(
         &self,
@@ -40,20 +59,29 @@ pub(crate) trait Dialect: Debug + Send + Sync {
         announcement: Announcement,
     ) -> Request<'_, Release>;
 
+    /// How the value of the hold key of an exclusive hold without a lock-delay begins.
+    fn owner(&self, claim: &Claim) -> String {
+        claim.id.to_string()
+    }
+
+    /// The script of [`Dialect::renew`], and its call with an owner and a time for each key.
+    fn renewal(&self, claims: &[&Claim], keys: &[Keys]) -> (&'static Script, Cmd) {
+        let mut call = RENEW.call(&keys.iter().map(Keys::hold_key).collect::<Vec<_>>());
+        for claim in claims {
+            call.arg(self.owner(claim)).arg(millis(claim.ttl));
+        }
+        (&RENEW, call)
+    }
+
+    /// The channel on which releases are published; `None` if each waiter is told its turn on its client's inbox.
+    fn releases(&self, _keys: &Keys) -> Option<String> {
+        None
+    }
+
     /// The renewal of exclusive holds without a lock-delay, all of one server: compare and expire.
     fn renew(&self, claims: &[&Claim], keys: &[Keys]) -> Request<'_, Vec<Renewal>> {
-        let mut call = RENEW.call(keys.iter().map(|keys| keys.hold.as_str()));
-        for claim in claims {
-            call.arg(claim.id.to_string()).arg(millis(claim.ttl));
-        }
-        Request::call(&RENEW, call, |value| {
-            let spans = read::<Vec<i64>>(value, "replies to renewals")?.into_iter().map(span);
-            let renewal = |left: Option<Duration>| match left {
-                Some(valid_for) => Renewal::Renewed { valid_for },
-                None => Renewal::Gone(LostReason::Gone),
-            };
-            Ok(spans.map(renewal).collect())
-        })
+        let (script, call) = self.renewal(claims, keys);
+        Request::call(script, call, read_renewals)
     }
 
     /// The renewal of one hold of any kind. `None` if [`Dialect::renew`] renews all that there are.
@@ -78,6 +106,16 @@ pub(crate) trait Dialect: Debug + Send + Sync {
     fn name_of(&self, key: &str) -> Option<LockName>;
 }
 
+/// For how many milliseconds each hold is held; -1 for one that is not.
+fn read_renewals(value: &Value) -> Result<Vec<Renewal>> {
+    let spans = read::<Vec<i64>>(value, "replies to renewals")?.into_iter().map(span);
+    let renewal = |left: Option<Duration>| match left {
+        Some(valid_for) => Renewal::Renewed { valid_for },
+        None => Renewal::Gone(LostReason::Gone),
+    };
+    Ok(spans.map(renewal).collect())
+}
+
 /// The command by which scripts publish, and whether its reply counts all receivers.
 #[derive(Clone, Copy)]
 pub(crate) struct Announcement {
@@ -87,7 +125,7 @@ pub(crate) struct Announcement {
 
 impl Announcement {
     fn append_to(self, call: &mut Cmd, keys: &Keys) {
-        call.arg(self.command).arg(u8::from(self.counts_receivers)).arg(keys.changes());
+        call.arg(self.command).arg(u8::from(self.counts_receivers)).write_arg_fmt(keys.changes());
     }
 }
 

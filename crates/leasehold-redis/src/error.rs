@@ -34,6 +34,11 @@ impl ServerError {
         self.detail.split_once(' ').filter(|_| names_one).map(|(_, address)| address)
     }
 
+    /// Whether the server does not know RESP3, in reply to HELLO.
+    pub(crate) fn lacks_resp3(&self) -> bool {
+        self.code == "NOPROTO" || self.detail.to_ascii_lowercase().contains("unknown command")
+    }
+
     /// Whether another node may be the master.
     pub(crate) fn means_not_master(&self) -> bool {
         self.ends_connection() || matches!(self.code.as_str(), "MOVED" | "UNBLOCKED")

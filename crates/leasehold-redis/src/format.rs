@@ -1,27 +1,42 @@
 //! Requests and replies. A reply of an unexpected form is an error, never a panic.
 
-use std::time::Duration;
+use std::{fmt::Display, sync::LazyLock, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
-use redis::{Cmd, FromRedisValue, Value, aio::MultiplexedConnection, cmd, from_redis_value_ref};
+use redis::{Cmd, FromRedisValue, RedisWrite, Value, cmd, from_redis_value_ref};
 
 use crate::error::ServerError;
 
 const INCLUDE: &str = "-- include prelude.lua\n";
 const PRELUDE: &str = include_str!("../scripts/native/prelude.lua");
+const INCLUDE_LOCKS: &str = "-- include locks.lua\n";
+const LOCKS: &str = include_str!("../scripts/redisson/locks.lua");
 
 /// A script and its SHA-1.
 #[derive(Debug)]
 pub(crate) struct Script {
     text: String,
     hash: String,
+    /// Those that a server gets with it, for it will be asked for them soon.
+    companions: &'static [&'static LazyLock<Script>],
 }
 
 impl Script {
     pub(crate) fn new(text: &str) -> Script {
-        let text = text.replacen(INCLUDE, PRELUDE, 1);
+        let text = text.replacen(INCLUDE, PRELUDE, 1).replacen(INCLUDE_LOCKS, LOCKS, 1);
         let hash = redis::Script::new(&text).get_hash().to_string();
-        Script { text, hash }
+        Script { text, hash, companions: &[] }
+    }
+
+    /// One of several that a server gets together.
+    pub(crate) fn of(text: &str, companions: &'static [&'static LazyLock<Script>]) -> Script {
+        Script { companions, ..Script::new(text) }
+    }
+
+    /// `SCRIPT LOAD` for it and its companions.
+    pub(crate) fn load_all(&self) -> Vec<Cmd> {
+        let others = self.companions.iter().filter(|other| other.hash != self.hash).map(|it| it.load());
+        others.chain([self.load()]).collect()
     }
 
     /// `SCRIPT LOAD`. Scripts sent by EVAL may be evicted, loaded ones are not.
@@ -32,10 +47,10 @@ impl Script {
     }
 
     /// `EVALSHA` with its keys; arguments are to follow.
-    pub(crate) fn call<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Cmd {
-        let keys: Vec<&str> = keys.into_iter().collect();
-        let mut call = cmd("EVALSHA");
-        call.arg(&self.hash).arg(keys.len()).arg(keys);
+    pub(crate) fn call<K: Display>(&self, keys: &[K]) -> Cmd {
+        let mut call = Cmd::with_capacity(8 + 2 * keys.len(), 192 + 64 * keys.len());
+        call.arg("EVALSHA").arg(&self.hash).arg(keys.len());
+        keys.iter().for_each(|key| call.write_arg_fmt(key));
         call
     }
 }
@@ -71,25 +86,12 @@ impl<'a, T> Request<'a, T> {
     }
 }
 
-/// Sends commands in one piece and reads one reply for each.
-///
-/// # Errors
-/// [`ErrorKind::Unreachable`] when the connection breaks.
-pub(crate) async fn exchange(connection: &mut MultiplexedConnection, commands: &[Cmd]) -> Result<Vec<Reply>> {
-    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-    for command in commands {
-        pipeline.add_command(command.clone());
-    }
-    let sent = connection.send_packed_commands(&pipeline, 0, commands.len()).await;
-    let values = sent.map_err(|error| {
-        Error::new(ErrorKind::Unreachable, format!("the connection broke: {}", error.category()))
-            .hint("the claim is asked for again by its id")
-    })?;
-    let as_reply = |value| match value {
+/// A value as the reply to one command.
+pub(crate) fn as_reply(value: Value) -> Reply {
+    match value {
         Value::ServerError(error) => Err(ServerError::from(&error)),
         value => Ok(value),
-    };
-    Ok(values.into_iter().map(as_reply).collect())
+    }
 }
 
 /// The next of several replies.
@@ -135,6 +137,13 @@ pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A section of INFO.
+pub(crate) fn info(section: &str) -> Cmd {
+    let mut info = cmd("INFO");
+    info.arg(section);
+    info
+}
+
 /// One field of the reply to INFO.
 pub(crate) fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
@@ -150,6 +159,20 @@ pub(crate) fn clock_us(value: &Value) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_scripts_that_draw_tokens_know_how_far_they_stay_behind_the_clock() {
+        let slack = leasehold_core::FencingToken::SLACK_US.to_string();
+        for text in [
+            include_str!("../scripts/native/prelude.lua"),
+            include_str!("../scripts/native/claim.lua"),
+            include_str!("../scripts/native/claim_quiet.lua"),
+            include_str!("../scripts/native/claim_vote.lua"),
+            include_str!("../scripts/redisson/locks.lua"),
+        ] {
+            assert_eq!(text.matches(&slack).count(), 1);
+        }
+    }
 
     #[test]
     fn the_prelude_is_in_those_that_include_it_once_and_nowhere_else() {

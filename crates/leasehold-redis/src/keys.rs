@@ -1,6 +1,6 @@
 //! The keys and channels of a lock, all of one slot.
 
-use std::sync::LazyLock;
+use std::{fmt, ops::Range, sync::LazyLock};
 
 use leasehold_core::LockName;
 
@@ -8,15 +8,38 @@ use leasehold_core::LockName;
 pub(crate) const OURS: &str = "leasehold:";
 
 /// The suffixes of the side keys of a lock; `scripts/native/prelude.lua` describes each.
-pub(crate) const SIDES: [&str; 7] =
-    [":meta", ":entries", ":holders", ":waiters", ":queue", ":fair", ":writers"];
+pub(crate) const SIDES: [&str; 8] =
+    [META, ":entries", ":holders", ":waiters", ":queue", ":fair", ":writers", FENCE];
+
+/// The suffix of the key that is there while there is more than one exclusive hold.
+pub(crate) const META: &str = ":meta";
+/// The suffix of the fencing counter, which is there once the lock was held.
+pub(crate) const FENCE: &str = ":fence";
 
 /// The keys of one lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Keys {
-    /// The key that other libraries lock, too.
-    pub(crate) hold: String,
+    /// The beginning of all side keys; within it stands the key that other libraries lock, too.
     stem: String,
+    hold: Range<usize>,
+    slot: u16,
+}
+
+/// One key of a lock, in two parts that follow each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a>(&'a str, &'a str);
+
+impl<'a> From<&'a str> for Key<'a> {
+    fn from(key: &'a str) -> Key<'a> {
+        Key(key, "")
+    }
+}
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        f.write_str(self.1)
+    }
 }
 
 impl Keys {
@@ -24,39 +47,85 @@ impl Keys {
     pub(crate) fn of(name: &LockName) -> Keys {
         let name = name.as_str();
         // A name that looks like a side key of another lock gets a key that no side key looks like.
-        let hold = if name.starts_with(OURS) { format!("{OURS}={name}") } else { name.to_string() };
-        let stem = match (tag(hold.as_bytes()), hold.contains('}')) {
-            (Some(_), _) => format!("{OURS}:{hold}"),
-            (None, false) => format!("{OURS}{{{hold}}}"),
-            // The braces of the name are no tag: a number in its slot is.
-            (None, true) => format!("{OURS}#{{{}}}{hold}", number_in(slot(hold.as_bytes()))),
+        let escape = if name.starts_with(OURS) { "leasehold:=" } else { "" };
+        let tag = tag(name.as_bytes());
+        let slot = match (tag, escape) {
+            (Some(tag), _) => slot(tag),
+            (None, "") => slot(name.as_bytes()),
+            (None, _) => slot(format!("{escape}{name}").as_bytes()),
         };
-        Keys { hold, stem }
+        let number;
+        let (before, after) = match (tag, name.contains('}')) {
+            (Some(_), _) => (":", ""),
+            (None, false) => ("{", "}"),
+            // The braces of the name are no tag: a number in its slot is.
+            (None, true) => {
+                number = format!("#{{{}}}", number_in(slot));
+                (&*number, "")
+            }
+        };
+        let stem = [OURS, before, escape, name, after].concat();
+        let hold = OURS.len() + before.len()..stem.len() - after.len();
+        Keys { stem, hold, slot }
     }
 
     /// The key of `name` in a template of another library; there are no side keys.
     pub(crate) fn templated(template: &str, name: &LockName) -> Keys {
-        Keys { hold: template.replacen('*', name.as_str(), 1), stem: String::new() }
+        let stem = template.replacen('*', name.as_str(), 1);
+        Keys { hold: 0..stem.len(), slot: slot(stem.as_bytes()), stem }
+    }
+
+    /// The key that other libraries lock, too.
+    pub(crate) fn hold(&self) -> &str {
+        &self.stem[self.hold.clone()]
+    }
+
+    /// The same, to stand beside side keys.
+    pub(crate) fn hold_key(&self) -> Key<'_> {
+        self.hold().into()
+    }
+
+    /// The keys of `name` as Redisson forms them. It cannot use a name with a broken hash tag in a Cluster, where its keys
+    /// are of several slots; the tag is a number then.
+    pub(crate) fn redisson(name: &LockName, is_cluster: bool) -> Keys {
+        let name = name.as_str();
+        let slot = slot(name.as_bytes());
+        let is_broken = tag(name.as_bytes()).is_none() && name.contains(['{', '}']);
+        let (stem, begin) = if is_cluster && is_broken {
+            let tag = format!("{{{}}}", number_in(slot));
+            (format!("{tag}{name}"), tag.len())
+        } else if name.contains('{') {
+            (name.to_string(), 0)
+        } else {
+            (format!("{{{name}}}"), 1)
+        };
+        Keys { stem, hold: begin..begin + name.len(), slot }
+    }
+
+    /// A side key, by what it begins with.
+    pub(crate) fn under(&self, begin: &str) -> String {
+        format!("{begin}:{}", self.stem)
     }
 
     /// A side key, by one of [`SIDES`].
-    pub(crate) fn side(&self, end: &str) -> String {
-        format!("{}{end}", self.stem)
+    pub(crate) fn side<'a>(&'a self, end: &'a str) -> Key<'a> {
+        Key(&self.stem, end)
     }
 
     /// The channel on which every change of the lock is announced.
-    pub(crate) fn changes(&self) -> String {
+    pub(crate) fn changes(&self) -> Key<'_> {
         self.side(":changes")
     }
 
     /// The slot of all of them.
     pub(crate) fn slot(&self) -> u16 {
-        slot(self.hold.as_bytes())
+        self.slot
     }
 
-    /// The lock whose `:meta` key this is.
-    pub(crate) fn name_of_meta(key: &str) -> Option<LockName> {
-        let stem = key.strip_suffix(SIDES[0])?.strip_prefix(OURS)?;
+    /// The lock whose `:meta` or `:fence` key this is.
+    pub(crate) fn name_of(key: &str) -> Option<LockName> {
+        let end = [META, FENCE].into_iter().find(|end| key.ends_with(end))?;
+        let stem = key.strip_suffix(end)?.strip_prefix(OURS)?;
         let hold = if let Some(hold) = stem.strip_prefix(':') {
             hold
         } else if let Some(rest) = stem.strip_prefix("#{") {
@@ -65,18 +134,15 @@ impl Keys {
             stem.strip_prefix('{')?.strip_suffix('}')?
         };
         let name = LockName::new(hold.strip_prefix("leasehold:=").unwrap_or(hold)).ok()?;
-        (Keys::of(&name).side(SIDES[0]) == key).then_some(name)
+        (Keys::of(&name).side(end).to_string() == key).then_some(name)
     }
 
-    /// The patterns of SCAN that match the `:meta` keys of all names that begin with `prefix` (and of others).
-    pub(crate) fn meta_patterns(prefix: &str) -> [String; 3] {
+    /// The patterns of SCAN that match the `:meta` and `:fence` keys of all names that begin with `prefix` (and of others).
+    pub(crate) fn patterns(prefix: &str) -> [String; 3] {
+        const EITHER: &str = ":[fm]e*";
         let escaped = escape(prefix);
         // The second form of the key begins with the name itself, the third with a number that is not known here.
-        [
-            format!("{OURS}{{{escaped}*}}{}", SIDES[0]),
-            format!("{OURS}:*{}", SIDES[0]),
-            format!("{OURS}#*{}", SIDES[0]),
-        ]
+        [format!("{OURS}{{{escaped}*}}{EITHER}"), format!("{OURS}:*{EITHER}"), format!("{OURS}#*{EITHER}")]
     }
 }
 
@@ -132,12 +198,25 @@ pub(crate) fn number_in(slot: u16) -> u32 {
 }
 
 /// CRC-16/XMODEM: polynomial 0x1021, nothing reflected, starting at zero.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-        })
-    })
+pub(crate) fn crc16(bytes: &[u8]) -> u16 {
+    const OF_BYTES: [u16; 256] = crc16_of_bytes();
+    bytes.iter().fold(0, |crc, byte| (crc << 8) ^ OF_BYTES[usize::from((crc >> 8) as u8 ^ byte)])
+}
+
+const fn crc16_of_bytes() -> [u16; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let mut crc = (at as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+            bit += 1;
+        }
+        table[at] = crc;
+        at += 1;
+    }
+    table
 }
 
 #[cfg(test)]
@@ -179,7 +258,7 @@ mod tests {
     fn all_keys(text: &str) -> Vec<String> {
         let keys = Keys::of(&LockName::new(text).unwrap());
         let sides = SIDES.iter().map(|end| keys.side(end));
-        [keys.hold.clone(), keys.changes()].into_iter().chain(sides).collect()
+        [keys.hold_key(), keys.changes()].into_iter().chain(sides).map(|key| key.to_string()).collect()
     }
 
     #[test]
@@ -187,7 +266,21 @@ mod tests {
         for name in NAMES {
             let slots: HashSet<u16> = all_keys(name).iter().map(|key| slot(key.as_bytes())).collect();
             assert_eq!(slots.len(), 1, "{name:?}: {:?}", all_keys(name));
+            assert!(slots.contains(&Keys::of(&LockName::new(*name).unwrap()).slot()));
         }
+    }
+
+    #[test]
+    fn keys_of_redisson_are_in_the_slot_of_the_lock() {
+        let token = |text: &str, is_cluster| {
+            Keys::redisson(&LockName::new(text).unwrap(), is_cluster).under("redisson_lock_token")
+        };
+        for name in NAMES {
+            assert_eq!(slot(token(name, true).as_bytes()), slot(name.as_bytes()), "{name:?}");
+        }
+        assert_eq!(token("a", true), "redisson_lock_token:{a}");
+        assert_eq!(token("{a}b", true), "redisson_lock_token:{a}b");
+        assert_eq!(token("a{b", false), "redisson_lock_token:a{b");
     }
 
     #[test]
@@ -201,18 +294,25 @@ mod tests {
     fn names_come_back_from_their_keys() {
         for text in NAMES {
             let name = LockName::new(text).unwrap();
-            assert_eq!(Keys::name_of_meta(&Keys::of(&name).side(":meta")), Some(name));
+            for end in [META, FENCE] {
+                assert_eq!(Keys::name_of(&Keys::of(&name).side(end).to_string()).as_ref(), Some(&name));
+            }
         }
-        for foreign in
-            ["a:meta", "leasehold:{a}", "leasehold:x:meta", "leasehold:#{1}a}:meta", "leasehold:{{a}}:meta"]
-        {
-            assert_eq!(Keys::name_of_meta(foreign), None, "{foreign}");
+        for foreign in [
+            "a:meta",
+            "leasehold:{a}",
+            "leasehold:{a}:entries",
+            "leasehold:x:meta",
+            "leasehold:#{1}a}:meta",
+            "leasehold:{{a}}:meta",
+        ] {
+            assert_eq!(Keys::name_of(foreign), None, "{foreign}");
         }
     }
 
     #[test]
     fn other_libraries_use_the_name_itself() {
-        assert_eq!(Keys::of(&LockName::new("orders").unwrap()).hold, "orders");
+        assert_eq!(Keys::of(&LockName::new("orders").unwrap()).hold(), "orders");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod backend;
 mod capability;
 mod client;
 mod config_check;
+mod contention;
 mod dialect;
 mod doctor;
 mod error;

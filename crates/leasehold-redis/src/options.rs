@@ -2,10 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use leasehold_core::{
-    Error, ErrorKind, Result,
-    url::{Address, Password},
-};
+use leasehold_core::{Error, ErrorKind, Result, store_kit::Access, url::Address};
 
 /// The address of a server.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -58,6 +55,8 @@ pub enum Dialect {
         /// The key of a lock, with `*` for its name: `redlock:*`. Just `*` is the name itself.
         template: String,
     },
+    /// Redisson's `RLock`, `RFencedLock`, `RReadWriteLock` and `RPermitExpirableSemaphore`: no queue.
+    Redisson,
 }
 
 /// The version of the protocol.
@@ -77,16 +76,12 @@ pub use leasehold_core::backend::QuorumMembership;
 pub struct RedisOptions {
     /// The servers.
     pub servers: Servers,
-    /// The ACL user; empty for the default one.
-    pub user: String,
-    /// The password; empty for none.
-    pub password: Password,
+    /// The login, with the ACL user, and the TLS settings.
+    pub access: Access,
+    /// Those for Sentinels; `None` for the same TLS settings without a login.
+    pub sentinel_access: Option<Access>,
     /// The database; 0 in a Cluster.
     pub database: u32,
-    /// Whether to use TLS.
-    pub tls: bool,
-    /// A PEM file of authorities to trust instead of the system's.
-    pub ca: Option<PathBuf>,
     /// The format of locks on the server.
     pub dialect: Dialect,
     /// The version of the protocol.
@@ -116,11 +111,9 @@ impl RedisOptions {
         };
         RedisOptions {
             servers,
-            user: String::new(),
-            password: Password::default(),
+            access: Access::default(),
+            sentinel_access: None,
             database: 0,
-            tls: false,
-            ca: None,
             dialect: Dialect::Native,
             protocol: Protocol::Newest,
             timeout: Duration::from_secs(2),
@@ -166,7 +159,8 @@ impl RedisOptions {
         if none {
             return invalid("no server is named", "name at least one");
         }
-        Ok(())
+        self.sentinel_access.as_ref().map_or(Ok(()), Access::check)?;
+        self.access.check()
     }
 }
 

@@ -10,11 +10,12 @@ use std::{
 };
 
 use leasehold_core::{Error, ErrorKind, Result, ServerInfo};
-use redis::{Cmd, Value, aio::MultiplexedConnection, cmd};
+use redis::{Value, cmd};
 
 use crate::{
-    format::{Request, Script, clock_us, exchange, info_field, next, read, text, unexpected},
+    format::{Request, Script, clock_us, info, info_field, next, read, text, unexpected},
     options::QuorumMembership,
+    transport::link::Link,
 };
 
 static REGISTER: LazyLock<Script> =
@@ -28,12 +29,6 @@ pub(crate) const MARKER: &str = "leasehold:member";
 /// A marker without its time, for a member that lost its own while it ran: its run is not known.
 pub(crate) fn unknown_run(membership: QuorumMembership) -> String {
     format!("? {} {} 0", membership.members, membership.longest_lease.as_millis())
-}
-
-pub(crate) fn info(section: &str) -> Cmd {
-    let mut info = cmd("INFO");
-    info.arg(section);
-    info
 }
 
 /// Asks for the identity of a server, and of a member how long it has forgotten nothing.
@@ -62,14 +57,14 @@ pub(crate) fn identify(is_member: bool) -> Request<'static, ServerInfo> {
 }
 
 /// The time for which nothing was forgotten, by the marker; none without a marker.
-fn remembered(marker: Option<String>, wall_us: u64) -> Duration {
+pub(crate) fn remembered(marker: Option<String>, wall_us: u64) -> Duration {
     let since_ms = marker.and_then(|marker| marker.split(' ').next()?.parse::<u64>().ok());
     since_ms.map_or(Duration::ZERO, |since| Duration::from_millis((wall_us / 1000).saturating_sub(since)))
 }
 
 /// Gives a member of a quorum its vote at once.
 pub(crate) fn promote() -> Request<'static, ()> {
-    Request::call(&PROMOTE, PROMOTE.call([MARKER]), |promoted| match promoted {
+    Request::call(&PROMOTE, PROMOTE.call(&[MARKER]), |promoted| match promoted {
         Value::Int(1) => Ok(()),
         _ => Err(Error::new(ErrorKind::Unsupported, "it is not a member of a quorum")),
     })
@@ -80,14 +75,11 @@ pub(crate) fn promote() -> Request<'static, ()> {
 /// # Errors
 /// [`ErrorKind::Unsafe`] for a replica, a node of a Cluster, and a server that is registered with another quorum;
 /// [`ErrorKind::Rejected`] without the rights to ask.
-pub(crate) async fn register(
-    membership: QuorumMembership,
-    connection: &mut MultiplexedConnection,
-) -> Result<()> {
+pub(crate) async fn register(membership: QuorumMembership, link: &Link) -> Result<()> {
     let mut policy = cmd("CONFIG");
     policy.arg("GET").arg("appendfsync");
     let questions = [cmd("INFO"), info("commandstats"), policy, cmd("TIME"), REGISTER.load()];
-    let replies = &mut exchange(connection, &questions).await?.into_iter();
+    let replies = &mut link.exchange(&questions).await?.into_iter();
     let info = text(&next(replies)?)?;
     // Figures that the user may not see count as the worst ones.
     let stats = next(replies).and_then(|stats| text(&stats)).ok();
@@ -103,10 +95,10 @@ pub(crate) async fn register(
         return Err(Error::new(ErrorKind::Unsafe, message)
             .hint("members of a quorum are Redis or Valkey servers, without a proxy in between"));
     }
-    let mut call = REGISTER.call([MARKER]);
+    let mut call = REGISTER.call(&[MARKER]);
     call.arg(&run.id).arg(run.started_ms).arg(u8::from(run.is_untouched));
     call.arg(membership.members).arg(longest_ms).arg(u8::from(run.is_durable));
-    let reply = next(&mut exchange(connection, &[call]).await?.into_iter())?;
+    let reply = next(&mut link.exchange(&[call]).await?.into_iter())?;
     let (members, longest) = match read::<Vec<i64>>(&reply, "a reply to a registration")?[..] {
         [0, ..] => return Ok(()),
         [_, members, longest] => (members, longest),

@@ -26,13 +26,13 @@ use crate::{
 pub struct RedisStore(Arc<ClientState>);
 
 impl RedisStore {
-    /// A client of these servers, without I/O except for reading the file of authorities: the first verb connects.
+    /// A client of these servers, without I/O except for reading files of certificates and passwords: the first verb connects.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind::Invalid) for options that contradict each other.
     pub fn new(options: RedisOptions, env: Env) -> Result<Self> {
         options.check()?;
-        Ok(RedisStore(Arc::new(ClientState::new(Connector::new(options, env)?))))
+        Ok(RedisStore(Arc::new(ClientState::new(Connector::new(options, env)))))
     }
 
     /// A client of one server that connects as `client` does, with its address, credentials and TLS.

@@ -5,7 +5,7 @@ pub(crate) mod sentinel;
 
 use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
-use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, store_kit::Locked};
+use leasehold_core::{BoxFuture, Env, Error, ErrorKind, Result, env::show, store_kit::Locked};
 use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
 
@@ -21,7 +21,10 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// The arrangement of the servers. The defaults are those of one master without redirections.
 pub(crate) trait Topology: Debug + Send + Sync {
-    /// The master of a slot.
+    /// The master of a slot, as far as it is known.
+    fn known(&self, slot: u16) -> Option<Arc<Node>>;
+
+    /// The same, found out if it is not known.
     fn route(&self, slot: u16) -> BoxFuture<'_, Result<Arc<Node>>>;
 
     /// All masters.
@@ -64,6 +67,10 @@ pub(crate) trait Topology: Debug + Send + Sync {
 pub(crate) struct Single(pub(crate) Arc<Node>);
 
 impl Topology for Single {
+    fn known(&self, _slot: u16) -> Option<Arc<Node>> {
+        Some(self.0.clone())
+    }
+
     fn route(&self, _slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
         Box::pin(async { Ok(self.0.clone()) })
     }
@@ -110,11 +117,12 @@ impl Router {
         let replies = self.send(slot, &commands, 0, limit).await?;
         let is_unknown = matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT");
         let Some(script) = script.filter(|_| is_unknown) else { return Ok(replies) };
-        commands.insert(0, script.load());
+        let loads = script.load_all();
+        let count = loads.len();
+        commands.splice(0..0, loads);
         let left = limit.saturating_sub(self.env.now().since(begin));
-        let mut replies = self.send(slot, &commands, 1, left).await?;
-        drop(replies.remove(0));
-        Ok(replies)
+        let mut replies = self.send(slot, &commands, count, left).await?;
+        Ok(replies.split_off(count))
     }
 
     /// Sends commands in one piece. The reply at `decisive` tells whether the node was the right one.
@@ -130,7 +138,10 @@ impl Router {
         while redirections < REDIRECTIONS_MAX {
             let left = until.since(self.env.now());
             let (node, sent) = match asked.take() {
-                Some(node) => (node.clone(), call_asking(&node, commands, decisive, left).await),
+                Some(node) => {
+                    let sent = Box::pin(call_asking(&node, commands, decisive, left)).await;
+                    (node.clone(), sent)
+                }
                 None => {
                     let node = self.route(slot, left).await?;
                     (node.clone(), node.call(commands, left).await)
@@ -169,7 +180,10 @@ impl Router {
 
     /// The master of a slot.
     pub(crate) async fn route(&self, slot: u16, limit: Duration) -> Result<Arc<Node>> {
-        self.in_time(limit, self.topology.route(slot)).await
+        match self.topology.known(slot) {
+            Some(node) => Ok(node),
+            None => self.in_time(limit, self.topology.route(slot)).await,
+        }
     }
 
     /// All masters.
@@ -179,7 +193,7 @@ impl Router {
 
     async fn in_time<T>(&self, limit: Duration, found: BoxFuture<'_, Result<T>>) -> Result<T> {
         self.env.until(self.env.now() + limit, found).await.unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::TimedOut, format!("no master was found within {limit:?}"))
+            Err(Error::new(ErrorKind::TimedOut, format!("no master was found within {}", show(limit)))
                 .hint("are the servers running, and does a majority see the master?"))
         })
     }

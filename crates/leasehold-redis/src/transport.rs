@@ -4,10 +4,14 @@
 //! that of the background thread. Wake-ups come on one more ([`Watcher`](crate::watcher::Watcher)).
 
 pub(crate) mod connection;
+mod line;
+pub(crate) mod link;
 mod names;
+mod stream;
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -17,18 +21,15 @@ use std::{
 
 use leasehold_core::{
     Error, ErrorKind, Moment, Result,
-    store_kit::{Connection, RuntimeConnections, in_time, timed_out},
+    store_kit::{Connection, Locked, RuntimeConnections, in_time, timed_out},
 };
-use redis::{
-    Cmd, PushInfo, PushKind, Value,
-    aio::{MultiplexedConnection, SendError},
-};
+use redis::{Cmd, Value, cmd};
 use tokio::sync::{Semaphore, watch};
 
-use self::connection::Connector;
+use self::{connection::Connector, link::Link};
 use crate::{
     error::ServerError,
-    format::{Reply, exchange, next},
+    format::{Reply, clock_us, next},
     options::Endpoint,
     server_info,
 };
@@ -37,6 +38,12 @@ use crate::{
 const UNDER_WAY_MAX: usize = 1024;
 /// The least age of a connection that is made anew because the server is no master with its data any more.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// The time without a reply after which a connection is looked at before it is used.
+const IDLE: Duration = Duration::from_millis(100);
+/// The age of the server's time at which the next request asks for it.
+const CLOCK_DUE: Duration = Duration::from_millis(500);
+/// The age from which on it is not used: so soon a step of the server's clock is noticed.
+const CLOCK_MAX: Duration = Duration::from_secs(1);
 
 /// One server.
 pub(crate) struct Node {
@@ -48,17 +55,38 @@ pub(crate) struct Node {
     refusals: Arc<AtomicU32>,
 }
 
-struct LiveConnection {
-    connection: MultiplexedConnection,
+/// One connection.
+pub(crate) struct LiveConnection {
+    link: Link,
     under_way: Semaphore,
     opened: Moment,
     /// Those of the node, and what they were before this was made.
     refusals: (Arc<AtomicU32>, u32),
     /// The time of the last reply, in nanoseconds.
     last_reply: AtomicU64,
-    /// Whether the server has closed it. RESP2 does not report that: there the next request finds out.
-    ended: Arc<AtomicBool>,
+    ended: AtomicBool,
+    clock: Locked<Clock>,
 }
+
+/// The server's clock, as one connection has heard of it.
+#[derive(Default)]
+struct Clock {
+    /// When a request last asked for it.
+    asked: Option<Moment>,
+    told: Option<Told>,
+}
+
+/// A reply to `TIME`.
+#[derive(Clone, Copy)]
+struct Told {
+    us: u64,
+    asked: Moment,
+    answered: Moment,
+}
+
+/// The time of a server in microseconds since 1970: at most a second behind it, and not ahead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerTime(pub(crate) u64);
 
 impl Node {
     pub(crate) fn new(endpoint: Endpoint, connector: Arc<Connector>) -> Arc<Node> {
@@ -99,12 +127,33 @@ impl Node {
     /// # Cancel safety
     /// Dropping it leaves the commands sent or not sent.
     pub(crate) async fn call(&self, commands: &[Cmd], limit: Duration) -> Result<Vec<Reply>> {
-        let env = &self.connector.env;
-        let begin = env.now();
-        let result = self.call_now(commands, limit).await;
-        result.map_err(|error| {
-            error.store(format!("redis://{}", self.endpoint)).elapsed(env.now().since(begin))
-        })
+        let begin = self.connector.env.now();
+        self.call_now(commands, limit).await.map_err(|error| self.located(error, begin))
+    }
+
+    /// The same on the given connection alone.
+    ///
+    /// # Errors
+    /// Those of [`Node::call`].
+    pub(crate) async fn call_on(
+        &self,
+        live: &Arc<LiveConnection>,
+        commands: &[Cmd],
+        limit: Duration,
+    ) -> Result<Vec<Reply>> {
+        let begin = self.connector.env.now();
+        self.exchange(live, commands, limit).await.map_err(|error| self.located(error, begin))
+    }
+
+    fn located(&self, error: Error, begin: Moment) -> Error {
+        error.store(format!("redis://{}", self.endpoint)).elapsed(self.connector.env.now().since(begin))
+    }
+
+    /// The open connection of the calling runtime, and its server's time if that was told a moment ago.
+    pub(crate) fn current(&self) -> Option<(Arc<LiveConnection>, Option<ServerTime>)> {
+        let live = self.connections.current().filter(|live| self.is_alive(live))?;
+        let time = live.clock.lock().time(self.connector.env.now());
+        Some((live, time))
     }
 
     /// The same for one command.
@@ -116,30 +165,60 @@ impl Node {
     }
 
     async fn call_now(&self, commands: &[Cmd], limit: Duration) -> Result<Vec<Reply>> {
+        let env = &self.connector.env;
+        let live = match self.connections.current().filter(|live| self.is_alive(live)) {
+            Some(live) => live,
+            None => {
+                self.check_retired()?;
+                let connect = Box::pin(self.connections.get(|| self.connect()));
+                in_time(env, limit, "connection", connect).await??
+            }
+        };
+        self.exchange(&live, commands, limit).await
+    }
+
+    async fn exchange(
+        &self,
+        live: &Arc<LiveConnection>,
+        commands: &[Cmd],
+        limit: Duration,
+    ) -> Result<Vec<Reply>> {
         self.check_retired()?;
         let env = &self.connector.env;
-        let live = match self.connections.current() {
-            Some(live) => live,
-            None => in_time(env, limit, "connection", self.connections.get(|| self.connect())).await??,
-        };
         // The time of a request counts from when it is sent, not from when it queued up.
-        let turn = live.under_way.acquire();
-        let _turn = in_time(env, limit, "turn among the requests under way", turn).await?;
+        let _turn = match live.under_way.try_acquire() {
+            Ok(turn) => Ok(turn),
+            Err(_) => {
+                let turn = Box::pin(live.under_way.acquire());
+                in_time(env, limit, "turn among the requests under way", turn).await?
+            }
+        };
         let sent = env.now();
-        match env.until(sent + limit, exchange(&mut live.connection.clone(), commands)).await {
-            Some(Ok(replies)) => {
-                live.last_reply.fetch_max(env.now().nanos(), Ordering::Relaxed);
-                self.note_refusals(&live, &replies);
+        let with_time = self.connector.keeps_clock() && live.clock.lock().is_due(sent);
+        let with_time = with_time.then(|| [commands, &[cmd("TIME")]].concat());
+        let commands = with_time.as_deref().unwrap_or(commands);
+        let exchange = pin!(live.link.exchange(commands));
+        match env.until(sent + limit, exchange).await {
+            Some(Ok(mut replies)) => {
+                let now = env.now();
+                live.last_reply.fetch_max(now.nanos(), Ordering::Relaxed);
+                if with_time.is_some() {
+                    live.clock.lock().told = told(replies.pop(), sent, now);
+                }
+                self.note_refusals(live, &replies);
                 self.check_retired().map(|()| replies).map_err(Error::unknown)
             }
             Some(Err(error)) => {
-                self.connections.forget(&live);
-                Err(error.unknown())
+                self.connections.forget(live);
+                Err(match error.hint_text() {
+                    None => error.hint("the claim is asked for again by its id"),
+                    Some(_) => error,
+                })
             }
             None => {
                 // No reply since before the request: the connection may be half-open.
                 if live.last_reply.load(Ordering::Relaxed) < sent.nanos() {
-                    self.connections.forget(&live);
+                    self.connections.forget(live);
                 }
                 Err(timed_out("answer", limit).unknown())
             }
@@ -158,6 +237,16 @@ impl Node {
         }
     }
 
+    /// Whether a connection is open. One that was idle may have been closed unnoticed: nothing is sent on it then.
+    fn is_alive(&self, live: &Arc<LiveConnection>) -> bool {
+        let last_reply = Moment::from_nanos(live.last_reply.load(Ordering::Relaxed));
+        let is_closed = self.connector.env.now().since(last_reply) > IDLE && live.link.is_closed();
+        if is_closed {
+            self.connections.forget(live);
+        }
+        !is_closed
+    }
+
     fn check_retired(&self) -> Result<()> {
         if self.is_retired() { Err(self.retired_error()) } else { Ok(()) }
     }
@@ -172,16 +261,8 @@ impl Node {
         let (connector, endpoint) = (self.connector.clone(), self.endpoint.clone());
         let refusals = self.refusals.clone();
         async move {
-            let ended = Arc::new(AtomicBool::new(false));
-            let reported = ended.clone();
-            let pushes = Arc::new(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    reported.store(true, Ordering::Release);
-                }
-                Ok::<(), SendError>(())
-            });
             let before = connector.address_of(&endpoint);
-            let mut connection = connector.connect(&endpoint, pushes).await?;
+            let link = connector.link(&endpoint).await?;
             if before.is_some() && before != connector.address_of(&endpoint) {
                 // The name has moved: the connections of other runtimes are to the server that had it.
                 refusals.fetch_add(1, Ordering::AcqRel);
@@ -189,19 +270,44 @@ impl Node {
             let refusals = (refusals.clone(), refusals.load(Ordering::Acquire));
             if let Some(membership) = connector.options.membership {
                 // A restart breaks all connections: a server that may have lost its data is noticed here.
-                server_info::register(membership, &mut connection).await?;
+                server_info::register(membership, &link).await.map_err(Error::not_applied)?;
             }
             let (opened, under_way) = (connector.env.now(), Semaphore::new(UNDER_WAY_MAX));
             let last_reply = AtomicU64::new(opened.nanos());
-            Ok(LiveConnection { connection, under_way, opened, refusals, last_reply, ended })
+            let (ended, clock) = (AtomicBool::default(), Locked::default());
+            Ok(LiveConnection { link, under_way, opened, refusals, last_reply, ended, clock })
         }
     }
+}
+
+impl Clock {
+    /// Whether this request is to ask for the time.
+    fn is_due(&mut self, now: Moment) -> bool {
+        let is_due = self.asked.is_none_or(|asked| now.since(asked) >= CLOCK_DUE);
+        if is_due {
+            self.asked = Some(now);
+        }
+        is_due
+    }
+
+    /// The server's clock may be slower than ours by a part in 64.
+    fn time(&self, now: Moment) -> Option<ServerTime> {
+        let told = self.told.filter(|told| now.since(told.asked) < CLOCK_MAX)?;
+        let passed = now.since(told.answered).as_micros() as u64;
+        Some(ServerTime(told.us.saturating_add(passed - passed / 64)))
+    }
+}
+
+/// The reply to `TIME`; none from a server that does not tell.
+fn told(reply: Option<Reply>, asked: Moment, answered: Moment) -> Option<Told> {
+    clock_us(&reply?.ok()?).ok().map(|us| Told { us, asked, answered })
 }
 
 impl Connection for LiveConnection {
     fn is_open(&self) -> bool {
         let (refusals, before) = &self.refusals;
-        !self.ended.load(Ordering::Acquire) && refusals.load(Ordering::Acquire) == *before
+        let ended = self.ended.load(Ordering::Acquire) || self.link.has_ended();
+        !ended && refusals.load(Ordering::Acquire) == *before
     }
 
     /// Requests under way keep the socket until they are answered or given up.

@@ -22,17 +22,21 @@ pub(crate) async fn watch(
     name: &LockName,
     interest: Interest,
 ) -> Result<Box<dyn Wake>> {
-    if !state.capability.wakes {
+    let keys = state.dialect.keys(name);
+    let releases = state.dialect.releases(&keys).filter(|_| matches!(interest, Interest::Turn(_)));
+    if !state.capability.wakes && releases.is_none() {
         return Ok(Box::new(NeverWakes));
     }
-    let keys = state.dialect.keys(name);
     let announces = state.dialect.observe(&keys, ANNOUNCED_FOR).is_some();
     let (source, topic) = match interest {
-        Interest::Turn(id) => (Source::Turn(id), Topic::Turn(Contender::tag_of(id))),
-        Interest::Changes if announces => {
-            (Source::Announced(state.env.now()), Topic::Channel(keys.changes()))
+        Interest::Turn(id) => {
+            let turn = Topic::Turn(Contender::tag_of(id));
+            (Source::Turn(id), releases.map_or(turn, Topic::Channel))
         }
-        Interest::Changes => (Source::Key, Topic::Key(keys.hold.as_bytes().to_vec())),
+        Interest::Changes if announces => {
+            (Source::Announced(state.env.now()), Topic::Channel(keys.changes().to_string()))
+        }
+        Interest::Changes => (Source::Key, Topic::Key(keys.hold().as_bytes().to_vec())),
     };
     let channel = if let Topic::Channel(channel) = &topic { Some(channel.clone()) } else { None };
     let watcher = state.subscribe(keys.slot(), channel).await?;
@@ -40,7 +44,7 @@ pub(crate) async fn watch(
     match subscription.source {
         Source::Turn(_) => {}
         Source::Announced(_) => subscription.announce().await?,
-        Source::Key => drop(subscription.watcher.track(&subscription.keys.hold).await?),
+        Source::Key => drop(subscription.watcher.track(subscription.keys.hold()).await?),
     }
     Ok(Box::new(subscription))
 }
@@ -89,8 +93,8 @@ impl WaitSubscription {
             Source::Turn(id) => {
                 let is_unannounced = self.state.unannounced.lock().get(&id) == Some(&true);
                 if is_unannounced {
-                    self.subscription.add(Topic::Key(self.keys.hold.as_bytes().to_vec()));
-                    if !self.watcher.track(&self.keys.hold).await? {
+                    self.subscription.add(Topic::Key(self.keys.hold().as_bytes().to_vec()));
+                    if !self.watcher.track(self.keys.hold()).await? {
                         // The hold ended before it was tracked: that is news.
                         return Ok(());
                     }
@@ -100,7 +104,7 @@ impl WaitSubscription {
             Source::Announced(since) => self.wait_for_announcement(since).await,
             Source::Key => {
                 self.subscription.notifier().wait().await?;
-                self.watcher.track(&self.keys.hold).await.map(drop)
+                self.watcher.track(self.keys.hold()).await.map(drop)
             }
         }
     }

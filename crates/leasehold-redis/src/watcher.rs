@@ -16,6 +16,7 @@ use std::{
 use futures_util::{Stream, StreamExt, stream::poll_fn};
 use leasehold_core::{
     Error, ErrorKind, Result,
+    env::show,
     store_kit::{Locked, Waiters, in_time},
 };
 use redis::{
@@ -70,7 +71,7 @@ impl Watcher {
         });
         match env.until(env.now() + limit, started).await {
             Some(Ok(watcher)) => watcher,
-            _ => Err(Error::new(ErrorKind::TimedOut, format!("no subscription within {limit:?}"))),
+            _ => Err(Error::new(ErrorKind::TimedOut, format!("no subscription within {}", show(limit)))),
         }
     }
 
@@ -127,7 +128,8 @@ impl Watcher {
                 PushKind::Message | PushKind::SMessage,
                 [Value::BulkString(channel), Value::BulkString(payload), ..],
             ) => {
-                let tag = std::str::from_utf8(payload).ok();
+                // Other libraries publish short numbers.
+                let tag = std::str::from_utf8(payload).ok().filter(|text| text.len() == 8);
                 let turn = tag.and_then(|tag| u32::from_str_radix(tag, 16).ok()).map(Topic::Turn);
                 self.waiters.wake(&turn.unwrap_or_else(|| Topic::Channel(lossy(channel))));
             }

@@ -28,7 +28,8 @@ struct Servers {
 
 impl Servers {
     fn start() -> leasehold_testkit::Result<Servers> {
-        let single = Server::builder().unix_socket().user(common::LEAST_RIGHTS).start()?;
+        let single = Server::builder().unix_socket().user(common::LEAST_RIGHTS);
+        let single = single.user(&common::least_rights_with_java()).start()?;
         let secure = Server::builder().tls().start()?;
         let (replicated, sentinels) = (Replicated::start(2)?, Sentinels::start()?);
         let several = |count| (0..count).map(|_| Server::start()).collect::<leasehold_testkit::Result<_>>();
@@ -51,7 +52,7 @@ impl Servers {
             ("acl", format!("{single} acl")),
             ("replicas_1", format!("{master} replicas=1")),
             ("replicas_2", format!("{master} replicas=2")),
-            ("sentinel", sentinel),
+            ("sentinel", sentinel.clone()),
             ("cluster", cluster.clone()),
             ("cluster_resp2", format!("{cluster} resp2")),
             ("redlock_3", format!("redlock={}", ports(self.three.iter()))),
@@ -59,6 +60,12 @@ impl Servers {
             ("plain", format!("{single} plain")),
             ("plain_resp2", format!("{single} plain resp2")),
             ("plain_cluster", format!("{cluster} plain")),
+            ("redisson", format!("{single} redisson")),
+            ("redisson_acl", format!("{single} redisson acl=java")),
+            ("redisson_resp2", format!("{single} redisson resp2")),
+            ("redisson_sentinel", format!("{sentinel} redisson")),
+            ("redisson_cluster", format!("{cluster} redisson")),
+            ("redisson_cluster_resp2", format!("{cluster} redisson resp2")),
         ]
     }
 }

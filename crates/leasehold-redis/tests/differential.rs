@@ -13,7 +13,7 @@ use leasehold_core::{
     Binding, Claim, ClaimId, Contender, Env, FencingToken, Intent, LockName, Mode, Queueing, Renewal, Result,
     Standing, Store, env::Virtual, memory::Memory,
 };
-use leasehold_redis::RedisStore;
+use leasehold_redis::{QuorumMembership, RedisStore};
 use leasehold_testkit::redis::Server;
 use proptest::{prelude::*, sample::select, test_runner::TestRunner};
 
@@ -23,11 +23,15 @@ const JUMP: Duration = Duration::from_secs(4);
 /// How much time may pass beside the jumps.
 const SLACK: Duration = Duration::from_millis(1_500);
 
+/// The rise of a token by an amendment: a day of a server whose tokens follow its clock.
+const RAISE: u64 = 86_400_000_000;
+
 const NAMES: [&str; 3] = ["a", "a/b", "π{x}"];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Claim(Box<Claim>),
+    /// A claim, and whether an amendment raises its token.
+    Claim(Box<Claim>, bool),
     Renew(Vec<(usize, u128, u64)>),
     Release(usize, u128),
     ForceRelease(usize),
@@ -69,7 +73,7 @@ fn claims() -> impl Strategy<Value = Claim> {
 fn steps() -> impl Strategy<Value = Step> {
     let renewal = (0..NAMES.len(), 0..6u128, select(vec![10u64, 30]));
     prop_oneof![
-        12 => claims().prop_map(|claim| Step::Claim(Box::new(claim))),
+        12 => (claims(), any::<bool>()).prop_map(|(claim, raises)| Step::Claim(Box::new(claim), raises)),
         2 => proptest::collection::vec(renewal, 1..4).prop_map(Step::Renew),
         6 => (0..NAMES.len(), 0..6u128).prop_map(|(at, id)| Step::Release(at, id)),
         1 => (0..NAMES.len()).prop_map(Step::ForceRelease),
@@ -114,6 +118,14 @@ impl Pair {
         steps.len()
     }
 
+    /// Floors for an amendment that are above all tokens of a lock, on both sides, and above those of the next hours.
+    fn floors(&self, claim: &Claim) -> Option<(FencingToken, FencingToken)> {
+        let known = self.tokens.iter().filter(|(of, ..)| *of == claim.name);
+        let (real, model) = known.map(|(_, real, model)| (real.get(), model.get())).max()?;
+        let above = |token: u64| FencingToken::new(token + RAISE).ok();
+        above(real).zip(above(model))
+    }
+
     fn own(&self, claim: &Claim) -> Claim {
         Claim { name: self.own_name(claim.name.as_str()), ..claim.clone() }
     }
@@ -124,9 +136,13 @@ impl Pair {
 
     async fn step(&mut self, step: &Step) {
         match step {
-            Step::Claim(claim) => {
+            Step::Claim(claim, raises) => {
                 let claim = self.own(claim);
-                let (real, expected) = (self.store.claim(&claim).await, self.model.claim(&claim).await);
+                let floors = self.floors(&claim).filter(|_| *raises && claim.intent == Intent::Amend);
+                let (real, model) = floors.unzip();
+                let raised = |fence_floor| Claim { fence_floor, ..claim.clone() };
+                let real = self.store.claim(&raised(real)).await;
+                let expected = self.model.claim(&raised(model)).await;
                 self.same_standing(&claim, real, expected).await;
             }
             Step::Renew(all) => {
@@ -239,16 +255,32 @@ fn same_span(real: Option<Duration>, expected: Option<Duration>) {
 
 #[test]
 fn the_scripts_answer_as_the_reference_store_does() {
+    compare_with_the_reference(None, 1500, "incr");
+}
+
+/// A member of a quorum has a short script of its own.
+#[test]
+fn the_scripts_of_a_member_answer_as_the_reference_store_does() {
+    compare_with_the_reference(
+        Some(QuorumMembership { members: 3, longest_lease: common::LONGEST }),
+        700,
+        "mget",
+    );
+}
+
+/// Runs this many cases; `short` is the command that only the short script says.
+fn compare_with_the_reference(membership: Option<QuorumMembership>, cases: u32, short: &str) {
     let server = Server::builder().clock_shim().start().unwrap();
     let (env, world) = (common::env(), Virtual::new(1));
-    let options = common::options(&format!("single={}", server.port())).unwrap();
+    let mut options = common::options(&format!("single={}", server.port())).unwrap();
+    options.membership = membership;
     let store = RedisStore::new(options, env.clone()).unwrap();
     let model = Memory::new(world.env());
     let pair = Pair { env, world, model, server, store, case: 0, tokens: Vec::new() };
     let pair = std::cell::RefCell::new(pair);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let counts = std::cell::Cell::new((0, 0));
-    let config = ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let one = |steps: Vec<Step>| {
         let judged = runtime.block_on(pair.borrow_mut().compare(&steps));
         counts.set((counts.get().0 + judged, counts.get().1 + steps.len()));
@@ -260,5 +292,8 @@ fn the_scripts_answer_as_the_reference_store_does() {
     }
     let (judged, told) = counts.get();
     assert!(judged * 2 > told, "only {judged} of {told} steps in time: the machine is too busy");
-    runtime.block_on(pair.into_inner().store.close()).unwrap();
+    let pair = pair.into_inner();
+    let quiet = pair.server.calls(short);
+    assert!(quiet > 100, "only {quiet} claims by the short way");
+    runtime.block_on(pair.store.close()).unwrap();
 }

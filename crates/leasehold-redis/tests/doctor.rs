@@ -160,6 +160,20 @@ fn who_may_not_look_is_told_so() {
 }
 
 #[test]
+fn who_may_not_wake_redissons_waiters_is_told_so() {
+    let server = start(Server::builder().user(&common::least_rights_with_java()));
+    let words = format!("single={} redisson acl=java", server.port());
+    let findings = diagnose(&words).unwrap();
+    assert!(!of(&findings, Severity::Warning).iter().any(|it| it.contains("channels")), "{findings:#?}");
+    let taken = ["ACL", "SETUSER", "java", "resetchannels", "&leasehold:*"];
+    server.command(&taken).unwrap().accepted().unwrap();
+    has(&diagnose(&words).unwrap(), Severity::Warning, "Redisson's channels (NOPERM)");
+    // Control: the native dialect needs no such channel, and nothing is said.
+    let findings = diagnose(&words.replace(" redisson", "")).unwrap();
+    assert!(!of(&findings, Severity::Warning).iter().any(|it| it.contains("channels")), "{findings:#?}");
+}
+
+#[test]
 fn who_is_not_let_in_or_meets_nobody_gets_an_error() {
     let server = start(Server::builder().password("s3cret"));
     let error = diagnose(&format!("single={}", server.port())).unwrap_err();

@@ -13,7 +13,7 @@ pub(crate) const CAPABILITY: Capability = Capability {
     exclusion: Exclusion::Lease,
     commits: false,
     shared: true,
-    permits: true,
+    permits: u32::MAX,
     fifo: true,
     fencing: Fencing::Durable,
     liveness: Liveness::Process,

@@ -1,6 +1,7 @@
 //! Checks before SQLite opens the file: a local file system, and a header that this store wrote.
 
 use std::{
+    ffi::OsString,
     fs::{self, OpenOptions},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -121,13 +122,17 @@ fn read_header(database: &Path) -> Result<bool> {
     // NONBLOCK: opening a named pipe that was put there in the meantime would wait for its writer.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(database).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
-    file.take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
+    (&file).take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.is_empty() {
         return Ok(false);
     }
-    check_header(&bytes, about.len()).map_err(|why| foreign(database, &why))?;
+    // A checkpoint writes the header before it appends pages, and may have been killed in between: SQLite finds them in
+    // the log. The file is measured after the log, so that a checkpoint that began after the header was read has ended.
+    let has_log = fs::metadata(log_of(database)).is_ok_and(|log| log.len() > 0);
+    let about = file.metadata().map_err(failed)?;
+    let file_bytes = if has_log { u64::MAX } else { about.len() };
+    check_header(&bytes, file_bytes).map_err(|why| foreign(database, &why))?;
     if about.nlink() > 1 {
         let message = format!("{} has several names (hard links)", database.display());
         return Err(Error::new(ErrorKind::Unsafe, message).hint(
@@ -135,6 +140,12 @@ fn read_header(database: &Path) -> Result<bool> {
         ));
     }
     Ok(true)
+}
+
+fn log_of(database: &Path) -> OsString {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    log
 }
 
 const HEADER_BYTES: usize = 100;

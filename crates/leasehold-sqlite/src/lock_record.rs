@@ -99,7 +99,9 @@ impl LockRecord {
             }
         }
         if !self.watches.is_empty() && self.is_visibly_changed() {
-            self.wake_watchers(txn, &mut woken)?;
+            for &session in &self.watches {
+                wake(txn, session, Topic::Changes(self.name.clone()), watch_seq(session), &mut woken);
+            }
         }
         for seq in woken {
             txn.execute(include_str!("../sql/mark_woken.sql"), params![self.name.as_str(), seq])?;
@@ -162,16 +164,6 @@ impl LockRecord {
         }
     }
 
-    fn wake_watchers(&self, txn: &mut Txn<'_>, woken: &mut Vec<i64>) -> Result<()> {
-        for &session in &self.watches {
-            let topic = Topic::Changes(self.name.clone());
-            if wake(txn, session, topic, watch_seq(session), woken) == Liveness::Dead {
-                txn.delete(&self.name, watch_seq(session))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a claim went or asks for less than before, so that others may be granted.
     fn makes_room(&self) -> bool {
         self.before.iter().map(|claim| &claim.entry).any(|before| match self.state.entry(before.seq) {
@@ -205,10 +197,10 @@ impl LockRecord {
     }
 }
 
-/// Wakes a subscription of a session, if its process lives; another process by the row of this `seq`.
-fn wake(txn: &mut Txn<'_>, session: u64, topic: Topic, seq: i64, woken: &mut Vec<i64>) -> Liveness {
-    let liveness = txn.liveness(session, false);
-    match liveness {
+/// Wakes a subscription of a session, if its process lives; another process by the row of this `seq`. All rows of a dead one
+/// are removed after the commit.
+fn wake(txn: &mut Txn<'_>, session: u64, topic: Topic, seq: i64, woken: &mut Vec<i64>) {
+    match txn.liveness(session, false) {
         Liveness::Own => txn.after.topics.push(topic),
         Liveness::Alive => {
             txn.after.checked.iter_mut().filter(|it| it.number == session).for_each(|it| it.notify = true);
@@ -216,5 +208,4 @@ fn wake(txn: &mut Txn<'_>, session: u64, topic: Topic, seq: i64, woken: &mut Vec
         }
         Liveness::Dead | Liveness::Missing | Liveness::Unknown => {}
     }
-    liveness
 }

@@ -28,6 +28,7 @@ fn role() {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match (role.as_str(), arguments.as_slice()) {
         ("hold", [path]) => block_on(hold(path)),
+        ("watch", [path]) => block_on(watch(path)),
         ("leftovers", [path]) => leftovers(path),
         ("twice", [path]) => twice(path),
         ("full", [directory]) => block_on(full(Path::new(directory))),
@@ -47,6 +48,13 @@ async fn hold(path: &str) {
     let store = open(path);
     granted(store.claim(&exclusive("a", TTL)).await);
     say("held");
+    order();
+}
+
+async fn watch(path: &str) {
+    let store = open(path);
+    let _wake = store.watch(&name("a"), Interest::Changes).await.unwrap();
+    say("watching");
     order();
 }
 
@@ -118,6 +126,27 @@ fn session_files_of_killed_processes_are_swept_up() {
     assert!(block_on(store.inspect(&name("a"))).unwrap().holders.is_empty());
     let sessions = fs::read_dir(directory.path().join("locks.db-sessions")).unwrap().count();
     assert_eq!(sessions, 1, "ours");
+}
+
+#[test]
+fn the_rows_of_a_killed_watcher_go_with_the_next_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = at(&directory);
+    let database = || rusqlite::Connection::open(&path).unwrap();
+    let rows = || database().query_row("SELECT count(*) FROM claims", [], |row| row.get::<_, i64>(0));
+    let store = open(text(&path));
+    let mut peer = Peer::start("watch", &[text(&path)]);
+    peer.expect("watching");
+    assert_eq!(rows().unwrap(), 1);
+    peer.kill();
+    let claim = exclusive("a", TTL);
+    granted(block_on(store.claim(&claim)));
+    block_on(store.release(&claim)).unwrap();
+    let until = env().now() + PATIENCE;
+    while rows().unwrap() > 0 {
+        assert!(env().now() < until, "an idle lock costs nothing");
+        block_on(env().sleep(Duration::from_millis(5)));
+    }
 }
 
 /// In a mount namespace of its own, on a small file system.
@@ -206,4 +235,83 @@ fn opening_a_database_twice_does_not_drop_the_locks_of_the_first() {
     let peer = Peer::start("twice", &[text(&at(&directory))]);
     peer.expect("kept");
     peer.ends();
+}
+
+/// Its process may live: only its time to live ends what it holds. A link stands for the file of another user: it is not
+/// followed, and root could read the file.
+#[test]
+fn a_session_file_that_cannot_be_opened_is_not_taken_for_dead() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = at(&directory);
+    let [holder, other] = [(); 2].map(|()| open(path.to_str().unwrap()));
+    block_on(async {
+        let mine = exclusive("a", TTL);
+        granted(holder.claim(&mine).await);
+        let sessions = directory.path().join("locks.db-sessions");
+        let session = fs::read_dir(&sessions).unwrap().next().unwrap().unwrap().path();
+        let aside = directory.path().join("aside");
+        fs::rename(&session, &aside).unwrap();
+        std::os::unix::fs::symlink(&aside, &session).unwrap();
+        let standing = other.claim(&exclusive("a", TTL)).await.unwrap();
+        assert!(matches!(standing, Standing::Held(_)), "{standing:?}");
+        assert!(matches!(holder.renew(&[mine]).await[..], [Ok(Renewal::Renewed { .. })]));
+    });
+}
+
+/// A short run makes three commits, too few for a checkpoint, and the first process that opens the database reads the
+/// whole log. Without a checkpoint at the opening, a thousand
+/// runs leave three MiB.
+#[test]
+fn the_log_that_many_short_runs_leave_is_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("locks.db");
+    let mut written = 0;
+    for _ in 0..1000 {
+        let store = SqliteStore::open(&path, env()).unwrap();
+        block_on(async {
+            let claim = exclusive("a", TTL);
+            granted(store.claim(&claim).await);
+            store.release(&claim).await.unwrap();
+            store.close().await.unwrap();
+        });
+        written = fs::metadata(path.with_extension("db-wal")).unwrap().len().max(written);
+    }
+    assert!(written > 64 << 10 && written < (128 << 10) + (16 << 10), "{written}");
+}
+
+/// The state after `kill -9` in a checkpoint: the header counts pages that are still in the log alone. A client that opens the
+/// database while another checkpoints meets it too.
+#[test]
+fn a_checkpoint_that_was_killed_halfway_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = at(&directory);
+    let holds: Vec<_> = (0..12).map(|at| detached(&format!("{at}{}", "x".repeat(400)), TTL)).collect();
+    let store = open(text(&path));
+    block_on(async {
+        for claim in &holds {
+            granted(store.claim(claim).await);
+        }
+        store.close().await.unwrap();
+    });
+    let log = directory.path().join("locks.db-wal");
+    let (before, frames) = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(database);
+    let header = fs::read(&path).unwrap()[..1024].to_vec();
+    let pages = u32::from_be_bytes(header[28..32].try_into().unwrap()) as usize;
+    assert!(before.len() < pages * 1024, "the control: by its size the file is truncated");
+    fs::write(&path, [&header, &before[1024..]].concat()).unwrap();
+    fs::write(&log, frames).unwrap();
+    let store = open(text(&path));
+    block_on(async {
+        let renewals = store.renew(&holds).await;
+        let all = renewals.iter().all(|renewal| matches!(renewal, Ok(Renewal::Renewed { .. })));
+        assert!(all, "{renewals:?}");
+    });
+    drop(store);
+    // The other control: without the log the pages are lost, and that is said.
+    fs::remove_file(&log).unwrap();
+    fs::write(&path, [&header, &before[1024..]].concat()).unwrap();
+    assert_eq!(SqliteStore::open(&path, env()).unwrap_err().kind(), ErrorKind::Corrupt);
 }

@@ -288,6 +288,20 @@ fn a_restart_of_the_machine_frees_the_dead_and_carries_the_rest_over_by_the_cale
     assert_eq!(block_on(third.inspect(&name("bound"))).unwrap().holders.len(), 1);
 }
 
+#[test]
+fn a_calendar_that_was_set_back_keeps_a_hold_for_the_longest_time_to_live_at_most() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("locks.db");
+    let years_ahead = Duration::from_secs(3 * 365 * 24 * 3600);
+    let wrong = Env::new(Restarted { env: env(), clock_behind: Duration::ZERO, calendar_ahead: years_ahead });
+    let before = SqliteStore::open_with(&path, wrong, boot("one")).unwrap();
+    block_on(async { granted(before.claim(&detached("minute", Duration::from_secs(60))).await) });
+    power_off(&path);
+    let after = SqliteStore::open_with(&path, env(), boot("two")).unwrap();
+    let left = block_on(after.inspect(&name("minute"))).unwrap().holders[0].expires_in.unwrap();
+    assert!(left <= after.capability().ttl_max && left < years_ahead, "{left:?}");
+}
+
 /// A lock-delay that runs already when the machine stops. The control: the same hold without one is free after the restart.
 #[test]
 fn a_lock_delay_that_runs_is_carried_over_a_restart_of_the_machine() {

@@ -1,7 +1,7 @@
 //! Real servers for tests: started on free ports of the loopback device, in directories of their own, and gone with the
 //! value (or with the test process, however it ends).
 //!
-//! [`redis`], [`memcached`], [`zookeeper`] and [`etcd`] start servers, and [`server`] has the common part. [`proxy`] stands
+//! [`redis`], [`memcached`], [`zookeeper`], [`etcd`] and [`postgres`] start servers, and [`server`] has the common part. [`proxy`] stands
 //! between a client and a server and injects network faults, [`clock`] moves the wall clock of one process,
 //! [`foreign_client`] installs clients of other libraries, and [`peer`] talks to one of them. Nothing is asynchronous but
 //! [`peer`].
@@ -20,6 +20,7 @@ pub mod etcd;
 pub mod foreign_client;
 pub mod memcached;
 pub mod peer;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;

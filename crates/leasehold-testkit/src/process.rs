@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command},
     sync::{OnceLock, mpsc},
     thread,
@@ -30,13 +30,19 @@ pub struct Process {
 impl Process {
     /// Starts a program of the search path. `prepare` adds arguments, variables and files to its command.
     pub fn start(program: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path).map(|place| place.join(program)).find(|path| path.is_file());
-        let path =
-            found.ok_or_else(|| Error(format!("`{program}` is not installed: cargo xtask test does it")))?;
+        Self::start_as(None, program, prepare)
+    }
+
+    /// The same as another user, if this process may change to it.
+    pub(crate) fn start_as(
+        user: Option<User>,
+        program: &str,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let path = find(program)?;
         // setpriv(1) asks for the signal and then becomes the program, under the same process id.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+        command.args(["--pdeathsig", "KILL"]).args(user.iter().flat_map(User::setpriv)).arg("--").arg(path);
         prepare(&mut command);
         let child = starter().and_then(|starter| starter.start(command));
         let child =
@@ -100,6 +106,50 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Finds a program in the search path, or where Debian has the programs of PostgreSQL.
+pub(crate) fn find(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    versions.sort();
+    let places = std::env::split_paths(&path).chain(versions.into_iter().rev());
+    let found = places.map(|place| place.join(program)).find(|path| path.is_file());
+    found.ok_or_else(|| Error(format!("`{program}` is not installed: cargo xtask test does it")))
+}
+
+/// A user of this machine that servers run as which refuse to run as root.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User {
+    id: u32,
+    group: u32,
+}
+
+impl User {
+    /// The user of this name; `None` if this process is not root, and so runs servers as itself.
+    pub(crate) fn for_root(name: &str) -> Result<Option<User>> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let users = fs::read_to_string("/etc/passwd").context(|| "no list of users".into())?;
+        let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let mut numbers = line.unwrap_or_default().split(':').skip(1).map_while(|number| number.parse().ok());
+        let both = numbers.next().zip(numbers.next());
+        both.map(|(id, group)| Some(User { id, group }))
+            .ok_or_else(|| Error(format!("there is no user {name}")))
+    }
+
+    /// The arguments of setpriv(1) that change to it.
+    pub(crate) fn setpriv(&self) -> [String; 3] {
+        [format!("--reuid={}", self.id), format!("--regid={}", self.group), "--clear-groups".into()]
+    }
+
+    /// Gives it a file or directory.
+    pub(crate) fn own(&self, path: &Path) -> Result<()> {
+        std::os::unix::fs::chown(path, Some(self.id), Some(self.group))
+            .context(|| format!("{} cannot be given away", path.display()))
     }
 }
 

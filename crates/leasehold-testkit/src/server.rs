@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     error::Context,
     ports,
-    process::Process,
+    process::{Process, User},
     wait::{self, lock},
 };
 
@@ -33,6 +33,9 @@ pub trait Program: fmt::Debug + Send + Sync {
     const START_LIMIT: Duration = Duration::from_secs(60);
     /// Whether a restart waits until the server is ready. One that needs a majority of others may not become ready.
     const RESTART_WAITS: bool = true;
+
+    /// The user that it runs as when the tests run as root.
+    const USER: Option<&'static str> = None;
 
     /// Adds arguments and variables to the command.
     fn prepare(&self, command: &mut Command, directory: &Path);
@@ -195,7 +198,8 @@ impl<P: Program> ServerProcess<P> {
 fn run<P: Program>(program: &P, directory: &Path) -> Result<Process> {
     let output = File::create(directory.join("log")).context(|| "the log cannot be written".into())?;
     let errors = output.try_clone().context(|| "the log cannot be written".into())?;
-    Process::start(P::NAME, |command: &mut Command| {
+    let user = P::USER.map_or(Ok(None), User::for_root)?;
+    Process::start_as(user, P::NAME, |command: &mut Command| {
         command.current_dir(directory).stdin(Stdio::null()).stdout(output).stderr(errors);
         program.prepare(command, directory);
     })

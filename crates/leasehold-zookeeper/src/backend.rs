@@ -5,22 +5,24 @@ use std::sync::Arc;
 use leasehold_core::{
     Env, Error, ErrorKind, Finding, Result, Store,
     backend::Backend,
+    store_kit::Access,
     url::{
-        Credentials, Form, Hosts, Key, ParsedUrl, Scheme, Value,
+        Form, Hosts, Key, ParsedUrl, Scheme, Value,
         percent::{decode, encode_path},
     },
 };
 
 use crate::{ZooKeeperDialect, ZooKeeperOptions, ZooKeeperStore};
 
-/// `zookeeper://h1,h2[/chroot]`.
+const FORM: Form = Form::Hosts { hosts: Hosts::Many, login: true, path: true };
+const KEYS: &[Key] = &[Key { name: "dialect", value: Value::Word }];
+
+/// `zookeeper://h1,h2[/chroot]`, and `zookeepers://` over TLS.
 pub static BACKEND: Backend = Backend {
-    schemes: &[Scheme {
-        aliases: &["zk"],
-        port: 2181,
-        keys: &[Key { name: "dialect", value: Value::Word }],
-        ..Scheme::new("zookeeper", Form::Hosts { hosts: Hosts::Many, login: true, path: true })
-    }],
+    schemes: &[
+        Scheme { aliases: &["zk"], port: 2181, keys: KEYS, ..Scheme::new("zookeeper", FORM) },
+        Scheme { aliases: &["zks"], port: 2281, tls: true, keys: KEYS, ..Scheme::new("zookeepers", FORM) },
+    ],
     examples: &["zookeeper://h1,h2,h3", "zookeeper://h1,h2,h3?dialect=kazoo"],
     check: Some(check),
     capability: |url| options(url).map(|options| options.capability()),
@@ -60,7 +62,7 @@ async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
 fn options(url: &ParsedUrl) -> Result<ZooKeeperOptions> {
     let mut options = ZooKeeperOptions::new(url.addresses.clone());
     options.chroot = url.text()?;
-    Credentials { user: options.user, password: options.password } = url.credentials.clone();
+    options.access = Access::of(url);
     options.dialect = match url.options.dialect() {
         None | Some("native" | "curator") => ZooKeeperDialect::Curator,
         Some("kazoo") => ZooKeeperDialect::Kazoo,

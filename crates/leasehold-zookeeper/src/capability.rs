@@ -21,7 +21,7 @@ pub(crate) fn of(dialect: ZooKeeperDialect, session: Duration) -> Capability {
         exclusion: Exclusion::Lease,
         commits: true,
         shared: is_ours,
-        permits: is_ours,
+        permits: if is_ours { u32::MAX } else { 0 },
         fifo: true,
         fencing: Fencing::Durable,
         liveness: Liveness::Session,

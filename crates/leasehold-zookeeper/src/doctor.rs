@@ -4,19 +4,11 @@ mod probe;
 mod rules;
 
 use futures_util::future::{join, join_all};
-use leasehold_core::{Env, ErrorKind, Finding, Moment, Result, Store, store_kit::Explain, url::Address};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::oneshot,
-};
+use leasehold_core::{ErrorKind, Finding, Moment, Result, Store, store_kit::Explain, url::Address};
 use zookeeper_client::{Acl, Permission};
 
 use self::probe::{Answer, Probe, Reading};
-use crate::{ZooKeeperStore, client::Client, error::ServerError, txn::LiveSession};
-
-/// An upper bound of the answers to these commands.
-const ANSWER_BYTES_MAX: u64 = 1 << 16;
+use crate::{ZooKeeperStore, client::Client, error::ServerError, session::SessionManager, txn::LiveSession};
 
 impl ZooKeeperStore {
     /// Diagnoses every member that the URL names and their ensemble as far as locks are concerned, the worst finding first.
@@ -40,7 +32,8 @@ async fn probe(client: &Client) -> Result<Probe> {
     let (options, env) = (&client.session.options, &client.env);
     let live = client.session.ready().await?;
     let until = env.now() + options.timeout;
-    let readings = join_all(options.servers.iter().map(|server| read_member(env, server, until))).await;
+    let readings = options.servers.iter().map(|server| read_member(&client.session, server, until));
+    let readings = join_all(readings).await;
     let config = live.read(live.zk.get_config()).await;
     Ok(Probe {
         readings,
@@ -48,7 +41,7 @@ async fn probe(client: &Client) -> Result<Probe> {
         session_timeout: live.timeout,
         config: config.ok().map(|(data, _)| String::from_utf8_lossy(&data).into_owned()),
         is_open: is_open(client, &live).await?,
-        has_login: !options.user.is_empty(),
+        has_login: !options.access.user.is_empty(),
         chroot: client.paths.root().to_string(),
     })
 }
@@ -67,30 +60,13 @@ async fn is_open(client: &Client, live: &LiveSession) -> Result<Option<bool>> {
 }
 
 /// The answers of a member to its four-letter commands.
-async fn read_member(env: &Env, server: &Address, until: Moment) -> Reading {
-    let (srvr, conf) = join(ask(env, server, "srvr", until), ask(env, server, "conf", until)).await;
-    Reading { node: server.to_string(), is_remote: !server.is_local(), srvr, conf }
-}
-
-async fn ask(env: &Env, server: &Address, word: &'static str, until: Moment) -> Answer {
-    let (send, receive) = oneshot::channel();
-    let server = server.clone();
-    // In the background, whose runtime has I/O.
-    env.spawn(async move {
-        // The caller may have been dropped.
-        let _ = send.send(exchange(&server, word).await);
-    });
-    match env.until(until, receive).await {
-        Some(Ok(Ok(text))) => Answer::of(word, &text),
-        Some(Ok(Err(error))) => Answer::None(error.to_string()),
-        Some(Err(_)) | None => Answer::None("no answer in time".into()),
-    }
-}
-
-async fn exchange(server: &Address, word: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
-    stream.write_all(word.as_bytes()).await?;
-    let mut bytes = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).await?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+async fn read_member(session: &SessionManager, server: &Address, until: Moment) -> Reading {
+    let ask = async |word| match session.env.until(until, session.ask(server, word)).await {
+        Some(Ok(text)) => Answer::of(word, &text),
+        Some(Err(error)) => Answer::None(error.to_string()),
+        None => Answer::None("no answer in time".into()),
+    };
+    let (srvr, conf) = join(ask("srvr"), ask("conf")).await;
+    let is_remote = !server.is_local() && !session.options.access.tls;
+    Reading { node: server.to_string(), is_remote, srvr, conf }
 }

@@ -23,6 +23,7 @@ mod queue;
 mod server_info;
 mod session;
 mod store;
+mod tls;
 mod transport;
 mod txn;
 mod verbs;

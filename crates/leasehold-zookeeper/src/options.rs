@@ -2,18 +2,9 @@
 
 use std::time::Duration;
 
-use leasehold_core::{
-    Error, ErrorKind, Result,
-    url::{Address, Password},
-};
+use leasehold_core::{Error, ErrorKind, Result, store_kit::Access, url::Address};
 
-use crate::dialect::ZooKeeperDialect;
-
-/// The addresses as the client library and a URL have them.
-pub(crate) fn list(servers: &[Address]) -> String {
-    let all: Vec<String> = servers.iter().map(Address::to_string).collect();
-    all.join(",")
-}
+use crate::{dialect::ZooKeeperDialect, tls};
 
 /// The servers of an ensemble, and how they are used. `Debug` shows no password.
 #[derive(Clone, Debug)]
@@ -23,10 +14,10 @@ pub struct ZooKeeperOptions {
     pub servers: Vec<Address>,
     /// The node under which all locks are: `/apps/locks`, or nothing for the root. Made when it is not there.
     pub chroot: String,
-    /// The user of the scheme `digest`; empty for anonymous access. The nodes then belong to that user only.
-    pub user: String,
-    /// The user's password.
-    pub password: Password,
+    /// The login of the scheme `digest` and the TLS settings; without a user access is anonymous. The nodes belong to user
+    /// and password only. The files are read for each session, those of certificates for each connection. A server has to
+    /// have a certificate for its name in `servers`: the client library knows no `server_name`.
+    pub access: Access,
     /// The layout of the nodes.
     pub dialect: ZooKeeperDialect,
     /// The session timeout: the silence after which the servers delete the nodes of a client, and so the longest time to
@@ -41,12 +32,12 @@ pub struct ZooKeeperOptions {
 impl ZooKeeperOptions {
     /// The defaults: the root as chroot, anonymous, a session timeout of 30 s, 5 s for a request.
     pub fn new(servers: Vec<Address>) -> Self {
+        let all: Vec<String> = servers.iter().map(Address::to_string).collect();
         ZooKeeperOptions {
-            url: format!("zookeeper://{}", list(&servers)),
+            url: format!("zookeeper://{}", all.join(",")),
             servers,
             chroot: String::new(),
-            user: String::new(),
-            password: Password::default(),
+            access: Access::default(),
             dialect: ZooKeeperDialect::Curator,
             session: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
@@ -65,6 +56,16 @@ impl ZooKeeperOptions {
         if !self.chroot.is_empty() && !self.chroot.starts_with('/') {
             return invalid("a chroot is an absolute path", "for example /apps/locks");
         }
-        Ok(())
+        if self.access.server_name.is_some() {
+            return invalid(
+                "`server_name` cannot be set for ZooKeeper",
+                "use a name of the certificate as the address",
+            );
+        }
+        if self.access.tls && !self.servers.iter().all(|server| tls::server_name(server).is_some()) {
+            return invalid("no certificate can be for this host name", "use another name of the server");
+        }
+        self.access.check_user()?;
+        self.access.check()
     }
 }

@@ -19,11 +19,14 @@ fn main() -> ExitCode {
     }
     let single = Server::start().unwrap_or_else(|error| panic!("{error}"));
     let ensemble = Ensemble::start(3).unwrap_or_else(|error| panic!("{error}"));
+    let secure = Server::with_tls(true).unwrap_or_else(|error| panic!("{error}"));
     let alone = format!("servers={}", single.address());
+    let files = secure.tls_query().replace('&', " ");
     let ways = vec![
         ("single", format!("{alone} chroot=/apps/locks")),
         ("ensemble", format!("servers={}", ensemble.addresses())),
         ("login", format!("{alone} chroot=/private login=app:s3cr3t")),
+        ("tls", format!("servers=localhost:{} {files}", secure.tls_port())),
         ("kazoo", format!("{alone} chroot=/kazoo kazoo")),
     ];
     let fixtures = ways.into_iter().map(|(label, words)| {

@@ -40,8 +40,9 @@ pub(crate) static BACKENDS: Registry = Registry(&[
     ]),
     BackendEntry { title: "quorum", feature: "", schemes: &[], backend: Some(&quorum::BACKEND) },
     store!("memcached", "Memcached", leasehold_memcached, &["memcached"]),
-    store!("zookeeper", "ZooKeeper", leasehold_zookeeper, &["zookeeper", "zk"]),
+    store!("zookeeper", "ZooKeeper", leasehold_zookeeper, &["zookeeper", "zk", "zookeepers", "zks"]),
     store!("etcd", "etcd", leasehold_etcd, &["etcd", "etcds"]),
+    store!("postgres", "PostgreSQL", leasehold_postgres, &["postgres", "postgresql"]),
 ]);
 
 /// Opens a store, with the prefix of its URL before every name.

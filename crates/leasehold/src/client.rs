@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use leasehold_core::{
     Capability, Claim, ClaimId, Contender, Engine, Env, Error, LockName, LockOptions, Mode, Release, Result,
-    Sequencer, Session, Snapshot, Stance, Store, Ticket,
+    Sequencer, Session, Snapshot, Stance, Store, Ticket, engine::LockWatcher,
 };
 
 use crate::{
@@ -89,6 +89,14 @@ impl Client {
         let claim = Claim::new(LockName::new("x")?, ClaimId::from_bits(0), self.options.ttl);
         self.capability().admits(&claim)?;
         self.engine.admits(&claim.name, Mode::Exclusive, &self.options).map(|()| self)
+    }
+
+    /// Groups locks in the metrics: the rule makes the label `lock.group` of a name. Its values must be few, for each makes a
+    /// series of its own; names are no labels. The first rule of a client counts.
+    #[must_use]
+    pub fn group_by(self, rule: impl Fn(&LockName) -> String + Send + Sync + 'static) -> Self {
+        self.engine.group_by(rule);
+        self
     }
 
     /// The options of the locks that it makes.
@@ -262,6 +270,15 @@ impl Client {
     /// Cancel safe.
     pub async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
         self.engine.list(prefix, limit).await
+    }
+
+    /// A watcher of a lock, for its changes as the store pushes them. No I/O until it is asked.
+    ///
+    /// # Errors
+    /// A bad name.
+    pub fn watcher(&self, name: impl TryInto<LockName, Error: Into<Error>>) -> Result<LockWatcher> {
+        let name = name.try_into().map_err(Into::into)?;
+        Ok(LockWatcher::new(&self.engine, &name, self.options.retry_timeout))
     }
 
     /// Ends all holds of a lock and raises its fencing counter, so that late writes of the evicted holders are refused.

@@ -1,6 +1,6 @@
 //! Examination of a store before locks rely on it: [`diagnose`](fn@diagnose), and [`promote`] for members of a quorum.
 
-use leasehold_core::{Env, Result};
+use leasehold_core::{Env, Result, store_kit::open_secrets};
 
 pub use leasehold_core::{Finding, Severity};
 
@@ -13,6 +13,7 @@ use crate::{backends, url::StoreUrl};
 /// settings and evictions. Every named member of ZooKeeper and etcd is asked, and one of them for the whole cluster:
 /// how many may fail, who has access, which limit is near. Of a quorum each member is examined, and then all together:
 /// which of them vote, and whose clock is off. Of SQLite the file is examined, and not opened. Memory has nothing to check.
+/// Files with passwords and keys that the URL names are to be read by their user alone.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`](crate::ErrorKind) and the like when the servers do not answer;
@@ -22,7 +23,10 @@ use crate::{backends, url::StoreUrl};
 /// Cancel safe.
 pub async fn diagnose(url: &StoreUrl) -> Result<Vec<Finding>> {
     let env = Env::system()?;
-    (url.backend()?.diagnose)(&url.0, &env).await
+    let mut findings = (url.backend()?.diagnose)(&url.0, &env).await?;
+    findings.extend(std::iter::once(&url.0).chain(&url.0.members).flat_map(open_secrets));
+    findings.sort_by_key(|finding| finding.severity);
+    Ok(findings)
 }
 
 /// Gives the members of a quorum that have just started, or were emptied, their vote at once. The caller vouches that

@@ -215,7 +215,6 @@ impl ReadGuard {
     ///
     /// # Errors
     /// As [`ReadGuard::upgrade`]; [`ErrorKind::WouldDeadlock`](crate::ErrorKind) in an async task.
-    #[expect(clippy::result_large_err, reason = "the error gives the guard back")]
     pub fn blocking_upgrade(self) -> Result<WriteGuard, UpgradeRefused> {
         match refuse_async_context() {
             Ok(()) => block_on::park_on(self.upgrade()),

@@ -125,8 +125,11 @@ pub mod store {
 
     pub use leasehold_core::{
         Capability, ClaimId, Contender, Drift, Exclusion, Fencing, Liveness, Member, Mode, Outcome, Release,
-        Snapshot, Stance, Store,
+        Snapshot, Stance, Store, engine::LockWatcher,
     };
+
+    #[cfg(feature = "postgres")]
+    pub use leasehold_postgres::SCHEMA as POSTGRES_SCHEMA;
 
     pub use crate::backends::stores;
 }
@@ -146,5 +149,5 @@ pub mod election {
 pub mod env {
     //! The clock that leases are measured on; see [`Client::env`](crate::Client::env).
 
-    pub use leasehold_core::{Env, Moment};
+    pub use leasehold_core::{Env, Moment, env::show};
 }

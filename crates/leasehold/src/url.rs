@@ -21,15 +21,17 @@ use crate::backends::{self, BACKENDS};
 /// | `redis+unix://PATH` | one Redis server, by its socket |
 /// | `redis+sentinel://h1,h2,h3/master[/database]` | the master that Sentinel names |
 /// | `redis+cluster://h1,h2` | a Redis Cluster, found through any of its nodes |
-/// | `redlock://h1,h2,h3` | a majority of independent Redis servers |
+/// | `redlock://h1,h2,h3` | a majority of independent Redis servers; `redlocks://` over TLS |
 /// | `memcached://host` | one Memcached server |
-/// | `zookeeper://h1,h2[/chroot]` | a ZooKeeper ensemble |
+/// | `zookeeper://h1,h2[/chroot]` | a ZooKeeper ensemble; `zookeepers://` over TLS |
 /// | `etcd://h1,h2` | an etcd cluster; `etcds://` over TLS |
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
 /// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
-/// `dialect=plain` with `template=redlock:*`, `min_replicas=`, `strict=true` (for Memcached too), `resp=2`, and over TLS
-/// `ca=PATH`; for quorums `longest_lease=` (`timeout=` is for each member there). `file:` means `sqlite:`, `mem:`
+/// `dialect=plain` with `template=redlock:*`, `dialect=redisson`, `min_replicas=`, `strict=true` (for Memcached too) and
+/// `resp=2`; for quorums `longest_lease=` (`timeout=` is for each member there). Where there is a login, `password_file=PATH`; over TLS `ca=PATH`,
+/// `cert=PATH`, `key=PATH` and, except for ZooKeeper, `server_name=NAME`; the same after `sentinel_` for Sentinels, with `sentinel_user=`,
+/// `sentinel_password=` and `sentinel_tls=`. Files are read again for each connection. `file:` means `sqlite:`, `mem:`
 /// `memory:`, `zk:` `zookeeper:` and `valkey:` `redis:`. Special characters are percent-encoded.
 ///
 /// `Debug` and `Display` never show a password; [`StoreUrl::reveal`] does.

@@ -27,6 +27,7 @@ const LONG: &[&str] = &[
     "leasehold-memcached conformance",
     "leasehold-zookeeper conformance",
     "leasehold-etcd conformance",
+    "leasehold-postgres conformance",
 ];
 
 /// Runs all with the `args` of each, and prints the output of each when it has ended.

@@ -12,9 +12,10 @@ const FACADE: &str = "leasehold";
 const CONFORMANCE: &str = "leasehold-conformance";
 const TESTKIT: &str = "leasehold-testkit";
 const LAB: &str = "leasehold-lab";
+const EXEC: &str = "leasehold-exec";
 const CLI: &str = "leasehold-cli";
 const BENCHES: &str = "leasehold-benches";
-const NOT_STORES: &[&str] = &[CORE, FACADE, CONFORMANCE, TESTKIT, LAB, CLI, BENCHES, "xtask"];
+const NOT_STORES: &[&str] = &[CORE, FACADE, EXEC, CONFORMANCE, TESTKIT, LAB, CLI, BENCHES, "xtask"];
 
 /// Client libraries of stores, and who may use each outside of tests. SQLite is more than a store: the facade fences
 /// the user's own SQLite databases, and the demonstration's shop is one.
@@ -24,6 +25,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("tonic", &["leasehold-etcd"]),
     ("tonic-prost", &["leasehold-etcd"]),
     ("prost", &["leasehold-etcd"]),
+    ("tokio-postgres", &["leasehold-postgres"]),
     ("zookeeper-client", &["leasehold-zookeeper"]),
 ];
 
@@ -83,7 +85,8 @@ fn is_store(name: &str) -> bool {
 fn may_import(from: &str, to: &str) -> bool {
     match from {
         FACADE => to == CORE || is_store(to),
-        CLI | BENCHES => to == FACADE,
+        CLI => to == FACADE || to == EXEC,
+        BENCHES => to == FACADE,
         // The lab tests everything.
         LAB => to != CLI && to != BENCHES,
         CONFORMANCE | TESTKIT => to == CORE,
@@ -101,8 +104,18 @@ mod tests {
     use super::*;
 
     fn breaks(from: &str, to: &str, for_tests: bool) -> bool {
-        let names =
-            ["leasehold-sqlite", "leasehold-redis", CORE, FACADE, CLI, CONFORMANCE, TESTKIT, LAB, BENCHES];
+        let names = [
+            "leasehold-sqlite",
+            "leasehold-redis",
+            CORE,
+            FACADE,
+            CLI,
+            EXEC,
+            CONFORMANCE,
+            TESTKIT,
+            LAB,
+            BENCHES,
+        ];
         let package = |name: &str| Package { name: name.into(), dependencies: Vec::new() };
         let kind = for_tests.then(|| "dev".into());
         violation(&names.map(package), from, &Dependency { name: to.into(), kind }).is_some()
@@ -124,6 +137,8 @@ mod tests {
             ("leasehold-redis", "rusqlite"),
             (CLI, TESTKIT),
             (CLI, LAB),
+            (FACADE, EXEC),
+            (EXEC, CORE),
             (FACADE, LAB),
             (TESTKIT, LAB),
             (LAB, CLI),
@@ -135,6 +150,7 @@ mod tests {
             ("leasehold-sqlite", CORE),
             (FACADE, "leasehold-redis"),
             (CLI, FACADE),
+            (CLI, EXEC),
             (CORE, "tokio"),
             (LAB, CORE),
             (LAB, FACADE),

@@ -1,6 +1,6 @@
 //! Groups of options that several subcommands have.
 
-use std::{ffi::OsString, io::IsTerminal, time::Duration};
+use std::{ffi::OsString, io::IsTerminal, num::NonZeroU32, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
@@ -15,6 +15,7 @@ use crate::{
     output::Output,
     redact,
     store_location::StoreLocation,
+    view::scanner::Range,
 };
 
 /// The store.
@@ -37,6 +38,27 @@ impl StoreArgs {
             ));
         }
         Ok(location)
+    }
+}
+
+/// The part of a store that is watched, and how often.
+#[derive(Args, Debug)]
+pub(crate) struct RangeArgs {
+    /// Show at most N locks.
+    #[arg(long, value_name = "N", default_value = "10000")]
+    limit: NonZeroU32,
+    /// Begin a scan at most once in DUR. After a long one there is a pause of nine times its length.
+    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = duration::parse_positive)]
+    every: Duration,
+    /// Only names with this prefix.
+    #[arg(default_value = "", hide_default_value = true)]
+    prefix: String,
+}
+
+impl RangeArgs {
+    pub(crate) fn range(&self) -> Range {
+        let limit = usize::try_from(self.limit.get()).unwrap_or(usize::MAX);
+        Range { prefix: self.prefix.clone(), limit, every: self.every }
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let connecting = GuardedRun::connect(&arguments.guard, WaitLimit::Forever, None, output);
     let guarded = signals.unless_ended(connecting).await??;
     let code = campaign(&arguments, &guarded, &mut signals).await;
-    guarded.disconnect().await;
+    guarded.disconnect(&code).await;
     Ok(code?.into())
 }
 

@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     });
     let (client, limit) = signals.unless_ended(connecting).await??;
     let code = hold(&arguments, &name, &client, limit, &mut signals, output).await;
-    disconnect(&client).await;
+    disconnect(&client, &code).await;
     Ok(code?.into())
 }
 
@@ -77,7 +77,7 @@ async fn hold(
     }
     let lock = arguments.mode.lock(client, name)?;
     let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };
-    let hold = match acquire(lock, request, client.env(), signals, output).await? {
+    let hold = match acquire(lock, request, client, signals, output).await? {
         Acquired::Held(hold) => hold,
         Acquired::Busy(report) => return Ok(report.print(&arguments.wait, output)),
     };

@@ -9,9 +9,9 @@ use leasehold::{
     store::{Contender, Snapshot, Stance},
 };
 
-use super::{common::StoreArgs, list::snapshot_to_json};
+use super::common::StoreArgs;
 use crate::{
-    describe::{mode_words, note_of, ordinal, plain},
+    describe::{mode_words, note_of, ordinal, plain, snapshot_to_json},
     duration::show,
     output::Output,
     store_location::StoreLocation,
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<String, std::fmt::Error> {
+pub(crate) fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<String, std::fmt::Error> {
     let mut page = String::new();
     let name = &snapshot.name;
     writeln!(page, "lock     {name}")?;

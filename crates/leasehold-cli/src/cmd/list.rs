@@ -6,11 +6,11 @@ use anyhow::Result;
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use leasehold::store::{Contender, Snapshot};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::common::StoreArgs;
 use crate::{
-    describe::{mode_words, summary, to_json},
+    describe::{mode_words, snapshot_to_json, summary},
     duration::show,
     output::Output,
 };
@@ -40,46 +40,47 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     }
     output.data(
         || Value::Array(locks.iter().map(snapshot_to_json).collect()),
-        || if locks.is_empty() { String::new() } else { format!("{}\n", table(&locks)) },
+        || {
+            if locks.is_empty() {
+                String::new()
+            } else {
+                format!("{}\n", table(&locks.iter().collect::<Vec<_>>()))
+            }
+        },
     )?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
-    let mut lock = json!({
-        "lock": snapshot.name.as_str(),
-        "fencing_token": snapshot.fence.map(|token| token.get()),
-        "holders": snapshot.holders.iter().map(to_json).collect::<Vec<Value>>(),
-        "waiters": snapshot.waiters.iter().map(to_json).collect::<Vec<Value>>(),
-    });
-    if !snapshot.members.is_empty() {
-        lock["members"] = json!(snapshot.members);
-    }
-    lock
-}
+/// The heads of the columns.
+pub(crate) const HEADS: [&str; 7] = ["NAME", "MODE", "HOLDER", "FOR", "LEFT", "TOKEN", "WAITING"];
 
-fn table(locks: &[Snapshot]) -> Table {
+pub(crate) fn table(locks: &[&Snapshot]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["NAME", "MODE", "HOLDER", "FOR", "LEFT", "TOKEN", "WAITING"]);
+    table.set_header(HEADS);
     for lock in locks {
-        let first = lock.holders.first();
-        let holder = match lock.holders.len() {
-            0 => "-".to_string(),
-            1 => first.map(summary).unwrap_or_default(),
-            more => format!("{} and {} more", first.map(summary).unwrap_or_default(), more - 1),
-        };
-        table.add_row([
-            lock.name.to_string(),
-            first.map_or_else(|| "-".to_string(), |holder| mode_words(holder.mode)),
-            holder,
-            span(first, |holder| holder.age),
-            span(first, |holder| holder.expires_in),
-            first.and_then(|holder| holder.fence).map_or_else(|| "-".to_string(), |token| token.to_string()),
-            lock.waiters.len().to_string(),
-        ]);
+        table.add_row(cells(lock, Duration::ZERO));
     }
     table
+}
+
+/// The cells of a lock, if `elapsed` has passed since the store answered.
+pub(crate) fn cells(lock: &Snapshot, elapsed: Duration) -> [String; 7] {
+    let first = lock.holders.first();
+    let holder = match lock.holders.len() {
+        0 => "-".to_string(),
+        1 => first.map(summary).unwrap_or_default(),
+        more => format!("{} and {} more", first.map(summary).unwrap_or_default(), more - 1),
+    };
+    [
+        lock.name.to_string(),
+        first.map_or_else(|| "-".to_string(), |holder| mode_words(holder.mode)),
+        holder,
+        span(first, |holder| Some(holder.age? + elapsed)),
+        span(first, |holder| Some(holder.expires_in?.saturating_sub(elapsed))),
+        first.and_then(|holder| holder.fence).map_or_else(|| "-".to_string(), |token| token.to_string()),
+        lock.waiters.len().to_string(),
+    ]
 }
 
 fn span(holder: Option<&Contender>, which: impl Fn(&Contender) -> Option<Duration>) -> String {

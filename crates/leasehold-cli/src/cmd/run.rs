@@ -12,6 +12,7 @@ use crate::{
     exit::CliError,
     guarded_run::GuardedRun,
     lock::WaitLimit,
+    once_run::{SlotArgs, run_once},
     output::Output,
     supervise::signals::Signals,
 };
@@ -38,17 +39,20 @@ pub(crate) struct Arguments {
     /// Keep the lock for at least this long, even if the command ends earlier. Leasehold itself exits with the command.
     #[arg(long, value_name = "DUR", value_parser = parse_positive)]
     hold_at_least: Option<Duration>,
+    #[command(flatten)]
+    slot: SlotArgs,
 }
 
 /// Acquires the lock, runs the command and releases the lock.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
     check_hold_limits(&arguments)?;
+    arguments.slot.check()?;
     let mut signals = Signals::new()?;
     let connecting =
         GuardedRun::connect(&arguments.guard, WaitLimit::by_default(), arguments.hold_at_least, output);
     let guarded = signals.unless_ended(connecting).await??;
     let code = acquire_and_run(&arguments, &guarded, &mut signals).await;
-    guarded.disconnect().await;
+    guarded.disconnect(&code).await;
     Ok(code?.into())
 }
 
@@ -57,6 +61,9 @@ async fn acquire_and_run(
     guarded: &GuardedRun<'_>,
     signals: &mut Signals,
 ) -> Result<u8> {
+    if arguments.slot.is_given() {
+        return run_once(guarded, &arguments.slot, arguments.hold_at_least, signals).await;
+    }
     check_capability(arguments.hold_at_least, guarded.client.capability())?;
     let lock = arguments.mode.lock(&guarded.client, &guarded.name)?;
     Ok(guarded.run(lock, guarded.limit, arguments.mode.fair, signals).await?.code)

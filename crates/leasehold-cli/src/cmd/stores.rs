@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use leasehold::store::{Capability, Fencing, Liveness, stores};
+use leasehold::store::{Capability, Fencing, Liveness, POSTGRES_SCHEMA, stores};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,8 +13,29 @@ use crate::{
     output::Output,
 };
 
+/// List the capabilities of each store, without asking a server.
+///
+/// Levels of SAFETY.md: E two holders at once are possible, L at most one valid holder under the listed assumptions, F correct
+/// if the resource checks fencing tokens, T correct for data that is written to the store itself.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Print the script that makes the schema of a store instead, for those who migrate databases by hand.
+    #[arg(long, value_name = "STORE")]
+    sql: Option<SqlStore>,
+}
+
+/// The stores with a schema.
+#[derive(Clone, Copy, ValueEnum, Debug)]
+enum SqlStore {
+    Postgres,
+}
+
 /// Prints a table, or one JSON array.
-pub(crate) fn run(output: Output) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<ExitCode> {
+    if let Some(SqlStore::Postgres) = arguments.sql {
+        output.data(|| json!({ "sql": POSTGRES_SCHEMA }), || POSTGRES_SCHEMA.to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let stores = stores()?;
     output.data(
         || stores.iter().map(|(url, capability)| to_json(url, capability)).collect(),
@@ -76,7 +98,7 @@ fn levels(capability: &Capability) -> Vec<String> {
 }
 
 fn modes(capability: &Capability) -> Vec<&'static str> {
-    let modes = [(true, "exclusive"), (capability.shared, "shared"), (capability.permits, "permits")];
+    let modes = [(true, "exclusive"), (capability.shared, "shared"), (capability.permits > 0, "permits")];
     modes.into_iter().filter(|(has, _)| *has).map(|(_, mode)| mode).collect()
 }
 

@@ -1,19 +1,10 @@
 //! The process of the command.
 
-use std::{
-    ffi::OsString,
-    io,
-    os::unix::process::CommandExt,
-    process::{Command, id},
-};
+use std::{ffi::OsString, io, os::fd::OwnedFd, process::Command};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
-use super::exec::{self, ExecOptions};
 use crate::child_env::ChildEnv;
-
-/// The running program, also if its file was replaced.
-pub(super) const OWN_BINARY: &str = "/proc/self/exe";
 
 pub(crate) struct Child {
     pid: Pid,
@@ -21,19 +12,20 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts the command in its own process group.
+    /// Starts the command in its own process group, in the foreground of `terminal` if that is given.
     ///
     /// Must be called on the main thread: the parent-death signal is sent when the thread that started the child ends, not
     /// the process.
     pub(crate) fn start(
         command: &[OsString],
         environment: &ChildEnv,
-        options: ExecOptions,
+        terminal: Option<OwnedFd>,
     ) -> io::Result<Self> {
-        let mut process = Command::new(OWN_BINARY);
-        process.arg0("leasehold").args([exec::MARK, &id().to_string(), &options.to_text()]).args(command);
-        environment.apply(&mut process);
-        let pid = i32::try_from(process.process_group(0).spawn()?.id()).ok().and_then(Pid::from_raw);
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut process = Command::new(program);
+        environment.apply(process.args(arguments));
+        let child = leasehold_exec::spawn(&mut process, terminal)?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
         Ok(Child { pid, ended: None })
     }

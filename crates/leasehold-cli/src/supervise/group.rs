@@ -7,10 +7,7 @@ use rustix::{
     process::{Pid, Signal, getpid, kill_process, kill_process_group, test_kill_process_group},
 };
 
-use super::guardian;
-
-/// Variable in the environment of the command, by which processes that left its group are found.
-pub(crate) const RUN_ID: &str = "LEASEHOLD_RUN_ID";
+use super::own_process::{GUARDIAN_MODE, RUN_ID};
 
 /// The processes of the command: the process group that it leads, those that left the group, and all their descendants.
 ///
@@ -148,7 +145,7 @@ impl Process {
 
     fn is_guardian(&self) -> bool {
         self.pid == getpid()
-            || self.read("cmdline").split(|byte| *byte == 0).nth(1) == Some(guardian::MARK.as_bytes())
+            || self.read("cmdline").split(|byte| *byte == 0).nth(1) == Some(GUARDIAN_MODE.as_bytes())
     }
 
     /// Sends a signal, unless the process has ended and another one has its id.

@@ -32,11 +32,12 @@ use rustix::{
     },
 };
 
-use super::{Group, child::OWN_BINARY, group::RUN_ID};
+use super::{
+    group::Group,
+    own_process::{GUARDIAN_MODE, OWN_BINARY, RUN_ID},
+};
 use crate::exit;
 
-/// First argument of this hidden mode.
-pub(crate) const MARK: &str = "__guard";
 /// Message that dismisses the guardian; no lease ends at the start of the clock.
 const DISMISS: u64 = 0;
 /// Deadline of a command that is not killed when its lease ends.
@@ -59,7 +60,7 @@ impl Guardian {
         let sent = orders(group, kill_at);
         let mut process = Command::new(OWN_BINARY)
             .arg0("leasehold")
-            .args([MARK, &group.run.to_string(), &sent.0.to_string(), &kill_at.to_string()])
+            .args([GUARDIAN_MODE, &group.run.to_string(), &sent.0.to_string(), &kill_at.to_string()])
             .env_remove(RUN_ID)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -24,6 +24,11 @@ impl Terminal {
         Some(Terminal { tty, modes })
     }
 
+    /// The terminal for a child that takes the foreground before its program starts.
+    pub(crate) fn duplicate(&self) -> Option<OwnedFd> {
+        self.tty.try_clone().ok()
+    }
+
     /// Whether our process group is in the foreground.
     pub(crate) fn is_ours(&self) -> bool {
         self.foreground() == Some(getpgrp())

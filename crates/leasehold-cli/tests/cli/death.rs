@@ -93,12 +93,14 @@ fn kill_of_flock_leaves_the_command_alive() {
     assert!(is_alive(pid), "the naive wrapper leaves its command behind");
 }
 
+/// The kernel's parent-death signal does it.
 #[test]
-fn even_a_command_without_a_guardian_dies() {
+fn even_a_command_whose_guardian_is_stopped_dies() {
     let fixture = Fixture::new();
     let mut run = fixture.start(&["x"], "echo $$; exec sleep 1000");
     let pid = run.pids()[0];
-    // Perhaps before the guardian was started: the kernel's parent-death signal does it.
+    let guardian = KillOnDrop(run.guardian());
+    crate::fixture::send(guardian.0, Signal::STOP);
     run.send(Signal::KILL);
     until_dead(pid);
     let next = fixture.run(&["run", "--wait", "20s", "x", "--", "true"]);

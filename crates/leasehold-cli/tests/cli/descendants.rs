@@ -75,7 +75,7 @@ fn background_processes_of_a_command_that_ended_are_left_alone() {
 }
 
 /// A copy of a program, made by a process of its own: one that this process had open for writing could be inherited, and not run.
-fn copy(fixture: &Fixture, program: &str) -> PathBuf {
+pub(crate) fn copy(fixture: &Fixture, program: &str) -> PathBuf {
     let copy = fixture.path(Path::new(program).file_name().unwrap().to_str().unwrap());
     if !copy.exists() {
         assert!(Command::new("cp").arg(program).arg(&copy).status().unwrap().success());

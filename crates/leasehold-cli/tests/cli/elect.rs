@@ -32,3 +32,23 @@ fn forever_campaigns_again_until_a_signal_comes() {
     assert_eq!(run.end().code, Some(143));
     assert_eq!(fixture.holders("boss"), 0);
 }
+
+/// Each campaign waits for as long as was asked, and no longer.
+#[test]
+fn forever_with_a_limit_gives_up_when_another_leads() {
+    let fixture = Fixture::new();
+    let elect = |limit: &str, script: &str| {
+        let arguments = ["elect", "--forever", "--wait", limit, "boss", "--", "sh", "-c", script];
+        Running::start(&mut fixture.leasehold(&arguments))
+    };
+    let mut leader = elect("1m", "echo leads; exec sleep 1000");
+    assert_eq!(leader.line(), "leads");
+    let busy = elect("300ms", "echo leads").end();
+    assert_eq!((busy.code, busy.stdout.as_str()), (Some(75), ""), "{}", busy.stderr);
+    let mut patient = elect("1m", "echo leads; sleep 0.05");
+    until("a candidate", || fixture.waiters("boss") == 1);
+    leader.send(Signal::TERM);
+    assert_eq!((patient.line(), patient.line()), ("leads".to_string(), "leads".to_string()));
+    patient.send(Signal::TERM);
+    assert_eq!(patient.end().code, Some(143));
+}

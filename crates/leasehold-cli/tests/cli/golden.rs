@@ -1,5 +1,7 @@
 //! The help, word for word. After a change: `LEASEHOLD_BLESS=1 cargo test --package leasehold-cli --test cli golden`.
 
+use std::{path::Path, process::Command};
+
 use crate::fixture::Fixture;
 
 #[test]
@@ -12,6 +14,9 @@ fn help_reads_as_reviewed() {
         "run",
         "inspect",
         "list",
+        "watch",
+        "top",
+        "serve",
         "hold",
         "release",
         "force-release",
@@ -34,4 +39,26 @@ fn help_reads_as_reviewed() {
         }
     }
     assert!(differing.is_empty(), "not as reviewed:\n{}", differing.join("\n----\n"));
+}
+
+/// A hint must not name a command that is gone: `promote` once had another name, and `doctor` went on recommending that.
+#[test]
+fn every_command_that_sources_and_pages_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let listed = Command::new("git").args(["ls-files", "*.md", "crates/*/src"]).current_dir(&root).output();
+    let is_history = |file: &&str| *file == "CHANGELOG.md" || file.starts_with("docs/adr/");
+    let files = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let help = Fixture::new().run(&["--help"]).stdout;
+    let exists = |verb: &str| help.lines().any(|line| line.split_whitespace().next() == Some(verb));
+    assert!(exists("promote") && !exists("vouch"), "the control");
+    let mut named = 0;
+    for file in files.lines().filter(|file| !is_history(file)) {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        for rest in text.split("`leasehold ").skip(1) {
+            let verb: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            assert!(verb.is_empty() || verb.starts_with('-') || exists(&verb), "{file}: leasehold {verb}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named}");
 }

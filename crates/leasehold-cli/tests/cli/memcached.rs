@@ -1,8 +1,13 @@
 //! Commands under a lock that a Memcached server keeps.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
 use leasehold_testkit::memcached::Server;
 
-use crate::fixture::{Fixture, until_dead};
+use crate::fixture::{Fixture, finish, until, until_dead};
 
 fn server(args: &[&str]) -> Server {
     Server::with(args).unwrap_or_else(|error| panic!("{error}"))
@@ -70,4 +75,46 @@ fn doctor_says_what_loses_locks() {
     let found = fixture.run(&["doctor", "--store", &without_cas.url()]);
     assert_eq!(found.code, Some(78), "{}", found.stdout);
     assert!(found.stdout.contains("started with -C"), "{}", found.stdout);
+}
+
+/// N17. One name, two servers. The control: each of them grants the lock to a client that takes the address that answers first.
+#[test]
+fn n17_a_name_of_two_servers_is_refused() {
+    let (fixture, here) = (Fixture::new(), server(&[]));
+    let port = here.port().to_string();
+    let there = leasehold_testkit::process::Process::start("memcached", |command| {
+        command.args(["-u", "nobody", "-l", "127.0.0.2", "-p", &port, "-U", "0"]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    });
+    let _there = there.unwrap();
+    let at = |address: &str| TcpStream::connect(format!("{address}:{port}"));
+    until("the second server", || at("127.0.0.2").is_ok());
+    let grants = |address: &str| {
+        let mut stream = at(address).unwrap();
+        stream.write_all(b"add naive 0 60 2\r\nme\r\n").unwrap();
+        let mut answer = [0; 8];
+        stream.read_exact(&mut answer).unwrap();
+        &answer == b"STORED\r\n"
+    };
+    assert!(grants("127.0.0.1") && grants("127.0.0.2"), "the control: two holders");
+    let hosts = fixture.path("hosts");
+    let run = |lines: &str| {
+        std::fs::write(&hosts, lines).unwrap();
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        command
+            .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
+            .arg(&hosts)
+            .arg(env!("CARGO_BIN_EXE_leasehold"));
+        let store = format!("memcached://locks.test:{port}");
+        finish(command.args(["run", "--no-wait", "--store", &store, "x", "--", "true"]))
+    };
+    let refused = run("127.0.0.1 locks.test\n127.0.0.2 locks.test\n");
+    assert_eq!(refused.code, Some(78), "{}", refused.stderr);
+    assert!(refused.stderr.contains("which are two servers"), "{}", refused.stderr);
+    // An address at which nobody listens is none of a second server.
+    for lines in ["127.0.0.1 locks.test\n127.0.0.3 locks.test\n", "127.0.0.2 locks.test\n"] {
+        let one = run(lines);
+        assert_eq!(one.code, Some(0), "{}", one.stderr);
+    }
 }

@@ -45,6 +45,10 @@ fn hold_at_least_keeps_the_lock_and_not_the_caller() {
     assert_eq!(fixture.run(&["run", "--on-busy", "skip", "-n", "x", "--", "false"]).code, Some(0));
     let left = fixture.inspect("x")["holders"][0]["left_ms"].as_u64().unwrap();
     assert!((500_000..=600_000).contains(&left), "{left}");
+    // It counts from the grant, not from the end of the command.
+    let slow = fixture.run(&["run", "--hold-at-least", "10m", "w", "--", "sleep", "1.5"]);
+    let left = fixture.inspect("w")["holders"][0]["left_ms"].as_u64().unwrap();
+    assert!(slow.code == Some(0) && left <= 598_500, "{left}");
     let short = fixture.run(&["run", "--hold-at-least", "100ms", "y", "--", "sleep", "0.2"]);
     assert_eq!((short.code, fixture.holders("y")), (Some(0), 0));
     assert_eq!(

@@ -32,6 +32,52 @@ fn a_command_runs_under_a_lock_and_the_next_is_told_who_has_it() {
     until_dead(child);
 }
 
+/// Locks, readers and permits of Java are shown by client and thread, listed, and ended by force; the doctor names a right
+/// that is missing.
+#[test]
+fn locks_of_redisson_are_shown_listed_and_ended() {
+    let rights = "java on >pw ~* &* +@all";
+    let server = Server::builder().user(rights).start().unwrap_or_else(|error| panic!("{error}"));
+    let (fixture, owner) = (Fixture::new(), "123e4567-e89b-12d3-a456-426614174000:42");
+    let url = format!("{}?dialect=redisson", server.url().replace("redis://", "redis://java:pw@"));
+    for write in [
+        &["HSET", "jobs-lock", owner, "2"][..],
+        &["HSET", "jobs-read", "mode", "read", owner, "1"],
+        &["SET", &format!("{{jobs-read}}:{owner}:rwlock_timeout:1"), "1", "PX", "60000"],
+        &["SET", "jobs-permit", "2"],
+        &["ZADD", "{jobs-permit}:timeout", "922337203685477", "0123456789abcdef"],
+        &["SET", "jobs-other", "x"],
+    ] {
+        server.command(write).unwrap().accepted().unwrap();
+    }
+    let with = |verb: &[&str]| fixture.run(&[&verb[..1], &["--store", &url], &verb[1..]].concat());
+    for (name, says) in
+        [("lock", "thread 42, taken 2 times"), ("read", "thread 42"), ("permit", "3031323334")]
+    {
+        let shown = with(&["inspect", &format!("jobs-{name}")]);
+        assert!(shown.stdout.contains(says), "{name}: {} {}", shown.stdout, shown.stderr);
+    }
+    let listed = with(&["list", "jobs-"]);
+    assert_eq!((listed.code, listed.stdout.matches("Redisson").count()), (Some(0), 3), "{}", listed.stdout);
+    let kept_out = with(&["run", "--no-wait", "jobs-lock", "--", "true"]);
+    assert_eq!(kept_out.code, Some(75), "{}", kept_out.stderr);
+    for name in ["jobs-lock", "jobs-read", "jobs-permit"] {
+        assert_eq!(with(&["force-release", "--yes", name]).code, Some(0), "{name}");
+    }
+    assert_eq!(with(&["list", "jobs-"]).stdout.matches("Redisson").count(), 0);
+    assert_eq!(with(&["run", "--no-wait", "jobs-lock", "--", "true"]).code, Some(0));
+    // Control: a key that is no lock is not touched.
+    assert_ne!(with(&["force-release", "--yes", "jobs-other"]).code, Some(0));
+    assert_eq!(server.command(&["GET", "jobs-other"]).unwrap().text(), Some("x"));
+    server.command(&["ACL", "SETUSER", "java", "resetchannels"]).unwrap().accepted().unwrap();
+    let doctor = with(&["doctor"]);
+    assert!(doctor.stdout.contains("may not publish to Redisson's channels"), "{}", doctor.stdout);
+    let mut run = fixture.leasehold(&["run", "--store", &url, "--no-wait", "jobs-lock", "--", "true"]);
+    let run = run.env("LEASEHOLD_LOG", "warn").output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() && said.contains("wakes nobody"), "{said}");
+}
+
 /// The lock is deleted under the command: it is stopped at the next renewal, and the exit code says so.
 #[test]
 fn a_deleted_lock_stops_its_command() {
@@ -132,7 +178,7 @@ fn n15_a_campaign_for_ever_outlives_an_outage() {
     };
     let mut forever = elect(&["--forever"]);
     server.kill();
-    while !forever.stderr_line().starts_with("campaigning for `boss` again: claim") {}
+    while !forever.stderr_line().starts_with("waiting for the store · claim") {}
     server.restart().unwrap();
     assert_eq!(forever.line(), "leads");
     forever.send(Signal::TERM);

@@ -1,8 +1,10 @@
 //! Commands under a lock that a majority of Redis servers keeps.
 
+use std::time::Duration;
+
 use leasehold_testkit::redis::Server;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, finish, now};
 
 fn servers(count: usize) -> Vec<Server> {
     (0..count).map(|_| Server::start().unwrap_or_else(|error| panic!("{error}"))).collect()
@@ -23,6 +25,9 @@ fn a_quorum_is_set_up_loses_a_member_and_says_so() {
     let early = run(&["--no-wait"]);
     assert_eq!(early.code, Some(69), "{}", early.stderr);
     assert!(early.stderr.contains("may have forgotten who holds"), "{}", early.stderr);
+    let hint = early.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap();
+    assert!(hint.contains("`leasehold promote`"), "{hint}");
+    assert!(!early.stderr.contains("by force"), "nobody did that: {}", early.stderr);
     let promoted = fixture.run(&["promote", "--store", &url]);
     assert_eq!(promoted.code, Some(0), "{}", promoted.stderr);
     assert_eq!(promoted.stdout, format!("promoted 3 members of {url}\n"));
@@ -49,6 +54,53 @@ fn a_quorum_is_set_up_loses_a_member_and_says_so() {
     for server in &servers {
         assert!(none.stderr.contains(&server.address()), "every member is named: {}", none.stderr);
     }
+}
+
+/// Of a quorum that fails, the members that do their work are not among the reasons.
+#[test]
+fn a_member_that_grants_is_no_reason_of_a_failure() {
+    let (fixture, servers) = (Fixture::new(), servers(3));
+    let url = url(&servers);
+    assert_eq!(fixture.run(&["promote", "--store", &url]).code, Some(0));
+    servers[1].kill();
+    servers[2].kill();
+    for verb in ["run --no-wait x -- true", "inspect x", "list"] {
+        let mut words = verb.split(' ');
+        let mut command = fixture.leasehold(&[words.next().unwrap(), "--store", &url]);
+        let failed = finish(command.args(words));
+        assert_eq!(failed.code, Some(69), "{verb}: {}", failed.stderr);
+        let is_named = |server: &Server| failed.stderr.contains(&format!("redis://{}: ", server.address()));
+        assert_eq!(
+            servers.iter().map(is_named).collect::<Vec<_>>(),
+            [false, true, true],
+            "{verb}: {}",
+            failed.stderr
+        );
+    }
+}
+
+/// N18. Members that hang cost what was asked for, and are named; the release of the claim that they may still receive is not
+/// awaited for longer than that of a store that answers.
+#[test]
+fn n18_a_wait_for_a_quorum_that_hangs_ends_when_it_was_asked_to() {
+    let (fixture, servers) = (Fixture::new(), servers(3));
+    let url = url(&servers);
+    assert_eq!(fixture.run(&["promote", "--store", &url]).code, Some(0));
+    servers[1].kill();
+    servers[2].pause().unwrap();
+    let begin = now();
+    let failed = fixture.run(&["run", "--wait", "2s", "--store", &url, "x", "--", "true"]);
+    let took = begin.elapsed();
+    assert_eq!(failed.code, Some(69), "{}", failed.stderr);
+    for server in &servers[1..] {
+        assert!(failed.stderr.contains(&format!("redis://{}: ", server.address())), "{}", failed.stderr);
+    }
+    // What is left: one request of a member, the release, and the end of the client.
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    servers[2].resume().unwrap();
+    // The control: a member that answers is part of a majority, and the claim has left nothing there.
+    let answered = fixture.run(&["run", "--wait", "20s", "--store", &url, "x", "--", "true"]);
+    assert_eq!(answered.code, Some(0), "{}", answered.stderr);
 }
 
 #[test]

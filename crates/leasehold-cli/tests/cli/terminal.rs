@@ -12,16 +12,16 @@ use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use crate::fixture::{Fixture, children, is_alive, until, until_dead};
 
 /// A terminal with a program on it.
-struct Terminal {
-    keyboard: File,
-    screen: File,
+pub(crate) struct Terminal {
+    pub(crate) keyboard: File,
+    pub(crate) screen: File,
     shown: String,
-    child: Child,
+    pub(crate) child: Child,
 }
 
 impl Terminal {
     /// Runs a program in a session of its own, controlled by a new terminal. `setsid` waits for it.
-    fn run(command: &mut Command) -> Self {
+    pub(crate) fn run(command: &mut Command) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).unwrap();
         grantpt(&master).unwrap();
@@ -41,7 +41,7 @@ impl Terminal {
         Terminal { keyboard: master.into(), screen, shown: String::new(), child }
     }
 
-    fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
@@ -57,7 +57,7 @@ impl Terminal {
         self.shown.drain(..at);
     }
 
-    fn code(&mut self) -> Option<i32> {
+    pub(crate) fn code(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }

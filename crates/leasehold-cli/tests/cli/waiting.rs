@@ -2,7 +2,10 @@
 
 use rustix::process::Signal;
 
-use crate::fixture::{Fixture, now, until};
+use crate::{
+    fixture::{Fixture, now, until},
+    top::Top,
+};
 
 #[test]
 fn a_wait_gives_up_in_time_and_names_the_holder() {
@@ -37,6 +40,45 @@ fn the_end_of_a_reported_wait_is_reported() {
     let finished = waiter.end();
     assert_eq!(finished.code, Some(0));
     assert!(finished.stderr.starts_with("acquired `x` after "), "{}", finished.stderr);
+}
+
+/// Place and time left are rewritten in place, and gone afterwards.
+#[test]
+fn a_wait_on_a_terminal_is_one_line_that_goes_away() {
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    let first = fixture.start(&["--fair", "x"], "exec sleep 1000");
+    until("the first waiter", || fixture.waiters("x") == 1);
+    let mut terminal = Top::start(&mut fixture.leasehold(&["run", "--fair", "x", "--", "echo", "mine"]));
+    terminal.until("the place", |picture| picture.contains(" left · you are 2nd"));
+    drop(first);
+    terminal.until("the next place", |picture| picture.contains(" left · you are 1st"));
+    assert_eq!(terminal.picture.screen().contents().matches("waiting for").count(), 1);
+    holder.send(Signal::TERM);
+    assert_eq!(terminal.ends(), Some(0));
+    assert_eq!(terminal.picture.screen().contents().trim(), "mine");
+}
+
+/// Spans and events of the library, one object a line.
+#[test]
+fn the_log_is_json_when_asked_for() {
+    let fixture = Fixture::new();
+    let mut command = fixture.leasehold(&["run", "night", "--", "true"]);
+    command.env("LEASEHOLD_LOG", "debug").env("LEASEHOLD_LOG_FORMAT", "json");
+    let finished = crate::fixture::finish(&mut command);
+    assert_eq!(finished.code, Some(0));
+    let lines: Vec<serde_json::Value> = finished
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    let granted = lines.iter().find(|line| line["fields"]["message"] == "granted").expect("the grant");
+    assert_eq!((&granted["level"], &granted["span"]["name"]), (&"DEBUG".into(), &"lock.acquire".into()));
+    assert_eq!(
+        (&granted["span"]["lock.name"], &granted["span"]["lock.backend"]),
+        (&"night".into(), &"sqlite".into())
+    );
 }
 
 #[test]

@@ -29,6 +29,27 @@ fn a_command_runs_under_a_lock_and_is_stopped_when_it_is_taken_away() {
 }
 
 #[test]
+fn a_command_runs_over_tls() {
+    let fixture = Fixture::new();
+    let server = Server::with_tls(true).unwrap_or_else(|error| panic!("{error}"));
+    let at = format!("localhost:{}", server.tls_port());
+    let url = format!("zookeepers://{at}/apps?{}", server.tls_query());
+    let run = fixture.run(&["run", "-n", "--store", &url, "nightly", "--", "true"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let found = fixture.run(&["doctor", "--store", &url]);
+    assert_eq!(found.code, Some(0), "{}", found.stderr);
+    assert!(found.stdout.contains(&format!("warning  {at} · it is a server alone")), "{}", found.stdout);
+    // The controls: a client without a certificate is told at once, and one without TLS finds nobody.
+    let bare = format!("zookeepers://{at}?ca={}", server.directory().join("ca.pem").display());
+    let refused = fixture.run(&["run", "-n", "--store", &bare, "nightly", "--", "true"]);
+    assert_eq!(refused.code, Some(69), "{}", refused.stderr);
+    assert!(refused.stderr.contains("demands a certificate"), "{}", refused.stderr);
+    let clear = format!("zookeeper://{at}?timeout=1s");
+    let refused = fixture.run(&["run", "-n", "--store", &clear, "nightly", "--", "true"]);
+    assert!(refused.code == Some(69) && refused.stderr.contains("zookeepers://"), "{}", refused.stderr);
+}
+
+#[test]
 fn an_ensemble_that_is_not_there_is_69() {
     let fixture = Fixture::new();
     let url = "zookeeper://me:s3cr3t@127.0.0.1:1,127.0.0.1:2?timeout=300ms";

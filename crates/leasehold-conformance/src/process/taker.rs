@@ -10,10 +10,13 @@ use std::{
 };
 
 use leasehold_core::{
-    Binding, Busy, Claim, ClaimId, Env, LockName, Queueing, Release, Renewal, Result, Standing, Store,
+    Binding, Busy, Claim, ClaimId, Env, LockName, Moment, Queueing, Release, Renewal, Result, Standing, Store,
 };
 
-use super::naive::Naive;
+use super::{
+    demand::{self, Windows},
+    naive::Naive,
+};
 
 /// Runs a taker on the store that `connect` opens until its standard input ends.
 pub fn taker<F>(env: &Env, connect: F) -> ExitCode
@@ -47,6 +50,13 @@ where
             ["keep", id, ttl_ms, name] => {
                 runtime.spawn(keep(env.clone(), store.clone(), claim(id, ttl_ms, name)?));
                 "keeping".into()
+            }
+            ["contend", id, ttl_ms, name, begin, window_ms, count] => {
+                let (claim, begin) = (claim(id, ttl_ms, name)?, Moment::from_nanos(begin.parse()?));
+                let windows = Windows::new(begin, Duration::from_millis(window_ms.parse()?), count.parse()?);
+                let contended = demand::contend(env, store.clone(), &claim.name, claim.ttl, &windows);
+                runtime.block_on(contended)?;
+                windows.grants().iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
             }
             [verb @ ("work" | "work-naively"), id, ttl_ms, name, rounds, path] => {
                 let template = claim(id, ttl_ms, name)?;

@@ -44,7 +44,7 @@ impl FileStore {
             exclusion: Exclusion::Lease,
             commits: false,
             shared: true,
-            permits: true,
+            permits: u32::MAX,
             fifo: true,
             fencing: Fencing::Durable,
             liveness: Liveness::Ttl,

@@ -83,6 +83,8 @@ bugs! {
     ProposalIsAFloor => "fencing::a_proposal_is_for_a_new_grant_alone",
     /// the fair queue is not one
     FifoIsBarging => "queue::first_come_first_served",
+    /// a waiter stays as it came
+    WaitersNeverTurn => "fairness::a_waiter_that_turns_fair_is_overtaken_no_more",
     /// a waiter that fell silent keeps its place for ever
     SilentWaiterStays => "queue::a_silent_waiter_is_skipped",
     /// asking again does not keep the place

@@ -61,6 +61,9 @@ impl Mutant {
             Bug::FloorIgnored => claim.fence_floor = None,
             Bug::ProposalIsAFloor => claim.fence_floor = claim.fence_floor.max(claim.fence_proposal),
             Bug::FifoIsBarging if claim.queueing == Queueing::Fifo => claim.queueing = Queueing::Barging,
+            Bug::WaitersNeverTurn if self.ledger().waiting.contains(&claim.id) => {
+                claim.queueing = Queueing::Barging;
+            }
             Bug::SilentWaiterStays if claim.queueing != Queueing::No => claim.ttl = capability.ttl_max,
             Bug::WriterHasNoPlace if claim.mode == Mode::Exclusive && claim.queueing == Queueing::Barging => {
                 claim.queueing = Queueing::No;

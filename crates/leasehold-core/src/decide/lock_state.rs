@@ -3,7 +3,7 @@
 
 mod entry;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::grant::{QueueEntry, Verdict, grant, runnable};
 pub use entry::{Entry, State};
@@ -17,14 +17,14 @@ use crate::{
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct LockState {
     entries: Vec<Entry>,
-    changed: BTreeSet<u64>,
+    changed: Vec<u64>,
 }
 
 impl LockState {
     /// The state of the entries that a store has read, in any order.
     pub fn of(mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.seq);
-        LockState { entries, changed: BTreeSet::new() }
+        LockState { entries, changed: Vec::new() }
     }
 
     /// The entries in order of arrival.
@@ -38,8 +38,11 @@ impl LockState {
     }
 
     /// The `seq` of each entry that is new, different or gone since it was read or this was last called.
-    pub fn take_changed(&mut self) -> BTreeSet<u64> {
-        std::mem::take(&mut self.changed)
+    pub fn take_changed(&mut self) -> Vec<u64> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        changed
     }
 
     /// Answers a claim. `fence` draws the next token and is called at most once, for a new grant only.
@@ -77,7 +80,7 @@ impl LockState {
             self.remove(at);
             return Ok(Standing::Held(busy));
         }
-        self.changed.insert(self.entries[at].seq);
+        self.changed.push(self.entries[at].seq);
         Ok(Standing::Waiting(busy))
     }
 
@@ -91,7 +94,7 @@ impl LockState {
             State::Held => {
                 entry.expires = entry.expires.max(now + claim.ttl);
                 let valid_for = entry.expires.since(now);
-                self.changed.insert(entry.seq);
+                self.changed.push(entry.seq);
                 Renewal::Renewed { valid_for }
             }
             State::Revoked => Renewal::Gone(LostReason::ForceReleased),
@@ -123,7 +126,7 @@ impl LockState {
             evicted.push(self.entries[at].contender(now));
             if self.entries[at].state == State::Held {
                 self.entries[at].state = State::Revoked;
-                self.changed.insert(self.entries[at].seq);
+                self.changed.push(self.entries[at].seq);
             } else {
                 self.remove(at);
             }
@@ -250,7 +253,7 @@ impl LockState {
         // Counted from the grant: the place that it had may have been kept for longer.
         entry.expires = now + claim.ttl;
         entry.fence = token;
-        self.changed.insert(entry.seq);
+        self.changed.push(entry.seq);
         Ok(Standing::Granted(Grant::lasting(token, entry.expires.since(now))))
     }
 
@@ -263,7 +266,7 @@ impl LockState {
         self.refresh(at, claim, session, now);
         let entry = &mut self.entries[at];
         entry.fence = entry.fence.max(claim.fence_floor);
-        self.changed.insert(entry.seq);
+        self.changed.push(entry.seq);
         Standing::Granted(Grant::lasting(entry.fence, entry.expires.since(now)))
     }
 
@@ -314,12 +317,12 @@ impl LockState {
         entry.since = entry.expires;
         entry.expires = until;
         entry.session = None;
-        self.changed.insert(entry.seq);
+        self.changed.push(entry.seq);
     }
 
     fn remove(&mut self, at: usize) {
         let entry = self.entries.remove(at);
-        self.changed.insert(entry.seq);
+        self.changed.push(entry.seq);
     }
 }
 

@@ -2,12 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tracing::Instrument;
+
 use super::{
-    Engine, Hold, LockOptions, attempt::Attempt, core::Handle, hold::Granted, last_answer::LastAnswer,
-    local_queue::LocalPermit, telemetry, throttle::WakeThrottle,
+    Engine, Hold, LockOptions,
+    attempt::Attempt,
+    core::Handle,
+    fairness::{OVERTAKEN_MAX, STAND_BACKS_MAX, WHEN_WOKEN, ask_again_in},
+    hold::Granted,
+    last_answer::{LastAnswer, mismatch, too_slow},
+    local_queue::LocalPermit,
+    telemetry::{self, Waiting},
+    throttle::WakeThrottle,
 };
 use crate::{
-    Busy, Claim, ClaimId, Env, Error, ErrorKind, Interest, LockName, Mode, Moment, Result, Standing, Wake,
+    Busy, Claim, ClaimId, Env, Error, ErrorKind, Interest, LockName, Mode, Moment, Queueing, Result,
+    Standing, Wake,
     decide::{backoff, validity},
 };
 
@@ -69,22 +79,30 @@ impl Engine {
             },
             waits: wait != Wait::No,
             place: None,
+            asks_since: begin,
+            fair_at: None,
             seen: LastAnswer::None,
             failing_since: None,
             failures: 0,
             late_grants: 0,
+            granted_at: None,
             throttle: WakeThrottle::default(),
             wake: None,
+            waiting: None,
         };
-        let result = acquire.run(claim).await;
+        let span = telemetry::acquiring(core, name, mode);
+        let result = acquire.run(claim).instrument(span.clone()).await;
         let outcome = match &result {
             Ok(Some(_)) => "acquired",
             Ok(None) if wait == Wait::No => "busy",
             Ok(None) => "timeout",
             Err(_) => "error",
         };
-        telemetry::acquired(core, mode, begin, acquire.failures, outcome);
-        core.explain(result, "lock", name).map_err(|error| error.elapsed(core.env.now().since(begin)))
+        let end = acquire.granted_at.unwrap_or_else(|| core.env.now());
+        span.record("lock.outcome", outcome);
+        telemetry::acquired(core, name, mode, end.since(begin), acquire.failures, outcome);
+        let result = result.map(|hold| hold.map(Hold::traced));
+        core.explain(result, "lock", name).map_err(|error| error.elapsed(end.since(begin)))
     }
 }
 
@@ -99,12 +117,18 @@ struct Acquire<'a> {
     /// The place among the other tasks of this client. A claim that does not wait, or that queues in order, asks the
     /// store directly.
     place: Option<LocalPermit>,
+    /// When it was first in its client's queue.
+    asks_since: Moment,
+    /// When the claim, which may be overtaken, queues in order.
+    fair_at: Option<Moment>,
     seen: LastAnswer,
     failing_since: Option<Moment>,
     failures: u32,
     late_grants: u32,
+    granted_at: Option<Moment>,
     throttle: WakeThrottle,
     wake: Option<Box<dyn Wake>>,
+    waiting: Option<Waiting>,
 }
 
 /// The result of one request.
@@ -122,12 +146,17 @@ impl Acquire<'_> {
 
     async fn run(&mut self, claim: Claim) -> Result<Option<Hold>> {
         if self.waits && !self.options.fair {
-            let mut place = self.core.local.place(&claim.name);
-            match self.end {
-                None => place.enter().await,
-                Some(end) if self.env().until(end, place.enter()).await.is_some() => {}
-                Some(_) => return place.seen().at_end(),
+            let mut place = self.core.local.place(&claim.name, self.begin);
+            if !place.try_enter() {
+                self.waiting = Some(Waiting::new(self.core, &claim.name));
+                match self.end {
+                    None => place.enter().await,
+                    Some(end) if self.env().until(end, place.enter()).await.is_some() => {}
+                    Some(_) => return place.seen().at_end(),
+                }
+                self.asks_since = self.env().now();
             }
+            self.fair_at = self.core.streaks.is_none().then(|| place.since() + OVERTAKEN_MAX);
             self.place = Some(place);
         }
         let mut attempt = Attempt::new(self.core, claim)?;
@@ -135,13 +164,13 @@ impl Acquire<'_> {
         if let Ok(Some(granted)) = answer {
             return Ok(Some(self.hold(attempt, granted)));
         }
-        attempt.give_up(self.limit()).await;
+        attempt.give_up(self.limit(self.env().now())).await;
         answer.and_then(|_| self.seen.at_end())
     }
 
     /// How long the store may take to answer: not longer than the rest of the wait.
-    fn limit(&self) -> Duration {
-        let rest = self.end.map(|end| end.since(self.env().now()).max(ANSWER_MIN));
+    fn limit(&self, now: Moment) -> Duration {
+        let rest = self.end.map(|end| end.since(now).max(ANSWER_MIN));
         rest.map_or(self.options.retry_timeout, |rest| rest.min(self.options.retry_timeout))
     }
 
@@ -162,10 +191,14 @@ impl Acquire<'_> {
 
     /// Repeats the claim until it is granted, the wait is over (`None`), or an error is final.
     async fn poll_until_granted(&mut self, attempt: &mut Attempt) -> Result<Option<Granted>> {
+        let mut now = self.wait_for_neighbour().await;
         loop {
-            let (sent, answer) = attempt.ask(self.limit()).await;
+            let sent = self.take_turns(&mut attempt.claim, now).await;
+            let limit = self.limit(sent);
+            let answer = attempt.ask(limit).await;
             if let Err(error) = &answer {
-                self.saw(LastAnswer::Failed(error.clone()));
+                let is_cut = limit < self.options.retry_timeout;
+                self.saw(self.seen.or_failure(error, is_cut));
             }
             if attempt.is_stuck() {
                 return if self.is_over() { Ok(None) } else { answer.map(|_| None) };
@@ -174,7 +207,7 @@ impl Acquire<'_> {
                 Step::Granted(granted) => return Ok(Some(granted)),
                 // The claim was removed from the store by force: its id is spent.
                 Step::AskAnew => {
-                    let claim = Claim { id: ClaimId::mint(self.env()), ..attempt.claim.clone() };
+                    let claim = Claim { id: ClaimId::mint(self.env()), ..(*attempt.claim).clone() };
                     *attempt = Attempt::new(self.core, claim)?;
                     self.wake = None;
                 }
@@ -187,12 +220,47 @@ impl Acquire<'_> {
                     if let Some(observer) = self.observer {
                         observer(&busy);
                     }
-                    if !self.waits || !self.wait_for_wake(&attempt.claim, &busy).await {
+                    if self.waits && self.waiting.is_none() {
+                        self.waiting = Some(Waiting::new(self.core, &attempt.claim.name));
+                    }
+                    if !self.waits || !Box::pin(self.wait_for_wake(&attempt.claim, &busy)).await {
                         return Ok(None);
                     }
                 }
             }
+            now = self.env().now();
         }
+    }
+
+    /// While another task of this client holds the lock alone, the store would only say so: waits for its release, for a
+    /// part of the wait and for as long as a waiter may be overtaken. Answers the moment after it.
+    async fn wait_for_neighbour(&mut self) -> Moment {
+        let (core, now) = (self.core, self.asks_since);
+        let Some(place) = self.place.as_ref().filter(|_| self.observer.is_none()) else { return now };
+        let part = self.end.map_or(OVERTAKEN_MAX, |end| OVERTAKEN_MAX.min(end.since(now) / 4));
+        let until = self.fair_at.map_or(now + part, |fair_at| fair_at.min(now + part));
+        if place.neighbour_has_left(&core.env, until).await { core.env.now() } else { now }
+    }
+
+    /// Before a request at `now`: a claim that was overtaken for long enough queues in order from now on, and a client that
+    /// has had the lock for long lets others ask. Answers when the request may be sent.
+    async fn take_turns(&mut self, claim: &mut Arc<Claim>, mut now: Moment) -> Moment {
+        if self.fair_at.is_some_and(|at| at <= now) {
+            Arc::make_mut(claim).queueing = Queueing::Fifo;
+            self.fair_at = None;
+            self.throttle = WakeThrottle::default();
+        }
+        let (Some(streaks), true) = (&self.core.streaks, self.place.is_some()) else { return now };
+        for _ in 0..STAND_BACKS_MAX {
+            let Some(pause) = streaks.stand_back(&claim.name, now) else { return now };
+            if self.end.is_some_and(|end| end <= now + pause) {
+                // Rather a turn too many than an end without having asked.
+                return now;
+            }
+            self.env().sleep(pause).await;
+            now = self.env().now();
+        }
+        now
     }
 
     fn classify(&mut self, sent: Moment, answer: Result<Standing>, claim: &Claim) -> Result<Step> {
@@ -205,10 +273,14 @@ impl Acquire<'_> {
             // A reply after the deadline is not a lock: repeat, with the same id.
             Standing::Granted(grant) => {
                 let deadline = self.core.deadline(sent, grant.valid_for);
-                let in_time = self.env().now() + validity::signal_lead(claim.ttl) < deadline;
-                if in_time {
+                let now = self.env().now();
+                if now + validity::signal_lead(claim.ttl) < deadline {
                     self.saw(LastAnswer::NotYet);
-                    return Ok(Step::Granted(Granted { fence: grant.fence, sent, deadline }));
+                    if let Some(place) = &self.place {
+                        place.granted(sent, claim.mode == Mode::Exclusive);
+                    }
+                    self.granted_at = Some(now);
+                    return Ok(Step::Granted(Granted { fence: grant.fence, sent, at: now, deadline }));
                 }
                 self.late_grants += 1;
                 self.saw(LastAnswer::Failed(too_slow(claim.ttl)));
@@ -219,6 +291,9 @@ impl Acquire<'_> {
             }
             Standing::Waiting(busy) | Standing::Held(busy) => {
                 self.saw(LastAnswer::NotYet);
+                if let Some(streaks) = &self.core.streaks {
+                    streaks.refused(&claim.name, &busy);
+                }
                 Step::Busy(busy)
             }
             Standing::Mismatch { limit } => return Err(mismatch(claim.mode.limit(), limit)),
@@ -259,7 +334,7 @@ impl Acquire<'_> {
         if self.is_over() {
             return false;
         }
-        let limit = self.limit();
+        let limit = self.limit(now);
         let Some(wake) = &mut self.wake else {
             // Subscribe, claim again, then wait: no wake-up in between is lost.
             let subscription = self.core.store.watch(&claim.name, Interest::Turn(claim.id));
@@ -272,12 +347,18 @@ impl Acquire<'_> {
             }
             return true;
         };
+        let mut recheck_in = busy.recheck_in;
+        if self.core.streaks.is_some() {
+            let times = if self.core.store.capability().wakes { WHEN_WOKEN } else { 1 };
+            recheck_in = recheck_in.min(ask_again_in(now.since(self.asks_since)) * times);
+        }
         // Waiters for the same end do not all return in the same instant.
-        let recheck = now
-            + busy.recheck_in
-            + self.core.env.jitter(busy.recheck_in.min(Duration::from_millis(100)) / 10);
+        let recheck =
+            now + recheck_in + self.core.env.jitter(recheck_in.min(Duration::from_millis(100)) / 10);
+        let recheck = self.fair_at.map_or(recheck, |fair_at| fair_at.min(recheck));
         let moment = self.end.map_or(recheck, |end| end.min(recheck));
-        if let Some(Err(error)) = self.core.env.until(moment, wake.wait()).await {
+        let woken = LocalPermit::woken(self.place.as_ref(), wake.wait());
+        if let Some(Err(error)) = self.core.env.until(moment, woken).await {
             tracing::debug!(lock = %claim.name, %error, "the subscription broke: subscribing again");
             self.wake = None;
             return self.pause().await;
@@ -288,28 +369,24 @@ impl Acquire<'_> {
     /// Pauses after spurious wake-ups, so that the store is not asked in a loop; `false` when the wait is over.
     async fn slow_down(&mut self, waited_since: Moment) -> bool {
         if let Some(pause) = self.throttle.pause(&self.core.env, waited_since) {
-            return self.sleep(pause).await;
+            let now = self.env().now();
+            let longest = match self.fair_at {
+                Some(fair_at) => fair_at.since(now),
+                // It may be overtaken whenever it does not ask.
+                None if self.core.streaks.is_some() => ask_again_in(now.since(self.asks_since)),
+                None => pause,
+            };
+            return self.sleep(pause.min(longest)).await;
         }
         !self.is_over()
     }
 
     fn hold(&self, attempt: Attempt, granted: Granted) -> Hold {
         tracing::debug!(lock = %attempt.claim.name, mode = %attempt.claim.mode, fence = ?granted.fence,
-            waited_ms = self.env().now().since(self.begin).as_millis() as u64, "granted");
+            waited_ms = granted.at.since(self.begin).as_millis() as u64, "granted");
+        if let Some(streaks) = &self.core.streaks {
+            streaks.granted(&attempt.claim, granted.sent, granted.at);
+        }
         Hold::new(attempt, granted, self.options)
     }
-}
-
-fn mismatch(asked: Option<u32>, stored: Option<u32>) -> Error {
-    let words = |limit: Option<u32>| match limit {
-        None => "a lock without permits".to_string(),
-        Some(of) => format!("a semaphore of {of} permits"),
-    };
-    let message = format!("asked for as {}, but in use as {}", words(asked), words(stored));
-    Error::new(ErrorKind::Mismatch, message).hint("let all users of the name agree, or use another name")
-}
-
-fn too_slow(ttl: Duration) -> Error {
-    let message = format!("the store's answers take longer than the ttl of {ttl:?}");
-    Error::new(ErrorKind::TimedOut, message).unknown().hint("raise the ttl")
 }

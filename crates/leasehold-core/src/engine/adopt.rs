@@ -16,7 +16,7 @@ impl Engine {
         let core = &self.0;
         let claim = self.claim(&ticket.name, ticket.mode, options, Wait::Forever, ticket.id)?;
         let mut attempt = Attempt::new(core, Claim { queueing: Queueing::No, ..claim })?;
-        let amend = Claim { intent: Intent::Amend, ..attempt.claim.clone() };
+        let amend = Claim { intent: Intent::Amend, ..(*attempt.claim).clone() };
         let sent = core.env.now();
         let answer = core.explain(core.store.claim(&amend).await, "adopt", &ticket.name)?;
         let Standing::Granted(grant) = answer else {
@@ -25,7 +25,8 @@ impl Engine {
         };
         attempt.adopted();
         let deadline = core.deadline(sent, grant.valid_for);
-        Ok(Hold::new(attempt, Granted { fence: grant.fence, sent, deadline }, options))
+        let granted = Granted { fence: grant.fence, sent, at: core.env.now(), deadline };
+        Ok(Hold::new(attempt, granted, options).traced())
     }
 
     /// Releases the hold of a ticket.

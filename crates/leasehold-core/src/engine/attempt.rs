@@ -4,18 +4,18 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use super::{
     core::Handle,
-    registry::{CountGuard, Request},
+    registry::{AliveGuard, Request},
 };
-use crate::{Claim, Moment, Outcome, Release, Result, Standing, store_kit::Locked};
+use crate::{Claim, Outcome, Release, Result, Standing, store_kit::Locked};
 
 /// Exists before the first byte is sent. Dropped while the store may know the claim, it hands it to the watchdog,
 /// together with the request that is under way.
 pub(super) struct Attempt {
     pub(super) core: Arc<Handle>,
-    pub(super) claim: Claim,
+    pub(super) claim: Arc<Claim>,
     /// A mutex that is never locked: a future is not `Sync`, and a guard is.
     request: Locked<Option<Request>>,
-    alive: Option<CountGuard>,
+    alive: Option<AliveGuard>,
     remote: RemoteState,
 }
 
@@ -35,18 +35,16 @@ impl Attempt {
         let alive = Some(core.registry.count_claim()?);
         Ok(Attempt {
             core: core.clone(),
-            claim,
+            claim: Arc::new(claim),
             request: Locked::default(),
             alive,
             remote: RemoteState::None,
         })
     }
 
-    /// Asks the store once, and answers also when the request was sent. Gives up asking after `limit`; the request
-    /// itself goes on until the attempt is given up.
-    pub(super) async fn ask(&mut self, limit: Duration) -> (Moment, Result<Standing>) {
+    /// Asks the store once. Gives up asking after `limit`; the request itself goes on until the attempt is given up.
+    pub(super) async fn ask(&mut self, limit: Duration) -> Result<Standing> {
         let (store, claim) = (self.core.store.clone(), self.claim.clone());
-        let sent = self.core.env.now();
         let request = self.request.get_mut();
         *request = Some(Box::pin(async move { store.claim(&claim).await }));
         let call = poll_fn(|context| {
@@ -58,7 +56,7 @@ impl Attempt {
         });
         let answer = self.core.ask(limit, call).await;
         self.note(&answer);
-        (sent, answer)
+        answer
     }
 
     fn note(&mut self, answer: &Result<Standing>) {
@@ -93,7 +91,7 @@ impl Attempt {
 
     /// Releases the claim; by the watchdog if that fails, or is dropped.
     pub(super) async fn release(&mut self, limit: Duration) -> Result<Release> {
-        let answer = self.core.ask(limit, self.core.store.release(&self.claim)).await?;
+        let answer = self.core.release(&self.claim, limit).await?;
         self.disarm();
         Ok(answer)
     }

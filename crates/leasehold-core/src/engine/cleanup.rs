@@ -27,7 +27,7 @@ async fn release_until(core: &Core, claim: &Claim, end: Moment) {
     // A lock of ten minutes may have waiters: the pauses are short whatever its ttl.
     let (base, max) = ((claim.ttl / 100).min(FIRST_PAUSE_MAX), (claim.ttl / 10).min(PAUSE_MAX));
     for attempt in 0.. {
-        let Err(error) = core.ask(claim.ttl / 4, core.store.release(claim)).await else { return };
+        let Err(error) = core.release(claim, claim.ttl / 4).await else { return };
         if error.kind() == ErrorKind::Closed {
             return;
         }

@@ -1,12 +1,21 @@
 //! [`Core`]: one client, as its handles, its holds and its watchdog share it.
 
-use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    ops::Deref,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
-use super::{local_queue::LocalQueue, registry::Registry};
+use super::{
+    fairness::{Streaks, hands_over},
+    local_queue::LocalQueue,
+    registry::Registry,
+};
 use crate::{
-    Env, Error, LockName, Moment, Result, Store,
+    Claim, Env, Error, LockName, Moment, Release, Result, Store,
     decide::validity,
     store_kit::{Explain, in_time},
 };
@@ -19,20 +28,38 @@ pub(super) struct Core {
     pub(super) env: Env,
     pub(super) registry: Arc<Registry>,
     pub(super) local: LocalQueue,
+    /// `None` where the store hands over in order.
+    pub(super) streaks: Option<Streaks>,
     pub(super) releases: Semaphore,
+    pub(super) groups: OnceLock<GroupRule>,
 }
+
+/// The value of the label `lock.group` for a name.
+pub(super) type GroupRule = Box<dyn Fn(&LockName) -> String + Send + Sync>;
 
 /// A client in use. The watchdog ends after the drop.
 pub(super) struct Handle(pub(super) Arc<Core>);
 
 impl Core {
     pub(super) fn new(store: Arc<dyn Store>, env: Env) -> Arc<Core> {
-        let (registry, local) = (Arc::default(), LocalQueue::default());
-        Arc::new(Core { store, env, registry, local, releases: Semaphore::new(RELEASES_MAX) })
+        Arc::new(Core {
+            streaks: (!hands_over(store.capability())).then(Streaks::default),
+            store,
+            env,
+            registry: Arc::default(),
+            local: LocalQueue::default(),
+            releases: Semaphore::new(RELEASES_MAX),
+            groups: OnceLock::new(),
+        })
     }
 
     pub(super) fn scheme(&self) -> &'static str {
         self.store.capability().scheme
+    }
+
+    /// The group of a name in the metrics; empty without a rule.
+    pub(super) fn group(&self, name: &LockName) -> String {
+        self.groups.get().map_or_else(String::new, |rule| rule(name))
     }
 
     /// The deadline of a hold that was granted or renewed by a request sent at `sent`.
@@ -49,6 +76,21 @@ impl Core {
     pub(super) async fn request<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         self.env.check_process()?;
         call.await
+    }
+
+    /// Asks the store to end a hold, and tells this client's next task as soon as the request is on its way: its claim
+    /// follows on the same connection, a round trip before the store's wake-up.
+    pub(super) async fn release(&self, claim: &Claim, limit: Duration) -> Result<Release> {
+        let mut request = self.store.release(claim);
+        let mut is_sent = false;
+        let request = poll_fn(|context| {
+            let answer = request.as_mut().poll(context);
+            if !std::mem::replace(&mut is_sent, true) {
+                self.local.freed(&claim.name);
+            }
+            answer
+        });
+        self.ask(limit, request).await
     }
 
     /// Waits for the store's answer for at most `limit`: a store that hangs blocks nothing for ever.

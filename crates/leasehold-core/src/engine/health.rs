@@ -61,7 +61,9 @@ impl LeaseTotals {
 
     /// Removes a lease whose guard was dropped.
     pub(super) fn forget(&mut self, id: ClaimId) {
-        self.lost.remove(&id);
+        if !self.lost.is_empty() {
+            self.lost.remove(&id);
+        }
     }
 
     /// Records that the store has granted or renewed a lease.

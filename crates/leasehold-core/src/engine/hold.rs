@@ -1,6 +1,8 @@
 //! [`Hold`]: the RAII value inside of every guard.
 
-use std::{fmt, ops::Deref, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+
+use tracing::Span;
 
 use super::{attempt::Attempt, lock_options::LockOptions, registry::ManagedLease, telemetry, ticket::Ticket};
 use crate::{
@@ -14,22 +16,46 @@ pub struct Hold {
     pub(super) attempt: Attempt,
     pub(super) retry_timeout: Duration,
     lease: Lease,
+    /// Its span, if anybody wants it; boxed, for a guard is moved about.
+    span: Option<Box<Span>>,
 }
 
 /// The grant of a claim that was sent at `sent`.
 pub(super) struct Granted {
     pub(super) fence: Option<FencingToken>,
     pub(super) sent: Moment,
+    pub(super) at: Moment,
     pub(super) deadline: Moment,
 }
 
 impl Hold {
     pub(super) fn new(attempt: Attempt, granted: Granted, options: &LockOptions) -> Self {
         let (core, claim) = (&attempt.core, &attempt.claim);
-        let lease = Lease::new(&core.env, claim, granted.fence, granted.deadline, options.max_hold);
+        let lease = Lease::new(
+            &core.env,
+            claim.clone(),
+            granted.fence,
+            granted.at,
+            granted.deadline,
+            options.max_hold,
+        );
         core.registry.manage(ManagedLease::new(lease.clone(), claim.clone(), granted.sent, options.renew));
-        telemetry::holds(core, 1.0);
-        Hold { attempt, retry_timeout: options.retry_timeout, lease }
+        telemetry::holds(core, &claim.name, 1.0);
+        Hold { attempt, retry_timeout: options.retry_timeout, lease, span: None }
+    }
+
+    /// Begins its span. Outside of that of the call: the hold outlives it.
+    pub(super) fn traced(mut self) -> Self {
+        let span = telemetry::holding(&self.attempt.core, &self.lease);
+        self.span = (!span.is_disabled()).then(|| Box::new(span));
+        self
+    }
+
+    fn ended(&self, end: &'static str) {
+        let end = telemetry::held(&self.attempt.core, &self.lease, end);
+        if let Some(span) = &self.span {
+            span.record("lock.end", end);
+        }
     }
 
     /// The lease, to share with tasks under this hold.
@@ -47,9 +73,10 @@ impl Hold {
     pub async fn release(mut self) -> Result<Release> {
         self.attempt.core.env.check_process()?;
         self.attempt.core.registry.remove(self.id());
+        self.leave();
         let answer = self.attempt.release(self.retry_timeout).await;
         let answer = self.attempt.core.explain(answer, "release", self.name())?;
-        telemetry::held(&self.attempt.core, &self.lease, "released");
+        self.ended("released");
         Ok(answer)
     }
 
@@ -67,7 +94,7 @@ impl Hold {
         let renewal = async {
             let none =
                 || Err(Error::new(ErrorKind::Corrupt, "the store gave no answer to a renewal").unknown());
-            core.store.renew(std::slice::from_ref(&self.attempt.claim)).await.pop().unwrap_or_else(none)
+            core.store.renew(std::slice::from_ref(&*self.attempt.claim)).await.pop().unwrap_or_else(none)
         };
         match core.explain(core.ask(self.retry_timeout, renewal).await, "confirm", self.name())? {
             Renewal::Renewed { valid_for } => self.confirmed(sent, valid_for),
@@ -87,7 +114,7 @@ impl Hold {
     pub async fn amend(&mut self, change: impl FnOnce(&mut Claim)) -> Result<()> {
         self.lease.check()?;
         let core = &self.attempt.core;
-        let mut claim = Claim { intent: Intent::Amend, ..self.attempt.claim.clone() };
+        let mut claim = Claim { intent: Intent::Amend, ..(*self.attempt.claim).clone() };
         change(&mut claim);
         core.store.capability().admits(&claim).map_err(|error| error.lock(&claim.name))?;
         let sent = core.env.now();
@@ -148,7 +175,8 @@ impl Hold {
     fn ticket(&mut self) -> Ticket {
         self.attempt.core.registry.remove(self.id());
         self.attempt.disarm();
-        telemetry::held(&self.attempt.core, &self.lease, "detached");
+        self.leave();
+        self.ended("detached");
         Ticket {
             name: self.name().clone(),
             id: self.id(),
@@ -158,8 +186,9 @@ impl Hold {
     }
 
     fn amended(&mut self, claim: Claim, grant: Grant, sent: Moment) -> Result<()> {
-        let claim = Claim { intent: Intent::Hold, ..claim };
+        let claim = Arc::new(Claim { intent: Intent::Hold, ..claim });
         self.lease.amended(claim.mode, grant.fence);
+        self.attempt.core.local.freed(&claim.name);
         self.attempt.claim = claim.clone();
         self.attempt.core.registry.with(|state| state.with_lease(claim.id, |managed| managed.claim = claim));
         self.confirmed(sent, grant.valid_for)
@@ -178,13 +207,26 @@ impl Hold {
         Ok(())
     }
 
+    /// Records the end of the hold among the client's own grants of the lock.
+    fn leave(&self) {
+        let core = &self.attempt.core;
+        if let Some(streaks) = &core.streaks {
+            streaks.released(&self.attempt.claim, core.env.now());
+        }
+    }
+
     fn lose(&self, lost: Lost) -> Error {
         let core = &self.attempt.core;
-        core.registry.with(|state| {
-            state.remove(self.id());
+        let managed = core.registry.with(|state| {
             state.totals.lose(self.id());
+            state.remove(self.id())
         });
-        Error::from(self.lease.lose(lost)).lock(self.name()).store(core.store.url())
+        let lost = self.lease.lose(lost);
+        // The watchdog has counted what it found.
+        if managed.is_some_and(|managed| !managed.is_over) {
+            telemetry::lost(core, &self.lease, lost);
+        }
+        Error::from(lost).lock(self.name()).store(core.store.url())
     }
 }
 
@@ -206,15 +248,17 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        if self.attempt.is_over() {
+            return;
+        }
         if self.attempt.core.env.check_process().is_err() {
             // The hold is the parent's.
             return self.attempt.disarm();
         }
-        self.attempt.core.registry.remove(self.id());
         // The attempt hands its claim to the watchdog.
-        if !self.attempt.is_over() {
-            telemetry::held(&self.attempt.core, &self.lease, "dropped");
-        }
+        self.attempt.core.registry.remove(self.id());
+        self.leave();
+        self.ended("dropped");
     }
 }
 

@@ -1,12 +1,17 @@
 //! [`Registry`]: the leases and the pending releases of a client, shared by its callers and its watchdog.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::BuildHasherDefault,
+    sync::Arc,
+};
 
 use tokio::sync::watch;
 
 use super::health::{HealthSnapshot, LeaseTotals};
 use crate::{
     BoxFuture, Claim, ClaimId, Error, ErrorKind, Lease, Lost, LostReason, Moment, Result, Standing, Status,
+    claim::ClaimIdHasher,
     decide::validity,
     store_kit::{ClientState, Locked, Notifier},
 };
@@ -16,18 +21,20 @@ pub(super) struct Registry {
     state: Locked<State>,
     wake: Notifier,
     health: watch::Sender<HealthSnapshot>,
-    /// Has a receiver for each claim.
-    alive: watch::Sender<()>,
+    /// Has another owner for each claim.
+    alive: AliveGuard,
     /// Has a receiver for each release that is pending or under way.
     pending: watch::Sender<()>,
 }
 
 /// Counts until it is dropped.
-pub(super) type CountGuard = watch::Receiver<()>;
+pub(super) type AliveGuard = Arc<()>;
+/// Counts until it is dropped, and notifies then.
+pub(super) type PendingGuard = watch::Receiver<()>;
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) leases: HashMap<ClaimId, ManagedLease>,
+    pub(super) leases: HashMap<ClaimId, ManagedLease, BuildHasherDefault<ClaimIdHasher>>,
     /// When a lease is due, one entry each.
     pub(super) timers: BTreeSet<(Moment, ClaimId)>,
     pub(super) pending_releases: Vec<PendingRelease>,
@@ -36,6 +43,8 @@ pub(super) struct State {
     asleep_until: Option<Moment>,
     pub(super) phase: Phase,
     pub(super) totals: LeaseTotals,
+    /// The health that was sent last.
+    published: HealthSnapshot,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -51,7 +60,7 @@ pub(super) enum Phase {
 /// A lease that the watchdog renews and ends.
 pub(super) struct ManagedLease {
     pub(super) lease: Lease,
-    pub(super) claim: Claim,
+    pub(super) claim: Arc<Claim>,
     /// When to send the next renewal; `None` while one is under way, and for leases that are not renewed.
     pub(super) renew_at: Option<Moment>,
     /// From when on a missing confirmation is jeopardy; `None` once it has been announced.
@@ -69,16 +78,16 @@ pub(super) type Request = BoxFuture<'static, Result<Standing>>;
 
 /// A claim without an owner, to be released by the watchdog.
 pub(super) struct PendingRelease {
-    pub(super) claim: Claim,
+    pub(super) claim: Arc<Claim>,
     /// The request that was under way when its owner was dropped. It is polled to its end first: a release that
     /// overtakes it would leave a hold without an owner.
     pub(super) under_way: Option<Request>,
-    pub(super) alive: Option<CountGuard>,
-    pub(super) counted: CountGuard,
+    pub(super) alive: Option<AliveGuard>,
+    pub(super) counted: PendingGuard,
 }
 
 impl ManagedLease {
-    pub(super) fn new(lease: Lease, claim: Claim, sent: Moment, renew: bool) -> Self {
+    pub(super) fn new(lease: Lease, claim: Arc<Claim>, sent: Moment, renew: bool) -> Self {
         ManagedLease {
             renew_at: renew.then(|| validity::renew_at(sent, claim.ttl)),
             jeopardy_at: renew.then(|| validity::jeopardy_at(sent, claim.ttl)),
@@ -106,7 +115,9 @@ impl Registry {
         let mut state = self.state.lock();
         let answer = change(&mut state);
         let health = state.health();
-        self.health.send_if_modified(|before| std::mem::replace(before, health) != health);
+        if std::mem::replace(&mut state.published, health) != health {
+            self.health.send_replace(health);
+        }
         let is_work = state.is_work();
         drop(state);
         if is_work {
@@ -129,19 +140,19 @@ impl Registry {
     }
 
     /// Counts one more claim until its guard is dropped.
-    pub(super) fn count_claim(&self) -> Result<CountGuard> {
-        if self.with(|state| state.phase) != Phase::Open {
+    pub(super) fn count_claim(&self) -> Result<AliveGuard> {
+        if self.state.lock().phase != Phase::Open {
             return Err(ClientState::closed_error());
         }
         if self.claims_alive() >= Self::CLAIMS_MAX {
             let message = format!("one client has at most {} claims at once", Self::CLAIMS_MAX);
             return Err(Error::new(ErrorKind::Exhausted, message));
         }
-        Ok(self.alive.subscribe())
+        Ok(self.alive.clone())
     }
 
     pub(super) fn claims_alive(&self) -> usize {
-        self.alive.receiver_count()
+        Arc::strong_count(&self.alive) - 1
     }
 
     /// Completes when no release is pending or under way.
@@ -183,7 +194,12 @@ impl Registry {
     }
 
     /// Hands a claim to the watchdog, to be released.
-    pub(super) fn release_later(&self, claim: Claim, under_way: Option<Request>, alive: Option<CountGuard>) {
+    pub(super) fn release_later(
+        &self,
+        claim: Arc<Claim>,
+        under_way: Option<Request>,
+        alive: Option<AliveGuard>,
+    ) {
         let release = PendingRelease { claim, under_way, alive, counted: self.pending.subscribe() };
         self.with(|state| state.pending_releases.push(release));
     }

@@ -1,9 +1,13 @@
-//! Metrics and traces of the engine. Lock names go to traces only: as labels they would be unbounded.
+//! Metrics and traces of the engine: a contract with users, `docs/book/observability.md`. Lock names go to traces only, as
+//! labels they would be unbounded; a rule of the user may group them ([`Engine::group_by`](super::Engine::group_by)).
+
+use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
+use tracing::{Span, debug_span, field::Empty};
 
 use super::core::Core;
-use crate::{Lease, Lost, Mode, Moment};
+use crate::{FencingToken, Lease, LockName, Lost, Mode};
 
 fn mode_label(mode: Mode) -> &'static str {
     match mode {
@@ -13,28 +17,83 @@ fn mode_label(mode: Mode) -> &'static str {
     }
 }
 
+/// The call that acquires a lock, to its answer.
+pub(super) fn acquiring(core: &Core, name: &LockName, mode: Mode) -> Span {
+    debug_span!("lock.acquire", lock.name = %name, lock.backend = core.scheme(), lock.mode = mode_label(mode), lock.outcome = Empty)
+}
+
+/// A hold, to its end. It is no part of the call that acquired it.
+pub(super) fn holding(core: &Core, lease: &Lease) -> Span {
+    let token = lease.fencing_token().map(FencingToken::get);
+    debug_span!("lock.hold", lock.name = %lease.name(), lock.backend = core.scheme(), lock.token = token, lock.end = Empty)
+}
+
+/// A renewal of several holds.
+pub(super) fn renewing(core: &Core, holds: usize) -> Span {
+    debug_span!("lock.renew", lock.backend = core.scheme(), holds)
+}
+
+/// `lock.waiting`: calls of this process that wait for a lock. One as long as the value lives.
+pub(super) struct Waiting {
+    scheme: &'static str,
+    group: String,
+}
+
+impl Waiting {
+    pub(super) fn new(core: &Core, name: &LockName) -> Self {
+        let waiting = Waiting { scheme: core.scheme(), group: core.group(name) };
+        waiting.add(1.0);
+        waiting
+    }
+
+    fn add(&self, change: f64) {
+        let group = self.group.clone();
+        gauge!("lock.waiting", "lock.backend" => self.scheme, "lock.group" => group).increment(change);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.add(-1.0);
+    }
+}
+
 /// `lock.acquire.duration`: seconds from the call to its answer. `outcome` is acquired, busy, timeout or error.
-pub(super) fn acquired(core: &Core, mode: Mode, begin: Moment, failures: u32, outcome: &'static str) {
-    let seconds = core.env.now().since(begin).as_secs_f64();
+pub(super) fn acquired(
+    core: &Core,
+    name: &LockName,
+    mode: Mode,
+    waited: Duration,
+    failures: u32,
+    outcome: &'static str,
+) {
     let scheme = core.scheme();
-    histogram!("lock.acquire.duration", "lock.backend" => scheme, "lock.mode" => mode_label(mode), "lock.outcome" => outcome)
-        .record(seconds);
+    histogram!("lock.acquire.duration", "lock.backend" => scheme, "lock.mode" => mode_label(mode), "lock.outcome" => outcome,
+        "lock.group" => core.group(name))
+    .record(waited.as_secs_f64());
     if failures > 0 {
         counter!("lock.acquire.failures", "lock.backend" => scheme).increment(u64::from(failures));
     }
 }
 
 /// `lock.held`: how many this process holds.
-pub(super) fn holds(core: &Core, change: f64) {
-    gauge!("lock.held", "lock.backend" => core.scheme()).increment(change);
+pub(super) fn holds(core: &Core, name: &LockName, change: f64) {
+    gauge!("lock.held", "lock.backend" => core.scheme(), "lock.group" => core.group(name)).increment(change);
 }
 
 /// `lock.hold.duration`: seconds from the grant to the end, which is released, dropped, detached or lost.
-pub(super) fn held(core: &Core, lease: &Lease, end: &'static str) {
-    holds(core, -1.0);
-    let how = if lease.check().is_err() { "lost" } else { end };
-    histogram!("lock.hold.duration", "lock.backend" => core.scheme(), "lock.end" => how)
-        .record(lease.age().as_secs_f64());
+pub(super) fn held(core: &Core, lease: &Lease, end: &'static str) -> &'static str {
+    holds(core, lease.name(), -1.0);
+    let (age, is_lost) = lease.age_and_loss();
+    let how = if is_lost { "lost" } else { end };
+    histogram!("lock.hold.duration", "lock.backend" => core.scheme(), "lock.end" => how, "lock.group" => core.group(lease.name()))
+        .record(age.as_secs_f64());
+    how
+}
+
+/// `lock.renew.duration`: seconds that a batch of renewals took.
+pub(super) fn renewal(core: &Core, took: Duration) {
+    histogram!("lock.renew.duration", "lock.backend" => core.scheme()).record(took.as_secs_f64());
 }
 
 /// `lock.renew.slack`: seconds of validity that were left when a renewal was confirmed, the early warning.
@@ -42,15 +101,18 @@ pub(super) fn renewed(core: &Core, lease: &Lease) {
     histogram!("lock.renew.slack", "lock.backend" => core.scheme()).record(lease.remaining().as_secs_f64());
 }
 
-/// A renewal is overdue.
+/// `lock.jeopardy`: a renewal is overdue.
 pub(super) fn jeopardy(core: &Core, lease: &Lease) {
+    counter!("lock.jeopardy", "lock.backend" => core.scheme(), "lock.group" => core.group(lease.name()))
+        .increment(1);
     tracing::warn!(lock = %lease.name(), store = core.store.url(), remaining_ms = lease.remaining().as_millis() as u64,
         "lease in jeopardy: a renewal is overdue");
 }
 
 /// `lock.lost`: leases that ended without their holder's will.
 pub(super) fn lost(core: &Core, lease: &Lease, lost: Lost) {
-    counter!("lock.lost", "lock.backend" => core.scheme(), "reason" => reason_label(lost)).increment(1);
+    counter!("lock.lost", "lock.backend" => core.scheme(), "reason" => reason_label(lost), "lock.group" => core.group(lease.name()))
+        .increment(1);
     tracing::error!(lock = %lease.name(), store = core.store.url(), held_ms = lease.age().as_millis() as u64, reason = %lost.reason,
         certain = lost.certain, "lease lost: the work under it must stop");
 }

@@ -13,12 +13,15 @@ use crate::{
     memory::Memory,
 };
 
+mod amend;
 mod contention;
 mod dropped;
+mod fairness;
 mod handover;
 mod health;
 mod in_doubt;
 mod lease;
+mod neighbours;
 mod panics;
 mod random_faults;
 mod release;

@@ -3,6 +3,8 @@
 
 use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 
+use tracing::Instrument;
+
 use super::{
     cleanup,
     core::Core,
@@ -66,7 +68,7 @@ impl Core {
                 let early = now + BATCH_WINDOW.min(managed.claim.ttl / 12);
                 if managed.renew_at.is_some_and(|moment| moment <= early) {
                     managed.renew_at = None;
-                    renewals.push(managed.claim.clone());
+                    renewals.push((*managed.claim).clone());
                 }
                 if managed.jeopardy_at.is_some_and(|moment| moment <= now) {
                     managed.jeopardy_at = None;
@@ -97,7 +99,9 @@ impl Core {
         let sent = self.env.now();
         // A call that hangs is given up, so that there is time for another before the deadline.
         let shortest = claims.iter().map(|claim| claim.ttl).min().unwrap_or_default();
-        let answers = self.env.until(sent + shortest / 4, self.store.renew(&claims)).await;
+        let renewal = self.store.renew(&claims).instrument(telemetry::renewing(&self, claims.len()));
+        let answers = self.env.until(sent + shortest / 4, renewal).await;
+        telemetry::renewal(&self, self.env.now().since(sent));
         let ids = claims.iter().map(|claim| claim.id);
         let mut answers: HashMap<ClaimId, Result<Renewal>> = ids.zip(answers.unwrap_or_default()).collect();
         self.registry.with(|state| {

@@ -11,6 +11,9 @@ const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
+/// The random numbers of one system call: 256 bytes are never interrupted.
+const RANDOM_NUMBERS: usize = 16;
+
 #[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::now")]
 pub(super) fn now() -> Moment {
     let time = clock_gettime(CLOCK);
@@ -24,8 +27,8 @@ pub(super) fn wall_us() -> u64 {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::random")]
-pub(super) fn random() -> u128 {
-    let mut bytes = [0u8; 16];
+pub(super) fn random() -> [u128; RANDOM_NUMBERS] {
+    let mut bytes = [0u8; RANDOM_NUMBERS * size_of::<u128>()];
     let mut filled = 0;
     while filled < bytes.len() {
         match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
@@ -34,5 +37,9 @@ pub(super) fn random() -> u128 {
             Err(errno) => panic!("the kernel has no randomness ({errno}): a claim id could be guessed"),
         }
     }
-    u128::from_ne_bytes(bytes)
+    let mut numbers = [0; RANDOM_NUMBERS];
+    for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks().0) {
+        *number = u128::from_ne_bytes(*bytes);
+    }
+    numbers
 }

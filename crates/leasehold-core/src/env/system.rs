@@ -13,6 +13,9 @@ use crate::{BoxFuture, Error, ErrorKind, Result, store_kit::Locked};
 struct System {
     handle: Handle,
     timers: Arc<Timers>,
+    /// Unused numbers: the kernel is asked for several at once. A forked child has an environment of its own, and so none of
+    /// its parent's.
+    random: Locked<Vec<u128>>,
 }
 
 impl std::fmt::Debug for System {
@@ -76,7 +79,7 @@ impl System {
         std::thread::Builder::new()
             .name("leasehold".into())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-        Ok(System { handle, timers })
+        Ok(System { handle, timers, random: Locked::default() })
     }
 }
 
@@ -98,7 +101,15 @@ impl Environment for System {
     }
 
     fn random(&self) -> u128 {
-        clock::random()
+        let mut unused = self.random.try_lock();
+        if let Some(number) = unused.as_mut().and_then(|unused| unused.pop()) {
+            return number;
+        }
+        let [number, rest @ ..] = clock::random();
+        if let Some(unused) = &mut unused {
+            unused.extend(rest);
+        }
+        number
     }
 }
 

@@ -67,7 +67,7 @@ impl Environment for TokioTime {
     }
 
     fn random(&self) -> u128 {
-        clock::random()
+        clock::random()[0]
     }
 }
 

@@ -2,21 +2,29 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::oneshot;
+
 use super::{
     Core,
     fan_out::{FanOut, Next},
     ordering::OrderHandle,
 };
 use crate::{
-    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Outcome,
-    Queueing, Result, Standing,
-    decide::votes::{self, Decision, Vote, majority},
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Moment,
+    Outcome, Queueing, Result, Standing,
+    decide::{
+        backoff,
+        votes::{self, Decision, Vote, majority},
+    },
+    env::show,
 };
 
 /// How often a claim is repeated when several claims have split the members, and none has a majority.
 const SPLITS_MAX: u32 = 10;
-/// The longest random pause after a split of the members: clearly longer than a round.
+/// The pause after a first split of the members: clearly longer than a round.
 const SPLIT_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause, after several splits in a row: releases may take long to arrive.
+const SPLIT_PAUSE_MAX: Duration = Duration::from_millis(160);
 
 impl Core {
     pub(super) async fn claim(self: &Arc<Self>, claim: &Claim) -> Result<Standing> {
@@ -33,22 +41,31 @@ impl Core {
             let mut round = Round::cast(self, &order, claim);
             let decision = round.count().await;
             if let Decision::Granted { fence, valid_for } = decision {
+                self.hear_the_rest(&mut round.calls, round.begin).await;
                 return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
             }
             let makes_holds = claim.intent == Intent::Hold;
-            let is_split = decision == Decision::Contended && makes_holds && round.is_split();
+            let is_split = decision == Decision::Contended && makes_holds && round.is_split().await;
             let tries_again = is_split && splits < SPLITS_MAX;
             // One of the claims that split the members keeps its grants, and the others release theirs: with random
             // pauses alone, many claims would split again and again.
             let insists = tries_again && round.comes_first();
             if makes_holds && !insists {
-                round.give_back();
+                let given_back = round.give_back();
                 order.propose_anew();
+                if tries_again {
+                    // Its next requests follow its releases, so it would be the first to take what it has released.
+                    let limit = self.env.now() + self.round(claim.ttl);
+                    for answered in given_back {
+                        let _ = self.env.until(limit, answered).await;
+                    }
+                }
             }
             if tries_again {
+                let first = if insists { SPLIT_PAUSE / 8 } else { SPLIT_PAUSE };
+                let pause = backoff::delay(splits, first, SPLIT_PAUSE_MAX, self.env.fraction());
                 splits += 1;
-                let pause = if insists { SPLIT_PAUSE / 8 } else { SPLIT_PAUSE };
-                self.env.sleep(self.env.jitter(pause)).await;
+                self.env.sleep(pause).await;
                 continue;
             }
             let busy = round.busy(is_split);
@@ -78,6 +95,7 @@ struct Round<'a> {
     /// The failure of each member.
     failures: Vec<Option<Error>>,
     calls: FanOut<Result<Standing>>,
+    begin: Moment,
     timer: BoxFuture<'static, ()>,
 }
 
@@ -101,6 +119,7 @@ impl<'a> Round<'a> {
             rivals: vec![None; members],
             failures: (0..members).map(|_| None).collect(),
             calls,
+            begin: core.env.now(),
             timer: core.env.sleep(core.round(claim.ttl)),
         }
     }
@@ -116,10 +135,14 @@ impl<'a> Round<'a> {
                 }
                 decided => return decided,
             }
-            match self.calls.next(&mut self.timer).await {
-                Next::Answer(member, answer) => self.note(member, answer),
-                Next::Empty | Next::Late => self.silence(),
-            }
+            self.hear().await;
+        }
+    }
+
+    async fn hear(&mut self) {
+        match self.calls.next(&mut self.timer).await {
+            Next::Answer(member, answer) => self.note(member, answer),
+            Next::Empty | Next::Late => self.silence(),
         }
     }
 
@@ -161,7 +184,7 @@ impl<'a> Round<'a> {
                 Vote::Silent
             }
             Err(error) => {
-                voter.record().failure = Some(error.to_string());
+                voter.record().failure = Some(format!("{error:#}"));
                 self.failures[member] = Some(error);
                 Vote::Silent
             }
@@ -172,7 +195,7 @@ impl<'a> Round<'a> {
         let limit = self.core.round(self.claim.ttl);
         for member in 0..self.votes.len() {
             if self.votes[member] == Vote::Open {
-                let message = format!("no answer within {limit:?}");
+                let message = format!("no answer within {}", show(limit));
                 self.failures[member] = Some(Error::new(ErrorKind::TimedOut, message).unknown());
                 self.votes[member] = Vote::Silent;
             }
@@ -180,8 +203,10 @@ impl<'a> Round<'a> {
     }
 
     /// Releases the claim at members that have or may have granted it; in the background, for a member that hangs has to
-    /// answer first. A place in the queue of a member with another holder stays, for its wake-up.
-    fn give_back(&self) {
+    /// answer first. A place in the queue of a member with another holder stays, for its wake-up. Returns the ends of the
+    /// releases at members that have answered the claim.
+    fn give_back(&self) -> Vec<oneshot::Receiver<()>> {
+        let mut given_back = Vec::new();
         for voter in &self.core.members {
             let may_hold = match (&self.votes[voter.number], &self.failures[voter.number]) {
                 (Vote::For { .. } | Vote::Open, _) => true,
@@ -189,14 +214,32 @@ impl<'a> Round<'a> {
                 _ => false,
             };
             if may_hold {
-                self.core.release_later(voter, self.order, self.claim);
+                let answered = self.core.release_later(voter, self.order, self.claim);
+                given_back
+                    .extend(Some(answered).filter(|_| matches!(self.votes[voter.number], Vote::For { .. })));
             }
+        }
+        given_back
+    }
+
+    /// Whether no claim has a majority, as far as members answer in time. A claim that took its rivals for winners too early
+    /// would give up, and so would they.
+    async fn is_split(&mut self) -> bool {
+        loop {
+            let (most, unknown) = self.rivals_most();
+            if most + unknown < majority(self.votes.len()) {
+                return true;
+            }
+            if most >= majority(self.votes.len()) || !self.votes.contains(&Vote::Open) {
+                return false;
+            }
+            self.hear().await;
         }
     }
 
-    /// Whether no claim has a majority, as far as members answered. A claim with a majority has the same token at each of
-    /// its members; different tokens are holds that came and went meanwhile.
-    fn is_split(&self) -> bool {
+    /// The number of members that one rival has, and of those that it may have. A claim with a majority has the same token at
+    /// each of its members; different tokens are holds that came and went meanwhile.
+    fn rivals_most(&self) -> (usize, usize) {
         let against = self.rivals.iter().flatten();
         let holds: Vec<_> = against
             .map(|busy| busy.holder.as_ref().map(|holder| (holder.tag, holder.stance, holder.fence)))
@@ -206,9 +249,8 @@ impl<'a> Round<'a> {
             .iter()
             .filter(|vote| matches!(vote, Vote::Open | Vote::Silent | Vote::Gone(_)))
             .count();
-        let most =
-            holds.iter().map(|hold| holds.iter().filter(|other| *other == hold).count()).max().unwrap_or(0);
-        most + unknown < majority(self.votes.len())
+        let most = holds.iter().map(|hold| holds.iter().filter(|other| *other == hold).count()).max();
+        (most.unwrap_or(0), unknown)
     }
 
     /// Whether it comes before all rivals, in an order that is the same for all of them.
@@ -239,24 +281,38 @@ impl<'a> Round<'a> {
 
     /// The error with the state of every member.
     fn no_quorum(&self) -> Error {
-        let states: Vec<String> = self.core.members.iter().map(|voter| self.state_of(voter.number)).collect();
-        let known: Vec<&Error> = self.failures.iter().flatten().collect();
-        let error = self.core.no_quorum(&states);
-        let in_doubt = known.iter().any(|error| error.outcome() == Outcome::Unknown);
+        let members = 0..self.votes.len();
+        let error = self.core.no_quorum(members.map(|member| self.reason_of(member)));
+        let is_new = |vote: &Vote| matches!(vote, Vote::For { counts: false, .. });
+        let error = match self.votes.iter().any(is_new) {
+            true => error.hint(
+                "wait, or if no lock of before a restart can be at work any more, give such members their vote at once with \
+                 `leasehold promote`",
+            ),
+            false => error,
+        };
+        let in_doubt = self.failures.iter().flatten().any(|error| error.outcome() == Outcome::Unknown);
         let held = self.votes.iter().any(|vote| matches!(vote, Vote::For { .. }));
         if in_doubt || held { error.unknown() } else { error }
     }
 
-    fn state_of(&self, member: usize) -> String {
+    /// Why a member has not granted.
+    fn reason_of(&self, member: usize) -> Option<String> {
         let (voter, now) = (&self.core.members[member], self.core.env.now());
-        let says = match (&self.votes[member], &self.failures[member]) {
-            (Vote::For { counts: true, .. }, _) => "granted".to_string(),
-            (Vote::For { counts: false, .. }, _) => voter.member(self.core.options.quarantine(), now).state,
-            (Vote::Against, _) => "held by somebody else".to_string(),
-            (Vote::Gone(reason), _) => reason.to_string(),
-            (_, Some(error)) => error.to_string(),
-            (_, None) => "not asked to the end".to_string(),
-        };
-        voter.says(says)
+        Some(match (&self.votes[member], &self.failures[member]) {
+            (Vote::For { counts: true, .. }, _) => return None,
+            (Vote::For { counts: false, .. }, _) => {
+                voter.says(voter.member(self.core.options.quarantine(), now).state)
+            }
+            (Vote::Against, _) => voter.says("held by somebody else"),
+            // A member that was asked to end this claim remembers that, as it does a forced release.
+            (Vote::Gone(_), _) if self.claim.intent == Intent::Hold => {
+                voter.says("this claim has ended there, and is made anew")
+            }
+            (Vote::Gone(reason), _) => voter.says(reason),
+            (_, Some(error)) => voter.says(error),
+            // Its answer was not waited for.
+            (_, None) => return None,
+        })
     }
 }

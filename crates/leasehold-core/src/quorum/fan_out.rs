@@ -36,6 +36,11 @@ impl<T: Send + 'static> FanOut<T> {
         self.calls.is_empty()
     }
 
+    /// The members that have not answered.
+    pub(super) fn members(&self) -> impl Iterator<Item = usize> {
+        self.calls.iter().map(|(member, _)| *member)
+    }
+
     /// The next answer, unless the timer fires first. Every call is polled once before the timer.
     pub(super) async fn next(&mut self, timer: &mut BoxFuture<'static, ()>) -> Next<T> {
         next(&mut self.calls, timer).await

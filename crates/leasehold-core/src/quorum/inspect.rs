@@ -31,18 +31,19 @@ impl Core {
         let mut timer = self.env.sleep(self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut answers, mut is_grace) = (Vec::new(), false);
-        let mut states = self.no_answers();
+        let mut failures = self.no_answers();
         loop {
             match calls.next(&mut timer).await {
-                Next::Answer(_, Ok(answer)) => {
+                Next::Answer(member, Ok(answer)) => {
                     answers.push(answer);
+                    failures[member] = None;
                     if answers.len() == needed {
                         is_grace = true;
                         timer = self.env.sleep(self.env.now().since(begin).max(GRACE));
                     }
                 }
                 Next::Answer(member, Err(error)) => {
-                    states[member] = self.members[member].says(error);
+                    failures[member] = Some(self.members[member].says(error));
                 }
                 Next::Late if is_grace && !is_clear(&answers) => {
                     is_grace = false;
@@ -53,7 +54,7 @@ impl Core {
         }
         match answers.len() >= needed {
             true => Ok(answers),
-            false => Err(self.no_quorum(&states)),
+            false => Err(self.no_quorum(failures)),
         }
     }
 

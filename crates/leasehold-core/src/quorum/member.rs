@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::ordering::OrderHandle;
 use crate::{
     BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Outcome, Release, Renewal, Result, ServerInfo,
-    Standing, Store, store_kit::Locked,
+    Standing, Store, env::show, store_kit::Locked,
 };
 
 /// The number of requests that may be under way to one member, including those without a waiter.
@@ -30,6 +30,8 @@ pub(super) struct MemberState {
     pub(super) url: Arc<str>,
     record: Locked<Record>,
     pub(super) is_asked: AtomicBool,
+    /// Whether it was waited for in vain: it is not again until it answers.
+    pub(super) is_late: AtomicBool,
     under_way: AtomicUsize,
     idle: Notify,
 }
@@ -66,6 +68,7 @@ impl MemberState {
             url,
             record: Locked::default(),
             is_asked: AtomicBool::new(false),
+            is_late: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             idle: Notify::new(),
         })
@@ -97,7 +100,7 @@ impl MemberState {
 
     /// A line about it for errors.
     pub(super) fn says(&self, what: impl fmt::Display) -> String {
-        format!("{}: {what}", self.url)
+        format!("{}: {what:#}", self.url)
     }
 
     /// Records a probe. A calendar that was moved forward ends holds early, so the member has no vote until the longest
@@ -134,8 +137,8 @@ impl MemberState {
             (_, Some(mistake), _, _) => (false, format!("no vote: {mistake}")),
             (_, _, _, Some(failure)) => (false, failure.clone()),
             (_, _, Some((until, by_us)), _) if *until > now => {
-                let (by, left) = (*by_us as f64 / 1e6, until.since(now).as_secs_f64());
-                (false, format!("no vote for {left:.1} s: its clock jumped {by:.1} s forward"))
+                let (by, left) = (Duration::from_micros(*by_us as u64), until.since(now));
+                (false, format!("no vote for {}: its clock jumped {} forward", show(left), show(by)))
             }
             (Some((info, seen)), ..) => {
                 let remembers = info.remembers_for.saturating_add(now.since(*seen));
@@ -143,9 +146,9 @@ impl MemberState {
                     Some(left) if !left.is_zero() => (
                         false,
                         format!(
-                            "no vote for {:.1} s: it came up or was emptied {:.1} s ago and may have forgotten who holds",
-                            left.as_secs_f64(),
-                            remembers.as_secs_f64()
+                            "no vote for {}: it came up or was emptied {} ago and may have forgotten who holds",
+                            show(left),
+                            show(remembers)
                         ),
                     ),
                     _ => (true, "votes".to_string()),
@@ -179,6 +182,13 @@ impl MemberState {
         }
     }
 
+    fn answered<T>(&self, answer: Result<T>) -> Result<T> {
+        if answer.is_ok() {
+            self.is_late.store(false, Ordering::Release);
+        }
+        answer
+    }
+
     /// Sends a claim, after its earlier requests.
     pub(super) fn claim(
         self: &Arc<Self>,
@@ -193,7 +203,7 @@ impl MemberState {
                 let message = "an earlier release of this claim may still arrive";
                 return Err(Error::new(ErrorKind::TimedOut, message).store(&*member.url));
             }
-            member.store.claim(&claim).await
+            member.answered(member.store.claim(&claim).await)
         })
     }
 
@@ -224,7 +234,7 @@ impl MemberState {
         Box::pin(async move {
             let _under_way = entered?;
             let _turn = order.turn(member.number).await;
-            member.store.release(&claim).await
+            member.answered(member.store.release(&claim).await)
         })
     }
 

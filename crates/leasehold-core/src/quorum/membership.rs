@@ -77,9 +77,9 @@ impl Core {
                     true
                 }
                 Err(error) => {
-                    member.record().failure = Some(error.to_string());
+                    member.record().failure = Some(format!("{error:#}"));
                     if matches!(error.kind(), ErrorKind::Unsafe | ErrorKind::Unsupported) {
-                        member.record().mistake = Some(error.to_string());
+                        member.record().mistake = Some(format!("{error:#}"));
                     }
                     tracing::debug!(node = %member.url, %error, "a member could not be identified");
                     false

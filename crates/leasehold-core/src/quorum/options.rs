@@ -81,7 +81,7 @@ impl QuorumOptions {
             // Shared holds would have to agree on tokens while others come and go, and permits cannot be counted by
             // majorities at all: three clients can have two of three members each.
             shared: false,
-            permits: false,
+            permits: 0,
             // Members line up waiters each in its own order.
             fifo: false,
             fencing,

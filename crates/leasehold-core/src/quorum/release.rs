@@ -1,6 +1,11 @@
 //! Release on all members.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
 
 use super::{
     Core,
@@ -8,13 +13,15 @@ use super::{
     member::MemberState,
     ordering::OrderHandle,
 };
-use crate::{Claim, Release, Result, decide::votes::majority};
+use crate::{Claim, Moment, Release, Result, decide::votes::majority};
 
 /// How long to wait before a member that failed is asked again to release.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// The longest wait for members beyond a majority.
+const STEP_MAX: Duration = Duration::from_millis(100);
 
 impl Core {
-    /// Releases on all members, and returns once a majority has answered. The others go on in the background.
+    /// Releases on all members, and returns a moment after a majority has answered. The others go on in the background.
     pub(super) async fn release(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
         let order = self.orders.of(claim.id);
         order.end();
@@ -22,23 +29,38 @@ impl Core {
         for member in &self.members {
             calls.add(member.number, self.release_surely(member, &order, claim));
         }
-        let mut timer = self.env.sleep(self.options.node_timeout);
+        let begin = self.env.now();
+        let mut timer = self.env.sleep_until(begin + self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut released, mut nothing) = (0, 0);
-        let mut states = self.no_answers();
+        let mut failures = self.no_answers();
         while released < needed && nothing < needed {
             let Next::Answer(member, answer) = calls.next(&mut timer).await else { break };
+            failures[member] = answer.as_ref().err().map(|error| self.members[member].says(error));
             match answer {
                 Ok(Release::Released) => released += 1,
                 Ok(Release::NotHeld) => nothing += 1,
-                Err(error) => states[member] = self.members[member].says(error),
+                Err(_) => {}
             }
         }
+        self.hear_the_rest(&mut calls, begin).await;
         match released + nothing >= needed {
             true if released > 0 && nothing < needed => Ok(Release::Released),
             true => Ok(Release::NotHeld),
-            false => Err(self.no_quorum(&states).unknown()),
+            false => Err(self.no_quorum(failures).unknown()),
         }
+    }
+
+    /// Waits for those who have not answered, for three times as long as the others took: members that are as near as those
+    /// stay in step. One that falls behind would find each claim of a lock before the release of the last one. A member that
+    /// was late is not waited for until it answers.
+    pub(super) async fn hear_the_rest<T: Send + 'static>(&self, calls: &mut FanOut<T>, begin: Moment) {
+        let now = self.env.now();
+        let mut timer = self.env.sleep_until(now + (now.since(begin) * 3).min(STEP_MAX));
+        while calls.members().any(|member| !self.members[member].is_late.load(Ordering::Acquire)) {
+            let Next::Answer(..) = calls.next(&mut timer).await else { break };
+        }
+        calls.members().for_each(|member| self.members[member].is_late.store(true, Ordering::Release));
     }
 
     /// Releases on one member; when that fails, again in the background until the hold would have ended by itself.
@@ -53,20 +75,21 @@ impl Core {
         Box::pin(async move {
             let answer = first.await;
             if answer.is_err() {
-                core.release_later(&member, &order, &claim);
+                drop(core.release_later(&member, &order, &claim));
             }
             answer
         })
     }
 
     /// Releases the current round on one member in the background, again and again until it answers or the hold has
-    /// ended by itself.
+    /// ended by itself; then the channel closes.
     pub(super) fn release_later(
         self: &Arc<Self>,
         member: &Arc<MemberState>,
         order: &OrderHandle,
         claim: &Claim,
-    ) {
+    ) -> oneshot::Receiver<()> {
+        let (open, end) = oneshot::channel();
         let until = self.env.now() + claim.ttl + claim.lock_delay;
         let round = order.round();
         let mut next = member.give_back(order, claim.clone(), round);
@@ -77,10 +100,12 @@ impl Core {
                 env.sleep(AGAIN_AFTER + env.jitter(AGAIN_AFTER)).await;
                 next = member.give_back(&order, claim.clone(), round);
             }
+            drop(open);
             // The doubt outlives the answered attempt: the one without an answer may still arrive.
             if order.doubts() > 0 {
                 let _ = env.until(until, ended.wait_for(|ended| *ended)).await;
             }
         });
+        end
     }
 }

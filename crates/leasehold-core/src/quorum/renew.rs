@@ -8,7 +8,7 @@ use super::{
     ordering::OrderHandle,
 };
 use crate::{
-    BoxFuture, Claim, Intent, Moment, Queueing, Renewal, Result, Standing,
+    BoxFuture, Claim, Error, Intent, Moment, Queueing, Renewal, Result, Standing,
     decide::votes::{self, RenewalVote, Renewed},
 };
 
@@ -20,7 +20,7 @@ impl Core {
         }
         let mut rounds = Renewals::begin(self, claims);
         let decided = rounds.count().await;
-        let answers = decided.iter().map(|renewed| rounds.answer(*renewed)).collect();
+        let answers = decided.iter().enumerate().map(|(at, renewed)| rounds.answer(at, *renewed)).collect();
         rounds.repair_later(decided);
         answers
     }
@@ -33,7 +33,8 @@ struct Renewals {
     /// Taken before any request: a later release finds them, and nothing is made again after it.
     orders: Vec<OrderHandle>,
     renewal_votes: Vec<Vec<RenewalVote>>,
-    states: Vec<String>,
+    /// The failure of each member that has not answered for all claims.
+    failures: Vec<Option<String>>,
     calls: FanOut<Vec<Result<Renewal>>>,
     sent: Moment,
     shortest: Duration,
@@ -52,7 +53,7 @@ impl Renewals {
             core: core.clone(),
             orders: claims.iter().map(|claim| core.orders.of(claim.id)).collect(),
             renewal_votes: vec![vec![RenewalVote::Open; core.members.len()]; claims.len()],
-            states: core.no_answers(),
+            failures: core.no_answers(),
             claims,
             calls,
             sent: core.env.now(),
@@ -94,13 +95,10 @@ impl Renewals {
                 }
             };
         }
-        self.states[member] = match &failure {
-            Some(error) => {
-                voter.record().failure = Some(error.to_string());
-                voter.says(error)
-            }
-            None => voter.says("answered"),
-        };
+        if let Some(error) = &failure {
+            voter.record().failure = Some(format!("{error:#}"));
+        }
+        self.failures[member] = failure.map(|error| voter.says(error));
         // An incomplete answer is none.
         for renewal_votes in &mut self.renewal_votes {
             if renewal_votes[member] == RenewalVote::Open {
@@ -109,12 +107,22 @@ impl Renewals {
         }
     }
 
-    fn answer(&self, renewed: Renewed) -> Result<Renewal> {
+    fn answer(&self, at: usize, renewed: Renewed) -> Result<Renewal> {
         match renewed {
             Renewed::Kept(valid_for) => Ok(Renewal::Renewed { valid_for }),
             Renewed::Gone(reason) => Ok(Renewal::Gone(reason)),
-            Renewed::Open | Renewed::NoQuorum => Err(self.core.no_quorum(&self.states).unknown()),
+            Renewed::Open | Renewed::NoQuorum => Err(self.no_quorum(at).unknown()),
         }
+    }
+
+    fn no_quorum(&self, at: usize) -> Error {
+        self.core.no_quorum(self.core.members.iter().map(|voter| {
+            match self.renewal_votes[at][voter.number] {
+                RenewalVote::Kept(_) => None,
+                RenewalVote::Gone(reason) => Some(voter.says(reason)),
+                RenewalVote::Open | RenewalVote::Silent => self.failures[voter.number].clone(),
+            }
+        }))
     }
 
     /// Makes holds again that a minority has lost, also by late answers: a majority has just confirmed that they are held.

@@ -7,11 +7,13 @@ use std::{
 
 use super::*;
 use crate::{
-    BoxFuture, ClaimId, Engine, LockOptions, Mode, Wait,
+    BoxFuture, ClaimId, Engine, LockOptions, Mode, Queueing, Wait,
     env::Virtual,
     layer::{Chaos, Fault, Verb},
     memory::Memory,
 };
+
+mod random_faults;
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -104,6 +106,61 @@ fn a_hung_majority_is_told_after_the_time_of_one_member_and_gives_back_the_rest(
     assert_eq!(bench.held(), 0);
 }
 
+/// Asked at a tenth of the ttl, which would clear them, too.
+#[test]
+fn members_that_were_not_waited_for_are_left_clean() {
+    let bench = Bench::new(4, 5);
+    let rivals: Vec<_> = bench.servers[..3].iter().map(Memory::client).collect();
+    let late = Duration::from_millis(50);
+    let slow = bench.client(|at| {
+        move |_, verb| if at > 2 && verb == Verb::Claim { Fault::Delay(late) } else { Fault::None }
+    });
+    bench.world.block_on(async {
+        let rival = bench.claim();
+        for server in &rivals {
+            granted(server.claim(&rival).await);
+        }
+        let begin = bench.world.env().now();
+        let claim = Claim { queueing: Queueing::No, ..bench.claim() };
+        let standing = slow.claim(&claim).await.unwrap();
+        assert!(matches!(standing, Standing::Held(_)), "{standing:?}");
+        assert_eq!(bench.world.env().now(), begin, "three of five decide");
+    });
+    bench.world.advance(TTL / 10);
+    assert_eq!(bench.held(), 3, "those of the rival");
+}
+
+/// Members of a busy machine carry releases out late. The claims that lost do not take what they have released before the
+/// one that insists, and none gives up because others might have won.
+#[test]
+fn a_race_whose_losers_are_slow_to_release_has_one_winner() {
+    for seed in 0..400 {
+        let bench = Bench::new(seed, 5);
+        let (env, winners) = (bench.world.env(), Arc::new(AtomicU32::new(0)));
+        let race = [(); 8].map(|()| {
+            let quorum = Arc::new(bench.client(|_| {
+                let env = env.clone();
+                move |_, verb| match verb {
+                    Verb::Claim => Fault::Delay(env.jitter(Duration::from_millis(2))),
+                    Verb::Release => Fault::Delay(Duration::from_millis(60)),
+                    _ => Fault::None,
+                }
+            }));
+            let claim = Claim { queueing: Queueing::No, ..bench.claim() };
+            let (winners, client) = (winners.clone(), quorum.clone());
+            env.spawn(async move {
+                if matches!(quorum.claim(&claim).await.unwrap(), Standing::Granted(_)) {
+                    winners.fetch_add(1, Ordering::AcqRel);
+                }
+            });
+            client
+        });
+        bench.world.advance(TTL / 2);
+        drop(race);
+        assert_eq!(winners.load(Ordering::Acquire), 1, "seed {seed}");
+    }
+}
+
 #[test]
 fn a_straggling_grant_is_followed_by_its_release() {
     let bench = Bench::new(3, 3);
@@ -183,6 +240,53 @@ fn a_member_that_forgot_has_no_vote_until_the_longest_lease_has_passed() {
     });
 }
 
+/// The members that do their work are not among the reasons, and a claim that has ended at a member is not called a forced
+/// release.
+#[test]
+fn a_failure_names_the_members_that_failed_and_what_nobody_did_is_not_said() {
+    let bench = Bench::new(8, 3);
+    let fails = |at: usize| move |_, _| if at > 1 { Fault::LoseRequest } else { Fault::None };
+    let quorum = bench.client(fails);
+    bench.world.block_on(async {
+        let claim = bench.claim();
+        granted(bench.servers[1].claim(&claim).await);
+        bench.servers[1].force_release(&name()).await.unwrap();
+        let error = quorum.claim(&claim).await.unwrap_err().to_string();
+        assert!(!error.contains("force") && !error.contains("granted"), "{error}");
+        assert_eq!(error.matches("was lost on purpose").count(), 1, "{error}");
+        assert_eq!(error.matches("has ended there").count(), 1, "{error}");
+        assert_eq!(error.matches("memory:").count(), 2, "{error}");
+    });
+    let quorum = bench.client(|at: usize| move |_, _| if at > 0 { Fault::LoseRequest } else { Fault::None });
+    bench.world.block_on(async {
+        for error in [quorum.inspect(&name()).await.err(), quorum.list("", 9).await.err()] {
+            let error = error.unwrap().to_string();
+            assert_eq!(error.matches("memory:").count(), 2, "{error}");
+        }
+    });
+}
+
+/// A member has lost a hold, and says so late. It gets the hold again if the majority's answer is still true by then: the
+/// holder may have stopped since, and a hold that is made later is nobody's.
+#[test]
+fn a_member_is_not_repaired_when_the_lease_may_be_over() {
+    for (late, expected) in [(TTL / 4, 3), (TTL + TTL / 2, 0)] {
+        let bench = Bench::new(9, 3);
+        let delay = move |is_late| if is_late { Fault::DelayReply(late) } else { Fault::None };
+        let quorum = bench.client(|at: usize| move |_, verb| delay((at, verb) == (2, Verb::Renew)));
+        let claim = bench.claim();
+        bench.world.block_on(async { granted(quorum.claim(&claim).await) });
+        bench.world.settle();
+        bench.world.block_on(async {
+            bench.servers[2].release(&claim).await.unwrap();
+            let renewed = quorum.renew(std::slice::from_ref(&claim)).await;
+            assert!(matches!(renewed[..], [Ok(Renewal::Renewed { .. })]), "{renewed:?}");
+        });
+        bench.world.advance(late + Duration::from_millis(1));
+        assert_eq!(bench.held(), expected, "after {late:?}");
+    }
+}
+
 /// A member that says that its calendar is another.
 #[derive(Debug)]
 struct Elsewhen(Memory, Arc<AtomicU64>);
@@ -247,7 +351,7 @@ fn a_clock_that_jumps_forward_costs_the_vote_and_a_wrong_one_does_not_lead() {
         ahead_us.fetch_add(20_000_000, Ordering::AcqRel);
         let members = quorum.inspect(&name()).await.unwrap().members;
         assert!(
-            !members[1].votes && members[1].state.contains("its clock jumped 20.0 s forward"),
+            !members[1].votes && members[1].state.contains("its clock jumped 20s forward"),
             "{members:?}"
         );
         world.env().sleep(Duration::from_secs(61)).await;
@@ -275,76 +379,4 @@ fn what_is_no_quorum_and_what_cannot_be_voted_on_is_refused() {
             engine.admits(&name(), mode, &LockOptions { ttl: TTL, ..LockOptions::default() }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}");
     }
-}
-
-/// A resource that detects two workers at once and tokens that do not grow.
-#[derive(Default)]
-struct Witness {
-    highest: AtomicU64,
-    entered: AtomicU32,
-}
-
-async fn visitor(engine: Engine, witness: Arc<Witness>, terms: LockOptions) {
-    for _ in 0..4 {
-        let name = name();
-        let entry = engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(TTL * 20), None).await;
-        let Ok(Some(hold)) = entry else { continue };
-        let token = hold.fencing_token().unwrap().get();
-        let steps = async {
-            for step in 0..5 {
-                let highest = witness.highest.fetch_max(token, Ordering::AcqRel);
-                if step == 0 {
-                    assert!(highest < token, "tokens grow in the order of entry");
-                    witness.entered.fetch_add(1, Ordering::AcqRel);
-                }
-                assert!(highest <= token, "somebody entered while this lease was valid");
-                engine.env().sleep(engine.env().jitter(TTL / 2)).await;
-            }
-        };
-        let _ = hold.run(steps).await;
-        if engine.env().random().is_multiple_of(2) {
-            let _ = hold.release().await;
-        }
-    }
-}
-
-/// Requests and replies are lost, late or never answered, and members forget everything now and then.
-#[test]
-fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
-    let mut entered = 0;
-    for seed in 0..200 {
-        let bench = Bench::new(seed, if seed % 2 == 0 { 3 } else { 5 });
-        let env = bench.world.env();
-        let witness = Arc::new(Witness::default());
-        for _ in 0..4 {
-            let weather = |_: usize| {
-                let env = env.clone();
-                move |_: u64, _: Verb| match env.random() % 80 {
-                    0 => Fault::LoseRequest,
-                    1 => Fault::LoseReply,
-                    2 => Fault::Delay(env.jitter(TTL * 2)),
-                    3 => Fault::DelayReply(env.jitter(TTL * 2)),
-                    4 => Fault::Hang,
-                    _ => Fault::None,
-                }
-            };
-            let engine = Engine::new(Arc::new(bench.client(weather)), env.clone());
-            env.spawn(visitor(
-                engine,
-                witness.clone(),
-                LockOptions { ttl: TTL, retry_timeout: TTL * 3, ..LockOptions::default() },
-            ));
-        }
-        let (forgetful, dice) = (bench.servers.clone(), env.clone());
-        env.spawn(async move {
-            for _ in 0..6 {
-                dice.sleep(dice.jitter(TTL * 6)).await;
-                forgetful[(dice.random() % forgetful.len() as u128) as usize].forget();
-            }
-        });
-        bench.world.advance(TTL * 1000);
-        assert_eq!(bench.held(), 0, "seed {seed}");
-        entered += witness.entered.load(Ordering::Acquire);
-    }
-    assert!(entered > 200 * 6, "only {entered} entries: the weather was too bad to show anything");
 }

@@ -25,25 +25,26 @@ impl Core {
             calls.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
         }
         let mut timer = self.env.sleep(self.options.node_timeout);
-        let mut states = self.no_answers();
+        let mut failures = self.no_answers();
         let mut wakes = Vec::new();
         let needed = majority(self.members.len());
         loop {
             match calls.next(&mut timer).await {
-                Next::Answer(_, Ok(wake)) => {
+                Next::Answer(member, Ok(wake)) => {
                     wakes.push(wake);
+                    failures[member] = None;
                     if wakes.len() == needed {
                         // The others have a moment more.
                         timer = self.env.sleep(GATHER);
                     }
                 }
-                Next::Answer(member, Err(error)) => states[member] = self.members[member].says(error),
+                Next::Answer(member, Err(error)) => failures[member] = Some(self.members[member].says(error)),
                 Next::Empty | Next::Late => break,
             }
         }
         match wakes.len() >= needed {
             true => Ok(Box::new(QuorumSubscription { env: self.env.clone(), needed, wakes, woken: 0 })),
-            false => Err(self.no_quorum(&states)),
+            false => Err(self.no_quorum(failures)),
         }
     }
 }
@@ -111,9 +112,10 @@ impl QuorumSubscription {
                 self.woken = (1 << self.needed) - 1;
                 Ok(())
             }
-            false => {
-                Err(Error::new(ErrorKind::NoQuorum, format!("too few members have a subscription: {error}")))
-            }
+            false => Err(Error::new(
+                ErrorKind::NoQuorum,
+                format!("too few members have a subscription: {error:#}"),
+            )),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::{Env, Error, ErrorKind, LockName, Result};
+use crate::{Env, Error, ErrorKind, LockName, Result, env::show};
 
 /// Names the verb, the lock and the store in an error, unless a layer below has named them.
 pub trait Explain {
@@ -37,8 +37,9 @@ impl<T> Explain for Result<T> {
 
 /// The error of a request that got no `answer` within `limit`. The outcome is that of its caller.
 pub fn timed_out(answer: &str, limit: Duration) -> Error {
-    let limit = Duration::from_millis((limit.as_secs_f64() * 1000.0).round() as u64);
-    Error::new(ErrorKind::TimedOut, format!("no {answer} within {limit:?}"))
+    // The rest of a wait is its limit, but for the time that the request has taken to leave.
+    let limit = show(Duration::from_millis((limit.as_secs_f64() * 1000.0).round() as u64));
+    Error::new(ErrorKind::TimedOut, format!("no {answer} within {limit}"))
         .hint("is the server overloaded, paused, or cut off?")
 }
 
@@ -47,7 +48,7 @@ pub fn timed_out(answer: &str, limit: Duration) -> Error {
 /// # Errors
 /// [`timed_out`]. The future is dropped then.
 pub async fn in_time<F: Future>(env: &Env, limit: Duration, answer: &str, future: F) -> Result<F::Output> {
-    env.until(env.now() + limit, future).await.ok_or_else(|| timed_out(answer, limit))
+    env.within(limit, future).await.ok_or_else(|| timed_out(answer, limit))
 }
 
 #[cfg(test)]
@@ -74,6 +75,12 @@ mod tests {
         world.block_on(async {
             let error = in_time(&env, limit, "answer", std::future::pending::<()>()).await.unwrap_err();
             assert_eq!(error.to_string(), "no answer in time: no answer within 1s");
+            for (nanos, text) in
+                [(1_999_999_594, "2s"), (999_600_000, "1s"), (49_999_400, "50ms"), (49_400_000, "49ms")]
+            {
+                let error = timed_out("answer", Duration::from_nanos(nanos)).to_string();
+                assert!(error.ends_with(&format!(" within {text}")), "{error}");
+            }
             assert_eq!(in_time(&env, limit, "answer", async { 1 }).await.unwrap(), 1);
         });
     }

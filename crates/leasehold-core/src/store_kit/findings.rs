@@ -1,6 +1,34 @@
 //! Findings that servers have in common of which a majority decides.
 
-use crate::Finding;
+use super::Access;
+use crate::{Finding, url::ParsedUrl};
+
+/// Files with a password or a private key that every user of this machine can read.
+#[cfg(unix)]
+pub fn open_secrets(url: &ParsedUrl) -> Vec<Finding> {
+    use std::os::unix::fs::PermissionsExt;
+    let all = [Access::of(url), Access::of_keys(url, "sentinel_")];
+    let files = all.into_iter().flat_map(|access| [access.password_file, access.key.or(access.cert)]);
+    let is_open = |path: &std::path::PathBuf| {
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+    };
+    let finding = |path: std::path::PathBuf| {
+        let path = path.display();
+        Finding::warning(
+            url.scheme.name,
+            format!("everybody on this machine can read {path}"),
+            "a user with the password or the key can take and release every lock",
+            format!("chmod 600 {path}"),
+        )
+    };
+    files.flatten().filter(is_open).map(finding).collect()
+}
+
+/// Not implemented on this platform.
+#[cfg(not(unix))]
+pub fn open_secrets(_url: &ParsedUrl) -> Vec<Finding> {
+    Vec::new()
+}
 
 /// A member that does not answer.
 pub fn silent_member(node: &str, why: &str) -> Finding {

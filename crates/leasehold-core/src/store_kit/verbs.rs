@@ -60,15 +60,16 @@ pub trait Verbs: fmt::Debug + Send + Sync + 'static {
     fn close(&self) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Runs a verb of an open client, and names verb, lock and store in its error.
-async fn run<T>(
+/// Runs a verb of an open client, and names verb, lock and store in its error. The verb's future is made in its place: a
+/// copy of it would double what is allocated for each call.
+async fn run<T, F: Future<Output = Result<T>>>(
     store: &impl Verbs,
     verb: &'static str,
     name: Option<&LockName>,
-    work: impl Future<Output = Result<T>>,
+    work: impl FnOnce() -> F,
 ) -> Result<T> {
     let result = match store.check_open() {
-        Ok(()) => work.await,
+        Ok(()) => work().await,
         Err(error) => Err(error),
     };
     match name {
@@ -87,7 +88,7 @@ impl<S: Verbs> Store for S {
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(run(self, "server-info", None, Verbs::server_info(self)))
+        Box::pin(run(self, "server-info", None, || Verbs::server_info(self)))
     }
 
     fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
@@ -95,7 +96,7 @@ impl<S: Verbs> Store for S {
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
-        Box::pin(run(self, "claim", Some(&claim.name), async {
+        Box::pin(run(self, "claim", Some(&claim.name), || async {
             Verbs::capability(self).admits(claim)?;
             Verbs::claim(self, claim).await
         }))
@@ -113,23 +114,23 @@ impl<S: Verbs> Store for S {
     }
 
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        Box::pin(run(self, "release", Some(&claim.name), Verbs::release(self, claim)))
+        Box::pin(run(self, "release", Some(&claim.name), || Verbs::release(self, claim)))
     }
 
     fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        Box::pin(run(self, "watch", Some(name), Verbs::watch(self, name, interest)))
+        Box::pin(run(self, "watch", Some(name), move || Verbs::watch(self, name, interest)))
     }
 
     fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        Box::pin(run(self, "inspect", Some(name), Verbs::inspect(self, name)))
+        Box::pin(run(self, "inspect", Some(name), || Verbs::inspect(self, name)))
     }
 
     fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        Box::pin(run(self, "list", None, Verbs::list(self, prefix, limit)))
+        Box::pin(run(self, "list", None, move || Verbs::list(self, prefix, limit)))
     }
 
     fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        Box::pin(run(self, "force-release", Some(name), Verbs::force_release(self, name)))
+        Box::pin(run(self, "force-release", Some(name), || Verbs::force_release(self, name)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

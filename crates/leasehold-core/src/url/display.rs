@@ -28,7 +28,7 @@ impl fmt::Display for Redacted<'_> {
             }
             Form::Members => self.members(f)?,
         }
-        query(f, url)
+        query(f, self)
     }
 }
 
@@ -69,12 +69,13 @@ impl fmt::Display for Address {
     }
 }
 
-fn query(f: &mut fmt::Formatter<'_>, url: &ParsedUrl) -> fmt::Result {
+fn query(f: &mut fmt::Formatter<'_>, Redacted { url, secrets }: &Redacted<'_>) -> fmt::Result {
     let set = url.scheme.keys().filter_map(|key| Some((key, url.options.get(key.name)?)));
     for (index, (key, value)) in set.enumerate() {
         write!(f, "{}{}=", if index == 0 { "?" } else { "&" }, key.name)?;
         match key.value {
             Value::Path => write!(f, "{}", encode_path(value.as_bytes()))?,
+            Value::Secret if !secrets => f.write_str("***")?,
             _ => write!(f, "{}", encode(value))?,
         }
     }

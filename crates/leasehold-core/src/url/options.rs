@@ -1,6 +1,6 @@
 //! [`UrlOptions`]: the options that the query of a URL sets.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{
     invalid::invalid,
@@ -10,7 +10,7 @@ use super::{
 use crate::Result;
 
 /// The options that the query of a URL sets, checked. `None` leaves the store's default.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct UrlOptions(BTreeMap<&'static str, String>);
 
 impl UrlOptions {
@@ -89,5 +89,13 @@ impl UrlOptions {
     /// All that are set: keys and values.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(key, value)| (*key, value.as_str()))
+    }
+}
+
+/// Without passwords.
+impl fmt::Debug for UrlOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(key, value)| (key, if str::ends_with(key, "password") { "***" } else { value });
+        f.debug_map().entries(self.iter().map(shown)).finish()
     }
 }

@@ -122,6 +122,9 @@ fn network(parts: Parts<'_>) -> Result<ParsedUrl> {
 
 impl Parts<'_> {
     fn addresses(&self, hosts: Hosts) -> Result<Vec<Address>> {
+        if hosts == Hosts::Any && self.hosts.is_empty() {
+            return Ok(Vec::new());
+        }
         if hosts == Hosts::One && self.hosts.contains(',') {
             let message = format!("`{}` takes one host", self.scheme.name);
             return Err(invalid(message).hint("several are for redis+sentinel, redis+cluster and redlock"));

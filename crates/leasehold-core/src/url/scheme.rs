@@ -18,7 +18,7 @@ pub struct Scheme {
     pub port: u16,
     /// Whether connections use TLS.
     pub tls: bool,
-    /// The keys of the query besides those of every store.
+    /// The keys of the query besides those of every store, of logins and of TLS.
     pub keys: &'static [Key],
 }
 
@@ -51,6 +51,8 @@ pub enum Hosts {
     One,
     /// One or more of the same cluster.
     Many,
+    /// One or more of the same cluster, or none: the store knows where to look.
+    Any,
     /// Three or more independent ones, which vote.
     Voters,
 }
@@ -83,6 +85,10 @@ pub enum Value {
     Prefix,
     /// A name with one `*` in it.
     Template,
+    /// Any text.
+    Text,
+    /// A text that is never printed.
+    Secret,
 }
 
 /// The keys of every store.
@@ -90,6 +96,15 @@ const COMMON: &[Key] = &[
     Key { name: "prefix", value: Value::Prefix },
     Key { name: "ttl", value: Value::Duration },
     Key { name: "timeout", value: Value::Duration },
+];
+
+/// The key of schemes with a login.
+const LOGIN: &[Key] = &[Key { name: "password_file", value: Value::Path }];
+/// The keys of schemes with TLS.
+const TLS: &[Key] = &[
+    Key { name: "ca", value: Value::Path },
+    Key { name: "cert", value: Value::Path },
+    Key { name: "key", value: Value::Path },
 ];
 
 impl Scheme {
@@ -109,7 +124,10 @@ impl Scheme {
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &'static Key> {
-        COMMON.iter().chain(self.keys)
+        let has_login = matches!(self.form, Form::Socket | Form::Hosts { login: true, .. });
+        let login = if has_login { LOGIN } else { &[] };
+        let tls = if self.tls { TLS } else { &[] };
+        COMMON.iter().chain(login).chain(tls).chain(self.keys)
     }
 
     /// Finds a key of the query. `known` are the names of all keys of all stores.
@@ -153,7 +171,10 @@ impl Key {
                 let message = format!("`{name}` has one `*` for the name of the lock");
                 Some(invalid(message).hint(format!("for example {name}=redlock:*")))
             }
-            Value::Path | Value::Word | Value::Prefix | Value::Template => None,
+            Value::Path | Value::Text | Value::Secret if value.is_empty() => {
+                Some(invalid(format!("`{name}` is empty")))
+            }
+            Value::Path | Value::Text | Value::Secret | Value::Word | Value::Prefix | Value::Template => None,
         };
         problem.map_or_else(|| Ok(value.to_string()), Err)
     }

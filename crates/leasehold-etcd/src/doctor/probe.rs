@@ -10,7 +10,7 @@ use tonic::Request;
 use crate::{
     client::Client,
     error::explain,
-    proto::{
+    protocol::{
         AlarmMember, AlarmResponse, Empty, Member, MemberListResponse, RangeRequest, RangeResponse,
         StatusResponse,
     },
@@ -66,7 +66,7 @@ impl Probe {
         let query = Query { client, connection, token };
         let members = query.send::<_, MemberListResponse>(MEMBER_LIST, Empty {}).await;
         let alarms = query.send::<_, AlarmResponse>(ALARM, Empty {}).await;
-        let has_login = !options.user.is_empty();
+        let has_login = !options.access.user.is_empty();
         if !has_login {
             query.check_open_to_anyone().await?;
         }
@@ -81,7 +81,7 @@ impl Probe {
             members: members.map(|answer| answer.members).map_err(text),
             alarms: alarms.map(|answer| answer.alarms).map_err(text),
             has_login,
-            has_tls: options.tls,
+            has_tls: options.access.tls,
         })
     }
 

@@ -11,7 +11,7 @@ use leasehold_core::{
 
 use super::probe::{Probe, Reading};
 use crate::{
-    proto::{AlarmMember, StatusResponse},
+    protocol::{AlarmMember, StatusResponse},
     server_info::{OLDEST, numbers},
 };
 

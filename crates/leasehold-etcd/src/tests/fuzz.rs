@@ -6,7 +6,7 @@ use leasehold_core::{Claim, ClaimId, LockName, Mode, Queueing};
 use crate::{
     format::Value,
     keys::{self, Keys, Part},
-    proto::KeyValue,
+    protocol::KeyValue,
     queue::Queue,
 };
 

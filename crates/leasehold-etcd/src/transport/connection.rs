@@ -6,21 +6,24 @@ use std::sync::{
 };
 
 use http::uri::PathAndQuery;
-use leasehold_core::{Env, Error, ErrorKind, Moment, Result, store_kit, url::Address};
+use leasehold_core::{
+    Env, Error, ErrorKind, Moment, Result,
+    store_kit::{self, Access, Secrets},
+    url::Address,
+};
 use prost::Message;
 use tokio::sync::{Mutex, watch};
 use tonic::{
     Request, Status, Streaming,
     client::Grpc,
     metadata::{Ascii, MetadataValue},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Remote},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Remote, Identity},
 };
 use tonic_prost::ProstCodec;
 
 use crate::{
     error::innermost,
-    options::EtcdOptions,
-    proto::{WatchRequest, WatchResponse},
+    protocol::{WatchRequest, WatchResponse},
 };
 
 pub(crate) const WATCH: Procedure = "/etcdserverpb.Watch/Watch";
@@ -55,16 +58,17 @@ pub(crate) struct Connection {
     retired: Arc<watch::Sender<bool>>,
 }
 
-/// # Errors
-/// [`ErrorKind::Invalid`] when the certificate file cannot be read.
-pub(super) fn tls_config(options: &EtcdOptions) -> Result<Option<ClientTlsConfig>> {
-    let config = ClientTlsConfig::new();
-    let Some(path) = &options.ca else { return Ok(options.tls.then(|| config.with_native_roots())) };
-    let pem = std::fs::read(path).map_err(|source| {
-        let message = format!("the certificates in {} cannot be read: {source}", path.display());
-        Error::new(ErrorKind::Invalid, message)
-    })?;
-    Ok(Some(config.ca_certificate(Certificate::from_pem(pem))))
+/// The certificates that the files have now; `None` without TLS.
+pub(super) fn tls_config(access: &Access, secrets: Secrets) -> Option<ClientTlsConfig> {
+    let mut config = ClientTlsConfig::new();
+    config = match secrets.ca {
+        Some(pem) => config.ca_certificate(Certificate::from_pem(pem)),
+        None => config.with_native_roots(),
+    };
+    if let Some((cert, key)) = secrets.identity {
+        config = config.identity(Identity::from_pem(cert, key));
+    }
+    access.tls.then_some(config)
 }
 
 impl Member {
@@ -85,7 +89,8 @@ impl Connection {
     /// Connects on the current runtime, which drives the connection.
     pub(super) async fn open(
         member: Arc<Member>,
-        tls: Option<&ClientTlsConfig>,
+        access: &Access,
+        tls: Option<ClientTlsConfig>,
         env: &Env,
     ) -> Result<Connection> {
         let endpoint = &member.address;
@@ -96,9 +101,11 @@ impl Connection {
         let mut remote =
             Remote::from_shared(format!("{scheme}://{endpoint}")).map_err(invalid)?.tcp_nodelay(true);
         if let Some(tls) = tls {
-            remote = remote.tls_config(tls.clone().domain_name(endpoint.host.clone())).map_err(invalid)?;
+            let name = access.server_name.as_ref().unwrap_or(&endpoint.host);
+            let explained = |error| access.explain(&innermost(&error)).unwrap_or_else(|| invalid(error));
+            remote = remote.tls_config(tls.domain_name(name)).map_err(explained)?;
         }
-        let channel = remote.connect().await.map_err(|error| unreachable(&error, tls.is_some()))?;
+        let channel = remote.connect().await.map_err(|error| unreachable(&error, access))?;
         let last_answer = AtomicU64::new(env.now().nanos());
         let retired = Arc::new(watch::Sender::new(false));
         let connection = Connection { member, probe: Mutex::default(), channel, last_answer, retired };
@@ -188,14 +195,11 @@ impl store_kit::Connection for Connection {
     }
 }
 
-fn unreachable(error: &tonic::transport::Error, is_tls: bool) -> Error {
+fn unreachable(error: &tonic::transport::Error, access: &Access) -> Error {
     let text = innermost(error);
-    if is_tls && (text.contains("certificate") || text.contains("Cert")) {
-        let message = format!("the member's certificate is not accepted: {text}");
-        return Error::new(ErrorKind::Rejected, message)
-            .hint("does it contain the name in the URL? name your own authority with ca=PATH");
-    }
-    Error::new(ErrorKind::Unreachable, text).hint("is the member running, and is the address right?")
+    access.explain(&text).unwrap_or_else(|| {
+        Error::new(ErrorKind::Unreachable, text).hint("is the member running, and is the address right?")
+    })
 }
 
 /// A request with the login, for members that know a leader: the others refuse it instead of waiting for one.

@@ -13,7 +13,7 @@ use crate::{
     format::{State, Value},
     leases::ClaimLeases,
     own_claims::OwnClaim,
-    proto::{Compare, RequestOp, TxnRequest},
+    protocol::{Compare, RequestOp, TxnRequest},
     queue::Queue,
     txn::{absent, nested, none_in, none_since, put},
 };

@@ -8,7 +8,7 @@ use crate::{
     client::Client,
     format::{State, Value},
     keys::{self, Part},
-    proto::{KeyValue, RangeRequest, RangeResponse},
+    protocol::{KeyValue, RangeRequest, RangeResponse},
     transport::RANGE,
     verbs::inspect::snapshots,
 };

@@ -9,7 +9,7 @@ use crate::{
     keys::Keys,
     leases::Lease,
     own_claims::{ClaimState, OwnClaim},
-    proto::TxnRequest,
+    protocol::TxnRequest,
     queue::Entry,
     txn::{self, OPERATIONS_MAX, created, delete, get, present, put, unchanged},
     verbs::inspect::{contender, queues},

@@ -13,7 +13,7 @@ use crate::{
     keys::Keys,
     leases::ClaimLeases,
     own_claims::ClaimState,
-    proto::KeyValue,
+    protocol::KeyValue,
     txn::{self, OPERATIONS_MAX, get},
 };
 

@@ -26,8 +26,8 @@ pub(crate) fn options(words: &str) -> Result<EtcdOptions> {
                 options.endpoints = all.into_iter().map(|port| Address::new("127.0.0.1", port)).collect();
                 options.url = EtcdOptions::new(options.endpoints.clone()).url;
             }
-            "tls" => (options.tls, options.ca) = (true, Some(PathBuf::from(value))),
-            "login" => (options.user, options.password) = (value.into(), "pw".into()),
+            "tls" => (options.access.tls, options.access.ca) = (true, Some(PathBuf::from(value))),
+            "login" => (options.access.user, options.access.password) = (value.into(), "pw".into()),
             _ => return Err(invalid()),
         }
     }

@@ -19,7 +19,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
     run(async {
         let env = common::env();
         let wrong = store_with(&format!("{} login=locks", at(&member)), |options| {
-            options.password = "c4nary".into();
+            options.access.password = "c4nary".into();
         });
         let error = wrong.claim(&claim(&env, "x", 30)).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Rejected, Outcome::NotApplied), "{error:?}");
@@ -83,7 +83,7 @@ fn an_untrusted_certificate_is_refused() {
         let missing = EtcdStore::new(common::options(&words).unwrap(), common::env()).unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::Invalid);
         let mut system = common::options(&at(&member)).unwrap();
-        system.tls = true;
+        system.access.tls = true;
         let error = EtcdStore::open(system, common::env()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
         assert!(error.hint_text().unwrap().contains("ca=PATH"), "{error:?}");
@@ -149,5 +149,5 @@ fn options_that_make_no_sense_are_refused() {
     assert_eq!(refused(|options| options.endpoints.clear()), ErrorKind::Invalid);
     assert_eq!(refused(|options| options.timeout = Duration::ZERO), ErrorKind::Invalid);
     assert_eq!(refused(|options| options.ttl_min = Duration::from_millis(500)), ErrorKind::Invalid);
-    assert_eq!(refused(|options| options.ca = Some("x".into())), ErrorKind::Invalid);
+    assert_eq!(refused(|options| options.access.ca = Some("x".into())), ErrorKind::Invalid);
 }

@@ -9,6 +9,7 @@
 mod common;
 
 mod commit;
+mod credentials;
 mod doctor;
 mod errors;
 mod fixture;

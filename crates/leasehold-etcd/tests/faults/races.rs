@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Claim, Intent, Mode, Queueing, Stance, Standing, Store};
+use leasehold_core::{Claim, FencingToken, Intent, Mode, Queueing, Stance, Standing, Store};
 use leasehold_testkit::{
     etcd::Member,
     proxy::{FaultRule, Proxy},
@@ -61,7 +61,37 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
         let shared = holders.iter().filter(|it| it.mode == Some(Mode::Shared)).count();
         assert_eq!((holders.len(), shared), (2, 2), "{holders:?}");
     });
-    // The naive ones read, and then write what follows from that.
+    both_get_in_naively(&member);
+}
+
+/// A reader enters while the only other one asks to become a writer: a key that was not there when the queue was read.
+#[test]
+fn an_upgrade_and_a_new_reader_do_not_both_get_in() {
+    let member = Member::start().unwrap();
+    let proxy = Proxy::to(&member.address()).unwrap();
+    run(async {
+        let (env, direct) = (common::env(), store(&at(&member)));
+        let slow = store_with(&port(proxy.port()), |options| options.timeout = SOON);
+        let [holder, reader] = [(); 2].map(|()| Claim { mode: Mode::Shared, ..claim(&env, "x", 60) });
+        take(&slow, &holder).await;
+        let upgrade = proxy.on_request(|bytes| has(bytes, "leasehold1 held exclusive"), FaultRule::Hold);
+        let entering = async {
+            eventually(&env, "the upgrade", || async { upgrade.fired() }).await;
+            take(&direct, &reader).await;
+            upgrade.release();
+        };
+        let wanted = Claim { mode: Mode::Exclusive, intent: Intent::Amend, ..holder.clone() };
+        let (upgraded, ()) = tokio::join!(slow.claim(&wanted), entering);
+        let upgraded = upgraded.unwrap();
+        assert!(matches!(upgraded, Standing::Held(_)), "another reader holds: {upgraded:?}");
+        let holders = direct.inspect(&holder.name).await.unwrap().holders;
+        assert!(holders.len() == 2 && holders.iter().all(|it| it.mode == Some(Mode::Shared)), "{holders:?}");
+    });
+    both_get_in_naively(&member);
+}
+
+/// The naive ones read, and then write what follows from that.
+fn both_get_in_naively(member: &Member) {
     member.ctl(&["put", "naive/1", "shared"]).unwrap();
     let values = || member.ctl(&["get", "--prefix", "--print-value-only", "naive/"]).unwrap();
     let (is_alone, is_shared) = (values() == "shared\n", !values().contains("exclusive"));
@@ -69,6 +99,46 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
     member.ctl(&["put", "naive/1", "exclusive"]).unwrap();
     member.ctl(&["put", "naive/2", "shared"]).unwrap();
     assert_eq!(values(), "exclusive\nshared\n", "the control: both got in");
+}
+
+/// A waiting reader writes down that it holds, and its token, because one was raised before. Until that arrives, the other
+/// reader's token is raised once more: the later grant has the higher token all the same.
+#[test]
+fn a_grant_is_above_a_token_that_was_raised_while_it_was_on_its_way() {
+    let member = Member::start().unwrap();
+    let proxy = Proxy::to(&member.address()).unwrap();
+    run(async {
+        let (env, direct) = (common::env(), store(&at(&member)));
+        let slow = store_with(&port(proxy.port()), |options| options.timeout = SOON);
+        let first = Claim { mode: Mode::Shared, ..claim(&env, "x", 60) };
+        let second = Claim { mode: Mode::Shared, ..fifo(&env, "x", 60) };
+        take(&direct, &first).await;
+        let raise = async |to| {
+            let floor = FencingToken::new(to).unwrap();
+            let raised = Claim { intent: Intent::Amend, fence_floor: Some(floor), ..first.clone() };
+            direct.claim(&raised).await.unwrap()
+        };
+        raise(10_000).await;
+        let write = |bytes: &[u8]| has(bytes, "leasehold1 held shared") && !has(bytes, "leasehold1 waiting");
+        let write = proxy.on_request(write, FaultRule::Hold);
+        let raising = async {
+            eventually(&env, "the grant", || async { write.fired() }).await;
+            let raised = raise(1_000_000).await;
+            write.release();
+            raised
+        };
+        let (raised, entered) = tokio::join!(raising, async { slow.claim(&second).await.unwrap() });
+        let (Standing::Granted(raised), Standing::Granted(entered)) = (raised, entered) else {
+            panic!("two readers hold")
+        };
+        assert!(entered.fence > raised.fence, "{entered:?} after {raised:?}");
+    });
+    // The naive one takes the revision that made its key, and knows of no other token.
+    member.ctl(&["put", "naive/1", "token 1000000"]).unwrap();
+    member.ctl(&["put", "naive/2", ""]).unwrap();
+    let shown = member.ctl(&["get", "--write-out=fields", "naive/2"]).unwrap();
+    let line = shown.lines().find_map(|line| line.strip_prefix("\"CreateRevision\" : ")).unwrap();
+    assert!(line.trim().parse::<u64>().unwrap() < 1_000_000, "the control: a later grant has a lower token");
 }
 
 /// A claim that is repeated with another number of permits keeps its hold.

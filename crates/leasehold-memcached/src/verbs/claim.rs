@@ -1,6 +1,10 @@
 //! The operation `claim`: one request where the lock is free or foreign, two where its document changes.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
 
 use leasehold_core::{
     Busy, Claim, Grant, Intent, LostReason, Moment, Queueing, Result, Standing,
@@ -18,6 +22,8 @@ use crate::{
 
 /// There are no wake-ups: a waiter asks again after this long.
 const RECHECK: Duration = Duration::from_millis(25);
+/// After more conflicts than this, a claim that may be overtaken waits without a place in the queue.
+const CONFLICTS_MAX: u32 = 1;
 
 impl Client {
     pub(crate) async fn claim(&self, claim: &Claim) -> Result<Standing> {
@@ -30,7 +36,10 @@ impl Client {
         // Whether this call made the hold: a proposed token is for a new grant only.
         let mut is_new = false;
         for _ in 0..ATTEMPTS_MAX {
-            let decide = |state: &mut LockState, now| decide(state, claim, now);
+            let conflicts = AtomicU32::new(0);
+            let decide = |state: &mut LockState, now| {
+                decide(state, claim, now, conflicts.fetch_add(1, Relaxed) > CONFLICTS_MAX)
+            };
             let held = match self.update(keys, record, Some(claim.id), decide).await? {
                 Updated::Done((Standing::Granted(_), was_held), held) => {
                     is_new |= !was_held;
@@ -96,10 +105,12 @@ impl Client {
     }
 }
 
-/// Answers a claim, and whether it held the lock before.
-fn decide(state: &mut LockState, claim: &Claim, now: Moment) -> Result<(Standing, bool)> {
+/// Answers a claim, and whether it held the lock before. With `in_demand` one that can wait without a place changes nothing:
+/// it would lose to others again.
+fn decide(state: &mut LockState, claim: &Claim, now: Moment, in_demand: bool) -> Result<(Standing, bool)> {
     let before = state.clone();
-    let was_held = before.entries().iter().any(|it| it.id == claim.id && it.state == State::Held);
+    let own = before.entries().iter().find(|it| it.id == claim.id);
+    let was_held = own.is_some_and(|it| it.state == State::Held);
     let standing = state.claim(claim, None, now, |_| Ok(Some(PENDING)))?;
     match standing {
         Standing::Granted(_) => {
@@ -109,6 +120,10 @@ fn decide(state: &mut LockState, claim: &Claim, now: Moment) -> Result<(Standing
                 entry.fence.get_or_insert(PENDING);
             }
             *state = LockState::of(entries);
+        }
+        Standing::Waiting(busy) if in_demand && own.is_none() && claim.queueing == Queueing::Barging => {
+            *state = before;
+            return Ok((Standing::Held(busy), false));
         }
         Standing::Waiting(_) if is_queued(&before, claim, now) => *state = before,
         _ => {}
@@ -135,5 +150,35 @@ fn recheck_soon(standing: Standing) -> Standing {
         Standing::Held(busy) => Standing::Held(soon(busy)),
         Standing::Waiting(busy) => Standing::Waiting(soon(busy)),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::{ClaimId, LockName};
+
+    use super::*;
+
+    fn claim(bits: u128, queueing: Queueing) -> Claim {
+        let name = LockName::new("x").unwrap();
+        Claim { queueing, ..Claim::new(name, ClaimId::from_bits(bits), Duration::from_secs(30)) }
+    }
+
+    #[test]
+    fn a_claim_that_may_be_overtaken_needs_no_place_where_it_loses_to_others() {
+        let (mut state, now) = (LockState::default(), Moment::from_nanos(1_000_000_000));
+        let held = decide(&mut state, &claim(1, Queueing::No), now, true).unwrap();
+        assert!(matches!(held, (Standing::Granted(_), false)), "a free lock is taken: {held:?}");
+        for (bits, queueing, in_demand, entries) in [
+            (2, Queueing::Barging, true, 1),
+            (3, Queueing::Barging, false, 2),
+            (4, Queueing::Fifo, true, 3),
+            (3, Queueing::Barging, true, 3),
+        ] {
+            let (standing, _) = decide(&mut state, &claim(bits, queueing), now, in_demand).unwrap();
+            assert_eq!(state.entries().len(), entries, "claim {bits}");
+            let has_place = matches!(standing, Standing::Waiting(_));
+            assert_eq!(has_place, bits != 2, "claim {bits}: {standing:?}");
+        }
     }
 }

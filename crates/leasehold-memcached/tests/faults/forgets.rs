@@ -1,7 +1,7 @@
 //! Servers that forget: eviction, `flush_all`, a restart.
 
 use leasehold_core::{LostReason, Store};
-use leasehold_testkit::memcached::Server;
+use leasehold_testkit::{memcached::Server, proxy::Proxy};
 
 use crate::{
     common,
@@ -133,6 +133,68 @@ fn a_restart_is_noticed_at_once_and_tokens_grow() {
             "told before the 40 s after which it would have asked"
         );
     });
+}
+
+/// S33. The name leads to another server from now on: that is a server which has lost everything. The holder is told at the next
+/// connection, long before a third of its time to live.
+#[test]
+fn a_name_that_leads_to_another_server_takes_the_lock_with_it() {
+    let (first, second) = (Server::start().unwrap(), Server::start().unwrap());
+    let proxy = Proxy::to(&first.address()).unwrap();
+    run(async {
+        let (env, engine) = (common::env(), engine(&proxy.port().to_string()));
+        let hold = lock(&engine, "orders", &ttl(600)).await;
+        let mut naive = Naive::on(&first);
+        assert!(naive.lock("naive", "me", 600));
+        proxy.retarget(&second.address()).unwrap();
+        proxy.reset_all();
+        let lost = env.until(env.now() + crate::fixture::SOON, hold.lease().lost()).await;
+        assert!(
+            lost.is_some_and(|lost| lost.certain),
+            "told before the 200 s after which it would have asked"
+        );
+        assert!(
+            Naive::on(&second).lock("naive", "them", 600),
+            "the control: two holders, and nobody is told"
+        );
+        let next = lock(&engine, "orders", &ttl(9)).await;
+        next.confirm().await.unwrap();
+    });
+}
+
+/// A server that is stopped with SIGUSR1 and keeps its items in a file comes back with all of them: nobody else gets in, and no
+/// lease is lost. The control is a server that is restarted without.
+#[test]
+fn a_warm_restart_keeps_locks() {
+    for is_warm in [true, false] {
+        // The directory of another server, which ends with it; Memcached gives up its rights before it makes the file.
+        let home = Server::start().unwrap();
+        std::fs::set_permissions(home.directory(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .unwrap();
+        let file = home.directory().join("items");
+        let server = Server::with(&["-e", file.to_str().unwrap(), "-m", "64"]).unwrap();
+        run(async {
+            let (env, engine, other) = (common::env(), engine(&at(&server)), store(&at(&server)));
+            let hold = lock(&engine, "orders", &ttl(120)).await;
+            let mut naive = Naive::on(&server);
+            assert!(naive.lock("naive", "me", 600));
+            env.sleep(std::time::Duration::from_millis(1_500)).await;
+            if is_warm {
+                let pid = server.pid().to_string();
+                assert!(std::process::Command::new("kill").args(["-USR1", &pid]).status().unwrap().success());
+                eventually(&env, "the end of the server", || async { !server.is_running() }).await;
+                // The server does not take over what was kept in the second of its calendar in which it starts, or later.
+                env.sleep(std::time::Duration::from_millis(2_500)).await;
+            }
+            server.restart().unwrap();
+            let stays = !Naive::on(&server).lock("naive", "them", 600);
+            assert_eq!(stays, is_warm, "the control: what is not kept is taken again");
+            let standing = other.claim(&claim(&env, "orders", 120)).await.unwrap();
+            let is_kept_out = !matches!(standing, leasehold_core::Standing::Granted(_));
+            assert_eq!(is_kept_out, is_warm, "{standing:?}");
+            assert_eq!(hold.confirm().await.is_ok(), is_warm);
+        });
+    }
 }
 
 /// The negative control of all of these: a server that forgets nothing keeps both.

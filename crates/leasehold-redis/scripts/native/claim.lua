@@ -1,20 +1,20 @@
 -- Purpose: claims a lock: grants it, or says who has it and for how long, in one call.
 --
--- KEYS: the eight of prelude.lua; of a member of a quorum also 9, the marker of register.lua.
--- ARGV: 1 claim id, 2 mode (x alone, s shared, p permits), 3 take, 4 of, 5 queueing (n none, b barging, f fair),
---   6 ttl ms, 7 lock-delay ms, 8 intent (h hold, a amend), 9 least token or 0, 10 slack of the token's clock in us,
---   11 inbox or empty, 12 PUBLISH or SPUBLISH, 13 `1` if that answers all receivers, 14 channel of changes,
---   15 least token of a new grant or 0, 16 a marker without its time, for a member that
---   has lost its own, or empty, 17 note (may be missing)
+-- KEYS: the nine of prelude.lua; of a member of a quorum also 10, the marker of register.lua.
+-- ARGV: 1 claim id, 2 mode (x alone, s shared, p permits), intent (h hold, a amend) and queueing (n none, b barging,
+--   f fair), 3 take, 4 of, 5 ttl ms, 6 lock-delay ms, 7 least token or 0, 8 inbox or empty, 9 PUBLISH or SPUBLISH,
+--   10 `1` if that answers all receivers, 11 channel of changes, 12 least token of a new grant or 0, 13 a marker without
+--   its time, for a member that has lost its own, or empty, 14 note (may be missing)
 -- Reply: {0, token, valid for ms} granted, of a member also ms for which it has forgotten nothing · {1, recheck in ms, ahead, holder or false} waiting ·
 --   {2, recheck in ms, ahead or -1, holder or false} held · {3, limit} mismatch · {4, reason} gone (x expired, f forced,
 --   g gone) · {5, type} the key is of another type · {6} the counter is at its end
 -- Invariant: a claim is granted once, however often it is repeated; an amendment never makes a hold. The token is
---   max(counter + 1, least of a new grant, TIME - slack), so it grows also after the counter is lost.
+--   max(counter + 1, least of a new grant, TIME - 5 s), so it grows also after the counter is lost.
 
-local id, mode, take, of, queueing = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local ttl, delay, floor, slack = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local verb, exact, changes, wish, note = ARGV[12], ARGV[13], ARGV[14], tonumber(ARGV[15]), ARGV[17] or false
+local id, take, of, ttl, delay = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local mode, intent, queueing = string.match(ARGV[2], '^(.)(.)(.)$')
+local floor, verb, exact, changes = tonumber(ARGV[7]), ARGV[9], ARGV[10], ARGV[11]
+local wish, note = tonumber(ARGV[12]), ARGV[14] or false
 
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then
@@ -26,27 +26,28 @@ end
 
 -- A member whose marker is gone was emptied, and may have forgotten who holds.
 local function grant(text, valid_for, now)
-    if not KEYS[9] then return {0, text, valid_for} end
-    local marker = redis.call('GET', KEYS[9])
+    if not KEYS[10] then return {0, text, valid_for} end
+    local marker = redis.call('GET', KEYS[10])
     if not marker then
-        marker = string.format('%d ', now) .. ARGV[16]
-        redis.call('SET', KEYS[9], marker)
+        marker = string.format('%d ', now) .. ARGV[13]
+        redis.call('SET', KEYS[10], marker)
     end
     return {0, text, valid_for, now - tonumber(string.match(marker, '^%d+'))}
 end
 
--- Nobody is there, nobody waits, nobody observes: the same as below, without what that takes.
-if not held and mode == 'x' and ARGV[8] == 'h' then
-    local meta = redis.call('HMGET', KEYS[2], 'c', 's', 'o', 'k')
+-- Nobody is there, nobody waits, nobody observes, and the counter was not lost: the same as below, without what that
+-- takes.
+if not held and mode == 'x' and intent == 'h' and redis.call('EXISTS', KEYS[2]) == 0 then
     local clock = redis.call('TIME')
     local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-    local token = math.max((tonumber(meta[1]) or 0) + 1, wish, clock[1] * 1000000 + clock[2] - slack)
-    local kept = tonumber(meta[4] or 0)
-    if not meta[2] and not meta[3] and kept > math.max(now, token / 1000) + 302400000 and token < 9007199254740992 then
+    local counter = tonumber(redis.call('GET', KEYS[9]))
+    local token = counter and math.max(counter + 1, wish, clock[1] * 1000000 + clock[2] - 5000000)
+    if token and token / 1000 <= now then
         local text = string.format('%d', token)
-        redis.call('SET', KEYS[1], id, 'PX', string.format('%d', ttl + delay))
-        redis.call('HSET', KEYS[2], 'c', text, 'x', (delay > 0 and 'd ' or 'n ') .. id
-            .. string.format(' %d %d %d ', now, delay, delay > 0 and now + ttl or 0) .. text .. (note and ' =' .. note or ' '))
+        local bound = delay > 0 and string.format('/%d/%d/', delay, now + ttl) .. text or ''
+        local value = id .. bound .. string.format(' %d', now) .. (note and ' =' .. note or '')
+        redis.call('SET', KEYS[1], value, 'PX', string.format('%d', ttl + delay))
+        redis.call('SET', KEYS[9], text, 'PX', 604800000)
         return grant(text, ttl, now)
     end
 end
@@ -58,31 +59,31 @@ local function granted(token, valid_for)
 end
 
 local function hold_alone(since, token)
-    redis.call('SET', KEYS[1], id, 'PX', string.format('%d', ttl + delay))
-    redis.call('HSET', KEYS[2], 'c', string.format('%d', counter),
-        'x', write_alone(since, delay, delay > 0 and now + ttl or 0, token, note))
-    held = id
+    local value = write_alone(since, delay, now + ttl, note, token)
+    redis.call('SET', KEYS[1], value, 'PX', string.format('%d', ttl + delay))
+    held = value
 end
 
 local function hold_together(entry)
     local left = redis.call('PTTL', KEYS[1])
     redis.call('SET', KEYS[1], SHARED, 'PX', string.format('%d', math.max(left, entry[6] - now + entry[8] + 1)))
-    redis.call('HSET', KEYS[2], 'c', string.format('%d', counter), 'l', entry[2] == 'p' and entry[4] or '')
+    redis.call('HSET', KEYS[2], 'l', entry[2] == 'p' and entry[4] or '')
     redis.call('ZADD', KEYS[4], string.format('%d', entry[6]), id)
     save(id, entry)
     held = SHARED
 end
 
 -- Nobody is there and nobody waits.
-if not held and not side and mode == 'x' and ARGV[8] == 'h' then
-    local token = draw(wish, slack)
+if not held and not side and mode == 'x' and intent == 'h' then
+    local token = draw(wish)
     if not token then return {6} end
     hold_alone(now, token)
     settle()
     return granted(token, ttl)
 end
 
-if held == id or (side and load(id)) then need_no_memory() end
+local owned = alone and alone[1] == id
+if owned or (side and load(id)) then need_no_memory() end
 expire()
 local PLACELESS_MS = 500
 local mine = side and load(id) or false
@@ -133,11 +134,11 @@ local function amend()
     if mine then
         token, since, ends = mine[9], mine[7], mine[6]
     else
-        token, since, ends = alone[5], alone[3] or now, now + alone_for()
-        if not token then token = draw(floor, slack) end
+        token, since, ends = alone[6], alone[3] or now, now + alone_for()
+        if not token then token = draw(floor) end
     end
     token = math.max(token, floor)
-    counter = math.max(counter, token)
+    if token > counter then raise(token) end
     ends = math.max(ends, now + ttl)
     ttl = ends - now
     if before == 'p' and take < mine[3] then
@@ -148,7 +149,6 @@ local function amend()
         redis.call('ZREM', KEYS[4], id)
         redis.call('HDEL', KEYS[3], id)
     elseif not mine and mode == 's' then
-        redis.call('HDEL', KEYS[2], 'x')
         freed = true
     end
     if mode == 'x' then
@@ -160,7 +160,7 @@ local function amend()
     return granted(token, ttl)
 end
 
-if alone and held == id then
+if owned then
     if delaying() then return {4, 'x'} end
     return amend()
 end
@@ -168,7 +168,7 @@ if mine and mine[1] ~= 'w' then
     if mine[1] == 'h' then return amend() end
     return {4, mine[1] == 'r' and 'f' or 'x'}
 end
-if ARGV[8] == 'a' then
+if intent == 'a' then
     settle()
     return {4, 'g'}
 end
@@ -177,10 +177,10 @@ local limit = mode == 'p' and string.format('%d', of) or ''
 if alone and mode == 'p' then return {3, ''} end
 if side then
     local others = redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[6]) - (mine and 1 or 0)
-    if others > 0 and (meta[7] or '') ~= limit then return {3, meta[7] or ''} end
+    if others > 0 and (meta[4] or '') ~= limit then return {3, meta[4] or ''} end
 end
 
-local seq = mine and mine[10] or (tonumber(meta[6]) or 0) + 1
+local seq = mine and mine[10] or (tonumber(meta[3]) or 0) + 1
 
 local function comes_before(set)
     local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
@@ -205,7 +205,7 @@ local function kept_out()
 end
 
 if not kept_out() then
-    local token = draw(wish, slack)
+    local token = draw(wish)
     if not token then return {6} end
     if mine then stop_waiting(id) end
     if mode == 'x' then
@@ -255,7 +255,7 @@ if not mine or mine[2] ~= mode then
     end
 end
 redis.call('ZADD', KEYS[5], string.format('%d', expires), id)
-save(id, {'w', mode, take, of, queueing, expires, mine and mine[7] or now, delay, false, seq, ARGV[11], note})
+save(id, {'w', mode, take, of, queueing, expires, mine and mine[7] or now, delay, false, seq, ARGV[8], note})
 local answer = busy(1)
 if freed or not mine then settle() else keep() end
 return answer

@@ -1,13 +1,12 @@
 -- Purpose: ends every hold of a lock by force, a stranger's too, and raises the fencing counter above them.
 --
--- KEYS: the eight of prelude.lua.
--- ARGV: 1 slack of the token's clock in us, 2 PUBLISH or SPUBLISH, 3 `1` if that answers all receivers, 4 channel of
---   changes
+-- KEYS: the nine of prelude.lua.
+-- ARGV: 1 PUBLISH or SPUBLISH, 2 `1` if that answers all receivers, 3 channel of changes
 -- Reply: the contenders thrown out, as prelude.lua describes them · {5, type} the key is of another type ·
 --   {6} the counter is at its end
 -- Invariant: those who wait stay. Who is thrown out is told so until it would have expired.
 
-local slack, verb, exact, changes = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local verb, exact, changes = ARGV[1], ARGV[2], ARGV[3]
 
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then
@@ -26,12 +25,10 @@ local function revoke(who, expires)
     redis.call('ZADD', KEYS[5], string.format('%d', expires), who)
 end
 
-local evicted = {}
-if not draw(0, slack) then return {6} end
-redis.call('HSET', KEYS[2], 'c', string.format('%d', counter))
+local evicted = {alone and describe_alone() or nil}
+if not draw(0) then return {6} end
 if alone then
-    table.insert(evicted, describe_alone())
-    if not foreign and not delaying() then revoke(held, now + math.max(1, alone_for())) end
+    if not foreign and not delaying() then revoke(alone[1], now + math.max(1, alone_for())) end
 elseif side then
     for _, who in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
         local entry = load(who)
@@ -41,7 +38,6 @@ elseif side then
     end
 end
 redis.call('DEL', KEYS[1])
-redis.call('HDEL', KEYS[2], 'x')
 held, alone, freed = false, false, true
 settle()
 return evicted

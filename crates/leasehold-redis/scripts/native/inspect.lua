@@ -1,6 +1,6 @@
 -- Purpose: reads who holds a lock and who waits for it, and changes nothing.
 --
--- KEYS: the eight of prelude.lua.
+-- KEYS: the nine of prelude.lua.
 -- ARGV: none.
 -- Reply: {type, token counter, holders, waiters, fields}: each contender as prelude.lua describes it with its place in
 --   the queue before it; for a hash of another library its fields and ms to live

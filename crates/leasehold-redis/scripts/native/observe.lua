@@ -7,11 +7,8 @@
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local meta = redis.call('HMGET', KEYS[1], 'o', 'k')
+local meta = redis.call('HMGET', KEYS[1], 'o', 't')
 local observed = math.max(tonumber(meta[1]) or 0, now + tonumber(ARGV[1]))
 redis.call('HSET', KEYS[1], 'o', string.format('%d', observed))
-if (tonumber(meta[2]) or 0) < observed then
-    redis.call('HSET', KEYS[1], 'k', string.format('%d', observed))
-    redis.call('PEXPIREAT', KEYS[1], string.format('%d', observed))
-end
+redis.call('PEXPIREAT', KEYS[1], string.format('%d', math.max(observed, tonumber(meta[2]) or 0)))
 return string.format('%d', observed)

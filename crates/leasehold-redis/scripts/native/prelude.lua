@@ -1,12 +1,12 @@
 -- Purpose: what the scripts of the native dialect share: reading, expiring, waking. Included by them, never sent alone.
 --
 -- KEYS (all of one slot; each is named by its number, so that proxies can see it):
---   1 hold     string: the claim id of who holds alone, or `leasehold:shared` while readers or permits do. Strangers
---              lock this key too
---   2 meta     hash: c fencing counter, x who holds alone, s set while 3 to 8 may have something, o until when somebody
---              observes, k until when this key is kept, q last number drawn for the queue, l limit of the permits, u permits
---              in use, t until when 3 to 8 are kept. x is `D ID SINCE LOCK-DELAY EXPIRES TOKEN NOTE`, D being `d` with
---              a lock-delay and `n` without, EXPIRES 0 without, NOTE beginning with `=` if there is one
+--   1 hold     string: `ID SINCE NOTE` while ID holds alone, NOTE being ` =` and the note if there is one;
+--              `ID/LOCK-DELAY/EXPIRES/TOKEN SINCE NOTE` with a lock-delay, or when its token is not the counter;
+--              `leasehold:shared` while readers or permits hold. Strangers lock this key too
+--   2 meta     hash, there only while 3 to 8 have something or somebody observes: s set while 3 to 8 may have something,
+--              o until when somebody observes, q last number drawn for the queue, l limit of the permits, u permits in
+--              use, t until when 3 to 8 are kept
 --   3 entries  hash: claim id -> {state, mode, take, of, queueing, expires, since, delay, fence, seq, inbox, note}
 --              (msgpack); state w waits, h holds, d delays, r revoked; times in ms of TIME
 --   4 holders  sorted set: ids that hold together, by the time at which they end
@@ -14,35 +14,38 @@
 --   6 queue    sorted set: ids that wait, in order of arrival
 --   7 fair     sorted set: those of them that nobody may overtake
 --   8 writers  sorted set: those of them that want to hold alone
+--   9 fence    string: the fencing counter, which is the token of who holds alone if key 1 has none
 -- Uses: held, id, verb, exact, changes (locals of the including script): what key 1 has, the claim, PUBLISH or SPUBLISH,
 --   `1` if that answers all receivers, and the channel of changes.
 -- Invariant: key 1 exists as long as anybody holds, or keeps the lock shut. Nothing is kept without a time to live.
+--   claim_quiet.lua and release_quiet.lua read no more than whether key 2 exists.
 
 local SHARED = 'leasehold:shared'
 local KEEP_MS = 604800000
 local GRACE_MS = 1000
+local SLACK_US = 5000000
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
-local meta = redis.call('HMGET', KEYS[2], 'c', 'x', 's', 'o', 'k', 'q', 'l', 'u', 't')
-local counter = tonumber(meta[1]) or 0
-local side = meta[3]
-local observed = meta[4] and tonumber(meta[4]) > now
-local kept = tonumber(meta[5]) or 0
-local used = tonumber(meta[8]) or 0
-local horizon = tonumber(meta[9]) or 0
+local meta = redis.call('HMGET', KEYS[2], 's', 'o', 'q', 'l', 'u', 't')
+local counter = tonumber(redis.call('GET', KEYS[9])) or 0
+local side = meta[1]
+local observed = meta[2] and tonumber(meta[2]) > now and meta[2]
+local used = tonumber(meta[5]) or 0
+local horizon = tonumber(meta[6]) or 0
 local freed = false
 
--- Who holds alone: {id, expires or 0, since, delay, token, note}; a stranger is known by its value alone.
+-- Who holds alone: {id, expires or 0, since, delay, note, token}; a stranger is known by its value alone.
 local alone = false
 local foreign = false
 if held and held ~= SHARED then
-    local owner, since, delay, expires, token, note =
-        string.match(meta[2] or '', '^%a (%x+) (%d+) (%d+) (%d+) (%d+) (.*)$')
-    if owner == held then
-        local text = string.sub(note, 1, 1) == '=' and string.sub(note, 2) or false
-        alone = {held, tonumber(expires), tonumber(since), tonumber(delay), tonumber(token), text}
+    local owner, bound, since, note = string.match(held, '^(%x+)(%S*) (%d+)(.*)$')
+    local delay, expires, token = string.match(bound or '', '^/(%d+)/(%d+)/(%d+)$')
+    if owner and #owner == 32 and (bound == '' or delay) then
+        note = string.match(note, '^ =(.*)$') or false
+        token = tonumber(token) or counter > 0 and counter
+        alone = {owner, tonumber(expires) or 0, tonumber(since), tonumber(delay) or 0, note, token}
     else
         alone = {held, 0, false, 0, false, false}
         foreign = true
@@ -55,9 +58,10 @@ local function need_no_memory()
     redis.call('HDEL', KEYS[2], '')
 end
 
-local function write_alone(since, delay, expires, token, note)
-    return string.format('%s %s %d %d %d %d ', delay > 0 and 'd' or 'n', id, since, delay, expires, token)
-        .. (note and '=' .. note or '')
+local function write_alone(since, delay, expires, note, token)
+    local bound = ''
+    if delay > 0 or token ~= counter then bound = string.format('/%d/%d/%d', delay, expires, token) end
+    return id .. bound .. string.format(' %d', since) .. (note and ' =' .. note or '')
 end
 
 local function load(who)
@@ -78,12 +82,8 @@ local function keep()
             redis.call('PEXPIREAT', KEYS[at], string.format('%d', horizon))
         end
     end
-    -- Longer while the counter is ahead of the clock. Written seldom: at half of the time.
-    local wanted = math.max(now, math.floor(counter / 1000), horizon) + KEEP_MS / 2
-    if kept < wanted then
-        kept = wanted + KEEP_MS / 2
-        redis.call('HSET', KEYS[2], 'k', string.format('%d', kept))
-        redis.call('PEXPIREAT', KEYS[2], string.format('%d', kept))
+    if side or observed then
+        redis.call('PEXPIREAT', KEYS[2], string.format('%d', math.max(side and horizon or 0, observed or 0)))
     end
 end
 
@@ -162,10 +162,17 @@ local function alone_for()
     return redis.call('PTTL', KEYS[1])
 end
 
-local function draw(floor, slack)
-    local token = math.max(counter + 1, floor, now_us - slack)
-    if token >= 9007199254740992 then return false end
+-- Kept longer while it is ahead of the clock.
+local function raise(token)
     counter = token
+    local life = math.max(now, math.floor(token / 1000)) - now + KEEP_MS
+    redis.call('SET', KEYS[9], string.format('%d', token), 'PX', string.format('%d', life))
+end
+
+local function draw(floor)
+    local token = math.max(counter + 1, floor, now_us - SLACK_US)
+    if token >= 9007199254740992 then return false end
+    raise(token)
     return token
 end
 
@@ -173,7 +180,7 @@ end
 local function describe_alone()
     return {
         foreign and held or string.sub(held, 1, 8), delaying() and 'd' or 'h', foreign and '?' or 'x', 0, 0, alone_for(),
-        alone[3] and now - alone[3] or -1, alone[5] and string.format('%d', alone[5]) or '', foreign and 1 or 0, alone[6]
+        alone[3] and now - alone[3] or -1, alone[6] and string.format('%d', alone[6]) or '', foreign and 1 or 0, alone[5]
     }
 end
 
@@ -232,11 +239,14 @@ end
 
 -- The last step of every verb that may have changed something.
 local function settle()
-    if side and redis.call('HLEN', KEYS[3]) == 0 then
-        redis.call('HDEL', KEYS[2], 's', 'l', 'u', 't')
-        side = false
+    if side and redis.call('HLEN', KEYS[3]) == 0 then side = false end
+    if not side and not observed then
+        redis.call('DEL', KEYS[2])
+    elseif not side then
+        redis.call('HDEL', KEYS[2], 's', 'q', 'l', 'u', 't')
+    elseif meta[2] and not observed then
+        redis.call('HDEL', KEYS[2], 'o')
     end
-    if meta[4] and not observed then redis.call('HDEL', KEYS[2], 'o') end
     keep()
     wake()
 end

@@ -1,6 +1,6 @@
 -- Purpose: ends the hold of a claim, or its waiting, and rings for who can run then.
 --
--- KEYS: the eight of prelude.lua.
+-- KEYS: the nine of prelude.lua.
 -- ARGV: 1 claim id, 2 PUBLISH or SPUBLISH, 3 `1` if that answers all receivers, 4 channel of changes, 5 ms for which the
 --   id is refused from now on, or 0: a request of this claim may still be on its way
 -- Reply: 1 released · 0 not held · {5, type} the key is of another type
@@ -16,23 +16,14 @@ if type(held) == 'table' then
     return held
 end
 
--- Ours alone, without a lock-delay; nobody waits, nobody observes, and no request is under way: the same as below.
-if held == id and refuse == 0 then
-    local meta = redis.call('HMGET', KEYS[2], 's', 'o', 'x')
-    if not meta[1] and not meta[2] and meta[3] and string.byte(meta[3]) == 110 then
-        return redis.call('DEL', KEYS[1])
-    end
-end
-
 -- include prelude.lua
 
 need_no_memory()
 expire()
 local released = 0
-if held == id then
+if alone and alone[1] == id then
     if not delaying() then
         redis.call('DEL', KEYS[1])
-        redis.call('HDEL', KEYS[2], 'x')
         held, alone, released, freed = false, false, 1, true
     end
 elseif side then

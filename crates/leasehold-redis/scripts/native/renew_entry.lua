@@ -1,6 +1,6 @@
 -- Purpose: prolongs one hold of any kind, and says why when there is none.
 --
--- KEYS: the eight of prelude.lua.
+-- KEYS: the nine of prelude.lua.
 -- ARGV: 1 claim id, 2 ttl ms, 3 PUBLISH or SPUBLISH, 4 `1` if that answers all receivers, 5 channel of changes
 -- Reply: {0, valid for ms} renewed · {1, reason} gone (x expired, f forced, g gone)
 -- Invariant: nothing is made, nothing is shortened, nothing that has ended is revived. A full server renews, too.
@@ -17,13 +17,15 @@ end
 
 need_no_memory()
 expire()
-if held == id then
+if alone and alone[1] == id then
     if delaying() then return {1, 'x'} end
     local left = math.max(ttl, alone_for())
-    redis.call('PEXPIRE', KEYS[1], string.format('%d', left + alone[4]))
-    if alone[4] > 0 then
+    if alone[4] == 0 then
+        redis.call('PEXPIRE', KEYS[1], string.format('%d', left))
+    else
         alone[2] = now + left
-        redis.call('HSET', KEYS[2], 'x', write_alone(alone[3], alone[4], alone[2], alone[5], alone[6]))
+        local value = write_alone(alone[3], alone[4], alone[2], alone[5], alone[6])
+        redis.call('SET', KEYS[1], value, 'PX', string.format('%d', left + alone[4]))
     end
     return {0, left}
 end

@@ -2,7 +2,7 @@
 --   native one's for exclusive holds without a lock-delay.
 --
 -- KEYS: the locks (hold keys of prelude.lua).
--- ARGV: for each key the value that its holder set, and a ttl in ms.
+-- ARGV: for each key how the value that its holder set begins, and a ttl in ms.
 -- Reply: for each key, for how many ms it is held from now; -1 when it is another's, or nobody's (native: ask
 --   renew_entry.lua why)
 -- Invariant: nothing is made, nothing is shortened. One key a claim, so that a slot on its way to another node is no
@@ -12,7 +12,8 @@ local answers = {}
 for at = 1, #KEYS do
     local ttl = tonumber(ARGV[2 * at])
     answers[at] = -1
-    if redis.pcall('GET', KEYS[at]) == ARGV[2 * at - 1] then
+    local value, mine = redis.pcall('GET', KEYS[at]), ARGV[2 * at - 1]
+    if type(value) == 'string' and string.sub(value, 1, #mine) == mine then
         local left = redis.call('PTTL', KEYS[at])
         if left >= 0 and left < ttl then
             redis.call('PEXPIRE', KEYS[at], ttl)

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Contender, Mode, Stance};
-use redis::Value;
+use leasehold_core::{ClaimId, Contender, Mode, Stance};
 
-use crate::format::read;
+use super::redisson;
+use crate::format::span;
 
 /// A holder of which little more than its key is known.
 pub(crate) fn holder(
@@ -68,22 +68,28 @@ fn shorten(value: &[u8]) -> String {
     }
 }
 
-/// The holders of a lock of Redisson: fields `UUID:THREAD` (`:write` for writers) of a hash, with a reentrance count.
-/// Empty if the hash is none.
-pub(crate) fn redisson(fields: &[Value], expires_in: Option<Duration>) -> Vec<Contender> {
-    let pair = |pair: &[Value]| {
-        Some((read::<String>(&pair[0], "a field").ok()?, read::<String>(&pair[1], "a value").ok()?))
-    };
-    let pairs: Vec<(String, String)> = fields.chunks_exact(2).filter_map(pair).collect();
-    let reads = pairs.iter().any(|(field, value)| field == "mode" && value == "read");
+/// A field of a hash, its value, and for how many ms it counts.
+pub(crate) type Field = (Vec<u8>, Vec<u8>, i64);
+
+/// The holders of a lock of Redisson, ours without a note, by fields `UUID:THREAD` (`:write` for writers) of a hash, each with
+/// its reentrance count and for how many ms it holds. Empty if the hash is none.
+pub(crate) fn redisson(fields: &[Field]) -> Vec<Contender> {
+    let reads = fields.iter().any(|(field, value, _)| field == b"mode" && value == b"read");
     let mode = if reads { Mode::Shared } else { Mode::Exclusive };
-    let holders = pairs.iter().filter_map(|(field, count)| {
+    let holders = fields.iter().filter_map(|(field, count, left)| {
+        let [field, count] = [field, count].map(|bytes| std::str::from_utf8(bytes).ok());
+        let (field, count) = (field?, count?);
         let (client, rest) = field.split_at_checked(36)?;
         let thread = rest.strip_prefix(':')?;
         let thread = thread.strip_suffix(":write").unwrap_or(thread);
         let fits = is_uuid(client) && thread.parse::<i64>().is_ok() && count.parse::<u64>().is_ok();
+        if let Ok(id) = client.replace('-', "").parse::<ClaimId>()
+            && redisson::owner(id) == *field
+        {
+            return Some(holder(Contender::tag_of(id), Some(mode), span(*left), None));
+        }
         let note = format!("held by Redisson: client {client}, thread {thread}, taken {count} times");
-        fits.then(|| holder(0, Some(mode), expires_in, Some(note)))
+        fits.then(|| holder(0, Some(mode), span(*left), Some(note)))
     });
     holders.collect()
 }
@@ -114,11 +120,12 @@ mod tests {
 
     #[test]
     fn the_fields_of_redisson_are_read() {
-        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let fields = [bulk("mode"), bulk("read"), bulk("123e4567-e89b-12d3-a456-426614174000:42"), bulk("2")];
-        let holders = redisson(&fields, None);
+        let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec(), 5);
+        let fields = [field("mode", "read"), field("123e4567-e89b-12d3-a456-426614174000:42", "2")];
+        let holders = redisson(&fields);
         assert_eq!((holders.len(), holders[0].mode), (1, Some(Mode::Shared)));
+        assert_eq!(holders[0].expires_in, Some(Duration::from_millis(5)));
         assert!(holders[0].note.as_ref().unwrap().contains("thread 42, taken 2 times"));
-        assert!(redisson(&[bulk("name"), bulk("x")], None).is_empty());
+        assert!(redisson(&[field("name", "x")]).is_empty());
     }
 }

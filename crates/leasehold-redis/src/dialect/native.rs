@@ -7,19 +7,26 @@ use std::{iter, sync::LazyLock, time::Duration};
 use leasehold_core::{
     Claim, Contender, FencingToken, Intent, LockName, Mode, Queueing, Release, Renewal, Snapshot,
 };
-use redis::Cmd;
+use redis::{Cmd, RedisWrite};
 
 use super::{Announcement, ClaimReply, Dialect};
 use crate::{
     format::{Request, Script, millis},
-    keys::{Keys, OURS, SIDES, escape},
+    keys::{FENCE, Key, Keys, META, OURS, SIDES, escape},
     server_info::MARKER,
+    transport::ServerTime,
 };
 
 static CLAIM: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../scripts/native/claim.lua")));
+    LazyLock::new(|| Script::of(include_str!("../../scripts/native/claim.lua"), &PAIR));
 static RELEASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../scripts/native/release.lua")));
+    LazyLock::new(|| Script::of(include_str!("../../scripts/native/release.lua"), &PAIR));
+static CLAIM_QUIET: LazyLock<Script> =
+    LazyLock::new(|| Script::of(include_str!("../../scripts/native/claim_quiet.lua"), &PAIR));
+static CLAIM_VOTE: LazyLock<Script> =
+    LazyLock::new(|| Script::of(include_str!("../../scripts/native/claim_vote.lua"), &VOTE));
+static RELEASE_QUIET: LazyLock<Script> =
+    LazyLock::new(|| Script::of(include_str!("../../scripts/native/release_quiet.lua"), &PAIR));
 static RENEW_ENTRY: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/native/renew_entry.lua")));
 static INSPECT: LazyLock<Script> =
@@ -29,6 +36,11 @@ static FORCE_RELEASE: LazyLock<Script> =
 static OBSERVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/native/observe.lua")));
 
+/// The scripts of a claim and its release.
+static PAIR: [&LazyLock<Script>; 4] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE];
+/// The same for a member of a quorum.
+static VOTE: [&LazyLock<Script>; 4] = [&CLAIM_VOTE, &RELEASE_QUIET, &CLAIM, &RELEASE];
+
 /// The native dialect.
 #[derive(Debug)]
 pub(crate) struct Native {
@@ -36,10 +48,44 @@ pub(crate) struct Native {
     pub(crate) marker: Option<String>,
 }
 
-/// A call of a script with the eight keys of a lock, and `more`.
-fn call(script: &Script, keys: &Keys, more: Option<&str>) -> Cmd {
-    let sides = SIDES.map(|end| keys.side(end));
-    script.call(iter::once(keys.hold.as_str()).chain(sides.iter().map(String::as_str)).chain(more))
+/// A call of a script with the nine keys of a lock.
+fn call(script: &Script, keys: &Keys) -> Cmd {
+    script.call(&all_keys(keys))
+}
+
+fn all_keys(keys: &Keys) -> Vec<Key<'_>> {
+    iter::once(keys.hold_key()).chain(SIDES.iter().map(|end| keys.side(end))).collect()
+}
+
+/// A call of a short script, with the value of the hold key and the time to live.
+fn quiet_call(script: &Script, keys: &[Key<'_>], claim: &Claim, time: ServerTime) -> Cmd {
+    let mut call = script.call(keys);
+    let (since, note) = (time.0 / 1000, claim.note.as_deref());
+    let mark = if note.is_some() { " =" } else { "" };
+    call.write_arg_fmt(format_args!("{} {since}{mark}{}", claim.id, note.unwrap_or_default()));
+    call.arg(millis(claim.ttl));
+    call
+}
+
+/// The least token of a grant by the short way: in steps, so that most grants of a busy lock add one to its counter and
+/// write nothing else.
+fn least_token(time: ServerTime) -> u64 {
+    const STEP_US: u64 = 100_000;
+    let least = time.0.saturating_sub(FencingToken::SLACK_US);
+    least - least % STEP_US
+}
+
+/// The least token of a grant by the short way at a member of a quorum. One that is ahead of the server's clock by more than tokens
+/// stay behind it is for the way for all cases, which keeps the counter for longer then.
+fn least_vote(time: ServerTime, proposal: Option<FencingToken>) -> Option<FencingToken> {
+    let least = FencingToken::new(time.0.saturating_sub(FencingToken::SLACK_US)).ok();
+    let token = least.max(proposal)?;
+    (token.get() <= time.0 + FencingToken::SLACK_US).then_some(token)
+}
+
+/// Whether a claim is of the kind that the short scripts serve.
+fn is_quiet(claim: &Claim) -> bool {
+    claim.mode == Mode::Exclusive && claim.lock_delay.is_zero()
 }
 
 impl Dialect for Native {
@@ -56,20 +102,22 @@ impl Dialect for Native {
         announcement: Announcement,
     ) -> Request<'a, ClaimReply> {
         let (mode, take, of) = match claim.mode {
-            Mode::Permits { take, of } => ("p", take, of),
-            Mode::Shared => ("s", 0, 0),
-            _ => ("x", 0, 0),
+            Mode::Permits { take, of } => ('p', take, of),
+            Mode::Shared => ('s', 0, 0),
+            _ => ('x', 0, 0),
         };
+        let intent = if claim.intent == Intent::Amend { 'a' } else { 'h' };
         let queueing = match claim.queueing {
-            Queueing::No => "n",
-            Queueing::Barging => "b",
-            Queueing::Fifo => "f",
+            Queueing::No => 'n',
+            Queueing::Barging => 'b',
+            Queueing::Fifo => 'f',
         };
-        let mut call = call(&CLAIM, keys, self.marker.as_ref().map(|_| MARKER));
-        call.arg(claim.id.to_string()).arg(mode).arg(take).arg(of).arg(queueing);
+        let mut all = all_keys(keys);
+        all.extend(self.marker.as_ref().map(|_| Key::from(MARKER)));
+        let mut call = CLAIM.call(&all);
+        call.arg(claim.id.to_string()).arg(String::from_iter([mode, intent, queueing])).arg(take).arg(of);
         call.arg(millis(claim.ttl)).arg(millis(claim.lock_delay));
-        call.arg(if claim.intent == Intent::Amend { "a" } else { "h" });
-        call.arg(claim.fence_floor.map_or(0, FencingToken::get)).arg(FencingToken::SLACK_US).arg(inbox);
+        call.arg(claim.fence_floor.map_or(0, FencingToken::get)).arg(inbox);
         announcement.append_to(&mut call, keys);
         call.arg(claim.fence_floor.max(claim.fence_proposal).map_or(0, FencingToken::get));
         call.arg(self.marker.as_deref().unwrap_or_default());
@@ -79,6 +127,28 @@ impl Dialect for Native {
         Request::call(&CLAIM, call, format::read_claim)
     }
 
+    fn claim_quiet(
+        &self,
+        claim: &Claim,
+        keys: &Keys,
+        time: Option<ServerTime>,
+    ) -> Option<Request<'_, Option<ClaimReply>>> {
+        let time = time.filter(|_| is_quiet(claim) && claim.intent == Intent::Hold)?;
+        let (ttl, least) = (claim.ttl, claim.fence_floor.max(claim.fence_proposal));
+        let keys = [keys.hold_key(), keys.side(FENCE), keys.side(META), MARKER.into()];
+        if self.marker.is_some() {
+            let mut call = quiet_call(&CLAIM_VOTE, &keys, claim, time);
+            call.arg(least_vote(time, least)?.get());
+            return Some(Request::call(&CLAIM_VOTE, call, move |value| format::read_vote(value, time, ttl)));
+        }
+        if least.is_some() {
+            return None;
+        }
+        let mut call = quiet_call(&CLAIM_QUIET, &keys[..3], claim, time);
+        call.arg(least_token(time)).arg(u8::from(claim.queueing == Queueing::No));
+        Some(Request::call(&CLAIM_QUIET, call, move |value| format::read_claim_quiet(value, ttl)))
+    }
+
     fn release(
         &self,
         claim: &Claim,
@@ -86,11 +156,26 @@ impl Dialect for Native {
         refuse: Duration,
         announcement: Announcement,
     ) -> Request<'_, Release> {
-        let mut call = call(&RELEASE, keys, None);
+        let mut call = call(&RELEASE, keys);
         call.arg(claim.id.to_string());
         announcement.append_to(&mut call, keys);
         call.arg(millis(refuse));
         Request::call(&RELEASE, call, format::read_release)
+    }
+
+    fn release_quiet(&self, claim: &Claim, keys: &Keys) -> Option<Request<'_, Option<Release>>> {
+        if !is_quiet(claim) {
+            return None;
+        }
+        let mut call = RELEASE_QUIET.call(&[keys.hold_key(), keys.side(META)]);
+        call.write_arg_fmt(format_args!("{} ", claim.id));
+        Some(Request::call(&RELEASE_QUIET, call, |value| {
+            Ok(Some(format::read_release(value)?).filter(|release| *release == Release::Released))
+        }))
+    }
+
+    fn owner(&self, claim: &Claim) -> String {
+        format!("{} ", claim.id)
     }
 
     fn renew_entry(
@@ -99,25 +184,24 @@ impl Dialect for Native {
         keys: &Keys,
         announcement: Announcement,
     ) -> Option<Request<'_, Renewal>> {
-        let mut call = call(&RENEW_ENTRY, keys, None);
+        let mut call = call(&RENEW_ENTRY, keys);
         call.arg(claim.id.to_string()).arg(millis(claim.ttl));
         announcement.append_to(&mut call, keys);
         Some(Request::call(&RENEW_ENTRY, call, format::read_renew_entry))
     }
 
     fn inspect<'a>(&self, name: &'a LockName, keys: &Keys) -> Request<'a, Snapshot> {
-        Request::call(&INSPECT, call(&INSPECT, keys, None), |value| format::read_snapshot(name, value))
+        Request::call(&INSPECT, call(&INSPECT, keys), |value| format::read_snapshot(name, value))
     }
 
     fn force_release(&self, keys: &Keys, announcement: Announcement) -> Request<'_, Vec<Contender>> {
-        let mut call = call(&FORCE_RELEASE, keys, None);
-        call.arg(FencingToken::SLACK_US);
+        let mut call = call(&FORCE_RELEASE, keys);
         announcement.append_to(&mut call, keys);
         Request::call(&FORCE_RELEASE, call, format::read_force_release)
     }
 
     fn observe(&self, keys: &Keys, span: Duration) -> Option<Request<'_, ()>> {
-        let mut call = OBSERVE.call([keys.side(SIDES[0]).as_str()]);
+        let mut call = OBSERVE.call(&[keys.side(META)]);
         call.arg(millis(span));
         Some(Request::call(&OBSERVE, call, |_| Ok(())))
     }
@@ -125,10 +209,10 @@ impl Dialect for Native {
     /// Locks of other libraries are found only under a prefix: without one, they would be all keys of the server.
     fn patterns(&self, prefix: &str) -> Vec<String> {
         let foreign = (!prefix.is_empty()).then(|| format!("{}*", escape(prefix)));
-        Keys::meta_patterns(prefix).into_iter().chain(foreign).collect()
+        Keys::patterns(prefix).into_iter().chain(foreign).collect()
     }
 
     fn name_of(&self, key: &str) -> Option<LockName> {
-        if key.starts_with(OURS) { Keys::name_of_meta(key) } else { LockName::new(key).ok() }
+        if key.starts_with(OURS) { Keys::name_of(key) } else { LockName::new(key).ok() }
     }
 }

@@ -6,15 +6,16 @@ use std::{
 };
 
 use leasehold_core::{
-    Busy, Claim, ClaimId, Contender, Grant, Intent, LockName, LostReason, Mode, Release, Result, Snapshot,
-    Standing,
+    Busy, Claim, ClaimId, Contender, Grant, Intent, LockName, LostReason, Mode, Queueing, Release, Result,
+    Snapshot, Standing,
 };
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, RedisWrite, Value, cmd};
 
 use super::{Announcement, ClaimReply, Dialect, foreign};
 use crate::{
     format::{Reply, Request, Script, millis, next, read, span, unexpected},
     keys::{Keys, escape},
+    transport::ServerTime,
 };
 
 static RELEASE: LazyLock<Script> =
@@ -73,22 +74,37 @@ impl Dialect for Plain {
         tracks: bool,
         _: Announcement,
     ) -> Request<'a, ClaimReply> {
-        let mut commands = read_key(&keys.hold);
+        let mut commands = read_key(keys.hold());
         if claim.intent != Intent::Amend {
-            let mut set = cmd("SET");
-            set.arg(&keys.hold).arg(claim.id.to_string()).arg("NX").arg("PX").arg(millis(claim.ttl));
-            commands.insert(0, set);
+            commands.insert(0, set(claim, keys));
         }
         Request::commands(commands, move |replies| read_claim(claim, replies, tracks))
+    }
+
+    /// `SET NX PX` alone, for a claim that can do without the holder.
+    fn claim_quiet(
+        &self,
+        claim: &Claim,
+        keys: &Keys,
+        _time: Option<ServerTime>,
+    ) -> Option<Request<'_, Option<ClaimReply>>> {
+        let may_wait = claim.intent == Intent::Hold && claim.queueing != Queueing::No;
+        let standing = Standing::Granted(Grant::lasting(None, claim.ttl));
+        may_wait.then(|| {
+            Request::commands(vec![set(claim, keys)], move |replies| {
+                let is_set = next(&mut replies.into_iter())? == Value::Okay;
+                Ok(is_set.then_some(ClaimReply::Outcome { standing, is_unannounced: true }))
+            })
+        })
     }
 
     /// By the server's own command where it has one. The first release uses the script, and asks in the same piece.
     fn release(&self, claim: &Claim, keys: &Keys, _: Duration, _: Announcement) -> Request<'_, Release> {
         if let Some(command) = self.compare_and_delete.get().copied().flatten() {
-            let delete = delete_by(command, &keys.hold, claim);
+            let delete = delete_by(command, keys.hold(), claim);
             return Request::commands(vec![delete], |replies| self.read_release(replies));
         }
-        let mut call = RELEASE.call([keys.hold.as_str()]);
+        let mut call = RELEASE.call(&[keys.hold_key()]);
         call.arg(claim.id.to_string());
         let mut commands = vec![call];
         if self.compare_and_delete.get().is_none() {
@@ -103,7 +119,7 @@ impl Dialect for Plain {
     }
 
     fn inspect<'a>(&self, name: &'a LockName, keys: &Keys) -> Request<'a, Snapshot> {
-        Request::commands(read_key(&keys.hold), move |replies| {
+        Request::commands(read_key(keys.hold()), move |replies| {
             let mut replies = replies.into_iter();
             Ok(Snapshot {
                 name: name.clone(),
@@ -116,7 +132,7 @@ impl Dialect for Plain {
     }
 
     fn force_release(&self, keys: &Keys, _: Announcement) -> Request<'_, Vec<Contender>> {
-        Request::call(&FORCE_RELEASE, FORCE_RELEASE.call([keys.hold.as_str()]), |value| {
+        Request::call(&FORCE_RELEASE, FORCE_RELEASE.call(&[keys.hold_key()]), |value| {
             let (value, expires_in): (Value, Value) = read(value, "a value and its time")?;
             holders(&value, &expires_in)
         })
@@ -131,6 +147,13 @@ impl Dialect for Plain {
         let (before, after) = self.around();
         LockName::new(key.strip_prefix(before)?.strip_suffix(after)?).ok()
     }
+}
+
+fn set(claim: &Claim, keys: &Keys) -> Cmd {
+    let mut set = Cmd::with_capacity(6, 128);
+    set.arg("SET").arg(keys.hold()).write_arg_fmt(claim.id);
+    set.arg("NX").arg("PX").arg(millis(claim.ttl));
+    set
 }
 
 /// `GET` and `PTTL`.
@@ -177,8 +200,9 @@ fn holders(value: &Value, expires_in: &Value) -> Result<Vec<Contender>> {
 }
 
 fn holder(value: &[u8], expires_in: Option<Duration>) -> Contender {
-    // A value of this form may be a claim id or redis-py's: they cannot be told apart.
-    match std::str::from_utf8(value).unwrap_or_default().parse::<ClaimId>() {
+    // A value of this form may be a claim id or redis-py's: they cannot be told apart. The native dialect writes more.
+    let id = value.split(|byte| matches!(byte, b' ' | b'/')).next().unwrap_or_default();
+    match std::str::from_utf8(id).unwrap_or_default().parse::<ClaimId>() {
         Ok(id) => foreign::holder(Contender::tag_of(id), Some(Mode::Exclusive), expires_in, None),
         Err(_) => foreign::holder(0, None, expires_in, Some(foreign::describe(value))),
     }

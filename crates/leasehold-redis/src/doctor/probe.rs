@@ -8,7 +8,7 @@ use redis::{Cmd, Value, cmd};
 use crate::{
     client::ClientState,
     format::{Reply, clock_us, read, text},
-    options::Servers,
+    options::{Dialect, Servers},
     transport::Node,
 };
 
@@ -101,6 +101,8 @@ pub(super) struct Probe {
     /// TIME, in microseconds, as `us`.
     pub(super) time: Reading,
     pub(super) skew: Option<Skew>,
+    /// The refusal to publish where Redisson's clients listen, in its dialect.
+    pub(super) channels: Reading,
 }
 
 impl Probe {
@@ -118,13 +120,18 @@ impl Probe {
             let command = cmd("CLUSTER").arg("INFO").to_owned();
             cluster = Reading::of(node.call(&[command], limit).await?, read_lines)?;
         }
+        let mut channels = Reading::default();
+        if options.dialect == Dialect::Redisson {
+            let publish = cmd("PUBLISH").arg("redisson_lock__channel:leasehold").arg("0").to_owned();
+            channels = Reading::of(node.call(&[publish], limit).await?, |_| Ok(Fields::default()))?;
+        }
         let before = state.env.wall_us();
         let time = node.call(&[cmd("TIME")], limit).await?;
         let after = state.env.wall_us();
         let time = Reading::of(time, |value| Ok([("us".into(), clock_us(value)?.to_string())].into()))?;
         let skew = time.number("us").map(|server| Skew::new(server, before, after));
         let (node, min_replicas) = (node.endpoint.to_string(), options.min_replicas);
-        Ok(Probe { node, is_cluster, min_replicas, info, config, cluster, time, skew })
+        Ok(Probe { node, is_cluster, min_replicas, info, config, cluster, time, skew, channels })
     }
 
     /// A probe of a server that answers every request with a text, for fuzz targets.

@@ -21,7 +21,7 @@ const NODE_TIMEOUT_MS: u64 = 30_000;
 
 /// The findings about one server.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
-    let rules: [fn(&Probe) -> Option<Finding>; 16] = [
+    let rules: [fn(&Probe) -> Option<Finding>; 17] = [
         refused_readings,
         busy,
         loading,
@@ -38,6 +38,7 @@ pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
         saving,
         clock,
         idle,
+        channels,
     ];
     let mut findings: Vec<Finding> = rules.iter().filter_map(|rule| rule(probe)).collect();
     if probe.info.is("role", "master") {
@@ -82,6 +83,15 @@ fn refused_readings(probe: &Probe) -> Option<Finding> {
         format!("the server refuses {}", unseen.join(", ")),
         "their readings are missing here",
         "grant this user +info +config|get +cluster|info +time, undo rename-command, or ask the operator of the server",
+    )
+}
+
+fn channels(probe: &Probe) -> Option<Finding> {
+    let code = probe.channels.refused.as_deref()?;
+    probe.warning(
+        format!("this user may not publish to Redisson's channels ({code})"),
+        "a release wakes nobody: waiters of Redisson sleep until the time to live has passed, those of Leasehold ask again",
+        "grant it &redisson_*",
     )
 }
 

@@ -10,12 +10,14 @@ use crate::{
         Announcement, Dialect, foreign,
         native::Native,
         plain::{self, Plain},
+        redisson::Redisson,
     },
     doctor,
     error::ServerError,
     format::{self, Reply},
     keys::{self, Keys, SIDES, escape},
     server_info,
+    transport::ServerTime,
 };
 
 /// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
@@ -37,7 +39,10 @@ fn orders() -> LockName {
 /// Any reply to a script is read or is an error.
 fn native_reply(bytes: &[u8]) {
     let Ok(value) = parse_redis_value(bytes) else { return };
-    read_all(&Native { marker: None }, &|| vec![Ok(value.clone())]);
+    for marker in [None, Some("? 3 60000 0".to_string())] {
+        read_all(&Native { marker }, &|| vec![Ok(value.clone())]);
+    }
+    read_all(&Redisson { is_cluster: false }, &|| vec![Ok(value.clone())]);
     let _ = format::clock_us(&value);
     let _ = plain::read_compare_and_delete(&value);
     let _ = format::text(&value);
@@ -70,6 +75,13 @@ fn read_all(dialect: &dyn Dialect, replies: &dyn Fn() -> Vec<Reply>) {
         let claim = Claim { intent, queueing: Queueing::No, ..claim.clone() };
         let _ = (dialect.claim(&claim, &keys, "", tracks, announcement).read)(replies());
     }
+    let time = ServerTime(1 << 50);
+    if let Some(request) = dialect.claim_quiet(&claim, &keys, Some(time)) {
+        let _ = (request.read)(replies());
+    }
+    if let Some(request) = dialect.release_quiet(&claim, &keys) {
+        let _ = (request.read)(replies());
+    }
     let _ = (dialect.release(&claim, &keys, Duration::ZERO, announcement).read)(replies());
     let _ = (dialect.renew(&[&claim], std::slice::from_ref(&keys)).read)(replies());
     if let Some(request) = dialect.renew_entry(&claim, &keys, announcement) {
@@ -82,20 +94,20 @@ fn read_all(dialect: &dyn Dialect, replies: &dyn Fn() -> Vec<Reply>) {
 /// Two names have no key in common; all keys of a name are in its slot, and the one that is listed leads back to it.
 fn key(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = Keys::name_of_meta(&text);
-    let _ = (escape(&text), Keys::meta_patterns(&text));
+    let _ = Keys::name_of(&text);
+    let _ = (escape(&text), Keys::patterns(&text));
     let (one, two) = text.split_once('\n').unwrap_or((&text, "other"));
     let [Ok(one), Ok(two)] = [one, two].map(LockName::new) else { return };
     let all = [&one, &two].map(|name| {
         let keys = Keys::of(name);
         let sides = SIDES.iter().map(|side| keys.side(side)).chain([keys.changes()]);
-        sides.chain([keys.hold.clone()]).collect::<Vec<_>>()
+        sides.chain([keys.hold_key()]).map(|key| key.to_string()).collect::<Vec<_>>()
     });
     assert_eq!(one == two, all[0].iter().any(|key| all[1].contains(key)));
     for (name, keys) in [one, two].into_iter().zip(all) {
         let slots = keys.iter().map(|key| keys::slot(key.as_bytes()));
         assert!(slots.into_iter().all(|slot| slot == Keys::of(&name).slot()), "{keys:?}");
-        assert_eq!(Keys::name_of_meta(&keys[0]), Some(name));
+        assert_eq!(Keys::name_of(&keys[0]), Some(name));
     }
 }
 
@@ -110,10 +122,9 @@ fn info(bytes: &[u8]) {
 fn foreign_value(bytes: &[u8]) {
     let described = foreign::describe(bytes);
     assert!(!described.contains(char::is_control) && described.chars().count() < 150, "{described}");
-    let fields: Vec<Value> =
-        bytes.split(|byte| *byte == b'\n').map(|field| Value::BulkString(field.to_vec())).collect();
-    let holders = foreign::redisson(&fields, None);
-    assert!(holders.len() <= fields.len() / 2);
+    let fields: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    let fields: Vec<_> = fields.chunks_exact(2).map(|pair| (pair[0].into(), pair[1].into(), 0)).collect();
+    assert!(foreign::redisson(&fields).len() <= fields.len());
 }
 
 #[cfg(test)]

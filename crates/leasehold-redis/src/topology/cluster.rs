@@ -173,6 +173,10 @@ fn endpoint(host: &str, port: u16, from: &Node) -> Endpoint {
 }
 
 impl Topology for Cluster {
+    fn known(&self, slot: u16) -> Option<Arc<Node>> {
+        self.map.owner(slot)
+    }
+
     fn route(&self, slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
         Box::pin(async move {
             if let Some(node) = self.map.owner(slot) {

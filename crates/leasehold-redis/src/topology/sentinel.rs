@@ -19,7 +19,10 @@ use super::{Tasks, Topology};
 use crate::{
     format::{read, unexpected},
     options::Endpoint,
-    transport::{Node, connection::Connector},
+    transport::{
+        Node,
+        connection::{Connector, SENTINEL_LOGIN},
+    },
 };
 
 /// The time that a Sentinel has to answer.
@@ -58,8 +61,8 @@ struct State {
 
 impl Sentinel {
     pub(crate) fn start(sentinels: Vec<Endpoint>, name: String, connector: Arc<Connector>) -> Self {
-        let anonymous = Arc::new(connector.without_login());
-        let node = |endpoint| Node::new(endpoint, anonymous.clone());
+        let of_sentinels = Arc::new(connector.for_sentinels());
+        let node = |endpoint| Node::new(endpoint, of_sentinels.clone());
         let group = Arc::new(Group {
             name,
             sentinels: sentinels.into_iter().map(node).collect(),
@@ -102,6 +105,9 @@ impl Group {
         let mut master = cmd("SENTINEL");
         master.arg("MASTER").arg(&self.name);
         let answer = sentinel.ask(master, SENTINEL_TIMEOUT).await.map_err(|error| {
+            if error.to_string().contains("NOAUTH") {
+                return error.hint(SENTINEL_LOGIN);
+            }
             if !error.to_string().contains("No such master") {
                 return error;
             }
@@ -210,6 +216,10 @@ async fn subscribe(sentinel: &Node) -> Result<PubSub> {
 }
 
 impl Topology for Sentinel {
+    fn known(&self, _slot: u16) -> Option<Arc<Node>> {
+        self.group.master()
+    }
+
     fn route(&self, _slot: u16) -> BoxFuture<'_, Result<Arc<Node>>> {
         Box::pin(async {
             match self.group.master() {

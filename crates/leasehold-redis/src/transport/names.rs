@@ -6,14 +6,12 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use futures_util::future::join_all;
 use leasehold_core::{Error, ErrorKind, Result, store_kit::Locked, url::Address};
-use redis::{PushInfo, RedisFuture, io::AsyncDNSResolver};
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::net::TcpStream;
 
 use super::connection::Connector;
 use crate::{
-    format::{exchange, info_field, next, text},
+    format::{info, info_field, next, text},
     options::Endpoint,
-    server_info::info,
 };
 
 /// The addresses that were chosen, by name.
@@ -21,14 +19,16 @@ use crate::{
 pub(super) struct ChosenAddresses(Locked<HashMap<Address, SocketAddr>>);
 
 /// A resolver that knows one answer.
+#[cfg(feature = "redis-1")]
 pub(super) struct Resolved(pub(super) SocketAddr);
 
-impl AsyncDNSResolver for Resolved {
+#[cfg(feature = "redis-1")]
+impl redis::io::AsyncDNSResolver for Resolved {
     fn resolve<'a, 'b: 'a>(
         &'a self,
         _host: &'b str,
         _port: u16,
-    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+    ) -> redis::RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
         let only = Box::new(std::iter::once(self.0)) as Box<dyn Iterator<Item = SocketAddr> + Send>;
         Box::pin(async { Ok(only) })
     }
@@ -90,9 +90,8 @@ impl Connector {
         if TcpStream::connect(at).await.is_err() {
             return Ok(None);
         }
-        let (pushes, _) = mpsc::unbounded_channel::<PushInfo>();
-        let mut connection = self.connect_to(&Endpoint::Tcp(name.clone()), Some(at), pushes).await?;
-        let text = match exchange(&mut connection, &[info("server")]).await?.pop() {
+        let link = self.link_to(&Endpoint::Tcp(name.clone()), Some(at)).await?;
+        let text = match link.exchange(&[info("server")]).await?.pop() {
             // A server that does not tell is another one than any.
             Some(Err(error)) if error.withholds_command() => String::new(),
             reply => text(&next(&mut reply.into_iter())?)?,

@@ -12,6 +12,9 @@ pub(crate) async fn claim(state: &ClientState, claim: &Claim) -> Result<Standing
     state.mark_in_doubt(claim, &result);
     let (standing, is_unannounced) = result?;
     let is_busy = matches!(standing, Standing::Held(_) | Standing::Waiting(_));
+    if is_busy {
+        state.contention.note(keys.slot(), state.env.now());
+    }
     if let Some(known) = state.unannounced.lock().get_mut(&claim.id) {
         *known = is_busy && is_unannounced;
     }
@@ -19,9 +22,36 @@ pub(crate) async fn claim(state: &ClientState, claim: &Claim) -> Result<Standing
 }
 
 async fn send(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(Standing, bool)> {
-    let inbox = state.inbox(keys.slot());
-    let request = state.dialect.claim(claim, keys, &inbox, state.tracks(), state.announcement());
-    let (reply, confirmed) = state.send_confirmed(keys.slot(), request, state.options.timeout).await?;
+    let slot = keys.slot();
+    let quiet = match state.contention.is_quiet(slot, state.env.now()) {
+        true => {
+            let request = |time| state.dialect.claim_quiet(claim, keys, time);
+            state.send_quiet(slot, state.options.min_replicas, request).await?
+        }
+        false => None,
+    };
+    match quiet {
+        Some((ClaimReply::Outcome { standing, is_unannounced }, confirmed))
+            if confirmed >= state.options.min_replicas =>
+        {
+            Ok((standing, is_unannounced))
+        }
+        // Boxed: rarely needed, and large.
+        quiet => Box::pin(complete(state, claim, keys, quiet)).await,
+    }
+}
+
+/// Asks by the way for all cases, if need be, and judges the answer.
+async fn complete(
+    state: &ClientState,
+    claim: &Claim,
+    keys: &Keys,
+    answered: Option<(ClaimReply, u32)>,
+) -> Result<(Standing, bool)> {
+    let (reply, confirmed) = match answered {
+        Some(answered) => answered,
+        None => send_full(state, claim, keys).await?,
+    };
     match reply {
         ClaimReply::Outcome { standing: Standing::Granted(_), .. }
             if confirmed < state.options.min_replicas =>
@@ -38,6 +68,13 @@ async fn send(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(Standi
         ClaimReply::Outcome { standing, is_unannounced } => Ok((standing, is_unannounced)),
         ClaimReply::OwnHold => Ok((prolong(state, claim).await?, false)),
     }
+}
+
+/// Sends a claim by the way for all cases.
+async fn send_full(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(ClaimReply, u32)> {
+    let inbox = state.inbox(keys.slot());
+    let request = state.dialect.claim(claim, keys, &inbox, state.tracks(), state.announcement());
+    state.send_confirmed(keys.slot(), request, state.options.timeout).await
 }
 
 /// Releases a hold that too few replicas have. If that fails, the hold may still be there.

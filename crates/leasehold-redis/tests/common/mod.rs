@@ -7,16 +7,22 @@ use leasehold_core::{Env, Error, ErrorKind, Quorum, QuorumOptions, Result, Store
 use leasehold_redis::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOptions, RedisStore, Servers};
 
 /// The least rights that a user of a single server needs: those that WIRE.md lists.
-pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +set +del \
-    +exists +type +pttl +pexpire +pexpireat +hget +hset +hmget +hgetall +hdel +hlen +hscan +zadd +zrem +zcard +zrank \
+pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +mget +set +incr \
+    +del +exists +type +pttl +pexpire +pexpireat +hget +hset +hmget +hgetall +hdel +hlen +hscan +zadd +zrem +zcard +zrank \
     +zrange +zrangebyscore +time +publish +subscribe +unsubscribe +client|tracking +scan +info";
+
+/// The further rights of a user of Redisson's dialect, by the name `java`.
+pub(crate) fn least_rights_with_java() -> String {
+    let rights = LEAST_RIGHTS.replacen("locks ", "java ", 1);
+    format!("{rights} &redisson_* +incrby +decrby +zcount +zscore +zremrangebyscore +zremrangebyrank")
+}
 
 pub(crate) fn env() -> Env {
     Env::system().expect("this machine can start a thread")
 }
 
-/// Options of one word each: `single=PORT`, `socket=PATH`, `sentinel=PORT,PORT`, `cluster=PORT,PORT`, `plain`, `resp2`,
-/// `tls=CA`, `acl`, `replicas=COUNT`.
+/// Options of one word each: `single=PORT`, `socket=PATH`, `sentinel=PORT,PORT`, `cluster=PORT,PORT`, `plain`, `redisson`, `resp2`,
+/// `tls=CA`, `acl` or `acl=USER`, `replicas=COUNT`.
 pub(crate) fn options(words: &str) -> Result<RedisOptions> {
     let mut options = RedisOptions::new(Servers::Single(Endpoint::tcp("127.0.0.1", 1)));
     for word in words.split(' ') {
@@ -29,9 +35,13 @@ pub(crate) fn options(words: &str) -> Result<RedisOptions> {
             }
             "cluster" => options.servers = Servers::Cluster(all(value)?),
             "plain" => options.dialect = Dialect::Plain { template: "plain:*".into() },
+            "redisson" => options.dialect = Dialect::Redisson,
             "resp2" => options.protocol = Protocol::Resp2,
-            "tls" => (options.tls, options.ca) = (true, Some(PathBuf::from(value))),
-            "acl" => (options.user, options.password) = ("locks".into(), "pw".into()),
+            "tls" => (options.access.tls, options.access.ca) = (true, Some(PathBuf::from(value))),
+            "acl" => {
+                let user = if value.is_empty() { "locks" } else { value };
+                (options.access.user, options.access.password) = (user.into(), "pw".into());
+            }
             "replicas" => options.min_replicas = value.parse().map_err(|_| invalid(word))?,
             _ => return Err(invalid(word)),
         }

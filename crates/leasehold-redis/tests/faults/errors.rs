@@ -29,7 +29,7 @@ fn a_wrong_password_is_named_and_not_shown() {
     let server = Server::builder().password("right").start().unwrap();
     run(async {
         let mut wrong = options(&at(&server));
-        wrong.password = SECRET.into();
+        wrong.access.password = SECRET.into();
         let error = RedisStore::open(wrong, common::env()).await.unwrap_err();
         is(&error, ErrorKind::Rejected, "WRONGPASS", "user name or the password");
         let error = RedisStore::open(options(&at(&server)), common::env()).await.unwrap_err();
@@ -49,7 +49,7 @@ fn a_wrong_name_in_the_certificate_is_refused() {
         assert!(matches!(other.kind(), ErrorKind::Rejected | ErrorKind::Unreachable), "{other:?}");
         // Without our authority nobody is trusted.
         options.servers = leasehold_redis::Servers::Single(Endpoint::tcp("localhost", server.tls_port()));
-        options.ca = None;
+        options.access.ca = None;
         let error = RedisStore::open(options, common::env()).await.unwrap_err();
         is(&error, ErrorKind::Rejected, "certificate", "ca=PATH");
         assert_eq!(server.command(&["DBSIZE"]).unwrap().int(), Some(0));
@@ -59,7 +59,7 @@ fn a_wrong_name_in_the_certificate_is_refused() {
 /// X4. Both texts of `NOPERM`: for the script itself, and for a command within it.
 #[test]
 fn missing_rights_are_named() {
-    let users = ["locks on >pw ~* &* -@all +ping +info", "locks on >pw ~* &* +@all -hset"];
+    let users = ["locks on >pw ~* &* -@all +ping +info", "locks on >pw ~* &* +@all -set"];
     for (user, outcome) in users.into_iter().zip([Outcome::NotApplied, Outcome::Unknown]) {
         let server = Server::builder().user(user).start().unwrap();
         run(async {

@@ -88,7 +88,8 @@ pub(crate) async fn loss(env: &Env, hold: &Hold) -> Duration {
 }
 
 pub(crate) fn holder(server: &Server, key: &str) -> Option<String> {
-    server.command(&["GET", key]).expect("a server that answers").text().map(ToString::to_string)
+    let value = server.command(&["GET", key]).expect("a server that answers");
+    value.text().map(|value| value.split([' ', '/']).next().unwrap_or_default().to_string())
 }
 
 pub(crate) async fn holders(store: &dyn Store, text: &str) -> usize {

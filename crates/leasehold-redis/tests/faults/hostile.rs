@@ -106,7 +106,7 @@ fn x5_whoever_cannot_prove_who_it_is_gets_no_claim() {
     run(async {
         let foreign = {
             let mut options = with_tls(&good, "127.0.0.1", good.tls_port());
-            options.ca = Some(expired.ca_path().to_path_buf());
+            options.access.ca = Some(expired.ca_path().to_path_buf());
             options
         };
         for (case, options) in [

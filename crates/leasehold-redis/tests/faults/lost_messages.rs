@@ -45,7 +45,7 @@ fn a_lost_reply_to_a_claim_is_cured_by_asking_again() {
         server.reset_stats().unwrap();
         let rule = proxy.on_request(about("orders"), FaultRule::ForwardThenCut);
         let hold = lock(&engine, "orders", &ttl(30_000)).await;
-        assert!(rule.fired() && server.calls("evalsha") == 2, "sent once, and asked again once");
+        assert!(rule.wait_fired(SOON) && server.calls("evalsha") == 2, "sent once, and asked again once");
         assert!(holder(&server, "orders").is_some() && hold.lease().check().is_ok());
         hold.release().await.unwrap();
         assert_eq!(holder(&server, "orders"), None);
@@ -147,7 +147,7 @@ fn a_claim_that_is_delivered_late_makes_no_ghost() {
         let rule = proxy.on_request(about("orders"), FaultRule::Hold);
         // It is asked again on another connection, granted, and given back.
         let hold = lock(&engine, "orders", &ttl(30_000)).await;
-        assert!(rule.fired());
+        assert!(rule.wait_fired(SOON));
         hold.release().await.unwrap();
         assert_eq!(holder(&server, "orders"), None);
         let before = server.calls("evalsha");

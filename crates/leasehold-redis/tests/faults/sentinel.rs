@@ -39,10 +39,21 @@ impl Resource {
 /// switch is seen, long before its own renewal; the second has the higher token, so the resource loses nothing.
 #[test]
 fn a_master_killed_before_replication_is_noticed_reported_and_fenced() {
+    is_noticed_reported_and_fenced("");
+}
+
+/// The same in Redisson's dialect, whose own clients are told nothing.
+#[test]
+fn a_failover_in_redissons_format_is_noticed_reported_and_fenced() {
+    is_noticed_reported_and_fenced(" redisson");
+}
+
+fn is_noticed_reported_and_fenced(dialect: &str) {
     let kit = Sentinels::start().unwrap();
     run(async {
         let env = common::env();
-        let (one, two) = (engine(&words(&kit)), engine(&words(&kit)));
+        let words = words(&kit) + dialect;
+        let (one, two) = (engine(&words), engine(&words));
         let terms = ttl(30_000);
         for engine in [&one, &two] {
             lock(engine, "warm", &terms).await.release().await.unwrap();

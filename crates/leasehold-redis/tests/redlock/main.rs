@@ -20,3 +20,4 @@ mod minority;
 mod mistakes;
 mod round_trips;
 mod textbook;
+mod votes;

@@ -6,6 +6,7 @@ use super::member::{Member, Ports};
 use crate::{
     Error, Result,
     server::{free_port, on_free_ports},
+    tls::Tls,
     wait,
 };
 
@@ -13,7 +14,7 @@ use crate::{
 #[derive(Clone, Default, Debug)]
 pub struct Builder {
     pub(super) arguments: Vec<String>,
-    pub(super) tls: bool,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Builder {
@@ -27,7 +28,13 @@ impl Builder {
     /// Requires TLS from clients, with a certificate of an authority of its own.
     #[must_use]
     pub fn tls(self) -> Self {
-        Self { tls: true, ..self }
+        Self { tls: Some(Tls::default()), ..self }
+    }
+
+    /// The same for clients that have a certificate of this authority.
+    #[must_use]
+    pub fn mutual_tls(self) -> Self {
+        Self { tls: Some(Tls { mutual: true, ..Tls::default() }), ..self }
     }
 
     /// Starts one member, which is a cluster by itself; returns when it serves clients.

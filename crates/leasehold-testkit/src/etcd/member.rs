@@ -13,7 +13,8 @@ use crate::{
     Error, Result,
     error::Context,
     server::{Failure, Program, ServerProcess, free_port},
-    temp_dir, tls,
+    temp_dir,
+    tls::{self, Tls},
 };
 
 /// The log line of a member that serves clients.
@@ -26,7 +27,7 @@ pub type Member = ServerProcess<Etcd>;
 /// The program of a [`Member`].
 #[derive(Debug)]
 pub struct Etcd {
-    ca_path: Option<PathBuf>,
+    tls: Option<Tls>,
     arguments: Vec<String>,
     ports: Ports,
     metrics: u16,
@@ -69,16 +70,27 @@ impl Member {
     /// Starts member `at` of a cluster with these ports, and does not wait for it.
     pub(super) fn configured(builder: &Builder, at: usize, all: &[Ports]) -> Result<Self, Failure> {
         let directory = temp_dir::create()?;
-        let ca_path = builder.tls.then(|| tls::create(directory.path(), &[], 4096)).transpose()?;
+        builder.tls.iter().try_for_each(|tls| tls.create(directory.path()))?;
         let metrics = free_port()?;
-        let mut arguments = arguments(at, all, metrics, builder.tls);
+        let mut arguments = arguments(at, all, metrics, builder.tls.as_ref());
         arguments.extend_from_slice(&builder.arguments);
-        Ok(Self::launch(directory, Etcd { ca_path, arguments, ports: all[at], metrics })?)
+        Ok(Self::launch(directory, Etcd { tls: builder.tls.clone(), arguments, ports: all[at], metrics })?)
     }
 
     /// The certificate of the authority that signed its own, if it uses TLS.
-    pub fn ca_path(&self) -> Option<&Path> {
-        self.program.ca_path.as_deref()
+    pub fn ca_path(&self) -> Option<PathBuf> {
+        self.program.tls.as_ref().map(|_| self.directory().join(tls::AUTHORITY))
+    }
+
+    /// The files of a client as keys of a URL: `ca=PATH`, and with [`Builder::mutual_tls`] `cert=PATH&key=PATH`.
+    pub fn tls_query(&self) -> String {
+        tls::query(self.directory(), self.program.tls.as_ref().is_some_and(|tls| tls.mutual))
+    }
+
+    /// Replaces all certificates, and the authority, and restarts.
+    pub fn rotate_certificates(&self) -> Result<()> {
+        self.program.tls.iter().try_for_each(|tls| tls.create(self.directory()))?;
+        self.restart()
     }
 
     /// Writes a snapshot of its data, and returns the path.
@@ -115,6 +127,8 @@ impl Member {
         command.arg(format!("--endpoints={scheme}://{}", self.address()));
         if let Some(ca_path) = self.ca_path() {
             command.arg("--cacert").arg(ca_path);
+            command.arg("--cert").arg(self.directory().join(tls::CLIENT_CERTIFICATE));
+            command.arg("--key").arg(self.directory().join(tls::CLIENT_KEY));
         }
         command
     }
@@ -168,9 +182,9 @@ fn number(line: &str) -> Option<u64> {
     (number >= 0.0).then_some(number as u64)
 }
 
-fn arguments(at: usize, all: &[Ports], metrics: u16, is_secure: bool) -> Vec<String> {
+fn arguments(at: usize, all: &[Ports], metrics: u16, tls: Option<&Tls>) -> Vec<String> {
     let mine = all[at];
-    let scheme = if is_secure { "https" } else { "http" };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let (client, peer) =
         (format!("{scheme}://127.0.0.1:{}", mine.client), format!("http://127.0.0.1:{}", mine.peer));
     let cluster: Vec<String> =
@@ -190,9 +204,12 @@ fn arguments(at: usize, all: &[Ports], metrics: u16, is_secure: bool) -> Vec<Str
         "--logger=zap".into(),
         "--log-outputs=stderr".into(),
     ];
-    if is_secure {
+    if let Some(tls) = tls {
         arguments.push(format!("--cert-file={}", tls::CERTIFICATE));
         arguments.push(format!("--key-file={}", tls::KEY));
+        if tls.mutual {
+            arguments.extend(["--client-cert-auth".into(), format!("--trusted-ca-file={}", tls::AUTHORITY)]);
+        }
     }
     arguments
 }

@@ -10,7 +10,7 @@ use super::server::Server;
 use crate::{
     Result,
     error::Context,
-    tls::{AUTHORITY, CERTIFICATE, KEY},
+    tls::{AUTHORITY, CERTIFICATE, KEY, Tls},
 };
 
 /// The options of a server, see [`Server::builder`].
@@ -18,8 +18,7 @@ use crate::{
 pub struct Builder {
     pub(super) address: IpAddr,
     pub(super) password: Option<String>,
-    pub(super) tls: bool,
-    pub(super) expired: bool,
+    pub(super) tls: Option<Tls>,
     pub(super) unix_socket: bool,
     pub(super) clock_shim: bool,
     pub(super) cluster: bool,
@@ -43,8 +42,7 @@ impl Builder {
         Self {
             address: Ipv4Addr::LOCALHOST.into(),
             password: None,
-            tls: false,
-            expired: false,
+            tls: None,
             unix_socket: false,
             clock_shim: false,
             cluster: false,
@@ -76,13 +74,36 @@ impl Builder {
     /// Also listens with TLS, with a certificate for localhost and 127.0.0.1 of an authority of its own.
     #[must_use]
     pub fn tls(self) -> Self {
-        Self { tls: true, ..self }
+        self.tls_with(Tls::default())
+    }
+
+    /// The same for clients that have a certificate of this authority.
+    #[must_use]
+    pub fn mutual_tls(self) -> Self {
+        self.tls_with(Tls { mutual: true, ..Tls::default() })
+    }
+
+    /// The same, with a certificate for this name alone.
+    #[must_use]
+    pub fn tls_named(self, name: &str) -> Self {
+        self.tls_with(Tls { names: vec![name.into()], ..Tls::default() })
     }
 
     /// The same, with a certificate that has expired.
     #[must_use]
     pub fn expired_tls(self) -> Self {
-        Self { tls: true, expired: true, ..self }
+        self.tls_with(Tls { last_year: 2001, ..Tls::default() })
+    }
+
+    /// The same with the certificates of another server.
+    #[must_use]
+    pub fn tls_of(self, other: &Server) -> Self {
+        let tls = other.tls().cloned().unwrap_or_default();
+        self.tls_with(Tls { shared: Some(other.directory().into()), ..tls })
+    }
+
+    fn tls_with(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Also listens on a Unix socket.
@@ -158,9 +179,10 @@ impl Builder {
         lines.extend_from_slice(&self.lines);
         let ports = [("port", Some(ports.plain)), ("tls-port", ports.tls), ("cluster-port", ports.bus)];
         lines.extend(ports.iter().filter_map(|(key, port)| Some(format!("{key} {}", (*port)?))));
-        if self.tls {
+        if let Some(tls) = &self.tls {
+            let demands = if tls.mutual { "yes" } else { "no" };
             lines.push(format!("tls-cert-file {CERTIFICATE}\ntls-key-file {KEY}"));
-            lines.push(format!("tls-ca-cert-file {AUTHORITY}\ntls-auth-clients no"));
+            lines.push(format!("tls-ca-cert-file {AUTHORITY}\ntls-auth-clients {demands}"));
         }
         if self.unix_socket {
             lines.push(format!("unixsocket \"{place}/redis.sock\""));

@@ -23,7 +23,12 @@ fn node() -> Builder {
 impl Cluster {
     /// Starts it, and waits until all nodes report that it is well.
     pub fn start() -> Result<Self> {
-        let nodes = (0..2 * MASTERS).map(|_| node().start()).collect::<Result<Vec<_>>>()?;
+        Self::with(|node| node)
+    }
+
+    /// The same with other options of the nodes.
+    pub fn with(prepare: impl Fn(Builder) -> Builder) -> Result<Self> {
+        let nodes = (0..2 * MASTERS).map(|_| prepare(node()).start()).collect::<Result<Vec<_>>>()?;
         let kit = Cluster { nodes };
         for (at, node) in kit.nodes.iter().enumerate() {
             node.run(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()])?;

@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use super::{Server, replicated::online_offset};
+use super::{Builder, Server, replicated::online_offset};
 use crate::{Error, Result, error::ensure, ports, wait};
 
 const NAME: &str = "main";
@@ -17,16 +17,24 @@ pub struct Sentinels {
 impl Sentinels {
     /// Starts them, and waits until all know each other.
     pub fn start() -> Result<Self> {
-        let mut servers = vec![Server::start()?];
+        Self::with(|server| server, |sentinel| sentinel)
+    }
+
+    /// The same with other options of the servers and of the Sentinels.
+    pub fn with(server: impl Fn(Builder) -> Builder, sentinel: impl Fn(Builder) -> Builder) -> Result<Self> {
+        let mut servers = vec![server(Server::builder()).start()?];
         for _ in 0..2 {
-            servers.push(Server::builder().replica_of(&servers[0]).start()?);
+            servers.push(server(Server::builder()).replica_of(&servers[0]).start()?);
         }
         let port = servers[0].port();
+        let password = servers[0].password();
+        let login = password.map(|password| format!("sentinel auth-pass {NAME} {password}\n"));
         let configuration = format!(
             "sentinel monitor {NAME} 127.0.0.1 {port} 2\nsentinel down-after-milliseconds {NAME} 500\n\
-             sentinel failover-timeout {NAME} 3000\n"
+             sentinel failover-timeout {NAME} 3000\n{}",
+            login.unwrap_or_default()
         );
-        let sentinels = (0..3).map(|_| Server::builder().sentinel(&configuration).start());
+        let sentinels = (0..3).map(|_| sentinel(Server::builder()).sentinel(&configuration).start());
         let kit = Sentinels { sentinels: sentinels.collect::<Result<_>>()?, servers };
         kit.await_agreement()?;
         Ok(kit)

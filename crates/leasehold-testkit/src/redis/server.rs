@@ -31,7 +31,6 @@ pub type Server = ServerProcess<Redis>;
 #[derive(Debug)]
 pub struct Redis {
     clock: Option<Clock>,
-    ca_path: Option<PathBuf>,
     builder: Builder,
     ports: Ports,
 }
@@ -70,13 +69,11 @@ impl Server {
         on_free_ports(|| {
             let directory = temp_dir::create()?;
             let path = directory.path();
-            let (address, last_year) =
-                (builder.address.to_string(), if builder.expired { 2001 } else { 4096 });
-            let ca_path = builder.tls.then(|| tls::create(path, &[&address], last_year)).transpose()?;
+            builder.tls.iter().try_for_each(|tls| tls.create(path))?;
             let clock = builder.clock_shim.then(|| Clock::create(path)).transpose()?;
             let ports = free_ports(builder)?;
             builder.write(path, ports)?;
-            Self::start_in(directory, Redis { clock, ca_path, builder: builder.clone(), ports })
+            Self::start_in(directory, Redis { clock, builder: builder.clone(), ports })
         })
     }
 
@@ -95,9 +92,27 @@ impl Server {
         self.program.ports.bus.unwrap_or_default()
     }
 
-    /// The certificate file of the authority that signed the server's; empty without [`Builder::tls`].
-    pub fn ca_path(&self) -> &Path {
-        self.program.ca_path.as_deref().unwrap_or(Path::new(""))
+    /// The certificate file of the authority that signed the server's, which is there with [`Builder::tls`].
+    pub fn ca_path(&self) -> PathBuf {
+        self.directory().join(tls::AUTHORITY)
+    }
+
+    pub(super) fn tls(&self) -> Option<&tls::Tls> {
+        self.program.builder.tls.as_ref()
+    }
+
+    /// The files of a client as keys of a URL: `ca=PATH`, and with [`Builder::mutual_tls`] `cert=PATH&key=PATH`.
+    pub fn tls_query(&self) -> String {
+        tls::query(self.directory(), self.tls().is_some_and(|tls| tls.mutual))
+    }
+
+    /// Replaces all certificates, and the authority: connections that are made from now on need the new ones.
+    pub fn rotate_certificates(&self) -> Result<()> {
+        self.tls().iter().try_for_each(|tls| tls.create(self.directory()))?;
+        let files = [("cert", tls::CERTIFICATE), ("key", tls::KEY), ("ca-cert", tls::AUTHORITY)];
+        let words = files.map(|(name, file)| [format!("tls-{name}-file"), file.to_string()]);
+        let command = ["CONFIG", "SET"].map(String::from).into_iter().chain(words.into_iter().flatten());
+        self.command(&command.collect::<Vec<_>>())?.accepted().map(drop)
     }
 
     /// The Unix socket, which is there with [`Builder::unix_socket`].
@@ -173,5 +188,5 @@ impl Server {
 fn free_ports(builder: &Builder) -> Result<Ports> {
     let free = || ports::free(builder.address);
     let another = |wanted: bool| wanted.then(free).transpose();
-    Ok(Ports { plain: free()?, tls: another(builder.tls)?, bus: another(builder.cluster)? })
+    Ok(Ports { plain: free()?, tls: another(builder.tls.is_some())?, bus: another(builder.cluster)? })
 }

@@ -51,7 +51,7 @@ impl Answer {
 pub(super) struct Reading {
     /// Its address, as the URL has it.
     pub(super) node: String,
-    /// Whether the connection leaves this machine.
+    /// Whether the connection leaves this machine in clear text.
     pub(super) is_remote: bool,
     /// Its state.
     pub(super) srvr: Answer,

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use leasehold_core::{
     Finding,
+    env::show,
     store_kit::{clear_text, silent_member, voting_members},
 };
 
@@ -119,15 +120,16 @@ fn unnamed(probe: &Probe) -> Option<Finding> {
 
 /// Whether sessions last as long as they were asked to.
 fn session(probe: &Probe) -> Option<Finding> {
-    let (asked, lasts, ms) = (probe.session_asked, probe.session_timeout, probe.session_asked.as_millis());
-    let (why, fix) = match lasts.cmp(&asked) {
+    let ms = probe.session_asked.as_millis();
+    let (asked, lasts) = (show(probe.session_asked), show(probe.session_timeout));
+    let (why, fix) = match probe.session_timeout.cmp(&probe.session_asked) {
         Ordering::Equal => {
-            let what = format!("a session lasts {lasts:?}, as it was asked to");
+            let what = format!("a session lasts {lasts}, as it was asked to");
             return Some(Finding::ok(ENSEMBLE, what, "so may locks"));
         }
         Ordering::Less => (
             "no lock has a longer time to live than the session of its client",
-            format!("raise maxSessionTimeout to {ms} (20 ticks unless configured), or ask for ttl={lasts:?}"),
+            format!("raise maxSessionTimeout to {ms} (20 ticks unless configured), or ask for ttl={lasts}"),
         ),
         Ordering::Greater => (
             "a lock of a client that dies stays for as long as its session, and not as long as it was asked for",
@@ -135,7 +137,7 @@ fn session(probe: &Probe) -> Option<Finding> {
         ),
     };
     let range = probe.session_range_ms().map(|(min, max)| format!(" (it allows {min} to {max} ms)"));
-    let what = format!("it makes a session of {lasts:?} of {asked:?}{}", range.unwrap_or_default());
+    let what = format!("it makes a session of {lasts} of {asked}{}", range.unwrap_or_default());
     Some(Finding::warning(ENSEMBLE, what, why, fix))
 }
 

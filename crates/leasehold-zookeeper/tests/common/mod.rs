@@ -10,7 +10,8 @@ pub(crate) fn env() -> Env {
     Env::system().expect("this machine can start a thread")
 }
 
-/// Options of one word each: `servers=HOST:PORT,…`, `chroot=PATH`, `session=MILLISECONDS`, `login=USER:PASSWORD`, `kazoo`.
+/// Options of one word each: `servers=HOST:PORT,…`, `chroot=PATH`, `session=MILLISECONDS`, `login=USER:PASSWORD`, `kazoo`,
+/// `ca=PATH` for TLS, with `cert=PATH` and `key=PATH`.
 pub(crate) fn options(words: &str) -> Result<ZooKeeperOptions> {
     let mut options = ZooKeeperOptions::new(Vec::new());
     // Longer than any case lasts: what is freed earlier is not freed by the end of a session.
@@ -33,8 +34,11 @@ pub(crate) fn options(words: &str) -> Result<ZooKeeperOptions> {
             "timeout" => options.timeout = span()?,
             "login" => {
                 let (user, password) = value.split_once(':').ok_or_else(invalid)?;
-                (options.user, options.password) = (user.into(), password.into());
+                (options.access.user, options.access.password) = (user.into(), password.into());
             }
+            "ca" => (options.access.tls, options.access.ca) = (true, Some(value.into())),
+            "cert" => options.access.cert = Some(value.into()),
+            "key" => options.access.key = Some(value.into()),
             "kazoo" => options.dialect = ZooKeeperDialect::Kazoo,
             _ => return Err(invalid()),
         }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use leasehold_core::{ErrorKind, Queueing, Standing, Store};
-use leasehold_testkit::zookeeper::Server;
+use leasehold_core::{Binding, Claim, ErrorKind, Intent, Queueing, Renewal, Standing, Store};
+use leasehold_testkit::{
+    proxy::{FaultRule, Proxy},
+    zookeeper::Server,
+};
 use zookeeper_client::{Acls, CreateMode};
 
 use crate::{
@@ -103,7 +106,7 @@ fn a_place_that_another_client_left_is_no_hold_before_its_turn() {
         let (one, two) = (store(&words).await, store(&words).await);
         let first = claim(&env, "orders", 30_000);
         assert!(matches!(one.claim(&first).await.unwrap(), Standing::Granted(_)));
-        let mine = leasehold_core::Claim { queueing: Queueing::Fifo, ..claim(&env, "orders", 30_000) };
+        let mine = Claim { queueing: Queueing::Fifo, ..claim(&env, "orders", 30_000) };
         let path = format!("/orders/_c_{}-lock-", uuid(mine.id));
         let data = b"leasehold/1 asking exclusive queue=fifo expires=30000";
         let options = CreateMode::PersistentSequential.with_acls(Acls::anyone_all());
@@ -112,6 +115,74 @@ fn a_place_that_another_client_left_is_no_hold_before_its_turn() {
         assert_eq!(naive.children("/orders").await.len(), 2, "it waits in the place that it has");
         one.release(&first).await.unwrap();
         assert!(matches!(two.claim(&mine).await.unwrap(), Standing::Granted(_)));
+    });
+}
+
+/// A waiter deletes the node of a hold that it has seen expire. Until that arrives, another client has adopted the hold and made
+/// the node anew: the deletion is for the old one.
+#[test]
+fn a_late_deletion_does_not_end_an_adopted_hold() {
+    let server = Server::start().unwrap();
+    let proxy = Proxy::to(&server.address()).unwrap();
+    run(async {
+        let (env, words) = (common::env(), format!("servers={}", server.address()));
+        let [first, next] = [store(&words).await, store(&words).await];
+        let slow = store(&format!("servers={}", proxy.address())).await;
+        let left = Claim { binding: Binding::Ttl, ..claim(&env, "orders", 500) };
+        assert!(matches!(first.claim(&left).await.unwrap(), Standing::Granted(_)));
+        first.close().await.unwrap();
+        let deletes = |bytes: &[u8]| {
+            let code = |at: usize| at >= 8 && bytes[at - 8..at - 4] == [0, 0, 0, 2];
+            (0..bytes.len()).any(|at| bytes[at..].starts_with(b"/orders/") && code(at))
+        };
+        let deletion = proxy.on_request(deletes, FaultRule::Hold);
+        let waiting = async {
+            let rival = Claim { queueing: Queueing::Fifo, ..claim(&env, "orders", 30_000) };
+            loop {
+                match slow.claim(&rival).await.unwrap() {
+                    Standing::Waiting(_) if !deletion.fired() => env.sleep(Duration::from_millis(50)).await,
+                    standing => return standing,
+                }
+            }
+        };
+        let adopted = Claim {
+            binding: Binding::Client,
+            intent: Intent::Amend,
+            ttl: Duration::from_secs(30),
+            ..left.clone()
+        };
+        let adopting = async {
+            eventually(&env, "a deletion", || async { deletion.fired() }).await;
+            assert!(matches!(next.claim(&adopted).await.unwrap(), Standing::Granted(_)));
+            deletion.release();
+        };
+        let (standing, ()) = tokio::join!(waiting, adopting);
+        assert!(matches!(standing, Standing::Waiting(_)), "it is held: {standing:?}");
+        let renewed = next.renew(std::slice::from_ref(&adopted)).await;
+        assert!(matches!(renewed[..], [Ok(Renewal::Renewed { .. })]), "{renewed:?}");
+        // The control: a deletion that names no version ends the hold of another.
+        let naive = Naive::at(&server.address()).await;
+        for child in naive.children("/orders").await {
+            naive.client.delete(&format!("/orders/{child}"), None).await.unwrap();
+        }
+        let renewed = next.renew(std::slice::from_ref(&adopted)).await;
+        assert!(matches!(renewed[..], [Ok(Renewal::Gone(_))]), "{renewed:?}");
+    });
+}
+
+/// Nobody waits, so nobody else deletes it.
+#[test]
+fn the_marker_of_a_lock_delay_goes_when_it_is_over() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, naive) = (common::env(), Naive::at(&server.address()).await);
+        let store = store(&format!("servers={}", server.address())).await;
+        let mine = Claim { lock_delay: Duration::from_millis(500), ..claim(&env, "orders", 500) };
+        assert!(matches!(store.claim(&mine).await.unwrap(), Standing::Granted(_)));
+        let count = async || naive.client.list_children("/orders").await.map_or(0, |all| all.len());
+        assert_eq!(count().await, 2, "the hold and its marker");
+        eventually(&env, "the delay", || async { count().await == 1 }).await;
+        eventually(&env, "its end", || async { count().await == 0 }).await;
     });
 }
 
@@ -149,7 +220,7 @@ fn the_queue_goes_on_over_the_wrap_around() {
         let store = store(&format!("servers={}", server.address())).await;
         naive.make("/orders").await;
         let mine = claim(&env, "orders", 30_000);
-        let queued = leasehold_core::Claim { queueing: Queueing::Fifo, ..mine };
+        let queued = Claim { queueing: Queueing::Fifo, ..mine };
         // Our number will be about 0, and one before it is -9: it came first, as a number with a sign has it, and one
         // without it has not. One of the smallest numbers came after us, which only counting round the circle tells.
         let first = format!("/orders/_c_{}-lock-{:010}", uuid(leasehold_core::ClaimId::mint(&env)), -9);

@@ -35,6 +35,23 @@ fn end_session(server: &str, request: &[u8]) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
 
+/// Ends the session of the client that is connected by the proxy.
+pub(crate) async fn end_session_behind(proxy: &Proxy, server: &Server) {
+    proxy.take_request_bytes();
+    proxy.reset_all();
+    let mut request = Vec::new();
+    eventually(&common::env(), "the session is continued on a new connection", || {
+        request = proxy.take_request_bytes().into_iter().find(|it| continues(it)).unwrap_or_default();
+        let found = !request.is_empty();
+        async move { found }
+    })
+    .await;
+    // Else the client may take its session back before it is ended.
+    proxy.refuse();
+    end_session(&server.address(), &request);
+    proxy.pass();
+}
+
 /// S12. The holder is told, at once and for certain, and not by its deadline; the next one enters; what the old holder
 /// does late touches nobody. The flag of a naive holder stays up.
 #[test]
@@ -53,19 +70,7 @@ fn a_session_that_is_ended_under_its_holder_is_noticed_at_once() {
         waiting.await.unwrap().release().await.unwrap();
         // The classic: set when the lock is taken, cleared when it is released.
         let naive_holds = AtomicBool::new(hold.lease().check().is_ok());
-        proxy.take_request_bytes();
-        proxy.reset_all();
-        let mut request = Vec::new();
-        eventually(&env, "the session is continued on a new connection", || {
-            request = proxy.take_request_bytes().into_iter().find(|it| continues(it)).unwrap_or_default();
-            let found = !request.is_empty();
-            async move { found }
-        })
-        .await;
-        // Else the client may take its session back before it is ended.
-        proxy.refuse();
-        end_session(&server.address(), &request);
-        proxy.pass();
+        end_session_behind(&proxy, &server).await;
         let lost = env.until(env.now() + SOON, hold.lease().lost()).await.expect("long before the deadline");
         assert!(
             lost.certain && matches!(lost.reason, LostReason::SessionEnded | LostReason::Gone),
@@ -106,19 +111,7 @@ fn a_session_that_is_ended_under_a_waiter_does_not_hang_it() {
             one.store().inspect(&crate::fixture::name("orders")).await.unwrap().waiters.len() == 1
         })
         .await;
-        proxy.take_request_bytes();
-        proxy.reset_all();
-        let mut request = Vec::new();
-        eventually(&env, "the session is continued on a new connection", || {
-            request = proxy.take_request_bytes().into_iter().find(|it| continues(it)).unwrap_or_default();
-            let found = !request.is_empty();
-            async move { found }
-        })
-        .await;
-        // Else the client may take its session back before it is ended.
-        proxy.refuse();
-        end_session(&server.address(), &request);
-        proxy.pass();
+        end_session_behind(&proxy, &server).await;
         hold.release().await.unwrap();
         let next = env.until(env.now() + SOON, waiting).await.expect("it is served").unwrap();
         assert!(next.lease().check().is_ok());

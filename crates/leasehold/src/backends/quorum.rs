@@ -12,14 +12,21 @@ use super::BACKENDS;
 
 const LONGEST_LEASE: Key = Key { name: "longest_lease", value: Value::Duration };
 
-/// `quorum:URL;URL;URL` and `redlock://h1,h2,h3`.
+const VOTERS: Form = Form::Hosts { hosts: Hosts::Voters, login: true, path: false };
+/// The last one for TLS alone.
+const REDLOCK_KEYS: &[Key] = &[
+    Key { name: "dialect", value: Value::Word },
+    LONGEST_LEASE,
+    Key { name: "server_name", value: Value::Text },
+];
+/// The keys that `redlock` and `redlocks` hand on to their members.
+const OF_MEMBERS: [&str; 6] = ["dialect", "password_file", "ca", "cert", "key", "server_name"];
+
+/// `quorum:URL;URL;URL`, `redlock://h1,h2,h3`, and `redlocks://` over TLS.
 pub(super) static BACKEND: Backend = Backend {
     schemes: &[
-        Scheme {
-            port: 6379,
-            keys: &[Key { name: "dialect", value: Value::Word }, LONGEST_LEASE],
-            ..Scheme::new("redlock", Form::Hosts { hosts: Hosts::Voters, login: true, path: false })
-        },
+        Scheme { port: 6379, keys: REDLOCK_KEYS.split_at(2).0, ..Scheme::new("redlock", VOTERS) },
+        Scheme { port: 6379, tls: true, keys: REDLOCK_KEYS, ..Scheme::new("redlocks", VOTERS) },
         Scheme { keys: &[LONGEST_LEASE], ..Scheme::new("quorum", Form::Members) },
     ],
     examples: &["redlock://h1,h2,h3"],
@@ -64,10 +71,10 @@ fn members(url: &ParsedUrl) -> Result<Vec<(&'static Backend, ParsedUrl)>> {
             url.members.iter().map(with_backend).collect()
         }
         Form::Hosts { hosts: Hosts::Voters, .. } => {
-            let (backend, scheme) = BACKENDS.find("redis", true)?;
-            let dialect = url.options.dialect();
+            let (backend, scheme) = BACKENDS.find(if url.scheme.tls { "rediss" } else { "redis" }, true)?;
+            let handed_on = url.options.iter().filter(|(key, _)| OF_MEMBERS.contains(key));
             let options =
-                dialect.map_or_else(UrlOptions::default, |it| UrlOptions::default().with("dialect", it));
+                handed_on.fold(UrlOptions::default(), |options, (key, value)| options.with(key, value));
             let member = |address: &_| ParsedUrl {
                 credentials: url.credentials.clone(),
                 addresses: vec![Clone::clone(address)],

@@ -3,7 +3,8 @@
 use std::{future::Future, time::Duration};
 
 use leasehold_core::{
-    Binding, Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Result, Snapshot,
+    Binding, Busy, Contender, Error, ErrorKind, Hold, Lease, LockName, LockOptions, Mode, Moment, Result,
+    Snapshot, env::show,
 };
 
 use super::{LockSpec, blocking, released};
@@ -35,7 +36,17 @@ impl Slot {
 struct Current {
     key: String,
     rest: Option<Duration>,
+    seen_at: Moment,
 }
+
+impl Current {
+    fn is_over(&self, now: Moment) -> bool {
+        self.rest.is_some_and(|rest| now.since(self.seen_at) > rest)
+    }
+}
+
+/// How often a slot may be over before it is granted.
+const LATE_MAX: u32 = 3;
 
 /// The outcome of an attempt to run a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,11 +195,10 @@ impl OncePer {
         &self,
         work: impl FnOnce(Lease) -> F,
     ) -> Result<RunOutcome<Result<T, E>>> {
-        let current = self.current();
         let env = self.spec.engine.env();
         let begin = env.now();
-        let mut run = match self.spec_of(&current)?.acquire_or_busy(Mode::Exclusive).await? {
-            Ok(hold) => Run { hold: Some(hold), stays_taken: !self.retry_failed },
+        let (current, mut run) = match self.take_slot().await? {
+            Ok(taken) => taken,
             Err(busy) => return Ok(already_taken(busy)),
         };
         let lease = run.lease()?;
@@ -207,6 +217,25 @@ impl OncePer {
             }
         }
         Ok(RunOutcome::Ran(output))
+    }
+
+    /// Takes the present slot. One that was over before it was granted may have been run elsewhere and be free again: the
+    /// process stood still, or the request was delivered late.
+    async fn take_slot(&self) -> Result<std::result::Result<(Current, Run), Busy>> {
+        for _ in 0..LATE_MAX {
+            let current = self.current();
+            let hold = match self.spec_of(&current)?.acquire_or_busy(Mode::Exclusive).await? {
+                Ok(hold) => hold,
+                Err(busy) => return Ok(Err(busy)),
+            };
+            let mut run = Run { hold: Some(hold), stays_taken: !self.retry_failed };
+            if !current.is_over(self.spec.engine.env().now()) {
+                return Ok(Ok((current, run)));
+            }
+            run.free().await;
+        }
+        Err(Error::new(ErrorKind::TimedOut, "each slot was over before it was granted")
+            .hint("make the slots longer than a request to the store takes"))
     }
 
     /// [`OncePer::run`] without async. Blocking code cannot be stopped from outside: `work` calls [`Lease::check`] before
@@ -264,14 +293,16 @@ impl OncePer {
     }
 
     fn current(&self) -> Current {
+        let seen_at = self.spec.engine.env().now();
         match &self.slot.0 {
-            Kind::Named(text) => Current { key: text.clone(), rest: None },
+            Kind::Named(text) => Current { key: text.clone(), rest: None, seen_at },
             Kind::Every(period) => {
                 let (wall_us, period_us) = (u128::from(self.spec.engine.env().wall_us()), period.as_micros());
                 let number = wall_us / period_us;
                 let rest_us = (number + 1) * period_us - wall_us;
                 let key = format!("{number}/{period_us}us");
-                Current { key, rest: Some(Duration::from_micros(u64::try_from(rest_us).unwrap_or(u64::MAX))) }
+                let rest = Duration::from_micros(u64::try_from(rest_us).unwrap_or(u64::MAX));
+                Current { key, rest: Some(rest), seen_at }
             }
         }
     }
@@ -294,7 +325,7 @@ fn already_taken<T>(busy: Busy) -> RunOutcome<T> {
 }
 
 fn too_long(most: Duration) -> Error {
-    Error::new(ErrorKind::TimedOut, format!("the job took longer than {most:?}")).unknown()
+    Error::new(ErrorKind::TimedOut, format!("the job took longer than {}", show(most))).unknown()
 }
 
 /// A run under way. However it ends, dropped or in panic, the slot is left taken or free as configured.

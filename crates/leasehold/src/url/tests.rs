@@ -32,8 +32,18 @@ fn every_form_reads_and_prints_in_its_one_spelling() {
         ),
         ("redis+cluster://a,b?dialect=redisson", "redis+cluster://a:6379,b:6379?dialect=redisson"),
         ("redlock://a:1,b:2,c:3", "redlock://a:1,b:2,c:3"),
+        (
+            "redlocks://a:1,b:2,c:3?ca=/ca&server_name=db&password_file=/p%20w",
+            "redlocks://a:1,b:2,c:3?password_file=/p%20w&ca=/ca&server_name=db",
+        ),
+        ("rediss://a?key=/k&cert=/c", "rediss://a:6379?cert=/c&key=/k"),
+        (
+            "redis+sentinel://a/main?sentinel_password=p%26w&sentinel_tls=true",
+            "redis+sentinel://a:26379/main?sentinel_password=***&sentinel_tls=true",
+        ),
         ("memcached://m", "memcached://m:11211"),
         ("zk://a,b/apps/locks/", "zookeeper://a:2181,b:2181/apps/locks"),
+        ("zks://me:pw@a,b:1/x?ca=/x", "zookeepers://me:***@a:2281,b:1/x?ca=/x"),
         ("etcd://a", "etcd://a:2379"),
         ("etcds://me:pw@a,b:1?ca=/x", "etcds://me:***@a:2379,b:1?ca=/x"),
         (
@@ -55,13 +65,20 @@ fn user_info_is_decoded() {
 }
 
 #[test]
+fn a_password_in_the_query_is_as_secret_as_any() {
+    let url = StoreUrl::parse(&format!("redis+sentinel://a/main?sentinel_password={CANARY}")).unwrap();
+    assert!(!format!("{url} {url:?} {:?} {:?}", url.options(), url.0).contains(CANARY));
+    assert!(url.reveal().contains(CANARY));
+}
+
+#[test]
 fn mistakes_are_errors_that_say_what_was_meant() {
     for (text, says) in [
         ("", "no scheme"),
         ("localhost", "no scheme"),
         ("redsi://db", "did you mean `redis`?"),
         ("zookeper://db", "did you mean `zookeeper`?"),
-        ("postgres://db", "unknown store scheme `postgres`"),
+        ("mysql://db", "unknown store scheme `mysql`"),
         ("redis:db", "written `redis://"),
         ("redis://", "names no host"),
         ("redis://a b", "names no host"),
@@ -78,7 +95,13 @@ fn mistakes_are_errors_that_say_what_was_meant() {
         ("memcached://u:p@m", "no users"),
         ("etcd://a/b", "no path"),
         ("etcd://a?ca=/x", "`etcd` has no use for the key `ca`"),
+        ("redis://a?cert=/x", "`redis` has no use for the key `cert`"),
+        ("redis+cluster://a?server_name=x", "`redis+cluster` has no use for the key `server_name`"),
+        ("rediss://a?sentinel_ca=x", "`rediss` has no use for the key `sentinel_ca`"),
+        ("memcached://a?password_file=x", "`memcached` has no use for the key `password_file`"),
+        ("redis://a?password_file=", "`password_file` is empty"),
         ("zookeeper://a/x/../y", "relative"),
+        ("zookeepers://a?server_name=x", "`zookeepers` has no use for the key `server_name`"),
         ("sqlite:", "may not be empty"),
         ("sqlite::memory:", "this process alone"),
         ("memory:?tll=3s", "did you mean `ttl`?"),

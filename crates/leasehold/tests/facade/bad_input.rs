@@ -13,7 +13,7 @@ fn ttl(client: &Client, ttl: Duration) -> Result<()> {
 }
 
 const CASES: [Case; 17] = [
-    ("ttl 0", |it| ttl(it, Duration::ZERO), ErrorKind::Invalid, "0ns is outside"),
+    ("ttl 0", |it| ttl(it, Duration::ZERO), ErrorKind::Invalid, "0ms is outside"),
     ("ttl below min", |it| ttl(it, Duration::from_millis(1)), ErrorKind::Invalid, "10ms to"),
     ("ttl above max", |it| ttl(it, Duration::from_secs(1 << 40)), ErrorKind::Invalid, "outside"),
     ("ttl endless", |it| ttl(it, Duration::MAX), ErrorKind::Invalid, "outside"),

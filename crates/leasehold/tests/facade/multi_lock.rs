@@ -51,6 +51,25 @@ fn a_failure_in_the_middle_releases_what_was_taken() {
     bench.assert_clean(&[&client], "a failure");
 }
 
+#[test]
+fn the_wait_is_one_for_all_names() {
+    let bench = Bench::new(1);
+    let (a, b) = (bench.client(), bench.client());
+    bench.world.block_on(async {
+        let (first, second) = (b.mutex("a").unwrap(), b.mutex("b").unwrap());
+        let (first, _second) = (first.lock().await.unwrap(), second.lock().await.unwrap());
+        let begin = bench.world.env().now();
+        let release = async {
+            bench.world.env().sleep(Duration::from_secs(3)).await;
+            first.release().await.unwrap();
+        };
+        let multi = a.multi_lock(["a", "b"]).unwrap();
+        let (answer, ()) = tokio::join!(multi.try_lock_for(Duration::from_secs(5)), release);
+        assert!(answer.unwrap().is_none());
+        assert_eq!(bench.world.env().now().since(begin), Duration::from_secs(5));
+    });
+}
+
 /// Two clients that lock two names in opposite orders, ten times each; answers whether they were done within an hour.
 fn opposite_orders(lock_in_order: impl AsyncFn(&leasehold::Client, [&str; 2])) -> bool {
     let bench = Bench::new(3);

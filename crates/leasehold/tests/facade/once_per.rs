@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use leasehold::{Client, ErrorKind, Note, RunOutcome, Slot};
+use leasehold_core::layer::{Fault, Verb};
 
 use crate::bench::{Bench, TTL};
 
@@ -194,6 +195,35 @@ fn a_taken_slot_tells_whether_the_run_is_over_and_when_the_next_one_begins() {
             a.env().sleep(next).await;
             assert!(other.run(|_| async {}).await.unwrap().ran().is_some());
             assert!(b.once_per("job", Slot::named("1")).unwrap().next_in().is_none());
+        });
+    }
+}
+
+/// A request that is delivered late, or a process that stands still before it asks, finds the slot free once it is over. The
+/// control asks for the lock of that slot without looking at the time again.
+#[test]
+fn a_slot_that_was_over_before_it_was_granted_is_not_run() {
+    let late = |number, verb| match verb {
+        Verb::Claim if number == 0 => Fault::Delay(Duration::from_secs(4)),
+        _ => Fault::None,
+    };
+    for (retry, looks) in [(false, true), (true, true), (true, false)] {
+        let bench = Bench::new(1);
+        let [a, b] = [bench.client(), bench.chaotic(late)].map(|client| client.ttl(Duration::from_secs(1)));
+        let once = |client: &Client| {
+            let once = client.once_per("job", Slot::every(Duration::from_secs(2))).unwrap();
+            if retry { once.retry_failed() } else { once }
+        };
+        let run = async |client: &Client| once(client).run(|lease| async move { lease.name().clone() }).await;
+        bench.world.block_on(async {
+            let first = run(&a).await.unwrap().ran().unwrap();
+            if looks {
+                assert_eq!(once(&b).name().unwrap(), first);
+                let other = run(&b).await.unwrap().ran();
+                assert!(other.is_some_and(|name| name != first), "retry {retry}: the present slot is free");
+            } else {
+                assert!(b.mutex(first.as_str()).unwrap().try_lock().await.unwrap().is_some(), "the control");
+            }
         });
     }
 }

@@ -182,12 +182,12 @@ fn a_floor_raises_the_token_of_a_hold() {
 fn changes_name_each_entry_once() {
     let mut world = World::default();
     world.claim(&claim(1), at(0));
-    assert_eq!(world.document.take_changed(), [1].into());
+    assert_eq!(world.document.take_changed(), [1]);
     world.document.renew(&claim(1), at(1));
     world.document.release(ClaimId::from_bits(1), at(1));
     world.claim(&claim(2), at(1));
     let changed = world.document.take_changed();
-    assert_eq!(changed, [1].into(), "a seq may be used again once its entry is gone");
+    assert_eq!(changed, [1], "a seq may be used again once its entry is gone");
     assert_eq!(world.document.entry(1).unwrap().id, ClaimId::from_bits(2));
     world.claim(&claim(3), at(1));
     assert!(world.document.take_changed().iter().all(|seq| world.document.entry(*seq).is_none()));

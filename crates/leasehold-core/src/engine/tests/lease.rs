@@ -160,3 +160,28 @@ fn a_thousand_locks_renew_in_few_calls() {
     assert!(counted.operations() - before <= 10, "{}", counted.operations() - before);
     assert!(holds.iter().all(|hold| hold.status() == Status::Safe));
 }
+
+#[test]
+fn renewals_that_are_answered_late_are_sent_early_enough() {
+    let bench = bench(1);
+    let late = Fault::DelayReply(TTL / 8);
+    let slow = bench.chaotic(move |_, verb| if verb == Verb::Renew { late } else { Fault::None });
+    let hold = bench.world.block_on(lock(&slow));
+    let end = bench.world.env().now() + TTL * 10;
+    let warned = slow.env().until(end, hold.lease().changed_from(Status::Safe));
+    assert_eq!(bench.world.block_on(warned), None, "each renewal is sent a third of the ttl after the last");
+}
+
+#[test]
+fn a_grant_that_comes_after_the_client_was_closed_is_lost() {
+    let bench = bench(1);
+    let late = Fault::DelayReply(Duration::from_secs(2));
+    let slow = bench.chaotic(move |_, verb| if verb == Verb::Claim { late } else { Fault::None });
+    let closing = slow.clone();
+    slow.env().spawn(async move {
+        closing.env().sleep(Duration::from_secs(1)).await;
+        let _ = closing.close(Duration::ZERO).await;
+    });
+    let hold = bench.world.block_on(lock(&slow));
+    assert_eq!(hold.check().unwrap_err().reason, LostReason::Closed);
+}

@@ -23,6 +23,19 @@ fn a_ticket_hands_a_hold_from_one_client_to_another() {
 }
 
 #[test]
+fn promise_2_an_adoption_counts_from_before_it_was_sent() {
+    let bench = bench(1);
+    let late = Duration::from_secs(2);
+    let slow = bench.chaotic(move |_, _| Fault::DelayReply(late));
+    let once = LockOptions { renew: false, ..terms() };
+    bench.world.block_on(async {
+        let ticket = lock(&bench.engine()).await.detach(TTL).await.unwrap();
+        let hold = slow.adopt(&ticket, &once).await.unwrap();
+        assert_eq!(hold.remaining(), TTL - late);
+    });
+}
+
+#[test]
 fn a_hold_that_outlives_its_client_can_be_left_without_io_and_another_is_released() {
     let bench = bench(1);
     let env = bench.world.env();

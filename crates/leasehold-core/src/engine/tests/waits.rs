@@ -71,20 +71,25 @@ fn tasks_behind_in_the_local_queue_answer_what_the_first_has_seen() {
 #[test]
 fn patience_begins_anew_after_each_answer() {
     let bench = bench(1);
-    let claims = AtomicUsize::new(0);
-    let waiter = bench.chaotic(move |_, verb| match verb {
-        Verb::Claim if matches!(claims.fetch_add(1, Ordering::AcqRel), 0 | 4) => Fault::LoseRequest,
-        _ => Fault::None,
+    let (env, clock) = (bench.world.env(), bench.world.env());
+    // Two failures, further apart than the retry timeout.
+    let moments = [env.now(), env.now() + TTL * 4];
+    let failures = AtomicUsize::new(0);
+    let waiter = bench.chaotic(move |_, verb| {
+        let due = moments.get(failures.load(Ordering::Acquire));
+        if verb != Verb::Claim || due.is_none_or(|moment| clock.now() < *moment) {
+            return Fault::None;
+        }
+        failures.fetch_add(1, Ordering::AcqRel);
+        Fault::LoseRequest
     });
     let holder = bench.engine();
-    let env = bench.world.env();
     bench.world.block_on(async {
         let hold = lock(&holder).await;
         let release = async {
             env.sleep(TTL * 5).await;
             hold.release().await.unwrap();
         };
-        // Two failures, further apart than the retry timeout.
         let (granted, ()) = tokio::join!(lock(&waiter), release);
         granted.release().await.unwrap();
     });

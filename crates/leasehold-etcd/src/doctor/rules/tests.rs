@@ -1,7 +1,7 @@
 use leasehold_core::Severity::{self, Critical, Warning};
 
 use super::*;
-use crate::proto::{AlarmMember, Member, ResponseHeader};
+use crate::protocol::{AlarmMember, Member, ResponseHeader};
 
 fn status(member: u64) -> StatusResponse {
     StatusResponse {

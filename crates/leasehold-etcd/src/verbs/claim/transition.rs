@@ -9,7 +9,7 @@ use crate::{
     format::{State, Value},
     leases::{ClaimLeases, Lease},
     own_claims::ClaimState,
-    proto::RequestOp,
+    protocol::RequestOp,
     queue::Queue,
     txn::{created, delete, none_since, only_if, present, put, unchanged},
 };

@@ -11,6 +11,8 @@ use redis::Value;
 use crate::{
     dialect::{ClaimReply, foreign},
     format::{read, span, unexpected},
+    server_info::remembered,
+    transport::ServerTime,
 };
 
 pub(super) fn read_claim(value: &Value) -> Result<ClaimReply> {
@@ -38,6 +40,27 @@ pub(super) fn read_claim(value: &Value) -> Result<ClaimReply> {
         _ => return Err(refusal(&fields)),
     };
     Ok(ClaimReply::Outcome { standing, is_unannounced })
+}
+
+/// `None` when nothing has changed, and the script for all claims is to be asked.
+pub(super) fn read_claim_quiet(value: &Value, ttl: Duration) -> Result<Option<ClaimReply>> {
+    let token = match value {
+        Value::Nil => return Ok(None),
+        Value::Int(token) => FencingToken::new(u64::try_from(*token).unwrap_or_default())?,
+        value => return read_claim(value).map(Some),
+    };
+    let standing = Standing::Granted(Grant::lasting(Some(token), ttl));
+    Ok(Some(ClaimReply::Outcome { standing, is_unannounced: false }))
+}
+
+/// The same for a member of a quorum, which answers its marker, too.
+pub(super) fn read_vote(value: &Value, time: ServerTime, valid_for: Duration) -> Result<Option<ClaimReply>> {
+    let Some((fence, marker)) = read::<Option<(u64, String)>>(value, "a token and a marker")? else {
+        return Ok(None);
+    };
+    let (fence, remembers_for) = (Some(FencingToken::new(fence)?), remembered(Some(marker), time.0));
+    let standing = Standing::Granted(Grant { fence, valid_for, remembers_for });
+    Ok(Some(ClaimReply::Outcome { standing, is_unannounced: false }))
 }
 
 pub(super) fn read_release(value: &Value) -> Result<Release> {
@@ -69,8 +92,10 @@ pub(super) fn read_snapshot(name: &LockName, value: &Value) -> Result<Snapshot> 
         read(value, "the five parts of a lock")?;
     let mut holders = contenders(&holders)?;
     if let [expires_in, fields] = &hash[..] {
-        let fields: Vec<Value> = read(fields, "the fields of a hash")?;
-        holders.extend(foreign::redisson(&fields, read_span(expires_in)?));
+        let fields: Vec<(Vec<u8>, Vec<u8>)> = read(fields, "the fields of a hash")?;
+        let left: i64 = read(expires_in, "milliseconds")?;
+        let with_time = fields.into_iter().map(|(field, value)| (field, value, left));
+        holders.extend(foreign::redisson(&with_time.collect::<Vec<_>>()));
     }
     Ok(Snapshot {
         name: name.clone(),
@@ -152,7 +177,7 @@ fn refusal(fields: &[Value]) -> Error {
     let message = format!("the key of this name holds a {kind}, which is no lock of Leasehold");
     Error::new(ErrorKind::Mismatch, message).hint(match kind.as_str() {
         "hash" => {
-            "if it is a lock of Redisson, the two libraries cannot exclude each other: use another name or a prefix"
+            "if it is a lock of Redisson, dialect=redisson shares it; else use another name or a prefix"
         }
         _ => "choose another name, or put a prefix before all of them",
     })

@@ -106,7 +106,7 @@ fn each_fact_has_its_colour() {
             other(|it| it.session_timeout = Duration::from_secs(60)),
             Warning,
             "zookeeper",
-            "a session of 60s of 30s",
+            "a session of 1m of 30s",
         ),
         (other(|it| it.has_login = false), Warning, "zookeeper", "belongs to everybody"),
         (

@@ -1,0 +1,95 @@
+//! `leasehold watch`: the changes of one lock as they happen.
+
+use std::{io::ErrorKind, process::ExitCode};
+
+use anyhow::Result;
+use clap::Args;
+use leasehold::{Client, LockName, store::Snapshot};
+
+use super::common::StoreArgs;
+use crate::{
+    describe::{mode_words, summary},
+    duration::{millis, show},
+    exit::CliError,
+    output::{Output, event_line},
+    store_location::disconnect,
+    supervise::signals::Signals,
+    view::changes::{Change, Kind, Renewals, changes, free},
+};
+
+/// Show the changes of a lock as they happen, until Ctrl-C: one line each, or one JSON object with --json.
+///
+/// The present holders and waiters come first. `jeopardy`: a hold that was renewed before is half over. `lost`: a hold ended by
+/// its time to live. `forced`: it ended before its time and the fencing counter was raised, by force-release or by a grant that
+/// came and went unseen. The store pushes the changes where it can, and is asked once a second elsewhere; of several
+/// changes at the same moment the last state is shown.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Name of the lock.
+    name: String,
+}
+
+/// Prints changes until a signal.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode> {
+    let name = LockName::new(&arguments.name)?;
+    let location = arguments.store.location(output)?;
+    let mut signals = Signals::new()?;
+    let client = signals.unless_ended(location.connect(|options| options)).await??;
+    let ended = signals.unless_ended(follow(&client, &name, output)).await;
+    disconnect(&client, &ended).await;
+    ended?.map(|()| ExitCode::SUCCESS)
+}
+
+/// Prints the changes; ends when nobody reads them.
+async fn follow(client: &Client, name: &LockName, output: Output) -> Result<()> {
+    let (mut watcher, env) = (client.watcher(name)?, client.env());
+    let (mut renewals, mut before) = (Renewals::default(), None::<Snapshot>);
+    let mut at = env.now();
+    loop {
+        let is_news = |now: &Snapshot| {
+            before.as_ref().is_none_or(|before| !changes(before, now, env.now().since(at)).is_empty())
+        };
+        let next = watcher.until(|now| is_news(now).then(|| now.clone()));
+        // A look in between shows whether the holders are renewed.
+        let after = match renewals.next_look() {
+            Some(span) => match env.within(span, next).await {
+                Some(after) => after?,
+                None => watcher.until(|now| Some(now.clone())).await?,
+            },
+            None => next.await?,
+        };
+        let passed = env.now().since(std::mem::replace(&mut at, env.now()));
+        let found = changes(before.as_ref().unwrap_or(&free(&after)), &after, passed);
+        for change in found.iter().chain(&renewals.observe(&after, passed)) {
+            match print(name, change, env.wall_us(), output) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => return Err(CliError::with_code(crate::exit::SOFTWARE, error.to_string(), "")),
+                Ok(()) => {}
+            }
+        }
+        before = Some(after);
+    }
+}
+
+fn print(name: &LockName, change: &Change, at_us: u64, output: Output) -> std::io::Result<()> {
+    let text = || {
+        let who = &change.who;
+        let mut facts = vec![summary(who), mode_words(who.mode)];
+        facts.extend(who.fence.map(|token| format!("fencing token {token}")));
+        let is_over = matches!(change.kind, Kind::Lost | Kind::Released | Kind::Forced);
+        facts.extend(
+            who.age.filter(|age| millis(*age) > 0 && is_over).map(|age| format!("after {}", show(age))),
+        );
+        format!("{} {:<9} {}\n", clock(at_us), change.kind.word(), facts.join(" · "))
+    };
+    output.deliver_line(|| event_line(change.kind.word(), &change.to_json(name.as_str(), at_us)), text)
+}
+
+/// The time of day, UTC.
+fn clock(at_us: u64) -> String {
+    let ms = at_us / 1000;
+    let [hours, minutes, seconds] = [3_600_000, 60_000, 1000].map(|unit| ms / unit);
+    format!("{:02}:{:02}:{:02}.{:03}Z", hours % 24, minutes % 60, seconds % 60, ms % 1000)
+}

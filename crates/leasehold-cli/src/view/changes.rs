@@ -1,0 +1,145 @@
+//! The changes of a lock between two inspections. No clock and no I/O.
+
+use std::{collections::HashMap, time::Duration};
+
+use leasehold::store::{Contender, Snapshot, Stance};
+use serde_json::{Value, json};
+
+use crate::describe::to_json;
+
+/// The kinds of change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Kind {
+    Waiting,
+    /// It left the queue without the lock.
+    Left,
+    Granted,
+    /// A hold that was renewed before is half over.
+    Jeopardy,
+    /// The hold ended by its time to live or its session.
+    Lost,
+    Released,
+    /// It ended before its time, and the fencing counter was raised without a grant that is to be seen: by `force-release`,
+    /// or by a grant that came and went between two inspections.
+    Forced,
+}
+
+impl Kind {
+    #[cfg(feature = "serve")]
+    pub(crate) const ALL: [Kind; 7] =
+        [Kind::Waiting, Kind::Left, Kind::Granted, Kind::Jeopardy, Kind::Lost, Kind::Released, Kind::Forced];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Kind::Waiting => "waiting",
+            Kind::Left => "left",
+            Kind::Granted => "granted",
+            Kind::Jeopardy => "jeopardy",
+            Kind::Lost => "lost",
+            Kind::Released => "released",
+            Kind::Forced => "forced",
+        }
+    }
+}
+
+/// A change, and the holder or waiter whose it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Change {
+    pub(crate) kind: Kind,
+    pub(crate) who: Contender,
+}
+
+impl Change {
+    /// The holder or waiter, with the lock and the time.
+    pub(crate) fn to_json(&self, lock: &str, at_us: u64) -> Value {
+        let mut fields = to_json(&self.who);
+        fields["lock"] = json!(lock);
+        fields["at_ms"] = json!(at_us / 1000);
+        fields
+    }
+}
+
+/// The changes from `before` to `after`, which was inspected `passed` later: ends first, then grants, then waiters.
+pub(crate) fn changes(before: &Snapshot, after: &Snapshot, passed: Duration) -> Vec<Change> {
+    let was_raised = after.fence > before.fence && !holding(after).any(|holder| holder.fence == after.fence);
+    let is_unchanged_queue = before.waiters.iter().all(|waiter| has(&after.waiters, waiter));
+    let ends =
+        holding(before).filter(|holder| !holding(after).any(|other| other.tag == holder.tag)).map(|who| {
+            let is_over = who.expires_in.is_some_and(|left| left <= passed);
+            let kind = match () {
+                () if is_over || has(&after.holders, who) => Kind::Lost,
+                () if was_raised && is_unchanged_queue => Kind::Forced,
+                () => Kind::Released,
+            };
+            Change { kind, who: who.clone() }
+        });
+    let grants = holding(after).filter(|who| !holding(before).any(|other| other.tag == who.tag));
+    let comers = after.waiters.iter().filter(|who| !has(&before.waiters, who));
+    let leavers = before.waiters.iter().filter(|who| !has(&after.waiters, who) && !has(&after.holders, who));
+    let of = |kind| move |who: &Contender| Change { kind, who: who.clone() };
+    ends.chain(grants.map(of(Kind::Granted)))
+        .chain(leavers.map(of(Kind::Left)))
+        .chain(comers.map(of(Kind::Waiting)))
+        .collect()
+}
+
+fn holding(snapshot: &Snapshot) -> impl Iterator<Item = &Contender> {
+    snapshot.holders.iter().filter(|holder| holder.stance == Stance::Holding)
+}
+
+fn has(contenders: &[Contender], who: &Contender) -> bool {
+    contenders.iter().any(|other| other.tag == who.tag)
+}
+
+/// A lock without holders and waiters.
+pub(crate) fn free(lock: &Snapshot) -> Snapshot {
+    Snapshot { holders: Vec::new(), waiters: Vec::new(), ..lock.clone() }
+}
+
+/// The renewals of the holders of one lock, as far as inspections show them.
+#[derive(Default)]
+pub(crate) struct Renewals(HashMap<u32, Renewed>);
+
+#[derive(Clone, Copy, Default)]
+struct Renewed {
+    longest: Duration,
+    last: Duration,
+    is_renewed: bool,
+    is_announced: bool,
+}
+
+impl Renewals {
+    /// The holders that are in jeopardy since this inspection, `passed` after the last one. A holder that was never seen
+    /// to renew, such as one with a fixed end, is not.
+    pub(crate) fn observe(&mut self, lock: &Snapshot, passed: Duration) -> Vec<Change> {
+        self.0.retain(|tag, _| holding(lock).any(|holder| holder.tag == *tag));
+        let mut late = Vec::new();
+        for (who, left) in holding(lock).filter_map(|who| Some((who, who.expires_in?))) {
+            let known = self.0.entry(who.tag).or_insert(Renewed {
+                last: left + passed,
+                longest: left,
+                ..Renewed::default()
+            });
+            // A renewal adds a third of the time to live; less is the delay of an answer.
+            let grew = left > known.last.saturating_sub(passed) + known.longest / 10;
+            known.is_renewed |= grew;
+            known.is_announced &= !grew;
+            (known.last, known.longest) = (left, known.longest.max(left));
+            if known.is_renewed && left < known.longest / 2 && !known.is_announced {
+                known.is_announced = true;
+                late.push(Change { kind: Kind::Jeopardy, who: who.clone() });
+            }
+        }
+        late
+    }
+
+    /// The time until a holder would be in jeopardy without a renewal.
+    pub(crate) fn next_look(&self) -> Option<Duration> {
+        let waits = self.0.values().filter(|known| !known.is_announced);
+        waits.filter_map(|known| known.last.checked_sub(known.longest / 2)).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/changes.rs"]
+mod tests;

@@ -1,0 +1,87 @@
+use leasehold::store::Snapshot;
+use ratatui::{Terminal, backend::TestBackend};
+
+use super::*;
+use crate::view::board::tests::{lock, scan};
+
+fn press(screen: &mut Screen, keys: &str) -> Action {
+    let mut last = Action::None;
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            key => KeyCode::Char(key),
+        };
+        last = screen.key(KeyEvent::new(code, KeyModifiers::NONE));
+    }
+    last
+}
+
+fn screen(locks: Vec<Snapshot>) -> Screen {
+    let mut screen = Screen::new(Sort::Name, "memory:".to_string());
+    screen.board.update(scan(1, locks));
+    screen
+}
+
+fn drawn(screen: &Screen, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal
+        .draw(|frame| screen.draw(frame, Duration::from_secs(1), |lock| format!("page of {}", lock.name)))
+        .unwrap();
+    terminal.backend().to_string()
+}
+
+#[test]
+fn only_the_typed_name_releases_by_force() {
+    let mut screen = screen(vec![lock("a", 1, 0, 9), lock("b", 2, 0, 9)]);
+    let release = Action::ForceRelease(LockName::new("b").unwrap());
+    assert_eq!(press(&mut screen, "jfb\n"), release);
+    for wrong in ["fa\n", "f\n", "fbb\n", "fb\u{1b}", "f\u{1b}"] {
+        assert_eq!(press(&mut screen, wrong), Action::None, "{wrong:?}");
+        assert_eq!(screen.message, "nothing was released");
+    }
+    assert_eq!(press(&mut screen, "fq"), Action::None, "a name is typed");
+}
+
+#[test]
+fn a_lock_opens_and_closes_and_the_filter_takes_all_letters() {
+    let mut screen = screen(vec![lock("a", 1, 0, 9), lock("queue", 2, 0, 9)]);
+    assert_eq!(press(&mut screen, "j\n"), Action::Open(LockName::new("queue").unwrap()));
+    assert!(drawn(&screen, 80, 8).contains("page of queue"));
+    assert_eq!(press(&mut screen, "\u{1b}"), Action::Close);
+    assert_eq!(press(&mut screen, "/qu"), Action::None);
+    let shown = drawn(&screen, 80, 8);
+    assert!(shown.contains("filter: qu") && shown.contains("queue") && !shown.contains("host-1"), "{shown}");
+    assert_eq!(press(&mut screen, "\nq"), Action::Quit);
+}
+
+#[test]
+fn hostile_names_and_small_terminals_do_no_harm() {
+    let mut screen = screen(vec![lock("\u{1b}[2J\nx", 1, 3, 9)]);
+    let shown = drawn(&screen, 100, 8);
+    assert!(!shown.contains('\u{1b}') && shown.contains("\\u{1b}[2J\\nx"), "{shown}");
+    for (width, height) in [(1, 1), (2, 3), (20, 4), (500, 200)] {
+        drawn(&screen, width, height);
+    }
+    press(&mut screen, "jjjkk");
+    screen.board.update(scan(2, Vec::new()));
+    assert_eq!(press(&mut screen, "f\n"), Action::None, "there is nothing to open");
+}
+
+/// The processor's time, not the clock's: other tests run beside.
+#[test]
+fn a_frame_of_ten_thousand_locks_takes_little_time() {
+    let mut screen = screen((0..10_000).map(|at| lock(&format!("job-{at:05}"), at, 2, 9)).collect());
+    press(&mut screen, "ss");
+    let mut terminal = Terminal::new(TestBackend::new(200, 60)).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "measures the processor's time of this thread")]
+    let used = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let begin = used();
+    for _ in 0..10 {
+        terminal.draw(|frame| screen.draw(frame, Duration::ZERO, |_| String::new())).unwrap();
+    }
+    let end = used();
+    let nanos = (end.tv_sec - begin.tv_sec) * 1_000_000_000 + (end.tv_nsec - begin.tv_nsec);
+    assert!(nanos / 10 < 50_000_000, "{} us a frame", nanos / 10_000);
+    println!("{} us a frame of 10,000 locks", nanos / 10_000);
+}

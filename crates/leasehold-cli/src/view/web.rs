@@ -1,0 +1,5 @@
+//! The answers of `serve` by HTTP.
+
+pub(crate) mod access;
+mod metrics;
+pub(crate) mod site;

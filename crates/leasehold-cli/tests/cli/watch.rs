@@ -1,0 +1,109 @@
+//! `watch` tells each change of a lock.
+
+use leasehold_testkit::redis::Server;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::fixture::{Fixture, Running, until};
+
+fn server() -> Server {
+    Server::start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn watch(fixture: &Fixture, more: &[&str]) -> Running {
+    Running::start(&mut fixture.leasehold(&[&["watch"], more, &["job"]].concat()))
+}
+
+/// The next event: its name, and the process whose it is.
+fn event(watch: &mut Running) -> (String, Value) {
+    let line = watch.line();
+    let event: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+    assert!(
+        line.starts_with("{\"event\":") && event["lock"] == "job" && event["at_ms"].as_u64() > Some(0),
+        "{line}"
+    );
+    (event["event"].as_str().unwrap().to_string(), event["pid"].clone())
+}
+
+/// The changes of one lock in order, from a store that pushes them and from one that does not.
+#[test]
+fn each_change_is_one_line() {
+    let (redis, memcached) = (server(), leasehold_testkit::memcached::Server::start().unwrap());
+    let fixture = Fixture::new();
+    let memcached = format!("memcached://{}", memcached.address());
+    // The counter of Memcached is not kept while nobody holds the lock: there the end is not told from a release.
+    for (store, end) in [(&redis.url(), "forced"), (&fixture.store(), "forced"), (&memcached, "released")] {
+        let mut watch = watch(&fixture, &["--json", "--store", store]);
+        let mut first = fixture.start(&["--store", store, "job"], "echo in; exec sleep 1000");
+        assert_eq!(first.line(), "in", "{store}");
+        assert_eq!(event(&mut watch), ("granted".into(), first.pid().into()), "{store}");
+        let mut second = fixture.start(&["--fair", "--store", store, "job"], "echo in; exec sleep 1000");
+        assert_eq!(event(&mut watch), ("waiting".into(), second.pid().into()), "{store}");
+        first.send(Signal::TERM);
+        assert_eq!(event(&mut watch), ("released".into(), first.pid().into()), "{store}");
+        assert_eq!(event(&mut watch), ("granted".into(), second.pid().into()), "{store}");
+        assert_eq!(second.line(), "in");
+        let forced = fixture.run(&["force-release", "--yes", "--store", store, "job"]);
+        assert_eq!(forced.code, Some(0), "{}", forced.stderr);
+        assert_eq!(event(&mut watch), (end.into(), second.pid().into()), "{store}");
+        watch.send(Signal::INT);
+        assert_eq!(watch.end().code, Some(130));
+    }
+}
+
+/// A holder that is stopped does not renew: jeopardy, then the end of its lease.
+#[test]
+fn a_stopped_holder_is_in_jeopardy_and_then_lost() {
+    let (fixture, redis) = (Fixture::new(), server());
+    let mut watch = watch(&fixture, &["--json", "--store", &redis.url()]);
+    let mut holder =
+        fixture.start(&["--ttl", "2s", "--store", &redis.url(), "job"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    assert_eq!(event(&mut watch).0, "granted");
+    // The first renewal is seen before the holder stops.
+    let left = || fixture.run(&["inspect", "--json", "--store", &redis.url(), "job"]).stdout;
+    let aged = |page: &str| {
+        serde_json::from_str::<Value>(page).unwrap()["holders"][0]["age_ms"].as_u64() > Some(1500)
+    };
+    until("a hold of 1.5 s", || aged(&left()));
+    holder.send(Signal::STOP);
+    assert_eq!(event(&mut watch).0, "jeopardy");
+    assert_eq!(event(&mut watch).0, "lost");
+    holder.send(Signal::CONT);
+}
+
+#[test]
+fn text_names_the_time_the_change_and_the_holder_and_escapes_notes() {
+    let fixture = Fixture::new();
+    let mut holder = fixture.start(&["--note", "a\u{1b}[2Jb", "job"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    let mut watch = watch(&fixture, &[]);
+    let line = watch.line();
+    let (time, rest) = line.split_once(' ').unwrap();
+    assert!(time.len() == 13 && time.ends_with('Z'), "{line}");
+    assert!(rest.starts_with("granted   ") && rest.contains(&format!("pid {}", holder.pid())), "{line}");
+    assert!(rest.contains("\"a\\u{1b}[2Jb\"") && rest.contains(" · exclusive · fencing token "), "{line}");
+    holder.send(Signal::TERM);
+    let line = watch.line();
+    assert!(line.contains(" released  "), "{line}");
+}
+
+#[test]
+fn a_store_that_is_away_is_69_and_a_closed_pipe_is_the_end() {
+    let fixture = Fixture::new();
+    let nobody = fixture.run(&["watch", "--store", "redis://127.0.0.1:1?timeout=300ms", "job"]);
+    assert_eq!(nobody.code, Some(69), "{}", nobody.stderr);
+    let itself = env!("CARGO_BIN_EXE_leasehold");
+    let script = format!("{itself} watch job | head -1");
+    let mut sh = std::process::Command::new("sh");
+    sh.env("LEASEHOLD_STORE", fixture.store());
+    let mut pipe = Running::start(sh.args(["-c", &script]));
+    let run = || fixture.run(&["run", "job", "--", "true"]);
+    until("the end of watch", || {
+        run();
+        !crate::fixture::children(pipe.pid())
+            .iter()
+            .any(|pid| crate::fixture::command_line(*pid).contains("watch"))
+    });
+    assert!(pipe.line().contains(" granted "));
+}

@@ -1,0 +1,62 @@
+//! The schema in the database: made by the first client that may, and checked by the others.
+
+use leasehold_core::{Error, ErrorKind, Result};
+use tokio_postgres::Client;
+
+use crate::{
+    error::{column, explain},
+    sql::VERSION,
+};
+
+/// The version of the schema that this program knows.
+const KNOWN: u32 = 1;
+
+/// The script that makes the schema. It may be run again.
+pub const SCHEMA: &str = concat!(
+    include_str!("../sql/schema/01_tables.sql"),
+    "\n",
+    include_str!("../sql/schema/02_rules.sql"),
+    "\n",
+    include_str!("../sql/schema/03_claim.sql"),
+    "\n",
+    include_str!("../sql/schema/04_renew.sql"),
+    "\n",
+    include_str!("../sql/schema/05_release.sql"),
+    "\n",
+    include_str!("../sql/schema/06_check_in.sql"),
+);
+
+/// "Leasehold", as the key of the advisory lock of the client that makes the schema.
+const MAKING: &str = "BEGIN; SELECT pg_advisory_xact_lock(8387794225577127780);";
+
+/// Makes the schema if it is not there.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] for one of a newer version or of another program, `Rejected` without the right to make it.
+pub(crate) async fn ensure(client: &Client) -> Result<()> {
+    if read(client).await?.is_some() {
+        return Ok(());
+    }
+    client.batch_execute(&format!("{MAKING}{SCHEMA}COMMIT;")).await.map_err(|error| {
+        explain(&error).hint(
+            "let a user who may CREATE in the database run what `leasehold stores --sql postgres` prints",
+        )
+    })?;
+    read(client).await.map(drop)
+}
+
+/// The version of the schema; `None` if there is none.
+async fn read(client: &Client) -> Result<Option<u32>> {
+    let rows = client.query_typed(VERSION.text, &[]).await.map_err(|error| explain(&error))?;
+    let comment: Option<String> = rows.first().map_or(Ok(None), |row| column(row, 0))?;
+    let Some(comment) = comment else { return Ok(None) };
+    match comment.strip_prefix("Leasehold ").and_then(|version| version.parse().ok()) {
+        Some(KNOWN) => Ok(Some(KNOWN)),
+        Some(version) => {
+            let message = format!("the schema has version {version}, and this program knows version {KNOWN}");
+            Err(Error::new(ErrorKind::Corrupt, message).hint("use a program of the same version"))
+        }
+        None => Err(Error::new(ErrorKind::Corrupt, "the schema `leasehold` is another program's")
+            .hint("it was left as it is; use another database")),
+    }
+}

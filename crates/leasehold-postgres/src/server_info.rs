@@ -1,0 +1,19 @@
+//! The identity of a server.
+
+use std::time::Duration;
+
+use leasehold_core::{Result, ServerInfo};
+
+use crate::{client::Client, error::column, sql::SERVER};
+
+/// The server and its standbys as one: there is one that takes writes.
+pub(crate) async fn server_info(client: &Client) -> Result<ServerInfo> {
+    let rows = client.transport.query(&SERVER, &[]).await?;
+    let (identifier, now): (i64, i64) = (column(&rows[0], 0)?, column(&rows[0], 1)?);
+    Ok(ServerInfo {
+        server: format!("{identifier:016x}").into(),
+        lineage: None,
+        remembers_for: Duration::MAX,
+        wall_us: now.cast_unsigned(),
+    })
+}

@@ -1,0 +1,34 @@
+//! The statements, each in a file of its own, with the types of its arguments.
+//!
+//! They are sent unnamed: behind a pooler a named statement may be another client's.
+
+use tokio_postgres::types::Type;
+
+/// A statement.
+pub(crate) struct Sql {
+    pub(crate) text: &'static str,
+    pub(crate) types: &'static [Type],
+}
+
+macro_rules! statements {
+    ($($name:ident = $file:literal: [$($kind:ident),*];)*) => {
+        $(pub(crate) static $name: Sql =
+            Sql { text: include_str!(concat!("../sql/call/", $file, ".sql")), types: &[$(Type::$kind),*] };)*
+    };
+}
+
+statements! {
+    CLAIM = "claim": [BYTEA, BYTEA, INT2, INT8, INT8, INT2, BOOL, INT8, INT8, INT8, INT8, INT8, BYTEA];
+    RENEW = "renew": [BYTEA_ARRAY, BYTEA_ARRAY, INT8_ARRAY];
+    RELEASE = "release": [BYTEA, BYTEA, INT8];
+    FORCE_RELEASE = "force_release": [BYTEA];
+    INSPECT = "inspect": [BYTEA];
+    LIST = "list": [BYTEA, BYTEA, INT8];
+    WATCH = "watch": [BYTEA_ARRAY];
+    CHANNEL = "channel": [BYTEA];
+    PROBE = "probe": [TEXT];
+    CHECK_IN = "check_in": [BYTEA, INT8];
+    DOCTOR = "doctor": [];
+    SERVER = "server": [];
+    VERSION = "version": [];
+}

@@ -1,0 +1,42 @@
+//! Renewals.
+
+use leasehold_core::{Claim, Renewal, Result};
+
+use super::claim::gone;
+use crate::{client::Client, error::column, format, sql::RENEW};
+
+/// The renewals that share a commit: enough to make its cost small, few enough to let others in between.
+const RENEWALS_MAX: usize = 100;
+
+/// Renews holds.
+pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> {
+    let mut answers = Vec::with_capacity(claims.len());
+    for some in claims.chunks(RENEWALS_MAX) {
+        match renew_some(client, some).await {
+            Ok(renewed) => answers.extend(some.iter().zip(renewed).map(|(claim, renewal)| {
+                client.capability.admits(claim)?;
+                Ok(renewal)
+            })),
+            Err(error) => answers.extend(some.iter().map(|_| Err(error.clone()))),
+        }
+    }
+    answers
+}
+
+/// Renews some in one statement. One beyond the capability is sent with no time to live, which changes nothing.
+async fn renew_some(client: &Client, claims: &[Claim]) -> Result<Vec<Renewal>> {
+    let names: Vec<&[u8]> = claims.iter().map(|claim| claim.name.as_bytes()).collect();
+    let ids: Vec<[u8; 16]> = claims.iter().map(|claim| format::id(claim.id)).collect();
+    let ids: Vec<&[u8]> = ids.iter().map(|id| &id[..]).collect();
+    let ttl =
+        |claim: &Claim| if client.capability.admits(claim).is_ok() { format::micros(claim.ttl) } else { 0 };
+    let ttls: Vec<i64> = claims.iter().map(ttl).collect();
+    let rows = client.transport.query(&RENEW, &[&names, &ids, &ttls]).await?;
+    let renewal = |row| {
+        Ok(match column::<i16>(row, 0)? {
+            3 => Renewal::Renewed { valid_for: format::span(column(row, 1)?) },
+            reason => Renewal::Gone(gone(reason.into())),
+        })
+    };
+    rows.iter().map(renewal).collect()
+}

@@ -1,0 +1,52 @@
+//! The diagnosis of real servers.
+
+use leasehold_core::{Severity, Store};
+use leasehold_postgres::PostgresStore;
+use leasehold_testkit::postgres::{Pooler, Server};
+
+use crate::fixture::{env, options, runtime, store};
+
+/// The findings that are not green, the worst first.
+async fn wrong(store: &PostgresStore) -> Vec<String> {
+    let findings = store.diagnose().await.unwrap();
+    findings.into_iter().filter(|it| it.severity != Severity::Ok).map(|it| it.what).collect()
+}
+
+#[test]
+fn a_server_without_fsync_a_pooler_and_a_standby_are_found() {
+    let server = Server::start().unwrap();
+    let pooler = Pooler::start(&server).unwrap();
+    runtime().block_on(async {
+        assert_eq!(wrong(&store(&server)).await, ["fsync is off"]);
+        let deaf = PostgresStore::new(options(pooler.port()), env()).unwrap();
+        let found = wrong(&deaf).await;
+        assert!(found.len() == 2 && found[1].contains("pooler in transaction mode"), "{found:?}");
+        let standby = server.standby().unwrap();
+        let found = wrong(&store(&server)).await;
+        assert!(found.len() == 2 && found[1].contains("waits for none"), "{found:?}");
+        let mut any = options(standby.port());
+        any.any_server = true;
+        let found = wrong(&PostgresStore::new(any, env()).unwrap()).await;
+        assert!(found[0].contains("standby"), "{found:?}");
+    });
+}
+
+/// The control is the user with the rights.
+#[test]
+fn a_user_without_rights_is_told_which() {
+    let server = Server::start().unwrap();
+    runtime().block_on(async {
+        store(&server).server_info().await.unwrap();
+        server
+            .sql("CREATE ROLE guest LOGIN PASSWORD 'pw'; GRANT USAGE ON SCHEMA leasehold TO guest")
+            .unwrap();
+        let mut guest = options(server.port());
+        guest.access.user = "guest".into();
+        let guest = PostgresStore::new(guest, env()).unwrap();
+        assert!(wrong(&guest).await.iter().any(|what| what.contains("may not write")));
+        let name = leasehold_core::LockName::new("a").unwrap();
+        let error = guest.inspect(&name).await.unwrap_err();
+        assert!(error.hint_text().unwrap().contains("SELECT, INSERT and UPDATE"), "{error:?}");
+        assert!(store(&server).inspect(&name).await.is_ok());
+    });
+}
