@@ -101,7 +101,7 @@ mod terminal {
         time::Duration,
     };
 
-    use ratatui::crossterm::event::{self, Event};
+    use crossterm::event::{self, Event};
     use tokio::sync::mpsc::{Receiver, channel};
 
     use super::*;

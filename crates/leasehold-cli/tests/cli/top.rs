@@ -150,6 +150,28 @@ fn locks_are_shown_opened_sorted_filtered_and_released() {
     top.is_restored();
 }
 
+/// Reading keys by a poller that reports each edge once loses those that come together with a resize, until the next key.
+#[test]
+fn keys_that_are_typed_during_resizes_are_all_read() {
+    let fixture = Fixture::new();
+    let mut top = Top::start(&mut fixture.leasehold(&["top"]));
+    top.shows("0 locks");
+    for _ in 0..20 {
+        top.types("/");
+        let mut word = String::new();
+        for round in 0..50 {
+            word.push('x');
+            top.resize(24 - round % 2, 120);
+            top.types("x");
+            top.shows(&format!("filter: {word}▏"));
+        }
+        top.types("\u{1b}");
+        top.shows("/ filter ·");
+    }
+    top.types("q");
+    assert_eq!(top.ends(), Some(0));
+}
+
 /// A23. The control leaves its terminal as it set it.
 #[test]
 fn a23_the_terminal_is_restored_after_a_signal_and_after_a_panic() {
