@@ -141,13 +141,22 @@ impl TestContext {
         busy.holder.expect("a holder that can be seen")
     }
 
+    fn nodes(&self) -> Vec<Connection> {
+        let open = |port| Connection::open(&format!("127.0.0.1:{port}")).expect("a connection");
+        self.ports.iter().map(open).collect()
+    }
+
+    /// The number of scripts that the servers ran to their end so far.
+    pub(crate) fn scripts_run(&self) -> u64 {
+        let report = |mut node: Connection| node.call(&["INFO", "commandstats"]).expect("an answer");
+        let reports = self.nodes().into_iter().map(report);
+        reports.map(|report| report.text().unwrap_or_default().lines().map(scripts_run).sum::<u64>()).sum()
+    }
+
     /// Completes when somebody of Redisson listens for the releases of a name.
     pub(crate) async fn is_awaited(&self, name: &LockName, channel: &str) {
         let channel = format!("{channel}:{{{name}}}");
-        let mut nodes: Vec<Connection> = Vec::new();
-        for port in &self.ports {
-            nodes.push(Connection::open(&format!("127.0.0.1:{port}")).expect("a connection"));
-        }
+        let mut nodes = self.nodes();
         let mut listens = || {
             let calls = nodes.iter_mut().flat_map(|node| {
                 ["NUMSUB", "SHARDNUMSUB"]
@@ -159,6 +168,16 @@ impl TestContext {
             self.env.sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+/// The successful calls of a line of the statistics of commands, if it is about scripts.
+fn scripts_run(line: &str) -> u64 {
+    let [eval, evalsha] = ["cmdstat_eval:", "cmdstat_evalsha:"].map(|command| line.strip_prefix(command));
+    let count = |field: &str| {
+        let mut fields = eval.or(evalsha)?.split(',');
+        fields.find_map(|pair| pair.strip_prefix(field)?.parse::<u64>().ok())
+    };
+    count("calls=").unwrap_or_default() - count("failed_calls=").unwrap_or_default()
 }
 
 /// Serves as a process of ours until the input ends.

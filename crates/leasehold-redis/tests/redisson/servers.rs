@@ -1,5 +1,7 @@
 //! Redisson and we on the same Sentinels and in the same Cluster.
 
+use std::time::Duration;
+
 use leasehold_redis::{Endpoint, Servers};
 use leasehold_testkit::redis::{Cluster, Sentinels, Server};
 
@@ -65,8 +67,13 @@ async fn exclude_and_wake(context: &TestContext) {
     let name = context.name();
     let claim = context.claim(&name, LONG);
     leasehold_core::Store::claim(&store, &claim).await.expect("an answer of the store");
+    let scripts = context.scripts_run();
     peer.send(&format!("wait {name} 60000 1500"));
     context.is_awaited(&name, "redisson_lock__channel").await;
+    // It tries once before it subscribes, and once after that: only then it sleeps.
+    while context.scripts_run() < scripts + 2 {
+        context.env.sleep(Duration::from_millis(1)).await;
+    }
     for port in &context.ports {
         let node = leasehold_testkit::redis::Connection::open(&format!("127.0.0.1:{port}"));
         // Other nodes of a Cluster answer where it is.
