@@ -195,13 +195,20 @@ fn dialect(url: &ParsedUrl) -> Result<Dialect> {
                 .hint("add dialect=plain, or use prefix="))
         }
         (Some("plain"), template) => Ok(Dialect::Plain { template: template.unwrap_or("*").to_string() }),
+        (Some("spring"), template) => match template.and_then(|template| template.strip_suffix(":*")) {
+            Some(registry) => Ok(Dialect::Spring { registry: registry.to_string() }),
+            None => {
+                Err(Error::new(ErrorKind::Invalid, "the keys of Spring begin with the key of its registry")
+                    .hint("if that is `locks`: dialect=spring&template=locks:*"))
+            }
+        },
         (Some("redisson"), None) => Ok(Dialect::Redisson),
         (Some("redisson"), Some(_)) => {
             Err(Error::new(ErrorKind::Invalid, "`template` is for the plain dialect alone")
                 .hint("a lock of Redisson has its name for a key: use prefix="))
         }
         (Some(other), _) => {
-            Err(ParsedUrl::unsupported_dialect(other, "there are `native`, `plain` and `redisson`"))
+            Err(ParsedUrl::unsupported_dialect(other, "there are `native`, `plain`, `redisson` and `spring`"))
         }
     }
 }

@@ -11,11 +11,11 @@ impl RedisOptions {
     /// The capability of a store with these options. No I/O.
     pub fn capability(&self) -> Capability {
         let is_native = self.dialect == Dialect::Native;
-        let is_plain = matches!(self.dialect, Dialect::Plain { .. });
+        let is_plain = matches!(self.dialect, Dialect::Plain { .. } | Dialect::Spring { .. });
         let permits = match self.dialect {
             Dialect::Native => u32::MAX,
             Dialect::Redisson => TAKE_MAX,
-            Dialect::Plain { .. } => 0,
+            Dialect::Plain { .. } | Dialect::Spring { .. } => 0,
         };
         let scheme = match self.servers {
             Servers::Single(_) => "redis",

@@ -55,6 +55,7 @@ impl ClientState {
                 Box::new(Native { marker: options.membership.map(server_info::unknown_run) })
             }
             options::Dialect::Plain { template } => Box::new(Plain::new(template)),
+            options::Dialect::Spring { registry } => Box::new(Plain::of_spring(registry)),
             options::Dialect::Redisson => {
                 Box::new(Redisson { is_cluster: matches!(options.servers, Servers::Cluster(_)) })
             }

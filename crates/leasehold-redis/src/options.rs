@@ -55,6 +55,11 @@ pub enum Dialect {
         /// The key of a lock, with `*` for its name: `redlock:*`. Just `*` is the name itself.
         template: String,
     },
+    /// Spring's `RedisLockRegistry`: as plain, and a release is announced to those who wait in its `PUB_SUB_LOCK`.
+    Spring {
+        /// The key of the registry, with which all of its keys begin.
+        registry: String,
+    },
     /// Redisson's `RLock`, `RFencedLock`, `RReadWriteLock` and `RPermitExpirableSemaphore`: no queue.
     Redisson,
 }
@@ -136,6 +141,11 @@ impl RedisOptions {
                 "the template of keys needs one `*` for the name",
                 "for example template=redlock:*",
             );
+        }
+        if let Dialect::Spring { registry } = &self.dialect
+            && registry.is_empty()
+        {
+            return invalid("the registry of Spring has no key", "for example template=locks:*");
         }
         if self.timeout.is_zero() {
             return invalid("a timeout of zero", "the usual one is 2s");

@@ -18,6 +18,14 @@ pub fn python(target: &str, peer: &str) -> PathBuf {
     })
 }
 
+/// The directory of a peer in Java, with its class `Peer`, and what its `pom.xml` names in `lib`.
+pub fn java(target: &str, peer: &str) -> PathBuf {
+    installed(target, peer, "Peer.class", |place| {
+        run(place, "mvn", &["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]);
+        run(place, "javac", &["-cp", "lib/*", "Peer.java"]);
+    })
+}
+
 /// The directory of a peer, with `proof` in it. It is created again when a file of the peer has changed, or when it was
 /// not finished; other test programs wait meanwhile. `target` is the `CARGO_TARGET_TMPDIR` of the test.
 pub fn installed(target: &str, peer: &str, proof: &str, install: impl FnOnce(&Path)) -> PathBuf {

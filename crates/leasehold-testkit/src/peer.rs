@@ -41,6 +41,16 @@ impl Program {
         let args = vec!["-B".into(), directory.join("peer.py").into()];
         Program { path: directory.join("venv/bin/python"), args, role: String::new() }
     }
+
+    /// A peer in Java, see [`foreign_client::java`], in a process that is soon there and small.
+    pub fn java(target: &str, peer: &str, part: &str) -> Program {
+        let place = foreign_client::java(target, peer);
+        let classes = format!("{0}:{0}/lib/*", place.display());
+        let quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=off";
+        let options = ["-Xms16m", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", quiet];
+        let args = options.into_iter().chain(["-cp", &classes, "Peer", part]);
+        Program { path: "java".into(), args: args.map(Into::into).collect(), role: String::new() }
+    }
 }
 
 /// A process that obeys commands on its standard input. It is killed when dropped.

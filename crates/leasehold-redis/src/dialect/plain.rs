@@ -31,6 +31,8 @@ const RECHECK_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Plain {
     /// The key of a lock, with `*` for its name.
     template: String,
+    /// How the channel begins on which the release of a key is announced, with the key behind it and for a message.
+    releases: Option<String>,
     /// The server's own command that deletes a key with a given value: `DELEX` (Redis 8.4) or `DELIFEQ` (Valkey 9),
     /// if it has one. Unset until the first release has asked.
     compare_and_delete: OnceLock<Option<&'static str>>,
@@ -38,7 +40,20 @@ pub(crate) struct Plain {
 
 impl Plain {
     pub(crate) fn new(template: &str) -> Plain {
-        Plain { template: template.to_string(), compare_and_delete: OnceLock::new() }
+        Plain { template: template.to_string(), releases: None, compare_and_delete: OnceLock::new() }
+    }
+
+    /// The locks of a `RedisLockRegistry`, which always releases by a script: no command publishes.
+    pub(crate) fn of_spring(registry: &str) -> Plain {
+        let releases = Some(format!("{registry}-channel:"));
+        Plain { releases, compare_and_delete: OnceLock::from(None), ..Plain::new(&format!("{registry}:*")) }
+    }
+
+    /// The last argument of a script that ends a hold.
+    fn append_channel(&self, call: &mut Cmd, keys: &Keys) {
+        if let Some(begin) = &self.releases {
+            call.write_arg_fmt(format_args!("{begin}{}", keys.hold()));
+        }
     }
 
     /// The parts of the template before and after the name.
@@ -106,6 +121,7 @@ impl Dialect for Plain {
         }
         let mut call = RELEASE.call(&[keys.hold_key()]);
         call.arg(claim.id.to_string());
+        self.append_channel(&mut call, keys);
         let mut commands = vec![call];
         if self.compare_and_delete.get().is_none() {
             let mut ask = cmd("COMMAND");
@@ -132,7 +148,9 @@ impl Dialect for Plain {
     }
 
     fn force_release(&self, keys: &Keys, _: Announcement) -> Request<'_, Vec<Contender>> {
-        Request::call(&FORCE_RELEASE, FORCE_RELEASE.call(&[keys.hold_key()]), |value| {
+        let mut call = FORCE_RELEASE.call(&[keys.hold_key()]);
+        self.append_channel(&mut call, keys);
+        Request::call(&FORCE_RELEASE, call, |value| {
             let (value, expires_in): (Value, Value) = read(value, "a value and its time")?;
             holders(&value, &expires_in)
         })

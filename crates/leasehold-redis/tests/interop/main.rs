@@ -31,6 +31,7 @@ cases![
     our_release_lets_it_in,
     its_lock_ends_when_it_was_killed,
     our_lock_ends_when_we_were_killed,
+    our_release_wakes_its_listener,
     its_late_unlock_frees_nothing,
     our_late_release_frees_nothing,
 ];
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
     if let Ok(role) = std::env::var(peer::ROLE) {
         return role::play(&role, env);
     }
-    let arguments = Arguments::from_args();
+    // Most of the time a case waits for the end of a hold.
+    let arguments = Arguments { test_threads: Some(6), ..Arguments::from_args() };
     let server = Arc::new(Server::start().unwrap_or_else(|error| panic!("{error}")));
     let mut trials = Vec::new();
     for foreign in FOREIGN_CLIENTS {

@@ -11,7 +11,7 @@ use leasehold_core::{Engine, Env, Hold, LockName, LockOptions, Wait};
 use leasehold_testkit::peer::STORE;
 use rslock::{Lock, LockError, LockManager};
 
-use crate::context::{PERMITS, WAYS, Way, engine, terms};
+use crate::context::{Way, engine, terms, way};
 
 type Answer = Result<&'static str, Box<dyn std::error::Error>>;
 
@@ -20,7 +20,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// `rslock 0.10.0`: what was built is what the lock file names.
 const LOCK_FILE: &str = include_str!("../../../../Cargo.lock");
 
-/// Which one it is when it is rslock; otherwise it is ours, in one of the [`WAYS`] or with [`PERMITS`].
+/// Which one it is when it is rslock; otherwise it is ours, in the [`way`] of that label.
 pub(crate) const RSLOCK: &str = "rslock";
 
 /// Serves until the input ends.
@@ -28,8 +28,7 @@ pub(crate) fn play(role: &str, env: Env) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("this machine can start a thread");
     let url = std::env::var(STORE).expect("who starts a peer says where the store is");
-    let way = WAYS.into_iter().chain([PERMITS]).find(|way| way.label == role);
-    match way {
+    match way(role) {
         Some(way) => runtime.block_on(serve(Ours::new(way, &url, env))),
         None => runtime.block_on(serve(Rslock::new(&url))),
     }

@@ -151,6 +151,8 @@ fn a_redis_that_is_not_there_is_named_without_the_password() {
     for (url, kind) in [
         ("redis://127.0.0.1:1?dialect=curator", ErrorKind::Unsupported),
         ("redis://127.0.0.1:1?template=a:*", ErrorKind::Invalid),
+        ("redis://127.0.0.1:1?dialect=spring", ErrorKind::Invalid),
+        ("redis://127.0.0.1:1?dialect=spring&template=:*", ErrorKind::Invalid),
         ("redis://127.0.0.1:1?strict=perhaps", ErrorKind::Invalid),
         ("redis://127.0.0.1:1?ca=x.pem", ErrorKind::Invalid),
         ("memory:?strict=true", ErrorKind::Invalid),
