@@ -18,6 +18,7 @@ const STORES: &[&str] = &[
     "etcd-revoked",
     "sqlite",
     "memcached",
+    "postgres",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

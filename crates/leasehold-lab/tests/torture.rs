@@ -11,7 +11,8 @@ use std::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
-const STORES: [&str; 7] = ["redis", "redlock", "zookeeper", "etcd", "etcd-revoked", "sqlite", "memcached"];
+const STORES: [&str; 8] =
+    ["redis", "redlock", "zookeeper", "etcd", "etcd-revoked", "sqlite", "memcached", "postgres"];
 /// What it takes a level F to keep: nothing is lost there.
 const FENCED: &str = "claimed";
 

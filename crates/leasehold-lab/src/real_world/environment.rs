@@ -1,6 +1,7 @@
 //! [`Environment`]: the servers of a run, the network to them, and the faults that they can suffer.
 
 mod others;
+mod postgres;
 mod redis;
 
 use std::time::Duration;
@@ -44,8 +45,8 @@ impl Environment {
     /// Starts the servers for that many workers.
     pub(crate) fn start(kind: EnvironmentKind, workers: usize) -> Result<Self> {
         use EnvironmentKind::{
-            Cluster, Etcd, EtcdRevoked, Memcached, Redis, RedisClock, RedisVolatile, Redlock, RedlockClock,
-            Sentinel, Sqlite, Zookeeper,
+            Cluster, Etcd, EtcdRevoked, Memcached, Postgres, Redis, RedisClock, RedisVolatile, Redlock,
+            RedlockClock, Sentinel, Sqlite, Zookeeper,
         };
         let (servers, addresses, url) = match kind {
             Redis | RedisVolatile | RedisClock => redis::start_one(kind)?,
@@ -56,6 +57,7 @@ impl Environment {
             Etcd | EtcdRevoked => others::start_etcd(kind == EtcdRevoked)?,
             Sqlite => others::start_sqlite()?,
             Memcached => others::start_memcached()?,
+            Postgres => postgres::start()?,
         };
         let network = if addresses.is_empty() { None } else { Some(Network::to(&addresses, workers)?) };
         let is_redis = matches!(kind, Redis | RedisVolatile | RedisClock | Redlock | RedlockClock);

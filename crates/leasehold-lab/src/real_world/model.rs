@@ -40,6 +40,8 @@ pub(crate) enum EnvironmentKind {
     Sqlite,
     /// One Memcached server: killed, flushed, filled until it evicts
     Memcached,
+    /// One PostgreSQL server; its processes stand still and are killed, all or one
+    Postgres,
 }
 
 impl fmt::Display for EnvironmentKind {
