@@ -1,6 +1,12 @@
 //! [`Client`]: the state that all verbs of one store share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use leasehold_core::{
     Capability, ClaimId, Env, Result, Revalidations,
@@ -25,6 +31,8 @@ pub(crate) struct Client {
     pub(crate) listener: Listener,
     pub(crate) revalidations: Revalidations,
     pub(crate) in_doubt: InDoubt,
+    /// When the server that answered last was started; zero before the first answer.
+    server_start: AtomicI64,
 }
 
 impl Client {
@@ -41,6 +49,7 @@ impl Client {
             transport,
             revalidations,
             in_doubt: InDoubt::new(IN_DOUBT_MAX),
+            server_start: AtomicI64::default(),
             env,
         })
     }
@@ -49,6 +58,15 @@ impl Client {
     pub(crate) fn mark_in_doubt<T>(&self, id: ClaimId, result: &Result<T>) {
         let now = self.env.now();
         self.in_doubt.mark_unknown(id, result, now + DELIVERY_MAX, now);
+    }
+
+    /// Has all holds renewed when the server that answers was started at another time than the last one: a pooler keeps its
+    /// connections with clients when a standby is promoted behind it, which may not have every grant.
+    pub(crate) fn answered_by(&self, server_start: i64) {
+        let before = self.server_start.swap(server_start, Ordering::AcqRel);
+        if before != 0 && before != server_start {
+            self.revalidations.raise_sparingly(&self.env);
+        }
     }
 
     /// Ends its connections. Its holds end with their time to live.

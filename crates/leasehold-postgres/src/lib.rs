@@ -28,5 +28,5 @@ mod verbs;
 pub use backend::BACKEND;
 pub use check_in::{check_in, check_in_statement};
 pub use options::PostgresOptions;
-pub use schema::SCHEMA;
+pub use sql::SCHEMA;
 pub use store::PostgresStore;

@@ -5,26 +5,11 @@ use tokio_postgres::Client;
 
 use crate::{
     error::{column, explain},
-    sql::VERSION,
+    sql::{self, VERSION},
 };
 
 /// The version of the schema that this program knows.
 const KNOWN: u32 = 1;
-
-/// The script that makes the schema. It may be run again.
-pub const SCHEMA: &str = concat!(
-    include_str!("../sql/schema/01_tables.sql"),
-    "\n",
-    include_str!("../sql/schema/02_rules.sql"),
-    "\n",
-    include_str!("../sql/schema/03_claim.sql"),
-    "\n",
-    include_str!("../sql/schema/04_renew.sql"),
-    "\n",
-    include_str!("../sql/schema/05_release.sql"),
-    "\n",
-    include_str!("../sql/schema/06_check_in.sql"),
-);
 
 /// "Leasehold", as the key of the advisory lock of the client that makes the schema.
 const MAKING: &str = "BEGIN; SELECT pg_advisory_xact_lock(8387794225577127780);";
@@ -37,7 +22,8 @@ pub(crate) async fn ensure(client: &Client) -> Result<()> {
     if read(client).await?.is_some() {
         return Ok(());
     }
-    client.batch_execute(&format!("{MAKING}{SCHEMA}COMMIT;")).await.map_err(|error| {
+    let script: [&str; 3] = [MAKING, sql::SCHEMA, "COMMIT;"];
+    client.batch_execute(&script.concat()).await.map_err(|error| {
         explain(&error).hint(
             "let a user who may CREATE in the database run what `leasehold stores --sql postgres` prints",
         )

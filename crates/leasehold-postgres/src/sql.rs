@@ -1,8 +1,23 @@
-//! The statements, each in a file of its own, with the types of its arguments.
+//! The schema, and the statements, each in a file of its own, with the types of its arguments.
 //!
 //! They are sent unnamed: behind a pooler a named statement may be another client's.
 
 use tokio_postgres::types::Type;
+
+/// The script that makes the schema. It may be run again.
+pub const SCHEMA: &str = concat!(
+    include_str!("../sql/schema/01_tables.sql"),
+    "\n",
+    include_str!("../sql/schema/02_rules.sql"),
+    "\n",
+    include_str!("../sql/schema/03_claim.sql"),
+    "\n",
+    include_str!("../sql/schema/04_renew.sql"),
+    "\n",
+    include_str!("../sql/schema/05_release.sql"),
+    "\n",
+    include_str!("../sql/schema/06_check_in.sql"),
+);
 
 /// A statement.
 pub(crate) struct Sql {

@@ -82,11 +82,17 @@ fn rights(probe: &Probe) -> Option<Finding> {
 
 fn table(probe: &Probe) -> Option<Finding> {
     let what = format!("leasehold.locks has {} rows, and {} dead ones", probe.live_rows, probe.dead_rows);
-    if !probe.vacuums || probe.dead_rows > DEAD_ROWS_MAX.max(probe.live_rows) {
-        let why = "dead rows make each lock slower";
-        return Some(Finding::warning(&probe.node, what, why, "set autovacuum = on; VACUUM leasehold.locks"));
+    let slow = |what: String, fix: &str| {
+        Some(Finding::warning(&probe.node, what, "dead rows make each lock slower", fix))
+    };
+    match probe.dead_rows > DEAD_ROWS_MAX.max(probe.live_rows) {
+        _ if !probe.vacuums => slow(
+            "autovacuum does not visit leasehold.locks".into(),
+            "set autovacuum = on; ALTER TABLE leasehold.locks RESET (autovacuum_enabled)",
+        ),
+        true => slow(what, "end transactions that stay open (pg_stat_activity); VACUUM leasehold.locks"),
+        false => Some(Finding::ok(&probe.node, what, "autovacuum keeps up")),
     }
-    Some(Finding::ok(&probe.node, what, "autovacuum keeps up"))
 }
 
 fn clock(probe: &Probe) -> Option<Finding> {
@@ -179,7 +185,7 @@ mod tests {
             ),
             (Probe { may_write: false, ..good() }, Severity::Critical, "may not write"),
             (Probe { dead_rows: 1_000_000, ..good() }, Severity::Warning, "dead"),
-            (Probe { vacuums: false, ..good() }, Severity::Warning, "dead"),
+            (Probe { vacuums: false, ..good() }, Severity::Warning, "does not visit"),
             (Probe { clock_off_us: 5_000_000, ..good() }, Severity::Warning, "5 s"),
             (Probe { hears: Some(false), ..good() }, Severity::Warning, "do not arrive"),
             (Probe { hears: None, ..good() }, Severity::Warning, "pooler"),

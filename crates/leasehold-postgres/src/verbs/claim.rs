@@ -54,6 +54,7 @@ async fn send(client: &Client, claim: &Claim) -> Result<Standing> {
             ],
         )
         .await?;
+    client.answered_by(column(&rows[0], COLUMNS + 5)?);
     standing(&rows[0])
 }
 

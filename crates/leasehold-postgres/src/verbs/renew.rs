@@ -32,6 +32,9 @@ async fn renew_some(client: &Client, claims: &[Claim]) -> Result<Vec<Renewal>> {
         |claim: &Claim| if client.capability.admits(claim).is_ok() { format::micros(claim.ttl) } else { 0 };
     let ttls: Vec<i64> = claims.iter().map(ttl).collect();
     let rows = client.transport.query(&RENEW, &[&names, &ids, &ttls]).await?;
+    if let Some(row) = rows.first() {
+        client.answered_by(column(row, 2)?);
+    }
     let renewal = |row| {
         Ok(match column::<i16>(row, 0)? {
             3 => Renewal::Renewed { valid_for: format::span(column(row, 1)?) },

@@ -13,7 +13,7 @@ async fn wrong(store: &PostgresStore) -> Vec<String> {
 }
 
 #[test]
-fn a_server_without_fsync_a_pooler_and_a_standby_are_found() {
+fn a_server_without_fsync_or_autovacuum_a_pooler_and_a_standby_are_found() {
     let server = Server::start().unwrap();
     let pooler = Pooler::start(&server).unwrap();
     runtime().block_on(async {
@@ -21,6 +21,10 @@ fn a_server_without_fsync_a_pooler_and_a_standby_are_found() {
         let deaf = PostgresStore::new(options(pooler.port()), env()).unwrap();
         let found = wrong(&deaf).await;
         assert!(found.len() == 2 && found[1].contains("pooler in transaction mode"), "{found:?}");
+        server.sql("ALTER TABLE leasehold.locks SET (autovacuum_enabled = off)").unwrap();
+        let found = wrong(&store(&server)).await;
+        assert!(found.len() == 2 && found[1].contains("autovacuum"), "{found:?}");
+        server.sql("ALTER TABLE leasehold.locks RESET (autovacuum_enabled)").unwrap();
         let standby = server.standby().unwrap();
         let found = wrong(&store(&server)).await;
         assert!(found.len() == 2 && found[1].contains("waits for none"), "{found:?}");

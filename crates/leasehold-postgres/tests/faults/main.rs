@@ -5,8 +5,13 @@
     reason = "tests may panic, and have a runtime of their own"
 )]
 
+mod crowds;
 mod differential;
+mod disk;
 mod doctor;
+mod durability;
 mod fixture;
+mod increments;
+mod round_trips;
 mod servers;
 mod transactions;

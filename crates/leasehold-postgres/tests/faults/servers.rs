@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use leasehold_core::{Claim, ClaimId, ErrorKind, Outcome, Standing, Store, url::Address};
 use leasehold_postgres::PostgresStore;
-use leasehold_testkit::{postgres::Server, wait};
+use leasehold_testkit::{
+    postgres::{Pooler, Server},
+    proxy::Proxy,
+    wait,
+};
 
 use crate::fixture::{
     SOON, admin, advisory_lock, engine, env, lock, name, options, runtime, store, try_lock, ttl,
@@ -112,28 +116,38 @@ fn p4_a_server_that_stands_still_is_an_error_with_an_unknown_outcome_and_the_rel
     });
 }
 
+/// A standby that has the row of one lock, `warm`.
+fn follower(primary: &Server) -> Server {
+    let standby = runtime().block_on(async {
+        let engine = engine(options(primary.port()));
+        drop(lock(&engine, "warm", &ttl(600)).await);
+        primary.standby().unwrap()
+    });
+    let applied = || standby.sql("SELECT count(*) FROM leasehold.locks").as_deref() == Ok("1");
+    assert!(wait::until(SOON, applied), "the standby follows");
+    standby
+}
+
+/// The standby does not receive what comes from now on.
+fn cut_off(standby: &Server, primary: &Server) {
+    standby.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    standby.sql("SELECT pg_reload_conf()").unwrap();
+    let alone = || primary.sql("SELECT count(*) FROM pg_stat_replication").as_deref() == Ok("0");
+    assert!(wait::until(SOON, alone));
+}
+
 /// Both keep their connections by the same addresses. The control asks nobody, and holds on beside the next.
 #[test]
 fn p5_a_promoted_standby_that_lagged_is_noticed_at_once_and_one_that_did_not_keeps_the_hold() {
     for lags in [true, false] {
         let primary = Server::start().unwrap();
-        let standby = runtime().block_on(async {
-            store(&primary).server_info().await.unwrap();
-            primary.standby().unwrap()
-        });
+        let standby = follower(&primary);
         runtime().block_on(async {
             let mut both = options(primary.port());
             both.hosts.push(Address::new("127.0.0.1", standby.port()));
             let (one, two) = (engine(both.clone()), engine(both));
-            drop(lock(&one, "warm", &ttl(60)).await);
-            let applied = || standby.sql("SELECT count(*) FROM leasehold.locks").as_deref() == Ok("1");
-            assert!(wait::until(SOON, applied), "the standby follows");
             if lags {
-                // It does not receive what comes from now on.
-                standby.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
-                standby.sql("SELECT pg_reload_conf()").unwrap();
-                let alone = || primary.sql("SELECT count(*) FROM pg_stat_replication").as_deref() == Ok("0");
-                assert!(wait::until(SOON, alone));
+                cut_off(&standby, &primary);
             }
             let hold = lock(&one, "orders", &ttl(600)).await;
             let arrived = || standby.sql("SELECT count(*) FROM leasehold.locks").as_deref() == Ok("2");
@@ -240,5 +254,34 @@ fn p8_a_statement_timeout_is_named_and_nothing_was_done() {
         assert!(error.hint_text().unwrap().contains("statement_timeout"), "{error:?}");
         keeper.batch_execute("ROLLBACK").await.unwrap();
         assert!(matches!(client.claim(&claim).await.unwrap(), Standing::Granted(_)));
+    });
+}
+
+/// The pooler keeps its connections with clients, so none of theirs ends. The control: the hold that the standby never had is
+/// not asked about, and its time to live is far from over.
+#[test]
+fn p12_behind_a_pooler_a_promoted_standby_is_noticed_by_the_next_answer() {
+    let primary = Server::start().unwrap();
+    let standby = follower(&primary);
+    let behind = Proxy::to(&primary.address()).unwrap();
+    let pooler = Pooler::before("127.0.0.1", behind.port()).unwrap();
+    let before = Proxy::to(&pooler.address()).unwrap();
+    runtime().block_on(async {
+        let (mut pooled, env) = (options(before.port()), env());
+        pooled.is_pooled = true;
+        let engine = engine(pooled);
+        let kept = lock(&engine, "kept", &ttl(600)).await;
+        let arrived = || standby.sql("SELECT count(*) FROM leasehold.locks").as_deref() == Ok("2");
+        assert!(wait::until(SOON, arrived));
+        cut_off(&standby, &primary);
+        let lost = lock(&engine, "lost", &ttl(600)).await;
+        primary.kill();
+        standby.sql("SELECT pg_promote()").unwrap();
+        behind.retarget(&standby.address()).unwrap();
+        assert!(lost.lease().check().is_ok(), "the control takes itself to hold");
+        let asked = env.within(SOON, async { while kept.confirm().await.is_err() {} });
+        asked.await.expect("an answer of the new primary");
+        env.within(SOON, lost.lease().lost()).await.expect("long before its time to live");
+        assert_eq!(before.connections(), 1, "none was made anew");
     });
 }

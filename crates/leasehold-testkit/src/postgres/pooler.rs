@@ -44,10 +44,14 @@ impl Program for PgBouncer {
 impl Pooler {
     /// A pooler of five connections to a server.
     pub fn start(server: &Server) -> Result<Self> {
+        Self::before(&server.directory().display().to_string(), server.port())
+    }
+
+    /// A pooler of five connections to a host, or to the directory of a socket.
+    pub fn before(host: &str, behind: u16) -> Result<Self> {
         on_free_ports(|| {
             let (directory, port) = (temp_dir::create()?, free_port()?);
             let place = directory.path().display();
-            let (host, behind) = (server.directory().display(), server.port());
             let ini = format!(
                 "[databases]\npostgres = host={host} port={behind}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
                  listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {place}/users\n\
