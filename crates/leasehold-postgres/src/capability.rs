@@ -9,7 +9,7 @@ use crate::options::PostgresOptions;
 impl PostgresOptions {
     /// The capability of a store with these options. No I/O.
     pub fn capability(&self) -> Capability {
-        Capability {
+        let native = Capability {
             scheme: "postgres",
             exclusion: Exclusion::Lease,
             commits: true,
@@ -28,6 +28,7 @@ impl PostgresOptions {
             ttl_min: Duration::from_millis(100),
             ttl_max: Duration::from_secs(3600 * 24 * 365),
             drift: Drift::TWO_CLOCKS,
-        }
+        };
+        self.dialect.capability(native)
     }
 }

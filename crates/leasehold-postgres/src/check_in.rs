@@ -33,7 +33,7 @@ pub async fn check_in(transaction: &Transaction<'_>, name: &str, token: FencingT
     let typed = CHECK_IN.types.iter().cloned();
     let arguments: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&arguments[0], &token.as_i64()];
     let typed: Vec<_> = arguments.into_iter().zip(typed).collect();
-    let checked = transaction.query_typed(CHECK_IN.text, &typed).await;
+    let checked = transaction.query_typed(&CHECK_IN.text, &typed).await;
     checked.map(drop).map_err(|error| match error.code().map(|code| code.code()) {
         Some("LH001") => {
             let message = format!("the lease of fencing token {token} is over");
@@ -46,5 +46,5 @@ pub async fn check_in(transaction: &Transaction<'_>, name: &str, token: FencingT
 /// The statement of [`check_in`], for other clients of PostgreSQL: bind the bytes of the name, and
 /// [`FencingToken::as_i64`]. It fails with SQLSTATE `LH001`.
 pub fn check_in_statement() -> &'static str {
-    CHECK_IN.text
+    &CHECK_IN.text
 }

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use leasehold_core::{Error, ErrorKind, Result, store_kit::Access, url::Address};
 use tokio_postgres::config::{Config, SslMode, TargetSessionAttrs};
 
+use crate::dialect::Dialect;
+
 /// The servers, the login, TLS and time limits. `Debug` shows no password.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -17,10 +19,14 @@ pub struct PostgresOptions {
     pub database: String,
     /// The login and the TLS settings.
     pub access: Access,
+    /// A file of libpq's form with passwords, such as `~/.pgpass`, for a login without one.
+    pub passfile: Option<PathBuf>,
     /// Whether a server that takes no writes will do, as for a diagnosis.
     pub any_server: bool,
     /// Whether the address is that of a pooler in transaction mode: it loses notifications, so waiters ask again and again.
     pub is_pooled: bool,
+    /// The format of locks.
+    pub(crate) dialect: Dialect,
     /// The time limit of one request, connecting included.
     pub timeout: Duration,
     /// The URL without secrets that names the store in errors.
@@ -37,8 +43,10 @@ impl PostgresOptions {
             socket: None,
             database: String::new(),
             access: Access::default(),
+            passfile: None,
             any_server: false,
             is_pooled: false,
+            dialect: Dialect::Native,
             timeout: Duration::from_secs(2),
         }
     }

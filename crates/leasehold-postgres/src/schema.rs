@@ -33,7 +33,7 @@ pub(crate) async fn ensure(client: &Client) -> Result<()> {
 
 /// The version of the schema; `None` if there is none.
 async fn read(client: &Client) -> Result<Option<u32>> {
-    let rows = client.query_typed(VERSION.text, &[]).await.map_err(|error| explain(&error))?;
+    let rows = client.query_typed(&VERSION.text, &[]).await.map_err(|error| explain(&error))?;
     let comment: Option<String> = rows.first().map_or(Ok(None), |row| column(row, 0))?;
     let Some(comment) = comment else { return Ok(None) };
     match comment.strip_prefix("Leasehold ").and_then(|version| version.parse().ok()) {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use leasehold_core::{Result, ServerInfo};
 
-use crate::{client::Client, error::column, sql::SERVER};
+use crate::{error::column, sql::SERVER, transport::Transport};
 
 /// The server and its standbys as one: there is one that takes writes.
-pub(crate) async fn server_info(client: &Client) -> Result<ServerInfo> {
-    let rows = client.transport.query(&SERVER, &[]).await?;
+pub(crate) async fn server_info(transport: &Transport) -> Result<ServerInfo> {
+    let rows = transport.query(&SERVER, &[]).await?;
     let (identifier, now): (i64, i64) = (column(&rows[0], 0)?, column(&rows[0], 1)?);
     Ok(ServerInfo {
         server: format!("{identifier:016x}").into(),

@@ -2,6 +2,8 @@
 //!
 //! They are sent unnamed: behind a pooler a named statement may be another client's.
 
+use std::borrow::Cow;
+
 use tokio_postgres::types::Type;
 
 /// The script that makes the schema. It may be run again.
@@ -21,14 +23,14 @@ pub const SCHEMA: &str = concat!(
 
 /// A statement.
 pub(crate) struct Sql {
-    pub(crate) text: &'static str,
+    pub(crate) text: Cow<'static, str>,
     pub(crate) types: &'static [Type],
 }
 
 macro_rules! statements {
     ($($name:ident = $file:literal: [$($kind:ident),*];)*) => {
         $(pub(crate) static $name: Sql =
-            Sql { text: include_str!(concat!("../sql/call/", $file, ".sql")), types: &[$(Type::$kind),*] };)*
+            Sql { text: Cow::Borrowed(include_str!(concat!("../sql/call/", $file, ".sql"))), types: &[$(Type::$kind),*] };)*
     };
 }
 
@@ -43,7 +45,7 @@ statements! {
     CHANNEL = "channel": [BYTEA];
     PROBE = "probe": [TEXT];
     CHECK_IN = "check_in": [BYTEA, INT8];
-    DOCTOR = "doctor": [];
+    DOCTOR = "doctor": [TEXT];
     SERVER = "server": [];
     VERSION = "version": [];
 }

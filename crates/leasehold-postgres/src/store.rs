@@ -62,7 +62,7 @@ impl Verbs for PostgresStore {
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
-        server_info::server_info(&self.client).await
+        server_info::server_info(&self.client.transport).await
     }
 
     async fn revalidation(&self, seen: &mut u64) {

@@ -17,7 +17,9 @@ use tokio_postgres::{
 };
 
 use crate::{
+    dialect::Dialect,
     error::{Failure, explain, failure, innermost},
+    libpq::{self, Found},
     options::PostgresOptions,
     schema,
     sql::Sql,
@@ -65,7 +67,7 @@ impl Link {
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let typed: Vec<(Argument<'_>, Type)> =
             arguments.iter().copied().zip(sql.types.iter().cloned()).collect();
-        self.client.query_typed(sql.text, &typed).await
+        self.client.query_typed(&sql.text, &typed).await
     }
 
     /// Connects on the background thread. `drive` is run there with the other half.
@@ -111,13 +113,25 @@ async fn connect(options: &PostgresOptions) -> Result<(Client, Wire)> {
         };
         let tls = Tls::new(&secrets, access.server_name.clone()).map_err(unusable)?;
         let mut config = options.config();
-        if !secrets.password.is_empty() {
+        let mut unused = None;
+        if secrets.password.is_empty() {
+            match libpq::password(options) {
+                Found::Password(password) => drop(config.password(password.reveal())),
+                Found::Open(path) => unused = Some(path),
+                Found::Nothing => {}
+            }
+        } else {
             config.password(secrets.password.reveal());
         }
         config.connect(tls).await.map_err(|error| {
             let known = access.explain(&innermost(&error).to_string());
             // Nothing of a verb was sent.
-            known.unwrap_or_else(|| connecting(&error)).not_applied()
+            let error = known.unwrap_or_else(|| connecting(&error)).not_applied();
+            match unused {
+                Some(path) => error
+                    .hint(format!("{0} is not used, for others can read it: chmod 600 {0}", path.display())),
+                None => error,
+            }
         })
     };
     access.connect(attempt).await
@@ -176,7 +190,9 @@ impl Transport {
                 }
             });
             let link = link.await?;
-            schema::ensure(&link.client).await.map_err(Error::not_applied)?;
+            if self.options.dialect == Dialect::Native {
+                schema::ensure(&link.client).await.map_err(Error::not_applied)?;
+            }
             Ok(link)
         };
         let linked = self.env.until(until, Box::pin(self.live.get(connect))).await;

@@ -14,6 +14,11 @@ async fn open(env: Env, url: String) -> Result<Arc<dyn Store>> {
     (BACKEND.open)(&ParsedUrl::parse(&url, &STORES)?, None, &env).await
 }
 
+/// The table of ShedLock's manual, with room for longer names.
+const SHEDLOCK: &str = "CREATE TABLE shedlock(name TEXT NOT NULL, lock_until TIMESTAMP NOT NULL,
+    locked_at TIMESTAMP NOT NULL, locked_by VARCHAR(255) NOT NULL, PRIMARY KEY (name));
+    GRANT SELECT, INSERT, UPDATE ON shedlock TO locks";
+
 /// All servers; they end with it.
 struct Servers {
     plain: Server,
@@ -24,6 +29,7 @@ struct Servers {
 impl Servers {
     fn start() -> leasehold_testkit::Result<Servers> {
         let plain = Server::start()?;
+        plain.sql(SHEDLOCK)?;
         Ok(Servers { secure: Server::builder().tls().start()?, pooler: Pooler::start(&plain)?, plain })
     }
 
@@ -40,6 +46,7 @@ impl Servers {
                 patient(format!("{}?sslmode=verify-full&{}", self.secure.url(), self.secure.tls_query())),
             ),
             ("socket", patient(socket)),
+            ("shedlock", patient(format!("{}?dialect=shedlock", self.plain.url()))),
             ("pooler", patient(format!("{}?pooler=transaction", self.pooler.url()))),
         ]
     }

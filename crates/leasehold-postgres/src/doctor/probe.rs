@@ -1,8 +1,8 @@
 //! [`Probe`]: the facts about a server.
 
-use leasehold_core::{ClaimId, Interest, LockName, Result};
+use leasehold_core::Result;
 
-use crate::{client::Client, error::column, sql::DOCTOR};
+use crate::{error::column, sql::DOCTOR, transport::Transport};
 
 /// The facts about a server.
 #[derive(Clone, Debug)]
@@ -18,29 +18,26 @@ pub(super) struct Probe {
     pub(super) vacuums: bool,
     pub(super) live_rows: i64,
     pub(super) dead_rows: i64,
+    /// The table of locks.
+    pub(super) table: String,
     pub(super) may_write: bool,
+    /// Whether its times have a zone.
+    pub(super) has_zones: bool,
     /// How far its clock is from ours.
     pub(super) clock_off_us: u64,
-    /// Whether notifications arrive; `None` where the URL says that they do not.
+    /// Whether the URL says that a pooler is before it.
+    pub(super) is_pooled: bool,
+    /// Whether notifications arrive; `None` where nobody listens.
     pub(super) hears: Option<bool>,
     /// Whether requests leave this machine in the clear.
     pub(super) is_clear: bool,
 }
 
-/// Asks the server.
-pub(super) async fn gather(client: &Client) -> Result<Probe> {
-    let options = &client.transport.options;
-    let rows = client.transport.query(&DOCTOR, &[]).await?;
+/// Asks the server about locks in this table.
+pub(super) async fn gather(transport: &Transport, table: &str) -> Result<Probe> {
+    let options = &transport.options;
+    let rows = transport.query(&DOCTOR, &[&table]).await?;
     let row = &rows[0];
-    let is_standby: bool = column(row, 4)?;
-    let hears = match options.is_pooled || is_standby {
-        true => None,
-        false => {
-            let nobody = Interest::Turn(ClaimId::mint(&client.env));
-            drop(client.listener.watch(&LockName::new("doctor")?, nobody).await?);
-            Some(!client.listener.is_deaf())
-        }
-    };
     let now: i64 = column(row, 10)?;
     Ok(Probe {
         node: options.hosts.first().map_or_else(|| "socket".to_string(), ToString::to_string),
@@ -48,14 +45,17 @@ pub(super) async fn gather(client: &Client) -> Result<Probe> {
         syncs: column(row, 1)?,
         synchronous_commit: column(row, 2)?,
         has_synchronous_standbys: column(row, 3)?,
-        is_standby,
+        is_standby: column(row, 4)?,
         standbys: column(row, 5)?,
         vacuums: column(row, 6)?,
         live_rows: column(row, 7)?,
         dead_rows: column(row, 8)?,
+        table: table.to_string(),
         may_write: column(row, 9)?,
-        clock_off_us: now.cast_unsigned().abs_diff(client.env.wall_us()),
-        hears,
+        has_zones: column(row, 11)?,
+        clock_off_us: now.cast_unsigned().abs_diff(transport.env.wall_us()),
+        is_pooled: options.is_pooled,
+        hears: None,
         is_clear: !options.access.tls && options.hosts.iter().any(|host| !host.is_local()),
     })
 }

@@ -11,7 +11,7 @@ const DEAD_ROWS_MAX: i64 = 20_000;
 const CLOCK_OFF_MAX_US: u64 = 1_000_000;
 
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
-    let rules = [version, role, durability, standbys, rights, table, clock, wake_ups, privacy];
+    let rules = [version, role, durability, standbys, rights, table, zones, clock, wake_ups, privacy];
     rules.into_iter().filter_map(|rule| rule(probe)).collect()
 }
 
@@ -73,26 +73,40 @@ fn rights(probe: &Probe) -> Option<Finding> {
     (!probe.may_write).then(|| {
         Finding::critical(
             &probe.node,
-            "this user may not write leasehold.locks",
+            format!("this user may not write {}, or it is not there", probe.table),
             "no lock can be acquired, renewed or released",
-            "GRANT USAGE ON SCHEMA leasehold TO …; GRANT SELECT, INSERT, UPDATE ON leasehold.locks TO …",
+            format!("GRANT USAGE on its schema, and GRANT SELECT, INSERT, UPDATE ON {} TO …", probe.table),
         )
     })
 }
 
 fn table(probe: &Probe) -> Option<Finding> {
-    let what = format!("leasehold.locks has {} rows, and {} dead ones", probe.live_rows, probe.dead_rows);
-    let slow = |what: String, fix: &str| {
+    let table = &probe.table;
+    let what = format!("{table} has {} rows, and {} dead ones", probe.live_rows, probe.dead_rows);
+    let slow = |what: String, fix: String| {
         Some(Finding::warning(&probe.node, what, "dead rows make each lock slower", fix))
     };
     match probe.dead_rows > DEAD_ROWS_MAX.max(probe.live_rows) {
         _ if !probe.vacuums => slow(
-            "autovacuum does not visit leasehold.locks".into(),
-            "set autovacuum = on; ALTER TABLE leasehold.locks RESET (autovacuum_enabled)",
+            format!("autovacuum does not visit {table}"),
+            format!("set autovacuum = on; ALTER TABLE {table} RESET (autovacuum_enabled)"),
         ),
-        true => slow(what, "end transactions that stay open (pg_stat_activity); VACUUM leasehold.locks"),
+        true => {
+            slow(what, format!("end transactions that stay open (pg_stat_activity); VACUUM {table}"))
+        }
         false => Some(Finding::ok(&probe.node, what, "autovacuum keeps up")),
     }
+}
+
+fn zones(probe: &Probe) -> Option<Finding> {
+    probe.has_zones.then(|| {
+        Finding::critical(
+            &probe.node,
+            format!("the times in {} have a zone", probe.table),
+            "ShedLock writes them without one, so that clients in other zones see other ends of a hold",
+            "let the columns be of type timestamp without time zone, in UTC",
+        )
+    })
 }
 
 fn clock(probe: &Probe) -> Option<Finding> {
@@ -116,7 +130,7 @@ fn wake_ups(probe: &Probe) -> Option<Finding> {
             why,
             "name the server itself, or write pooler=transaction, so that no second connection is made",
         )),
-        None if probe.is_standby => None,
+        None if probe.is_standby || !probe.is_pooled => None,
         None => Some(Finding::warning(
             &probe.node,
             "a pooler in transaction mode is before it",
@@ -148,8 +162,11 @@ mod tests {
             vacuums: true,
             live_rows: 10,
             dead_rows: 10,
+            table: "leasehold.locks".into(),
             may_write: true,
+            has_zones: false,
             clock_off_us: 10,
+            is_pooled: false,
             hears: Some(true),
             is_clear: false,
         }
@@ -184,11 +201,12 @@ mod tests {
                 "waits for none",
             ),
             (Probe { may_write: false, ..good() }, Severity::Critical, "may not write"),
+            (Probe { has_zones: true, ..good() }, Severity::Critical, "have a zone"),
             (Probe { dead_rows: 1_000_000, ..good() }, Severity::Warning, "dead"),
             (Probe { vacuums: false, ..good() }, Severity::Warning, "does not visit"),
             (Probe { clock_off_us: 5_000_000, ..good() }, Severity::Warning, "5 s"),
             (Probe { hears: Some(false), ..good() }, Severity::Warning, "do not arrive"),
-            (Probe { hears: None, ..good() }, Severity::Warning, "pooler"),
+            (Probe { is_pooled: true, hears: None, ..good() }, Severity::Warning, "pooler"),
             (Probe { is_clear: true, ..good() }, Severity::Warning, "clear"),
         ] {
             let worst: Vec<_> =

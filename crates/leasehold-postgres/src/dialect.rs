@@ -1,0 +1,43 @@
+//! [`Dialect`]: a format of locks in the database, one file for each but our own.
+
+pub(crate) mod shedlock;
+
+use leasehold_core::{Capability, Error, ErrorKind, Result, url::ParsedUrl};
+
+use shedlock::Table;
+
+/// The format of locks in the database.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Dialect {
+    /// Leasehold's own: all modes, queues, fencing tokens.
+    #[default]
+    Native,
+    /// The table of ShedLock, for Java's scheduled tasks: exclusive locks without tokens.
+    ShedLock(Table),
+}
+
+impl Dialect {
+    /// The dialect that a URL names.
+    pub(crate) fn of(url: &ParsedUrl) -> Result<Dialect> {
+        let [table, columns] = ["table", "columns"].map(|key| url.options.get(key));
+        if url.options.dialect() == Some("shedlock") {
+            return Table::new(table, columns).map(Dialect::ShedLock);
+        }
+        if table.or(columns).is_some() {
+            return Err(Error::new(ErrorKind::Invalid, "`table` and `columns` are those of ShedLock")
+                .hint("add dialect=shedlock"));
+        }
+        match url.options.dialect() {
+            None | Some("native") => Ok(Dialect::Native),
+            Some(other) => Err(ParsedUrl::unsupported_dialect(other, "there are `native` and `shedlock`")),
+        }
+    }
+
+    /// The part of the capability of our own format that this one has.
+    pub(crate) fn capability(&self, native: Capability) -> Capability {
+        match self {
+            Dialect::Native => native,
+            Dialect::ShedLock(_) => shedlock::capability(native),
+        }
+    }
+}
