@@ -1,7 +1,6 @@
 """PostgreSQL's advisory locks by psycopg as a peer: see ../README.md."""
 
 import os
-import time
 
 import psycopg
 
@@ -9,25 +8,32 @@ from shared import Measured, serve
 
 
 class Peer(Measured):
-    """One session, whose locks end with it: a time to live is of no use to them."""
+    """One session, whose locks end with it: a time to live is of no use to them; `shared` in its place is for readers."""
 
     def __init__(self, url):
         self.url = url
         self.session = psycopg.connect(url, autocommit=True)
 
     def ask(self, function, name):
+        """A number is the key, two with a comma between are two keys; any other name is hashed."""
+        keys = name.split(",")
+        if all(key.removeprefix("-").isdigit() for key in keys):
+            kind = "bigint" if len(keys) == 1 else "integer"
+            key = ", ".join(f"'{key}'::{kind}" for key in keys)
+            return self.session.execute(f"SELECT {function}({key})").fetchone()[0]
         key = "('x' || substr(md5(%s), 1, 16))::bit(64)::bigint"
         return self.session.execute(f"SELECT {function}({key})", (name,)).fetchone()[0]
 
     def lock(self, name, ttl_ms):
-        return "granted" if self.ask("pg_try_advisory_lock", name) else "busy"
+        shared = "_shared" if ttl_ms == "shared" else ""
+        return "granted" if self.ask(f"pg_try_advisory_lock{shared}", name) else "busy"
 
     def wait(self, name, ttl_ms, timeout_ms):
-        end = time.monotonic() + int(timeout_ms) / 1000
-        while self.lock(name, ttl_ms) == "busy":
-            if time.monotonic() >= end:
-                return "busy"
-            time.sleep(0.02)
+        self.session.execute(f"SET lock_timeout = {int(timeout_ms)}")
+        try:
+            self.ask("pg_advisory_lock", name)
+        except psycopg.errors.LockNotAvailable:
+            return "busy"
         return "granted"
 
     def unlock(self, name):

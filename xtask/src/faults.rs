@@ -21,7 +21,7 @@ const KINDS: &[(char, &str, usize)] = &[
     ('A', "Use and runtime", 23),
     ('X', "Security", 20),
     ('R', "Resources", 12),
-    ('P', "PostgreSQL", 12),
+    ('P', "PostgreSQL", 15),
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]

@@ -14,7 +14,8 @@ use binary::Binary;
 use summary::Summary;
 
 /// Features that no crate of the workspace enables, and that are tested.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "leasehold-redis/redis-1,leasehold/testing"];
+pub(crate) const FEATURES: [&str; 2] =
+    ["--features", "leasehold-redis/redis-1,leasehold/sqlx,leasehold/testing"];
 
 /// The tests of the inner loop: those of one process and of SQLite. They need no server.
 const QUICK: &[&str] = &[

@@ -38,6 +38,9 @@ impl Need {
     pub(crate) const NO_DETACH: Need =
         Need { words: "the absence of holds that outlive their client", met: |it| !it.detach };
     pub(crate) const NOTES: Need = Need { words: "notes", met: |it| it.notes };
+    pub(crate) const LISTS: Need = Need { words: "locks that are listed by name", met: |it| it.lists };
+    pub(crate) const NO_LISTS: Need =
+        Need { words: "the absence of locks that are listed by name", met: |it| !it.lists };
     pub(crate) const LOCK_DELAY: Need = Need { words: "a lock-delay", met: |it| it.lock_delay };
     pub(crate) const NO_LOCK_DELAY: Need =
         Need { words: "the absence of a lock-delay", met: |it| !it.lock_delay };

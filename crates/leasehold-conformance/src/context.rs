@@ -121,6 +121,19 @@ impl Test {
         Ok(name)
     }
 
+    /// The names of the listed locks; `wanted` where the store lists none.
+    pub(crate) async fn listed(
+        &self,
+        store: &Client,
+        prefix: &str,
+        wanted: &[LockName],
+    ) -> Result<Vec<LockName>, Failure> {
+        match self.capability.lists {
+            true => Ok(store.list(prefix, 10).await?.into_iter().map(|snapshot| snapshot.name).collect()),
+            false => Ok(wanted.to_vec()),
+        }
+    }
+
     /// A new exclusive claim, without a queue, that lives longer than the case.
     pub(crate) fn claim(&self, name: &LockName) -> Claim {
         Claim::new(name.clone(), ClaimId::mint(&self.env), self.long())

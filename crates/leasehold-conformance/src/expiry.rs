@@ -38,7 +38,7 @@ pub async fn an_expired_hold_is_not_shown(test: &Test, [one, two]: [Client; 2]) 
     let claim = test.held_briefly(&one).await?;
     test.outlive(claim.ttl).await;
     test.expect_nothing_left(&two, &claim.name, "after the time to live").await?;
-    same(two.list(claim.name.as_str(), 10).await?.len(), 0, "the number of locks listed")
+    same(test.listed(&two, &claim.name, &[]).await?, vec![], "the locks listed")
 }
 
 /// Renewal is too late once the time to live is over, whether or not somebody else has come.

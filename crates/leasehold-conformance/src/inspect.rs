@@ -64,14 +64,14 @@ pub async fn looking_changes_nothing(test: &Test, [one, two]: [Client; 2]) -> Ca
     let grant = take(&one, &claim, "the lock is free").await?;
     for _ in 0..5 {
         two.inspect(&claim.name).await?;
-        two.list(claim.name.as_str(), 10).await?;
+        test.listed(&two, &claim.name, &[]).await?;
     }
     let again = take(&one, &claim, "it holds the lock").await?;
     same(again.fence, grant.fence, "the token after all the looking")?;
     test.outlive(claim.ttl).await;
     let name = test.name();
     two.inspect(&name).await?;
-    same(two.list(name.as_str(), 10).await?.len(), 0, "the number of locks made by looking")?;
+    same(test.listed(&two, &name, &[]).await?, vec![], "the locks made by looking")?;
     take(&two, &test.claim(&claim.name), "looking prolongs nothing").await.map(drop)
 }
 

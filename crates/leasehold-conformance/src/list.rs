@@ -3,14 +3,15 @@
 use crate::prelude::*;
 
 cases![
-    those_that_begin_so_and_no_others,
-    by_name,
-    at_most_as_many_as_asked,
-    free_locks_are_not_listed,
-    a_prefix_is_no_pattern,
-    the_empty_prefix_is_everything,
-    a_listed_lock_is_as_inspected,
-    hundreds_are_all_listed,
+    those_that_begin_so_and_no_others[LISTS],
+    by_name[LISTS],
+    at_most_as_many_as_asked[LISTS],
+    free_locks_are_not_listed[LISTS],
+    a_prefix_is_no_pattern[LISTS],
+    the_empty_prefix_is_everything[LISTS],
+    a_listed_lock_is_as_inspected[LISTS],
+    hundreds_are_all_listed[LISTS],
+    a_store_without_it_refuses[NO_LISTS],
 ];
 
 async fn hold(test: &Test, store: &Client, text: String) -> Result<Claim, Failure> {
@@ -123,4 +124,10 @@ pub async fn hundreds_are_all_listed(test: &Test, [one, two]: [Client; 2]) -> Ca
     same(names(&two, &root, 1000).await?, wanted.clone(), "three hundred locks")?;
     wanted.truncate(257);
     same(names(&two, &root, 257).await?, wanted, "the first 257 of three hundred")
+}
+
+/// An error, and no empty list: that would say that nobody holds anything.
+pub async fn a_store_without_it_refuses(test: &Test, store: Client) -> CaseResult {
+    test.held(&store).await?;
+    fails(store.list("", 10).await, ErrorKind::Unsupported, "a list").map(drop)
 }

@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 cases![
     hostile_names_are_distinct_locks,
-    hostile_names_come_back_from_the_list,
+    hostile_names_come_back_from_the_list[LISTS],
     hostile_beginnings_are_distinct_locks,
     names_that_are_prefixes_of_each_other_are_distinct,
     the_longest_names_are_distinct,
@@ -71,9 +71,8 @@ pub async fn hostile_beginnings_are_distinct_locks(test: &Test, clients: [Client
         let store = test.client().await?;
         let claim = test.claim(&test.named(text)?);
         take(&store, &claim, &format!("nobody holds {text:?}")).await?;
-        let listed = store.list(text, 10).await?;
-        let listed: Vec<_> = listed.into_iter().map(|it| it.name).collect();
-        same(&listed[..], std::slice::from_ref(&claim.name), "the lock listed by its name")?;
+        let wanted = vec![claim.name.clone()];
+        same(test.listed(&store, text, &wanted).await?, wanted, "the lock listed by its name")?;
         let_go(&store, &claim).await?;
     }
     distinct(test, clients, texts).await

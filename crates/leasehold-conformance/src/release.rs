@@ -85,5 +85,5 @@ pub async fn nothing_is_kept_of_a_released_lock(test: &Test, [one, two]: [Client
     let claim = test.held(&one).await?;
     let_go(&one, &claim).await?;
     test.expect_nothing_left(&two, &claim.name, "after the release").await?;
-    same(two.list(claim.name.as_str(), 10).await?.len(), 0, "the number of locks listed")
+    same(test.listed(&two, &claim.name, &[]).await?, vec![], "the locks listed")
 }

@@ -83,6 +83,8 @@ pub struct Capability {
     pub detach: bool,
     /// Whether [`Claim::note`] is kept and shown; where not, it is left out, for it is never more than a courtesy.
     pub notes: bool,
+    /// Whether locks are listed by their names.
+    pub lists: bool,
     /// [`Claim::lock_delay`].
     pub lock_delay: bool,
     /// Whether [`Grant::remembers_for`](crate::Grant) is kept account of, so that the store may be a member of a

@@ -84,6 +84,7 @@ impl Memory {
         wakes: true,
         detach: true,
         notes: true,
+        lists: true,
         lock_delay: true,
         votes: true,
         ttl_min: Duration::from_millis(10),

@@ -23,6 +23,7 @@ impl EtcdOptions {
             wakes: true,
             detach: true,
             notes: true,
+            lists: true,
             lock_delay: true,
             votes: true,
             ttl_min: self.ttl_min,

@@ -24,6 +24,7 @@ impl MemcachedOptions {
             wakes: false,
             detach: true,
             notes: true,
+            lists: true,
             lock_delay: true,
             // An eviction leaves no trace in the server's uptime.
             votes: false,

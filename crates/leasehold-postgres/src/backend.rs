@@ -5,12 +5,13 @@ use std::sync::Arc;
 use leasehold_core::{
     Env, Error, ErrorKind, Finding, Result, Store,
     backend::Backend,
+    store_kit::Explain,
     url::{Form, Hosts, Key, ParsedUrl, Scheme, Value},
 };
 
 use crate::{
     PostgresOptions, PostgresStore,
-    dialect::{Dialect, shedlock::ShedLockStore},
+    dialect::{Dialect, advisory::AdvisoryStore, shedlock::ShedLockStore},
     libpq::{self, Environment, PORT},
 };
 
@@ -42,6 +43,7 @@ pub static BACKEND: Backend = Backend {
     examples: &[
         "postgres://host/app",
         "postgres://pooler/app?pooler=transaction",
+        "postgres://host/app?dialect=advisory",
         "postgres://host/app?dialect=shedlock",
     ],
     check: Some(check),
@@ -54,6 +56,11 @@ pub static BACKEND: Backend = Backend {
 async fn open(url: &ParsedUrl, is_member: bool, env: &Env) -> Result<Arc<dyn Store>> {
     let options = options(url, |name| std::env::var(name).ok())?;
     let store: Arc<dyn Store> = match options.dialect.clone() {
+        Dialect::Advisory => {
+            let store = AdvisoryStore::new(options, env.clone())?;
+            store.check_sessions().await.explain_store("connect", &url.to_string())?;
+            Arc::new(store)
+        }
         Dialect::ShedLock(table) => Arc::new(ShedLockStore::new(options, &table, env.clone())?),
         Dialect::Native if is_member => return Ok(Arc::new(PostgresStore::new(options, env.clone())?)),
         Dialect::Native => return Ok(Arc::new(PostgresStore::open(options, env.clone()).await?)),
@@ -69,8 +76,12 @@ async fn open(url: &ParsedUrl, is_member: bool, env: &Env) -> Result<Arc<dyn Sto
 async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
     let mut options = options(url, |name| std::env::var(name).ok())?;
     options.any_server = true;
-    if let Dialect::ShedLock(table) = options.dialect.clone() {
-        return ShedLockStore::new(options, &table, env.clone())?.diagnose().await;
+    match options.dialect.clone() {
+        Dialect::Native => {}
+        Dialect::Advisory => return AdvisoryStore::new(options, env.clone())?.diagnose().await,
+        Dialect::ShedLock(table) => {
+            return ShedLockStore::new(options, &table, env.clone())?.diagnose().await;
+        }
     }
     let store = PostgresStore::new(options, env.clone())?;
     let findings = store.diagnose().await;

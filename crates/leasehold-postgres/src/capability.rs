@@ -22,6 +22,7 @@ impl PostgresOptions {
             wakes: !self.is_pooled,
             detach: true,
             notes: true,
+            lists: true,
             lock_delay: true,
             votes: true,
             // A commit on a busy disk takes a good part of a shorter lease.

@@ -1,5 +1,6 @@
 //! [`Dialect`]: a format of locks in the database, one file for each but our own.
 
+pub(crate) mod advisory;
 pub(crate) mod shedlock;
 
 use leasehold_core::{Capability, Error, ErrorKind, Result, url::ParsedUrl};
@@ -12,6 +13,8 @@ pub(crate) enum Dialect {
     /// Leasehold's own: all modes, queues, fencing tokens.
     #[default]
     Native,
+    /// Advisory locks of sessions, shared with everybody who calls `pg_advisory_lock`.
+    Advisory,
     /// The table of ShedLock, for Java's scheduled tasks: exclusive locks without tokens.
     ShedLock(Table),
 }
@@ -29,7 +32,10 @@ impl Dialect {
         }
         match url.options.dialect() {
             None | Some("native") => Ok(Dialect::Native),
-            Some(other) => Err(ParsedUrl::unsupported_dialect(other, "there are `native` and `shedlock`")),
+            Some("advisory") => Ok(Dialect::Advisory),
+            Some(other) => {
+                Err(ParsedUrl::unsupported_dialect(other, "there are `native`, `advisory` and `shedlock`"))
+            }
         }
     }
 
@@ -37,6 +43,7 @@ impl Dialect {
     pub(crate) fn capability(&self, native: Capability) -> Capability {
         match self {
             Dialect::Native => native,
+            Dialect::Advisory => advisory::capability(native),
             Dialect::ShedLock(_) => shedlock::capability(native),
         }
     }

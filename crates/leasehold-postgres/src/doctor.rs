@@ -24,7 +24,7 @@ impl PostgresStore {
 
 /// The facts about our own table, and whether notifications arrive.
 async fn gather(client: &Client) -> Result<Probe> {
-    let mut probe = probe::gather(&client.transport, "leasehold.locks").await?;
+    let mut probe = probe::gather(&client.transport, Some("leasehold.locks")).await?;
     if !probe.is_pooled && !probe.is_standby {
         let nobody = Interest::Turn(ClaimId::mint(&client.env));
         drop(client.listener.watch(&LockName::new("doctor")?, nobody).await?);
@@ -33,8 +33,8 @@ async fn gather(client: &Client) -> Result<Probe> {
     Ok(probe)
 }
 
-/// The findings about locks in the table of another library.
-pub(crate) async fn of_table(transport: &Transport, table: &str) -> Result<Vec<Finding>> {
+/// The findings about locks in the table of another library, or in none.
+pub(crate) async fn of_table(transport: &Transport, table: Option<&str>) -> Result<Vec<Finding>> {
     let probe = probe::gather(transport, table).await;
     Ok(sorted(probe.explain_store("doctor", &transport.options.url)?))
 }

@@ -35,8 +35,13 @@ pub(crate) fn explain(error: &tokio_postgres::Error) -> Error {
             .hint("is the server running, and is the address right?");
         return if kind == ErrorKind::Unreachable { told.unknown() } else { told };
     };
-    let (failure, kind, hint) = classify(answer.code().code());
-    let told = Error::new(kind, format!("{} ({})", answer.message(), answer.code().code())).hint(hint);
+    answered(answer.code().code(), answer.message())
+}
+
+/// The error for an answer of the server: its SQLSTATE and its message.
+pub(crate) fn answered(code: &str, message: &str) -> Error {
+    let (failure, kind, hint) = classify(code);
+    let told = Error::new(kind, format!("{message} ({code})")).hint(hint);
     if failure == Failure::Lost { told.unknown() } else { told }
 }
 
@@ -50,11 +55,12 @@ pub(crate) fn innermost(error: &tokio_postgres::Error) -> &(dyn StdError + 'stat
 }
 
 fn classify(code: &str) -> (Failure, ErrorKind, &'static str) {
-    use ErrorKind::{Corrupt, Exhausted, Rejected, TimedOut, Unreachable};
+    use ErrorKind::{Corrupt, Exhausted, Rejected, Stale, TimedOut, Unreachable};
     use Failure::{Again, Elsewhere, Lost, Refused};
     const LOG: &str = "see the server's log";
     match code {
         "40001" | "40P01" => (Again, TimedOut, "other transactions change the same row: repeat it"),
+        "LH001" => (Refused, Stale, "roll back, and stop the work of this holder"),
         "40003" => (Lost, Unreachable, "repeat the claim by its id"),
         "55P03" => (
             Refused,

@@ -24,6 +24,7 @@ mod server_info;
 mod sql;
 mod store;
 mod tls;
+mod transaction;
 mod transport;
 mod verbs;
 
@@ -31,4 +32,8 @@ pub use backend::BACKEND;
 pub use check_in::{check_in, check_in_statement};
 pub use options::PostgresOptions;
 pub use sql::SCHEMA;
+#[cfg(feature = "sqlx")]
+pub use sqlx;
 pub use store::PostgresStore;
+pub use tokio_postgres;
+pub use transaction::{PostgresTransaction, Subject};

@@ -30,22 +30,29 @@ pub(crate) struct Sql {
 macro_rules! statements {
     ($($name:ident = $file:literal: [$($kind:ident),*];)*) => {
         $(pub(crate) static $name: Sql =
-            Sql { text: Cow::Borrowed(include_str!(concat!("../sql/call/", $file, ".sql"))), types: &[$(Type::$kind),*] };)*
+            Sql { text: Cow::Borrowed(include_str!(concat!("../sql/", $file, ".sql"))), types: &[$(Type::$kind),*] };)*
     };
 }
 
 statements! {
-    CLAIM = "claim": [BYTEA, BYTEA, INT2, INT8, INT8, INT2, BOOL, INT8, INT8, INT8, INT8, INT8, BYTEA];
-    RENEW = "renew": [BYTEA_ARRAY, BYTEA_ARRAY, INT8_ARRAY];
-    RELEASE = "release": [BYTEA, BYTEA, INT8];
-    FORCE_RELEASE = "force_release": [BYTEA];
-    INSPECT = "inspect": [BYTEA];
-    LIST = "list": [BYTEA, BYTEA, INT8];
-    WATCH = "watch": [BYTEA_ARRAY];
-    CHANNEL = "channel": [BYTEA];
-    PROBE = "probe": [TEXT];
-    CHECK_IN = "check_in": [BYTEA, INT8];
-    DOCTOR = "doctor": [TEXT];
-    SERVER = "server": [];
-    VERSION = "version": [];
+    CLAIM = "call/claim": [BYTEA, BYTEA, INT2, INT8, INT8, INT2, BOOL, INT8, INT8, INT8, INT8, INT8, BYTEA];
+    RENEW = "call/renew": [BYTEA_ARRAY, BYTEA_ARRAY, INT8_ARRAY];
+    RELEASE = "call/release": [BYTEA, BYTEA, INT8];
+    FORCE_RELEASE = "call/force_release": [BYTEA];
+    INSPECT = "call/inspect": [BYTEA];
+    LIST = "call/list": [BYTEA, BYTEA, INT8];
+    WATCH = "call/watch": [BYTEA_ARRAY];
+    CHANNEL = "call/channel": [BYTEA];
+    PROBE = "call/probe": [TEXT];
+    CHECK_IN = "call/check_in": [BYTEA, INT8];
+    DOCTOR = "call/doctor": [TEXT];
+    SERVER = "call/server": [];
+    VERSION = "call/version": [];
+    ADVISORY_SESSION = "advisory/session": [];
+    ADVISORY_CLAIM = "advisory/claim": [INT8, INT2, BOOL, TEXT, TEXT];
+    ADVISORY_CONVERT = "advisory/convert": [INT8, INT2, BOOL, TEXT];
+    ADVISORY_RENEW = "advisory/renew": [TEXT];
+    ADVISORY_RELEASE = "advisory/release": [];
+    ADVISORY_HOLDERS = "advisory/holders": [INT8, INT2];
+    ADVISORY_TERMINATE = "advisory/terminate": [INT8, INT2, TEXT, INT8];
 }

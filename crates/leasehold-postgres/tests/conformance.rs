@@ -28,7 +28,8 @@ struct Servers {
 
 impl Servers {
     fn start() -> leasehold_testkit::Result<Servers> {
-        let plain = Server::start()?;
+        // Each advisory lock is a session.
+        let plain = Server::builder().with("max_connections=600").start()?;
         plain.sql(SHEDLOCK)?;
         Ok(Servers { secure: Server::builder().tls().start()?, pooler: Pooler::start(&plain)?, plain })
     }
@@ -45,6 +46,7 @@ impl Servers {
                 "tls",
                 patient(format!("{}?sslmode=verify-full&{}", self.secure.url(), self.secure.tls_query())),
             ),
+            ("advisory", patient(format!("{socket}&dialect=advisory"))),
             ("socket", patient(socket)),
             ("shedlock", patient(format!("{}?dialect=shedlock", self.plain.url()))),
             ("pooler", patient(format!("{}?pooler=transaction", self.pooler.url()))),

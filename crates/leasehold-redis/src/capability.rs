@@ -40,6 +40,7 @@ impl RedisOptions {
             wakes: is_native || self.protocol == Protocol::Newest,
             detach: true,
             notes: is_native,
+            lists: true,
             lock_delay: is_native,
             votes: self.membership.is_some(),
             ttl_min: Duration::from_millis(50),

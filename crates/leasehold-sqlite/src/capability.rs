@@ -21,6 +21,7 @@ pub(crate) const CAPABILITY: Capability = Capability {
     wakes: true,
     detach: true,
     notes: true,
+    lists: true,
     lock_delay: true,
     votes: true,
     ttl_min: Duration::from_millis(50),

@@ -29,6 +29,7 @@ pub(crate) fn of(dialect: ZooKeeperDialect, session: Duration) -> Capability {
         wakes: true,
         detach: is_ours,
         notes: true,
+        lists: true,
         lock_delay: is_ours,
         votes: true,
         ttl_min: Duration::from_millis(500).min(session),

@@ -24,8 +24,11 @@
 //! [`Sequencers`], as Chubby's servers without a session do.
 //!
 //! For resources in SQL databases see [`statements`]; `FencingToken::as_i64` is the number to bind. With the feature
-//! `rusqlite` there is `fencing::sqlite::SqlHighWaterMark`, too.
+//! `rusqlite` there is `fencing::sqlite::SqlHighWaterMark`, too, and with `postgres` `fencing::postgres::PostgresHighWaterMark`.
 
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub mod postgres;
 mod sequencers;
 #[cfg(feature = "rusqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rusqlite")))]

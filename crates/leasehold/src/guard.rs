@@ -57,6 +57,25 @@ macro_rules! hold_methods {
                 self.$($hold).+.contended().await
             }
 
+            /// Checks in a transaction of the same PostgreSQL database that the lock is still held, and keeps the next holder
+            /// out until that transaction ends: what it writes is written by the newest holder, whatever clocks and pauses
+            /// do. Call it first in the transaction, of `tokio-postgres` or (feature `sqlx`) of `sqlx`.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Stale`](crate::ErrorKind) when the lease is over: the transaction can only be rolled back.
+            /// [`ErrorKind::Unsupported`](crate::ErrorKind) for a lock in another store; those of the server.
+            ///
+            /// # Cancel safety
+            /// Dropped half-way, the transaction is in an unknown state: roll it back.
+            #[cfg(feature = "postgres")]
+            #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+            pub async fn check_in(
+                &self,
+                transaction: impl $crate::postgres::PostgresTransaction,
+            ) -> Result<()> {
+                $crate::postgres::check_in_hold(&self.$($hold).+, transaction).await
+            }
+
             /// [`Lease::lost`] without async: blocks until the lease is lost.
             ///
             /// # Errors

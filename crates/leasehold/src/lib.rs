@@ -33,7 +33,9 @@
 //! | `memcached` | `memcached://` |
 //! | `zookeeper` | `zookeeper://` |
 //! | `etcd` | `etcd://` |
+//! | `postgres` | `postgres://`; `guard.check_in` checks the lock in your own transaction |
 //! | `all-stores` | all of these |
+//! | `sqlx` | the same check in transactions of sqlx 0.8 |
 //! | `testing` | `testing::on_tokio`, locks in the paused time of tokio |
 //! | `rusqlite` | `fencing::sqlite`, which checks fencing tokens inside a transaction of your SQLite database |
 //!
@@ -69,6 +71,7 @@
 //! | Memcached | yes | until restart | after its ttl |
 //! | ZooKeeper | yes | durable | with its session |
 //! | etcd | yes | durable | with its lease |
+//! | PostgreSQL | yes | durable | after its ttl |
 //!
 //! # More
 //!
@@ -96,6 +99,9 @@ pub mod fuzz;
 mod guard;
 mod locks;
 mod note;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub mod postgres;
 pub mod testing;
 pub mod url;
 

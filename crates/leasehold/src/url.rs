@@ -25,11 +25,12 @@ use crate::backends::{self, BACKENDS};
 /// | `memcached://host` | one Memcached server |
 /// | `zookeeper://h1,h2[/chroot]` | a ZooKeeper ensemble; `zookeepers://` over TLS |
 /// | `etcd://h1,h2` | an etcd cluster; `etcds://` over TLS |
+/// | `postgres://[user:password@]host[:port][/database]` | a PostgreSQL database |
 /// | `quorum:URL;URL;URL[;?query]` | a majority of any stores |
 ///
 /// Query: `prefix=` before every name, `ttl=` and `timeout=` (durations such as `30s`, `500ms`, `2m`); for Redis also
 /// `dialect=plain` with `template=redlock:*`, `dialect=redisson`, `dialect=spring` with `template=REGISTRY:*`, `min_replicas=`, `strict=true` (for Memcached too) and
-/// `resp=2`; for quorums `longest_lease=` (`timeout=` is for each member there). Where there is a login, `password_file=PATH`; over TLS `ca=PATH`,
+/// `resp=2`; for PostgreSQL `dialect=advisory` and `dialect=shedlock`; for quorums `longest_lease=` (`timeout=` is for each member there). Where there is a login, `password_file=PATH`; over TLS `ca=PATH`,
 /// `cert=PATH`, `key=PATH` and, except for ZooKeeper, `server_name=NAME`; the same after `sentinel_` for Sentinels, with `sentinel_user=`,
 /// `sentinel_password=` and `sentinel_tls=`. Files are read again for each connection. `file:` means `sqlite:`, `mem:`
 /// `memory:`, `zk:` `zookeeper:` and `valkey:` `redis:`. Special characters are percent-encoded.

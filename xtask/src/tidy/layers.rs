@@ -25,6 +25,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("tonic", &["leasehold-etcd"]),
     ("tonic-prost", &["leasehold-etcd"]),
     ("prost", &["leasehold-etcd"]),
+    ("sqlx", &["leasehold-postgres"]),
     ("tokio-postgres", &["leasehold-postgres"]),
     ("zookeeper-client", &["leasehold-zookeeper"]),
 ];

@@ -56,6 +56,7 @@ fn to_json(url: &str, capability: &Capability) -> Value {
         "wakes": capability.wakes,
         "detach": capability.detach,
         "notes": capability.notes,
+        "lists": capability.lists,
         "lock_delay": capability.lock_delay,
         "votes": capability.votes,
         "ttl_min_ms": millis(capability.ttl_min),
@@ -71,7 +72,7 @@ fn table(stores: &[(&str, Capability)]) -> Table {
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
         "STORE", "LEVELS", "MODES", "FAIR", "FENCING", "FREED BY", "WAITERS", "WAKES", "DETACH", "NOTES",
-        "DELAY", "VOTES", "TTL", "DRIFT",
+        "LISTED", "DELAY", "VOTES", "TTL", "DRIFT",
     ]);
     for (url, capability) in stores {
         let row = [(*url).to_string(), levels(capability).join(" "), modes(capability).join(" ")];
@@ -83,6 +84,7 @@ fn table(stores: &[(&str, Capability)]) -> Table {
             yes(capability.wakes),
             yes(capability.detach),
             yes(capability.notes),
+            yes(capability.lists),
             yes(capability.lock_delay),
             yes(capability.votes),
             format!("{} to {}", show(capability.ttl_min), show(capability.ttl_max)),

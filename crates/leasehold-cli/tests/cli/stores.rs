@@ -54,6 +54,7 @@ fn page(stores: &[Value]) -> String {
         ("wakes", "wakes"),
         ("detach", "detach"),
         ("notes", "notes"),
+        ("listed", "lists"),
         ("lock-delay", "lock_delay"),
         ("votes", "votes"),
     ];

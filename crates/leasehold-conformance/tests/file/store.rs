@@ -52,6 +52,7 @@ impl FileStore {
             wakes: false,
             detach: true,
             notes: true,
+            lists: true,
             lock_delay: true,
             votes: true,
             ttl_min: Duration::from_millis(50),

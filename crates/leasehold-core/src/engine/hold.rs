@@ -7,7 +7,7 @@ use tracing::Span;
 use super::{attempt::Attempt, lock_options::LockOptions, registry::ManagedLease, telemetry, ticket::Ticket};
 use crate::{
     Binding, Claim, Error, ErrorKind, FencingToken, Grant, Intent, Lease, Lost, Mode, Moment, Outcome,
-    Release, Renewal, Result, Standing,
+    Release, Renewal, Result, Standing, Store,
 };
 
 /// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
@@ -56,6 +56,11 @@ impl Hold {
         if let Some(span) = &self.span {
             span.record("lock.end", end);
         }
+    }
+
+    /// The store that granted it.
+    pub fn store(&self) -> &dyn Store {
+        &*self.attempt.core.store
     }
 
     /// The lease, to share with tasks under this hold.

@@ -90,6 +90,7 @@ impl QuorumOptions {
             wakes: each().all(|its| its.wakes),
             detach: each().all(|its| its.detach),
             notes: each().all(|its| its.notes),
+            lists: each().all(|its| its.lists),
             lock_delay: each().all(|its| its.lock_delay),
             // A quorum of quorums would need members that tell when a majority has forgotten.
             votes: false,

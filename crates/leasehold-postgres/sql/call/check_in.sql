@@ -1,2 +1,2 @@
 -- Purpose: calls leasehold.check_in. Arguments and reply: there.
-SELECT leasehold.check_in($1, $2)
+SELECT 1::bigint FROM leasehold.check_in($1, $2)

@@ -74,7 +74,7 @@ impl ShedLockStore {
 
     /// As the diagnosis of our own format. It closes the store.
     pub(crate) async fn diagnose(&self) -> Result<Vec<Finding>> {
-        let findings = doctor::of_table(&self.transport, &self.table).await;
+        let findings = doctor::of_table(&self.transport, Some(&self.table)).await;
         self.transport.close();
         findings
     }

@@ -18,8 +18,8 @@ pub(super) struct Probe {
     pub(super) vacuums: bool,
     pub(super) live_rows: i64,
     pub(super) dead_rows: i64,
-    /// The table of locks.
-    pub(super) table: String,
+    /// The table of locks; `None` where sessions have them.
+    pub(super) table: Option<String>,
     pub(super) may_write: bool,
     /// Whether its times have a zone.
     pub(super) has_zones: bool,
@@ -33,8 +33,8 @@ pub(super) struct Probe {
     pub(super) is_clear: bool,
 }
 
-/// Asks the server about locks in this table.
-pub(super) async fn gather(transport: &Transport, table: &str) -> Result<Probe> {
+/// Asks the server about locks in this table, or in none.
+pub(super) async fn gather(transport: &Transport, table: Option<&str>) -> Result<Probe> {
     let options = &transport.options;
     let rows = transport.query(&DOCTOR, &[&table]).await?;
     let row = &rows[0];
@@ -50,7 +50,7 @@ pub(super) async fn gather(transport: &Transport, table: &str) -> Result<Probe> 
         vacuums: column(row, 6)?,
         live_rows: column(row, 7)?,
         dead_rows: column(row, 8)?,
-        table: table.to_string(),
+        table: table.map(String::from),
         may_write: column(row, 9)?,
         has_zones: column(row, 11)?,
         clock_off_us: now.cast_unsigned().abs_diff(transport.env.wall_us()),

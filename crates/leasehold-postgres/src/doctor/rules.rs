@@ -6,6 +6,8 @@ use super::probe::Probe;
 
 /// The first version with all that the functions use.
 const OLDEST: i32 = 120_000;
+/// The first version that ends idle sessions.
+const OLDEST_OF_SESSIONS: i32 = 140_000;
 /// Dead rows beside as many live ones show that nobody clears them away.
 const DEAD_ROWS_MAX: i64 = 20_000;
 const CLOCK_OFF_MAX_US: u64 = 1_000_000;
@@ -17,11 +19,13 @@ pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
 
 fn version(probe: &Probe) -> Option<Finding> {
     let what = format!("PostgreSQL {}.{}", probe.version / 10_000, probe.version % 10_000);
-    Some(match probe.version < OLDEST {
-        true => {
-            Finding::critical(&probe.node, what, "the functions of the schema need 12 or later", "upgrade it")
-        }
-        false => Finding::ok(&probe.node, what, "it has all that the functions use"),
+    let (oldest, need) = match probe.table {
+        Some(_) => (OLDEST, "the functions of the schema need 12 or later"),
+        None => (OLDEST_OF_SESSIONS, "sessions that are not heard of are ended by 14 or later"),
+    };
+    Some(match probe.version < oldest {
+        true => Finding::critical(&probe.node, what, need, "upgrade it"),
+        false => Finding::ok(&probe.node, what, "it has all that is used"),
     })
 }
 
@@ -37,6 +41,7 @@ fn role(probe: &Probe) -> Option<Finding> {
 }
 
 fn durability(probe: &Probe) -> Option<Finding> {
+    probe.table.as_ref()?;
     let lossy = |what: String, fix: &str| {
         let why = "when it crashes, the last grants are lost, and a second holder may enter beside the first";
         Some(Finding::critical(&probe.node, what, why, fix))
@@ -52,7 +57,7 @@ fn durability(probe: &Probe) -> Option<Finding> {
 }
 
 fn standbys(probe: &Probe) -> Option<Finding> {
-    if probe.standbys == 0 {
+    if probe.standbys == 0 || probe.table.is_none() {
         return None;
     }
     let waits =
@@ -70,18 +75,19 @@ fn standbys(probe: &Probe) -> Option<Finding> {
 }
 
 fn rights(probe: &Probe) -> Option<Finding> {
+    let table = probe.table.as_ref()?;
     (!probe.may_write).then(|| {
         Finding::critical(
             &probe.node,
-            format!("this user may not write {}, or it is not there", probe.table),
+            format!("this user may not write {table}, or it is not there"),
             "no lock can be acquired, renewed or released",
-            format!("GRANT USAGE on its schema, and GRANT SELECT, INSERT, UPDATE ON {} TO …", probe.table),
+            format!("GRANT USAGE on its schema, and GRANT SELECT, INSERT, UPDATE ON {table} TO …"),
         )
     })
 }
 
 fn table(probe: &Probe) -> Option<Finding> {
-    let table = &probe.table;
+    let table = probe.table.as_ref()?;
     let what = format!("{table} has {} rows, and {} dead ones", probe.live_rows, probe.dead_rows);
     let slow = |what: String, fix: String| {
         Some(Finding::warning(&probe.node, what, "dead rows make each lock slower", fix))
@@ -91,18 +97,17 @@ fn table(probe: &Probe) -> Option<Finding> {
             format!("autovacuum does not visit {table}"),
             format!("set autovacuum = on; ALTER TABLE {table} RESET (autovacuum_enabled)"),
         ),
-        true => {
-            slow(what, format!("end transactions that stay open (pg_stat_activity); VACUUM {table}"))
-        }
+        true => slow(what, format!("end transactions that stay open (pg_stat_activity); VACUUM {table}")),
         false => Some(Finding::ok(&probe.node, what, "autovacuum keeps up")),
     }
 }
 
 fn zones(probe: &Probe) -> Option<Finding> {
+    let table = probe.table.as_ref()?;
     probe.has_zones.then(|| {
         Finding::critical(
             &probe.node,
-            format!("the times in {} have a zone", probe.table),
+            format!("the times in {table} have a zone"),
             "ShedLock writes them without one, so that clients in other zones see other ends of a hold",
             "let the columns be of type timestamp without time zone, in UTC",
         )
@@ -162,7 +167,7 @@ mod tests {
             vacuums: true,
             live_rows: 10,
             dead_rows: 10,
-            table: "leasehold.locks".into(),
+            table: Some("leasehold.locks".into()),
             may_write: true,
             has_zones: false,
             clock_off_us: 10,
@@ -182,6 +187,7 @@ mod tests {
         let commit = |how: &str| how.to_string();
         for (probe, severity, says) in [
             (Probe { version: 110_000, ..good() }, Severity::Critical, "PostgreSQL 11.0"),
+            (Probe { version: 130_000, table: None, ..good() }, Severity::Critical, "PostgreSQL 13.0"),
             (Probe { is_standby: true, ..good() }, Severity::Critical, "standby"),
             (Probe { syncs: false, ..good() }, Severity::Critical, "fsync is off"),
             (
@@ -215,6 +221,11 @@ mod tests {
             assert!(worst[0].severity == severity && worst[0].what.contains(says), "{worst:?}");
             assert!(!worst[0].fix.is_empty());
         }
+        let sessions = Probe { table: None, syncs: false, standbys: 1, may_write: false, ..good() };
+        assert!(
+            findings(&sessions).iter().all(|finding| finding.severity == Severity::Ok),
+            "it keeps nothing"
+        );
         let waits = Probe { standbys: 1, has_synchronous_standbys: true, ..good() };
         assert!(findings(&waits).iter().all(|finding| finding.severity == Severity::Ok));
     }

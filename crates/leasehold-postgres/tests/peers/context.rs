@@ -8,7 +8,7 @@ use std::{
 };
 
 use leasehold_core::{
-    Claim, ClaimId, Contender, Engine, Env, Finding, Hold, LockName, Mode, Standing, Store,
+    Claim, ClaimId, Contender, Engine, Env, Error, Finding, Hold, LockName, Mode, Standing, Store,
     backend::{BackendEntry, Registry},
     engine::{LockOptions, Wait},
     url::ParsedUrl,
@@ -54,6 +54,12 @@ impl TestContext {
     /// The findings of the doctor.
     pub(crate) async fn diagnosis(&self, keys: &str) -> Vec<Finding> {
         (BACKEND.diagnose)(&ParsedUrl::parse(&self.url(keys), &STORES).unwrap(), &self.env).await.unwrap()
+    }
+
+    /// The error of a store that is not opened.
+    pub(crate) async fn refused(&self, url: &str) -> Error {
+        let url = ParsedUrl::parse(url, &STORES).unwrap();
+        (BACKEND.open)(&url, None, &self.env).await.unwrap_err()
     }
 
     pub(crate) fn url(&self, keys: &str) -> String {

@@ -8,6 +8,7 @@
     reason = "tests may panic, and have a runtime of their own"
 )]
 
+mod advisory;
 mod context;
 mod libpq;
 mod shedlock;
@@ -28,6 +29,15 @@ macro_rules! cases {
 }
 
 cases![
+    advisory::its_lock_keeps_us_out_and_is_shown_with_its_process,
+    advisory::our_hold_keeps_it_out_until_the_release,
+    advisory::our_release_lets_its_waiter_in,
+    advisory::the_lock_of_who_was_killed_is_free_at_once,
+    advisory::who_has_lost_its_session_is_told_at_once,
+    advisory::a_killed_server_frees_all_and_holders_are_told,
+    advisory::a_session_that_stands_still_is_lost_at_its_deadline_and_lets_nobody_in,
+    advisory::a_pooler_in_transaction_mode_is_refused,
+    advisory::the_doctor_speaks_of_sessions,
     libpq::the_password_file_is_used_unless_others_can_read_it,
     libpq::authorities_and_the_mode_of_tls_are_taken_from_the_environment,
     libpq::the_kind_of_server_is_taken_from_the_environment,

@@ -1,4 +1,4 @@
--- create: the marks, one row a resource. Run once; repeating it does nothing. Not run by Leasehold's own tests.
+-- create: the marks, one row a resource. Run once; repeating it does nothing.
 -- Parameters: none.
 CREATE TABLE IF NOT EXISTS leasehold_fencing (
     resource text NOT NULL PRIMARY KEY,
