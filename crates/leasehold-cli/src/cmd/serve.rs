@@ -13,6 +13,7 @@ use clap::{Args, ValueHint};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use leasehold::{Client, env::Env};
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_user_timeout};
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -35,6 +36,8 @@ use crate::{
     },
 };
 
+/// A lock is found by a scan that begins within this time of its grant, and that takes at most a tenth more: within a second.
+const EVERY: &str = "750ms";
 /// The variable of the token.
 const TOKEN: &str = "LEASEHOLD_SERVE_TOKEN";
 /// A shorter token could be guessed.
@@ -45,8 +48,10 @@ const CONNECTIONS_MAX: usize = 512;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The time for requests under way at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The memory of a connection whose reader is slow.
+/// The memory of a connection whose reader is slow: here, and again in the kernel.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// A reader that takes nothing for so long is disconnected.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause after a connection could not be accepted, for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -55,11 +60,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// / is the page, /metrics are for Prometheus, /healthz answers 200 while the store answers and `doctor` finds nothing critical,
 /// /api/locks are the locks as JSON, /api/events their changes as server-sent events. There is no login: whoever reaches the
 /// address sees names and notes of locks. It answers only for the address itself, for localhost, and for the names
-/// of --host. The store is scanned once a second (--every), and for at most a tenth of the time, however many look on.
+/// of --host. The store is scanned so often that a lock is on the page within a second of its grant (--every), and for at most
+/// a tenth of the time, however many look on.
 ///
 /// With --allow-force-release, POST /api/force-release with {"lock": NAME} and `Authorization: Bearer TOKEN` releases a
 /// lock. The token is the first line of --token-file, or LEASEHOLD_SERVE_TOKEN.
 #[derive(Args, Debug)]
+#[command(mut_arg("every", |every| every.default_value(EVERY)))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     store: StoreArgs,
@@ -150,9 +157,15 @@ async fn accept(listener: &TcpListener, site: &Arc<Site>, client: &Client, conne
     }
 }
 
+/// Bounds the data that waits in the kernel for a slow reader, and its time.
+fn bound(stream: &TcpStream) -> rustix::io::Result<()> {
+    set_socket_send_buffer_size(stream, BUFFER_BYTES)?;
+    set_tcp_user_timeout(stream, u32::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u32::MAX))
+}
+
 /// One connection, one request: a connection that sends none, or does not read the answer, is closed.
 async fn serve(stream: TcpStream, site: Arc<Site>, env: Env) {
-    let Ok(local) = stream.local_addr() else { return };
+    let (Ok(local), Ok(())) = (stream.local_addr(), bound(&stream)) else { return };
     let is_stream = Notify::new();
     let service = service_fn(|request: Request<Incoming>| {
         if request.uri().path() == EVENTS {
@@ -173,3 +186,7 @@ async fn serve(stream: TcpStream, site: Arc<Site>, env: Env) {
         () = late => {}
     }
 }
+
+#[cfg(test)]
+#[path = "tests/serve.rs"]
+mod tests;

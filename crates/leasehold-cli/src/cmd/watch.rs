@@ -62,7 +62,8 @@ async fn follow(client: &Client, name: &LockName, output: Output) -> Result<()> 
         };
         let passed = env.now().since(std::mem::replace(&mut at, env.now()));
         let found = changes(before.as_ref().unwrap_or(&free(&after)), &after, passed);
-        for change in found.iter().chain(&renewals.observe(&after, passed)) {
+        let late = renewals.observe(std::slice::from_ref(&after), passed);
+        for change in found.iter().chain(late.iter().map(|(_, change)| change)) {
             match print(name, change, env.wall_us(), output) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                 Err(error) => return Err(CliError::with_code(crate::exit::SOFTWARE, error.to_string(), "")),

@@ -9,7 +9,7 @@ use leasehold::{
 };
 use serde_json::{Value, json};
 
-use super::changes::{Change, Kind, changes, free};
+use super::changes::{Change, Kind, Renewals, changes, free};
 use crate::{
     describe::snapshot_to_json,
     duration::{millis, show},
@@ -99,8 +99,7 @@ pub(crate) struct Board {
     /// Grants that two scans showed, since the first.
     grants: u64,
     grants_per_second: f64,
-    /// The most time left that was seen of a holder: an estimate of its time to live.
-    longest: HashMap<u32, Duration>,
+    renewals: Renewals,
 }
 
 impl Board {
@@ -108,18 +107,12 @@ impl Board {
     pub(crate) fn update(&mut self, scan: Scan) -> News {
         let passed = self.at.map(|at| scan.at.since(at));
         let all = || News { fresh: (0..scan.locks.len()).collect(), ..News::default() };
-        let news = passed.map_or_else(all, |passed| self.news(&scan, passed));
+        let mut news = passed.map_or_else(all, |passed| self.news(&scan, passed));
+        news.changes.extend(self.renewals.observe(&scan.locks, passed.unwrap_or_default()));
         let grants = news.changes.iter().filter(|(_, change)| change.kind == Kind::Granted).count();
         self.grants += grants as u64;
         self.grants_per_second =
             passed.filter(|passed| !passed.is_zero()).map_or(0.0, |span| grants as f64 / span.as_secs_f64());
-        let holders = scan.locks.iter().flat_map(|lock| &lock.holders);
-        self.longest = holders
-            .filter_map(|holder| {
-                let left = holder.expires_in?;
-                Some((holder.tag, self.longest.get(&holder.tag).map_or(left, |longest| left.max(*longest))))
-            })
-            .collect();
         (self.locks, self.at) = (scan.locks, Some(scan.at));
         (self.took, self.pause, self.is_cut) = (scan.took, scan.pause, scan.is_cut);
         news
@@ -187,7 +180,7 @@ impl Board {
 
     /// The part of its time to live that a holder has left, `elapsed` after the scan.
     pub(crate) fn share_left(&self, holder: &Contender, elapsed: Duration) -> Option<f64> {
-        let longest = self.longest.get(&holder.tag).filter(|longest| !longest.is_zero())?;
+        let longest = self.renewals.longest(holder).filter(|longest| !longest.is_zero())?;
         Some(holder.expires_in?.saturating_sub(elapsed).as_secs_f64() / longest.as_secs_f64())
     }
 

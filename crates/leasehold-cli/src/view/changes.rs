@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use leasehold::store::{Contender, Snapshot, Stance};
+use leasehold::{
+    LockName,
+    store::{Contender, Snapshot, Stance},
+};
 use serde_json::{Value, json};
 
 use crate::describe::to_json;
@@ -96,12 +99,13 @@ pub(crate) fn free(lock: &Snapshot) -> Snapshot {
     Snapshot { holders: Vec::new(), waiters: Vec::new(), ..lock.clone() }
 }
 
-/// The renewals of the holders of one lock, as far as inspections show them.
+/// The renewals of holders, as far as inspections show them.
 #[derive(Default)]
 pub(crate) struct Renewals(HashMap<u32, Renewed>);
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Renewed {
+    /// The most time left that was seen: an estimate of the time to live.
     longest: Duration,
     last: Duration,
     is_renewed: bool,
@@ -110,16 +114,14 @@ struct Renewed {
 
 impl Renewals {
     /// The holders that are in jeopardy since this inspection, `passed` after the last one. A holder that was never seen
-    /// to renew, such as one with a fixed end, is not.
-    pub(crate) fn observe(&mut self, lock: &Snapshot, passed: Duration) -> Vec<Change> {
-        self.0.retain(|tag, _| holding(lock).any(|holder| holder.tag == *tag));
-        let mut late = Vec::new();
-        for (who, left) in holding(lock).filter_map(|who| Some((who, who.expires_in?))) {
-            let known = self.0.entry(who.tag).or_insert(Renewed {
-                last: left + passed,
-                longest: left,
-                ..Renewed::default()
-            });
+    /// to renew, such as one with a fixed end, is not. Holders of other locks than these are forgotten.
+    pub(crate) fn observe(&mut self, locks: &[Snapshot], passed: Duration) -> Vec<(LockName, Change)> {
+        let (mut before, mut late) = (std::mem::take(&mut self.0), Vec::new());
+        let holders = locks.iter().flat_map(|lock| holding(lock).map(|who| (&lock.name, who)));
+        for (name, who, left) in holders.filter_map(|(name, who)| Some((name, who, who.expires_in?))) {
+            let first =
+                Renewed { longest: left, last: left + passed, is_renewed: false, is_announced: false };
+            let mut known = before.remove(&who.tag).unwrap_or(first);
             // A renewal adds a third of the time to live; less is the delay of an answer.
             let grew = left > known.last.saturating_sub(passed) + known.longest / 10;
             known.is_renewed |= grew;
@@ -127,8 +129,9 @@ impl Renewals {
             (known.last, known.longest) = (left, known.longest.max(left));
             if known.is_renewed && left < known.longest / 2 && !known.is_announced {
                 known.is_announced = true;
-                late.push(Change { kind: Kind::Jeopardy, who: who.clone() });
+                late.push((name.clone(), Change { kind: Kind::Jeopardy, who: who.clone() }));
             }
+            self.0.insert(who.tag, known);
         }
         late
     }
@@ -137,6 +140,11 @@ impl Renewals {
     pub(crate) fn next_look(&self) -> Option<Duration> {
         let waits = self.0.values().filter(|known| !known.is_announced);
         waits.filter_map(|known| known.last.checked_sub(known.longest / 2)).min()
+    }
+
+    /// The time to live of a holder, as far as it was seen.
+    pub(crate) fn longest(&self, who: &Contender) -> Option<Duration> {
+        self.0.get(&who.tag).map(|known| known.longest)
     }
 }
 

@@ -3,3 +3,4 @@
 pub(crate) mod access;
 mod metrics;
 pub(crate) mod site;
+mod stream;

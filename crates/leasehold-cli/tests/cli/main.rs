@@ -18,6 +18,7 @@ mod fixture;
 mod golden;
 mod hostile;
 mod loss;
+mod many;
 mod memcached;
 mod names;
 mod once_per;

@@ -172,6 +172,15 @@ fn the_rules_pass_their_tests() {
     }
 }
 
+/// The labels of a metric, in order, in the source of the call that records it.
+fn labels(call: &str) -> String {
+    let call = [".increment(", ".record("].iter().fold(call, |call, end| call.split(end).next().unwrap());
+    let names = call.split("\" =>").map(|before| before.rsplit('"').next().unwrap());
+    let mut names: Vec<&str> = names.take(call.matches("\" =>").count()).collect();
+    names.sort_unstable();
+    names.join(" ")
+}
+
 /// Names, types and labels of the code are those of the book, and rules and dashboard ask for nothing else.
 #[test]
 fn names_are_those_of_the_book() {
@@ -184,7 +193,7 @@ fn names_are_those_of_the_book() {
             let calls = code
                 .iter()
                 .flat_map(move |text| text.split(&format!("{kind}!(\"")).skip(1).collect::<Vec<_>>());
-            calls.map(move |call| format!("{} {kind}", call.split('"').next().unwrap()))
+            calls.map(move |call| format!("{} {kind} {}", call.split('"').next().unwrap(), labels(call)))
         })
         .collect();
     let (mut told, served) = (book("the library"), book("serve"));

@@ -11,7 +11,10 @@ use leasehold_testkit::redis::Server;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Running, SOON, now, until};
+use crate::{
+    fixture::{Fixture, Running, SOON, now, until},
+    many::Many,
+};
 
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
@@ -70,12 +73,12 @@ impl Site {
         self.ask("GET", path, &[], "")
     }
 
-    fn locks(&self) -> Value {
+    pub(crate) fn locks(&self) -> Value {
         serde_json::from_str(&self.get("/api/locks").body).unwrap()
     }
 
     /// The value of a metric.
-    fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let page = self.get("/metrics").body;
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("{name} in {page}")).parse().unwrap()
@@ -95,7 +98,7 @@ impl Stream {
         let mut name = String::new();
         loop {
             let mut line = String::new();
-            if self.0.read_line(&mut line).unwrap() == 0 {
+            if self.0.read_line(&mut line).is_err() || !line.ends_with('\n') {
                 return None;
             }
             if let Some(event) = line.trim_end().strip_prefix("event: ") {
@@ -103,6 +106,25 @@ impl Stream {
             }
             if let Some(data) = line.strip_prefix("data: ") {
                 return Some((name, serde_json::from_str(data).unwrap()));
+            }
+        }
+    }
+
+    /// The line of the status, of a stream that was not read yet.
+    fn begins(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Reads on until a lock that did not change otherwise is renewed.
+    fn renewal(&mut self, name: &str) -> Value {
+        loop {
+            let (event, data) = self.event().expect("the stream goes on");
+            let mut locks = data["locks"].as_array().into_iter().flatten();
+            match locks.find(|lock| lock["lock"] == name) {
+                Some(lock) if event == "changes" => return lock.clone(),
+                _ => {}
             }
         }
     }
@@ -232,7 +254,9 @@ fn x19_other_hosts_get_nothing_and_names_are_data() {
         assert!(!answer.head.contains("access-control"), "{path}");
         assert!(path.starts_with("/api/") || !answer.body.contains("alert(1)"), "{path}");
     }
-    assert_eq!((site.get("/nothing").status, site.ask("POST", "/", &[], "").status), (404, 405));
+    assert_eq!((site.get("/nothing").status, site.ask("HEAD", "/healthz", &[], "").status), (404, 200));
+    let post = site.ask("POST", "/", &[], "");
+    assert!(post.status == 405 && post.head.contains("allow: get, head"), "{}", post.head);
 }
 
 /// X20. Nothing is released without the permission and the token. The control has both.
@@ -270,46 +294,48 @@ fn x20_nothing_is_released_without_the_token() {
     assert_eq!(release(&site, token, body), 200);
 }
 
-/// R12. Two hundred readers, and one that reads nothing, slow no renewal; their number has a bound, and a connection that sends
-/// nothing is closed. The control renews between two writes to a reader, and waits for that one longer than its lease.
+/// R12. A lock is renewed beside two hundred readers and some that read nothing. A slow one gets all locks again instead of a
+/// queue, one that reads nothing is disconnected, as is a connection that sends nothing, and the number of readers has a bound. The
+/// control writes to its readers in turn, and waits for one that does not read longer than its lease.
 #[test]
 fn r12_many_and_slow_readers_slow_no_renewal() {
     let (fixture, server) = (Fixture::new(), server());
     let store = ["--store", &server.url()];
+    // All locks together are more than the kernel keeps for a reader.
+    let _many = Many::hold(&server.url(), 1000, &"x".repeat(300));
+    let held = hold(&fixture, &[&store[..], &["--ttl", "6s"]].concat(), "job");
     let site = Site::start(&fixture, &[&store[..], &["--every", "100ms"]].concat());
+    until("the first scan", || site.metric("leasehold_up") == 1.0);
     let silent = TcpStream::connect(site.address).unwrap();
-    let begin = now();
-    let held = hold(&fixture, &[&store[..], &["--ttl", "10s"]].concat(), "job");
-    let notes = "x".repeat(190);
-    let _others: Vec<Running> = (0..8)
-        .map(|at| hold(&fixture, &[&store[..], &["--note", &notes]].concat(), &format!("other-{at}")))
-        .collect();
-    let mut readers: Vec<Stream> = (0..200).map(|_| site.stream()).collect();
-    let slow = site.stream();
-    let mut churn = 0;
-    while begin.elapsed() < Duration::from_secs(8) {
-        assert_eq!(fixture.run(&["run", "--store", &server.url(), "churn", "--", "true"]).code, Some(0));
-        churn += 1;
+    let (mut fast, mut slow, stuck) = (site.stream(), site.stream(), site.stream());
+    let (renewed, renewals) = std::sync::mpsc::channel();
+    let read = move || while renewed.send(fast.renewal("job")).is_ok() {};
+    let _reader = std::thread::Builder::new().spawn(read).unwrap();
+    let mut readers = Vec::new();
+    let refused = (0..1000).find_map(|_| {
+        let mut reader = site.stream();
+        let status = reader.begins();
+        readers.push(reader);
+        status.contains(" 503 ").then_some(readers.len())
+    });
+    assert!(refused > Some(200), "{refused:?}");
+    // Renewals up to here may have come before some of the readers.
+    while renewals.try_recv().is_ok() {}
+    for _ in 0..2 {
+        assert_eq!(renewals.recv_timeout(SOON).unwrap()["holders"][0]["pid"], held.pid());
     }
-    for reader in &mut readers {
-        assert_eq!(reader.event().unwrap().0, "all");
+    for _ in 0..2 {
+        // On a busy machine it has been disconnected by now.
+        assert!(slow.event().is_none_or(|(name, _)| name == "all"), "a queue");
     }
-    readers[199].change("granted");
-    let kept = fixture.run(&["inspect", "--json", "--store", &server.url(), "job"]);
-    let kept: Value = serde_json::from_str(&kept.stdout).unwrap();
-    assert_eq!(kept["holders"][0]["pid"], held.pid(), "held through {churn} grants and 201 readers");
-    // A third of its time to live passes before a renewal, a half before jeopardy.
-    assert!(kept["holders"][0]["left_ms"].as_u64() > Some(5000), "renewed in time: {kept}");
-    let waits = naive_publisher(Duration::from_secs(2));
-    assert!(waits >= Duration::from_secs(2), "the control: {waits:?}");
-    let more: Vec<Stream> = (0..60).map(|_| site.stream()).collect();
-    until("the bound", || site.metric("leasehold_streams") == 256.0);
-    assert_eq!(site.get("/api/events").status, 503);
-    drop((more, slow));
+    let waits = naive_publisher(Duration::from_secs(6));
+    assert!(waits >= Duration::from_secs(6), "the control: {waits:?}");
+    drop((readers, slow, renewals));
+    until("the end of the stream that is not read", || site.metric("leasehold_streams") == 0.0);
+    drop(stuck);
     // A connection without a request is closed.
     silent.set_read_timeout(Some(SOON)).unwrap();
     assert_eq!((&silent).read(&mut [0; 8]).unwrap(), 0);
-    assert!(begin.elapsed() < SOON);
 }
 
 /// How long a publisher that writes to each reader in turn waits for one that does not read, up to its time to live.
@@ -353,18 +379,22 @@ fn watching_costs_a_small_part_of_the_servers_work() {
     assert!(calls < 0.05 * 20_000.0 && share < 0.05, "{calls} commands a second, {share} of the time");
 }
 
-/// The page of the book names each metric of the code, with its type.
+/// The page of the book names each metric of the code, with its type and its label.
 #[test]
 fn the_metrics_are_those_of_the_book() {
     let fixture = Fixture::new();
     let site = Site::start(&fixture, &[]);
     let page = site.get("/metrics").body;
-    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let served: Vec<String> = types.map(str::to_string).collect();
+    let rows = page.split("# TYPE ").skip(1).map(|metric| {
+        let (row, samples) = metric.split_once('\n').unwrap();
+        let label = samples.split_once('{').and_then(|(_, labels)| labels.split_once('='));
+        [row, label.map_or("", |(label, _)| label)].join(" ")
+    });
+    let served: Vec<String> = rows.collect();
     assert_eq!(book("serve"), served);
 }
 
-/// Names and types in a table of docs/book/observability.md.
+/// Names, types and labels, in order, in a table of docs/book/observability.md.
 pub(crate) fn book(of: &str) -> Vec<String> {
     let path = format!("{}/../../docs/book/observability.md", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
@@ -372,7 +402,9 @@ pub(crate) fn book(of: &str) -> Vec<String> {
     let (table, _) = table.split_once("<!-- end of metrics -->").unwrap();
     let row = |line: &str| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        format!("{} {}", cells[1].trim_matches('`'), cells[2])
+        let mut labels: Vec<&str> = cells[3].split(", ").map(|label| label.trim_matches('`')).collect();
+        labels.sort_unstable();
+        format!("{} {} {}", cells[1].trim_matches('`'), cells[2], labels.join(" "))
     };
     table.lines().skip(2).map(row).collect()
 }

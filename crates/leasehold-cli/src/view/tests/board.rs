@@ -53,6 +53,15 @@ fn changes_and_grants_are_counted_between_two_scans() {
 }
 
 #[test]
+fn a_holder_that_renewed_before_and_does_not_is_in_jeopardy() {
+    let mut board = Board::default();
+    let lefts = [(1, 9), (3, 9), (5, 7), (7, 5), (9, 3), (10, 2)];
+    let mut late =
+        |(at, left)| board.update(scan(at, vec![lock("a", 1, 0, left), lock("b", 2, 0, 9)])).changes.len();
+    assert_eq!(lefts.map(&mut late), [0, 0, 0, 0, 1, 0]);
+}
+
+#[test]
 fn locks_behind_the_limit_are_not_taken_for_released() {
     let mut board = Board::default();
     board.update(scan(1, vec![lock("a", 1, 0, 9), lock("b", 2, 0, 9), lock("z", 3, 0, 9)]));

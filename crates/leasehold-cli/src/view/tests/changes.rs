@@ -77,13 +77,13 @@ fn jeopardy_is_announced_once_and_only_of_holders_that_renew() {
     let mut renewals = Renewals::default();
     let second = Duration::from_secs(1);
     let mut found = |lefts: &[u64]| -> Vec<usize> {
-        lefts.iter().map(|left| renewals.observe(&at(*left), 2 * second).len()).collect()
+        lefts.iter().map(|left| renewals.observe(&[at(*left)], 2 * second).len()).collect()
     };
     assert_eq!(found(&[10, 10, 8, 6, 4, 2, 10, 8, 6, 4]), [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
     let mut renewals = Renewals::default();
-    let mut found = |left: u64| renewals.observe(&at(left), 2 * second).len();
+    let mut found = |left: u64| renewals.observe(&[at(left)], 2 * second).len();
     assert_eq!([10, 8, 6, 4, 2, 0].map(&mut found), [0; 6], "a hold with a fixed end");
     let mut next = Renewals::default();
-    next.observe(&at(10), second);
+    next.observe(&[at(10)], second);
     assert_eq!(next.next_look(), Some(5 * second));
 }

@@ -2,7 +2,10 @@ use leasehold::store::Snapshot;
 use ratatui::{Terminal, backend::TestBackend};
 
 use super::*;
-use crate::view::board::tests::{lock, scan};
+use crate::view::{
+    board::tests::{lock, scan},
+    scanner::Range,
+};
 
 fn press(screen: &mut Screen, keys: &str) -> Action {
     let mut last = Action::None;
@@ -68,10 +71,29 @@ fn hostile_names_and_small_terminals_do_no_harm() {
     assert_eq!(press(&mut screen, "f\n"), Action::None, "there is nothing to open");
 }
 
-/// The processor's time, not the clock's: other tests run beside.
+/// Of a real scan, and the processor's time, not the clock's: other tests run beside.
 #[test]
 fn a_frame_of_ten_thousand_locks_takes_little_time() {
-    let mut screen = screen((0..10_000).map(|at| lock(&format!("job-{at:05}"), at, 2, 9)).collect());
+    let server = leasehold_testkit::redis::Server::start().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let scanned = runtime.block_on(async {
+        let client = leasehold::Client::connect(server.url().as_str()).await.unwrap();
+        let mut held = Vec::new();
+        for hundred in 0..100 {
+            let mut claims = tokio::task::JoinSet::new();
+            for at in 0..100 {
+                let mutex = client.mutex(format!("job-{hundred:02}{at:02}")).unwrap();
+                let mutex = mutex.ttl(Duration::from_secs(3600));
+                claims.spawn(async move { mutex.lock().await.unwrap() });
+            }
+            held.extend(claims.join_all().await);
+        }
+        let range = Range { prefix: String::new(), limit: 10_000, every: Duration::from_secs(1) };
+        crate::view::scanner::scan(&client, &range).await.unwrap()
+    });
+    assert_eq!(scanned.locks.len(), 10_000);
+    let mut screen = screen(Vec::new());
+    screen.board.update(scanned);
     press(&mut screen, "ss");
     let mut terminal = Terminal::new(TestBackend::new(200, 60)).unwrap();
     #[expect(clippy::disallowed_methods, reason = "measures the processor's time of this thread")]
@@ -81,6 +103,7 @@ fn a_frame_of_ten_thousand_locks_takes_little_time() {
         terminal.draw(|frame| screen.draw(frame, Duration::ZERO, |_| String::new())).unwrap();
     }
     let end = used();
+    assert!(terminal.backend().to_string().contains("job-0"));
     let nanos = (end.tv_sec - begin.tv_sec) * 1_000_000_000 + (end.tv_nsec - begin.tv_nsec);
     assert!(nanos / 10 < 50_000_000, "{} us a frame", nanos / 10_000);
     println!("{} us a frame of 10,000 locks", nanos / 10_000);

@@ -30,9 +30,11 @@ impl Hosts {
             _ => host,
         };
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        address.is_ok_and(|address| address == local.ip())
+        // An IPv6 socket has an IPv4 client at a mapped address.
+        let own = local.ip().to_canonical();
+        address.is_ok_and(|address| address.to_canonical() == own)
             || self.0.iter().any(|told| told.eq_ignore_ascii_case(name))
-            || (local.ip().is_loopback() && name.eq_ignore_ascii_case("localhost"))
+            || (own.is_loopback() && name.eq_ignore_ascii_case("localhost"))
     }
 }
 

@@ -2,7 +2,7 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const ROWS_MAX = 500, LOG_MAX = 200;
-const locks = new Map(), longest = new Map();
+const locks = new Map();
 let opened = null, mayRelease = false, isWaiting = false;
 
 const span = (ms) => ms == null ? "-" : ms < 1000 ? `${Math.round(ms)}ms` : ms < 60e3 ? `${Math.floor(ms / 1000)}s`
@@ -20,7 +20,9 @@ const left = (lock, one) => one?.left_ms == null ? null : Math.max(0, one.left_m
 
 function keep(lock) {
   lock.at = performance.now();
-  for (const one of lock.holders) longest.set(one.tag, Math.max(longest.get(one.tag) ?? 0, one.left_ms ?? 0));
+  // The most time left that was seen: an estimate of the time to live.
+  const known = locks.get(lock.lock)?.holders ?? [];
+  for (const one of lock.holders) one.longest = Math.max(one.left_ms ?? 0, known.find((it) => it.tag === one.tag)?.longest ?? 0);
   locks.set(lock.lock, lock);
 }
 
@@ -49,9 +51,9 @@ function row(lock) {
   cells.forEach((cell, at) => {
     const td = tr.insertCell();
     if (heads[at]) td.dataset.head = heads[at];
-    if (at === 4 && first && longest.get(first.tag)) {
+    if (at === 4 && first?.longest) {
       const meter = document.createElement("meter");
-      const share = left(lock, first) / longest.get(first.tag);
+      const share = left(lock, first) / first.longest;
       Object.assign(meter, { min: 0, max: 1, low: 0.34, high: 0.5, optimum: 1, value: share, title: "time left" });
       td.append(meter, " ");
     }
@@ -102,8 +104,9 @@ function away(message) {
 const events = new EventSource("api/events");
 events.addEventListener("all", (event) => {
   const all = JSON.parse(event.data);
-  locks.clear();
   all.locks.forEach(keep);
+  const names = new Set(all.locks.map((lock) => lock.lock));
+  [...locks.keys()].filter((name) => !names.has(name)).forEach((name) => locks.delete(name));
   mayRelease = all.may_release;
   $("store").textContent = all.store;
   $("summary").textContent = all.summary;
@@ -137,10 +140,12 @@ $("detail").addEventListener("close", () => { opened = null; $("token").value = 
 $("close").addEventListener("click", () => $("detail").close());
 $("controls").addEventListener("input", redraw);
 $("controls").addEventListener("submit", (event) => event.preventDefault());
-$("typed").addEventListener("input", () => { $("force").disabled = $("typed").value !== opened; });
+// A name with control characters is typed as it is shown.
+const isTyped = () => opened != null && [opened, plain(opened)].includes($("typed").value);
+$("typed").addEventListener("input", () => { $("force").disabled = !isTyped(); });
 $("release").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if ($("typed").value !== opened) return;
+  if (!isTyped()) return;
   const headers = { "authorization": `Bearer ${$("token").value}`, "content-type": "application/json" };
   const answer = await fetch("api/force-release", { method: "POST", headers, body: JSON.stringify({ lock: opened }) });
   $("released").textContent = answer.ok ? "released" : await answer.text();

@@ -17,11 +17,12 @@ use hyper::{
 };
 use leasehold::{Client, ErrorKind, diagnose::Severity, env::Moment, url::StoreUrl};
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     access::{Hosts, has_token},
     metrics,
+    stream::{CLOSED, Stream, Update},
 };
 use crate::{
     describe::{snapshot_to_json, to_json},
@@ -33,10 +34,12 @@ use crate::{
 
 /// The path of the streams of events.
 pub(crate) const EVENTS: &str = "/api/events";
+const RELEASE: &str = "/api/force-release";
+/// Between the name of an event and its data, and behind them.
+const DATA: &str = "\ndata: ";
+const END: &str = "\n\n";
 /// The most streams of events at once.
 const STREAMS_MAX: usize = 256;
-/// The interval of comments on a quiet stream, by which a connection that is gone is noticed.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a diagnosis of the store counts.
 const DIAGNOSE_EVERY: Duration = Duration::from_secs(60);
 /// The longest body of a request: the name of a lock as JSON.
@@ -61,7 +64,7 @@ pub(crate) struct Site {
     url: StoreUrl,
     settings: Settings,
     state: Mutex<State>,
-    /// The changes by the last scan; closed at the end.
+    /// The last update.
     news: watch::Sender<Update>,
     streams: Arc<Semaphore>,
     /// The critical findings of the last diagnosis.
@@ -77,13 +80,10 @@ pub(super) struct State {
     pub(super) scans: u64,
     pub(super) failures: u64,
     pub(super) changes: BTreeMap<Kind, u64>,
-}
-
-/// The difference of one scan to the one before, as an event.
-#[derive(Clone, Default)]
-struct Update {
-    scan: u64,
-    event: Bytes,
+    /// The number of updates.
+    updates: u64,
+    /// All locks as an event, for all who ask before the next update.
+    all: Option<Bytes>,
 }
 
 impl Site {
@@ -106,41 +106,18 @@ impl Site {
     /// Takes over a scan, and sends its news to all streams.
     pub(crate) fn scanned(&self, scan: leasehold::Result<Scan>) {
         let mut state = self.state();
-        let scan = match scan {
-            Ok(scan) => scan,
-            Err(error) => {
-                state.failures += 1;
-                state.error = Some(error.to_string());
-                let event = event("away", &json!({ "message": error.to_string() }));
-                self.news.send_modify(|update| update.event = event);
-                return;
-            }
+        let event = match scan {
+            Ok(scan) => state.took_over(scan, self.client.env().wall_us()),
+            Err(error) => state.failed(&error.to_string()),
         };
-        let news = state.board.update(scan);
-        state.scans += 1;
-        state.error = None;
-        for (_, change) in &news.changes {
-            *state.changes.entry(change.kind).or_default() += 1;
-        }
-        let at_us = self.client.env().wall_us();
-        let changes = news.changes.iter().map(|(name, change)| {
-            let mut fields = change.to_json(name.as_str(), at_us);
-            fields["event"] = json!(change.kind.word());
-            fields
-        });
-        let fresh = news.fresh.iter().map(|at| snapshot_to_json(&state.board.locks[*at]));
-        let difference = json!({
-            "locks": fresh.collect::<Vec<Value>>(),
-            "gone": news.gone,
-            "changes": changes.collect::<Vec<Value>>(),
-            "summary": state.board.summary(),
-        });
-        self.news.send_replace(Update { scan: state.scans, event: event("changes", &difference) });
+        state.updates += 1;
+        state.all = None;
+        self.news.send_replace(Update { number: state.updates, event });
     }
 
     /// Ends all streams.
     pub(crate) fn close(&self) {
-        self.news.send_modify(|update| update.scan = u64::MAX);
+        self.news.send_modify(|update| update.number = CLOSED);
     }
 
     pub(crate) async fn answer<B>(
@@ -159,36 +136,50 @@ impl Site {
         }
         let path = request.uri().path().to_string();
         Ok(match (request.method(), path.as_str()) {
-            (&Method::GET, "/") => asset("text/html; charset=utf-8", include_str!("page.html")),
-            (&Method::GET, "/page.css") => asset("text/css; charset=utf-8", include_str!("page.css")),
-            (&Method::GET, "/page.js") => asset("text/javascript; charset=utf-8", include_str!("page.js")),
-            (&Method::GET, "/metrics") => {
+            (&Method::POST, RELEASE) => self.force_release(request).await,
+            (_, RELEASE) => other_method("POST"),
+            // The server leaves out the body of an answer to HEAD.
+            (&(Method::GET | Method::HEAD), path) => self.read(path).await,
+            _ => other_method("GET, HEAD"),
+        })
+    }
+
+    async fn read(self: &Arc<Self>, path: &str) -> Answer {
+        match path {
+            "/" => asset("text/html; charset=utf-8", include_str!("page.html")),
+            "/page.css" => asset("text/css; charset=utf-8", include_str!("page.css")),
+            "/page.js" => asset("text/javascript; charset=utf-8", include_str!("page.js")),
+            "/metrics" => {
                 let streams = STREAMS_MAX - self.streams.available_permits();
                 let page = metrics::page(&self.state(), &self.settings.groups, streams);
                 respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page)
             }
-            (&Method::GET, "/healthz") => self.health().await,
-            (&Method::GET, "/api/locks") => json_answer(StatusCode::OK, &self.everything().1),
-            (&Method::GET, EVENTS) => self.events(),
-            (&Method::POST, "/api/force-release") => self.force_release(request).await,
-            (
-                _,
-                "/" | "/page.css" | "/page.js" | "/metrics" | "/healthz" | "/api/locks" | EVENTS
-                | "/api/force-release",
-            ) => text(StatusCode::METHOD_NOT_ALLOWED, "another method\n"),
+            "/healthz" => self.health().await,
+            "/api/locks" => respond(StatusCode::OK, "application/json", data(&self.all().1)),
+            EVENTS => self.events(),
             _ => text(StatusCode::NOT_FOUND, "there is no such page\n"),
-        })
+        }
     }
 
-    /// All locks, and the number of the scan that they come from.
-    fn everything(&self) -> (u64, Value) {
-        let state = self.state();
+    /// All locks as an event, and the number of the last update in it.
+    fn all(&self) -> (u64, Bytes) {
+        let mut state = self.state();
+        let all = match &state.all {
+            Some(all) => all.clone(),
+            None => event("all", &self.describe(&state)),
+        };
+        state.all = Some(all.clone());
+        (state.updates, all)
+    }
+
+    fn describe(&self, state: &State) -> Value {
         let mut all = state.board.to_json(&state.board.locks.iter().collect::<Vec<_>>());
         all["store"] = json!(self.settings.store);
         all["summary"] = json!(state.board.summary());
         all["may_release"] = json!(self.settings.token.is_some());
         all["error"] = json!(state.error);
-        (state.scans, all)
+        all["scan"] = json!(state.scans);
+        all
     }
 
     /// Whether the store answers, and is set up as locks need it.
@@ -217,15 +208,19 @@ impl Site {
         known.insert((env.now(), found)).1.clone()
     }
 
-    /// All locks, and then what each scan found new. A reader that is too slow gets all locks again instead of a queue.
+    /// All locks, and then what each scan found new.
+    fn stream(self: &Arc<Self>) -> Stream<impl Fn() -> (u64, Bytes) + use<>> {
+        let site = self.clone();
+        Stream::new(move || site.all(), self.news.subscribe(), self.client.env())
+    }
+
     fn events(self: &Arc<Self>) -> Answer {
         let Ok(permit) = self.streams.clone().try_acquire_owned() else {
             return text(StatusCode::SERVICE_UNAVAILABLE, "there are too many streams of events\n");
         };
-        let stream = Stream { site: self.clone(), news: self.news.subscribe(), seen: None, _permit: permit };
-        let frames = unfold(stream, |mut stream| async move {
+        let frames = unfold((self.stream(), permit), |(mut stream, permit)| async move {
             let event = stream.next().await?;
-            Some((Ok(Frame::data(event)), stream))
+            Some((Ok(Frame::data(event)), (stream, permit)))
         });
         let mut answer = respond(StatusCode::OK, "text/event-stream", "");
         *answer.body_mut() = StreamBody::new(frames).boxed_unsync();
@@ -267,45 +262,46 @@ impl Site {
     }
 }
 
-/// One stream of events.
-struct Stream {
-    site: Arc<Site>,
-    news: watch::Receiver<Update>,
-    /// The scan that the reader knows.
-    seen: Option<u64>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Stream {
-    async fn next(&mut self) -> Option<Bytes> {
-        let Some(seen) = self.seen else {
-            return Some(self.all());
-        };
-        tokio::select! {
-            changed = self.news.changed() => changed.ok()?,
-            () = self.site.client.env().sleep(HEARTBEAT) => return Some(Bytes::from_static(b": still here\n\n")),
+impl State {
+    /// The news of a scan as an event.
+    fn took_over(&mut self, scan: Scan, at_us: u64) -> Bytes {
+        let news = self.board.update(scan);
+        self.scans += 1;
+        self.error = None;
+        for (_, change) in &news.changes {
+            *self.changes.entry(change.kind).or_default() += 1;
         }
-        let update = self.news.borrow_and_update().clone();
-        match update.scan {
-            u64::MAX => None,
-            scan if scan == seen || scan == seen + 1 => {
-                self.seen = Some(scan);
-                Some(update.event)
-            }
-            _ => Some(self.all()),
-        }
+        let changes = news.changes.iter().map(|(name, change)| {
+            let mut fields = change.to_json(name.as_str(), at_us);
+            fields["event"] = json!(change.kind.word());
+            fields
+        });
+        let fresh = news.fresh.iter().map(|at| snapshot_to_json(&self.board.locks[*at]));
+        let difference = json!({
+            "scan": self.scans,
+            "locks": fresh.collect::<Vec<Value>>(),
+            "gone": news.gone,
+            "changes": changes.collect::<Vec<Value>>(),
+            "summary": self.board.summary(),
+        });
+        event("changes", &difference)
     }
 
-    fn all(&mut self) -> Bytes {
-        self.news.mark_unchanged();
-        let (scan, all) = self.site.everything();
-        self.seen = Some(scan);
-        event("all", &all)
+    fn failed(&mut self, message: &str) -> Bytes {
+        self.failures += 1;
+        self.error = Some(message.to_string());
+        event("away", &json!({ "message": message }))
     }
 }
 
 fn event(name: &str, data: &Value) -> Bytes {
-    format!("event: {name}\ndata: {data}\n\n").into()
+    format!("event: {name}{DATA}{data}{END}").into()
+}
+
+/// The data of an event, in the same memory.
+fn data(event: &Bytes) -> Bytes {
+    let begin = event.windows(DATA.len()).position(|part| part == DATA.as_bytes()).unwrap_or_default();
+    event.slice(begin + DATA.len()..event.len() - END.len())
 }
 
 fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
@@ -323,6 +319,12 @@ fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> An
     answer
 }
 
+fn other_method(allowed: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "another method\n");
+    answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allowed));
+    answer
+}
+
 fn asset(kind: &'static str, text: &'static str) -> Answer {
     respond(StatusCode::OK, kind, text)
 }
@@ -334,3 +336,7 @@ fn text(status: StatusCode, message: &str) -> Answer {
 fn json_answer(status: StatusCode, value: &Value) -> Answer {
     respond(status, "application/json", value.to_string())
 }
+
+#[cfg(test)]
+#[path = "tests/site.rs"]
+mod tests;
