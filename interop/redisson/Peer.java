@@ -80,6 +80,19 @@ public class Peer {
         return "counted";
     }
 
+    // What stands in a critical section: it adds to the number in a file, and nobody asks whether the lock is still held.
+    String add(String file) throws Exception {
+        long number = Long.parseLong(Files.readString(Path.of(file)).trim());
+        Files.writeString(Path.of(file), Long.toString(number + 1));
+        return "written";
+    }
+
+    String lockWithToken(String name, String ttl, String wait) throws Exception {
+        RFencedLock lock = client.getFencedLock(name);
+        long ms = Long.parseLong(wait);
+        return "granted " + lock.tryLockAndGetToken(ms, Long.parseLong(ttl), TimeUnit.MILLISECONDS);
+    }
+
     String acquirePermit(String name, String ttl, String wait) throws Exception {
         RPermitExpirableSemaphore semaphore = client.getPermitExpirableSemaphore(name);
         String id = semaphore.tryAcquire(Long.parseLong(wait), Long.parseLong(ttl), TimeUnit.MILLISECONDS);
@@ -141,6 +154,10 @@ public class Peer {
                 return client.getPermitExpirableSemaphore(words[1]).tryRelease(words[2]) ? "released" : "gone";
             case "pairs":
                 return pairs(words[1], Integer.parseInt(words[2]), Long.parseLong(words[3]));
+            case "add":
+                return add(words[1]);
+            case "fenced":
+                return lockWithToken(words[1], words[2], words[3]);
             case "count":
                 return count(words[1], words[2], Integer.parseInt(words[3]));
             default:

@@ -1,4 +1,5 @@
-//! Pairs of lock and unlock beside Redisson's own on one server, names that nobody else wants:
+//! Pairs of lock and unlock beside Redisson's own on one server, names that nobody else wants, and how long after a release by one
+//! side a waiter of the other holds:
 //! `cargo bench -p leasehold-redis --bench redisson`.
 
 #![allow(
@@ -9,6 +10,8 @@
 
 #[path = "../tests/redisson/context.rs"]
 mod context;
+#[path = "../tests/redisson/wake.rs"]
+mod wake;
 
 use std::{
     sync::Arc,
@@ -17,11 +20,14 @@ use std::{
 
 use context::{TestContext, VERSIONS, terms};
 use leasehold_core::{Engine, Env, LockName, Mode, Wait};
-use leasehold_testkit::redis::Server;
+use leasehold_testkit::{peer::Peer, redis::Server};
+use wake::{WAYS, woken_by_it, woken_by_us};
 
 /// How long each of them runs in a round.
 const SPAN: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 3;
+/// The number of hand-overs of each kind.
+const HANDOVERS: usize = 200;
 
 /// The pairs of so many tasks within [`SPAN`].
 async fn pairs(engine: &Engine, tasks: usize) -> u64 {
@@ -32,7 +38,7 @@ async fn pairs(engine: &Engine, tasks: usize) -> u64 {
             tokio::spawn(async move {
                 let (terms, mut pairs) = (terms(Duration::from_secs(30)), 0);
                 while Instant::now() < until {
-                    let hold = engine.acquire(&name, Mode::Exclusive, &terms, Wait::No, None).await;
+                    let hold = engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(SPAN), None).await;
                     hold.expect("an answer")
                         .expect("nobody else wants it")
                         .release()
@@ -75,6 +81,25 @@ fn main() {
                     );
                 }
             }
+            handovers(&context, &mut peer, &engine).await;
         }
     });
+}
+
+async fn handovers(context: &TestContext, peer: &mut Peer, engine: &Engine) {
+    for way in &WAYS {
+        let (mut its, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..HANDOVERS {
+            its.push(woken_by_it(context, peer, engine, way).await);
+            ours.push(woken_by_us(context, peer, engine, way).await);
+        }
+        for (who, mut late) in [("Redisson's", its), ("our", ours)] {
+            late.sort();
+            let (p50, p99) = (late[HANDOVERS / 2], late[HANDOVERS * 99 / 100 - 1]);
+            println!(
+                "{} {}: {who} release wakes after {p50:?} (p50), {p99:?} (p99)",
+                context.version.label, way.take
+            );
+        }
+    }
 }

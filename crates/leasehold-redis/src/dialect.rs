@@ -46,7 +46,12 @@ pub(crate) trait Dialect: Debug + Send + Sync {
     }
 
     /// The same for the release of a claim of which no request is under way.
-    fn release_quiet(&self, _claim: &Claim, _keys: &Keys) -> Option<Request<'_, Option<Release>>> {
+    fn release_quiet(
+        &self,
+        _claim: &Claim,
+        _keys: &Keys,
+        _: Announcement,
+    ) -> Option<Request<'_, Option<Release>>> {
         None
     }
 

@@ -169,6 +169,7 @@ mod tests {
             include_str!("../scripts/native/claim_quiet.lua"),
             include_str!("../scripts/native/claim_vote.lua"),
             include_str!("../scripts/redisson/locks.lua"),
+            include_str!("../scripts/redisson/claim_quiet.lua"),
         ] {
             assert_eq!(text.matches(&slack).count(), 1);
         }

@@ -114,6 +114,16 @@ impl Peer {
         assert_eq!(self.ask(line).await, wanted, "the answer to `{line}`");
     }
 
+    /// SIGSTOP; returns when it stands still.
+    pub fn pause(&mut self) {
+        self.process.pause().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self) {
+        self.process.resume().unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// SIGKILL; returns when it is dead.
     pub fn kill(mut self) {
         self.process.kill();

@@ -67,14 +67,6 @@ fn quiet_call(script: &Script, keys: &[Key<'_>], claim: &Claim, time: ServerTime
     call
 }
 
-/// The least token of a grant by the short way: in steps, so that most grants of a busy lock add one to its counter and
-/// write nothing else.
-fn least_token(time: ServerTime) -> u64 {
-    const STEP_US: u64 = 100_000;
-    let least = time.0.saturating_sub(FencingToken::SLACK_US);
-    least - least % STEP_US
-}
-
 /// The least token of a grant by the short way at a member of a quorum. One that is ahead of the server's clock by more than tokens
 /// stay behind it is for the way for all cases, which keeps the counter for longer then.
 fn least_vote(time: ServerTime, proposal: Option<FencingToken>) -> Option<FencingToken> {
@@ -145,7 +137,7 @@ impl Dialect for Native {
             return None;
         }
         let mut call = quiet_call(&CLAIM_QUIET, &keys[..3], claim, time);
-        call.arg(least_token(time)).arg(u8::from(claim.queueing == Queueing::No));
+        call.arg(time.least_token()).arg(u8::from(claim.queueing == Queueing::No));
         Some(Request::call(&CLAIM_QUIET, call, move |value| format::read_claim_quiet(value, ttl)))
     }
 
@@ -163,7 +155,12 @@ impl Dialect for Native {
         Request::call(&RELEASE, call, format::read_release)
     }
 
-    fn release_quiet(&self, claim: &Claim, keys: &Keys) -> Option<Request<'_, Option<Release>>> {
+    fn release_quiet(
+        &self,
+        claim: &Claim,
+        keys: &Keys,
+        _: Announcement,
+    ) -> Option<Request<'_, Option<Release>>> {
         if !is_quiet(claim) {
             return None;
         }

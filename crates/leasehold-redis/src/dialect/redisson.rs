@@ -6,18 +6,24 @@ mod format;
 use std::{sync::LazyLock, time::Duration};
 
 use leasehold_core::{
-    Claim, ClaimId, Contender, FencingToken, Intent, LockName, LostReason, Mode, Release, Renewal, Snapshot,
+    Claim, ClaimId, Contender, FencingToken, Intent, LockName, LostReason, Mode, Queueing, Release, Renewal,
+    Snapshot,
 };
 use redis::{Cmd, RedisWrite};
 
 use super::{Announcement, ClaimReply, Dialect, read_renewals};
 use crate::{
-    format::{Request, Script, millis, read},
+    format::{Request, Script, millis},
     keys::{Keys, crc16, escape},
+    transport::ServerTime,
 };
 
 static CLAIM: LazyLock<Script> =
     LazyLock::new(|| Script::of(include_str!("../../scripts/redisson/claim.lua"), &PAIR));
+static CLAIM_QUIET: LazyLock<Script> =
+    LazyLock::new(|| Script::of(include_str!("../../scripts/redisson/claim_quiet.lua"), &PAIR));
+static RELEASE_QUIET: LazyLock<Script> =
+    LazyLock::new(|| Script::of(include_str!("../../scripts/redisson/release_quiet.lua"), &PAIR));
 static CLAIM_PERMITS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/redisson/claim_permits.lua")));
 static RELEASE: LazyLock<Script> =
@@ -32,7 +38,7 @@ static FORCE_RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/redisson/force_release.lua")));
 
 /// The scripts of a claim and its release.
-static PAIR: [&LazyLock<Script>; 2] = [&CLAIM, &RELEASE];
+static PAIR: [&LazyLock<Script>; 4] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE];
 
 /// The longest sleep of a waiter that may miss a release.
 const RECHECK_MAX: Duration = Duration::from_millis(500);
@@ -80,11 +86,15 @@ impl Redisson {
     fn call(&self, script: &Script, more: &[String], keys: &Keys, how: Option<Announcement>) -> Cmd {
         let all = [keys.hold()].into_iter().chain(more.iter().map(String::as_str));
         let mut call = script.call(&all.collect::<Vec<_>>());
+        self.append_channels(&mut call, keys, how);
+        call
+    }
+
+    fn append_channels(&self, call: &mut Cmd, keys: &Keys, how: Option<Announcement>) {
         call.write_arg_fmt(keys.side(""));
         if let Some(Announcement { command, .. }) = how {
             call.arg(command).arg(if self.is_cluster { "SPUBLISH" } else { command });
         }
-        call
     }
 }
 
@@ -132,16 +142,40 @@ impl Dialect for Redisson {
     ) -> Request<'_, Release> {
         let mut call = self.call(&RELEASE, &[refusal_key(claim, keys)], keys, Some(announcement));
         call.arg(owner(claim.id)).arg(permits(claim.id)).arg(millis(refuse));
-        Request::call(&RELEASE, call, |value| match read::<i64>(value, "a reply to a release")? {
-            0 => Ok(Release::NotHeld),
-            1 => Ok(Release::Released),
-            _ => {
-                tracing::warn!(
-                    "a release wakes nobody: the server refuses to publish it, grant this user &redisson_*"
-                );
-                Ok(Release::Released)
-            }
-        })
+        Request::call(&RELEASE, call, format::read_release)
+    }
+
+    fn claim_quiet(
+        &self,
+        claim: &Claim,
+        keys: &Keys,
+        time: Option<ServerTime>,
+    ) -> Option<Request<'_, Option<ClaimReply>>> {
+        let least = claim.fence_floor.max(claim.fence_proposal).map_or(0, FencingToken::get);
+        let may_wait = claim.intent == Intent::Hold && claim.queueing != Queueing::No;
+        let time = time.filter(|_| may_wait && claim.mode == Mode::Exclusive)?;
+        let (counter, refusal) = (token_key(keys), refusal_key(claim, keys));
+        let mut call = CLAIM_QUIET.call(&[keys.hold(), &counter, &refusal]);
+        call.arg(owner(claim.id)).arg(millis(claim.ttl)).arg(time.least_token().max(least));
+        let ttl = claim.ttl;
+        Some(Request::call(&CLAIM_QUIET, call, move |value| format::read_claim_quiet(value, ttl)))
+    }
+
+    fn release_quiet(
+        &self,
+        claim: &Claim,
+        keys: &Keys,
+        announcement: Announcement,
+    ) -> Option<Request<'_, Option<Release>>> {
+        if claim.mode != Mode::Exclusive {
+            return None;
+        }
+        let mut call = RELEASE_QUIET.call(&[keys.hold_key()]);
+        call.arg(owner(claim.id));
+        self.append_channels(&mut call, keys, Some(announcement));
+        Some(Request::call(&RELEASE_QUIET, call, |value| {
+            Ok(Some(format::read_release(value)?).filter(|release| *release == Release::Released))
+        }))
     }
 
     fn renewal(&self, claims: &[&Claim], keys: &[Keys]) -> (&'static Script, Cmd) {

@@ -79,7 +79,7 @@ fn read_all(dialect: &dyn Dialect, replies: &dyn Fn() -> Vec<Reply>) {
     if let Some(request) = dialect.claim_quiet(&claim, &keys, Some(time)) {
         let _ = (request.read)(replies());
     }
-    if let Some(request) = dialect.release_quiet(&claim, &keys) {
+    if let Some(request) = dialect.release_quiet(&claim, &keys, announcement) {
         let _ = (request.read)(replies());
     }
     let _ = (dialect.release(&claim, &keys, Duration::ZERO, announcement).read)(replies());

@@ -11,7 +11,7 @@ pub(crate) async fn release(state: &ClientState, claim: &Claim) -> Result<Releas
     let keys = state.dialect.keys(&claim.name);
     let (slot, refuse) = (keys.slot(), state.refuse_for(claim));
     if refuse.is_zero() && state.contention.is_quiet(slot, state.env.now()) {
-        let request = |_| state.dialect.release_quiet(claim, &keys);
+        let request = |_| state.dialect.release_quiet(claim, &keys, state.announcement());
         if let Some((released, _)) = state.send_quiet(slot, 0, request).await? {
             return Ok(released);
         }

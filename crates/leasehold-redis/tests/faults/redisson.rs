@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Claim, Intent, Mode, Release, Renewal, Standing, Store};
+use leasehold_core::{Claim, Intent, Mode, Queueing, Release, Renewal, Standing, Store};
 use leasehold_redis::RedisStore;
 use leasehold_testkit::{
     proxy::{FaultRule, Proxy},
@@ -27,8 +27,9 @@ fn about(text: &'static str) -> impl Fn(&[u8]) -> bool + Send + 'static {
     }
 }
 
+/// One that may wait: alone, it goes the short way.
 fn of(mode: Mode, claim: Claim) -> Claim {
-    Claim { mode, ..claim }
+    Claim { mode, queueing: Queueing::Barging, ..claim }
 }
 
 async fn is_granted(store: &RedisStore, claim: &Claim) {

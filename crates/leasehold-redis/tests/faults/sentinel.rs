@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Engine, FencingToken, LostReason, Store};
+use leasehold_core::{Engine, FencingToken, Hold, LockOptions, LostReason, Mode, Store, Wait};
 use leasehold_redis::RedisStore;
 use leasehold_testkit::{proxy::Proxy, redis::Sentinels};
 
 use crate::{
     common,
-    fixture::{Naive, claim, engine, eventually, holder, lock, loss, options, run, store, ttl},
+    fixture::{Naive, SOON, claim, engine, eventually, holder, lock, loss, name, options, run, store, ttl},
 };
 
 fn words(kit: &Sentinels) -> String {
@@ -42,10 +42,22 @@ fn a_master_killed_before_replication_is_noticed_reported_and_fenced() {
     is_noticed_reported_and_fenced("");
 }
 
+/// How the first client holds each lock, and how the second takes it when the first one is forgotten.
+const HOLDS: [(&str, Mode, Mode); 3] = [
+    ("orders", Mode::Exclusive, Mode::Exclusive),
+    ("read", Mode::Shared, Mode::Exclusive),
+    ("permits", Mode::Permits { take: 1, of: 1 }, Mode::Permits { take: 1, of: 1 }),
+];
+
 /// The same in Redisson's dialect, whose own clients are told nothing.
 #[test]
 fn a_failover_in_redissons_format_is_noticed_reported_and_fenced() {
     is_noticed_reported_and_fenced(" redisson");
+}
+
+async fn hold(engine: &Engine, text: &str, mode: Mode, terms: &LockOptions) -> Hold {
+    let hold = engine.acquire(&name(text), mode, terms, Wait::For(SOON), None).await;
+    hold.expect("no error").expect("in time")
 }
 
 fn is_noticed_reported_and_fenced(dialect: &str) {
@@ -59,26 +71,36 @@ fn is_noticed_reported_and_fenced(dialect: &str) {
             lock(engine, "warm", &terms).await.release().await.unwrap();
         }
         kit.starve_replicas().unwrap();
-        let first = lock(&one, "orders", &terms).await;
+        let mut first = Vec::new();
+        for (text, mode, _) in HOLDS {
+            first.push(hold(&one, text, mode, &terms).await);
+        }
         let master = kit.master_port().unwrap();
         assert!(Naive::at(&format!("127.0.0.1:{master}")).lock("naive", "one", 30_000));
-        let mut resource = Resource::default();
-        resource.write(first.lease().fencing_token().unwrap());
+        let mut resources = HOLDS.map(|_| Resource::default());
+        for (resource, first) in resources.iter_mut().zip(&first) {
+            resource.write(first.lease().fencing_token().unwrap());
+        }
         kit.server_at(master).unwrap().kill();
         let promoted = kit.await_other_than(master).unwrap();
         let begin = env.now();
-        let second = lock(&two, "orders", &terms).await;
-        assert!(env.now().since(begin) < Duration::from_secs(2), "followed within two seconds");
-        resource.write(second.lease().fencing_token().unwrap());
-        // Its guard may still say that it is valid in this moment: that is the double hold. Its write is refused.
-        resource.write(first.lease().fencing_token().unwrap());
-        assert_eq!((resource.refused, resource.written.len()), (1, 2));
-        assert!(
-            loss(&env, &first).await < Duration::from_secs(3),
-            "told at the switch, not at the renewal after 10 s"
-        );
-        assert_eq!(first.lease().check().unwrap_err().reason, LostReason::Gone);
-        assert!(second.lease().check().is_ok());
+        let mut second = Vec::new();
+        for (text, _, mode) in HOLDS {
+            second.push(hold(&two, text, mode, &terms).await);
+            assert!(env.now().since(begin) < Duration::from_secs(2), "followed within two seconds");
+        }
+        for ((resource, first), second) in resources.iter_mut().zip(&first).zip(&second) {
+            resource.write(second.lease().fencing_token().unwrap());
+            // Its guard may still say that it is valid in this moment: that is the double hold. Its write is refused.
+            resource.write(first.lease().fencing_token().unwrap());
+            assert_eq!((resource.refused, resource.written.len()), (1, 2));
+        }
+        for (first, second) in first.iter().zip(&second) {
+            let told = loss(&env, first).await;
+            assert!(told < Duration::from_secs(3), "told at the switch, not at the renewal after 10 s");
+            assert_eq!(first.lease().check().unwrap_err().reason, LostReason::Gone);
+            assert!(second.lease().check().is_ok());
+        }
         // The control: a second naive client has the same lock, and the first will never know.
         assert!(Naive::at(&format!("127.0.0.1:{promoted}")).lock("naive", "two", 30_000));
     });

@@ -1,21 +1,18 @@
 //! Cases for every version of Redisson.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use leasehold_core::{Engine, LockName, Mode, Moment, Release, Standing, Store, Wait, engine::Observer};
-use leasehold_testkit::peer::Peer;
-use tokio::sync::mpsc::unbounded_channel;
+use leasehold_core::{Mode, Moment, Release, Standing, Store, Wait};
 
-use crate::context::{LONG, PATIENCE, TestContext, terms};
+use crate::{
+    context::{LONG, TestContext, terms},
+    wake::{WAYS, are_messages, woken_by_it, woken_by_us},
+};
 
 /// How long a hold lives that is to end by itself while its holder is dead.
 pub(crate) const SHORT: Duration = Duration::from_secs(2);
-/// How late a release may wake a waiter, in 99 of 100 turns.
-pub(crate) const PROMPT: Duration = Duration::from_millis(50);
-/// The number of turns of which the 99th percentile is taken.
+/// The number of releases that wake a waiter, of each kind.
 const TURNS: usize = 200;
-/// The number of times that many turns are tried: a busy machine only adds.
-const ROUNDS: usize = 3;
 
 /// While it holds, no claim of ours is granted, and we see who holds.
 pub(crate) async fn its_lock_keeps_us_out_and_is_shown_with_client_and_thread(context: &TestContext) {
@@ -53,128 +50,26 @@ pub(crate) async fn our_lock_keeps_out_its_locks_of_every_kind(context: &TestCon
     other.expect(&format!("write {name} 60000"), "granted").await;
 }
 
-/// A way to hold: how Redisson takes it, waits for it and lets go, and its channel; what of ours it keeps out.
-pub(crate) struct Way {
-    pub(crate) take: &'static str,
-    wait: &'static str,
-    end: &'static str,
-    channel: &'static str,
-    ours: Mode,
-}
-
-/// All kinds of holder, each with a waiter whom it keeps out.
-pub(crate) const WAYS: [Way; 4] = [
-    Way {
-        take: "lock",
-        wait: "wait",
-        end: "unlock",
-        channel: "redisson_lock__channel",
-        ours: Mode::Exclusive,
-    },
-    Way { take: "read", wait: "waitread", end: "unread", channel: "redisson_rwlock", ours: Mode::Exclusive },
-    Way { take: "write", wait: "waitwrite", end: "unwrite", channel: "redisson_rwlock", ours: Mode::Shared },
-    Way { take: "permit", wait: "permit", end: "unpermit", channel: "redisson_sc", ours: PERMIT },
-];
-
-/// The only one.
-pub(crate) const PERMIT: Mode = Mode::Permits { take: 1, of: 1 };
-
-/// The end of a hold: with the permit's id, if it is one.
-fn end_of(way: &Way, name: &LockName, granted: &str) -> String {
-    format!("{} {name}{}", way.end, granted.strip_prefix("granted").unwrap_or_default())
-}
-
-/// Its release wakes a waiter of ours.
+/// Its release wakes a waiter of ours, each of so many times.
 pub(crate) async fn its_release_wakes_us(context: &TestContext) {
     let (mut peer, engine) = (context.peer().await, context.engine());
     for way in &WAYS {
-        for round in 1.. {
-            let mut late = Vec::new();
-            for _ in 0..TURNS {
-                late.push(woken_by_it(context, &mut peer, &engine, way).await);
-            }
-            if is_prompt(late, round, way) {
-                break;
-            }
+        let mut late = Vec::new();
+        for _ in 0..TURNS {
+            late.push(woken_by_it(context, &mut peer, &engine, way).await);
         }
+        are_messages(late, way);
     }
 }
 
-/// How long after it begins to release we hold what we wait for.
-pub(crate) async fn woken_by_it(
-    context: &TestContext,
-    peer: &mut Peer,
-    engine: &Engine,
-    way: &Way,
-) -> Duration {
-    let name = context.name();
-    if way.ours == PERMIT {
-        peer.expect(&format!("permits {name} 1"), "free 1").await;
-    }
-    let granted = peer.ask(&format!("{} {name} 60000 0", way.take)).await;
-    let (seen, mut answers) = unbounded_channel();
-    let observer: Observer = Arc::new(move |_| seen.send(()).unwrap_or_default());
-    let waiting = async {
-        let hold = engine.acquire(&name, way.ours, &terms(LONG), Wait::For(PATIENCE), Some(&observer)).await;
-        (hold, context.env.now())
-    };
-    let releasing = async {
-        // At the first answer it subscribes, at the second it sleeps.
-        for _ in 0..2 {
-            answers.recv().await.expect("the waiter is told that it is held");
-        }
-        let sent = context.env.now();
-        peer.expect(&end_of(way, &name, &granted), "released").await;
-        sent
-    };
-    let ((hold, got), sent) = tokio::join!(waiting, releasing);
-    hold.expect("an answer of the store").expect("it was released").release().await.expect("a release");
-    got.since(sent)
-}
-
-/// Our release wakes a waiter of its.
+/// Our release wakes a waiter of its, each of so many times.
 pub(crate) async fn our_release_wakes_it(context: &TestContext) {
     let (mut peer, engine) = (context.peer().await, context.engine());
     for way in &WAYS {
-        for round in 1.. {
-            let mut late = Vec::new();
-            for _ in 0..TURNS {
-                late.push(woken_by_us(context, &mut peer, &engine, way).await);
-            }
-            if is_prompt(late, round, way) {
-                break;
-            }
+        for _ in 0..TURNS {
+            woken_by_us(context, &mut peer, &engine, way).await;
         }
     }
-}
-
-/// How long after we begin to release it holds what it waits for.
-pub(crate) async fn woken_by_us(
-    context: &TestContext,
-    peer: &mut Peer,
-    engine: &Engine,
-    way: &Way,
-) -> Duration {
-    let name = context.name();
-    // What keeps its reader out is our writer; its writer is kept out by our reader.
-    let mode = if way.take == "read" { Mode::Exclusive } else { way.ours };
-    let hold = context.won(engine, &name, mode).await;
-    peer.send(&format!("{} {name} 60000 30000", way.wait));
-    context.is_awaited(&name, way.channel).await;
-    let sent = context.env.now();
-    hold.release().await.expect("a release");
-    let granted = peer.answer().await;
-    let late = context.env.now().since(sent);
-    assert!(granted.starts_with("granted"), "{}: {granted}", way.wait);
-    peer.expect(&end_of(way, &name, &granted), "released").await;
-    late
-}
-
-fn is_prompt(mut late: Vec<Duration>, round: usize, way: &Way) -> bool {
-    late.sort();
-    let (median, slow) = (late[TURNS / 2], late[TURNS * 99 / 100 - 1]);
-    assert!(slow < PROMPT || round < ROUNDS, "{}: median of {TURNS} {median:?}, p99 {slow:?}", way.take);
-    slow < PROMPT
 }
 
 /// SIGKILL while it holds: its time to live is respected to the end, and not longer.
@@ -203,6 +98,37 @@ pub(crate) fn ended_in_time(context: &TestContext, sent: Moment) {
     let lasted = context.env.now().since(sent);
     let earliest = SHORT - context.store().capability().drift.of(SHORT);
     assert!((earliest..SHORT * 2).contains(&lasted), "freed {lasted:?} after a lock of {SHORT:?}");
+}
+
+/// SIGSTOP past the time to live, while the other side takes the lock: at SIGCONT ours is told at its first look, before it
+/// writes, and its token is the lower one. Redisson's goes on, beside us, and its unlock is the first to tell it.
+pub(crate) async fn a_holder_that_slept_through_its_lease_stops(context: &TestContext) {
+    let (mut ours, mut peer, name) = (context.process_of_ours().await, context.peer().await, context.name());
+    let file = std::env::temp_dir().join(name.as_str());
+    std::fs::write(&file, "0").expect("a file in the directory for temporary ones");
+    let number = || std::fs::read_to_string(&file).expect("the file is there");
+    let add = format!("add {}", file.display());
+    ours.expect(&format!("lock {name} {}", SHORT.as_millis()), "granted").await;
+    let token = |said: String| said.rsplit(' ').next().and_then(|token| token.parse::<u64>().ok());
+    let first = token(ours.ask("token").await);
+    ours.pause();
+    let second = token(peer.ask(&format!("fenced {name} 60000 30000")).await);
+    assert!(first.is_some() && first < second, "{first:?}, then {second:?}");
+    ours.resume();
+    ours.expect(&add, "lost").await;
+    assert_eq!(number(), "0", "not a word was written");
+    peer.expect(&format!("unlock {name}"), "released").await;
+    // Control: Redisson in the same place.
+    peer.expect(&format!("lock {name} {}", SHORT.as_millis()), "granted").await;
+    peer.pause();
+    let engine = context.engine();
+    let hold = context.won(&engine, &name, Mode::Exclusive).await;
+    peer.resume();
+    peer.expect(&add, "written").await;
+    assert_eq!(number(), "1", "the control: it writes beside the next holder");
+    peer.expect(&format!("unlock {name}"), "gone").await;
+    hold.confirm().await.expect("it was ours all the time");
+    std::fs::remove_file(&file).expect("the file is ours");
 }
 
 /// Its watchdog and ours keep their locks for three times to live, and no longer than one after a SIGKILL.

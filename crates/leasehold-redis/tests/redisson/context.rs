@@ -155,7 +155,8 @@ impl TestContext {
 
     /// Completes when somebody of Redisson listens for the releases of a name.
     pub(crate) async fn is_awaited(&self, name: &LockName, channel: &str) {
-        let channel = format!("{channel}:{{{name}}}");
+        let stem = if name.as_str().contains('{') { name.to_string() } else { format!("{{{name}}}") };
+        let channel = format!("{channel}:{stem}");
         let mut nodes = self.nodes();
         let mut listens = || {
             let calls = nodes.iter_mut().flat_map(|node| {
@@ -214,9 +215,26 @@ async fn serve(engine: &Engine) {
                 }
                 say("counted");
             }
+            // What is to be done in a critical section, by a holder that looks first.
+            ["add", file] => match holds.iter().flatten().last().map(|hold: &Hold| hold.lease().check()) {
+                Some(Ok(_)) => {
+                    let number: u64 = read_to_string(file).trim().parse().expect("a number");
+                    fs::write(file, (number + 1).to_string()).expect("the file can be written");
+                    say("written");
+                }
+                _ => say("lost"),
+            },
+            ["token"] => {
+                let token = holds.iter().flatten().last().and_then(|hold| hold.lease().fencing_token());
+                say(&format!("token {}", token.expect("every grant has a token")));
+            }
             _ => say("error unknown"),
         }
     }
+}
+
+fn read_to_string(file: &str) -> String {
+    fs::read_to_string(file).expect("the file is there")
 }
 
 fn named(name: &str) -> LockName {
@@ -228,7 +246,7 @@ async fn increment(engine: &Engine, name: &LockName, file: &str) {
     let hold = engine.acquire(name, Mode::Exclusive, &terms(LONG), Wait::For(ANSWER_LIMIT), None).await;
     let hold = hold.expect("an answer of the store").expect("a turn for everybody");
     let token = hold.lease().fencing_token().expect("every grant has a token").get();
-    let text = fs::read_to_string(file).expect("the file is there");
+    let text = read_to_string(file);
     let (number, last) = text.trim().split_once(' ').expect("two numbers");
     let [number, last] = [number, last].map(|text| text.parse::<u64>().expect("two numbers"));
     assert!(last < token, "token {token} after {last}");

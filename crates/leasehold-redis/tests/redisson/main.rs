@@ -7,6 +7,7 @@ mod case;
 mod context;
 mod servers;
 mod sharing;
+mod wake;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ cases![
     case::our_release_wakes_it,
     case::its_lock_ends_when_it_was_killed,
     case::our_lock_ends_when_we_were_killed,
+    case::a_holder_that_slept_through_its_lease_stops,
     case::watchdogs_renew_side_by_side,
     case::a_forced_release_makes_its_unlock_fail,
     case::a_claim_that_is_repeated_counts_once,
@@ -44,6 +46,7 @@ cases![
     sharing::permits_of_both_are_counted_together,
     sharing::permits_end_when_their_holder_was_killed,
     sharing::its_semaphore_keeps_its_number,
+    servers::names_with_braces_are_shared,
     servers::locks_under_sentinel_exclude_and_wake_both_ways,
     servers::locks_in_a_cluster_exclude_and_wake_both_ways,
 ];

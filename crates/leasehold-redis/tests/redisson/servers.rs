@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use leasehold_core::{LockName, Store};
 use leasehold_redis::{Endpoint, Servers};
 use leasehold_testkit::redis::{Cluster, Sentinels, Server};
 
 use crate::{
-    case::{PROMPT, WAYS, woken_by_it, woken_by_us},
     context::{LONG, TestContext},
+    wake::{WAYS, are_messages, woken_by_it, woken_by_us},
 };
 
-/// The number of turns of which the median is taken.
+/// The number of releases that wake a waiter, of each kind.
 const TURNS: usize = 20;
 
 fn endpoint(server: &Server) -> Endpoint {
@@ -38,7 +39,48 @@ pub(crate) async fn locks_in_a_cluster_exclude_and_wake_both_ways(context: &Test
     let kit = Cluster::start().unwrap_or_else(|error| panic!("{error}"));
     let servers = Servers::Cluster((0..6).map(|at| endpoint(kit.node(at))).collect());
     let ports = (0..6).map(|at| kit.node(at).port()).collect();
-    exclude_and_wake(&context.on(servers, kit.url(), ports)).await;
+    let context = context.on(servers, kit.url(), ports);
+    exclude_and_wake(&context).await;
+    // A name whose braces are no tag: we exclude each other, and it cannot unlock what it has locked.
+    let (mut peer, store, name) = (context.peer().await, context.store(), named("a{b", &context));
+    peer.expect(&format!("lock {name} 60000"), "granted").await;
+    context.is_kept_out(&store, &name).await;
+    let failure = peer.ask(&format!("unlock {name}")).await;
+    assert!(failure.contains("CROSSSLOT"), "the control: {failure}");
+    assert_eq!(store.force_release(&name).await.expect("an answer of the store").len(), 1);
+    let claim = context.claim(&name, LONG);
+    store.claim(&claim).await.expect("an answer of the store");
+    peer.expect(&format!("lock {name} 60000"), "busy").await;
+    store.release(&claim).await.expect("an answer of the store");
+    peer.expect(&format!("lock {name} 60000"), "granted").await;
+}
+
+fn named(begin: &str, context: &TestContext) -> LockName {
+    LockName::new(format!("{begin}{}", context.name())).expect("a short name")
+}
+
+/// Names with braces, on one server: keys, counter and channels are the same ones.
+pub(crate) async fn names_with_braces_are_shared(context: &TestContext) {
+    let (mut peer, store) = (context.peer().await, context.store());
+    for begin in ["{tag}", "a{b", "{}", "a}b{c", "a}b"] {
+        let name = named(begin, context);
+        let granted = peer.ask(&format!("fenced {name} 60000 0")).await;
+        let its: u64 = granted.rsplit(' ').next().and_then(|token| token.parse().ok()).expect("a token");
+        context.is_kept_out(&store, &name).await;
+        peer.expect(&format!("unlock {name}"), "released").await;
+        let claim = context.claim(&name, LONG);
+        store.claim(&claim).await.expect("an answer of the store");
+        peer.send(&format!("wait {name} 60000 30000"));
+        context.is_awaited(&name, "redisson_lock__channel").await;
+        store.release(&claim).await.expect("an answer of the store");
+        assert_eq!(peer.answer().await, "granted", "{name}");
+        peer.expect(&format!("unlock {name}"), "released").await;
+        let next = peer.ask(&format!("fenced {name} 60000 0")).await;
+        let next: u64 = next.rsplit(' ').next().and_then(|token| token.parse().ok()).expect("a token");
+        assert!(next > its + 1, "{name}: we drew from the same counter: {its}, then {next}");
+        // Control: another name with the same tag is another lock.
+        store.claim(&context.claim(&named(begin, context), LONG)).await.expect("an answer of the store");
+    }
 }
 
 async fn exclude_and_wake(context: &TestContext) {
@@ -53,20 +95,17 @@ async fn exclude_and_wake(context: &TestContext) {
     }
     hold.release().await.expect("a release");
     for way in &WAYS {
-        let (mut its, mut ours) = (Vec::new(), Vec::new());
+        let mut late = Vec::new();
         for _ in 0..TURNS {
-            its.push(woken_by_it(context, &mut peer, &engine, way).await);
-            ours.push(woken_by_us(context, &mut peer, &engine, way).await);
+            late.push(woken_by_it(context, &mut peer, &engine, way).await);
+            woken_by_us(context, &mut peer, &engine, way).await;
         }
-        for mut late in [its, ours] {
-            late.sort();
-            assert!(late[TURNS / 2] < PROMPT, "{}: {late:?}", way.take);
-        }
+        are_messages(late, way);
     }
     // Control: a lock that ends without a message wakes nobody.
     let name = context.name();
     let claim = context.claim(&name, LONG);
-    leasehold_core::Store::claim(&store, &claim).await.expect("an answer of the store");
+    store.claim(&claim).await.expect("an answer of the store");
     let scripts = context.scripts_run();
     peer.send(&format!("wait {name} 60000 1500"));
     context.is_awaited(&name, "redisson_lock__channel").await;

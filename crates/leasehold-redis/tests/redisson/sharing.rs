@@ -7,8 +7,9 @@ use leasehold_redis::RedisStore;
 use leasehold_testkit::peer::Peer;
 
 use crate::{
-    case::{PERMIT, SHORT, ended_in_time},
+    case::{SHORT, ended_in_time},
     context::{LONG, TestContext, terms},
+    wake::PERMIT,
 };
 
 fn shared(claim: Claim) -> Claim {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use leasehold_core::{
-    Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, LostReason, Mode, Result, Standing,
+    Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, LostReason, Mode, Release, Result,
+    Standing,
 };
 use redis::Value;
 
@@ -49,6 +50,27 @@ pub(super) fn read_claim(claim: &Claim, value: &Value, tracks: bool) -> Result<C
         _ => return Err(refusal(&reply)),
     };
     Ok(ClaimReply::Outcome { standing, is_unannounced })
+}
+
+/// `None` when nothing has changed, and the script for all claims is to be asked.
+pub(super) fn read_claim_quiet(value: &Value, ttl: Duration) -> Result<Option<ClaimReply>> {
+    let token: Option<u64> = read(value, "a fencing token")?;
+    let granted = |token| {
+        let standing = Standing::Granted(Grant::lasting(Some(FencingToken::new(token)?), ttl));
+        Ok(ClaimReply::Outcome { standing, is_unannounced: false })
+    };
+    token.map(granted).transpose()
+}
+
+pub(super) fn read_release(value: &Value) -> Result<Release> {
+    match read::<i64>(value, "a reply to a release")? {
+        0 => return Ok(Release::NotHeld),
+        1 => {}
+        _ => tracing::warn!(
+            "a release wakes nobody: the server refuses to publish it, grant this user &redisson_*"
+        ),
+    }
+    Ok(Release::Released)
 }
 
 /// The holders and the counter of a lock or a semaphore.
