@@ -16,14 +16,16 @@ local function clock()
     return time[1] * 1000000 + time[2]
 end
 
--- The least token of a grant: behind the clock by 5 s, in steps.
-local function least(given)
+-- The least token of a grant: behind the clock by 5 s; in steps, unless there was no counter, which may be lost twice in a step.
+local function least(given, is_first)
     local behind = clock() - 5000000
-    return math.max(tonumber(given), behind - behind % 100000)
+    if not is_first then behind = behind - behind % 100000 end
+    return math.max(tonumber(given), behind)
 end
 
 local function draw(wish)
-    local token, floor = redis.call('INCR', KEYS[2]), least(wish)
+    local token = redis.call('INCR', KEYS[2])
+    local floor = least(wish, token == 1)
     if token < floor then
         token = floor
         redis.call('SET', KEYS[2], string.format('%d', token))

@@ -86,7 +86,7 @@ impl Connector {
 
     /// Whether claims go by the clock of their server.
     pub(crate) fn keeps_clock(&self) -> bool {
-        self.options.dialect == Dialect::Native && !self.is_of_sentinels
+        matches!(self.options.dialect, Dialect::Native | Dialect::Redisson) && !self.is_of_sentinels
     }
 
     fn protocol(&self) -> ProtocolVersion {
