@@ -31,7 +31,8 @@ const TASKS: [usize; 3] = [1, 16, 64];
 const HAND_OVERS: usize = 300;
 const TABLES: &str = "CREATE TABLE bare (id int PRIMARY KEY, n int) WITH (fillfactor = 50);
     INSERT INTO bare SELECT i, 0 FROM generate_series(0, 63) AS i;
-    CREATE TABLE shedlock (name varchar(64) PRIMARY KEY, lock_until timestamp, locked_at timestamp, locked_by varchar(255))";
+    CREATE TABLE shedlock (name varchar(64) PRIMARY KEY, lock_until timestamp, locked_at timestamp, locked_by varchar(255));
+    GRANT ALL ON bare, shedlock TO locks";
 /// As ShedLock's provider for JDBC sends them, with the time of the database.
 const SHEDLOCK: [&str; 2] = [
     "INSERT INTO shedlock (name, lock_until, locked_at, locked_by) VALUES
@@ -69,7 +70,7 @@ fn ours(server: &Server, env: &Env) -> Pair {
 }
 
 async fn connect(server: &Server) -> Client {
-    let login = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", server.port());
+    let login = format!("host=127.0.0.1 port={} user=locks password=pw dbname=postgres", server.port());
     let (client, connection) = tokio_postgres::connect(&login, NoTls).await.unwrap();
     tokio::spawn(connection);
     client

@@ -19,12 +19,12 @@ pub use pooler::{PgBouncer, Pooler};
 
 use crate::{
     Error, Result,
-    error::Context,
+    error::{Context, ensure},
     process::{User, find},
     server::{Failure, Program, ServerProcess, free_port, on_free_ports},
     temp_dir,
     tls::{self, Tls},
-    wait::lock,
+    wait::{self, lock},
 };
 
 /// The user of this machine that servers run as.
@@ -119,9 +119,9 @@ impl Server {
         Builder::default()
     }
 
-    /// A standby that follows this server by streaming replication, asynchronously.
+    /// A standby that follows this server by streaming replication, asynchronously. Returns when it does.
     pub fn standby(&self) -> Result<Server> {
-        on_free_ports(|| {
+        let standby = on_free_ports(|| {
             let directory = temp_dir::create()?;
             User::for_root(OWNER)?.map_or(Ok(()), |user| user.own(directory.path()))?;
             let mut backup = as_owner("pg_basebackup")?;
@@ -133,7 +133,11 @@ impl Server {
             })?;
             let settings = vec!["fsync=off".into(), "full_page_writes=off".into()];
             Server::start_in(directory, Postgres { settings, port: free_port()? })
-        })
+        })?;
+        let receivers = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+        let follows = wait::until(Postgres::START_LIMIT, || standby.sql(receivers).as_deref() == Ok("1"));
+        ensure(follows, || format!("the standby does not follow:\n{}", standby.log()))?;
+        Ok(standby)
     }
 
     /// `postgres://locks:pw@127.0.0.1:port/postgres`.
