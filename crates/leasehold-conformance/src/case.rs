@@ -29,6 +29,8 @@ impl Need {
         Need { words: "the absence of waiters that are seen", met: |it| !it.waiters };
     pub(crate) const WAKES: Need = Need { words: "wake-ups", met: |it| it.wakes };
     pub(crate) const NO_WAKES: Need = Need { words: "the absence of wake-ups", met: |it| !it.wakes };
+    pub(crate) const SEEN_OR_WOKEN: Need =
+        Need { words: "waiters that are seen or woken", met: |it| it.waiters || it.wakes };
     pub(crate) const FENCING: Need = Need { words: "fencing tokens", met: |it| it.fencing != Fencing::None };
     pub(crate) const DURABLE: Need =
         Need { words: "durable fencing", met: |it| it.fencing == Fencing::Durable };

@@ -60,7 +60,7 @@ cases![
     a_killed_head_of_the_queue_is_no_obstacle[FIFO],
     no_increment_of_several_processes_is_lost,
     a_process_killed_at_work_leaves_the_lock_usable,
-    two_processes_share_a_lock_in_demand,
+    two_processes_share_a_lock_in_demand[SEEN_OR_WOKEN],
 ];
 
 /// kill -9: freed at once where the store sees a process end, by the end of the time to live elsewhere.
