@@ -3,7 +3,9 @@
 use super::*;
 
 /// A store with subscriptions of another kind; `None` for those of memory.
-struct Subscribed(Memory, fn(u64) -> Option<Box<dyn Wake>>, std::sync::atomic::AtomicU64);
+struct Subscribed(Memory, Watch, std::sync::atomic::AtomicU64);
+
+type Watch = Box<dyn Fn(u64) -> Option<Box<dyn Wake>> + Send + Sync>;
 
 impl fmt::Debug for Subscribed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,6 +18,21 @@ struct Nag;
 impl Wake for Nag {
     fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// Wakes for nothing on a busy machine: every fourth wait takes 2 ms.
+struct BusyNag(Env, u32);
+
+impl Wake for BusyNag {
+    fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            self.1 += 1;
+            if self.1.is_multiple_of(4) {
+                self.0.sleep(Duration::from_millis(2)).await;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -70,8 +87,11 @@ impl Store for Subscribed {
     }
 }
 
-fn subscribed(bench: &Bench, watch: fn(u64) -> Option<Box<dyn Wake>>) -> Arc<Chaos> {
-    let store = Subscribed(bench.memory.client(), watch, Default::default());
+fn subscribed(
+    bench: &Bench,
+    watch: impl Fn(u64) -> Option<Box<dyn Wake>> + Send + Sync + 'static,
+) -> Arc<Chaos> {
+    let store = Subscribed(bench.memory.client(), Box::new(watch), Default::default());
     Arc::new(Chaos::new(Arc::new(store), bench.world.env(), |_, _| Fault::None))
 }
 
@@ -108,4 +128,18 @@ fn a_store_that_wakes_for_nothing_is_not_asked_in_a_loop() {
     });
     let asked = counted.operations() - before;
     assert!(asked < 60, "{asked} operations in two seconds");
+}
+
+#[test]
+fn a_flood_on_a_busy_machine_is_a_flood() {
+    let bench = bench(1);
+    let env = bench.world.env();
+    let counted = subscribed(&bench, move |_| Some(Box::new(BusyNag(env.clone(), 0))));
+    let (engine, other) = (Engine::new(counted.clone(), bench.world.env()), bench.engine());
+    let hold = bench.world.block_on(lock(&other));
+    let waiting = Wait::For(Duration::from_secs(2));
+    let answer = bench.world.block_on(engine.acquire(&name(), Mode::Exclusive, &terms(), waiting, None));
+    assert!(answer.unwrap().is_none());
+    assert!(counted.operations() < 80, "{} operations in two seconds", counted.operations());
+    drop(hold);
 }
