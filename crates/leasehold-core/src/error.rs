@@ -93,6 +93,7 @@ struct Inner {
     lock: Option<LockName>,
     store: Option<String>,
     elapsed: Option<Duration>,
+    passes_in: Option<Duration>,
     lost: Option<Lost>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -109,6 +110,7 @@ impl Error {
             lock: None,
             store: None,
             elapsed: None,
+            passes_in: None,
             lost: None,
             source: None,
         }))
@@ -167,6 +169,13 @@ impl Error {
         self
     }
 
+    /// Sets the time after which the cause passes by itself.
+    #[must_use]
+    pub fn passing_in(mut self, span: Option<Duration>) -> Self {
+        self.inner().passes_in = span;
+        self
+    }
+
     /// Sets the cause.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -194,6 +203,12 @@ impl Error {
     /// Whether the operation may have taken effect.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
+    }
+
+    /// The time after which the cause passes by itself, where the store knows it: members of a quorum that may have lost
+    /// their data get their votes back.
+    pub fn passes_in(&self) -> Option<Duration> {
+        self.0.passes_in
     }
 
     /// The next step for the user, where one is known.

@@ -68,10 +68,12 @@ impl Client {
         block_on::wait(Client::connect(url))
     }
 
-    /// Makes a client of a store of your own, on the clock of `env`: [`Env::system`], or a virtual one in tests.
+    /// Makes a client of a store of your own, on the clock of `env`: [`Env::system`], or a virtual one in tests. Its locks live for
+    /// 30 s, or for the longest time that the store can keep.
     pub fn new(store: Arc<dyn Store>, env: Env) -> Client {
         let note = Some(Note::of_this_process().to_string().into());
-        let options = LockOptions { note, ..LockOptions::default() };
+        let (mut options, capability) = (LockOptions::default(), store.capability());
+        (options.note, options.ttl) = (note, options.ttl.clamp(capability.ttl_min, capability.ttl_max));
         Client { engine: Engine::new(store, env), owners: OwnerTable::default(), options }
     }
 

@@ -56,6 +56,21 @@ fn a_quorum_is_set_up_loses_a_member_and_says_so() {
     }
 }
 
+/// A wait goes on while servers that were just started have no vote, and names the way out.
+#[test]
+fn a_wait_goes_on_through_the_first_minute_of_new_servers() {
+    let (fixture, servers) = (Fixture::new(), servers(3));
+    let url = format!("{}?longest_lease=10s", url(&servers));
+    let ran = fixture.run(&["run", "--store", &url, "--ttl", "5s", "nightly", "--", "echo", "in"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "in\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("may have forgotten who holds"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(": waiting for ") && ran.stderr.contains("`leasehold promote`"),
+        "{}",
+        ran.stderr
+    );
+}
+
 /// Of a quorum that fails, the members that do their work are not among the reasons.
 #[test]
 fn a_member_that_grants_is_no_reason_of_a_failure() {

@@ -19,6 +19,7 @@ use crate::{
     Busy, Claim, ClaimId, Env, Error, ErrorKind, Interest, LockName, Mode, Moment, Queueing, Result,
     Standing, Wake,
     decide::{backoff, validity},
+    env::show,
 };
 
 /// How many times a claim that does not wait is sent when the store fails.
@@ -82,7 +83,8 @@ impl Engine {
             asks_since: begin,
             fair_at: None,
             seen: LastAnswer::None,
-            failing_since: None,
+            patient_until: None,
+            is_passing: false,
             failures: 0,
             late_grants: 0,
             granted_at: None,
@@ -122,7 +124,10 @@ struct Acquire<'a> {
     /// When the claim, which may be overtaken, queues in order.
     fair_at: Option<Moment>,
     seen: LastAnswer,
-    failing_since: Option<Moment>,
+    /// Until when failures are tolerated; `None` after an answer.
+    patient_until: Option<Moment>,
+    /// Whether a failure that passes by itself was waited for.
+    is_passing: bool,
     failures: u32,
     late_grants: u32,
     granted_at: Option<Moment>,
@@ -268,7 +273,7 @@ impl Acquire<'_> {
             Ok(standing) => standing,
             Err(error) => return self.classify_failure(error),
         };
-        self.failing_since = None;
+        self.patient_until = None;
         Ok(match standing {
             // A reply after the deadline is not a lock: repeat, with the same id.
             Standing::Granted(grant) => {
@@ -303,13 +308,19 @@ impl Acquire<'_> {
 
     fn classify_failure(&mut self, error: Error) -> Result<Step> {
         let now = self.env().now();
-        let since = *self.failing_since.get_or_insert(now);
+        let mut until = *self.patient_until.get_or_insert(now + self.options.retry_timeout);
+        if let Some(passes_in) = error.passes_in().filter(|_| self.waits && !self.is_passing) {
+            self.is_passing = true;
+            until = until.max(now + passes_in + self.options.retry_timeout);
+            self.patient_until = Some(until);
+            tracing::warn!(
+                "{error}: waiting for {}; {}",
+                show(passes_in),
+                error.hint_text().unwrap_or_default()
+            );
+        }
         self.failures += 1;
-        let patient = if self.waits {
-            now.since(since) < self.options.retry_timeout
-        } else {
-            self.failures < TRIES_WITHOUT_WAIT
-        };
+        let patient = if self.waits { now < until } else { self.failures < TRIES_WITHOUT_WAIT };
         // There may soon be room in a store that is full.
         let may_pass = error.is_transient() || (self.waits && error.kind() == ErrorKind::Exhausted);
         if may_pass && patient { Ok(Step::AskAgain) } else { Err(error) }

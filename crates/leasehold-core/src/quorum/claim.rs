@@ -291,9 +291,25 @@ impl<'a> Round<'a> {
             ),
             false => error,
         };
+        let error = error.passing_in(self.counts_in());
         let in_doubt = self.failures.iter().flatten().any(|error| error.outcome() == Outcome::Unknown);
         let held = self.votes.iter().any(|vote| matches!(vote, Vote::For { .. }));
         if in_doubt || held { error.unknown() } else { error }
+    }
+
+    /// The time until the members that have granted are a majority that counts.
+    fn counts_in(&self) -> Option<Duration> {
+        let (quarantine, now) = (self.core.options.quarantine(), self.core.env.now());
+        let members = self.votes.iter().zip(&self.core.members);
+        let mut counted: Vec<Duration> = members
+            .filter_map(|(vote, member)| match vote {
+                Vote::For { counts: true, .. } => Some(Duration::ZERO),
+                Vote::For { counts: false, .. } => member.votes_in(quarantine, now),
+                _ => None,
+            })
+            .collect();
+        counted.sort_unstable();
+        counted.get(majority(self.votes.len()) - 1).copied()
     }
 
     /// Why a member has not granted.

@@ -87,6 +87,14 @@ impl MemberState {
             && remembers_for >= quarantine
     }
 
+    /// The time until its grants count, if nothing but time keeps it from voting.
+    pub(super) fn votes_in(&self, quarantine: Duration, now: Moment) -> Option<Duration> {
+        let record = self.record();
+        let (info, seen) = record.info.as_ref().filter(|_| record.mistake.is_none())?;
+        let trusted_in = record.jump.map_or(Duration::ZERO, |(until, _)| until.since(now));
+        Some(trusted_in.max(quarantine.saturating_sub(info.remembers_for.saturating_add(now.since(*seen)))))
+    }
+
     /// The last server info.
     pub(super) fn server_info(&self) -> Option<ServerInfo> {
         self.record().info.as_ref().map(|(info, _)| info.clone())
