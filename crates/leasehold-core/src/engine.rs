@@ -14,6 +14,7 @@ mod hold;
 mod last_answer;
 mod local_queue;
 mod lock_options;
+mod patience;
 mod registry;
 mod session;
 mod telemetry;

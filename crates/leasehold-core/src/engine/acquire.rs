@@ -12,6 +12,7 @@ use super::{
     hold::Granted,
     last_answer::{LastAnswer, mismatch, too_slow},
     local_queue::LocalPermit,
+    patience::Patience,
     telemetry::{self, Waiting},
     throttle::WakeThrottle,
 };
@@ -19,11 +20,8 @@ use crate::{
     Busy, Claim, ClaimId, Env, Error, ErrorKind, Interest, LockName, Mode, Moment, Queueing, Result,
     Standing, Wake,
     decide::{backoff, validity},
-    env::show,
 };
 
-/// How many times a claim that does not wait is sent when the store fails.
-const TRIES_WITHOUT_WAIT: u32 = 3;
 /// How many grants may arrive after their deadline before the claim fails.
 const LATE_GRANTS_MAX: u32 = 3;
 /// The time for one answer of the store that a wait has at least, however short it is.
@@ -83,9 +81,7 @@ impl Engine {
             asks_since: begin,
             fair_at: None,
             seen: LastAnswer::None,
-            patient_until: None,
-            is_passing: false,
-            failures: 0,
+            patience: Patience::default(),
             late_grants: 0,
             granted_at: None,
             throttle: WakeThrottle::default(),
@@ -102,7 +98,7 @@ impl Engine {
         };
         let end = acquire.granted_at.unwrap_or_else(|| core.env.now());
         span.record("lock.outcome", outcome);
-        telemetry::acquired(core, name, mode, end.since(begin), acquire.failures, outcome);
+        telemetry::acquired(core, name, mode, end.since(begin), acquire.patience.failures, outcome);
         let result = result.map(|hold| hold.map(Hold::traced));
         core.explain(result, "lock", name).map_err(|error| error.elapsed(end.since(begin)))
     }
@@ -124,11 +120,7 @@ struct Acquire<'a> {
     /// When the claim, which may be overtaken, queues in order.
     fair_at: Option<Moment>,
     seen: LastAnswer,
-    /// Until when failures are tolerated; `None` after an answer.
-    patient_until: Option<Moment>,
-    /// Whether a failure that passes by itself was waited for.
-    is_passing: bool,
-    failures: u32,
+    patience: Patience,
     late_grants: u32,
     granted_at: Option<Moment>,
     throttle: WakeThrottle,
@@ -273,7 +265,7 @@ impl Acquire<'_> {
             Ok(standing) => standing,
             Err(error) => return self.classify_failure(error),
         };
-        self.patient_until = None;
+        self.patience.answered();
         Ok(match standing {
             // A reply after the deadline is not a lock: repeat, with the same id.
             Standing::Granted(grant) => {
@@ -307,20 +299,8 @@ impl Acquire<'_> {
     }
 
     fn classify_failure(&mut self, error: Error) -> Result<Step> {
-        let now = self.env().now();
-        let mut until = *self.patient_until.get_or_insert(now + self.options.retry_timeout);
-        if let Some(passes_in) = error.passes_in().filter(|_| self.waits && !self.is_passing) {
-            self.is_passing = true;
-            until = until.max(now + passes_in + self.options.retry_timeout);
-            self.patient_until = Some(until);
-            tracing::warn!(
-                "{error}: waiting for {}; {}",
-                show(passes_in),
-                error.hint_text().unwrap_or_default()
-            );
-        }
-        self.failures += 1;
-        let patient = if self.waits { now < until } else { self.failures < TRIES_WITHOUT_WAIT };
+        let (now, timeout) = (self.env().now(), self.options.retry_timeout);
+        let patient = self.patience.tolerates(&error, now, timeout, self.waits);
         // There may soon be room in a store that is full.
         let may_pass = error.is_transient() || (self.waits && error.kind() == ErrorKind::Exhausted);
         if may_pass && patient { Ok(Step::AskAgain) } else { Err(error) }
@@ -329,7 +309,7 @@ impl Acquire<'_> {
     /// Pauses before the next attempt; `false` when the wait is over first.
     async fn pause(&mut self) -> bool {
         let max = (self.options.retry_timeout / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let (attempt, base) = (self.failures.saturating_sub(1), Duration::from_millis(10));
+        let (attempt, base) = (self.patience.failures.saturating_sub(1), Duration::from_millis(10));
         self.sleep(backoff::delay(attempt, base, max, self.env().fraction())).await
     }
 
