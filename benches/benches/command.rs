@@ -26,8 +26,14 @@ fn commands(directory: &Path) -> Vec<(&'static str, Command)> {
     flock.arg(directory.join("lock")).arg("true");
     let mut leasehold = Command::new(leasehold_binary());
     leasehold.args(["run", "--store", &store, "x", "--", "true"]);
-    let mut all =
-        vec![("true", Command::new("true")), ("flock f true", flock), ("leasehold run x -- true", leasehold)];
+    let mut version = Command::new(leasehold_binary());
+    version.arg("--version");
+    let mut all = vec![
+        ("true", Command::new("true")),
+        ("flock f true", flock),
+        ("leasehold run x -- true", leasehold),
+        ("leasehold --version", version),
+    ];
     for (_, command) in &mut all {
         command.stdin(Stdio::null()).stdout(Stdio::null());
     }

@@ -15,7 +15,8 @@ const LAB: &str = "leasehold-lab";
 const EXEC: &str = "leasehold-exec";
 const CLI: &str = "leasehold-cli";
 const BENCHES: &str = "leasehold-benches";
-const NOT_STORES: &[&str] = &[CORE, FACADE, EXEC, CONFORMANCE, TESTKIT, LAB, CLI, BENCHES, "xtask"];
+const EXAMPLES: &str = "leasehold-examples";
+const NOT_STORES: &[&str] = &[CORE, FACADE, EXEC, CONFORMANCE, TESTKIT, LAB, CLI, BENCHES, EXAMPLES, "xtask"];
 
 /// Client libraries of stores, and who may use each outside of tests. SQLite is more than a store: the facade fences
 /// the user's own SQLite databases, and the demonstration's shop is one.
@@ -87,7 +88,7 @@ fn may_import(from: &str, to: &str) -> bool {
     match from {
         FACADE => to == CORE || is_store(to),
         CLI => to == FACADE || to == EXEC,
-        BENCHES => to == FACADE,
+        BENCHES | EXAMPLES => to == FACADE,
         // The lab tests everything.
         LAB => to != CLI && to != BENCHES,
         CONFORMANCE | TESTKIT => to == CORE,
