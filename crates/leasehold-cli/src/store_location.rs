@@ -14,6 +14,7 @@ use leasehold::{Client, ErrorKind, LockOptions, env::Env, url::StoreUrl};
 use serde_json::json;
 
 use crate::{
+    duration::show,
     exit::{self, CliError},
     lock::WaitLimit,
     output::Output,
@@ -183,6 +184,12 @@ fn guess(text: &str) -> Option<String> {
 /// Whether an error may pass while one waits: the store is away, or full.
 pub(crate) fn may_pass(error: &leasehold::Error) -> bool {
     error.is_transient() || error.kind() == ErrorKind::Exhausted
+}
+
+/// The text of an error that one waits through: with the way out, where time alone mends it.
+pub(crate) fn told(error: &leasehold::Error) -> String {
+    let Some(passes_in) = error.passes_in() else { return error.to_string() };
+    format!("{error}: it passes in {}; {}", show(passes_in), error.hint_text().unwrap_or_default())
 }
 
 pub(crate) fn is_away(error: &anyhow::Error) -> bool {

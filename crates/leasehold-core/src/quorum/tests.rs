@@ -240,27 +240,19 @@ fn a_member_that_forgot_has_no_vote_until_the_longest_lease_has_passed() {
     });
 }
 
-/// Servers that were all just started refuse every lock for a while. A wait goes on through it; a try is told how long it takes.
+/// Servers that were all just started refuse every lock for a while, and say for how long.
 #[test]
-fn a_wait_goes_on_until_members_that_forgot_vote_again() {
+fn members_that_forgot_say_when_they_vote_again() {
     let bench = Bench::new(7, 3);
     for server in &bench.servers {
         server.forget();
     }
-    let engine = Engine::new(Arc::new(bench.well()), bench.world.env());
-    let (terms, name) = (LockOptions { ttl: TTL, ..LockOptions::default() }, name());
+    let quorum = bench.well();
     bench.world.block_on(async {
-        let env = bench.world.env();
-        let lock = |wait| engine.acquire(&name, Mode::Exclusive, &terms, wait, None);
-        let begin = env.now();
-        let error = lock(Wait::No).await.unwrap_err();
-        let passes_in = error.passes_in().unwrap();
-        assert!(passes_in > terms.retry_timeout && passes_in <= TTL, "{error:?}");
-        let error = lock(Wait::For(TTL / 2)).await.unwrap_err();
-        assert!(error.to_string().contains("may have forgotten who holds"), "{error}");
-        let hold = lock(Wait::Forever).await.unwrap().unwrap();
-        assert!(env.now().since(begin) >= TTL);
-        hold.release().await.unwrap();
+        let passes_in = quorum.claim(&bench.claim()).await.unwrap_err().passes_in().unwrap();
+        assert!(passes_in > TTL / 2 && passes_in <= TTL, "{passes_in:?}");
+        bench.world.env().sleep(passes_in + Duration::from_millis(1)).await;
+        granted(quorum.claim(&bench.claim()).await);
     });
 }
 
