@@ -1,4 +1,4 @@
-//! What a URL leaves out is in libpq's environment and files. Each case has a control without.
+//! The environment and the files of libpq, where a URL leaves something out. Each case has a control without them.
 
 use std::{
     fs,
