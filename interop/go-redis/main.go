@@ -18,7 +18,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const retryDelay = 50 * time.Millisecond
+const (
+	retryDelay = 50 * time.Millisecond
+	// Of what is measured.
+	ttl = 30 * time.Second
+)
 
 // library takes a lock and answers how to give it back, which says whether it was still held; errBusy when it is taken.
 type library func(name string, ttl, wait time.Duration) (unlock func() (bool, error), err error)
@@ -69,7 +73,9 @@ func withRedislock(client *redis.Client) library {
 }
 
 type peer struct {
-	lock  library
+	lock library
+	// The same with a client of its own.
+	other library
 	locks map[string]func() (bool, error)
 }
 
@@ -104,6 +110,89 @@ func (p *peer) release(name string) (string, error) {
 	return "gone", nil
 }
 
+// pairs locks and unlocks a number of times, by so many goroutines with a lock each, and says how many nanoseconds that took.
+func (p *peer) pairs(name, times, tasks string) (string, error) {
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return "", err
+	}
+	many, err := strconv.Atoi(tasks)
+	if err != nil {
+		return "", err
+	}
+	begin := time.Now()
+	done := make(chan error, many)
+	for task := 0; task < many; task++ {
+		own := name + "-" + strconv.Itoa(task)
+		go func() { done <- p.take(own, n) }()
+	}
+	for task := 0; task < many; task++ {
+		if err := <-done; err != nil {
+			return "", err
+		}
+	}
+	return "took " + strconv.FormatInt(time.Since(begin).Nanoseconds(), 10), nil
+}
+
+func (p *peer) take(name string, times int) error {
+	for i := 0; i < times; i++ {
+		unlock, err := p.lock(name, ttl, 0)
+		if err != nil {
+			return err
+		}
+		if _, err := unlock(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handovers says how long after one client begins to release another one, which waits, holds the lock.
+func (p *peer) handovers(name, times string) (string, error) {
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return "", err
+	}
+	took := "took"
+	for turn := 0; turn < n; turn++ {
+		waited, err := p.handOver(name, turn)
+		if err != nil {
+			return "", err
+		}
+		took += " " + strconv.FormatInt(waited.Nanoseconds(), 10)
+	}
+	return took, nil
+}
+
+func (p *peer) handOver(name string, turn int) (time.Duration, error) {
+	unlock, err := p.lock(name, ttl, 0)
+	if err != nil {
+		return 0, err
+	}
+	type answer struct {
+		at     time.Time
+		unlock func() (bool, error)
+		err    error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		unlock, err := p.other(name, ttl, ttl)
+		got <- answer{time.Now(), unlock, err}
+	}()
+	// Long enough to wait for sure, and no multiple of the interval of who polls.
+	time.Sleep(time.Duration(120+37*turn%100) * time.Millisecond)
+	begin := time.Now()
+	if _, err := unlock(); err != nil {
+		return 0, err
+	}
+	second := <-got
+	if second.err != nil {
+		return 0, second.err
+	}
+	_, err = second.unlock()
+	return second.at.Sub(begin), err
+}
+
 func (p *peer) answer(words []string) (string, error) {
 	switch {
 	case len(words) == 3 && words[0] == "lock":
@@ -112,6 +201,10 @@ func (p *peer) answer(words []string) (string, error) {
 		return p.acquire(words[1], words[2], words[3])
 	case len(words) == 2 && words[0] == "unlock" && p.locks[words[1]] != nil:
 		return p.release(words[1])
+	case len(words) == 4 && words[0] == "pairs":
+		return p.pairs(words[1], words[2], words[3])
+	case len(words) == 3 && words[0] == "handovers":
+		return p.handovers(words[1], words[2])
 	}
 	return "", errors.New("unknown")
 }
@@ -128,10 +221,11 @@ func version(name string) string {
 }
 
 func main() {
-	client := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(os.Getenv("PEER_STORE"), "redis://")})
+	options := redis.Options{Addr: strings.TrimPrefix(os.Getenv("PEER_STORE"), "redis://")}
 	libraries := map[string]func(*redis.Client) library{"redsync": withRedsync, "redislock": withRedislock}
 	name := os.Args[1]
-	p := peer{libraries[name](client), map[string]func() (bool, error){}}
+	open := func() library { return libraries[name](redis.NewClient(&options)) }
+	p := peer{open(), open(), map[string]func() (bool, error){}}
 	fmt.Println("ready", name, version(name))
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {

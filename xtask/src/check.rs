@@ -1,20 +1,20 @@
 //! `cargo xtask check`: formatting, lints and the rules of the tree.
 
-use crate::{files, tidy};
+use crate::{api, files, test::FEATURES, tidy};
 
 /// The commands, the cheap ones first.
 const COMMANDS: &[&[&str]] = &[
     &["fmt", "--all", "--check"],
-    &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
-    // The command has the name of the library: their pages would lie in one directory.
     &[
-        "doc",
+        "clippy",
         "--workspace",
-        "--exclude=leasehold-cli",
-        "--exclude=xtask",
-        "--no-deps",
-        "--all-features",
+        "--all-targets",
+        FEATURES[0],
+        FEATURES[1],
         "--quiet",
+        "--",
+        "--deny",
+        "warnings",
     ],
 ];
 
@@ -31,9 +31,14 @@ pub(crate) fn run(_: &[String]) -> Result<(), String> {
             failed.push(format!("cargo {}", args[0]));
         }
     }
+    let api = api::findings();
+    if !api.is_empty() {
+        eprintln!("{}", api.join("\n"));
+        failed.push("the documentation and the list of the public API".to_string());
+    }
     if !failed.is_empty() {
         return Err(format!("check failed: {}", failed.join(", ")));
     }
-    println!("check: formatting, lints and the rules of the tree are kept");
+    println!("check: formatting, lints, the rules of the tree and the public API are kept");
     Ok(())
 }

@@ -18,10 +18,10 @@ const KINDS: &[(char, &str, usize)] = &[
     ('N', "The network", 18),
     ('S', "Servers", 36),
     ('K', "Clocks", 6),
-    ('A', "Use and runtime", 23),
+    ('A', "Use and runtime", 25),
     ('X', "Security", 20),
     ('R', "Resources", 12),
-    ('P', "PostgreSQL", 15),
+    ('P', "PostgreSQL", 16),
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]

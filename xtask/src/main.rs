@@ -1,10 +1,13 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod api;
+mod bench;
 mod check;
 mod faults;
 mod files;
 mod mutations;
+mod package;
 mod packages;
 mod soak;
 mod test;
@@ -23,6 +26,11 @@ pub(crate) const TASKS: &[Task] = &[
         "install what the tests need, run them all, and end with one line of counts; `test quick` runs those of the inner loop",
     ),
     (
+        "package",
+        package::run,
+        "pack the crates, build the program from them, and install and run the Debian package and the image",
+    ),
+    (
         "torture",
         soak::torture,
         "real processes and servers under faults; --store, --seconds, --seed, --workers, --json, --keep",
@@ -32,7 +40,17 @@ pub(crate) const TASKS: &[Task] = &[
         soak::run,
         "a million seeds of the simulation and half an hour of torture; --seeds and --seconds shorten it",
     ),
-    ("check", check::run, "formatting, lints and the rules of the tree"),
+    ("check", check::run, "formatting, lints, the rules of the tree and the public API"),
+    (
+        "api",
+        api::run,
+        "compare the public API with docs/api, and refuse warnings of rustdoc; with --write, write the lists",
+    ),
+    (
+        "bench",
+        bench::run,
+        "make the tables of docs/benchmarks.md, a quarter of an hour on a machine that does nothing else; or those that are named",
+    ),
     ("wire", tidy::wire::run, "compare the statements with WIRE.md; with --write, update their hashes there"),
     (
         "faults",

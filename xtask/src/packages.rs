@@ -83,7 +83,7 @@ const INSTALL: [&str; 3] = ["install", "--yes", "--no-install-recommends"];
 
 /// The words before a command that needs root; `None` when that is impossible. sudo may ask for a password only on a
 /// terminal.
-fn become_root() -> Option<Vec<&'static str>> {
+pub(crate) fn become_root() -> Option<Vec<&'static str>> {
     if Path::new("/proc/self").metadata().is_ok_and(|process| process.uid() == 0) {
         return Some(Vec::new());
     }

@@ -14,8 +14,10 @@ use binary::Binary;
 use summary::Summary;
 
 /// Features that no crate of the workspace enables, and that are tested.
-pub(crate) const FEATURES: [&str; 2] =
-    ["--features", "leasehold-redis/redis-1,leasehold/sqlx,leasehold/testing"];
+pub(crate) const FEATURES: [&str; 2] = [
+    "--features",
+    "leasehold-sqlite/portable-twin,leasehold-cli/portable-twin,leasehold-tower/axum,leasehold/redis-1,leasehold/sqlx,leasehold/testing",
+];
 
 /// The tests of the inner loop: those of one process and of SQLite. They need no server.
 const QUICK: &[&str] = &[
@@ -72,7 +74,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     if summary.failed == 0 { Ok(()) } else { Err(String::new()) }
 }
 
-/// All test programs, some at once, then the examples in the documentation, then the mutations.
+/// All test programs, some at once, then the examples in the documentation, the packages, and the mutations.
 fn everything() -> Result<Summary, String> {
     let mut build = files::cargo(&["test", "--workspace", "--no-run"]);
     build.args(FEATURES);
@@ -80,6 +82,9 @@ fn everything() -> Result<Summary, String> {
     let mut documentation = files::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]);
     documentation.args(FEATURES);
     summary.add(watch(documentation, "the examples in the documentation")?);
+    let package =
+        files::cargo(&["run", "--quiet", "--package", "xtask", "--", "package", "--profile-of-tests"]);
+    summary.add(watch(package, "cargo xtask package")?);
     let mutations = files::cargo(&["run", "--quiet", "--package", "xtask", "--", "mutations"]);
     summary.add(watch(mutations, "cargo xtask mutations")?);
     Ok(summary)

@@ -4,6 +4,8 @@ mod circles;
 mod documents;
 mod forbidden;
 mod layers;
+mod platform;
+pub(crate) mod published;
 pub(crate) mod wire;
 mod words;
 
@@ -15,6 +17,8 @@ type Rule = fn() -> Vec<String>;
 const RULES: &[(&str, Rule)] = &[
     ("crates import only the layers below", layers::findings),
     ("no three files import each other in a circle", circles::findings),
+    ("published crates are described", published::findings),
+    ("what only Linux has is in platform modules", platform::findings),
     ("statements and WIRE.md change together", wire::findings),
     ("nothing forbidden is in the tree", forbidden::findings),
     ("names and prose are plain", words::findings),
@@ -40,6 +44,16 @@ mod tests {
     #[test]
     fn crates_import_only_what_their_layer_may() {
         is_kept("layers");
+    }
+
+    #[test]
+    fn what_only_linux_has_is_in_platform_modules() {
+        is_kept("only Linux");
+    }
+
+    #[test]
+    fn published_crates_are_described() {
+        is_kept("published");
     }
 
     #[test]

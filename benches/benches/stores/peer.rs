@@ -68,11 +68,21 @@ impl Peer {
         Peer::start("java", &args, store)
     }
 
-    pub(crate) fn etcd_go(store: &str) -> Peer {
-        let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "etcd-go", "etcd-go", |place| {
-            foreign_client::run(place, "go", &["build", "-mod=readonly", "-o", "etcd-go", "."]);
+    /// A program in Go, and its arguments.
+    fn go(program: &str, args: &[&str], store: &str) -> Peer {
+        let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), program, program, |place| {
+            foreign_client::run(place, "go", &["build", "-mod=readonly", "-o", program, "."]);
         });
-        Peer::start(place.join("etcd-go").to_str().expect("a path in UTF-8"), &[], store)
+        Peer::start(place.join(program).to_str().expect("a path in UTF-8"), args, store)
+    }
+
+    /// `redsync` or `redislock`.
+    pub(crate) fn go_redis(library: &str, store: &str) -> Peer {
+        Peer::go("go-redis", &[library], store)
+    }
+
+    pub(crate) fn etcd_go(store: &str) -> Peer {
+        Peer::go("etcd-go", &[], store)
     }
 
     fn answer(&mut self) -> String {

@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc};
 
 use leasehold::env::Env;
-use leasehold_testkit::{etcd, memcached, redis, zookeeper};
+use leasehold_testkit::{etcd, memcached, postgres, redis, zookeeper};
 
 use crate::{contender::Contender, etcdctl::Etcdctl, ours::Ours, peer::Peer};
 
@@ -35,6 +35,7 @@ pub(crate) fn all() -> Vec<Place> {
     vec![
         place("memory", "memory", 20_000, memory),
         place("sqlite", "SQLite", 4_000, sqlite),
+        place("postgres", "PostgreSQL", 500, postgres),
         place("redis", "Redis", 1_500, redis),
         place("redlock", "Redlock × 3", 800, redlock),
         place("memcached", "memcached", 1_500, memcached),
@@ -52,10 +53,18 @@ fn sqlite() -> Scene {
     Scene::of(&format!("sqlite:{}", directory.path().join("locks.db").display()), directory, Vec::new())
 }
 
+fn postgres() -> Scene {
+    let server = postgres::Server::start().expect("PostgreSQL starts");
+    Scene::of(&server.url(), server, Vec::new())
+}
+
 fn redis() -> Scene {
     let server = redis::Server::start().expect("redis-server starts");
-    let (url, peer) = (server.url(), Peer::redis_py(&server.url()));
-    Scene::of(&url, server, vec![Box::new(peer)])
+    let url = server.url();
+    let go = ["redsync", "redislock"].map(|library| Peer::go_redis(library, &url));
+    let [redsync, redislock] = go.map(|peer| Box::new(peer) as Box<dyn Contender>);
+    let redis_py = Box::new(Peer::redis_py(&url));
+    Scene::of(&url, server, vec![redsync, redislock, redis_py])
 }
 
 fn redlock() -> Scene {

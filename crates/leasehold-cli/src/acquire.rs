@@ -17,7 +17,7 @@ use crate::{
     exit::CliError,
     lock::{Hold, Lock, WaitLimit},
     output::{Output, write_stderr},
-    store_location::{AWAY_PAUSE, may_pass, report_away, told},
+    store_location::{AWAY_PAUSE, may_pass, report_away},
     supervise::signals::Signals,
 };
 
@@ -94,7 +94,7 @@ async fn acquire_in_outages(
         let pause = limit.after(env.now().since(begin)).at_most(AWAY_PAUSE);
         match answer {
             Err(error) if may_pass(&error) && !pause.is_zero() => {
-                *outage.lock().unwrap_or_else(PoisonError::into_inner) = Some(told(&error));
+                *outage.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
                 env.sleep(pause).await;
             }
             answer => return answer,

@@ -21,9 +21,7 @@ impl ChildEnv {
             ("LEASEHOLD_SEQUENCER", lease.sequencer().map(|sequencer| sequencer.to_string().into())),
             ("LEASEHOLD_TTL_MS", Some(millis(ttl).to_string().into())),
         ];
-        if let Some(url) = location.for_child() {
-            variables.push(("LEASEHOLD_STORE", Some(url.into())));
-        }
+        variables.extend(location.for_child().into_iter().map(|(name, value)| (name, Some(value))));
         ChildEnv { variables }
     }
 

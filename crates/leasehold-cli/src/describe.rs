@@ -107,9 +107,16 @@ pub(crate) fn snapshot_to_json(snapshot: &Snapshot) -> Value {
     lock
 }
 
-/// Text with control characters escaped.
+/// Whether a character is not seen where it stands: control characters, those of writing direction too, by which a name could pass
+/// for another.
+pub(crate) fn is_hidden(character: char) -> bool {
+    let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    character.is_control() || turns.iter().any(|range| range.contains(&character))
+}
+
+/// Text with hidden characters escaped.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().fold(String::new(), |plain, character| match character.is_control() {
+    text.chars().fold(String::new(), |plain, character| match is_hidden(character) {
         true => plain + &character.escape_default().to_string(),
         false => plain + character.encode_utf8(&mut [0; 4]),
     })
@@ -148,8 +155,8 @@ mod tests {
 
     #[test]
     fn foreign_notes_cannot_forge_a_line() {
-        let words = summary(&contender("x\n\u{1b}[2Jerror: all is lost"));
-        assert_eq!(words, "unknown host (\"x\\n\\u{1b}[2Jerror: all is lost\")");
+        let words = summary(&contender("x\n\u{1b}[2J\u{202e}error: all is lost"));
+        assert_eq!(words, "unknown host (\"x\\n\\u{1b}[2J\\u{202e}error: all is lost\")");
     }
 
     #[test]

@@ -65,11 +65,12 @@ impl<'a> GuardedRun<'a> {
         if let (Some(program), OnLost::Kill | OnLost::Send(_)) = (args.command.first(), args.loss.on_lost) {
             check_killable(program)?;
         }
-        let plan = HoldPlan::new(&args.hold, &args.loss, location.ttl())?;
+        let defaults = (location.ttl(), location.default(|defaults| defaults.grace));
+        let plan = HoldPlan::new(&args.hold, &args.loss, defaults)?;
         let note = describe::own_note(args.hold.note_command.of(&args.command), args.hold.note.as_deref());
-        let connecting = location.connect_within(args.wait.limit(default_limit), output, |options| {
-            plan.options(options, note.clone())
-        });
+        let limit = args.wait.limit(location.default(|defaults| defaults.wait).unwrap_or(default_limit));
+        let connecting =
+            location.connect_within(limit, output, |options| plan.options(options, note.clone()));
         let (client, limit) = connecting.await?;
         // Where the hold ends with this process, the guardian needs a moment to kill the command.
         let is_process = client.capability().liveness == Liveness::Process && client.capability().lock_delay;

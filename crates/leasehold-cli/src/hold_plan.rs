@@ -22,16 +22,20 @@ pub(crate) struct HoldPlan {
 }
 
 impl HoldPlan {
-    /// Fills in defaults and refuses contradictions. `url_ttl` is the time to live in the store's URL.
-    pub(crate) fn new(hold: &HoldArgs, loss: &LossArgs, url_ttl: Option<Duration>) -> Result<Self> {
+    /// Fills in defaults and refuses contradictions. `defaults` are the time to live and the grace of the store.
+    pub(crate) fn new(
+        hold: &HoldArgs,
+        loss: &LossArgs,
+        defaults: (Option<Duration>, Option<Duration>),
+    ) -> Result<Self> {
         let longest = loss.hold_max.unwrap_or(Duration::MAX);
-        let ttl = hold.ttl.unwrap_or(url_ttl.unwrap_or(TTL).min(longest));
+        let ttl = hold.ttl.unwrap_or(defaults.0.unwrap_or(TTL).min(longest));
         if ttl > longest {
             let message = format!("--hold-max {} is shorter than the ttl of {}", show(longest), show(ttl));
             return Err(CliError::usage(message, "lower --ttl as well, or leave it out"));
         }
         let grace = match loss.grace {
-            None => Schedule::GRACE.min(ttl / 2),
+            None => defaults.1.unwrap_or(Schedule::GRACE).min(ttl / 2),
             Some(grace) if ttl >= grace * 2 => grace,
             Some(grace) => {
                 let (grace, ttl) = (show(grace), show(ttl));
@@ -60,7 +64,7 @@ mod tests {
 
     fn plan(ttl: Option<Duration>, grace: Option<Duration>, hold_max: Option<Duration>) -> Result<HoldPlan> {
         let loss = LossArgs { on_lost: OnLost::Kill, grace, hold_max };
-        HoldPlan::new(&HoldArgs { ttl, note: None, note_command: NoteCommand::Program }, &loss, None)
+        HoldPlan::new(&HoldArgs { ttl, note: None, note_command: NoteCommand::Program }, &loss, (None, None))
     }
 
     #[test]

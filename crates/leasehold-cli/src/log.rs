@@ -18,8 +18,12 @@ use tracing_subscriber::{
 
 use crate::output::{Output, Stderr};
 
-/// Targets of the warnings about a server's configuration that can lose locks.
-const SAFETY: [&str; 2] = ["leasehold_memcached::config_check", "leasehold_redis::config_check"];
+/// Targets of the warnings about a server's configuration that can lose locks, and about servers that have no vote yet.
+const SAFETY: [&str; 3] = [
+    "leasehold_core::engine::patience",
+    "leasehold_memcached::config_check",
+    "leasehold_redis::config_check",
+];
 
 /// A client library that logs the password of its session at the debug level.
 const LOGS_PASSWORDS: &str = "zookeeper_client";

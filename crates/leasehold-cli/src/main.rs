@@ -3,6 +3,7 @@
 mod acquire;
 mod child_env;
 mod cmd;
+mod config;
 mod describe;
 mod duration;
 mod exit;
@@ -16,6 +17,7 @@ mod log;
 mod loss_policy;
 mod once_run;
 mod output;
+mod platform;
 mod redact;
 mod store_location;
 mod supervise;

@@ -2,7 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    pipe::PIPE_BUF,
+};
 use serde_json::{Value, json};
 
 use crate::exit::{self, CliError};
@@ -114,9 +117,6 @@ fn cause_of(error: &anyhow::Error) -> Option<String> {
 /// pipe, Ctrl-S on a terminal), because a command under a lease is supervised meanwhile.
 pub(crate) struct Stderr;
 
-/// A pipe that is writable takes so much without blocking (`PIPE_BUF` of Linux).
-const PIECE_BYTES: usize = 4096;
-
 impl Stderr {
     fn is_writable() -> bool {
         let stderr = rustix::stdio::stderr();
@@ -128,7 +128,7 @@ impl Stderr {
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for piece in bytes.chunks(PIECE_BYTES) {
+        for piece in bytes.chunks(PIPE_BUF) {
             if !Stderr::is_writable() || io::stderr().write_all(piece).is_err() {
                 break;
             }

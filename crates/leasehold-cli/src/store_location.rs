@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use leasehold::{Client, ErrorKind, LockOptions, env::Env, url::StoreUrl};
 use serde_json::json;
 
 use crate::{
-    duration::show,
+    config::{self, Config, Defaults, NamedStore},
     exit::{self, CliError},
     lock::WaitLimit,
     output::Output,
@@ -35,44 +36,89 @@ pub(crate) const AWAY_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct StoreLocation {
     url: StoreUrl,
     from_environment: bool,
+    /// Its name and the file that has it.
+    named: Option<(String, PathBuf)>,
+    /// Warnings about the files that its secrets are in.
+    pub(crate) warnings: Vec<String>,
+    config: Config,
 }
 
 impl StoreLocation {
-    /// The named store, or the default SQLite file of this user.
-    pub(crate) fn find(named: Option<&str>) -> Result<Self> {
-        let Some(text) = named else {
-            return Ok(StoreLocation { url: StoreUrl::sqlite(default_path()?)?, from_environment: false });
+    /// The store of a URL or of a name, the one that `leasehold.toml` chooses, or the default SQLite file of this user.
+    pub(crate) fn find(text: Option<&str>) -> Result<Self> {
+        let config = Config::read()?;
+        let named = match text.map(str::trim) {
+            None => config.store()?,
+            Some(name) if config::is_name(name) => Some(config.find(name).unwrap_or_else(|| {
+                let message = format!("no store is named `{name}` in {}", config.places());
+                Err(CliError::usage(
+                    message,
+                    format!("give it a URL there, or did you mean `sqlite:{name}`?"),
+                ))
+            })?),
+            Some(_) => None,
         };
+        match (named, text) {
+            (Some(NamedStore { name, file, url, warnings }), _) => Ok(StoreLocation {
+                url,
+                from_environment: false,
+                named: Some((name, file)),
+                warnings,
+                config,
+            }),
+            (None, Some(text)) => StoreLocation::of_url(text, config),
+            (None, None) => Ok(StoreLocation::new(StoreUrl::sqlite(default_path()?)?, config)),
+        }
+    }
+
+    fn new(url: StoreUrl, config: Config) -> Self {
+        StoreLocation { url, from_environment: false, named: None, warnings: Vec::new(), config }
+    }
+
+    fn of_url(text: &str, config: Config) -> Result<Self> {
         if text.trim().is_empty() {
             let hint = "name a store; without --store and LEASEHOLD_STORE it is a file that only this machine shares";
             return Err(CliError::usage("the store is empty (--store or LEASEHOLD_STORE)", hint));
         }
-        let url = StoreUrl::parse(text).map_err(|error| match guess(text) {
-            Some(url) => error.hint(format!("did you mean `{url}`?")),
-            None => error,
-        })?;
+        let url = StoreUrl::parse(text)?;
         if text.contains(REDACTED) {
             let hint = "an outer `leasehold run` got the password with --store and does not pass it on: name the store \
                         here too, or put its URL into LEASEHOLD_STORE";
             return Err(CliError::usage(format!("the password of {url} is masked"), hint));
         }
         let from_environment = env::var(VARIABLE).is_ok_and(|value| value == text);
-        Ok(StoreLocation { url, from_environment })
+        Ok(StoreLocation { from_environment, ..StoreLocation::new(url, config) })
     }
 
-    /// The value of LEASEHOLD_STORE for the command, so that a nested `leasehold` uses the same store; `None` leaves the
-    /// variable unchanged.
+    /// The variables that the command gets, so that a nested `leasehold` uses the same store.
     ///
     /// A URL without secrets is passed on. A URL with a password from the variable stays there, since the command has it
-    /// already. A URL with a password from `--store` is passed on redacted: a nested `leasehold` then refuses it with an
-    /// explanation, instead of taking its locks in another store.
-    pub(crate) fn for_child(&self) -> Option<String> {
+    /// already; of one from `leasehold.toml` the name is passed on, with the file. A URL with a password from `--store` is passed on
+    /// redacted: a nested `leasehold` then refuses it with an explanation, instead of taking its locks in another store.
+    pub(crate) fn for_child(&self) -> Vec<(&'static str, OsString)> {
         let has_secret = self.url.reveal() != self.url.to_string();
-        (!(has_secret && self.from_environment)).then(|| self.url.to_string())
+        match &self.named {
+            _ if has_secret && self.from_environment => Vec::new(),
+            Some((name, file)) if has_secret => {
+                let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+                vec![(VARIABLE, name.into()), (config::VARIABLE, file.into())]
+            }
+            _ => vec![(VARIABLE, self.url.to_string().into())],
+        }
     }
 
     pub(crate) fn ttl(&self) -> Option<Duration> {
-        self.url.options().ttl()
+        self.url.options().ttl().or_else(|| self.default(|defaults| defaults.ttl))
+    }
+
+    /// The default of an option.
+    pub(crate) fn default<T>(&self, of: impl Fn(&Defaults) -> Option<T>) -> Option<T> {
+        self.config.default(of)
+    }
+
+    /// Where the store comes from: its name, and the file that has it.
+    pub(crate) fn origin(&self) -> Option<String> {
+        self.named.as_ref().map(|(name, file)| format!("{name} in {}", file.display()))
     }
 
     pub(crate) fn url(&self) -> &StoreUrl {
@@ -166,30 +212,9 @@ impl StoreLocation {
     }
 }
 
-/// The URL that was meant by an address or the name of a file.
-fn guess(text: &str) -> Option<String> {
-    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    let scheme = match port {
-        _ if text.contains("://") || text.contains(['@', '?']) => return None,
-        Some(11_211) => "memcached://",
-        Some(2181) => "zookeeper://",
-        Some(2379) => "etcd://",
-        Some(_) => "redis://",
-        None if text.contains(':') => return None,
-        None => "sqlite:",
-    };
-    Some(format!("{scheme}{text}"))
-}
-
 /// Whether an error may pass while one waits: the store is away, or full.
 pub(crate) fn may_pass(error: &leasehold::Error) -> bool {
     error.is_transient() || error.kind() == ErrorKind::Exhausted
-}
-
-/// The text of an error that one waits through: with the way out, where time alone mends it.
-pub(crate) fn told(error: &leasehold::Error) -> String {
-    let Some(passes_in) = error.passes_in() else { return error.to_string() };
-    format!("{error}: it passes in {}; {}", show(passes_in), error.hint_text().unwrap_or_default())
 }
 
 pub(crate) fn is_away(error: &anyhow::Error) -> bool {

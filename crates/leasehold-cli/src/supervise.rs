@@ -14,13 +14,7 @@ use std::{ffi::OsString, time::Duration};
 
 use anyhow::{Context, Result};
 use leasehold::{Lease, env::Env, session::Status};
-use rustix::{
-    io::Errno,
-    process::{
-        Signal, WaitId, WaitIdOptions, getpgrp, getpid, kill_current_process_group, set_child_subreaper,
-        waitid,
-    },
-};
+use rustix::process::{Signal, getpgrp, kill_current_process_group};
 use serde_json::json;
 
 use crate::{
@@ -30,11 +24,11 @@ use crate::{
     hold_plan::HoldPlan,
     loss_policy::{OnLost, Step, signal_name},
     output::Output,
+    platform::{NEVER, platform},
 };
 use child::Child;
 pub(crate) use ending::Ending;
-pub(crate) use group::Group;
-use group::Survivor;
+use group::{Group, Survivor};
 use guardian::Guardian;
 use signals::{Signals, asks_to_end};
 use terminal::Terminal;
@@ -73,16 +67,13 @@ pub(crate) async fn supervise(
     }
     let terminal = Terminal::controlling();
     let foreground = terminal.as_ref().is_some_and(Terminal::is_ours) && !terminal::is_piped();
-    // Orphans of the command become children of this process, so that it finds and reaps them. They are told from children
-    // that the process had before it was leasehold (`sh -c 'x & exec leasehold …'`).
-    let own = Some(getpid());
-    let children = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let is_alone = matches!(waitid(WaitId::All, children), Err(Errno::CHILD));
-    let subreaper = own.filter(|_| set_child_subreaper(own).is_ok() && is_alone);
-    let group = Group { leader: None, run: task.run, subreaper };
+    let group = Group { leader: None, run: task.run, subreaper: platform().adopt_orphans() };
     let guardian = Guardian::start(group, kill_deadline(task.plan, lease)).ok();
+    let tie = platform().tie(guardian.as_ref().and_then(Guardian::tie));
+    let tie = tie.context("cannot start the process that kills the command if leasehold is killed")?;
     let given = terminal.as_ref().filter(|_| foreground);
-    let child = match Child::start(task.command, &task.environment, given.and_then(Terminal::duplicate)) {
+    let child = match Child::start(task.command, &task.environment, given.and_then(Terminal::duplicate), tie)
+    {
         Ok(child) => child,
         Err(error) => {
             if let Some(guardian) = guardian {
@@ -119,7 +110,7 @@ pub(crate) async fn supervise(
 fn kill_deadline(plan: &HoldPlan, lease: &Lease) -> u64 {
     match plan.on_lost {
         OnLost::Kill => (lease.deadline() - plan.schedule.margin).nanos(),
-        OnLost::Send(_) | OnLost::Ignore => guardian::NEVER,
+        OnLost::Send(_) | OnLost::Ignore => NEVER,
     }
 }
 

@@ -74,11 +74,28 @@ pub async fn a_killed_holder_is_freed(test: &Test, store: Client) -> CaseResult 
 }
 
 /// kill -9 with a lock-delay: the next enters no earlier than the delay after the death. The controls are two other locks
-/// of the same process: what was released before is free at once, and what has no delay is free earlier.
+/// of the same process: what was released before is free at once, and what has no delay is free earlier, unless the machine
+/// lets this process stand for the whole delay: then it is tried again.
 pub async fn a_killed_holder_keeps_the_lock_shut_for_its_delay(
     test: &Test,
-    [one, two]: [Client; 2],
+    stores: [Client; 2],
 ) -> CaseResult {
+    let mut entered = Vec::new();
+    while entered.len() < 4 {
+        let (late, early) = killed_with_delay(test, &stores).await?;
+        if early < late {
+            return Ok(());
+        }
+        entered.push((late, early));
+    }
+    ensure(false, "earlier without a delay than with it", entered)
+}
+
+/// The times after the death of a holder at which others enter, a lock with a delay and one without.
+async fn killed_with_delay(
+    test: &Test,
+    [one, two]: &[Client; 2],
+) -> std::result::Result<(Duration, Duration), Failure> {
     let mut taker = Child::start(test)?;
     let delay = test.ttl() * 3;
     let [delayed, released] = [(); 2].map(|()| Claim { lock_delay: delay, ..test.mortal(&test.name()) });
@@ -87,7 +104,7 @@ pub async fn a_killed_holder_keeps_the_lock_shut_for_its_delay(
         taker.expect(test, "granted", &Child::claim(claim)).await?;
     }
     taker.expect(test, "released", &Child::verb("release", &released)).await?;
-    take(&one, &test.claim(&released.name), "it was released").await?;
+    take(one, &test.claim(&released.name), "it was released").await?;
     taker.kill()?;
     let killed = test.now();
     let freed = test.freed_within(&delayed);
@@ -97,12 +114,12 @@ pub async fn a_killed_holder_keeps_the_lock_shut_for_its_delay(
     };
     let (late, early) = tokio::join!(
         enters(one.clone(), delayed.name.clone(), freed + delay),
-        enters(two, plain.name.clone(), freed)
+        enters(two.clone(), plain.name.clone(), freed)
     );
     let (late, early) = (late?, early?);
     let earliest = delay - test.capability.drift.of(delay);
     ensure(late >= earliest, format!("shut for {delay:?} after the death"), late)?;
-    ensure(early < late, format!("earlier without a delay than {late:?}"), early)
+    Ok((late, early))
 }
 
 /// kill -9 of the process that made a ticket: another process can still use the ticket.
@@ -262,33 +279,55 @@ pub async fn a_process_killed_at_work_leaves_the_lock_usable(test: &Test, store:
 /// Of the grants in a window, a process gets more than one in so many.
 const SHARE_MIN: u64 = 20;
 const WINDOWS: usize = 3;
+/// The tries on a machine that is busy.
+const TRIES_MAX: u32 = 6;
 const WINDOW: Duration = Duration::from_millis(700);
 
 /// Two processes of four tasks each take one lock again and again: each has its share in every window of time. A client that
-/// tries without a place and sleeps, in the same time, has not.
+/// tries without a place and sleeps, in the same time, has not. A try in which the machine let one of the processes stand says
+/// nothing, and is repeated.
 pub async fn two_processes_share_a_lock_in_demand(test: &Test, stores: [Client; 2]) -> CaseResult {
     let mut taker = Child::start(test)?;
+    let mut grants = Default::default();
+    for _ in 0..TRIES_MAX {
+        grants = grants_in_demand(test, &mut taker, &stores).await?;
+        if has_its_share(&grants, 0) && has_its_share(&grants, 1) && !has_its_share(&grants, 2) {
+            break;
+        }
+    }
+    let [mine, theirs, naive] = &grants;
+    let found = format!("{mine:?}, {theirs:?}, and naively {naive:?} grants by window");
+    let expected = format!("each process has a {SHARE_MIN}th of the grants in every window");
+    ensure(has_its_share(&grants, 0) && has_its_share(&grants, 1), expected, &found)?;
+    let proves = !has_its_share(&grants, 2);
+    ensure(proves, "a client that polls has not: else this case proves nothing", found)
+}
+
+fn has_its_share(grants: &[Vec<u64>; 3], whose: usize) -> bool {
+    let all = |at: usize| grants.iter().map(|grants| grants[at]).sum::<u64>();
+    (0..WINDOWS).all(|at| grants[whose][at] * SHARE_MIN > all(at))
+}
+
+/// The grants by window of this process, of the other one, and of the client that polls.
+async fn grants_in_demand(
+    test: &Test,
+    taker: &mut Child,
+    [store, other]: &[Client; 2],
+) -> Result<[Vec<u64>; 3], Failure> {
     let claim = test.claim(&test.name());
     let begin = test.now() + WINDOW;
     let [mine, naive] = [(); 2].map(|()| Windows::new(begin, WINDOW, WINDOWS));
     let demand = Child::verb("contend", &claim);
     taker.send(&format!("{demand} {} {} {WINDOWS}", begin.nanos(), WINDOW.as_millis()))?;
-    let [store, other] = stores;
     let (answer, contended, polled) = tokio::join!(
         taker.answer(test, WINDOW * (WINDOWS as u32 + 1) + test.slack() * 2),
-        demand::contend(&test.env, store, &claim.name, claim.ttl, &mine),
-        demand::poll(&test.env, &other, &claim.name, claim.ttl, &naive),
+        demand::contend(&test.env, store.clone(), &claim.name, claim.ttl, &mine),
+        demand::poll(&test.env, other, &claim.name, claim.ttl, &naive),
     );
     contended?;
     polled?;
     let answer = answer?;
     let theirs: Vec<u64> = answer.split(' ').filter_map(|word| word.parse().ok()).collect();
     same(theirs.len(), WINDOWS, &format!("the counts of the other process, which says `{answer}`"))?;
-    let (mine, naive) = (mine.grants(), naive.grants());
-    let all = |at: usize| mine[at] + theirs[at] + naive[at];
-    let has_its_share = |grants: &[u64]| (0..WINDOWS).all(|at| grants[at] * SHARE_MIN > all(at));
-    let found = format!("{mine:?}, {theirs:?}, and naively {naive:?} grants by window");
-    let expected = format!("each process has a {SHARE_MIN}th of the grants in every window");
-    ensure(has_its_share(&mine) && has_its_share(&theirs), expected, &found)?;
-    ensure(!has_its_share(&naive), "a client that polls has not: else this case proves nothing", found)
+    Ok([mine.grants(), theirs, naive.grants()])
 }

@@ -11,6 +11,7 @@ cases![
     another_id_renews_nothing,
     a_waiter_is_not_renewed_into_a_hold,
     answers_come_one_a_claim_in_order,
+    a_renewal_out_of_range_is_refused_alone,
     nothing_is_answered_with_nothing,
     a_renewal_keeps_the_token[FENCING],
     a_renewal_shortens_no_other_hold[SHARED],
@@ -42,7 +43,7 @@ pub async fn a_renewal_is_counted_from_now(test: &Test, [one, two]: [Client; 2])
 pub async fn a_renewal_never_shortens(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
     let claim = test.held(&one).await?;
     let short = Claim { ttl: test.ttl(), ..claim.clone() };
-    let long = Claim { ttl: claim.ttl * 2, ..claim.clone() };
+    let long = Claim { ttl: (claim.ttl * 2).min(test.capability.ttl_max), ..claim.clone() };
     for renewal in [&short, &long, &short] {
         renewed(&one, renewal, "it is held").await?;
     }
@@ -105,6 +106,26 @@ pub async fn answers_come_one_a_claim_in_order(test: &Test, store: Client) -> Ca
         same(renewed, index % 3 == 0, &format!("whether claim {index} of the batch was renewed"))?;
     }
     Ok(())
+}
+
+/// One of a batch that asks for more than the store can keep changes nothing, and the others are renewed.
+pub async fn a_renewal_out_of_range_is_refused_alone(test: &Test, store: Client) -> CaseResult {
+    let claims = [test.held(&store).await?, test.held(&store).await?, test.held(&store).await?];
+    let [first, middle, last] = claims.clone();
+    let more = test.capability.ttl_max.saturating_add(Duration::from_millis(1));
+    let answers = store.renew(&[first, Claim { ttl: more, ..middle }, last]).await;
+    for (at, answer) in answers.into_iter().enumerate() {
+        if at == 1 {
+            fails(answer, ErrorKind::Invalid, "a renewal that is out of range")?;
+        } else {
+            same(
+                matches!(answer?, Renewal::Renewed { .. }),
+                true,
+                "whether the renewal beside it succeeded",
+            )?;
+        }
+    }
+    renewed(&store, &claims[1], "it was refused before anything was done").await
 }
 
 /// The watchdog of an idle client asks for nothing.

@@ -27,7 +27,7 @@ impl ClaimId {
     }
 }
 
-/// The hasher of maps whose keys are claim ids that this process has drawn: random bits need no hashing.
+/// The hasher of maps whose keys this process has chosen, claim ids or small numbers: they need no hashing.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ClaimIdHasher(u64);
 

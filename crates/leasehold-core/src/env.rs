@@ -5,6 +5,7 @@
 
 mod clock;
 mod moment;
+mod platform;
 mod show;
 mod system;
 mod timer;
@@ -25,6 +26,7 @@ use std::{
 use crate::{BoxFuture, Error, ErrorKind, Result};
 
 pub use moment::Moment;
+pub use platform::is_portable;
 pub use show::show;
 pub use system::background;
 pub use virtual_time::Virtual;

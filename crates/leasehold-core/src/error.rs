@@ -71,7 +71,8 @@ pub enum Outcome {
     Unknown,
 }
 
-/// A failure. One pointer wide; built up by the layers that know more.
+/// A failure. One pointer wide; built up by the layers that know more. `{error}` is one line that says what failed; `{error:?}` adds
+/// the hint and the cause.
 ///
 /// ```
 /// use leasehold_core::{Error, ErrorKind};

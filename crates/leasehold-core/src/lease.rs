@@ -29,7 +29,8 @@ pub enum Status {
 /// The view of a holder on its hold: the remaining time, the fencing token and the signal of its loss.
 ///
 /// Clones share one lease, so that every task under a guard can check it. A lease that is not renewed in time is lost
-/// at its deadline, and every method reports it from that instant on, without the network.
+/// at its deadline, and every method reports it from that instant on, without the network. When the guard is released or
+/// dropped, the clones that are left report the end as well, before the store is asked to free the lock.
 #[derive(Clone)]
 pub struct Lease(Arc<Shared>);
 
@@ -141,10 +142,11 @@ impl Lease {
         }
     }
 
-    /// How long it has been held, and whether it is lost.
+    /// How long it has been held, and whether it was lost before its holder ended it.
     pub(crate) fn age_and_loss(&self) -> (Duration, bool) {
         let now = self.0.env.now();
-        (now.since(self.0.granted), self.check_at(now).is_err())
+        let is_lost = self.check_at(now).is_err_and(|lost| lost.reason != LostReason::Released);
+        (now.since(self.0.granted), is_lost)
     }
 
     /// How the lease stands at this instant.

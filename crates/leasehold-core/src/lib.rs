@@ -1,6 +1,7 @@
 //! Vocabulary, decisions and engine of Leasehold. No network and no clock of its own.
 //!
 //! Applications use the `leasehold` crate. This one is for authors of stores and layers.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 pub mod capability;
@@ -28,6 +29,8 @@ pub mod sequencer;
 mod serde_impls;
 pub mod store;
 pub mod store_kit;
+#[cfg(test)]
+mod tests;
 pub mod url;
 
 pub use capability::{Capability, Drift, Exclusion, Fencing, Liveness};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a hold ended without its holder's will.
+/// Why a lease is over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum LostReason {
@@ -22,6 +22,8 @@ pub enum LostReason {
     Closed,
     /// This process was forked: the lock is its parent's.
     Forked,
+    /// Its holder released it or gave it away, and a clone of its lease was left.
+    Released,
 }
 
 impl fmt::Display for LostReason {
@@ -34,6 +36,7 @@ impl fmt::Display for LostReason {
             LostReason::NoQuorum => "too few nodes still confirm it",
             LostReason::MaxHold => "it was held longer than its max_hold",
             LostReason::Closed => "its client was closed",
+            LostReason::Released => "its holder has released it",
             LostReason::Forked => "it belongs to the parent process: connect after the fork",
         })
     }

@@ -3,19 +3,17 @@
 //! Every other store is compared with it. It lives by [`Env`]'s clock alone, so it runs in virtual time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, MutexGuard, Weak},
+    collections::BTreeMap,
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
-use tokio::sync::Notify;
-
 use crate::{
-    Binding, BoxFuture, Capability, Claim, ClaimId, Contender, Drift, Env, Exclusion, Fencing, FencingToken,
-    Grant, Interest, Liveness, LockName, Moment, Release, Renewal, Result, ServerInfo, Snapshot, Standing,
-    Wake,
+    Binding, Capability, Claim, ClaimId, Contender, Drift, Env, Exclusion, Fencing, FencingToken, Grant,
+    Interest, Liveness, LockName, Moment, Release, Renewal, Result, Revalidations, ServerInfo, Snapshot,
+    Standing, Wake,
     decide::lock_state::LockState,
-    store_kit::{self, ClientState, Locked},
+    store_kit::{self, ClientState, Locked, Notifier, Waiters},
 };
 
 /// A client of a lock system that lives in this process's memory.
@@ -42,6 +40,7 @@ pub struct Memory {
 struct Session {
     number: u64,
     shared: Arc<Shared>,
+    state: ClientState,
 }
 
 #[derive(Debug)]
@@ -54,19 +53,11 @@ struct Shared {
 #[derive(Default, Debug)]
 struct Locks {
     sessions: u64,
-    /// The sessions that are neither closed nor dropped.
-    open: BTreeSet<u64>,
     fence: u64,
     /// When all data was last deleted.
     forgot: Option<Moment>,
     documents: BTreeMap<LockName, LockState>,
-    subscribers: BTreeMap<LockName, Vec<Subscriber>>,
-}
-
-#[derive(Debug)]
-struct Subscriber {
-    interest: Interest,
-    notify: Weak<Notify>,
+    waiters: Arc<Waiters<LockName, Interest>>,
 }
 
 impl Memory {
@@ -107,11 +98,7 @@ impl Memory {
         locks.documents.clear();
         locks.fence = 0;
         locks.forgot = Some(shared.env.now());
-        for subscriber in names.iter().filter_map(|name| locks.subscribers.get(name)).flatten() {
-            if let Some(notify) = subscriber.notify.upgrade() {
-                notify.notify_one();
-            }
-        }
+        names.iter().for_each(|name| locks.waiters.wake(name));
     }
 
     /// Another client of the same locks, with a session of its own.
@@ -124,11 +111,10 @@ impl Memory {
         let number = {
             let mut locks = shared.lock();
             locks.sessions += 1;
-            let number = locks.sessions;
-            locks.open.insert(number);
-            number
+            locks.sessions
         };
-        Memory { session: Arc::new(Session { number, shared }) }
+        let state = ClientState::new(Memory::CAPABILITY, "memory:", Revalidations::default());
+        Memory { session: Arc::new(Session { number, shared, state }) }
     }
 
     fn shared(&self) -> &Shared {
@@ -138,7 +124,8 @@ impl Memory {
     /// The locks, unless this client is closed.
     fn open(&self) -> Result<MutexGuard<'_, Locks>> {
         let locks = self.shared().lock();
-        if locks.open.contains(&self.session.number) { Ok(locks) } else { Err(ClientState::closed_error()) }
+        self.session.state.check_open()?;
+        Ok(locks)
     }
 
     fn claim_now(&self, claim: &Claim) -> Result<Standing> {
@@ -182,18 +169,20 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Locks> {
         self.state.lock()
     }
+}
 
-    fn end_session(&self, number: u64) {
-        let now = self.env.now();
-        let mut locks = self.lock();
-        if !locks.open.remove(&number) {
+impl Session {
+    fn end(&self) {
+        let now = self.shared.env.now();
+        let mut locks = self.shared.lock();
+        if !self.state.close() {
             return;
         }
         let names: Vec<_> = locks.documents.keys().cloned().collect();
         for name in names {
             if let Some(document) = locks.documents.get_mut(&name) {
                 document.expire(now);
-                document.end_session(number, now);
+                document.end_session(self.number, now);
             }
             locks.settle(&name);
         }
@@ -202,7 +191,7 @@ impl Shared {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.shared.end_session(self.number);
+        self.end();
     }
 }
 
@@ -211,7 +200,7 @@ impl Locks {
         self.forgot.map_or(Duration::MAX, |forgot| now.since(forgot))
     }
 
-    /// After a verb: wakes the subscribers that it concerns, and removes an unused lock.
+    /// After a verb: wakes the subscriptions that it concerns, and removes an unused lock.
     fn settle(&mut self, name: &LockName) {
         let Some(document) = self.documents.get_mut(name) else { return };
         let runnable: Vec<ClaimId> = document.to_wake().into_iter().map(|entry| entry.id).collect();
@@ -219,46 +208,16 @@ impl Locks {
         if document.entries().is_empty() {
             self.documents.remove(name);
         }
-        let Some(subscribers) = self.subscribers.get_mut(name) else { return };
-        subscribers.retain(|subscriber| {
-            let Some(notify) = subscriber.notify.upgrade() else { return false };
-            let wakes = match subscriber.interest {
-                Interest::Changes => changed,
-                Interest::Turn(id) => runnable.contains(&id),
-            };
-            if wakes {
-                notify.notify_one();
-            }
-            true
+        self.waiters.wake_if(name, |interest| match interest {
+            Interest::Changes => changed,
+            Interest::Turn(id) => runnable.contains(id),
         });
-        if subscribers.is_empty() {
-            self.subscribers.remove(name);
-        }
-    }
-}
-
-struct Subscription(Arc<Notify>);
-
-impl Wake for Subscription {
-    fn wait(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            self.0.notified().await;
-            Ok(())
-        })
     }
 }
 
 impl store_kit::Verbs for Memory {
-    fn capability(&self) -> &Capability {
-        &Memory::CAPABILITY
-    }
-
-    fn url(&self) -> &str {
-        "memory:"
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.open().map(drop)
+    fn state(&self) -> &ClientState {
+        &self.session.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
@@ -269,10 +228,6 @@ impl store_kit::Verbs for Memory {
             remembers_for: locks.remembers_for(shared.env.now()),
             wall_us: shared.env.wall_us(),
         })
-    }
-
-    async fn revalidation(&self, _seen: &mut u64) {
-        std::future::pending().await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
@@ -290,13 +245,8 @@ impl store_kit::Verbs for Memory {
     }
 
     async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
-        let notify = Arc::new(Notify::new());
-        let mut locks = self.open()?;
-        let subscriber = Subscriber { interest, notify: Arc::downgrade(&notify) };
-        let subscribers = locks.subscribers.entry(name.clone()).or_default();
-        subscribers.retain(|other| other.notify.strong_count() > 0);
-        subscribers.push(subscriber);
-        Ok(Box::new(Subscription(notify)))
+        let notifier = Arc::new(Notifier::new(interest));
+        Ok(Box::new(self.open()?.waiters.subscribe_with(name.clone(), notifier)))
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
@@ -320,7 +270,7 @@ impl store_kit::Verbs for Memory {
     }
 
     async fn close(&self) -> Result<()> {
-        self.shared().end_session(self.session.number);
+        self.session.end();
         Ok(())
     }
 }

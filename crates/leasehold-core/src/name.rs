@@ -56,10 +56,16 @@ impl fmt::Debug for LockName {
 }
 
 /// Shown with control characters escaped, so that a name cannot forge a line of a log or a terminal sequence.
+/// Control characters, those of writing direction too, by which one name could pass for another.
+fn is_hidden(character: char) -> bool {
+    let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    character.is_control() || turns.iter().any(|range| range.contains(&character))
+}
+
 impl fmt::Display for LockName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
-            if character.is_control() {
+            if is_hidden(character) {
                 write!(f, "{}", character.escape_default())?;
             } else {
                 fmt::Write::write_char(f, character)?;

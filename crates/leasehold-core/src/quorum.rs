@@ -35,6 +35,7 @@ use crate::{
     decide::votes::majority,
     store_kit::{self, ClientState, Explain},
 };
+use fan_out::FanOut;
 use member::MemberState;
 use ordering::ClaimOrders;
 
@@ -59,12 +60,10 @@ struct Core {
     members: Vec<Arc<MemberState>>,
     env: Env,
     options: QuorumOptions,
-    capability: Capability,
     orders: Arc<ClaimOrders>,
     identified: AtomicBool,
     /// How far the members' calendar is ahead of our clock.
     clock_offset_us: AtomicI64,
-    revalidations: Revalidations,
     ended: Sender<bool>,
     state: ClientState,
 }
@@ -82,16 +81,14 @@ impl Quorum {
             members.into_iter().enumerate().map(|(at, store)| MemberState::new(at, store)).collect();
         let clock_offset_us = i128::from(env.wall_us()) - i128::from(env.now().nanos() / 1000);
         let core = Arc::new(Core {
+            state: ClientState::new(capability, &options.url, Revalidations::default()),
             orders: ClaimOrders::new(members.len()),
             members,
             env,
             options,
-            capability,
             identified: AtomicBool::new(false),
             clock_offset_us: AtomicI64::new(i64::try_from(clock_offset_us).unwrap_or(0)),
-            revalidations: Revalidations::default(),
             ended: Sender::new(false),
-            state: ClientState::default(),
         });
         for member in &core.members {
             core.env.spawn(watch::forward_revalidations(Arc::downgrade(&core), member.number));
@@ -115,9 +112,13 @@ impl Quorum {
 }
 
 impl Core {
-    /// The failure of each member before it has answered.
-    fn no_answers(&self) -> Vec<Option<String>> {
-        self.members.iter().map(|member| Some(member.says("no answer"))).collect()
+    /// The error with the failures of members, of which those that are still called have not answered.
+    fn too_few<T: Send>(&self, failures: &[(usize, Error)], calls: &FanOut<T>) -> Error {
+        self.no_quorum(self.members.iter().map(|member| {
+            let failed = failures.iter().find(|(at, _)| *at == member.number);
+            let is_silent = calls.members().any(|at| at == member.number);
+            failed.map(|(_, error)| member.says(error)).or(is_silent.then(|| member.says("no answer")))
+        }))
     }
 
     /// The error with the failures of the members.
@@ -137,24 +138,12 @@ impl Drop for Core {
 }
 
 impl store_kit::Verbs for Quorum {
-    fn capability(&self) -> &Capability {
-        &self.0.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.0.options.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.0.state.check_open()
+    fn state(&self) -> &ClientState {
+        &self.0.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
         self.0.server_info().await
-    }
-
-    async fn revalidation(&self, seen: &mut u64) {
-        self.0.revalidations.after(seen).await;
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {

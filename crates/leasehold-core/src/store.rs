@@ -187,6 +187,13 @@ pub struct Snapshot {
     pub members: Vec<Member>,
 }
 
+impl Snapshot {
+    /// A lock of which only the holders are known.
+    pub fn of(name: LockName, holders: Vec<Contender>) -> Self {
+        Snapshot { name, holders, waiters: Vec::new(), fence: None, members: Vec::new() }
+    }
+}
+
 /// The scope of a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Interest {

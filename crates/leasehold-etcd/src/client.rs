@@ -6,7 +6,7 @@ use std::{
 };
 
 use leasehold_core::{
-    Capability, ClaimId, Env, Error, ErrorKind, Interest, LockName, Result, Revalidations, Wake,
+    ClaimId, Env, Error, ErrorKind, Interest, LockName, Result, Revalidations, Wake,
     store_kit::{ClientState, Locked},
 };
 use tokio::sync::MutexGuard;
@@ -16,7 +16,7 @@ use crate::{
     leases::Leases,
     options::EtcdOptions,
     own_claims::{OwnClaim, OwnClaims},
-    protocol::{Compare, RequestOp, TxnRequest, TxnResponse},
+    protocol::{Compare, KeyValue, RequestOp, TxnRequest, TxnResponse},
     queue::{Entry, Queue},
     transport::{Cluster, connection::Procedure},
     txn::{self, get, range},
@@ -31,13 +31,11 @@ const VERB_REQUESTS: u32 = 8;
 /// The state that all verbs of one store share.
 pub(crate) struct Client {
     pub(crate) options: Arc<EtcdOptions>,
-    pub(crate) capability: Capability,
     pub(crate) env: Env,
     pub(crate) state: ClientState,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) own_claims: OwnClaims,
-    pub(crate) revalidations: Revalidations,
     watchers: Locked<HashMap<LockName, Weak<LockWatcher>>>,
 }
 
@@ -50,20 +48,44 @@ pub(crate) struct TxnResult {
     pub(crate) is_revoked: bool,
 }
 
+impl TxnResult {
+    /// The state of a lock as [`Client::reading`] has read it.
+    pub(crate) fn read(keys: &Keys, answer: TxnResponse) -> TxnResult {
+        let (succeeded, revision) = (answer.succeeded, answer.header.revision);
+        let mut reads = txn::reads(answer).into_iter();
+        let mut next = || reads.next().unwrap_or_default();
+        let (kvs, fence, revoked) = (next(), next(), next());
+        let queue = Queue::read(keys, kvs, fence.first(), revision);
+        TxnResult { succeeded, queue, is_revoked: !revoked.is_empty() }
+    }
+
+    /// The same of a transaction that put the first keys of a lock, and has read its fence key.
+    pub(crate) fn first(keys: &Keys, mut kvs: Vec<KeyValue>, answer: TxnResponse) -> TxnResult {
+        let revision = answer.header.revision;
+        for kv in &mut kvs {
+            (kv.create_revision, kv.mod_revision) = (revision, revision);
+        }
+        let fence = txn::reads(answer).into_iter().flatten().next();
+        TxnResult {
+            succeeded: true,
+            queue: Queue::read(keys, kvs, fence.as_ref(), revision),
+            is_revoked: false,
+        }
+    }
+}
+
 impl Client {
     pub(crate) fn new(options: EtcdOptions, env: Env) -> Result<Client> {
         options.check()?;
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
         let cluster = Arc::new(Cluster::new(options.clone(), env.clone(), revalidations.clone()));
         Ok(Client {
-            capability: options.capability(),
+            state: ClientState::new(options.capability(), &options.url, revalidations),
             options,
             env,
-            state: ClientState::default(),
             leases: Arc::new(Leases::new(cluster.clone())),
             cluster,
             own_claims: OwnClaims::default(),
-            revalidations,
             watchers: Locked::default(),
         })
     }
@@ -86,26 +108,28 @@ impl Client {
         self.cluster.call_on_lease(TXN, request).await
     }
 
-    /// A transaction of a claim that reads the state of its lock in either case; `None` when a lease that it names does not
-    /// exist, and nothing was done.
+    /// A transaction of a claim that reads the state of its lock in either case.
+    pub(crate) fn reading(
+        keys: &Keys,
+        id: ClaimId,
+        compare: Vec<Compare>,
+        mut success: Vec<RequestOp>,
+    ) -> TxnRequest {
+        let failure = vec![range(keys.range()), get(keys.fence()), get(keys.revoked(id))];
+        success.extend(failure.clone());
+        TxnRequest { compare, success, failure }
+    }
+
+    /// Sends [`Client::reading`]; `None` when a lease that it names does not exist, and nothing was done.
     pub(crate) async fn transact(
         &self,
         keys: &Keys,
         id: ClaimId,
         compare: Vec<Compare>,
-        mut success: Vec<RequestOp>,
+        success: Vec<RequestOp>,
     ) -> Result<Option<TxnResult>> {
-        let failure = vec![range(keys.range()), get(keys.fence()), get(keys.revoked(id))];
-        success.extend(failure.clone());
-        let answer = self.txn_on_lease(TxnRequest { compare, success, failure }).await?;
-        Ok(answer.map(|answer| {
-            let (succeeded, revision) = (answer.succeeded, answer.header.revision);
-            let mut reads = txn::reads(answer).into_iter();
-            let mut next = || reads.next().unwrap_or_default();
-            let (kvs, fence, revoked) = (next(), next(), next());
-            let queue = Queue::read(keys, kvs, fence.first(), revision);
-            TxnResult { succeeded, queue, is_revoked: !revoked.is_empty() }
-        }))
+        let answer = self.txn_on_lease(Client::reading(keys, id, compare, success)).await?;
+        Ok(answer.map(|answer| TxnResult::read(keys, answer)))
     }
 
     /// Subscribes to a lock.

@@ -1,6 +1,6 @@
 //! Failures of requests: their class, whether the request was applied, and what to do.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, io};
 
 use leasehold_core::{Error, ErrorKind};
 use tonic::{Code, Status};
@@ -29,9 +29,12 @@ pub(crate) fn failure(status: &Status) -> Failure {
     classify(status).0
 }
 
-/// Whether the connection could not even be made.
+/// Whether the connection had ended before.
 fn was_not_sent(status: &Status) -> bool {
-    status.source().is_some_and(|source| causes(source).any(|error| error.is::<tonic::ConnectError>()))
+    let is_not_sent = |error: &(dyn StdError + 'static)| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotConnected)
+    };
+    status.source().is_some_and(|source| causes(source).any(is_not_sent))
 }
 
 /// An error, its cause, and so on.
@@ -62,6 +65,7 @@ fn classify(status: &Status) -> (Failure, ErrorKind, &'static str) {
     let contains = |words: &str| status.message().contains(words);
     let is_own_answer = status.source().is_none();
     match status.code() {
+        _ if was_not_sent(status) => (Elsewhere, Unreachable, MEMBER),
         Code::Unavailable if contains("no leader") => (
             Elsewhere,
             NoQuorum,
@@ -108,7 +112,6 @@ fn classify(status: &Status) -> (Failure, ErrorKind, &'static str) {
         Code::DeadlineExceeded | Code::Cancelled => {
             (Lost, TimedOut, "is the cluster overloaded, paused, or cut off?")
         }
-        Code::Unavailable if was_not_sent(status) => (Elsewhere, Unreachable, MEMBER),
         // With a source it is an error of the transport.
         Code::Unknown if is_own_answer && contains("etcdserver") => (Refused, Rejected, LOG),
         Code::Unavailable | Code::Unknown | Code::Internal => (Lost, Unreachable, MEMBER),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use leasehold_core::{Binding, Claim, ClaimId, Moment, store_kit::Locked};
+use leasehold_core::{Binding, Claim, ClaimId, Mode, Moment, store_kit::Locked};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{keys::Keys, leases::ClaimLeases};
@@ -28,6 +28,8 @@ pub(crate) struct ClaimState {
     pub(crate) leases: Option<ClaimLeases>,
     /// The revision that created its place; 0 when it is not known.
     pub(crate) create: i64,
+    /// It waits in that place, with this mode.
+    pub(crate) waits_as: Option<Mode>,
     /// It was answered `Granted`.
     pub(crate) held: bool,
     /// A request that names its leases may still arrive: its outcome is unknown.

@@ -16,6 +16,12 @@ pub(crate) struct KeyValue {
     pub(crate) lease: i64,
 }
 
+impl From<PutRequest> for KeyValue {
+    fn from(PutRequest { key, value, lease }: PutRequest) -> KeyValue {
+        KeyValue { key, value, lease, ..KeyValue::default() }
+    }
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ResponseHeader {
     #[prost(uint64, tag = "1")]

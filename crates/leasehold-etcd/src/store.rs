@@ -3,9 +3,9 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use leasehold_core::{
-    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
-    Standing, Wake,
-    store_kit::{Explain, Verbs},
+    Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot, Standing,
+    Wake,
+    store_kit::{ClientState, Explain, Verbs},
 };
 
 use crate::{
@@ -44,7 +44,7 @@ impl EtcdStore {
     /// Cancel safe: nothing is written.
     pub async fn open(options: EtcdOptions, env: Env) -> Result<Self> {
         let store = EtcdStore::new(options, env)?;
-        Verbs::server_info(&store).await.explain_store("connect", store.url())?;
+        Verbs::server_info(&store).await.explain_store("connect", &store.client.state.url)?;
         Ok(store)
     }
 
@@ -59,10 +59,10 @@ impl EtcdStore {
     /// # Cancel safety
     /// Dropped half-way, it is written or not.
     pub async fn commit(&self, claim: &Claim, writes: Vec<KeyWrite>) -> Result<Committed> {
-        self.check_open().explain("commit", &claim.name, self.url())?;
+        self.client.state.check_open().explain("commit", &claim.name, &self.client.state.url)?;
         let own = claim.clone();
         let work = |client: Arc<Client>| async move { guarded_write::commit(&client, &own, writes).await };
-        self.run(work).await.explain("commit", &claim.name, self.url())
+        self.run(work).await.explain("commit", &claim.name, &self.client.state.url)
     }
 
     /// Runs a verb to its end, also when its future is dropped.
@@ -76,24 +76,12 @@ impl EtcdStore {
 }
 
 impl Verbs for EtcdStore {
-    fn capability(&self) -> &Capability {
-        &self.client.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.client.options.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.client.state.check_open()
+    fn state(&self) -> &ClientState {
+        &self.client.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
         self.run(|client| async move { server_info::server_info(&client).await }).await
-    }
-
-    async fn revalidation(&self, seen: &mut u64) {
-        self.client.revalidations.after(seen).await;
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
@@ -139,6 +127,6 @@ impl Verbs for EtcdStore {
 
 impl fmt::Debug for EtcdStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EtcdStore").field(&self.url()).finish()
+        f.debug_tuple("EtcdStore").field(&self.client.state.url).finish()
     }
 }

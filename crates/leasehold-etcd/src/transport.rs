@@ -3,6 +3,7 @@
 //! A request is sent once. It goes to another member only when this one has certainly not carried it out.
 
 pub(crate) mod connection;
+mod stream;
 
 use std::{
     error::Error as _,
@@ -20,7 +21,7 @@ use leasehold_core::{
 use prost::Message;
 use tonic::{Status, metadata::MetadataValue};
 
-use self::connection::{Connection, Member, Procedure, Token, authorized, tls_config};
+use self::connection::{Connection, Member, Procedure, Token, authorized};
 use crate::{
     error::{Failure, explain, failure, innermost},
     options::EtcdOptions,
@@ -199,8 +200,7 @@ impl Cluster {
     pub(crate) async fn connect(&self, index: usize, limit: Duration) -> Result<Connection> {
         let member = self.members[index].clone();
         let access = &self.options.access;
-        let attempt =
-            |secrets| Connection::open(member.clone(), access, tls_config(access, secrets), &self.env);
+        let attempt = |secrets| Connection::open(member.clone(), access, secrets, &self.env);
         let connected = in_time(&self.env, limit, "connection", access.connect(attempt)).await;
         connected.flatten().map_err(|error| error.store(member.url()))
     }

@@ -65,6 +65,11 @@ pub(crate) fn none_in((first, range_end): (Vec<u8>, Vec<u8>)) -> Compare {
     Compare { range_end, ..absent(first) }
 }
 
+/// Nothing in the range was created before this revision.
+pub(crate) fn none_before((first, range_end): (Vec<u8>, Vec<u8>), revision: i64) -> Compare {
+    Compare { result: GREATER, range_end, ..created(first, revision - 1) }
+}
+
 /// The key was last written by this revision; 0 when it does not exist.
 pub(crate) fn unchanged(key: Vec<u8>, revision: i64) -> Compare {
     Compare { target: MOD, result: EQUAL, key, mod_revision: Some(revision), ..Compare::default() }

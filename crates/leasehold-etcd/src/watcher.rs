@@ -11,10 +11,11 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, stream};
 use leasehold_core::{
     ClaimId, Error, ErrorKind, Interest, LockName, Result, decide::backoff, store_kit::Waiters,
 };
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{OnceCell, oneshot};
 use tonic::Streaming;
 
 use crate::{
@@ -53,11 +54,10 @@ struct Task {
     runnable: HashSet<ClaimId>,
 }
 
-/// A watch that has begun. The sender keeps its stream of requests open.
+/// A watch that has begun.
 struct Stream {
     connection: Arc<Connection>,
     answers: Streaming<WatchResponse>,
-    _requests: mpsc::Sender<WatchRequest>,
 }
 
 impl LockWatcher {
@@ -125,13 +125,11 @@ impl Task {
         let connection = cluster.connection(until).await?;
         let token = cluster.login(&connection, until).await?;
         let (key, range_end) = self.keys.range();
-        let (requests, mut inbox) = mpsc::channel(1);
-        // There is room for one.
-        let _ =
-            requests.try_send(WatchRequest { create: WatchCreateRequest { key, range_end, start_revision } });
-        let stream = futures_util::stream::poll_fn(move |context| inbox.poll_recv(context));
-        match env.until(until, connection.stream(WATCH, authorized(stream, &token))).await {
-            Some(Ok(answers)) => Ok(Stream { connection, answers, _requests: requests }),
+        let request = WatchRequest { create: WatchCreateRequest { key, range_end, start_revision } };
+        // It ends when the answers are dropped.
+        let requests = stream::iter([request]).chain(stream::pending());
+        match env.until(until, connection.stream(WATCH, authorized(requests, &token))).await {
+            Some(Ok(answers)) => Ok(Stream { connection, answers }),
             Some(Err(status)) => {
                 cluster.note_failure(&connection, &status);
                 Err(explain(&status))

@@ -1,5 +1,7 @@
 //! The start of a process that ends with its parent: the only crate of the workspace with `unsafe`.
 
+mod platform;
+
 use std::{
     io,
     os::{fd::OwnedFd, unix::process::CommandExt},
@@ -7,18 +9,18 @@ use std::{
 };
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal::SIGTTOU};
-use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{getpid, getppid};
+
+pub use platform::Tie;
 
 /// Starts a command as the leader of a new process group, in the foreground of `terminal` if that is given.
 ///
-/// The kernel kills it when the calling thread ends, unless its program is set-user-ID or has capabilities.
-///
 /// # Errors
 /// Those of `fork` and `exec`, and `ESRCH` if the parent has ended meanwhile.
-pub fn spawn(command: &mut Command, terminal: Option<OwnedFd>) -> io::Result<Child> {
+pub fn spawn(command: &mut Command, terminal: Option<OwnedFd>, tie: Tie) -> io::Result<Child> {
     let parent = Some(getpid());
     let prepare = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
+        tie.bind()?;
         if getppid() != parent {
             return Err(rustix::io::Errno::SRCH.into());
         }
@@ -31,7 +33,7 @@ pub fn spawn(command: &mut Command, terminal: Option<OwnedFd>) -> io::Result<Chi
         Ok(())
     };
     // SAFETY: the closure runs between `fork` and `exec`. It makes system calls alone: it allocates nothing, takes no
-    // lock, and touches no memory but its own copies of a process id and a descriptor.
+    // lock, and touches no memory but its own copies of process ids and descriptors.
     unsafe { command.pre_exec(prepare) };
     command.process_group(0).spawn()
 }

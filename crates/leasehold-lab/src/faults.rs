@@ -7,6 +7,9 @@ mod shrink;
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
 pub use shrink::shrink;
 
 /// A fault with its time.
@@ -23,7 +26,8 @@ pub struct PlannedFault {
 }
 
 /// The kind of a fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Stops a process. A server answers later the requests that arrive meanwhile.
     Pause,
@@ -96,30 +100,15 @@ impl PlannedFault {
     }
 }
 
-/// The names of faults without a number.
-const NAMES: [(&str, Kind); 9] = [
-    ("pause", Kind::Pause),
-    ("pause-asking", Kind::PauseAsking),
-    ("pause-writing", Kind::PauseWriting),
-    ("suspend", Kind::Suspend),
-    ("crash", Kind::Crash),
-    ("forget", Kind::Forget),
-    ("cut-there", Kind::CutThere),
-    ("cut-back", Kind::CutBack),
-    ("cut", Kind::Cut),
-];
-
+/// `pause`, or `loss=30` for a fault with a number.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::Jump(by_ms) => write!(f, "jump={by_ms}"),
-            Kind::Rate(per_mille) => write!(f, "rate={per_mille}"),
-            Kind::Delay(by_ms) => write!(f, "delay={by_ms}"),
-            Kind::Loss(percent) => write!(f, "loss={percent}"),
-            Kind::Duplicates(percent) => write!(f, "duplicates={percent}"),
-            Kind::Overtaken(percent) => write!(f, "overtaken={percent}"),
-            Kind::Late(percent) => write!(f, "late={percent}"),
-            plain => f.write_str(NAMES.iter().find(|(_, kind)| kind == plain).map_or("", |(name, _)| name)),
+        match serde_json::to_value(self) {
+            Ok(Value::String(name)) => f.write_str(&name),
+            Ok(Value::Object(numbers)) => {
+                numbers.iter().try_for_each(|(name, number)| write!(f, "{name}={number}"))
+            }
+            _ => Err(fmt::Error),
         }
     }
 }
@@ -128,23 +117,12 @@ impl FromStr for Kind {
     type Err = BadFault;
 
     fn from_str(text: &str) -> Result<Self, BadFault> {
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        fn number<T: FromStr>(value: &str) -> Result<T, BadFault> {
-            value.parse().map_err(|_| BadFault(format!("`{value}` is no number")))
-        }
-        Ok(match name {
-            "jump" => Kind::Jump(number(value)?),
-            "rate" => Kind::Rate(number(value)?),
-            "delay" => Kind::Delay(number(value)?),
-            "loss" => Kind::Loss(number(value)?),
-            "duplicates" => Kind::Duplicates(number(value)?),
-            "overtaken" => Kind::Overtaken(number(value)?),
-            "late" => Kind::Late(number(value)?),
-            plain => match NAMES.iter().find(|(name, _)| *name == plain) {
-                Some((_, kind)) => *kind,
-                None => return Err(BadFault(format!("there is no fault `{name}`"))),
-            },
-        })
+        let bad = |error: &dyn fmt::Display| BadFault(format!("`{text}` is no fault: {error}"));
+        let value = match text.split_once('=') {
+            Some((name, number)) => json!({ name: number.parse::<i64>().map_err(|error| bad(&error))? }),
+            None => text.into(),
+        };
+        serde_json::from_value(value).map_err(|error| bad(&error))
     }
 }
 

@@ -4,6 +4,7 @@
 //! the run again and where its histories are.
 
 use std::{
+    fs,
     process::{Command, ExitCode},
     str::FromStr,
 };
@@ -15,6 +16,8 @@ const STORES: [&str; 8] =
     ["redis", "redlock", "zookeeper", "etcd", "etcd-revoked", "sqlite", "memcached", "postgres"];
 /// What it takes a level F to keep: nothing is lost there.
 const FENCED: &str = "claimed";
+/// The lines of a worker's log that a failure shows.
+const LINES: usize = 5;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -62,5 +65,19 @@ fn ensure(kept: bool, what: &str, verdict: &Value) -> Result<(), Failed> {
     if kept {
         return Ok(());
     }
-    Err(format!("not kept: {what}\nagain: {replay}\nhistories: {histories}\n{verdict:#}").into())
+    let logs = histories.as_str().map(logs).unwrap_or_default();
+    Err(format!("not kept: {what}\n{verdict:#}\nagain: {replay}\nhistories: {histories}\n{logs}").into())
+}
+
+/// The last lines of each worker's log.
+fn logs(histories: &str) -> String {
+    let files = fs::read_dir(histories).into_iter().flatten().flatten().map(|file| file.path());
+    let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
+    logs.filter_map(|path| {
+        let text = fs::read_to_string(&path).ok()?;
+        let lines: Vec<&str> = text.lines().rev().take(LINES).collect();
+        let name = path.file_name()?.to_string_lossy();
+        (!lines.is_empty()).then(|| format!("{name}, the last line first:\n  {}\n", lines.join("\n  ")))
+    })
+    .collect()
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Capability, Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations,
+    Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations,
     store_kit::{ClientState, InDoubt},
 };
 
@@ -32,27 +32,22 @@ pub(crate) struct Client {
     pub(crate) env: Env,
     pub(crate) options: Arc<MemcachedOptions>,
     pub(crate) transport: Transport,
-    pub(crate) revalidations: Revalidations,
     pub(crate) holds: HoldCache,
     pub(crate) in_doubt: InDoubt,
     pub(crate) state: ClientState,
-    pub(crate) capability: Capability,
 }
 
 impl Client {
     pub(crate) fn new(options: MemcachedOptions, env: Env) -> Client {
-        let capability = options.capability();
         let (options, revalidations) = (Arc::new(options), Revalidations::default());
         let transport = Transport::new(options.clone(), env.clone(), revalidations.clone());
         Client {
+            state: ClientState::new(options.capability(), &options.url, revalidations),
             env,
             options,
             transport,
-            revalidations,
             holds: HoldCache::default(),
             in_doubt: InDoubt::new(IN_DOUBT_MAX),
-            state: ClientState::default(),
-            capability,
         }
     }
 

@@ -3,9 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
-    Standing, Wake,
-    store_kit::{Explain, NeverWakes, Verbs},
+    Claim, Contender, Env, LockName, Release, Renewal, Result, ServerInfo, Snapshot, Standing,
+    store_kit::{ClientState, Explain, Verbs},
 };
 
 use crate::{client::Client, options::MemcachedOptions};
@@ -42,30 +41,18 @@ impl MemcachedStore {
     pub async fn open(options: MemcachedOptions, env: Env) -> Result<Self> {
         let store = MemcachedStore::new(options, env)?;
         let connected = store.client.transport.server().await;
-        connected.explain_store("connect", store.url())?;
+        connected.explain_store("connect", &store.client.state.url)?;
         Ok(store)
     }
 }
 
 impl Verbs for MemcachedStore {
-    fn capability(&self) -> &Capability {
-        &self.client.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.client.options.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.client.state.check_open()
+    fn state(&self) -> &ClientState {
+        &self.client.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
         self.client.server_info().await
-    }
-
-    async fn revalidation(&self, seen: &mut u64) {
-        self.client.revalidations.after(seen).await;
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
@@ -80,10 +67,6 @@ impl Verbs for MemcachedStore {
 
     async fn release(&self, claim: &Claim) -> Result<Release> {
         self.client.release(claim).await
-    }
-
-    async fn watch(&self, _: &LockName, _: Interest) -> Result<Box<dyn Wake>> {
-        Ok(Box::new(NeverWakes))
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Snapshot> {

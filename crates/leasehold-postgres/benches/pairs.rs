@@ -48,7 +48,7 @@ type Pair = Arc<dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync>;
 fn engine(server: &Server, env: &Env) -> Engine {
     let mut options = PostgresOptions::new(vec![Address::new("127.0.0.1", server.port())]);
     (options.access.user, options.access.password) = ("locks".into(), "pw".into());
-    options.database = "postgres".into();
+    options.config.dbname("postgres");
     Engine::new(Arc::new(PostgresStore::new(options, env.clone()).unwrap()), env.clone())
 }
 

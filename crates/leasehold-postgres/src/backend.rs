@@ -8,6 +8,7 @@ use leasehold_core::{
     store_kit::Explain,
     url::{Form, Hosts, Key, ParsedUrl, Scheme, Value},
 };
+use tokio_postgres::config::TargetSessionAttrs;
 
 use crate::{
     PostgresOptions, PostgresStore,
@@ -47,47 +48,45 @@ pub static BACKEND: Backend = Backend {
         "postgres://host/app?dialect=shedlock",
     ],
     check: Some(check),
-    capability: |url| Ok(options(url, |_| None)?.capability()),
+    capability: |url| Ok(libpq::options(url, &Environment(&|_| None))?.capability()),
     open: |url, member, env| Box::pin(open(url, member.is_some(), env)),
     diagnose: |url, env| Box::pin(diagnose(url, env)),
-    promote: None,
+    promote: Some(|url, _, env| Box::pin(promote(url, env))),
 };
 
 async fn open(url: &ParsedUrl, is_member: bool, env: &Env) -> Result<Arc<dyn Store>> {
-    let options = options(url, |name| std::env::var(name).ok())?;
+    let options = own_options(url, is_member)?;
     let store: Arc<dyn Store> = match options.dialect.clone() {
+        Dialect::Native if is_member => return Ok(Arc::new(PostgresStore::new(options, env.clone())?)),
+        Dialect::Native => return Ok(Arc::new(PostgresStore::open(options, env.clone()).await?)),
+        _ if is_member => {
+            return Err(Error::new(ErrorKind::Invalid, "a member of a quorum speaks the native dialect")
+                .hint("leave `dialect` out"));
+        }
         Dialect::Advisory => {
             let store = AdvisoryStore::new(options, env.clone())?;
             store.check_sessions().await.explain_store("connect", &url.to_string())?;
             Arc::new(store)
         }
-        Dialect::ShedLock(table) => Arc::new(ShedLockStore::new(options, &table, env.clone())?),
-        Dialect::Native if is_member => return Ok(Arc::new(PostgresStore::new(options, env.clone())?)),
-        Dialect::Native => return Ok(Arc::new(PostgresStore::open(options, env.clone()).await?)),
+        Dialect::ShedLock(table) => Arc::new(ShedLockStore::new(options, table, env.clone())?),
     };
-    if is_member {
-        return Err(Error::new(ErrorKind::Invalid, "a member of a quorum speaks the native dialect")
-            .hint("leave `dialect` out"));
-    }
     store.server_info().await?;
     Ok(store)
 }
 
+async fn promote(url: &ParsedUrl, env: &Env) -> Result<bool> {
+    let promoted = PostgresStore::new(own_options(url, true)?, env.clone())?.promote().await;
+    promoted.explain_store("promote", &url.to_string()).map(|()| true)
+}
+
 async fn diagnose(url: &ParsedUrl, env: &Env) -> Result<Vec<Finding>> {
-    let mut options = options(url, |name| std::env::var(name).ok())?;
-    options.any_server = true;
+    let mut options = own_options(url, false)?;
+    options.config.target_session_attrs(TargetSessionAttrs::Any);
     match options.dialect.clone() {
-        Dialect::Native => {}
-        Dialect::Advisory => return AdvisoryStore::new(options, env.clone())?.diagnose().await,
-        Dialect::ShedLock(table) => {
-            return ShedLockStore::new(options, &table, env.clone())?.diagnose().await;
-        }
+        Dialect::Native => PostgresStore::new(options, env.clone())?.diagnose().await,
+        Dialect::Advisory => AdvisoryStore::new(options, env.clone())?.diagnose().await,
+        Dialect::ShedLock(table) => ShedLockStore::new(options, table, env.clone())?.diagnose().await,
     }
-    let store = PostgresStore::new(options, env.clone())?;
-    let findings = store.diagnose().await;
-    // It holds nothing.
-    let _ = store.close().await;
-    findings
 }
 
 /// The database is one name.
@@ -99,16 +98,13 @@ fn check(url: &mut ParsedUrl) -> Result<()> {
     }
     if !url.addresses.is_empty() && url.options.get("host").is_some() {
         return Err(Error::new(ErrorKind::Invalid, "a host before the path, and one in the key `host`")
-            .hint(
-                "the key is for the directory of a Unix socket: postgres:///app?host=/var/run/postgresql",
-            ));
+            .hint("`host` is for the directory of a Unix socket: postgres:///app?host=/var/run/postgresql"));
     }
     Ok(())
 }
 
-/// The options that a URL sets, and the environment for what it leaves out.
-fn options(url: &ParsedUrl, environment: impl Fn(&str) -> Option<String>) -> Result<PostgresOptions> {
-    let mut options = libpq::options(url, &Environment(&environment))?;
-    options.dialect = Dialect::of(url)?;
-    Ok(options)
+/// The options that a URL sets, and this process's environment for what it leaves out.
+fn own_options(url: &ParsedUrl, is_member: bool) -> Result<PostgresOptions> {
+    let options = libpq::options(url, &Environment(&|name| std::env::var(name).ok()))?;
+    Ok(PostgresOptions { is_member, ..options })
 }

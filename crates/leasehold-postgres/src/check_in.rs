@@ -2,7 +2,7 @@
 
 use leasehold_core::{FencingToken, Result};
 
-use crate::{PostgresTransaction, Subject, sql::CHECK_IN};
+use crate::{Parameter, PostgresTransaction, sql::CHECK_IN};
 
 /// Checks that the lock of this name is held by this token, and keeps the next token out until the transaction ends. So what
 /// the transaction writes is written by the newest holder, whatever clocks and pauses do (level T of SAFETY.md).
@@ -33,8 +33,8 @@ pub async fn check_in(
     name: &str,
     token: FencingToken,
 ) -> Result<()> {
-    let name = Some(Subject::Bytes(name.as_bytes()));
-    transaction.run(check_in_statement(), name, Some(token)).await.map(drop)
+    let parameters = [Parameter::Bytes(name.as_bytes()), Parameter::Number(token.as_i64())];
+    transaction.run(check_in_statement(), &parameters).await.map(drop)
 }
 
 /// The statement of [`check_in`], for other clients of PostgreSQL: bind the bytes of the name, and

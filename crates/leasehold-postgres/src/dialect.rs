@@ -3,9 +3,14 @@
 pub(crate) mod advisory;
 pub(crate) mod shedlock;
 
-use leasehold_core::{Capability, Error, ErrorKind, Result, url::ParsedUrl};
+use std::time::Duration;
+
+use leasehold_core::{Capability, Error, ErrorKind, Fencing, Result, url::ParsedUrl};
 
 use shedlock::Table;
+
+/// The longest sleep of a waiter in the formats of others: nobody wakes it.
+const RECHECK_MAX: Duration = Duration::from_millis(500);
 
 /// The format of locks in the database.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -23,14 +28,12 @@ impl Dialect {
     /// The dialect that a URL names.
     pub(crate) fn of(url: &ParsedUrl) -> Result<Dialect> {
         let [table, columns] = ["table", "columns"].map(|key| url.options.get(key));
-        if url.options.dialect() == Some("shedlock") {
-            return Table::new(table, columns).map(Dialect::ShedLock);
-        }
-        if table.or(columns).is_some() {
-            return Err(Error::new(ErrorKind::Invalid, "`table` and `columns` are those of ShedLock")
-                .hint("add dialect=shedlock"));
-        }
         match url.options.dialect() {
+            Some("shedlock") => Table::new(table, columns).map(Dialect::ShedLock),
+            _ if table.or(columns).is_some() => {
+                Err(Error::new(ErrorKind::Invalid, "`table` and `columns` are those of ShedLock")
+                    .hint("add dialect=shedlock"))
+            }
             None | Some("native") => Ok(Dialect::Native),
             Some("advisory") => Ok(Dialect::Advisory),
             Some(other) => {
@@ -41,10 +44,22 @@ impl Dialect {
 
     /// The part of the capability of our own format that this one has.
     pub(crate) fn capability(&self, native: Capability) -> Capability {
+        let bare = Capability {
+            commits: false,
+            permits: 0,
+            fifo: false,
+            fencing: Fencing::None,
+            waiters: false,
+            wakes: false,
+            notes: false,
+            lock_delay: false,
+            votes: false,
+            ..native.clone()
+        };
         match self {
             Dialect::Native => native,
-            Dialect::Advisory => advisory::capability(native),
-            Dialect::ShedLock(_) => shedlock::capability(native),
+            Dialect::Advisory => advisory::capability(bare),
+            Dialect::ShedLock(_) => Capability { shared: false, ..bare },
         }
     }
 }

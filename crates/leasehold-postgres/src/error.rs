@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Refused,
     /// Given up for another transaction; the same request may pass now.
     Again,
+    /// Refused, for the statement has lost its name: without it it may pass.
+    Nameless,
     /// Not applied, and this server will not do any more.
     Elsewhere,
     /// The outcome is unknown, and the connection has ended.
@@ -32,7 +34,7 @@ pub(crate) fn explain(error: &tokio_postgres::Error) -> Error {
     let Some(answer) = error.as_db_error() else {
         let kind = if failure(error) == Failure::Lost { ErrorKind::Unreachable } else { ErrorKind::Rejected };
         let told = Error::new(kind, innermost(error).to_string())
-            .hint("is the server running, and is the address right?");
+            .hint("is the server running, is the address right, and does it take writes?");
         return if kind == ErrorKind::Unreachable { told.unknown() } else { told };
     };
     answered(answer.code().code(), answer.message())
@@ -56,11 +58,12 @@ pub(crate) fn innermost(error: &tokio_postgres::Error) -> &(dyn StdError + 'stat
 
 fn classify(code: &str) -> (Failure, ErrorKind, &'static str) {
     use ErrorKind::{Corrupt, Exhausted, Rejected, Stale, TimedOut, Unreachable};
-    use Failure::{Again, Elsewhere, Lost, Refused};
+    use Failure::{Again, Elsewhere, Lost, Nameless, Refused};
     const LOG: &str = "see the server's log";
     match code {
         "40001" | "40P01" => (Again, TimedOut, "other transactions change the same row: repeat it"),
         "LH001" => (Refused, Stale, "roll back, and stop the work of this holder"),
+        "26000" | "0A000" => (Nameless, Rejected, LOG),
         "40003" => (Lost, Unreachable, "repeat the claim by its id"),
         "55P03" => (
             Refused,
@@ -80,7 +83,7 @@ fn classify(code: &str) -> (Failure, ErrorKind, &'static str) {
         "42501" => (
             Refused,
             Rejected,
-            "grant USAGE on the schema leasehold, and SELECT, INSERT and UPDATE on leasehold.locks",
+            "grant USAGE on the schema leasehold, and SELECT, INSERT and UPDATE on its tables",
         ),
         "42P01" | "42883" | "42704" | "3F000" => {
             (Refused, Corrupt, "the schema is damaged: run what `leasehold stores --sql postgres` prints")

@@ -1,4 +1,4 @@
-//! The columns of a claim, written and read.
+//! A claim, written as arguments and read from its binary form.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,39 +6,57 @@ use leasehold_core::{
     ClaimId, Error, ErrorKind, FencingToken, Mode, Moment, Queueing, Result,
     decide::lock_state::{Entry, State},
 };
-use tokio_postgres::Row;
-
-use crate::error::column;
-
-/// The number of columns of a claim.
-pub(crate) const COLUMNS: usize = 12;
 
 const STATES: [State; 4] = [State::Waiting, State::Held, State::Delaying, State::Revoked];
 const QUEUEINGS: [Queueing; 3] = [Queueing::No, Queueing::Barging, Queueing::Fifo];
 
-/// The claim in the first columns of a row, whose number in the order of arrival is `seq`; `None` where they are null.
-pub(crate) fn entry(row: &Row, seq: u64) -> Result<Option<Entry>> {
-    let Some(id) = column::<Option<&[u8]>>(row, 0)? else { return Ok(None) };
-    let at = |at| Ok::<_, Error>(moment(column(row, at)?));
-    let mode = match column::<i16>(row, 2)? {
-        0 => Mode::Exclusive,
-        1 => Mode::Shared,
-        2 => Mode::Permits { take: permits(column(row, 3)?)?, of: permits(column(row, 4)?)? },
+/// The fields of a composite value in binary form: their number, and for each its type, its length and its bytes.
+pub(crate) struct Fields<'r>(&'r [u8]);
+
+impl<'r> Fields<'r> {
+    pub(crate) fn of(value: &'r [u8]) -> Fields<'r> {
+        Fields(value.get(4..).unwrap_or_default())
+    }
+
+    /// The bytes of the next field; `None` for null.
+    pub(crate) fn bytes(&mut self) -> Result<Option<&'r [u8]>> {
+        let short = || unknown("form");
+        let (length, rest) = self.0.get(4..).and_then(<[u8]>::split_first_chunk).ok_or_else(short)?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (field, rest) = rest.split_at_checked(length.unwrap_or_default()).ok_or_else(short)?;
+        self.0 = rest;
+        Ok(length.map(|_| field))
+    }
+
+    /// The next field, an integer of any length.
+    pub(crate) fn number(&mut self) -> Result<Option<i64>> {
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte));
+        self.bytes().map(|bytes| bytes.map(number))
+    }
+
+    fn present(&mut self) -> Result<i64> {
+        self.number()?.ok_or_else(|| unknown("null"))
+    }
+}
+
+/// A claim, whose number in the order of arrival is `seq`.
+pub(crate) fn entry(claim: &[u8], seq: u64) -> Result<Entry> {
+    let mut fields = Fields::of(claim);
+    let id = fields.bytes()?.and_then(|id| id.try_into().ok()).ok_or_else(|| unknown("id"))?;
+    let state = *pick(&STATES, fields.present()?).ok_or_else(|| unknown("state"))?;
+    let mode = match (fields.present()?, fields.present()?, fields.present()?) {
+        (0, ..) => Mode::Exclusive,
+        (1, ..) => Mode::Shared,
+        (2, take, places) => Mode::Permits { take: permits(take)?, of: permits(places)? },
         _ => return Err(unknown("mode")),
     };
-    Ok(Some(Entry {
-        seq,
-        id: ClaimId::from_bits(u128::from_be_bytes(id.try_into().map_err(|_| unknown("id"))?)),
-        state: *pick(&STATES, column(row, 1)?).ok_or_else(|| unknown("state"))?,
-        mode,
-        queueing: *pick(&QUEUEINGS, column(row, 5)?).ok_or_else(|| unknown("queueing"))?,
-        expires: at(6)?,
-        since: at(7)?,
-        lock_delay: Duration::from_micros(column::<i64>(row, 8)?.cast_unsigned()),
-        session: None,
-        fence: column::<Option<i64>>(row, 10)?.map(token).transpose()?,
-        note: column::<Option<&[u8]>>(row, 11)?.map(|note| Arc::from(String::from_utf8_lossy(note))),
-    }))
+    let queueing = *pick(&QUEUEINGS, fields.present()?).ok_or_else(|| unknown("queueing"))?;
+    let (expires, since) = (moment(fields.present()?), moment(fields.present()?));
+    let (lock_delay, _client) = (span(fields.present()?), fields.present()?);
+    let fence = fields.number()?.map(token).transpose()?;
+    let note = fields.bytes()?.map(|note| Arc::from(String::from_utf8_lossy(note)));
+    let id = ClaimId::from_bits(u128::from_be_bytes(id));
+    Ok(Entry { seq, id, state, mode, queueing, expires, since, lock_delay, session: None, fence, note })
 }
 
 /// A mode as mode, take and places.
@@ -84,7 +102,7 @@ fn permits(number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| unknown("number of permits"))
 }
 
-fn pick<T>(all: &[T], index: i16) -> Option<&T> {
+fn pick<T>(all: &[T], index: i64) -> Option<&T> {
     usize::try_from(index).ok().and_then(|index| all.get(index))
 }
 

@@ -7,6 +7,7 @@
 //!
 //! A lease is exclusive as long as the server keeps what it has committed (`synchronous_commit`, `fsync`, no failover to a
 //! standby that lags) and its clock does not jump ahead by more than a lease. See SAFETY.md.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod capability;
@@ -18,6 +19,7 @@ mod error;
 mod format;
 mod libpq;
 mod listener;
+mod named;
 mod options;
 mod schema;
 mod server_info;
@@ -36,4 +38,4 @@ pub use sql::SCHEMA;
 pub use sqlx;
 pub use store::PostgresStore;
 pub use tokio_postgres;
-pub use transaction::{PostgresTransaction, Subject};
+pub use transaction::{Parameter, PostgresTransaction};

@@ -1,21 +1,23 @@
 //! The environment and the files of libpq, for what a URL leaves out.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use leasehold_core::{
     Error, ErrorKind, Result,
-    store_kit::Access,
-    url::{Address, ParsedUrl, Password},
+    store_kit::{Access, permits},
+    url::{ParsedUrl, Password},
 };
+use tokio_postgres::config::{Config, Host, TargetSessionAttrs};
 
-use crate::PostgresOptions;
+use crate::{dialect::Dialect, options::PostgresOptions};
 
 /// The port of a server.
 pub(crate) const PORT: u16 = 5432;
 /// Where Debian's server has its socket, and libpq looks for it.
 const SOCKET: &str = "/var/run/postgresql";
-/// The host in a password file that stands for a socket in the usual directory.
-const LOCAL: &str = "localhost";
 
 /// Variables of the environment; empty ones count as unset.
 pub(crate) struct Environment<'e>(pub(crate) &'e dyn Fn(&str) -> Option<String>);
@@ -43,28 +45,56 @@ pub(crate) fn options(url: &ParsedUrl, environment: &Environment<'_>) -> Result<
     };
     let port = key_or("port", "PGPORT").and_then(|port| port.parse().ok()).unwrap_or(PORT);
     let mut options = PostgresOptions::new(url.addresses.clone());
+    let config = &mut options.config;
     if url.addresses.is_empty() {
-        let place = key_or("host", "PGHOST").unwrap_or_else(|| SOCKET.to_string());
-        match place.starts_with('/') {
-            true => options.socket = Some((PathBuf::from(place), port)),
-            false => options.hosts = place.split(',').map(|host| Address::new(host, port)).collect(),
+        let addresses = match url.options.get("host") {
+            Some(_) => Vec::new(),
+            None => addresses(environment)?,
+        };
+        let usual = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let usual = Some(usual).filter(|hosts| !hosts.is_empty()).unwrap_or_else(|| SOCKET.to_string());
+        for host in key_or("host", "PGHOST").unwrap_or(usual).split(',') {
+            config.host(host).port(port);
+        }
+        for address in addresses {
+            config.hostaddr(address);
         }
     }
-    let path = url.text()?;
-    options.database = match path.trim_start_matches('/') {
-        "" => environment.get("PGDATABASE").unwrap_or_default(),
-        name => name.to_string(),
-    };
-    options.any_server = any_server(key_or("target_session_attrs", "PGTARGETSESSIONATTRS").as_deref())?;
+    let path = Some(url.text()?.trim_start_matches('/').to_string()).filter(|path| !path.is_empty());
+    if let Some(name) = path.or_else(|| environment.get("PGDATABASE")) {
+        config.dbname(name);
+    }
+    if let Some(settings) = environment.get("PGOPTIONS") {
+        config.options(settings);
+    }
+    if let Some(name) = environment.get("PGAPPNAME") {
+        config.application_name(name);
+    }
+    if any_server(key_or("target_session_attrs", "PGTARGETSESSIONATTRS").as_deref())? {
+        config.target_session_attrs(TargetSessionAttrs::Any);
+    }
     let mode = key_or("sslmode", "PGSSLMODE");
     options.access = access(url, environment, mode.as_deref());
-    options.passfile = key_or("passfile", "PGPASSFILE")
-        .map(PathBuf::from)
-        .or_else(|| environment.path("PGPASSFILE", ".pgpass"));
+    let passfile = url.options.get("passfile").map(PathBuf::from);
+    options.passfile = passfile.or_else(|| environment.path("PGPASSFILE", ".pgpass"));
     options.is_pooled = url.options.get("pooler").is_some();
     options.timeout = url.options.timeout().unwrap_or(options.timeout);
+    options.dialect = Dialect::of(url)?;
     options.url = url.to_string();
     Ok(options)
+}
+
+/// The addresses of `PGHOSTADDR`, for a URL that names no host.
+fn addresses(environment: &Environment<'_>) -> Result<Vec<IpAddr>> {
+    if environment.get("PGSERVICE").is_some() {
+        return Err(Error::new(ErrorKind::Invalid, "PGSERVICE is set, and service files are not read")
+            .hint("name the server in the URL, or by PGHOST with PGSERVICE unset"));
+    }
+    let given = environment.get("PGHOSTADDR").unwrap_or_default();
+    let addresses = given.split(',').filter(|address| !address.is_empty()).map(str::parse);
+    addresses.collect::<Result<_, _>>().map_err(|_| {
+        Error::new(ErrorKind::Invalid, "PGHOSTADDR is no list of IP addresses").hint("names are for PGHOST")
+    })
 }
 
 /// Whether a server will do that takes no writes.
@@ -101,52 +131,32 @@ fn access(url: &ParsedUrl, environment: &Environment<'_>, mode: Option<&str>) ->
     access
 }
 
-/// A password in a file of libpq's form, or why there is none.
-pub(crate) enum Found {
-    Password(Password),
-    /// The file is one that others can read: it is not used.
-    Open(PathBuf),
-    Nothing,
-}
-
-/// Looks for the password of a login in the file that the options name. It is read for each connection.
-pub(crate) fn password(options: &PostgresOptions) -> Found {
-    let Some(path) = &options.passfile else { return Found::Nothing };
-    let Ok(metadata) = path.metadata() else { return Found::Nothing };
-    if !metadata.is_file() {
-        return Found::Nothing;
-    }
-    if is_open(&metadata) {
+/// The password of a login in the file that the options name, which is read for each connection.
+///
+/// # Errors
+/// The path of a file that others can read: it is not used.
+pub(crate) fn password(options: &PostgresOptions) -> Result<Option<Password>, PathBuf> {
+    let path = options.passfile.as_ref().filter(|path| path.is_file());
+    let Some(path) = path else { return Ok(None) };
+    if permits(path, 0o077) {
         tracing::warn!(store = "postgres", path = %path.display(), "a password file that others can read is not used");
-        return Found::Open(path.clone());
+        return Err(path.clone());
     }
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let user = &options.access.user;
-    let database = if options.database.is_empty() { user } else { &options.database };
-    let found = places(options).iter().find_map(|(host, port)| line_of(&text, [host, port, database, user]));
-    found.map_or(Found::Nothing, Found::Password)
+    let database = options.config.get_dbname().unwrap_or(user);
+    Ok(places(&options.config).find_map(|(host, port)| line_of(&text, [&host, &port, database, user])))
 }
 
-/// Whether others than the owner may do anything with the file.
-#[cfg(unix)]
-fn is_open(metadata: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
-}
-
-#[cfg(not(unix))]
-fn is_open(_: &std::fs::Metadata) -> bool {
-    false
-}
-
-/// The hosts and ports by which the file may name the server.
-fn places(options: &PostgresOptions) -> Vec<(String, String)> {
-    let socket = options.socket.iter().flat_map(|(directory, port)| {
-        let usual = (directory == Path::new(SOCKET)).then(|| LOCAL.to_string());
-        let directory = directory.display().to_string();
-        [Some(directory), usual].into_iter().flatten().map(|host| (host, port.to_string()))
+/// The hosts and ports by which the file names the servers.
+fn places(config: &Config) -> impl Iterator<Item = (String, String)> {
+    let ports = config.get_ports().iter().map(ToString::to_string);
+    let hosts = config.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(directory) if directory == Path::new(SOCKET) => "localhost".into(),
+        Host::Unix(directory) => directory.display().to_string(),
     });
-    let hosts = options.hosts.iter().map(|address| (address.host.clone(), address.port.to_string()));
-    hosts.chain(socket).collect()
+    hosts.zip(ports)
 }
 
 /// The password of the first line `host:port:database:user:password` for a login. A field `*` is any, `\` takes a colon or

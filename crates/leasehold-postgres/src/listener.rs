@@ -16,16 +16,16 @@ use std::{
 
 use leasehold_core::{
     Contender, Error, ErrorKind, Interest, LockName, Result, Revalidations, Wake,
-    store_kit::{self, ClientState, NeverWakes, Notifier, Reconnect, Topic, Waiters, timed_out},
+    store_kit::{self, ClientState, NeverWakes, Notifier, Reconnect, Topic, Waiters, in_time},
 };
 use tokio::sync::Mutex as AsyncMutex;
-use tokio_postgres::{AsyncMessage, Notification};
+use tokio_postgres::{AsyncMessage, Notification, Row};
 
 use store_kit::Connection as _;
 
 use crate::{
     error::{column, explain},
-    sql::{CHANNEL, PROBE, WATCH},
+    sql::{PROBE, WATCH},
     transport::{Link, Transport, Wire},
 };
 
@@ -89,7 +89,6 @@ impl Listener {
         if shared.transport.options.is_pooled {
             return Ok(Box::new(NeverWakes));
         }
-        let limit = shared.transport.options.timeout;
         let ready = async {
             let ears = self.live.get(|| shared.listen()).await?;
             let subscription = shared.waiters.subscribe(Topic::of(name, interest));
@@ -101,8 +100,8 @@ impl Listener {
             }
             Ok(Box::new(subscription) as Box<dyn Wake>)
         };
-        let ready = shared.transport.env.within(limit, Box::pin(ready)).await;
-        ready.unwrap_or_else(|| Err(timed_out("subscription", limit)))
+        let limit = shared.transport.options.timeout;
+        in_time(&shared.transport.env, limit, "subscription", Box::pin(ready)).await?
     }
 
     /// Ends the connection and all subscriptions.
@@ -161,16 +160,12 @@ impl Shared {
 
     fn wake(&self, news: &Notification) {
         self.heard.wake();
-        match u32::from_str_radix(news.payload(), 16) {
-            Ok(tag) => self
-                .waiters
-                .wake_where(|topic| matches!(topic, Topic::Claim(id) if Contender::tag_of(*id) == tag)),
+        let tag = u32::from_str_radix(news.payload(), 16).ok();
+        self.waiters.wake_where(|topic| match topic {
+            Topic::Claim(id) => tag == Some(Contender::tag_of(*id)),
             // A lock is changed: which one, only its channel says.
-            Err(_) if news.channel() != self.channel => {
-                self.waiters.wake_where(|topic| matches!(topic, Topic::Changes(_)));
-            }
-            Err(_) => {}
-        }
+            Topic::Changes(_) => tag.is_none() && news.channel() != self.channel,
+        });
     }
 }
 
@@ -181,10 +176,9 @@ impl Ears {
         if watched.contains_key(name) {
             return Ok(());
         }
-        let rows = self.link.query(&CHANNEL, &[&name.as_bytes()]).await.map_err(|error| explain(&error))?;
+        let rows = self.ask_for_news(&[name.as_bytes()]).await?;
         let channel: String = column(&rows[0], 0)?;
         listen(&self.link, &channel).await?;
-        self.ask_for_news(&[name.as_bytes()]).await?;
         watched.insert(name.clone(), channel);
         Ok(())
     }
@@ -195,17 +189,15 @@ impl Ears {
         let ended = watched.extract_if(|name, _| !waiters.has(&Topic::Changes(name.clone())));
         let ended: Vec<String> = ended.map(|(_, channel)| format!("UNLISTEN {channel};")).collect();
         self.link.client.batch_execute(&ended.concat()).await.map_err(|error| explain(&error))?;
-        self.ask_for_news(&watched.keys().map(|name| name.as_bytes()).collect::<Vec<_>>()).await
+        self.ask_for_news(&watched.keys().map(|name| name.as_bytes()).collect::<Vec<_>>()).await.map(drop)
     }
 
-    async fn ask_for_news(&self, names: &[&[u8]]) -> Result<()> {
-        self.link.query(&WATCH, &[&names]).await.map(drop).map_err(|error| explain(&error))
+    async fn ask_for_news(&self, names: &[&[u8]]) -> Result<Vec<Row>> {
+        self.link.query(&WATCH, &[&names]).await.map_err(|error| explain(&error))
     }
 }
 
 async fn listen(link: &Link, channel: &str) -> Result<()> {
-    link.client
-        .batch_execute(&format!("LISTEN {channel}"))
-        .await
-        .map_err(|error| explain(&error).not_applied())
+    let listening = link.client.batch_execute(&format!("LISTEN {channel}")).await;
+    listening.map_err(|error| explain(&error).not_applied())
 }

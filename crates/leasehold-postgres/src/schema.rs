@@ -14,30 +14,30 @@ const KNOWN: u32 = 1;
 /// "Leasehold", as the key of the advisory lock of the client that makes the schema.
 const MAKING: &str = "BEGIN; SELECT pg_advisory_xact_lock(8387794225577127780);";
 
-/// Makes the schema if it is not there.
+/// Makes the schema if it is not there, and answers the server process.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`] for one of a newer version or of another program, `Rejected` without the right to make it.
-pub(crate) async fn ensure(client: &Client) -> Result<()> {
-    if read(client).await?.is_some() {
-        return Ok(());
+pub(crate) async fn ensure(client: &Client) -> Result<i32> {
+    let (is_there, process) = read(client).await?;
+    if !is_there {
+        client.batch_execute(&[MAKING, sql::SCHEMA, "COMMIT;"].concat()).await.map_err(|error| {
+            explain(&error).hint(
+                "let a user who may CREATE in the database run what `leasehold stores --sql postgres` prints",
+            )
+        })?;
+        read(client).await?;
     }
-    let script: [&str; 3] = [MAKING, sql::SCHEMA, "COMMIT;"];
-    client.batch_execute(&script.concat()).await.map_err(|error| {
-        explain(&error).hint(
-            "let a user who may CREATE in the database run what `leasehold stores --sql postgres` prints",
-        )
-    })?;
-    read(client).await.map(drop)
+    Ok(process)
 }
 
-/// The version of the schema; `None` if there is none.
-async fn read(client: &Client) -> Result<Option<u32>> {
+/// Whether there is the schema, and the server process.
+async fn read(client: &Client) -> Result<(bool, i32)> {
     let rows = client.query_typed(&VERSION.text, &[]).await.map_err(|error| explain(&error))?;
-    let comment: Option<String> = rows.first().map_or(Ok(None), |row| column(row, 0))?;
-    let Some(comment) = comment else { return Ok(None) };
+    let (comment, process): (Option<String>, i32) = (column(&rows[0], 0)?, column(&rows[0], 1)?);
+    let Some(comment) = comment else { return Ok((false, process)) };
     match comment.strip_prefix("Leasehold ").and_then(|version| version.parse().ok()) {
-        Some(KNOWN) => Ok(Some(KNOWN)),
+        Some(KNOWN) => Ok((true, process)),
         Some(version) => {
             let message = format!("the schema has version {version}, and this program knows version {KNOWN}");
             Err(Error::new(ErrorKind::Corrupt, message).hint("use a program of the same version"))

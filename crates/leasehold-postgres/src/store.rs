@@ -3,15 +3,16 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
-    Standing, Wake,
-    store_kit::{Explain, Verbs},
+    Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot, Standing,
+    Wake,
+    store_kit::{ClientState, Explain, Verbs},
 };
 
 use crate::{
     client::Client,
     options::PostgresOptions,
     server_info,
+    sql::PROMOTE,
     verbs::{claim, inspect, release, renew},
 };
 
@@ -43,30 +44,24 @@ impl PostgresStore {
     /// Cancel safe: at most the schema is made.
     pub async fn open(options: PostgresOptions, env: Env) -> Result<Self> {
         let store = PostgresStore::new(options, env)?;
-        Verbs::server_info(&store).await.explain_store("connect", Verbs::url(&store))?;
+        Verbs::server_info(&store).await.explain_store("connect", &store.client.transport.state.url)?;
         Ok(store)
+    }
+
+    /// Gives a member of a quorum its vote at once.
+    pub(crate) async fn promote(&self) -> Result<()> {
+        Verbs::server_info(self).await?;
+        self.client.transport.query(&PROMOTE, &[]).await.map(drop)
     }
 }
 
 impl Verbs for PostgresStore {
-    fn capability(&self) -> &Capability {
-        &self.client.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.client.transport.options.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.client.state.check_open()
+    fn state(&self) -> &ClientState {
+        &self.client.transport.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
         server_info::server_info(&self.client.transport).await
-    }
-
-    async fn revalidation(&self, seen: &mut u64) {
-        self.client.revalidations.after(seen).await;
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
@@ -97,14 +92,17 @@ impl Verbs for PostgresStore {
         release::force_release(&self.client, name).await
     }
 
+    /// Ends its connections. Its holds end with their time to live.
     async fn close(&self) -> Result<()> {
-        self.client.close();
+        if self.client.transport.close() {
+            self.client.listener.close();
+        }
         Ok(())
     }
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PostgresStore").field(&self.client.transport.options.url).finish()
+        f.debug_tuple("PostgresStore").field(&self.client.transport.state.url).finish()
     }
 }

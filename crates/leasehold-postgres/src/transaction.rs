@@ -2,18 +2,20 @@
 
 use std::future::Future;
 
-use leasehold_core::{FencingToken, Result};
+use leasehold_core::Result;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::{column, explain};
 
-/// The name in a statement, as its first argument.
+/// An argument of a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Subject<'a> {
+pub enum Parameter<'a> {
     /// A `bytea`.
     Bytes(&'a [u8]),
     /// A `text`.
     Text(&'a str),
+    /// A `bigint`.
+    Number(i64),
 }
 
 /// A transaction of one of the clients of PostgreSQL: `&Transaction` or `&mut Transaction` of `tokio-postgres`, and with the
@@ -27,63 +29,43 @@ pub trait PostgresTransaction: Send {
     fn run(
         &mut self,
         statement: &'static str,
-        subject: Option<Subject<'_>>,
-        token: Option<FencingToken>,
+        parameters: &[Parameter<'_>],
     ) -> impl Future<Output = Result<Option<i64>>> + Send;
 }
 
 impl PostgresTransaction for &tokio_postgres::Transaction<'_> {
-    async fn run(
-        &mut self,
-        statement: &'static str,
-        subject: Option<Subject<'_>>,
-        token: Option<FencingToken>,
-    ) -> Result<Option<i64>> {
-        let token = token.map(FencingToken::as_i64);
-        let (bytes, text) = match subject {
-            Some(Subject::Bytes(bytes)) => (Some(bytes), None),
-            Some(Subject::Text(text)) => (None, Some(text)),
-            None => (None, None),
-        };
+    async fn run(&mut self, statement: &'static str, parameters: &[Parameter<'_>]) -> Result<Option<i64>> {
         let mut arguments: Vec<(&(dyn ToSql + Sync), Type)> = Vec::new();
-        arguments.extend(bytes.as_ref().map(|bytes| (bytes as &(dyn ToSql + Sync), Type::BYTEA)));
-        arguments.extend(text.as_ref().map(|text| (text as &(dyn ToSql + Sync), Type::TEXT)));
-        arguments.extend(token.as_ref().map(|token| (token as &(dyn ToSql + Sync), Type::INT8)));
+        for parameter in parameters {
+            arguments.push(match parameter {
+                Parameter::Bytes(bytes) => (bytes, Type::BYTEA),
+                Parameter::Text(text) => (text, Type::TEXT),
+                Parameter::Number(number) => (number, Type::INT8),
+            });
+        }
         let rows = self.query_typed(statement, &arguments).await.map_err(|error| explain(&error))?;
         rows.first().map(|row| column(row, 0)).transpose()
     }
 }
 
 impl PostgresTransaction for &mut tokio_postgres::Transaction<'_> {
-    async fn run(
-        &mut self,
-        statement: &'static str,
-        subject: Option<Subject<'_>>,
-        token: Option<FencingToken>,
-    ) -> Result<Option<i64>> {
-        (&**self).run(statement, subject, token).await
+    async fn run(&mut self, statement: &'static str, parameters: &[Parameter<'_>]) -> Result<Option<i64>> {
+        (&**self).run(statement, parameters).await
     }
 }
 
 #[cfg(feature = "sqlx")]
 impl PostgresTransaction for &mut sqlx::Transaction<'_, sqlx::Postgres> {
-    async fn run(
-        &mut self,
-        statement: &'static str,
-        subject: Option<Subject<'_>>,
-        token: Option<FencingToken>,
-    ) -> Result<Option<i64>> {
+    async fn run(&mut self, statement: &'static str, parameters: &[Parameter<'_>]) -> Result<Option<i64>> {
         use sqlx::Row;
-        let query = sqlx::query(statement).persistent(false);
-        let query = match subject {
-            Some(Subject::Bytes(bytes)) => query.bind(bytes),
-            Some(Subject::Text(text)) => query.bind(text),
-            None => query,
-        };
-        let query = match token {
-            Some(token) => query.bind(token.as_i64()),
-            None => query,
-        };
+        let mut query = sqlx::query(statement).persistent(false);
+        for parameter in parameters {
+            query = match parameter {
+                Parameter::Bytes(bytes) => query.bind(*bytes),
+                Parameter::Text(text) => query.bind(*text),
+                Parameter::Number(number) => query.bind(*number),
+            };
+        }
         let row = query.fetch_optional(&mut ***self).await.map_err(|error| refused_by_sqlx(&error))?;
         row.map(|row| row.try_get(0)).transpose().map_err(|error| refused_by_sqlx(&error))
     }

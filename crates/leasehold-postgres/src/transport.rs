@@ -1,10 +1,7 @@
 //! [`Transport`]: the connection for requests, made when it is needed. Each request is sent at most once, unless the server
 //! has undone it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result, Revalidations,
@@ -19,7 +16,8 @@ use tokio_postgres::{
 use crate::{
     dialect::Dialect,
     error::{Failure, explain, failure, innermost},
-    libpq::{self, Found},
+    libpq,
+    named::Named,
     options::PostgresOptions,
     schema,
     sql::Sql,
@@ -30,30 +28,30 @@ use crate::{
 pub(crate) type Argument<'a> = &'a (dyn ToSql + Sync);
 
 /// The half of a connection that its task drives.
-pub(crate) type Wire = Connection<Socket, Encrypted<Socket>>;
+pub(crate) type Wire = Connection<Socket, Encrypted>;
 
 /// A connection, whose other half a background task drives.
 pub(crate) struct Link {
     pub(crate) client: Client,
-    ended: AtomicBool,
-    /// Its drop ends the task.
+    named: Locked<Option<Named>>,
+    /// Its drop ends the task; `None` once that was done.
     stop: Locked<Option<oneshot::Sender<()>>>,
 }
 
-/// The connection for requests, and what is needed for others.
+/// The connection for requests, and what is needed for others. All clients have one.
 pub(crate) struct Transport {
     pub(crate) options: Arc<PostgresOptions>,
     pub(crate) env: Env,
+    pub(crate) state: ClientState,
     live: Reconnect<Link>,
 }
 
 impl store_kit::Connection for Link {
     fn is_open(&self) -> bool {
-        !self.ended.load(Ordering::Acquire) && !self.client.is_closed()
+        self.stop.lock().is_some() && !self.client.is_closed()
     }
 
     fn end(&self) {
-        self.ended.store(true, Ordering::Release);
         self.stop.lock().take();
     }
 }
@@ -65,6 +63,13 @@ impl Link {
         sql: &Sql,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let named = self.named.lock().as_ref().and_then(|named| named.get(sql));
+        if let Some(named) = named {
+            match self.client.query(&named, arguments).await {
+                Err(error) if failure(&error) == Failure::Nameless => drop(self.named.lock().take()),
+                answer => return answer,
+            }
+        }
         let typed: Vec<(Argument<'_>, Type)> =
             arguments.iter().copied().zip(sql.types.iter().cloned()).collect();
         self.client.query_typed(&sql.text, &typed).await
@@ -82,19 +87,16 @@ impl Link {
         let (answer, connected) = oneshot::channel();
         let own = options.clone();
         env.spawn(async move {
-            let wire = match connect(&own).await {
-                Ok((client, wire)) => {
-                    let (stop, stopped) = oneshot::channel::<()>();
-                    let stop = Locked::new(Some(stop));
-                    // The caller may be gone: then the link is dropped, and the task ends.
-                    let _ = answer.send(Ok(Link { client, ended: AtomicBool::new(false), stop }));
-                    (wire, stopped)
-                }
+            let (client, wire) = match connect(&own).await {
+                Ok(connection) => connection,
                 Err(error) => return drop(answer.send(Err(error))),
             };
+            let (stop, stopped) = oneshot::channel::<()>();
+            // The caller may be gone: then the link is dropped, and the task ends.
+            let _ = answer.send(Ok(Link { client, named: Locked::default(), stop: Locked::new(Some(stop)) }));
             tokio::select! {
-                () = drive(wire.0) => {}
-                _ = wire.1 => {}
+                () = drive(wire) => {}
+                _ = stopped => {}
             }
         });
         let gone = |_| Err(Error::new(ErrorKind::Unreachable, "the background thread cannot connect"));
@@ -106,50 +108,44 @@ impl Link {
 async fn connect(options: &PostgresOptions) -> Result<(Client, Wire)> {
     let access = &options.access;
     let attempt = |secrets: Secrets| async move {
-        let unusable = |source: std::io::Error| {
-            access
-                .explain(&source.to_string())
-                .unwrap_or_else(|| Error::new(ErrorKind::Invalid, source.to_string()))
-        };
-        let tls = Tls::new(&secrets, access.server_name.clone()).map_err(unusable)?;
+        let tls = Tls::new(&secrets, access.server_name.clone()).map_err(|source| {
+            let text = source.to_string();
+            access.explain(&text).unwrap_or_else(|| Error::new(ErrorKind::Invalid, text))
+        })?;
         let mut config = options.config();
-        let mut unused = None;
-        if secrets.password.is_empty() {
-            match libpq::password(options) {
-                Found::Password(password) => drop(config.password(password.reveal())),
-                Found::Open(path) => unused = Some(path),
-                Found::Nothing => {}
-            }
-        } else {
-            config.password(secrets.password.reveal());
+        let found = match secrets.password.is_empty() {
+            true => libpq::password(options),
+            false => Ok(Some(secrets.password)),
+        };
+        if let Ok(Some(password)) = &found {
+            config.password(password.reveal());
         }
         config.connect(tls).await.map_err(|error| {
             let known = access.explain(&innermost(&error).to_string());
             // Nothing of a verb was sent.
-            let error = known.unwrap_or_else(|| connecting(&error)).not_applied();
-            match unused {
-                Some(path) => error
+            let error = known.unwrap_or_else(|| explain(&error)).not_applied();
+            match found {
+                Err(path) => error
                     .hint(format!("{0} is not used, for others can read it: chmod 600 {0}", path.display())),
-                None => error,
+                Ok(_) => error,
             }
         })
     };
     access.connect(attempt).await
 }
 
-/// The error of an attempt to connect. What the library says without a cause is about the servers, such as that none takes
-/// writes.
-fn connecting(error: &tokio_postgres::Error) -> Error {
-    match error.as_db_error() {
-        Some(_) => explain(error),
-        None => Error::new(ErrorKind::Unreachable, innermost(error).to_string())
-            .hint("is the server running, is the address right, and does it take writes?"),
-    }
-}
-
 impl Transport {
-    pub(crate) fn new(options: PostgresOptions, env: Env, revalidations: Revalidations) -> Transport {
-        Transport { options: Arc::new(options), live: Reconnect::new(env.clone(), revalidations), env }
+    /// Without a connection yet.
+    pub(crate) fn new(options: PostgresOptions, env: Env) -> Result<Transport> {
+        options.check()?;
+        let state = ClientState::new(options.capability(), &options.url, Revalidations::default());
+        let revalidations = match options.dialect {
+            // Other connections have the locks: its end is no sign of lost holds.
+            Dialect::Advisory => Revalidations::default(),
+            Dialect::Native | Dialect::ShedLock(_) => state.revalidations.clone(),
+        };
+        let live = Reconnect::new(env.clone(), revalidations);
+        Ok(Transport { options: Arc::new(options), state, live, env })
     }
 
     /// The rows that a statement answers, within the time limit.
@@ -191,7 +187,10 @@ impl Transport {
             });
             let link = link.await?;
             if self.options.dialect == Dialect::Native {
-                schema::ensure(&link.client).await.map_err(Error::not_applied)?;
+                let process = schema::ensure(&link.client).await.map_err(Error::not_applied)?;
+                if !self.options.is_pooled {
+                    *link.named.lock() = Named::prepare(&link.client, process).await;
+                }
             }
             Ok(link)
         };
@@ -199,8 +198,12 @@ impl Transport {
         linked.unwrap_or_else(|| Err(timed_out("connection", self.options.timeout)))
     }
 
-    /// Ends the connection, and makes no other one.
-    pub(crate) fn close(&self) {
-        self.live.close(&ClientState::closed_error());
+    /// Ends the connection, and makes no other one; whether the client was open.
+    pub(crate) fn close(&self) -> bool {
+        let was_open = self.state.close();
+        if was_open {
+            self.live.close(&ClientState::closed_error());
+        }
+        was_open
     }
 }

@@ -1,9 +1,12 @@
-//! Lock and unlock on one, three and five servers: ours, rslock's and npm redlock's, in turns in one run; and ours while a
-//! minority hangs.
+//! Lock and unlock on one, three and five servers: ours, rslock's and npm redlock's, in turns in one run; ours on one and on five
+//! servers that are a millisecond away in each direction; and ours while a minority hangs.
 //!
-//! `cargo test -p leasehold-redis --test interop` installs npm redlock; then
 //! `cargo bench -p leasehold-redis --bench redlock`
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark")]
+
+#[path = "../tests/interop/install.rs"]
+#[expect(dead_code, reason = "one of its libraries is measured here")]
+mod install;
 
 use std::{
     path::Path,
@@ -19,11 +22,13 @@ use leasehold_core::{
     BoxFuture, Engine, Env, LockName, LockOptions, Mode, Quorum, QuorumOptions, Store, Wait,
 };
 use leasehold_redis::{Endpoint, QuorumMembership, RedisOptions, RedisStore, Servers};
-use leasehold_testkit::redis::Server;
+use leasehold_testkit::{proxy::Proxy, redis::Server};
 
 const ROUNDS: usize = 5;
 const SPAN: Duration = Duration::from_millis(700);
 const LONGEST: Duration = Duration::from_secs(60);
+/// The way to a distant server.
+const WAY: Duration = Duration::from_millis(1);
 
 /// Takes and gives back one lock.
 type Pair = Arc<dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -31,8 +36,18 @@ type Pair = Arc<dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync>;
 /// Pairs a second, and the median and 99th percentile of one in microseconds.
 type Figures = [f64; 3];
 
-fn options(server: &Server) -> RedisOptions {
-    RedisOptions::new(Servers::Single(Endpoint::tcp("127.0.0.1", server.port())))
+fn options(port: u16) -> RedisOptions {
+    RedisOptions::new(Servers::Single(Endpoint::tcp("127.0.0.1", port)))
+}
+
+fn ports(servers: &[Server]) -> Vec<u16> {
+    servers.iter().map(Server::port).collect()
+}
+
+fn distant(server: &Server) -> Proxy {
+    let proxy = Proxy::to(&server.address()).unwrap();
+    proxy.delay(WAY);
+    proxy
 }
 
 fn ours(store: Arc<dyn Store>) -> Pair {
@@ -49,16 +64,16 @@ fn ours(store: Arc<dyn Store>) -> Pair {
     })
 }
 
-fn single(server: &Server) -> Pair {
-    ours(Arc::new(RedisStore::new(options(server), Env::system().unwrap()).unwrap()))
+fn single(port: u16) -> Pair {
+    ours(Arc::new(RedisStore::new(options(port), Env::system().unwrap()).unwrap()))
 }
 
-async fn quorum(servers: &[Server]) -> Pair {
+async fn quorum(ports: &[u16]) -> Pair {
     let env = Env::system().unwrap();
     let mut members: Vec<Arc<dyn Store>> = Vec::new();
-    for server in servers {
-        let mut options = options(server);
-        options.membership = Some(QuorumMembership { members: servers.len() as u32, longest_lease: LONGEST });
+    for port in ports {
+        let mut options = options(*port);
+        options.membership = Some(QuorumMembership { members: ports.len() as u32, longest_lease: LONGEST });
         let member = RedisStore::new(options, env.clone()).unwrap();
         member.promote().await.unwrap();
         members.push(Arc::new(member));
@@ -109,19 +124,20 @@ async fn measure(pair: &Pair, tasks: usize) -> Figures {
     [spans.len() as f64 / seconds, at(0.5), at(0.99)]
 }
 
-/// npm redlock, in a process of its own, if it is installed.
-fn node(servers: &[Server], tasks: usize) -> Option<Figures> {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop/node-redlock");
+/// npm redlock, in a process of its own.
+fn node(servers: &[Server], tasks: usize) -> Figures {
+    let program = install::node("node-redlock");
+    let place = program.args[0].as_ref() as &Path;
     let output = Command::new("node")
         .arg("bench.mjs")
         .args([tasks.to_string(), SPAN.as_millis().to_string()])
-        .args(servers.iter().map(|server| server.port().to_string()))
-        .current_dir(place)
+        .args(ports(servers).iter().map(u16::to_string))
+        .current_dir(place.parent().unwrap())
         .output()
-        .ok()?;
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let figures: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    figures.try_into().ok()
+    figures.try_into().unwrap()
 }
 
 fn median(rounds: &[Figures]) -> Figures {
@@ -142,7 +158,8 @@ fn main() {
     let groups = [start(1), start(3), start(5)];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let mine = [single(&groups[0][0]), quorum(&groups[1]).await, quorum(&groups[2]).await];
+        let single_server = single(groups[0][0].port());
+        let mine = [single_server, quorum(&ports(&groups[1])).await, quorum(&ports(&groups[2])).await];
         let theirs = [rslock(&groups[0]), rslock(&groups[1]), rslock(&groups[2])];
         for tasks in [1, 64] {
             let mut rounds = vec![Vec::new(); 9];
@@ -150,7 +167,7 @@ fn main() {
                 for at in 0..3 {
                     rounds[at].push(measure(&mine[at], tasks).await);
                     rounds[3 + at].push(measure(&theirs[at], tasks).await);
-                    rounds[6 + at].extend(node(&groups[at], tasks));
+                    rounds[6 + at].push(node(&groups[at], tasks));
                 }
             }
             for (who, name) in ["leasehold", "rslock", "npm redlock"].iter().enumerate() {
@@ -169,23 +186,47 @@ fn main() {
                 ratio(2, 5, 0)
             );
         }
-        for tasks in [1, 64] {
-            let mut rounds = [Vec::new(), Vec::new()];
-            for _ in 0..ROUNDS {
-                rounds[0].push(measure(&mine[2], tasks).await);
-                for server in &groups[2][..2] {
-                    server.pause().unwrap();
-                }
-                rounds[1].push(measure(&mine[2], tasks).await);
-                for server in &groups[2][..2] {
-                    server.resume().unwrap();
-                }
-                tokio::time::sleep(Duration::from_secs(3)).await;
-            }
-            let [healthy, hung] = rounds.map(|rounds| median(&rounds));
-            show("5 servers, all well", tasks, healthy);
-            show("5 servers, 2 hang", tasks, hung);
-            println!("p50 with two that hang: {:.2} of healthy", hung[1] / healthy[1]);
-        }
+        far_away(&groups).await;
+        while_two_hang(&mine[2], &groups[2]).await;
     });
+}
+
+/// One server and five, each behind a proxy. Five servers that voted for the clients of before know these, too.
+async fn far_away(groups: &[Vec<Server>; 3]) {
+    let proxies = [&groups[0], &groups[2]].map(|servers| servers.iter().map(distant).collect::<Vec<_>>());
+    let far: Vec<u16> = proxies[1].iter().map(Proxy::port).collect();
+    let mine = [single(proxies[0][0].port()), quorum(&far).await];
+    for tasks in [1, 64] {
+        let mut rounds = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            for (pair, rounds) in mine.iter().zip(&mut rounds) {
+                rounds.push(measure(pair, tasks).await);
+            }
+        }
+        let [one, five] = rounds.map(|rounds| median(&rounds));
+        show("1 server, 1 ms away", tasks, one);
+        show("5 servers, 1 ms away", tasks, five);
+        println!("p50 of five that are 1 ms away: {:.2} of one", five[1] / one[1]);
+    }
+}
+
+async fn while_two_hang(mine: &Pair, servers: &[Server]) {
+    for tasks in [1, 64] {
+        let mut rounds = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            rounds[0].push(measure(mine, tasks).await);
+            for server in &servers[..2] {
+                server.pause().unwrap();
+            }
+            rounds[1].push(measure(mine, tasks).await);
+            for server in &servers[..2] {
+                server.resume().unwrap();
+            }
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+        let [healthy, hung] = rounds.map(|rounds| median(&rounds));
+        show("5 servers, all well", tasks, healthy);
+        show("5 servers, 2 hang", tasks, hung);
+        println!("p50 with two that hang: {:.2} of healthy", hung[1] / healthy[1]);
+    }
 }

@@ -64,6 +64,7 @@ pub static BACKEND: Backend = Backend {
         "redis://host",
         "redis://host?dialect=plain",
         "redis://host?dialect=redisson",
+        "redis://host?dialect=spring&template=locks:*",
         "redis+sentinel://h1,h2,h3/master",
         "redis+cluster://h1,h2,h3",
     ],

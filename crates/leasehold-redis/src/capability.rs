@@ -37,7 +37,7 @@ impl RedisOptions {
             fencing: if is_plain { Fencing::None } else { Fencing::Durable },
             liveness: Liveness::Ttl,
             waiters: is_native,
-            wakes: is_native || self.protocol == Protocol::Newest,
+            wakes: !self.is_shared && (is_native || self.protocol == Protocol::Newest),
             detach: true,
             notes: is_native,
             lists: true,

@@ -1,9 +1,9 @@
-//! [`ClientState`]: the state that all verbs of one client share.
+//! [`Client`]: the state that all verbs of one client share.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Capability, Claim, ClaimId, Env, Error, ErrorKind, Result, Revalidations,
+    Claim, ClaimId, Env, Error, ErrorKind, Result,
     store_kit::{self, InDoubt, Locked},
 };
 use redis::{Cmd, cmd};
@@ -12,7 +12,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::{
     contention::Contention,
     dialect::{Announcement, Dialect, native::Native, plain::Plain, redisson::Redisson},
-    format::{Reply, Request, millis, next, read},
+    format::{Replies, Request, millis, next, read},
     keys::inbox,
     options::{self, RedisOptions, Servers},
     server_info,
@@ -28,13 +28,11 @@ const REPLICAS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The state of one client.
 #[derive(Debug)]
-pub(crate) struct ClientState {
+pub(crate) struct Client {
     pub(crate) options: RedisOptions,
-    pub(crate) capability: Capability,
     pub(crate) dialect: Box<dyn Dialect>,
     pub(crate) env: Env,
     pub(crate) router: Router,
-    pub(crate) revalidations: Revalidations,
     /// Claims with a request that may still arrive.
     pub(crate) in_doubt: InDoubt,
     pub(crate) contention: Contention,
@@ -44,11 +42,11 @@ pub(crate) struct ClientState {
     /// One subscription connection for each server that this client listens to.
     watchers: Locked<Vec<Arc<Watcher>>>,
     connecting: AsyncMutex<()>,
-    life: store_kit::ClientState,
+    pub(crate) state: store_kit::ClientState,
 }
 
-impl ClientState {
-    pub(crate) fn new(connector: Connector) -> ClientState {
+impl Client {
+    pub(crate) fn new(connector: Connector) -> Client {
         let (env, options) = (connector.env.clone(), connector.options.clone());
         let dialect: Box<dyn Dialect> = match &options.dialect {
             options::Dialect::Native => {
@@ -60,31 +58,27 @@ impl ClientState {
                 Box::new(Redisson { is_cluster: matches!(options.servers, Servers::Cluster(_)) })
             }
         };
-        ClientState {
-            capability: options.capability(),
+        Client {
+            state: store_kit::ClientState::new(
+                options.capability(),
+                &options.url,
+                connector.revalidations.clone(),
+            ),
             dialect,
             options,
             id: (env.random() >> 64) as u64,
-            revalidations: connector.revalidations.clone(),
             router: Router { topology: topology(Arc::new(connector)), env: env.clone() },
             in_doubt: InDoubt::new(IN_DOUBT_MAX),
             contention: Contention::default(),
             unannounced: Locked::default(),
             watchers: Locked::default(),
             connecting: AsyncMutex::default(),
-            life: store_kit::ClientState::default(),
             env,
         }
     }
 
-    /// # Errors
-    /// [`ErrorKind::Closed`] once the client is closed.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        self.life.check_open()
-    }
-
     pub(crate) fn close(&self) {
-        if self.life.close() {
+        if self.state.close() {
             self.router.topology.close();
             self.watchers.lock().clear();
         }
@@ -124,17 +118,19 @@ impl ClientState {
     ) -> Result<Option<(T, u32)>> {
         let limit = self.options.timeout;
         let Some(node) = self.router.topology.known(slot) else { return Ok(None) };
-        let Some((connection, time)) = node.current() else { return Ok(None) };
+        let Some((connection, begin, time)) = node.current() else { return Ok(None) };
         let Some(Request { script, mut commands, read }) = request(time) else { return Ok(None) };
         commands.extend(wait_for(replicas, limit));
-        let mut replies = node.call_on(&connection, &commands, limit).await?;
+        let mut replies = node.call_on(&connection, &commands, begin, limit).await?;
         if matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT")
             && let Some(script) = script
         {
             let loads = script.load_all();
             let count = loads.len();
-            commands.splice(0..0, loads);
-            replies = node.call_on(&connection, &commands, limit).await?.split_off(count);
+            commands.insert_many(0, loads);
+            let now = self.env.now();
+            replies = node.call_on(&connection, &commands, now, limit).await?;
+            drop(replies.drain(..count));
         }
         if matches!(replies.first(), Some(Err(_))) {
             return Ok(None);
@@ -154,8 +150,10 @@ impl ClientState {
 
     /// Records that a request of this claim may still arrive, if the outcome is unknown.
     pub(crate) fn mark_in_doubt<T>(&self, claim: &Claim, result: &Result<T>) {
-        let now = self.env.now();
-        self.in_doubt.mark_unknown(claim.id, result, now + claim.ttl * 2, now);
+        if result.is_err() {
+            let now = self.env.now();
+            self.in_doubt.mark_unknown(claim.id, result, now + claim.ttl * 2, now);
+        }
     }
 
     /// The time for which the claim's id has to be refused after its release, so that a late request is not granted.
@@ -217,7 +215,7 @@ impl ClientState {
             return Ok(watcher);
         }
         let watcher = Watcher::start(node.clone()).await?;
-        self.check_open()?;
+        self.state.check_open()?;
         self.watchers.lock().push(watcher.clone());
         Ok(watcher)
     }
@@ -238,7 +236,7 @@ fn wait_for(replicas: u32, limit: Duration) -> Option<Cmd> {
 }
 
 /// The reply to [`wait_for`], which is the last one.
-fn confirmed(replicas: u32, replies: &mut Vec<Reply>) -> Result<u32> {
+fn confirmed(replicas: u32, replies: &mut Replies) -> Result<u32> {
     if replicas == 0 {
         return Ok(0);
     }

@@ -7,28 +7,28 @@ use leasehold_core::{Error, ErrorKind, Result};
 use redis::cmd;
 
 use crate::{
-    client::ClientState,
+    client::Client,
     format::{info_field, next, text},
     transport::Node,
 };
 
 /// Warns of a master that may evict locks, or refuses it if `strict` is set. A master that does not answer is passed
 /// over where the others or its Sentinels do, so that a failover or a dead shard keeps nobody out.
-pub(crate) async fn check(state: &ClientState) -> Result<()> {
-    let (topology, timeout) = (&state.router.topology, state.options.timeout);
-    let may_pass = |error: &Error| error.is_transient() && !state.options.strict;
-    let masters = match state.router.masters(timeout).await {
+pub(crate) async fn check(client: &Client) -> Result<()> {
+    let (topology, timeout) = (&client.router.topology, client.options.timeout);
+    let may_pass = |error: &Error| error.is_transient() && !client.options.strict;
+    let masters = match client.router.masters(timeout).await {
         Err(error) if may_pass(&error) && topology.knows_servers() => return Ok(()),
         masters => masters?,
     };
     // The living ones need not wait long for the others.
-    let limit = if masters.len() > 1 && !state.options.strict { timeout / 4 } else { timeout };
-    let checks = join_all(masters.iter().map(|node| check_master(state, node, limit))).await;
+    let limit = if masters.len() > 1 && !client.options.strict { timeout / 4 } else { timeout };
+    let checks = join_all(masters.iter().map(|node| check_master(client, node, limit))).await;
     let answers = checks.iter().any(Result::is_ok);
     for check in checks {
         match check {
             Err(error) if answers && may_pass(&error) => {
-                tracing::warn!(store = %state.options.url, %error, "a master does not answer");
+                tracing::warn!(store = %client.options.url, %error, "a master does not answer");
             }
             check => check?,
         }
@@ -36,7 +36,7 @@ pub(crate) async fn check(state: &ClientState) -> Result<()> {
     Ok(())
 }
 
-async fn check_master(state: &ClientState, node: &Node, limit: Duration) -> Result<()> {
+async fn check_master(client: &Client, node: &Node, limit: Duration) -> Result<()> {
     let info = cmd("INFO").arg("memory").to_owned();
     let memory = match node.call(&[info], limit).await?.pop() {
         // Without INFO, be it forbidden or renamed, locks can be taken all the same.
@@ -46,11 +46,11 @@ async fn check_master(state: &ClientState, node: &Node, limit: Duration) -> Resu
     let Some(policy) = evicts(&memory) else { return Ok(()) };
     let message =
         format!("{} may evict locks when its memory is full (maxmemory-policy {policy})", node.endpoint);
-    if state.options.strict {
+    if client.options.strict {
         return Err(Error::new(ErrorKind::Unsafe, message)
             .hint("set maxmemory-policy to noeviction, or give locks a server of their own"));
     }
-    tracing::warn!(store = %state.options.url, "{message}: set maxmemory-policy to noeviction");
+    tracing::warn!(store = %client.options.url, "{message}: set maxmemory-policy to noeviction");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_core::Moment;
+use leasehold_core::{Env, Moment};
 
 /// The number of marks; locks whose slots agree share one.
 const MARKS: usize = 1024;
@@ -19,8 +19,9 @@ pub(crate) struct Contention(Box<[AtomicU64]>);
 
 impl Contention {
     /// Whether nobody else is expected on the locks of this slot.
-    pub(crate) fn is_quiet(&self, slot: u16, now: Moment) -> bool {
-        now.nanos() >= self.mark(slot).load(Ordering::Relaxed)
+    pub(crate) fn is_quiet(&self, slot: u16, env: &Env) -> bool {
+        let until = self.mark(slot).load(Ordering::Relaxed);
+        until == 0 || env.now().nanos() >= until
     }
 
     /// Others were there.

@@ -18,6 +18,9 @@ use crate::{
 
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/shared/renew.lua")));
 
+/// The longest sleep of a waiter that may miss a release.
+pub(crate) const RECHECK_MAX: Duration = Duration::from_millis(500);
+
 /// A format of locks: the request of each verb, and the meaning of its replies. No I/O.
 pub(crate) trait Dialect: Debug + Send + Sync {
     fn keys(&self, name: &LockName) -> Keys;

@@ -6,14 +6,14 @@ mod rules;
 use leasehold_core::{Finding, Result};
 
 use self::probe::Probe;
-use crate::client::ClientState;
+use crate::client::Client;
 
 /// The findings about every master, the worst first.
-pub(crate) async fn diagnose(state: &ClientState) -> Result<Vec<Finding>> {
-    state.check_open()?;
+pub(crate) async fn diagnose(client: &Client) -> Result<Vec<Finding>> {
+    client.state.check_open()?;
     let (mut findings, mut failure, mut answered) = (Vec::new(), None, false);
-    for node in state.router.masters(state.options.timeout).await? {
-        match Probe::read(state, &node).await {
+    for node in client.router.masters(client.options.timeout).await? {
+        match Probe::read(client, &node).await {
             Ok(probe) => {
                 answered = true;
                 findings.extend(rules::findings(&probe));

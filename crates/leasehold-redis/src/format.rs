@@ -4,6 +4,7 @@ use std::{fmt::Display, sync::LazyLock, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
 use redis::{Cmd, FromRedisValue, RedisWrite, Value, cmd, from_redis_value_ref};
+use smallvec::SmallVec;
 
 use crate::error::ServerError;
 
@@ -58,12 +59,17 @@ impl Script {
 /// The reply to one command.
 pub(crate) type Reply = std::result::Result<Value, ServerError>;
 
+/// Commands, of which there is mostly one.
+pub(crate) type Commands = SmallVec<[Cmd; 1]>;
+/// The replies to commands.
+pub(crate) type Replies = SmallVec<[Reply; 1]>;
+
 /// The commands of one verb on one lock, sent in one piece, and the meaning of their replies.
 pub(crate) struct Request<'a, T> {
     /// The script that the first command calls. A server that does not have it gets it, and the request again.
     pub(crate) script: Option<&'static Script>,
-    pub(crate) commands: Vec<Cmd>,
-    pub(crate) read: Box<dyn FnOnce(Vec<Reply>) -> Result<T> + Send + 'a>,
+    pub(crate) commands: Commands,
+    pub(crate) read: Box<dyn FnOnce(Replies) -> Result<T> + Send + 'a>,
 }
 
 impl<'a, T> Request<'a, T> {
@@ -73,16 +79,16 @@ impl<'a, T> Request<'a, T> {
         call: Cmd,
         read: impl FnOnce(&Value) -> Result<T> + Send + 'a,
     ) -> Request<'a, T> {
-        let read = move |replies: Vec<Reply>| read(&next(&mut replies.into_iter())?);
-        Request { script: Some(script), commands: vec![call], read: Box::new(read) }
+        let read = move |replies: Replies| read(&next(&mut replies.into_iter())?);
+        Request { script: Some(script), commands: [call].into(), read: Box::new(read) }
     }
 
     /// Commands without a script.
     pub(crate) fn commands(
-        commands: Vec<Cmd>,
-        read: impl FnOnce(Vec<Reply>) -> Result<T> + Send + 'a,
+        commands: impl Into<Commands>,
+        read: impl FnOnce(Replies) -> Result<T> + Send + 'a,
     ) -> Request<'a, T> {
-        Request { script: None, commands, read: Box::new(read) }
+        Request { script: None, commands: commands.into(), read: Box::new(read) }
     }
 }
 

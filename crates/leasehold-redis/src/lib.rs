@@ -1,6 +1,7 @@
 //! The Redis store of Leasehold: single server, replicas, Sentinel and Cluster.
 //!
 //! Applications use the `leasehold` crate and its URLs; this crate is for programs that use the store itself.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod capability;
@@ -28,4 +29,8 @@ mod watcher;
 pub use backend::BACKEND;
 pub use leasehold_core::{Finding, Severity};
 pub use options::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOptions, Servers};
+#[cfg(feature = "redis-1")]
+pub use redis;
 pub use store::RedisStore;
+#[cfg(feature = "redis-1")]
+pub use transport::shared::SharedConnection;

@@ -101,6 +101,8 @@ pub struct RedisOptions {
     pub strict: bool,
     /// The name of the store in errors and `inspect`: a URL without secrets.
     pub url: String,
+    /// Requests go by a connection of the program's, on which no wake-ups come.
+    pub(crate) is_shared: bool,
 }
 
 impl RedisOptions {
@@ -126,6 +128,7 @@ impl RedisOptions {
             membership: None,
             strict: false,
             url,
+            is_shared: false,
         }
     }
 }
@@ -159,6 +162,12 @@ impl RedisOptions {
             return invalid(
                 "a member of a quorum speaks the native dialect and is no Cluster",
                 "a Cluster's nodes share what they lose: name independent servers",
+            );
+        }
+        if self.is_shared && (self.membership.is_some() || self.min_replicas > 0) {
+            return invalid(
+                "a quorum, and replicas that confirm, need connections of their own",
+                "hand in the redis::Client, or name the URL",
             );
         }
         let none = match &self.servers {

@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
-    Standing, Wake,
-    store_kit::{Explain, Verbs},
+    Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot, Standing,
+    Wake,
+    store_kit::{ClientState, Explain, Verbs},
 };
 
 use crate::{
-    client::ClientState,
+    client::Client,
     config_check, doctor,
     options::RedisOptions,
     server_info,
@@ -23,7 +23,9 @@ use crate::{
 /// Nothing is sent twice: a request whose reply was lost is an error that says "it may have taken effect", and the engine
 /// asks again by the claim's id.
 #[derive(Clone)]
-pub struct RedisStore(Arc<ClientState>);
+pub struct RedisStore {
+    pub(crate) client: Arc<Client>,
+}
 
 impl RedisStore {
     /// A client of these servers, without I/O except for reading files of certificates and passwords: the first verb connects.
@@ -32,7 +34,7 @@ impl RedisStore {
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind::Invalid) for options that contradict each other.
     pub fn new(options: RedisOptions, env: Env) -> Result<Self> {
         options.check()?;
-        Ok(RedisStore(Arc::new(ClientState::new(Connector::new(options, env)))))
+        Ok(RedisStore { client: Arc::new(Client::new(Connector::new(options, env))) })
     }
 
     /// A client of one server that connects as `client` does, with its address, credentials and TLS.
@@ -48,9 +50,31 @@ impl RedisStore {
             Unix(path) => crate::options::Endpoint::Unix(path.clone()),
             _ => return Err(Error::new(ErrorKind::Invalid, "a client of an address of an unknown kind")),
         };
+        options.url = format!("redis://{endpoint}");
         options.servers = crate::options::Servers::Single(endpoint);
         options.check()?;
-        Ok(RedisStore(Arc::new(ClientState::new(Connector::given(client, options, env)))))
+        Ok(RedisStore { client: Arc::new(Client::new(Connector::given(client, options, env))) })
+    }
+
+    /// A client that sends its requests by a connection of the program's to one server, beside those of the program. `options` say how,
+    /// and their `servers` and `url` are for messages alone.
+    ///
+    /// No wake-ups come on it: a waiter asks every 100 ms. `Client::with_redis_connection` of the crate `leasehold` says what else
+    /// it lacks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind::Invalid) for options that contradict each other, for a member of a quorum, and
+    /// for replicas that have to confirm.
+    #[cfg(feature = "redis-1")]
+    pub fn with_connection(
+        connection: impl Into<crate::SharedConnection>,
+        mut options: RedisOptions,
+        env: Env,
+    ) -> Result<Self> {
+        options.is_shared = true;
+        options.check()?;
+        let connector = Connector::shared(connection.into(), options, env);
+        Ok(RedisStore { client: Arc::new(Client::new(connector)) })
     }
 
     /// The same as [`RedisStore::new`] with a check: the servers are reached, and their configuration is read. One that
@@ -65,7 +89,7 @@ impl RedisStore {
     /// Cancel safe.
     pub async fn open(options: RedisOptions, env: Env) -> Result<Self> {
         let store = RedisStore::new(options, env)?;
-        config_check::check(&store.0).await.explain_store("connect", store.url())?;
+        config_check::check(&store.client).await.explain_store("connect", &store.client.state.url)?;
         Ok(store)
     }
 
@@ -79,10 +103,10 @@ impl RedisStore {
     /// Dropping it leaves it done or not done.
     pub async fn promote(&self) -> Result<()> {
         let promoted = async {
-            self.0.check_open()?;
-            self.0.send(0, server_info::promote()).await
+            self.client.state.check_open()?;
+            self.client.send(0, server_info::promote()).await
         };
-        promoted.await.explain_store("promote", &self.0.options.url)
+        promoted.await.explain_store("promote", &self.client.state.url)
     }
 
     /// Reads configuration and state of every master and reports what matters for locks, the worst first. Nothing is
@@ -95,67 +119,55 @@ impl RedisStore {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn diagnose(&self) -> Result<Vec<leasehold_core::Finding>> {
-        doctor::diagnose(&self.0).await.explain_store("doctor", self.url())
+        doctor::diagnose(&self.client).await.explain_store("doctor", &self.client.state.url)
     }
 }
 
 impl Verbs for RedisStore {
-    fn capability(&self) -> &Capability {
-        &self.0.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.0.options.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.0.check_open()
+    fn state(&self) -> &ClientState {
+        &self.client.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
-        self.0.send(0, server_info::identify(self.0.options.membership.is_some())).await
-    }
-
-    async fn revalidation(&self, seen: &mut u64) {
-        self.0.revalidations.after(seen).await;
+        self.client.send(0, server_info::identify(self.client.options.membership.is_some())).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
-        claim::claim(&self.0, claim).await
+        claim::claim(&self.client, claim).await
     }
 
     async fn renew(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
-        renew::renew(&self.0, claims).await
+        renew::renew(&self.client, claims).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<Release> {
-        release::release(&self.0, claim).await
+        release::release(&self.client, claim).await
     }
 
     async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
-        waiters::watch(&self.0, name, interest).await
+        waiters::watch(&self.client, name, interest).await
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
-        inspect::inspect(&self.0, name).await
+        inspect::inspect(&self.client, name).await
     }
 
     async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        list::list(&self.0, prefix, limit).await
+        list::list(&self.client, prefix, limit).await
     }
 
     async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
-        release::force_release(&self.0, name).await
+        release::force_release(&self.client, name).await
     }
 
     async fn close(&self) -> Result<()> {
-        self.0.close();
+        self.client.close();
         Ok(())
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RedisStore").field(&self.0.options.url).finish()
+        f.debug_tuple("RedisStore").field(&self.client.state.url).finish()
     }
 }

@@ -10,7 +10,7 @@ use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
 
 use crate::{
-    format::{Reply, Script},
+    format::{Commands, Replies, Script},
     transport::Node,
 };
 
@@ -110,29 +110,24 @@ impl Router {
         &self,
         slot: u16,
         script: Option<&Script>,
-        mut commands: Vec<Cmd>,
+        mut commands: Commands,
         limit: Duration,
-    ) -> Result<Vec<Reply>> {
+    ) -> Result<Replies> {
         let begin = self.env.now();
         let replies = self.send(slot, &commands, 0, limit).await?;
         let is_unknown = matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT");
         let Some(script) = script.filter(|_| is_unknown) else { return Ok(replies) };
         let loads = script.load_all();
         let count = loads.len();
-        commands.splice(0..0, loads);
+        commands.insert_many(0, loads);
         let left = limit.saturating_sub(self.env.now().since(begin));
         let mut replies = self.send(slot, &commands, count, left).await?;
-        Ok(replies.split_off(count))
+        drop(replies.drain(..count));
+        Ok(replies)
     }
 
     /// Sends commands in one piece. The reply at `decisive` tells whether the node was the right one.
-    async fn send(
-        &self,
-        slot: u16,
-        commands: &[Cmd],
-        decisive: usize,
-        limit: Duration,
-    ) -> Result<Vec<Reply>> {
+    async fn send(&self, slot: u16, commands: &[Cmd], decisive: usize, limit: Duration) -> Result<Replies> {
         let until = self.env.now() + limit;
         let (mut asked, mut redirections): (Option<Arc<Node>>, u32) = (None, 0);
         while redirections < REDIRECTIONS_MAX {
@@ -200,7 +195,7 @@ impl Router {
 }
 
 /// `ASKING` lets the next command pass on a node that a slot is migrating to.
-async fn call_asking(node: &Arc<Node>, commands: &[Cmd], at: usize, limit: Duration) -> Result<Vec<Reply>> {
+async fn call_asking(node: &Arc<Node>, commands: &[Cmd], at: usize, limit: Duration) -> Result<Replies> {
     let mut all = commands.to_vec();
     all.insert(at, cmd("ASKING"));
     let mut replies = node.call(&all, limit).await?;

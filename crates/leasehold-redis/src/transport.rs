@@ -7,6 +7,8 @@ pub(crate) mod connection;
 mod line;
 pub(crate) mod link;
 mod names;
+#[cfg(feature = "redis-1")]
+pub(crate) mod shared;
 mod stream;
 
 use std::{
@@ -29,7 +31,7 @@ use tokio::sync::{Semaphore, watch};
 use self::{connection::Connector, link::Link};
 use crate::{
     error::ServerError,
-    format::{Reply, clock_us, next},
+    format::{Replies, Reply, clock_us, next},
     options::Endpoint,
     server_info,
 };
@@ -136,12 +138,12 @@ impl Node {
     ///
     /// # Cancel safety
     /// Dropping it leaves the commands sent or not sent.
-    pub(crate) async fn call(&self, commands: &[Cmd], limit: Duration) -> Result<Vec<Reply>> {
+    pub(crate) async fn call(&self, commands: &[Cmd], limit: Duration) -> Result<Replies> {
         let begin = self.connector.env.now();
-        self.call_now(commands, limit).await.map_err(|error| self.located(error, begin))
+        self.call_now(commands, begin, limit).await.map_err(|error| self.located(error, begin))
     }
 
-    /// The same on the given connection alone.
+    /// The same at `begin`, which is now, on the given connection alone.
     ///
     /// # Errors
     /// Those of [`Node::call`].
@@ -149,21 +151,22 @@ impl Node {
         &self,
         live: &Arc<LiveConnection>,
         commands: &[Cmd],
+        begin: Moment,
         limit: Duration,
-    ) -> Result<Vec<Reply>> {
-        let begin = self.connector.env.now();
-        self.exchange(live, commands, limit).await.map_err(|error| self.located(error, begin))
+    ) -> Result<Replies> {
+        self.exchange(live, commands, begin, limit).await.map_err(|error| self.located(error, begin))
     }
 
     fn located(&self, error: Error, begin: Moment) -> Error {
         error.store(format!("redis://{}", self.endpoint)).elapsed(self.connector.env.now().since(begin))
     }
 
-    /// The open connection of the calling runtime, and its server's time if that was told a moment ago.
-    pub(crate) fn current(&self) -> Option<(Arc<LiveConnection>, Option<ServerTime>)> {
-        let live = self.connections.current().filter(|live| self.is_alive(live))?;
-        let time = live.clock.lock().time(self.connector.env.now());
-        Some((live, time))
+    /// The open connection of the calling runtime, now, and its server's time if that was told a moment ago.
+    pub(crate) fn current(&self) -> Option<(Arc<LiveConnection>, Moment, Option<ServerTime>)> {
+        let now = self.connector.env.now();
+        let live = self.connections.current().filter(|live| self.is_alive(live, now))?;
+        let time = live.clock.lock().time(now);
+        Some((live, now, time))
     }
 
     /// The same for one command.
@@ -174,36 +177,36 @@ impl Node {
         next(&mut self.call(&[command], limit).await?.into_iter())
     }
 
-    async fn call_now(&self, commands: &[Cmd], limit: Duration) -> Result<Vec<Reply>> {
+    async fn call_now(&self, commands: &[Cmd], begin: Moment, limit: Duration) -> Result<Replies> {
         let env = &self.connector.env;
-        let live = match self.connections.current().filter(|live| self.is_alive(live)) {
-            Some(live) => live,
+        let (live, begin) = match self.connections.current().filter(|live| self.is_alive(live, begin)) {
+            Some(live) => (live, begin),
             None => {
                 self.check_retired()?;
                 let connect = Box::pin(self.connections.get(|| self.connect()));
-                in_time(env, limit, "connection", connect).await??
+                (in_time(env, limit, "connection", connect).await??, env.now())
             }
         };
-        self.exchange(&live, commands, limit).await
+        self.exchange(&live, commands, begin, limit).await
     }
 
     async fn exchange(
         &self,
         live: &Arc<LiveConnection>,
         commands: &[Cmd],
+        begin: Moment,
         limit: Duration,
-    ) -> Result<Vec<Reply>> {
+    ) -> Result<Replies> {
         self.check_retired()?;
         let env = &self.connector.env;
         // The time of a request counts from when it is sent, not from when it queued up.
-        let _turn = match live.under_way.try_acquire() {
-            Ok(turn) => Ok(turn),
+        let (_turn, sent) = match live.under_way.try_acquire() {
+            Ok(turn) => (Ok(turn), begin),
             Err(_) => {
                 let turn = Box::pin(live.under_way.acquire());
-                in_time(env, limit, "turn among the requests under way", turn).await?
+                (in_time(env, limit, "turn among the requests under way", turn).await?, env.now())
             }
         };
-        let sent = env.now();
         let with_time = self.connector.keeps_clock() && live.clock.lock().is_due(sent);
         let with_time = with_time.then(|| [commands, &[cmd("TIME")]].concat());
         let commands = with_time.as_deref().unwrap_or(commands);
@@ -248,9 +251,9 @@ impl Node {
     }
 
     /// Whether a connection is open. One that was idle may have been closed unnoticed: nothing is sent on it then.
-    fn is_alive(&self, live: &Arc<LiveConnection>) -> bool {
+    fn is_alive(&self, live: &Arc<LiveConnection>, now: Moment) -> bool {
         let last_reply = Moment::from_nanos(live.last_reply.load(Ordering::Relaxed));
-        let is_closed = self.connector.env.now().since(last_reply) > IDLE && live.link.is_closed();
+        let is_closed = now.since(last_reply) > IDLE && live.link.is_closed();
         if is_closed {
             self.connections.forget(live);
         }

@@ -8,7 +8,7 @@ use leasehold_core::{
 };
 
 use crate::{
-    client::ClientState,
+    client::Client,
     keys::Keys,
     watcher::{Topic, Watcher},
 };
@@ -18,29 +18,29 @@ const ANNOUNCED_FOR: Duration = Duration::from_secs(90);
 
 /// Subscribes to news about a lock.
 pub(crate) async fn watch(
-    state: &Arc<ClientState>,
+    client: &Arc<Client>,
     name: &LockName,
     interest: Interest,
 ) -> Result<Box<dyn Wake>> {
-    let keys = state.dialect.keys(name);
-    let releases = state.dialect.releases(&keys).filter(|_| matches!(interest, Interest::Turn(_)));
-    if !state.capability.wakes && releases.is_none() {
+    let keys = client.dialect.keys(name);
+    let releases = client.dialect.releases(&keys).filter(|_| matches!(interest, Interest::Turn(_)));
+    if client.options.is_shared || (!client.state.capability.wakes && releases.is_none()) {
         return Ok(Box::new(NeverWakes));
     }
-    let announces = state.dialect.observe(&keys, ANNOUNCED_FOR).is_some();
+    let announces = client.dialect.observe(&keys, ANNOUNCED_FOR).is_some();
     let (source, topic) = match interest {
         Interest::Turn(id) => {
             let turn = Topic::Turn(Contender::tag_of(id));
             (Source::Turn(id), releases.map_or(turn, Topic::Channel))
         }
         Interest::Changes if announces => {
-            (Source::Announced(state.env.now()), Topic::Channel(keys.changes().to_string()))
+            (Source::Announced(client.env.now()), Topic::Channel(keys.changes().to_string()))
         }
         Interest::Changes => (Source::Key, Topic::Key(keys.hold().as_bytes().to_vec())),
     };
     let channel = if let Topic::Channel(channel) = &topic { Some(channel.clone()) } else { None };
-    let watcher = state.subscribe(keys.slot(), channel).await?;
-    let mut subscription = WaitSubscription::new(state.clone(), keys, watcher, topic, source);
+    let watcher = client.subscribe(keys.slot(), channel).await?;
+    let mut subscription = WaitSubscription::new(client.clone(), keys, watcher, topic, source);
     match subscription.source {
         Source::Turn(_) => {}
         Source::Announced(_) => subscription.announce().await?,
@@ -51,7 +51,7 @@ pub(crate) async fn watch(
 
 /// A subscription of one waiter.
 struct WaitSubscription {
-    state: Arc<ClientState>,
+    client: Arc<Client>,
     keys: Keys,
     watcher: Arc<Watcher>,
     subscription: Subscription<Topic>,
@@ -70,14 +70,14 @@ enum Source {
 
 impl WaitSubscription {
     fn new(
-        state: Arc<ClientState>,
+        client: Arc<Client>,
         keys: Keys,
         watcher: Arc<Watcher>,
         topic: Topic,
         source: Source,
     ) -> WaitSubscription {
         if let Source::Turn(id) = source {
-            state.unannounced.lock().insert(id, false);
+            client.unannounced.lock().insert(id, false);
         }
         let unused = watcher.clone();
         let subscription = watcher.waiters.subscribe(topic).when_last_ends(move |topic| {
@@ -85,13 +85,13 @@ impl WaitSubscription {
                 unused.leave(channel);
             }
         });
-        WaitSubscription { state, keys, watcher, subscription, source }
+        WaitSubscription { client, keys, watcher, subscription, source }
     }
 
     async fn wait_for_news(&mut self) -> Result<()> {
         match self.source {
             Source::Turn(id) => {
-                let is_unannounced = self.state.unannounced.lock().get(&id) == Some(&true);
+                let is_unannounced = self.client.unannounced.lock().get(&id) == Some(&true);
                 if is_unannounced {
                     self.subscription.add(Topic::Key(self.keys.hold().as_bytes().to_vec()));
                     if !self.watcher.track(self.keys.hold()).await? {
@@ -110,7 +110,7 @@ impl WaitSubscription {
     }
 
     async fn wait_for_announcement(&mut self, mut since: Moment) -> Result<()> {
-        let (env, notifier) = (self.state.env.clone(), self.subscription.notifier().clone());
+        let (env, notifier) = (self.client.env.clone(), self.subscription.notifier().clone());
         if env.now() > since + ANNOUNCED_FOR {
             // News may have been missed in a pause between two waits.
             return self.announce().await;
@@ -126,9 +126,9 @@ impl WaitSubscription {
 
     /// Has changes announced from now on.
     async fn announce(&mut self) -> Result<()> {
-        let sent = self.state.env.now();
-        if let Some(request) = self.state.dialect.observe(&self.keys, ANNOUNCED_FOR) {
-            self.state.send(self.keys.slot(), request).await?;
+        let sent = self.client.env.now();
+        if let Some(request) = self.client.dialect.observe(&self.keys, ANNOUNCED_FOR) {
+            self.client.send(self.keys.slot(), request).await?;
         }
         self.source = Source::Announced(sent);
         Ok(())
@@ -144,7 +144,7 @@ impl Wake for WaitSubscription {
 impl Drop for WaitSubscription {
     fn drop(&mut self) {
         if let Source::Turn(id) = self.source {
-            self.state.unannounced.lock().remove(&id);
+            self.client.unannounced.lock().remove(&id);
         }
     }
 }

@@ -2,11 +2,25 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use leasehold_conformance::{Fixture, process};
+use leasehold_conformance::{Fixture, process, trials};
 use leasehold_core::{Env, Result, Store};
 use leasehold_testkit::redis::{Cluster, Replicated, Sentinels, Server};
+use libtest_mimic::{Arguments, Trial};
 
 mod common;
+
+/// The promises that clients keep, whatever release the server is.
+const OF_CLIENTS: [&str; 9] = [
+    "::fairness::",
+    "::contention::",
+    "::concurrency::",
+    "::cancellation::",
+    "::chaos::",
+    "::loss::",
+    "::session::",
+    "::abandonment::",
+    "::process::",
+];
 
 async fn open(env: Env, words: String) -> Result<Arc<dyn Store>> {
     if let Some(ports) = words.strip_prefix("redlock=") {
@@ -24,6 +38,7 @@ struct Servers {
     cluster: Cluster,
     three: Vec<Server>,
     five: Vec<Server>,
+    other_releases: Vec<(&'static str, Server)>,
 }
 
 impl Servers {
@@ -34,7 +49,10 @@ impl Servers {
         let (replicated, sentinels) = (Replicated::start(2)?, Sentinels::start()?);
         let several = |count| (0..count).map(|_| Server::start()).collect::<leasehold_testkit::Result<_>>();
         let (cluster, three, five) = (Cluster::start()?, several(3)?, several(5)?);
-        Ok(Servers { single, secure, replicated, sentinels, cluster, three, five })
+        let other = |(label, path)| Ok((label, Server::builder().program(path).start()?));
+        let other_releases =
+            common::other_releases().into_iter().map(other).collect::<leasehold_testkit::Result<_>>()?;
+        Ok(Servers { single, secure, replicated, sentinels, cluster, three, five, other_releases })
     }
 
     /// A label and the words that [`common::options`] reads.
@@ -48,6 +66,8 @@ impl Servers {
             ("single", single.clone()),
             ("resp2", format!("{single} resp2")),
             ("tls", secure),
+            #[cfg(feature = "redis-1")]
+            ("manager", format!("manager {single}")),
             ("socket", format!("socket={}", self.single.socket_path().display())),
             ("acl", format!("{single} acl")),
             ("replicas_1", format!("{master} replicas=1")),
@@ -60,6 +80,8 @@ impl Servers {
             ("plain", format!("{single} plain")),
             ("plain_resp2", format!("{single} plain resp2")),
             ("plain_cluster", format!("{cluster} plain")),
+            ("spring", format!("{single} spring")),
+            ("spring_cluster", format!("{cluster} spring")),
             ("redisson", format!("{single} redisson")),
             ("redisson_acl", format!("{single} redisson acl=java")),
             ("redisson_resp2", format!("{single} redisson resp2")),
@@ -67,6 +89,15 @@ impl Servers {
             ("redisson_cluster", format!("{cluster} redisson")),
             ("redisson_cluster_resp2", format!("{cluster} redisson resp2")),
         ]
+    }
+
+    /// The same for both dialects on other releases.
+    fn other_ways(&self) -> Vec<(String, String)> {
+        let both = self.other_releases.iter().flat_map(|(label, server)| {
+            let single = format!("single={}", server.port());
+            [(label.to_string(), single.clone()), (format!("{label}_plain"), format!("{single} plain"))]
+        });
+        both.collect()
     }
 }
 
@@ -90,10 +121,14 @@ fn main() -> ExitCode {
     }
     let servers = Servers::start().unwrap_or_else(|error| panic!("{error}"));
     promote(&env, &servers);
-    let fixtures = servers.ways().into_iter().map(|(label, words)| {
+    let fixture = |words: String| {
         let (taken, env) = (words.clone(), env.clone());
         let fixture = Fixture::new(env.clone(), move || open(env.clone(), words.clone()));
-        (label, fixture.taker(move || process::this_program(&taken)))
-    });
-    leasehold_conformance::main(fixtures.collect())
+        fixture.taker(move || process::this_program(&taken))
+    };
+    let all = servers.ways().into_iter().flat_map(|(label, words)| trials(label, &fixture(words)));
+    let is_of_server = |trial: &Trial| !OF_CLIENTS.iter().any(|promise| trial.name().contains(promise));
+    let others = servers.other_ways().into_iter();
+    let others = others.flat_map(|(label, words)| trials(&label, &fixture(words))).filter(is_of_server);
+    libtest_mimic::run(&Arguments::from_args(), all.chain(others).collect()).exit_code()
 }

@@ -8,7 +8,7 @@ use leasehold_core::{
     url::{Form, ParsedUrl, Scheme},
 };
 
-use crate::{doctor::diagnose, options::SqliteOptions, store::SqliteStore, watcher::Thread};
+use crate::{doctor::diagnose, options::SqliteOptions, platform::Thread, store::SqliteStore};
 
 /// `sqlite:PATH`.
 pub static BACKEND: Backend = Backend {

@@ -11,7 +11,7 @@ use std::{
 
 use leasehold_core::{Error, ErrorKind, Result, store_kit::Locked};
 
-use crate::error::from_io;
+use crate::{error::from_io, platform::platform};
 
 /// "LSHD" in the header of the file: the application that owns it.
 pub(crate) const APPLICATION_ID: u32 = 0x4c53_4844;
@@ -21,38 +21,14 @@ pub(crate) const FORMAT: u32 = 1;
 /// Refuses file systems on which file locks of one machine do not exclude processes of another, or are dropped
 /// silently with the connection. FUSE is refused too because its backing storage cannot be known.
 pub(crate) fn file_system(directory: &Path) -> Result<()> {
-    let status = rustix::fs::statfs(directory)
-        .map_err(|errno| from_io(errno.into(), "ask for the file system of", directory))?;
-    // The width of the field differs between machines; the magic numbers have 32 bits.
-    let Some(kind) = network_file_system(status.f_type as u32) else { return Ok(()) };
+    let kind = platform()
+        .network_file_system(directory)
+        .map_err(|source| from_io(source, "ask for the file system of", directory))?;
+    let Some(kind) = kind else { return Ok(()) };
     let message =
         format!("{} is on {kind}, where file locks of one machine do not hold", directory.display());
     Err(Error::new(ErrorKind::Unsafe, message)
         .hint("put the database on a local disk, or use a store with a server to lock between machines"))
-}
-
-/// The name of a file system that is refused, by the magic number of statfs(2).
-fn network_file_system(magic: u32) -> Option<&'static str> {
-    Some(match magic {
-        0x6969 => "NFS",
-        0x517b => "SMB",
-        0xff53_4d42 | 0xfe53_4d42 => "CIFS",
-        0x0102_1997 => "9P",
-        0x5346_414f | 0x6b41_4653 => "AFS",
-        0x00c3_6400 => "Ceph",
-        0x7375_7245 => "Coda",
-        0x564c => "NCP",
-        0x0116_1970 => "GFS2",
-        0x7461_636f => "OCFS2",
-        0x0bd0_0bd0 => "Lustre",
-        0x4750_4653 => "GPFS",
-        0xaad7_aaea => "PanFS",
-        0x1983_0326 => "BeeGFS",
-        0x786f_4256 => "a VirtualBox shared folder",
-        0xbacb_acbc => "a VMware shared folder",
-        0x6573_5546 => "FUSE",
-        _ => return None,
-    })
 }
 
 /// Device and inode of a database.
@@ -205,19 +181,5 @@ mod tests {
         assert!(with(68, 0).contains("another program"));
         assert!(with(60, FORMAT + 1).contains("format"));
         assert!(with(0, 0).contains("not a SQLite"));
-    }
-
-    #[test]
-    fn file_systems_of_other_machines_are_refused_and_local_ones_are_not() {
-        for (magic, name) in
-            [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x6573_5546, "FUSE"), (0x0102_1997, "9P")]
-        {
-            assert_eq!(network_file_system(magic), Some(name));
-        }
-        for local in [0xef53, 0x0102_1994, 0x9123_683e, 0x5846_5342, 0x794c_7630] {
-            assert_eq!(network_file_system(local), None, "{local:x}");
-        }
-        let directory = tempfile::tempdir().unwrap();
-        file_system(directory.path()).unwrap();
     }
 }

@@ -27,7 +27,7 @@
 //! files are readable by their owner only; `chmod` the database before its first use to share it with a group.
 //!
 //! # Requirements
-//! `flock` that the kernel drops when a process ends, `inotify`, and shared memory: a local file system. Network and
+//! `flock` that the kernel drops when a process ends, and shared memory: a local file system. Network and
 //! FUSE file systems are refused. Containers of one machine may share a database when they mount the same directory.
 //! A process must not `fork` and go on in both halves: every call of the child fails, and it keeps the session of its
 //! parent alive.
@@ -51,6 +51,7 @@ pub mod fuzz;
 mod keys;
 mod lock_record;
 mod options;
+mod platform;
 mod server_info;
 mod session;
 mod store;
@@ -58,7 +59,6 @@ mod transport;
 mod txn;
 mod verbs;
 mod waiters;
-mod watcher;
 mod write_lock;
 
 pub use backend::BACKEND;

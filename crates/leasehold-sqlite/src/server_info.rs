@@ -1,13 +1,12 @@
 //! [`BootId`]: the run of the machine that the times of a file belong to, and the change to the next one.
 
-use std::fs;
-
 use leasehold_core::{Env, Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     error::from_sqlite,
     lock_record::LockRecord,
+    platform::platform,
     session::{Liveness, Sessions},
     txn::{Txn, WRITE},
 };
@@ -26,15 +25,9 @@ impl BootId {
     pub(crate) fn current(id: Option<String>) -> Result<BootId> {
         let id = match id {
             Some(id) => id,
-            None => fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|source| {
-                Error::new(ErrorKind::Unsafe, "the kernel does not show the identity of this boot")
-                    .hint("mount /proc, and not with subset=pid: /proc/sys/kernel/random/boot_id tells locks of an earlier boot from those of this one")
-                    .source(source)
-            })?,
+            None => platform().boot_id()?,
         };
-        let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
-        let clock = offsets.lines().find_map(|line| line.strip_prefix("boottime")).unwrap_or("0 0");
-        let clock = clock.split_whitespace().collect::<Vec<_>>().join(" ");
+        let clock = platform().clock_offset();
         Ok(BootId { id: id.trim().to_owned(), clock })
     }
 

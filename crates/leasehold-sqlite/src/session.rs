@@ -16,7 +16,7 @@ use rustix::fs::{
     AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, flock, utimensat,
 };
 
-use crate::{error::from_io, keys::DatabasePaths, watcher::Watcher, write_lock::sleep_1ms};
+use crate::{error::from_io, keys::DatabasePaths, platform::Watcher, write_lock::sleep_1ms};
 
 /// The sessions of a database: this store's own, and a view of the others.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Sessions {
     paths: DatabasePaths,
     own: Locked<Option<Session>>,
     /// Reports the ends of sessions, once this store has subscriptions.
-    watcher: Locked<Option<Arc<Watcher>>>,
+    watcher: Locked<Option<Arc<dyn Watcher>>>,
 }
 
 /// The session file of this store.
@@ -165,7 +165,7 @@ impl Sessions {
     }
 
     /// Sets or takes the watcher of the other sessions; answers the former one.
-    pub(crate) fn set_watcher(&self, watcher: Option<Arc<Watcher>>) -> Option<Arc<Watcher>> {
+    pub(crate) fn set_watcher(&self, watcher: Option<Arc<dyn Watcher>>) -> Option<Arc<dyn Watcher>> {
         std::mem::replace(&mut *self.watcher.lock(), watcher)
     }
 }

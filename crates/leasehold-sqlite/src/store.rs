@@ -11,12 +11,12 @@ use leasehold_core::{
 use crate::{
     capability::CAPABILITY,
     options::SqliteOptions,
+    platform::{Events, Thread, platform},
     session::Liveness,
     transport::Transport,
     txn::Txn,
     verbs,
     waiters::{wake, woken},
-    watcher::{Events, Thread, Watcher},
 };
 
 /// Locks in one SQLite file, shared by the processes of one machine. See the [crate].
@@ -27,7 +27,6 @@ pub struct SqliteStore {
     transport: Arc<Transport>,
     /// The watching thread.
     watching: Locked<Option<Thread>>,
-    url: String,
 }
 
 /// The renewals that share a transaction: enough to make its cost small, few enough to let others in between.
@@ -60,8 +59,8 @@ impl SqliteStore {
     pub fn open_with(path: impl AsRef<Path>, env: Env, options: SqliteOptions) -> Result<SqliteStore> {
         let path = path.as_ref();
         let url = format!("sqlite:{}", path.display());
-        let transport = Arc::new(Transport::open(path, env, options).explain_store("open", &url)?);
-        Ok(SqliteStore { transport, watching: Locked::default(), url })
+        let transport = Arc::new(Transport::open(path, &url, env, options).explain_store("open", &url)?);
+        Ok(SqliteStore { transport, watching: Locked::default() })
     }
 
     /// Makes the session at its first use, so that read-only use leaves no file; then ends what dead sessions have left.
@@ -79,11 +78,11 @@ impl SqliteStore {
         if watching.is_none()
             && let Some(own) = self.transport.sessions.own()
         {
-            let watcher = Arc::new(Watcher::new(&self.transport.paths.session(own))?);
+            let watcher = platform().watch(&self.transport.paths.session(own))?;
             let (transport, running) = (self.transport.clone(), watcher.clone());
             // A thread of its own because it blocks in poll(2), on whatever runtime the callers are.
-            let watch = move || running.run(|events| handle(&transport, events));
-            *watching = Some(Thread::spawn("leasehold-inotify", watch)?);
+            let watch = move || running.run(&|events| handle(&transport, events));
+            *watching = Some(Thread::spawn("leasehold-watch", watch)?);
             self.transport.sessions.set_watcher(Some(watcher));
         }
         Ok(())
@@ -92,10 +91,7 @@ impl SqliteStore {
     /// Renews some claims in one transaction.
     async fn renew_some(&self, claims: &[Claim]) -> Vec<Result<Renewal>> {
         let own = claims.to_vec();
-        let renew = |txn: &mut Txn<'_>, claim: &Claim| match CAPABILITY.admits(claim) {
-            Ok(()) => verbs::renew(txn, claim).map(Ok),
-            Err(refused) => Ok(Err(refused)),
-        };
+        let renew = |txn: &mut Txn<'_>, claim: &Claim| verbs::renew(txn, claim).map(Ok);
         let renew_all = move |txn: &mut Txn<'_>| own.iter().map(|claim| renew(txn, claim)).collect();
         match self.transport.execute(renew_all).await {
             Ok(renewed) => renewed,
@@ -124,16 +120,8 @@ impl SqliteStore {
 }
 
 impl Verbs for SqliteStore {
-    fn capability(&self) -> &Capability {
-        &CAPABILITY
-    }
-
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.transport.state.check_open()
+    fn state(&self) -> &ClientState {
+        &self.transport.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
@@ -144,10 +132,6 @@ impl Verbs for SqliteStore {
             remembers_for: Duration::MAX,
             wall_us: self.transport.env.wall_us(),
         })
-    }
-
-    async fn revalidation(&self, _seen: &mut u64) {
-        std::future::pending().await
     }
 
     /// Runs on the calling thread in some tens of microseconds when nobody else is writing. Dropped before it has begun,
@@ -243,7 +227,7 @@ impl Drop for SqliteStore {
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SqliteStore").field(&self.url).finish()
+        f.debug_tuple("SqliteStore").field(&self.transport.state.url).finish()
     }
 }
 

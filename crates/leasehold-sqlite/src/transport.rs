@@ -8,22 +8,23 @@ use std::{
 };
 
 use leasehold_core::{
-    Env, Error, ErrorKind, Moment, Result,
+    Env, Error, ErrorKind, Moment, Result, Revalidations,
     store_kit::{ClientState, Locked},
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
+    capability::CAPABILITY,
     connection::{self, Database, connect},
     keys::DatabasePaths,
     options::SqliteOptions,
+    platform::Thread,
     server_info::BootId,
     session::{Liveness, Sessions},
     txn::{AfterCommit, CheckedSession, READ, Txn, WRITE, has_moved, move_log},
     verbs,
     waiters::Waiters,
-    watcher::Thread,
     write_lock::{WriteLock, sleep_1ms, timed_out},
 };
 
@@ -89,7 +90,7 @@ impl Job {
 }
 
 impl Transport {
-    pub(crate) fn open(path: &Path, env: Env, options: SqliteOptions) -> Result<Transport> {
+    pub(crate) fn open(path: &Path, url: &str, env: Env, options: SqliteOptions) -> Result<Transport> {
         let paths = DatabasePaths::resolve(path, options.create_directories)?;
         let boot = BootId::current(options.boot_id)?;
         let sessions = Sessions::new(paths.clone());
@@ -100,7 +101,7 @@ impl Transport {
             paths,
             sessions,
             waiters: Arc::default(),
-            state: ClientState::default(),
+            state: ClientState::new(CAPABILITY, url, Revalidations::default()),
             timeout: options.timeout,
             write_lock: Locked::new(Some(write_lock)),
             database: Locked::new(Some(database)),

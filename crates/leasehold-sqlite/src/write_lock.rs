@@ -1,8 +1,8 @@
 //! [`WriteLock`]: the lock file that lets the processes of one database write one after another.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
 };
 
 use leasehold_core::{Env, Error, ErrorKind, Moment, Result};
@@ -11,7 +11,7 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use crate::{error::from_io, keys::DatabasePaths};
+use crate::{error::from_io, keys::DatabasePaths, platform::platform};
 
 /// The lock file that lets the processes of one database write one after another.
 ///
@@ -92,28 +92,11 @@ pub(crate) fn sleep_1ms() {
 
 /// The error of a writer that did not get the lock in time; names the process that has it where the kernel shows it.
 pub(crate) fn timed_out(paths: &DatabasePaths) -> Error {
-    let who = match lock_owner(paths) {
+    let who = match platform().lock_owner(&paths.write_lock) {
         Some(process) => format!("{process} is inside a transaction"),
         None => "another process is inside a transaction".to_owned(),
     };
     Error::new(ErrorKind::TimedOut, format!("{who} and lets nobody write")).hint(
         "a stopped process (Ctrl-Z, a debugger, a frozen container) blocks writers until it goes on or is killed",
     )
-}
-
-/// The process that holds the lock file, by /proc/locks.
-fn lock_owner(paths: &DatabasePaths) -> Option<String> {
-    let file = format!(":{}", fs::metadata(&paths.write_lock).ok()?.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    // 1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF, and "1: -> FLOCK …" for those who wait.
-    let owner = locks.lines().find_map(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let ours = words.get(1) == Some(&"FLOCK") && words.get(5).is_some_and(|word| word.ends_with(&file));
-        ours.then(|| words[4].to_owned())
-    })?;
-    let status = fs::read_to_string(format!("/proc/{owner}/stat")).unwrap_or_default();
-    let command = status.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
-    let Some((command, rest)) = command else { return Some(format!("process {owner}")) };
-    let stopped = matches!(rest.split_whitespace().next(), Some("T" | "t"));
-    Some(format!("process {owner} ({}{})", command.escape_debug(), if stopped { ", stopped" } else { "" }))
 }

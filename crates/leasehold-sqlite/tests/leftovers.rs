@@ -61,7 +61,7 @@ async fn watch(path: &str) {
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = tasks.map(|task| fs::read_to_string(task.path().join("comm")).unwrap_or_default());
-    names.filter(|name| name.starts_with("leasehold-sql") || name.starts_with("leasehold-ino")).collect()
+    names.filter(|name| name.starts_with("leasehold-sql") || name.starts_with("leasehold-wat")).collect()
 }
 
 fn descriptors() -> usize {

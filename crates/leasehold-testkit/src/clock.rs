@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Error, Result, error::Context, temp_dir, wait::lock};
+use crate::{Result, error::Context, process::output, temp_dir, wait::lock};
 
 const SOURCE: &str = include_str!("../shim/clock.c");
 const VARIABLE: &str = "LEASEHOLD_TESTKIT_CLOCK";
@@ -90,11 +90,7 @@ impl Shim {
         std::fs::write(&source, SOURCE).context(|| "clock.c cannot be written".into())?;
         let mut command = Command::new("cc");
         command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC", "-o"]);
-        let output = command.arg(&library).arg(&source).output().context(|| "cc could not be run".into())?;
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr);
-            return Err(Error(format!("clock.c does not compile: {why}")));
-        }
+        output(command.arg(&library).arg(&source)).context(|| "clock.c does not compile".into())?;
         Ok(Self { library, _directory: directory })
     }
 }

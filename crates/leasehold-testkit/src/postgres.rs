@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
     sync::Mutex,
 };
 
@@ -18,9 +18,9 @@ use tempfile::TempDir;
 pub use pooler::{PgBouncer, Pooler};
 
 use crate::{
-    Error, Result,
+    Result,
     error::{Context, ensure},
-    process::{User, find},
+    process::{become_user, find, give_to, output},
     server::{Failure, Program, ServerProcess, free_port, on_free_ports},
     temp_dir,
     tls::{self, Tls},
@@ -119,19 +119,17 @@ impl Server {
         Builder::default()
     }
 
-    /// A standby that follows this server by streaming replication, asynchronously. Returns when it does.
+    /// A standby that follows this server by streaming replication, asynchronously, with the same settings; without TLS. Returns
+    /// when it does.
     pub fn standby(&self) -> Result<Server> {
         let standby = on_free_ports(|| {
             let directory = temp_dir::create()?;
-            User::for_root(OWNER)?.map_or(Ok(()), |user| user.own(directory.path()))?;
+            give_to(OWNER, directory.path())?;
             let mut backup = as_owner("pg_basebackup")?;
             backup.args(["-R", "-X", "stream", "-c", "fast", "-U", "postgres", "-h"]).arg(self.directory());
             backup.args(["-p", &self.port().to_string(), "-D"]).arg(directory.path().join(DATA));
-            run({
-                backup.current_dir(directory.path());
-                backup
-            })?;
-            let settings = vec!["fsync=off".into(), "full_page_writes=off".into()];
+            output(backup.current_dir(directory.path()))?;
+            let settings = self.program.settings.clone();
             Server::start_in(directory, Postgres { settings, port: free_port()? })
         })?;
         let receivers = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
@@ -153,30 +151,10 @@ impl Server {
     /// Runs statements as superuser with psql(1), and returns what they print: a line a row, `|` between columns.
     pub fn sql(&self, statements: &str) -> Result<String> {
         let mut command = Command::new("psql");
-        command.args([
-            "-X",
-            "-q",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            "postgres",
-            "-d",
-            "postgres",
-            "-h",
-        ]);
-        command.arg(self.directory()).args(["-p", &self.port().to_string(), "-c", statements]);
-        run(command)
-    }
-}
-
-/// Runs a command to its end, and returns its output.
-fn run(mut command: Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().context(|| "a program cannot be run".into())?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().into()),
-        false => Err(Error(String::from_utf8_lossy(&output.stderr).trim().into())),
+        command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-h"]);
+        let text =
+            output(command.arg(self.directory()).args(["-p", &self.port().to_string(), "-c", statements]))?;
+        Ok(text.trim().into())
     }
 }
 
@@ -184,13 +162,13 @@ fn run(mut command: Command) -> Result<String> {
 fn protect(path: &Path) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
         .context(|| "a file cannot be protected".into())?;
-    User::for_root(OWNER)?.map_or(Ok(()), |user| user.own(path))
+    give_to(OWNER, path)
 }
 
 /// Runs a program of PostgreSQL as the servers' user.
 fn as_owner(program: &str) -> Result<Command> {
     let mut command = Command::new("setpriv");
-    command.args(User::for_root(OWNER)?.iter().flat_map(User::setpriv)).arg("--").arg(find(program)?);
+    command.args(become_user(OWNER)).arg("--").arg(find(program)?);
     Ok(command)
 }
 
@@ -202,22 +180,18 @@ fn copy_template(directory: &Path) -> Result<()> {
         Some(template) => template,
         none => none.insert(make_template()?),
     };
-    let mut copy = Command::new("cp");
-    copy.arg("-a").arg(template.path().join(DATA)).arg(directory);
-    run(copy)?;
-    User::for_root(OWNER)?.map_or(Ok(()), |user| user.own(directory))
+    output(Command::new("cp").arg("-a").arg(template.path().join(DATA)).arg(directory))?;
+    give_to(OWNER, directory)
 }
 
 fn make_template() -> Result<TempDir> {
     let template = temp_dir::create()?;
-    User::for_root(OWNER)?.map_or(Ok(()), |user| user.own(template.path()))?;
+    give_to(OWNER, template.path())?;
     let data = template.path().join(DATA);
     let mut initdb = as_owner("initdb")?;
     initdb.args(["--no-sync", "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth-local=trust"]);
-    run({
-        initdb.args(["--auth-host=scram-sha-256", "-D"]).arg(&data).current_dir(template.path());
-        initdb
-    })?;
+    initdb.args(["--auth-host=scram-sha-256", "-D"]).arg(&data).current_dir(template.path());
+    output(&mut initdb)?;
     let access = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n\
                   local replication all trust\nhost replication all 127.0.0.1/32 trust\n";
     fs::write(data.join("pg_hba.conf"), access).context(|| "pg_hba.conf cannot be written".into())?;

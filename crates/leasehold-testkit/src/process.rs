@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     sync::{OnceLock, mpsc},
     thread,
     time::Duration,
@@ -35,14 +35,18 @@ impl Process {
 
     /// The same as another user, if this process may change to it.
     pub(crate) fn start_as(
-        user: Option<User>,
+        user: Option<&str>,
         program: &str,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self> {
         let path = find(program)?;
         // setpriv(1) asks for the signal and then becomes the program, under the same process id.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).args(user.iter().flat_map(User::setpriv)).arg("--").arg(path);
+        command
+            .args(["--pdeathsig", "KILL"])
+            .args(user.into_iter().flat_map(become_user))
+            .arg("--")
+            .arg(path);
         prepare(&mut command);
         let child = starter().and_then(|starter| starter.start(command));
         let child =
@@ -120,36 +124,29 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
     found.ok_or_else(|| Error(format!("`{program}` is not installed: cargo xtask test does it")))
 }
 
-/// A user of this machine that servers run as which refuse to run as root.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct User {
-    id: u32,
-    group: u32,
+/// The arguments of setpriv(1) that change to a user of this machine; none if this process is not root, and so runs servers
+/// as itself.
+pub(crate) fn become_user(name: &str) -> Vec<String> {
+    let words = [format!("--reuid={name}"), format!("--regid={name}"), "--clear-groups".into()];
+    if rustix::process::geteuid().is_root() { words.into() } else { Vec::new() }
 }
 
-impl User {
-    /// The user of this name; `None` if this process is not root, and so runs servers as itself.
-    pub(crate) fn for_root(name: &str) -> Result<Option<User>> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(None);
-        }
-        let users = fs::read_to_string("/etc/passwd").context(|| "no list of users".into())?;
-        let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let mut numbers = line.unwrap_or_default().split(':').skip(1).map_while(|number| number.parse().ok());
-        let both = numbers.next().zip(numbers.next());
-        both.map(|(id, group)| Some(User { id, group }))
-            .ok_or_else(|| Error(format!("there is no user {name}")))
+/// Gives a file or directory to a user, if this process is root.
+pub(crate) fn give_to(name: &str, path: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
     }
+    output(Command::new("chown").arg(format!("{name}:{name}")).arg(path)).map(drop)
+}
 
-    /// The arguments of setpriv(1) that change to it.
-    pub(crate) fn setpriv(&self) -> [String; 3] {
-        [format!("--reuid={}", self.id), format!("--regid={}", self.group), "--clear-groups".into()]
-    }
-
-    /// Gives it a file or directory.
-    pub(crate) fn own(&self, path: &Path) -> Result<()> {
-        std::os::unix::fs::chown(path, Some(self.id), Some(self.group))
-            .context(|| format!("{} cannot be given away", path.display()))
+/// Runs a command to its end, and returns its output.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.context(|| format!("`{}` cannot be run", program.display()))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(Error(String::from_utf8_lossy(&output.stderr).trim().into())),
     }
 }
 

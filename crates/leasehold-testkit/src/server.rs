@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     error::Context,
     ports,
-    process::{Process, User},
+    process::Process,
     wait::{self, lock},
 };
 
@@ -36,6 +36,11 @@ pub trait Program: fmt::Debug + Send + Sync {
 
     /// The user that it runs as when the tests run as root.
     const USER: Option<&'static str> = None;
+
+    /// The program itself, where another one than [`Self::NAME`] of the search path is wanted.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
 
     /// Adds arguments and variables to the command.
     fn prepare(&self, command: &mut Command, directory: &Path);
@@ -198,8 +203,8 @@ impl<P: Program> ServerProcess<P> {
 fn run<P: Program>(program: &P, directory: &Path) -> Result<Process> {
     let output = File::create(directory.join("log")).context(|| "the log cannot be written".into())?;
     let errors = output.try_clone().context(|| "the log cannot be written".into())?;
-    let user = P::USER.map_or(Ok(None), User::for_root)?;
-    Process::start_as(user, P::NAME, |command: &mut Command| {
+    let path = program.path().map_or(P::NAME.into(), Path::to_string_lossy);
+    Process::start_as(P::USER, &path, |command: &mut Command| {
         command.current_dir(directory).stdin(Stdio::null()).stdout(output).stderr(errors);
         program.prepare(command, directory);
     })

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Capability, ClaimId, Drift, Env, Moment, Result,
+    ClaimId, Drift, Env, Moment, Result,
     store_kit::{Locked, Subscription, Topic},
 };
 
@@ -28,7 +28,6 @@ pub(crate) struct Client {
     pub(crate) paths: Paths,
     pub(crate) dialect: ZooKeeperDialect,
     pub(crate) own_claims: Arc<OwnClaims>,
-    pub(crate) capability: Capability,
     /// The id of the last change of each node by its path, and the time at which it was first seen.
     last_changes: Locked<HashMap<String, (i64, Moment)>>,
 }
@@ -42,7 +41,6 @@ impl Client {
             paths: Paths::new(&options.chroot),
             dialect: options.dialect,
             own_claims: Arc::default(),
-            capability: capability::of(options.dialect, options.session),
             last_changes: Locked::default(),
             env,
         })
@@ -52,13 +50,13 @@ impl Client {
     pub(crate) async fn open(options: &ZooKeeperOptions, env: Env) -> Result<Client> {
         let mut client = Client::new(options, env)?;
         let timeout = client.session.ready().await?.timeout;
-        client.capability = capability::of(options.dialect, timeout);
+        client.session.state.capability = capability::of(options.dialect, timeout);
         Ok(client)
     }
 
     /// The end of a node of ours unless it is extended: not before its holder's own deadline, and in time for others.
     pub(crate) fn end_of(&self, node: &Node) -> Moment {
-        node.expires - self.capability.drift.of(Duration::ZERO)
+        node.expires - self.session.state.capability.drift.of(Duration::ZERO)
     }
 
     /// Subscribes a claim: to the notifier of its last answer, or to a new one.

@@ -83,7 +83,7 @@ fn error(foreign: &ClientError) -> Error {
         ClientError::Unimplemented => (Rejected, true, "ZooKeeper 3.6 or later is needed"),
         ClientError::BadArguments(_) | ClientError::MarshallingError => (Invalid, true, "see the message"),
         ClientError::NoHosts => (Unreachable, true, "no member can be reached: are the addresses right?"),
-        ClientError::ClientClosed => (Closed, false, "this client is closed"),
+        ClientError::ClientClosed => (Closed, false, "`close` was called before"),
         ClientError::SessionExpired | ClientError::SessionMoved => {
             (Unreachable, false, "the session has ended and all holds of this client with it: ask again")
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_core::{Error, ErrorKind, Result, store_kit::Access, url::Address};
 
-use crate::{dialect::ZooKeeperDialect, tls};
+use crate::{dialect::ZooKeeperDialect, transport};
 
 /// The servers of an ensemble, and how they are used. `Debug` shows no password.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl ZooKeeperOptions {
                 "use a name of the certificate as the address",
             );
         }
-        if self.access.tls && !self.servers.iter().all(|server| tls::server_name(server).is_some()) {
+        if self.access.tls && !self.servers.iter().all(|server| transport::server_name(server).is_some()) {
             return invalid("no certificate can be for this host name", "use another name of the server");
         }
         self.access.check_user()?;

@@ -6,20 +6,22 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use leasehold_core::{
     Env, Error, ErrorKind, Result, Revalidations,
     env::show,
-    store_kit::{Access, ClientState, Connection, Reconnect, Secrets, Topic, Waiters},
+    store_kit::{Access, ClientState, Connection, Reconnect, Secrets, Topic, Waiters, tls_config},
     url::Address,
 };
 use tokio::sync::oneshot;
 use zookeeper_client::{Acls, Client, SessionState, StateWatcher, TlsDynamicCerts, TlsOptions};
 
 use crate::{
-    error::ServerError, options::ZooKeeperOptions, tls, transport, txn::LiveSession, waiters::Watch,
+    error::ServerError, options::ZooKeeperOptions, platform, transport, txn::LiveSession, waiters::Watch,
 };
 
 /// The longest silence after which the client tries another member.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
 /// The time between two looks at the files of certificates while no server is connected.
 const FILES_AGAIN: Duration = Duration::from_secs(1);
+/// The time between two rounds of connections that ask the servers whether they accept the certificates.
+const SERVERS_AGAIN: Duration = Duration::from_millis(200);
 
 impl Connection for LiveSession {
     fn is_open(&self) -> bool {
@@ -34,27 +36,22 @@ impl Connection for LiveSession {
 pub(crate) struct SessionManager {
     pub(crate) options: ZooKeeperOptions,
     pub(crate) env: Env,
-    pub(crate) revalidations: Revalidations,
     pub(crate) waiters: Arc<Waiters<Topic, Watch>>,
     live: Reconnect<LiveSession>,
-    state: ClientState,
+    pub(crate) state: ClientState,
 }
 
 impl SessionManager {
     pub(crate) fn new(options: ZooKeeperOptions, env: Env) -> SessionManager {
+        let capability = crate::capability::of(options.dialect, options.session);
         SessionManager {
+            state: ClientState::new(capability, &options.url, Revalidations::default()),
             options,
-            revalidations: Revalidations::default(),
             waiters: Arc::default(),
             // The end of a session already demands revalidation; a new one need not.
             live: Reconnect::new(env.clone(), Revalidations::default()),
-            state: ClientState::default(),
             env,
         }
-    }
-
-    pub(crate) fn check_open(&self) -> Result<()> {
-        self.state.check_open()
     }
 
     /// A session that is connected now: nothing is sent over a connection that is known to be broken, nor after an error.
@@ -120,27 +117,31 @@ impl SessionManager {
         })
     }
 
-    /// The certificates, once a server accepts them.
+    /// The certificates, once a server accepts them. A server that closes the connection first, as one that starts does, is
+    /// asked again: the session would not tell why it does not connect.
     ///
     /// # Errors
-    /// [`ErrorKind::Rejected`] if no server can be reached and one of them refuses, or is refused. Other failures are left to
-    /// the session, which tries again.
+    /// [`ErrorKind::Rejected`] if no server can be reached and one of them refuses, or is refused.
     async fn certificates(&self, secrets: &Secrets) -> Result<TlsDynamicCerts> {
         let access = &self.options.access;
-        let certs = tls::certificates(secrets).map_err(|source| explain(access, &source))?;
+        let certs = transport::certificates(secrets).map_err(|source| explain(access, &source))?;
+        while !self.accepts_certificates().await? {
+            self.env.sleep(SERVERS_AGAIN).await;
+        }
+        Ok(TlsDynamicCerts::new(certs))
+    }
+
+    /// Whether a server accepts the certificates; `false` if none can be reached.
+    async fn accepts_certificates(&self) -> Result<bool> {
         let ask = |server| async move { (server, self.ask(server, "srvr").await) };
         let mut answers: FuturesUnordered<_> = self.options.servers.iter().map(ask).collect();
         let mut refused = None;
         while let Some((server, answer)) = answers.next().await {
-            match answer {
-                Ok(_) => return Ok(TlsDynamicCerts::new(certs)),
-                Err(source) => {
-                    let error = explain(access, &source).store(server.to_string());
-                    refused = refused.or(Some(error).filter(|error| error.kind() == ErrorKind::Rejected));
-                }
-            }
+            let Err(source) = answer else { return Ok(true) };
+            let error = explain(&self.options.access, &source).store(server.to_string());
+            refused = refused.or(Some(error).filter(|error| error.kind() == ErrorKind::Rejected));
         }
-        refused.map_or(Ok(TlsDynamicCerts::new(certs)), Err)
+        refused.map_or(Ok(false), Err)
     }
 
     /// The answer of a server to a four-letter command, over a connection of its own.
@@ -148,7 +149,7 @@ impl SessionManager {
         let access = &self.options.access;
         let config = if access.tls {
             let secrets = access.read().map_err(io::Error::other)?;
-            Some(tls::config(&secrets)?)
+            Some(Arc::new(tls_config(&secrets)?))
         } else {
             None
         };
@@ -157,7 +158,7 @@ impl SessionManager {
         // In the background, whose runtime has I/O.
         self.env.spawn(async move {
             // The caller may have been dropped.
-            let _ = send.send(tls::exchange(&server, word, config).await);
+            let _ = send.send(transport::exchange(&server, word, config).await);
         });
         receive.await.map_err(io::Error::other)?
     }
@@ -166,21 +167,22 @@ impl SessionManager {
     /// revalidation and breaks all subscriptions when the session ends.
     fn follow(&self, mut states: StateWatcher, certs: Option<TlsDynamicCerts>) {
         let ports: BTreeSet<u16> = self.options.servers.iter().map(|server| server.port).collect();
-        transport::set_nodelay(&ports);
-        let (revalidations, waiters) = (self.revalidations.clone(), self.waiters.clone());
+        platform::set_nodelay(&ports);
+        let (revalidations, waiters) = (self.state.revalidations.clone(), self.waiters.clone());
         let (env, access) = (self.env.clone(), self.options.access.clone());
         self.env.spawn(async move {
             while !states.peek_state().is_terminated() {
                 let state = match &certs {
                     Some(certs) if states.peek_state() == SessionState::Disconnected => {
-                        let newer = access.read().ok().and_then(|secrets| tls::certificates(&secrets).ok());
+                        let newer =
+                            access.read().ok().and_then(|secrets| transport::certificates(&secrets).ok());
                         newer.into_iter().for_each(|newer| certs.update(newer));
                         env.until(env.now() + FILES_AGAIN, states.changed()).await
                     }
                     _ => Some(states.changed().await),
                 };
                 if state == Some(SessionState::SyncConnected) {
-                    transport::set_nodelay(&ports);
+                    platform::set_nodelay(&ports);
                 }
             }
             revalidations.raise();

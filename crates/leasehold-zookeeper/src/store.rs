@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use leasehold_core::{
-    Capability, Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot,
-    Standing, Wake,
-    store_kit::{Explain, Verbs},
+    Claim, Contender, Env, Interest, LockName, Release, Renewal, Result, ServerInfo, Snapshot, Standing,
+    Wake,
+    store_kit::{ClientState, Explain, Verbs},
 };
 
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
 /// asks again by the claim's id.
 pub struct ZooKeeperStore {
     pub(crate) client: Arc<Client>,
-    url: String,
 }
 
 impl ZooKeeperStore {
@@ -33,11 +32,11 @@ impl ZooKeeperStore {
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for invalid options.
     pub fn new(options: ZooKeeperOptions, env: Env) -> Result<Self> {
         let client = Client::new(&options, env.clone()).explain_store("connect", &options.url)?;
-        Ok(ZooKeeperStore::over(client, options, &env))
+        Ok(ZooKeeperStore::over(client, &env))
     }
 
     /// A client that is connected: the longest time to live is negotiated with the servers
-    /// ([`Capability::ttl_max`]).
+    /// ([`Capability::ttl_max`](leasehold_core::Capability::ttl_max)).
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](leasehold_core::ErrorKind) for invalid options, `Unreachable` when no member serves,
@@ -47,36 +46,24 @@ impl ZooKeeperStore {
     /// Cancel safe: a session that is made too late is closed at once.
     pub async fn open(options: ZooKeeperOptions, env: Env) -> Result<Self> {
         let client = Client::open(&options, env.clone()).await.explain_store("connect", &options.url)?;
-        Ok(ZooKeeperStore::over(client, options, &env))
+        Ok(ZooKeeperStore::over(client, &env))
     }
 
-    fn over(client: Client, options: ZooKeeperOptions, env: &Env) -> Self {
+    fn over(client: Client, env: &Env) -> Self {
         let client = Arc::new(client);
         let (weak, own_claims) = (Arc::downgrade(&client), client.own_claims.clone());
         env.spawn(release::release_expired(weak, own_claims, env.clone()));
-        ZooKeeperStore { client, url: options.url }
+        ZooKeeperStore { client }
     }
 }
 
 impl Verbs for ZooKeeperStore {
-    fn capability(&self) -> &Capability {
-        &self.client.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.client.session.check_open()
+    fn state(&self) -> &ClientState {
+        &self.client.session.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
         server_info::server_info(&self.client).await
-    }
-
-    async fn revalidation(&self, seen: &mut u64) {
-        self.client.session.revalidations.after(seen).await;
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
@@ -122,6 +109,6 @@ impl Verbs for ZooKeeperStore {
 
 impl fmt::Debug for ZooKeeperStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ZooKeeperStore").field(&self.url).finish()
+        f.debug_tuple("ZooKeeperStore").field(&self.client.session.state.url).finish()
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that drives a session, and TCP_NODELAY on its connections.
+//! The thread that drives a session, TCP_NODELAY on its connections, and TLS.
 //!
 //! The client library waits for its socket with a thread of its own (`async-io`), which would wake the background thread,
 //! which would wake the caller. A session that is driven by the thread that waits for its socket saves one of the three.
@@ -6,14 +6,35 @@
 //! A request of ours is often two small messages. The library leaves Nagle's algorithm on and does not expose its socket, so
 //! the second message would wait for the confirmation of the first: one round trip more. The option belongs to the socket
 //! and not to a descriptor, so it is set through a copy of the descriptor, where that is possible.
+//!
+//! The library repeats a handshake that fails, and does not tell why. So one connection of our own is made before each session,
+//! whose failure is shown.
 
-use std::{collections::BTreeSet, future::Future, pin::Pin, sync::OnceLock};
+use std::{
+    fs,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use futures_util::future::join_all;
-use leasehold_core::store_kit::Locked;
+use leasehold_core::{
+    store_kit::{Locked, Secrets},
+    url::Address,
+};
+use rustls::{ClientConfig, crypto::ring, pki_types::ServerName};
 use spawns_core::{Spawn, Task};
-use tokio::sync::oneshot;
-use zookeeper_client::{Client, Connector, Error};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+};
+use tokio_rustls::TlsConnector;
+use zookeeper_client::{Client, Connector, Error, TlsCa, TlsCerts, TlsIdentity};
+
+/// An upper bound of the answer to a four-letter command.
+const ANSWER_BYTES_MAX: u64 = 1 << 16;
 
 /// The tasks that the library spawns.
 #[derive(Default)]
@@ -44,7 +65,7 @@ pub(crate) fn check_process() -> leasehold_core::Result<()> {
 pub(crate) fn connect(
     connector: Connector,
     servers: String,
-) -> std::io::Result<oneshot::Receiver<Result<Client, Error>>> {
+) -> io::Result<oneshot::Receiver<Result<Client, Error>>> {
     let (send, receive) = oneshot::channel();
     let drive = move || {
         let spawned = SpawnQueue::default();
@@ -66,46 +87,61 @@ pub(crate) fn connect(
     Ok(receive)
 }
 
-/// Sets TCP_NODELAY on all connections of this process to these ports.
-#[cfg(target_os = "linux")]
-pub(crate) fn set_nodelay(ports: &BTreeSet<u16>) {
-    use rustix::{
-        net::{getpeername, sockopt::set_tcp_nodelay},
-        process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
-    };
-    let Ok(process) = pidfd_open(getpid(), PidfdFlags::empty()) else { return };
-    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return };
-    for entry in descriptors.flatten() {
-        let link = std::fs::read_link(entry.path()).unwrap_or_default();
-        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some(number) = number.filter(|_| link.to_string_lossy().starts_with("socket:")) else { continue };
-        let Ok(copy) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
-        let peer =
-            getpeername(&copy).ok().flatten().and_then(|peer| std::net::SocketAddr::try_from(peer).ok());
-        if peer.is_some_and(|peer| ports.contains(&peer.port())) {
-            // A failure costs speed only.
-            let _ = set_tcp_nodelay(&copy, true);
-        }
+/// The certificates that the library uses.
+pub(crate) fn certificates(secrets: &Secrets) -> io::Result<TlsCerts> {
+    // The library takes the provider of the process, and there is none where several are compiled in. One that the
+    // application has chosen stays.
+    let _ = ring::default_provider().install_default();
+    let certs = TlsCerts::builder().with_ca(TlsCa::from_pem(text(&authorities(secrets)?)?).map_err(other)?);
+    let Some((cert, key)) = &secrets.identity else { return certs.build().map_err(other) };
+    let identity = TlsIdentity::from_pem(text(cert)?, text(key)?).map_err(unusable)?;
+    certs.with_identity(identity).build().map_err(other)
+}
+
+/// The name that the certificate of a server has to contain; `None` if no certificate can contain it.
+pub(crate) fn server_name(server: &Address) -> Option<ServerName<'static>> {
+    ServerName::try_from(server.host.clone()).ok()
+}
+
+/// The answer of a server to a four-letter command.
+pub(crate) async fn exchange(
+    server: &Address,
+    word: &str,
+    tls: Option<Arc<ClientConfig>>,
+) -> io::Result<String> {
+    let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
+    let Some(config) = tls else { return answer(stream, word).await };
+    let name = server_name(server).ok_or(io::ErrorKind::InvalidInput)?;
+    answer(TlsConnector::from(config).connect(name, stream).await?, word).await
+}
+
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, word: &str) -> io::Result<String> {
+    stream.write_all(word.as_bytes()).await?;
+    let mut bytes = Vec::new();
+    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).await {
+        // A server ends the connection without the farewell of TLS.
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 
-/// Not implemented on this platform.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn set_nodelay(_ports: &BTreeSet<u16>) {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn connections_to_these_ports_send_at_once_and_others_do_not() {
-        use std::net::{TcpListener, TcpStream};
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
-        let [ours, other] = addresses.map(|address| TcpStream::connect(address).unwrap());
-        set_nodelay(&BTreeSet::from([addresses[0].port()]));
-        assert!(ours.nodelay().unwrap());
-        assert!(!other.nodelay().unwrap());
+/// The authorities to trust, in PEM: those of the system where none are named.
+fn authorities(secrets: &Secrets) -> io::Result<Vec<u8>> {
+    if let Some(pem) = &secrets.ca {
+        return Ok(pem.clone());
     }
+    let file = openssl_probe::probe().cert_file;
+    fs::read(file.ok_or_else(|| other("this system has no file of certificate authorities"))?)
+}
+
+fn text(pem: &[u8]) -> io::Result<&str> {
+    std::str::from_utf8(pem).map_err(|_| other("certificate: a file is not PEM"))
+}
+
+fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::other(error)
+}
+
+fn unusable(error: impl std::fmt::Display) -> io::Error {
+    other(format!("client certificate: {error}"))
 }

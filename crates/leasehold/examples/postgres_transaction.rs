@@ -1,6 +1,7 @@
 //! The lock in the transaction that changes the data: no clock and no pause makes a late write.
 //!
 //! `cargo run -p leasehold --features sqlx --example postgres_transaction -- postgres://app@localhost/app`
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it is a program of its own")]
 
 use leasehold::{
     Client, Result,

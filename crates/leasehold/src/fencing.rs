@@ -27,11 +27,9 @@
 //! `rusqlite` there is `fencing::sqlite::SqlHighWaterMark`, too, and with `postgres` `fencing::postgres::PostgresHighWaterMark`.
 
 #[cfg(feature = "postgres")]
-#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub mod postgres;
 mod sequencers;
 #[cfg(feature = "rusqlite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "rusqlite")))]
 pub mod sqlite;
 pub mod statements;
 

@@ -68,7 +68,6 @@ macro_rules! hold_methods {
             /// # Cancel safety
             /// Dropped half-way, the transaction is in an unknown state: roll it back.
             #[cfg(feature = "postgres")]
-            #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
             pub async fn check_in(
                 &self,
                 transaction: impl $crate::postgres::PostgresTransaction,

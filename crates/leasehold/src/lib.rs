@@ -30,6 +30,7 @@
 //! |---|---|
 //! | `sqlite` | `sqlite:PATH`, an embedded store: no server, all processes of one machine |
 //! | `redis` | `redis://`, `redis+unix://`, `redis+sentinel://`, `redis+cluster://`, and `redlock://` |
+//! | `redis-1` | `redis`, and `Client::with_redis` (`with_redis_connection`) for a client (a connection) of the `redis` crate, version 1 |
 //! | `memcached` | `memcached://` |
 //! | `zookeeper` | `zookeeper://` |
 //! | `etcd` | `etcd://` |
@@ -75,17 +76,25 @@
 //!
 //! # More
 //!
-//! The project's `docs/book` teaches: `getting-started.md`, `fencing.md` (what a lock alone cannot protect), one page per
-//! store, `cron.md`, `chubby.md`. Modules of this page: [`fencing`] for the resource's half, [`testing`] for virtual time,
+//! The project's `docs/book` teaches: `getting-started.md`, `locks.md` (semaphores, elections, once a slot, blocking code),
+//! `fencing.md` (what a lock alone cannot protect), `http.md` (the crate `leasehold-tower`), one page per store, `cron.md`,
+//! `chubby.md`; `examples.md` lists programs to copy from. Modules of this page: [`fencing`] for the resource's half, [`testing`] for virtual time,
 //! [`mod@diagnose`] for servers whose configuration can lose locks. Names, tokens, sequencers, tickets, holders, waiters and
 //! findings serialize with serde.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The code of these pages compiles.
 #[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../docs/book/chubby.md")]
 #[doc = include_str!("../../../docs/book/getting-started.md")]
+#[doc = include_str!("../../../docs/book/locks.md")]
 struct BookPages;
+
+#[cfg(all(doctest, feature = "redis-1"))]
+#[doc = include_str!("../../../docs/book/redis.md")]
+struct PageOfRedis;
 
 mod backends;
 mod block_on;
@@ -100,8 +109,9 @@ mod guard;
 mod locks;
 mod note;
 #[cfg(feature = "postgres")]
-#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub mod postgres;
+#[cfg(feature = "redis-1")]
+pub mod redis;
 pub mod testing;
 pub mod url;
 
@@ -147,13 +157,38 @@ pub mod session {
 }
 
 pub mod election {
-    //! The leader of an [`Election`](crate::Election) as others see it.
+    //! The leader of an [`Election`](crate::Election) as others see it, and those who want to lead.
 
-    pub use crate::locks::election::{Leader, Observer};
+    pub use crate::locks::{
+        candidate::Candidate,
+        election::{Leader, Observer},
+    };
+}
+
+pub mod layer {
+    //! Stores around stores: names under a prefix, calls that are traced or measured, and injected faults.
+    //!
+    //! ```
+    //! use std::sync::Arc;
+    //!
+    //! use leasehold::{Client, env::Env, layer::{Meter, Prefix}};
+    //! # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
+    //! let env = Env::system()?;
+    //! let store = leasehold::url::StoreUrl::parse("memory:")?.open(&env).await?;
+    //! let store = Meter::new(Arc::new(Prefix::new(store, "tenant-7/")), env.clone());
+    //! let locks = Client::new(Arc::new(store), env);
+    //! locks.mutex("x")?.lock().await?.release().await?;        // `tenant-7/x` in the store
+    //! # Ok(()) }
+    //! ```
+
+    pub use leasehold_core::layer::{Chaos, Fault, Meter, Prefix, Trace, Verb};
 }
 
 pub mod env {
     //! The clock that leases are measured on; see [`Client::env`](crate::Client::env).
 
-    pub use leasehold_core::{Env, Moment, env::show};
+    pub use leasehold_core::{
+        Env, Moment,
+        env::{is_portable, show},
+    };
 }

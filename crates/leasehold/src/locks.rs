@@ -1,5 +1,6 @@
 //! The locks, and the parts that all of them share: [`LockSpec`], options, and blocking forms.
 
+pub(crate) mod candidate;
 pub(crate) mod count_down_latch;
 pub(crate) mod election;
 pub(crate) mod multi_guard;

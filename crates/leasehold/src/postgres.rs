@@ -1,9 +1,8 @@
 //! The lock in your own transaction: [`check_in`], and `guard.check_in(&mut transaction)`.
 
 #[cfg(feature = "sqlx")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlx")))]
 pub use leasehold_postgres::sqlx;
-pub use leasehold_postgres::{PostgresTransaction, Subject, check_in, check_in_statement, tokio_postgres};
+pub use leasehold_postgres::{Parameter, PostgresTransaction, check_in, check_in_statement, tokio_postgres};
 
 use leasehold_core::{Error, ErrorKind, Hold, Result, Store};
 

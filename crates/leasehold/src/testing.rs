@@ -19,7 +19,7 @@
 //! Code that sleeps by `tokio::time` is tested on tokio's paused time instead: see `on_tokio`, with the feature `testing`.
 //!
 //! More clients of the same store: `Client::new(Arc::new(memory.client()), world.env())` with one [`Memory`]. Faults are
-//! injected by the layer `leasehold_core::layer::Chaos`.
+//! injected by the layer [`Chaos`](crate::layer::Chaos).
 
 use std::sync::Arc;
 
@@ -44,7 +44,6 @@ pub fn world() -> (Virtual, Client) {
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind) outside of a tokio runtime.
 #[cfg(feature = "testing")]
-#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub fn on_tokio() -> crate::Result<Client> {
     let env = Env::tokio()?;
     Ok(Client::new(Arc::new(Memory::new(env.clone())), env))

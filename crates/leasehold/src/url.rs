@@ -56,7 +56,10 @@ impl StoreUrl {
     /// [`ErrorKind::Invalid`](crate::ErrorKind), naming the nearest known scheme or key;
     /// [`ErrorKind::Unsupported`](crate::ErrorKind) for a store that is not built in. The message holds no password.
     pub fn parse(text: &str) -> Result<Self> {
-        ParsedUrl::parse(text, &BACKENDS).map(StoreUrl)
+        ParsedUrl::parse(text, &BACKENDS).map(StoreUrl).map_err(|error| match guess(text) {
+            Some(url) => error.hint(format!("did you mean `{url}`?")),
+            None => error,
+        })
     }
 
     /// The URL of an SQLite file.
@@ -118,10 +121,33 @@ impl StoreUrl {
         BACKENDS.find(self.scheme(), true).map(|(backend, _)| backend)
     }
 
-    /// Opens the store, with the prefix around it.
-    pub(crate) async fn open(&self, env: &Env) -> Result<Arc<dyn Store>> {
+    /// Opens the store, to be put into a [layer](crate::layer); [`Client::connect`](crate::Client::connect) does it for others. The
+    /// `ttl` and the `timeout` of the URL are options of locks, and not the store's.
+    ///
+    /// # Errors
+    /// As [`Client::connect`](crate::Client::connect).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn open(&self, env: &Env) -> Result<Arc<dyn Store>> {
         backends::open(self.backend()?, &self.0, None, env).await
     }
+}
+
+/// The URL that was meant by an address or the name of a file.
+fn guess(text: &str) -> Option<String> {
+    let port =
+        text.split_once(':').filter(|_| !text.contains('@')).and_then(|(_, port)| port.parse::<u16>().ok());
+    let scheme = match port {
+        Some(11_211) => "memcached://",
+        Some(2181) => "zookeeper://",
+        Some(2379) => "etcd://",
+        Some(5432) => "postgres://",
+        Some(_) => "redis://",
+        None if text.is_empty() || text.contains([':', '@', '?']) => return None,
+        None => "sqlite:",
+    };
+    Some(format!("{scheme}{text}"))
 }
 
 impl FromStr for StoreUrl {

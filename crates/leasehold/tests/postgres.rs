@@ -1,5 +1,5 @@
 //! Locks and marks in the transactions of a real PostgreSQL, with tokio-postgres and with sqlx.
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may panic, and drive connections")]
 
 #[path = "../examples/postgres_transaction.rs"]
 mod example;

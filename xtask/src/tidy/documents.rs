@@ -9,8 +9,8 @@ use crate::{
 
 /// Subcommands of cargo that a page may show.
 const CARGO: &[&str] = &[
-    "add", "bench", "build", "clippy", "deny", "doc", "fmt", "fuzz", "install", "lab", "run", "test",
-    "update", "xtask",
+    "add", "bench", "build", "clippy", "deny", "doc", "fmt", "fuzz", "install", "lab", "package", "publish",
+    "run", "test", "update", "xtask",
 ];
 
 pub(super) fn findings() -> Vec<String> {
@@ -151,7 +151,8 @@ fn unknown_command(command: &str) -> Option<String> {
 
 fn package_exists(package: &str) -> bool {
     let root = files::root();
-    package == "xtask" || root.join("crates").join(package).join("Cargo.toml").exists()
+    let beside = matches!(package, "xtask" | "leasehold-examples");
+    beside || root.join("crates").join(package).join("Cargo.toml").exists()
 }
 
 /// Every verb of the command line is a file.

@@ -3,9 +3,7 @@
 //! That no third-party type stands in a public API where it should not is left to review; that a store's client library
 //! is a dependency of few is checked.
 
-use serde::Deserialize;
-
-use crate::files;
+use super::published::{self, Dependency};
 
 const CORE: &str = "leasehold-core";
 const FACADE: &str = "leasehold";
@@ -16,7 +14,9 @@ const EXEC: &str = "leasehold-exec";
 const CLI: &str = "leasehold-cli";
 const BENCHES: &str = "leasehold-benches";
 const EXAMPLES: &str = "leasehold-examples";
-const NOT_STORES: &[&str] = &[CORE, FACADE, EXEC, CONFORMANCE, TESTKIT, LAB, CLI, BENCHES, EXAMPLES, "xtask"];
+const TOWER: &str = "leasehold-tower";
+const NOT_STORES: &[&str] =
+    &[CORE, FACADE, EXEC, CONFORMANCE, TESTKIT, LAB, CLI, TOWER, BENCHES, EXAMPLES, "xtask"];
 
 /// Client libraries of stores, and who may use each outside of tests. SQLite is more than a store: the facade fences
 /// the user's own SQLite databases, and the demonstration's shop is one.
@@ -31,45 +31,19 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("zookeeper-client", &["leasehold-zookeeper"]),
 ];
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    /// `dev` for those of tests.
-    kind: Option<String>,
-}
-
 pub(super) fn findings() -> Vec<String> {
-    metadata().map_or_else(|message| vec![message], |metadata| violations(&metadata.packages))
+    let crates = match published::crates() {
+        Ok(crates) => crates,
+        Err(message) => return vec![message],
+    };
+    let members: Vec<&str> = crates.iter().map(|one| one.name.as_str()).collect();
+    let edges = crates.iter().flat_map(|from| from.dependencies.iter().map(move |to| (&from.name, to)));
+    edges.filter_map(|(from, to)| violation(&members, from, to)).collect()
 }
 
-fn metadata() -> Result<Metadata, String> {
-    let output = files::cargo(&["metadata", "--format-version", "1", "--no-deps"]).output();
-    let output = output.map_err(|error| format!("cargo metadata could not be run: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr)));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
-}
-
-fn violations(packages: &[Package]) -> Vec<String> {
-    let edges = packages.iter().flat_map(|from| from.dependencies.iter().map(move |to| (&from.name, to)));
-    edges.filter_map(|(from, to)| violation(packages, from, to)).collect()
-}
-
-fn violation(packages: &[Package], from: &str, dependency: &Dependency) -> Option<String> {
+fn violation(members: &[&str], from: &str, dependency: &Dependency) -> Option<String> {
     let (to, for_tests) = (dependency.name.as_str(), dependency.kind.as_deref() == Some("dev"));
-    if packages.iter().any(|package| package.name == to) {
+    if members.contains(&to) {
         let allowed = may_import(from, to) || (for_tests && may_test_with(from, to));
         let role = if for_tests { " for its tests" } else { "" };
         return (!allowed)
@@ -88,9 +62,10 @@ fn may_import(from: &str, to: &str) -> bool {
     match from {
         FACADE => to == CORE || is_store(to),
         CLI => to == FACADE || to == EXEC,
-        BENCHES | EXAMPLES => to == FACADE,
+        BENCHES | TOWER => to == FACADE,
+        EXAMPLES => to == FACADE || to == TOWER,
         // The lab tests everything.
-        LAB => to != CLI && to != BENCHES,
+        LAB => to != CLI && to != BENCHES && to != TOWER,
         CONFORMANCE | TESTKIT => to == CORE,
         _ => is_store(from) && to == CORE,
     }
@@ -118,9 +93,8 @@ mod tests {
             LAB,
             BENCHES,
         ];
-        let package = |name: &str| Package { name: name.into(), dependencies: Vec::new() };
         let kind = for_tests.then(|| "dev".into());
-        violation(&names.map(package), from, &Dependency { name: to.into(), kind }).is_some()
+        violation(&names, from, &Dependency { name: to.into(), kind }).is_some()
     }
 
     #[test]

@@ -21,8 +21,9 @@ use crate::{
 /// The store.
 #[derive(Args, Debug)]
 pub(crate) struct StoreArgs {
-    /// URL of the store, such as redis://HOST:PORT or sqlite:PATH [default: an SQLite file in your state directory].
-    #[arg(long, env = "LEASEHOLD_STORE", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
+    /// URL of the store, such as redis://HOST:PORT or sqlite:PATH, or its name in leasehold.toml [default: the one that
+    /// leasehold.toml names, or an SQLite file in your state directory].
+    #[arg(long, env = "LEASEHOLD_STORE", hide_env_values = true, value_name = "URL|NAME", value_hint = ValueHint::Url)]
     store: Option<String>,
 }
 
@@ -30,7 +31,11 @@ impl StoreArgs {
     /// The named store. The default one is named where nobody sees what a shell has set, such as in cron.
     pub(crate) fn location(&self, output: Output) -> Result<StoreLocation> {
         let location = StoreLocation::find(self.store.as_deref())?;
-        if self.store.is_none() && !std::io::stderr().is_terminal() {
+        for warning in &location.warnings {
+            output.event("warning", json!({ "message": warning }));
+            output.say(format!("warning: {warning}"));
+        }
+        if self.store.is_none() && location.origin().is_none() && !std::io::stderr().is_terminal() {
             let store = location.shown();
             output.event("default-store", json!({ "store": store }));
             output.say(format!(

@@ -44,6 +44,9 @@ fn count(findings: &[Finding], severity: Severity) -> usize {
 fn page(findings: &[Finding], location: &StoreLocation) -> Result<String, std::fmt::Error> {
     let mut page = String::new();
     writeln!(page, "store    {}", location.shown())?;
+    if let Some(origin) = location.origin() {
+        writeln!(page, "named    {origin}")?;
+    }
     let of = |severity| format!("{} {severity}", count(findings, severity));
     let counts = [Severity::Critical, Severity::Warning, Severity::Ok].map(of);
     writeln!(page, "found    {}", counts.join(", "))?;

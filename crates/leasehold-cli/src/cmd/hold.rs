@@ -50,7 +50,8 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let span = arguments.span;
     // The usual ttl until the lock is held, since it is also how long a dead waiter keeps its place in the queue; but not
     // more than the span, since detaching never shortens a hold.
-    let limit = arguments.wait.limit(WaitLimit::by_default());
+    let limit = location.default(|defaults| defaults.wait).unwrap_or_else(WaitLimit::by_default);
+    let limit = arguments.wait.limit(limit);
     let connecting = location.connect_within(limit, output, |options| {
         let ttl = options.ttl.min(span);
         LockOptions { ttl, note: Some(note.clone().into()), ..options }

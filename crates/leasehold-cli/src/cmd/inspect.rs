@@ -11,7 +11,7 @@ use leasehold::{
 
 use super::common::StoreArgs;
 use crate::{
-    describe::{mode_words, note_of, ordinal, plain, snapshot_to_json},
+    describe::{is_hidden, mode_words, note_of, ordinal, plain, snapshot_to_json},
     duration::show,
     output::Output,
     store_location::StoreLocation,
@@ -101,10 +101,10 @@ fn shell_arguments(name: &LockName, location: &StoreLocation) -> String {
     format!("{store}{dashes}{}", quoted(name.as_str()))
 }
 
-/// The text as one shell word. Control characters are written as `$'…'`, so that they do not reach the terminal.
+/// The text as one shell word. Hidden characters are written as `$'…'`, so that they do not reach the terminal.
 fn quoted(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@%".contains(&byte);
-    if text.chars().any(char::is_control) {
+    if text.chars().any(is_hidden) {
         return text.chars().fold("$'".to_string(), |text, character| text + &escaped(character)) + "'";
     }
     match text.bytes().all(is_plain) {
@@ -116,7 +116,7 @@ fn quoted(text: &str) -> String {
 fn escaped(character: char) -> String {
     match character {
         '\'' | '\\' => format!("\\{character}"),
-        _ if character.is_control() => format!("\\u{:04x}", u32::from(character)),
+        _ if is_hidden(character) => format!("\\u{:04x}", u32::from(character)),
         _ => character.to_string(),
     }
 }

@@ -1,7 +1,9 @@
 //! `leasehold serve`: metrics, health, data and a page about the locks of a store, by HTTP.
 
 use std::{
+    io,
     net::SocketAddr,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -13,7 +15,7 @@ use clap::{Args, ValueHint};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use leasehold::{Client, env::Env};
-use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_user_timeout};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -25,6 +27,7 @@ use super::common::{RangeArgs, StoreArgs};
 use crate::{
     exit::CliError,
     output::Output,
+    platform::platform,
     store_location::disconnect,
     supervise::signals::Signals,
     view::{
@@ -158,9 +161,9 @@ async fn accept(listener: &TcpListener, site: &Arc<Site>, client: &Client, conne
 }
 
 /// Bounds the data that waits in the kernel for a slow reader, and its time.
-fn bound(stream: &TcpStream) -> rustix::io::Result<()> {
+fn bound(stream: &TcpStream) -> io::Result<()> {
     set_socket_send_buffer_size(stream, BUFFER_BYTES)?;
-    set_tcp_user_timeout(stream, u32::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u32::MAX))
+    platform().limit_unread(stream.as_fd(), READ_TIMEOUT)
 }
 
 /// One connection, one request: a connection that sends none, or does not read the answer, is closed.

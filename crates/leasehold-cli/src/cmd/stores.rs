@@ -9,6 +9,7 @@ use leasehold::store::{Capability, Fencing, Liveness, POSTGRES_SCHEMA, stores};
 use serde_json::{Value, json};
 
 use crate::{
+    config::{Config, NamedStore},
     duration::{millis, show},
     output::Output,
 };
@@ -22,6 +23,9 @@ pub(crate) struct Arguments {
     /// Print the script that makes the schema of a store instead, for those who migrate databases by hand.
     #[arg(long, value_name = "STORE")]
     sql: Option<SqlStore>,
+    /// List the stores that leasehold.toml names instead.
+    #[arg(long, conflicts_with = "sql")]
+    named: bool,
 }
 
 /// The stores with a schema.
@@ -36,11 +40,39 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<ExitCode> {
         output.data(|| json!({ "sql": POSTGRES_SCHEMA }), || POSTGRES_SCHEMA.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
+    if arguments.named {
+        return named(output);
+    }
     let stores = stores()?;
     output.data(
         || stores.iter().map(|(url, capability)| to_json(url, capability)).collect(),
         || format!("{}\n", table(&stores)),
     )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The stores of `leasehold.toml`, the one that is used where none is named first.
+fn named(output: Output) -> Result<ExitCode> {
+    let config = Config::read()?;
+    let (used, mut stores) = (config.store()?.map(|store| store.name), config.stores()?);
+    let is_used = |store: &NamedStore| used.as_ref() == Some(&store.name);
+    stores.sort_by_key(|store| !is_used(store));
+    let row = |store: &NamedStore| {
+        json!({
+            "name": store.name,
+            "store": store.url.to_string(),
+            "file": store.file,
+            "default": is_used(store),
+            "warnings": store.warnings,
+        })
+    };
+    let mut table = empty_table();
+    table.set_header(["NAME", "STORE", "FILE", "DEFAULT"]);
+    for store in &stores {
+        let file = store.file.display().to_string();
+        table.add_row([store.name.clone(), store.url.to_string(), file, yes(is_used(store))]);
+    }
+    output.data(|| stores.iter().map(row).collect(), || format!("{table}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,10 +98,15 @@ fn to_json(url: &str, capability: &Capability) -> Value {
     })
 }
 
-/// One row per store.
-fn table(stores: &[(&str, Capability)]) -> Table {
+fn empty_table() -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// One row per store.
+fn table(stores: &[(&str, Capability)]) -> Table {
+    let mut table = empty_table();
     table.set_header([
         "STORE", "LEVELS", "MODES", "FAIR", "FENCING", "FREED BY", "WAITERS", "WAKES", "DETACH", "NOTES",
         "LISTED", "DELAY", "VOTES", "TTL", "DRIFT",

@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, io, os::fd::OwnedFd, process::Command};
 
+use leasehold_exec::Tie;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
 use crate::child_env::ChildEnv;
@@ -20,11 +21,12 @@ impl Child {
         command: &[OsString],
         environment: &ChildEnv,
         terminal: Option<OwnedFd>,
+        tie: Tie,
     ) -> io::Result<Self> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut process = Command::new(program);
         environment.apply(process.args(arguments));
-        let child = leasehold_exec::spawn(&mut process, terminal)?;
+        let child = leasehold_exec::spawn(&mut process, terminal, tie)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
         Ok(Child { pid, ended: None })

@@ -19,29 +19,24 @@ use std::{
     process::{ChildStdin, Command, ExitCode, Stdio},
 };
 
+use leasehold_exec::Tie;
 use nix::sys::signal::SigSet;
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_setfl},
     io::{Errno, read},
     process::{Pid, chdir, setsid},
     stdio,
-    time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    },
 };
 
 use super::{
     group::Group,
-    own_process::{GUARDIAN_MODE, OWN_BINARY, RUN_ID},
+    own_process::{GUARDIAN_MODE, RUN_ID},
 };
-use crate::exit;
+use crate::{exit, platform::platform};
 
 /// Message that dismisses the guardian; no lease ends at the start of the clock.
 const DISMISS: u64 = 0;
-/// Deadline of a command that is not killed when its lease ends.
-pub(crate) const NEVER: u64 = u64::MAX;
 /// The id of the process group, and when to kill it.
 type Orders = (u64, u64);
 const MESSAGE_BYTES: usize = size_of::<Orders>();
@@ -58,7 +53,7 @@ impl Guardian {
     /// The deadline is an argument and not the first message: leasehold may be stopped before it writes.
     pub(crate) fn start(group: Group, kill_at: u64) -> io::Result<Self> {
         let sent = orders(group, kill_at);
-        let mut process = Command::new(OWN_BINARY)
+        let mut process = Command::new(platform().own_program()?)
             .arg0("leasehold")
             .args([GUARDIAN_MODE, &group.run.to_string(), &sent.0.to_string(), &kill_at.to_string()])
             .env_remove(RUN_ID)
@@ -70,6 +65,11 @@ impl Guardian {
         // A write must not block, should the guardian be stopped.
         fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
         Ok(Guardian { pipe, sent })
+    }
+
+    /// The tie of a command to its guardian, which knows it before its program runs.
+    pub(super) fn tie(&self) -> Option<Tie> {
+        Some(Tie::Guardian(self.pipe.as_fd().try_clone_to_owned().ok()?, self.sent.1))
     }
 
     /// Whether the guardian has ended, and the pipe has no reader.
@@ -134,38 +134,17 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn watch(mut group: Group, kill_at: u64) -> io::Result<()> {
-    let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
-    let mut armed = kill_at != NEVER;
-    arm(&timer, kill_at)?;
-    loop {
-        let mut sources =
-            [PollFd::from_borrowed_fd(stdio::stdin(), PollFlags::IN), PollFd::new(&timer, PollFlags::IN)];
-        match poll(&mut sources, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(errno.into()),
+fn watch(mut group: Group, mut kill_at: u64) -> io::Result<()> {
+    // The pipe first: a new deadline that was sent in time counts, however late this process was woken.
+    while platform().wait(stdio::stdin(), kill_at)? {
+        match receive()? {
+            Message::Orders((id, moment)) => (group.leader, kill_at) = (leader(id), moment),
+            Message::Dismiss => return Ok(()),
+            Message::PipeClosed => break,
         }
-        let [pipe, alarm] = sources.map(|source| !source.revents().is_empty());
-        // The pipe first: a new deadline that was sent in time counts, however late this process was woken.
-        if pipe {
-            match receive()? {
-                Message::Orders((id, moment)) => {
-                    group.leader = leader(id);
-                    armed = moment != NEVER;
-                    arm(&timer, moment)?;
-                    continue;
-                }
-                Message::Dismiss => return Ok(()),
-                Message::PipeClosed => group.kill(),
-            };
-        } else if !(alarm && armed) {
-            continue;
-        } else {
-            group.kill();
-        }
-        return Ok(());
     }
+    group.kill();
+    Ok(())
 }
 
 /// Reads the pending messages: a dismissal if there is one, else the last orders.
@@ -184,14 +163,4 @@ fn receive() -> io::Result<Message> {
         Some((_, DISMISS)) => Message::Dismiss,
         Some(orders) => Message::Orders(orders),
     })
-}
-
-fn arm(timer: impl AsFd, moment: u64) -> io::Result<()> {
-    let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let at = match moment {
-        NEVER => zero,
-        _ => Timespec { tv_sec: (moment / 1_000_000_000) as i64, tv_nsec: (moment % 1_000_000_000) as _ },
-    };
-    timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: zero, it_value: at })?;
-    Ok(())
 }

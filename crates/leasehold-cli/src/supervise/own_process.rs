@@ -1,7 +1,5 @@
 //! The marks by which processes of leasehold and of a run are recognised.
 
-/// The running program, also if its file was replaced.
-pub(crate) const OWN_BINARY: &str = "/proc/self/exe";
 /// First argument of the guardian, a hidden mode.
 pub(crate) const GUARDIAN_MODE: &str = "__guard";
 /// Variable in the environment of the command, by which processes that left its group are found.

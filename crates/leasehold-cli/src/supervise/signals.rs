@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, task::Poll};
 use rustix::process::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use crate::exit::CliError;
+use crate::{exit::CliError, platform::platform};
 
 /// Signals that end a wait for the lock.
 const ENDING: [Signal; 6] =
@@ -22,7 +22,7 @@ impl Signals {
     /// Handles the signals that would end this process. Signals that are ignored at the start (`nohup`, background jobs of a
     /// shell) stay ignored, also by the command.
     pub(crate) fn new() -> io::Result<Self> {
-        let ignored = ignored();
+        let ignored = platform().ignored_signals();
         let mut signals = Signals { streams: Vec::new(), has_child: false };
         ENDING.into_iter().filter(|one| !is_in(ignored, *one)).try_for_each(|one| signals.add(one))?;
         Ok(signals)
@@ -76,13 +76,6 @@ impl Signals {
 /// Whether a signal asks a process to end. User-defined signals may have any meaning.
 pub(crate) fn asks_to_end(signal: Signal) -> bool {
     matches!(signal, Signal::TERM | Signal::INT | Signal::HUP | Signal::QUIT)
-}
-
-/// The mask of the ignored signals. The standard library has no safe call for it.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn is_in(mask: u64, signal: Signal) -> bool {

@@ -44,9 +44,12 @@ impl Fixture {
         let mut command = Command::new("/usr/bin/env");
         command.args(["--default-signal=HUP,INT,QUIT,TERM", env!("CARGO_BIN_EXE_leasehold")]);
         command.args(arguments).env("LEASEHOLD_STORE", self.store()).env("HOME", self.directory.path());
-        for name in ["XDG_STATE_HOME", "LEASEHOLD_LOG", "LEASEHOLD_NAME", "LEASEHOLD_FENCING_TOKEN"] {
+        for name in
+            ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "LEASEHOLD_CONFIG", "LEASEHOLD_LOG", "LEASEHOLD_NAME"]
+        {
             command.env_remove(name);
         }
+        command.env_remove("LEASEHOLD_FENCING_TOKEN");
         command.stdin(Stdio::null());
         command
     }

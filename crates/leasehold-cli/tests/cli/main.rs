@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod codes;
+mod config;
 mod containers;
 mod credentials;
+mod cron_page;
 mod death;
 mod demo;
 mod descendants;
@@ -24,7 +26,10 @@ mod names;
 mod once_per;
 mod operator;
 mod outages;
+mod packaging;
 mod page;
+#[cfg(feature = "portable-twin")]
+mod portable;
 mod prometheus;
 mod quorum;
 mod redis;

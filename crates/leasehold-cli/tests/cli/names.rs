@@ -26,12 +26,12 @@ fn names_may_be_anything() {
 #[test]
 fn a_name_cannot_forge_a_line() {
     let fixture = Fixture::new();
-    let name = "x\nerror: all is lost\u{1b}[2J";
+    let name = "x\nerror: all is lost\u{1b}[2J\u{202e}";
     let mut holder = fixture.start(&[name], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
-    for arguments in [&["run", "-n", name, "true"][..], &["inspect", name], &["list"]] {
+    for arguments in [&["run", "-n", name, "true"][..], &["inspect", name], &["list"], &["top", "--once"]] {
         let finished = fixture.run(arguments);
         let all = format!("{}{}", finished.stdout, finished.stderr);
-        assert!(!all.contains('\u{1b}') && !all.contains("\nerror: all"), "{all}");
+        assert!(!all.contains(['\u{1b}', '\u{202e}']) && !all.contains("\nerror: all"), "{all}");
     }
 }

@@ -7,21 +7,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use leasehold_testkit::{clock::Clock, redis::Server};
+use leasehold_testkit::{clock::Clock, postgres, redis::Server};
 
 use crate::fixture::{Finished, Fixture, finish};
 
-const MACHINES: u32 = 50;
-const SLOTS: u64 = 20;
-const SLOT: Duration = Duration::from_millis(1500);
+const SLOTS: usize = 20;
+const SLOT_MS: u64 = 750;
+const EVERY: &str = "750ms";
 
-/// The number of the slot and the time to its end, by a clock that is this far from the true one.
+/// Milliseconds since 1970, by a clock that is this far from the true one.
 #[expect(clippy::disallowed_methods, reason = "slots are of the calendar")]
-fn slot(offset_ms: i64) -> (u64, Duration) {
+fn calendar_ms(offset_ms: i64) -> u64 {
     let true_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
-    let own_ms = u64::try_from(true_ms).unwrap().saturating_add_signed(offset_ms);
-    let slot_ms = u64::try_from(SLOT.as_millis()).unwrap();
-    (own_ms / slot_ms, Duration::from_millis(slot_ms - own_ms % slot_ms))
+    u64::try_from(true_ms).unwrap().saturating_add_signed(offset_ms)
 }
 
 #[expect(clippy::disallowed_methods, reason = "cron waits for its time")]
@@ -29,77 +27,146 @@ fn sleep(span: Duration) {
     std::thread::sleep(span);
 }
 
-/// The cron of one machine: starts a command at the begin of each slot by its own clock.
-fn cron(fixture: &Fixture, machine: u32, end: u64, arguments: &[&str]) {
-    let directory = fixture.path(&format!("{machine}"));
-    fs::create_dir_all(&directory).unwrap();
-    let clock = Clock::create(&directory).unwrap();
-    let offset_ms = i64::from(machine % 21 * 15) - 150;
-    clock.set(offset_ms as f64 / 1000.0).unwrap();
-    loop {
-        let (now, rest) = slot(offset_ms);
-        if now >= end {
-            return;
+/// Machines whose clocks are up to a tenth of a slot off.
+struct Fleet<'a> {
+    fixture: &'a Fixture,
+    machines: u32,
+    /// Starts of the command by a machine in a slot, the first one at its begin.
+    starts: u64,
+    arguments: &'a [&'a str],
+}
+
+impl Fleet<'_> {
+    /// Runs until this is so. Answers the outputs of the commands that succeeded.
+    fn run_until(&self, is_over: impl Fn() -> bool + Sync) -> Vec<String> {
+        std::thread::scope(|scope| {
+            let is_over = &is_over;
+            let cron = |machine| scope.spawn(move || self.cron(machine, is_over));
+            let machines: Vec<_> = (0..self.machines).map(cron).collect();
+            machines.into_iter().flat_map(|machine| machine.join().unwrap()).collect()
+        })
+    }
+
+    /// The cron of one machine, by its own clock.
+    fn cron(&self, machine: u32, is_over: impl Fn() -> bool) -> Vec<String> {
+        let directory = self.fixture.path(&format!("{machine}"));
+        fs::create_dir_all(&directory).unwrap();
+        let clock = Clock::create(&directory).unwrap();
+        let offset_ms = i64::from(machine % 11 * 15) - 75;
+        clock.set(offset_ms as f64 / 1000.0).unwrap();
+        let mut succeeded = Vec::new();
+        while !is_over() {
+            let pause_ms = SLOT_MS / self.starts;
+            sleep(Duration::from_millis(pause_ms - calendar_ms(offset_ms) % pause_ms));
+            let ended = finish(self.fixture.leasehold(self.arguments).envs(clock.variables()));
+            match ended.code {
+                Some(0) => succeeded.extend([ended.stdout].into_iter().filter(|output| !output.is_empty())),
+                // 9: the job failed. 69 and 79: the store was not asked, or the job stopped, in time: this machine is too busy for
+                // so short a slot. 137 and no code: killed with its command.
+                code => assert!(matches!(code, Some(9 | 69 | 79 | 137) | None), "{code:?} {}", ended.stderr),
+            }
         }
-        sleep(rest);
-        let ended = finish(fixture.leasehold(arguments).envs(clock.variables()));
-        // 137 and no code: killed with its command.
-        assert!(matches!(ended.code, Some(0 | 137) | None), "{:?} {}", ended.code, ended.stderr);
+        succeeded
     }
 }
 
-/// Runs a fleet until a slot; answers how often each slot has run.
-fn fleet(fixture: &Fixture, machines: u32, slots: u64, arguments: &[&str]) -> BTreeMap<u64, usize> {
-    let end = slot(0).0 + slots;
-    std::thread::scope(|scope| {
-        for machine in 0..machines {
-            scope.spawn(move || cron(fixture, machine, end, arguments));
-        }
-    });
-    runs(&fixture.path("runs"))
-}
-
-fn runs(file: &Path) -> BTreeMap<u64, usize> {
+/// How often each slot stands in a file.
+fn slots(file: &Path) -> BTreeMap<u64, usize> {
     let mut counts = BTreeMap::new();
-    for line in fs::read_to_string(file).unwrap().lines() {
+    for line in fs::read_to_string(file).unwrap_or_default().lines() {
         *counts.entry(line.parse().unwrap()).or_default() += 1;
     }
     counts
 }
 
-/// Writes down the slot of its lock's name; in each fourth slot its wrapper is killed then.
-fn script(fixture: &Fixture) -> String {
-    let runs = fixture.path("runs").display().to_string();
-    format!(
-        "slot=${{LEASEHOLD_NAME#*@}}; slot=${{slot%%/*}}; echo $slot >> {runs}; \
-         [ $((slot % 4)) -ne 0 ] || kill -9 $PPID; sleep 0.05"
-    )
+/// Says the slot of the lock's name, and does this then.
+fn script(work: &str) -> String {
+    format!("slot=${{LEASEHOLD_NAME#*@}}; slot=${{slot%%/*}}; {work}")
 }
 
-/// C22.
+/// C22. Fifty machines on Redis, and some on the other stores, in which a slot is held by time alone, or by its process. In each
+/// fourth slot the wrapper is killed.
 #[test]
 fn c22_fifty_machines_with_skewed_clocks_run_each_slot_once() {
-    let (fixture, server) = (Fixture::new(), Server::start().unwrap_or_else(|error| panic!("{error}")));
-    let script = script(&fixture);
-    let url = server.url();
-    let counts = fleet(
-        &fixture,
-        MACHINES,
-        SLOTS + 1,
-        &["run", "--store", &url, "--once-per", "1500ms", "job", "--", "sh", "-c", &script],
+    let redis = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| runs_each_slot_once(50, Some(redis.url())));
+        scope.spawn(|| runs_each_slot_once(8, None));
+        scope.spawn(|| {
+            let postgres = postgres::Server::start().unwrap_or_else(|error| panic!("{error}"));
+            runs_each_slot_once(8, Some(postgres.url()));
+        });
+        scope.spawn(|| a_plain_lock_runs_a_job_twice(&redis.url()));
+    });
+}
+
+fn runs_each_slot_once(machines: u32, url: Option<String>) {
+    let fixture = Fixture::new();
+    let (runs, url) = (fixture.path("runs"), url.unwrap_or_else(|| fixture.store()));
+    let work =
+        format!("echo $slot >> {}; [ $((slot % 4)) -ne 0 ] || kill -9 $PPID; sleep 0.05", runs.display());
+    let script = script(&work);
+    let arguments = ["run", "--store", &url, "--once-per", EVERY, "job", "--", "sh", "-c", &script];
+    let fleet = Fleet { fixture: &fixture, machines, starts: 1, arguments: &arguments };
+    fleet.run_until(|| slots(&runs).len() >= SLOTS);
+    let counts = slots(&runs);
+    assert!(counts.values().all(|count| *count == 1), "{url}: {counts:?}");
+}
+
+/// The control: a lock that is free again when its job is done.
+fn a_plain_lock_runs_a_job_twice(url: &str) {
+    let fixture = Fixture::new();
+    let runs = fixture.path("runs");
+    let script = format!("echo $(($(date +%s%N) / 1000000 / {SLOT_MS})) >> {}", runs.display());
+    let arguments =
+        ["run", "--store", url, "--no-wait", "--on-busy", "skip", "plain", "--", "sh", "-c", &script];
+    let fleet = Fleet { fixture: &fixture, machines: 21, starts: 1, arguments: &arguments };
+    fleet.run_until(|| slots(&runs).values().any(|count| *count > 1) || slots(&runs).len() > SLOTS);
+    assert!(slots(&runs).values().any(|count| *count > 1), "{:?}", slots(&runs));
+}
+
+/// The first run of each slot fails, or is killed with its wrapper. The control is the same job without `--retry`.
+#[test]
+fn a_fleet_repeats_runs_that_failed_and_none_that_succeeded() {
+    let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    std::thread::scope(|scope| {
+        for url in [Some(server.url()), None] {
+            scope.spawn(move || {
+                let fixture = Fixture::new();
+                let url = url.unwrap_or_else(|| fixture.store());
+                assert!(successes(&fixture, &url, "retry", &["--retry"]) > 0);
+                assert_eq!(successes(&fixture, &url, "once", &[]), 0);
+            });
+        }
+    });
+}
+
+/// Plays until runs have succeeded in five slots; without `--retry`, until five were tried. Answers how many succeeded: each was the
+/// last run of its slot.
+fn successes(fixture: &Fixture, url: &str, job: &str, options: &[&str]) -> usize {
+    let [tries, runs, ends] = ["tries", "runs", "ends"].map(|name| fixture.path(&format!("{job}-{name}")));
+    fs::create_dir(&tries).unwrap();
+    let work = format!(
+        "echo $slot $$ >> {}; mkdir {}/$slot && {{ [ $((slot % 4)) -ne 0 ] || kill -9 $PPID; exit 9; }}; \
+         echo $slot >> {}; echo $slot $$",
+        runs.display(),
+        tries.display(),
+        ends.display()
     );
-    let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(twice.is_empty(), "{twice:?}");
-    let (first, last) = (counts.keys().next().unwrap(), counts.keys().last().unwrap());
-    assert!(last - first + 1 >= SLOTS, "{counts:?}");
-    assert_eq!(counts.len() as u64, last - first + 1, "a slot was left out: {counts:?}");
-    // The control: a lock that is free again when its job is done.
-    fs::remove_file(fixture.path("runs")).unwrap();
-    let by_clock = format!("echo $(($(date +%s%N) / 1500000000)) >> {}", fixture.path("runs").display());
-    let plain =
-        ["run", "--store", &url, "--no-wait", "--on-busy", "skip", "job", "--", "sh", "-c", &by_clock];
-    let counts = fleet(&fixture, 21, 3, &plain);
-    assert!(counts.values().any(|count| *count > 1), "{counts:?}");
+    let script = script(&work);
+    let once = ["run", "--store", url, "--once-per", EVERY];
+    let arguments = [&once[..], options, &[job, "--", "sh", "-c", &script]].concat();
+    let fleet = Fleet { fixture, machines: 8, starts: 4, arguments: &arguments };
+    let tried = || fs::read_dir(&tries).unwrap().count();
+    let succeeded =
+        fleet.run_until(|| slots(&ends).len() >= 5 || options.is_empty() && tried() >= 5).concat();
+    let runs = fs::read_to_string(&runs).unwrap();
+    let last: BTreeMap<&str, &str> = runs.lines().filter_map(|line| line.split_once(' ')).collect();
+    for run in succeeded.lines() {
+        let (slot, pid) = run.split_once(' ').unwrap();
+        assert_eq!(last[slot], pid, "{slot} ran again: {runs}");
+    }
+    succeeded.lines().count()
 }
 
 fn once(fixture: &Fixture, options: &[&str], script: &str) -> Finished {

@@ -65,7 +65,7 @@ fn a_wait_goes_on_through_the_first_minute_of_new_servers() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "in\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("may have forgotten who holds"), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains(": it passes in ") && ran.stderr.contains("`leasehold promote`"),
+        ran.stderr.contains(": waiting for ") && ran.stderr.contains("`leasehold promote`"),
         "{}",
         ran.stderr
     );

@@ -132,7 +132,9 @@ fn locks_are_shown_opened_sorted_filtered_and_released() {
     top.types("\r");
     top.shows("1st");
     top.shows(&format!("pid {}", waiter.pid()));
-    drop(waiter);
+    // A place in the queue outlives a waiter that is killed by its ttl.
+    waiter.send(Signal::TERM);
+    waiter.end();
     top.until("the end of the waiter", |picture| picture.contains("1 holding, 0 waiting"));
     top.types("\u{1b}");
     top.resize(12, 90);

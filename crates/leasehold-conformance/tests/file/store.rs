@@ -187,10 +187,11 @@ impl Store for FileStore {
     fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
         Box::pin(async move {
             let now = self.env.now();
-            claims
-                .iter()
-                .map(|claim| self.change(&claim.name, |document| document.renew(claim, now)))
-                .collect()
+            let renew = |claim: &Claim| {
+                self.capability.admits(claim)?;
+                self.change(&claim.name, |document| document.renew(claim, now))
+            };
+            claims.iter().map(renew).collect()
         })
     }
 

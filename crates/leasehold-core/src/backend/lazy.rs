@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use tokio::sync::{Notify, OnceCell};
 
 use crate::{
-    BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, ServerInfo,
-    Snapshot, Standing, Store, Wake,
+    BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, Revalidations,
+    ServerInfo, Snapshot, Standing, Store, Wake,
     store_kit::{ClientState, Verbs},
 };
 
@@ -14,8 +14,6 @@ type Opening = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + S
 
 /// A store that cannot be opened now: each request tries to open it until one succeeds.
 pub struct LazyStore {
-    url: String,
-    capability: Capability,
     open: Box<Opening>,
     inner: OnceCell<Arc<dyn Store>>,
     opened: Notify,
@@ -29,8 +27,9 @@ impl LazyStore {
         capability: Capability,
         open: impl Fn() -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync + 'static,
     ) -> Self {
-        let (inner, opened, state) = Default::default();
-        LazyStore { url, capability, open: Box::new(open), inner, opened, state }
+        let (inner, opened) = Default::default();
+        let state = ClientState::new(capability, url, Revalidations::default());
+        LazyStore { open: Box::new(open), inner, opened, state }
     }
 
     async fn inner(&self) -> Result<&Arc<dyn Store>> {
@@ -41,16 +40,8 @@ impl LazyStore {
 }
 
 impl Verbs for LazyStore {
-    fn capability(&self) -> &Capability {
-        &self.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.state.check_open()
+    fn state(&self) -> &ClientState {
+        &self.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
@@ -111,7 +102,7 @@ impl Verbs for LazyStore {
 impl fmt::Debug for LazyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LazyStore")
-            .field("url", &self.url)
+            .field("url", &self.state.url)
             .field("inner", &self.inner.get())
             .finish_non_exhaustive()
     }

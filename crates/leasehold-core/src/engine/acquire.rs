@@ -300,7 +300,7 @@ impl Acquire<'_> {
 
     fn classify_failure(&mut self, error: Error) -> Result<Step> {
         let (now, timeout) = (self.env().now(), self.options.retry_timeout);
-        let patient = self.patience.tolerates(now, timeout, self.waits);
+        let patient = self.patience.tolerates(&error, now, timeout, self.waits);
         // There may soon be room in a store that is full.
         let may_pass = error.is_transient() || (self.waits && error.kind() == ErrorKind::Exhausted);
         if may_pass && patient { Ok(Step::AskAgain) } else { Err(error) }

@@ -13,6 +13,7 @@ use super::{
     fairness::{Streaks, hands_over},
     local_queue::LocalQueue,
     registry::Registry,
+    telemetry::UsualKeys,
 };
 use crate::{
     Claim, Env, Error, LockName, Moment, Release, Result, Store,
@@ -32,6 +33,7 @@ pub(super) struct Core {
     pub(super) streaks: Option<Streaks>,
     pub(super) releases: Semaphore,
     pub(super) groups: OnceLock<GroupRule>,
+    pub(super) usual_keys: UsualKeys,
 }
 
 /// The value of the label `lock.group` for a name.
@@ -43,6 +45,7 @@ pub(super) struct Handle(pub(super) Arc<Core>);
 impl Core {
     pub(super) fn new(store: Arc<dyn Store>, env: Env) -> Arc<Core> {
         Arc::new(Core {
+            usual_keys: UsualKeys::new(store.capability().scheme),
             streaks: (!hands_over(store.capability())).then(Streaks::default),
             store,
             env,

@@ -6,8 +6,8 @@ use tracing::Span;
 
 use super::{attempt::Attempt, lock_options::LockOptions, registry::ManagedLease, telemetry, ticket::Ticket};
 use crate::{
-    Binding, Claim, Error, ErrorKind, FencingToken, Grant, Intent, Lease, Lost, Mode, Moment, Outcome,
-    Release, Renewal, Result, Standing, Store,
+    Binding, Claim, Error, ErrorKind, FencingToken, Grant, Intent, Lease, Lost, LostReason, Mode, Moment,
+    Outcome, Release, Renewal, Result, Standing, Store,
 };
 
 /// A held lock. Dropping it hands the claim to the watchdog, which releases it; it never blocks and never panics.
@@ -213,7 +213,9 @@ impl Hold {
     }
 
     /// Records the end of the hold among the client's own grants of the lock.
+    /// Ends the lease: a task that has a clone of it may go on while the next holder begins.
     fn leave(&self) {
+        self.lease.lose(Lost { reason: LostReason::Released, certain: true });
         let core = &self.attempt.core;
         if let Some(streaks) = &core.streaks {
             streaks.released(&self.attempt.claim, core.env.now());

@@ -1,13 +1,75 @@
 //! Metrics and traces of the engine: a contract with users, `docs/book/observability.md`. Lock names go to traces only, as
 //! labels they would be unbounded; a rule of the user may group them ([`Engine::group_by`](super::Engine::group_by)).
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Key, Label, Level, Metadata, counter, gauge, histogram, with_recorder};
 use tracing::{Span, debug_span, field::Empty};
 
 use super::core::Core;
 use crate::{FencingToken, Lease, LockName, Lost, Mode};
+
+static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+/// The keys that nearly every hold has, made once: to make a key takes longer than to record a value.
+pub(super) struct UsualKeys {
+    acquired: Key,
+    held: Key,
+    released: Key,
+}
+
+impl UsualKeys {
+    pub(super) fn new(scheme: &'static str) -> Self {
+        UsualKeys {
+            acquired: acquire_key(scheme, Mode::Exclusive, "acquired", String::new()),
+            held: held_key(scheme, String::new()),
+            released: hold_key(scheme, "released", String::new()),
+        }
+    }
+}
+
+/// `usual` where it is the key, and locks have no groups; otherwise the one that is made of the group.
+fn key<'a>(
+    core: &Core,
+    name: &LockName,
+    usual: Option<&'a Key>,
+    make: impl FnOnce(String) -> Key,
+) -> Cow<'a, Key> {
+    match usual.filter(|_| core.groups.get().is_none()) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(make(core.group(name))),
+    }
+}
+
+fn acquire_key(scheme: &'static str, mode: Mode, outcome: &'static str, group: String) -> Key {
+    let mode = mode_label(mode);
+    histogram_key(
+        "lock.acquire.duration",
+        &[("lock.backend", scheme), ("lock.mode", mode), ("lock.outcome", outcome)],
+        group,
+    )
+}
+
+fn held_key(scheme: &'static str, group: String) -> Key {
+    gauge_key("lock.held", &[("lock.backend", scheme)], group)
+}
+
+fn hold_key(scheme: &'static str, end: &'static str, group: String) -> Key {
+    histogram_key("lock.hold.duration", &[("lock.backend", scheme), ("lock.end", end)], group)
+}
+
+fn histogram_key(name: &'static str, labels: &[(&'static str, &'static str)], group: String) -> Key {
+    grouped_key(name, labels, group)
+}
+
+fn gauge_key(name: &'static str, labels: &[(&'static str, &'static str)], group: String) -> Key {
+    grouped_key(name, labels, group)
+}
+
+fn grouped_key(name: &'static str, labels: &[(&'static str, &'static str)], group: String) -> Key {
+    let labels = labels.iter().map(|&(label, value)| Label::from_static_parts(label, value));
+    Key::from_parts(name, labels.chain([Label::new("lock.group", group)]).collect::<Vec<_>>())
+}
 
 fn mode_label(mode: Mode) -> &'static str {
     match mode {
@@ -68,9 +130,10 @@ pub(super) fn acquired(
     outcome: &'static str,
 ) {
     let scheme = core.scheme();
-    histogram!("lock.acquire.duration", "lock.backend" => scheme, "lock.mode" => mode_label(mode), "lock.outcome" => outcome,
-        "lock.group" => core.group(name))
-    .record(waited.as_secs_f64());
+    let is_usual = mode == Mode::Exclusive && outcome == "acquired";
+    let usual = is_usual.then_some(&core.usual_keys.acquired);
+    let key = key(core, name, usual, |group| acquire_key(scheme, mode, outcome, group));
+    with_recorder(|recorder| recorder.register_histogram(&key, &METADATA)).record(waited.as_secs_f64());
     if failures > 0 {
         counter!("lock.acquire.failures", "lock.backend" => scheme).increment(u64::from(failures));
     }
@@ -78,7 +141,8 @@ pub(super) fn acquired(
 
 /// `lock.held`: how many this process holds.
 pub(super) fn holds(core: &Core, name: &LockName, change: f64) {
-    gauge!("lock.held", "lock.backend" => core.scheme(), "lock.group" => core.group(name)).increment(change);
+    let key = key(core, name, Some(&core.usual_keys.held), |group| held_key(core.scheme(), group));
+    with_recorder(|recorder| recorder.register_gauge(&key, &METADATA)).increment(change);
 }
 
 /// `lock.hold.duration`: seconds from the grant to the end, which is released, dropped, detached or lost.
@@ -86,8 +150,9 @@ pub(super) fn held(core: &Core, lease: &Lease, end: &'static str) -> &'static st
     holds(core, lease.name(), -1.0);
     let (age, is_lost) = lease.age_and_loss();
     let how = if is_lost { "lost" } else { end };
-    histogram!("lock.hold.duration", "lock.backend" => core.scheme(), "lock.end" => how, "lock.group" => core.group(lease.name()))
-        .record(age.as_secs_f64());
+    let usual = (how == "released").then_some(&core.usual_keys.released);
+    let key = key(core, lease.name(), usual, |group| hold_key(core.scheme(), how, group));
+    with_recorder(|recorder| recorder.register_histogram(&key, &METADATA)).record(age.as_secs_f64());
     how
 }
 
@@ -118,7 +183,9 @@ pub(super) fn lost(core: &Core, lease: &Lease, lost: Lost) {
 }
 
 fn reason_label(lost: Lost) -> &'static str {
-    use crate::LostReason::{Closed, Expired, ForceReleased, Forked, Gone, MaxHold, NoQuorum, SessionEnded};
+    use crate::LostReason::{
+        Closed, Expired, ForceReleased, Forked, Gone, MaxHold, NoQuorum, Released, SessionEnded,
+    };
     match lost.reason {
         Expired => "expired",
         Gone => "gone",
@@ -128,5 +195,6 @@ fn reason_label(lost: Lost) -> &'static str {
         MaxHold => "hold_max",
         Closed => "closed",
         Forked => "forked",
+        Released => "released",
     }
 }

@@ -1,15 +1,16 @@
 //! The machine's clocks and its randomness.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::clock_gettime;
 
-use super::moment::Moment;
-
-#[cfg(target_os = "linux")]
-const CLOCK: ClockId = ClockId::Boottime;
-#[cfg(not(target_os = "linux"))]
-const CLOCK: ClockId = ClockId::Monotonic;
+use super::{
+    moment::Moment,
+    platform::{self, CLOCK},
+};
 
 /// The random numbers of one system call: 256 bytes are never interrupted.
 const RANDOM_NUMBERS: usize = 16;
@@ -26,15 +27,14 @@ pub(super) fn wall_us() -> u64 {
     u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the implementation of Env::random")]
 pub(super) fn random() -> [u128; RANDOM_NUMBERS] {
     let mut bytes = [0u8; RANDOM_NUMBERS * size_of::<u128>()];
     let mut filled = 0;
     while filled < bytes.len() {
-        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+        match platform::random(&mut bytes[filled..]) {
             Ok(count) => filled += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => panic!("the kernel has no randomness ({errno}): a claim id could be guessed"),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => panic!("the kernel has no randomness ({error}): a claim id could be guessed"),
         }
     }
     let mut numbers = [0; RANDOM_NUMBERS];

@@ -9,7 +9,7 @@ use std::{
 ///
 /// Rust's `Instant` is `CLOCK_MONOTONIC` on Linux and stands still during suspend, so a lease judged by it would
 /// still look valid after the laptop woke up (rust-lang/rust#87906).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Moment(u64);
 
 impl Moment {

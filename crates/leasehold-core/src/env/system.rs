@@ -6,7 +6,8 @@ use tokio::runtime::{Builder, Handle};
 
 use super::{
     Env, Environment, Moment, clock,
-    timer::{Alarm, Sleep, Timers},
+    platform::Alarm,
+    timer::{Sleep, Timers},
 };
 use crate::{BoxFuture, Error, ErrorKind, Result, store_kit::Locked};
 
@@ -69,7 +70,7 @@ impl System {
         let timers = Arc::new(Timers::with_alarm(alarm.clone()));
         let firing = timers.clone();
         std::thread::Builder::new().name("leasehold-timer".into()).spawn(move || {
-            while alarm.wait().is_ok() {
+            while alarm.wait(clock::now()).is_ok() {
                 firing.fire(clock::now());
             }
             tracing::error!("leasehold's timers have stopped: leases end by their deadlines");
@@ -93,7 +94,7 @@ impl Environment for System {
     }
 
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
-        Box::pin(Sleep { timers: self.timers.clone(), moment, arrival: None, now: clock::now })
+        Box::pin(Sleep { timers: self.timers.clone(), moment, queued: None, now: clock::now })
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

@@ -12,9 +12,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-pub(super) use machine::Alarm;
-
-use super::moment::Moment;
+use super::{moment::Moment, platform::Alarm};
 use crate::store_kit::Locked;
 
 /// The sleepers, by time and then by order of arrival.
@@ -93,7 +91,8 @@ impl Timers {
 pub(super) struct Sleep<Now> {
     pub(super) timers: Arc<Timers>,
     pub(super) moment: Moment,
-    pub(super) arrival: Option<u64>,
+    /// Its place in the queue, and the waker that it has there.
+    pub(super) queued: Option<(u64, Waker)>,
     pub(super) now: Now,
 }
 
@@ -104,97 +103,20 @@ impl<Now: Fn() -> Moment + Unpin> Future for Sleep<Now> {
         if (self.now)() >= self.moment {
             return Poll::Ready(());
         }
-        let arrival = self.timers.put(self.moment, self.arrival, context.waker());
-        self.arrival = Some(arrival);
+        if self.queued.as_ref().is_some_and(|(_, waker)| waker.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        let arrival = self.queued.as_ref().map(|(arrival, _)| *arrival);
+        let arrival = self.timers.put(self.moment, arrival, context.waker());
+        self.queued = Some((arrival, context.waker().clone()));
         Poll::Pending
     }
 }
 
 impl<Now> Drop for Sleep<Now> {
     fn drop(&mut self) {
-        if let Some(arrival) = self.arrival {
+        if let Some((arrival, _)) = self.queued {
             self.timers.sleepers.lock().queue.remove(&(self.moment, arrival));
-        }
-    }
-}
-
-/// The alarm of the machine: a timer of the kernel.
-#[cfg(target_os = "linux")]
-mod machine {
-    use std::{io, os::fd::OwnedFd};
-
-    use rustix::{
-        io::Errno,
-        time::{
-            Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-            timerfd_settime,
-        },
-    };
-
-    use super::Moment;
-
-    pub(in super::super) struct Alarm(OwnedFd);
-
-    impl Alarm {
-        pub(in super::super) fn new() -> io::Result<Alarm> {
-            Ok(Alarm(timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?))
-        }
-
-        /// Returns whenever it rings.
-        pub(in super::super) fn wait(&self) -> io::Result<()> {
-            match rustix::io::read(&self.0, &mut [0u8; 8]) {
-                Ok(_) | Err(Errno::INTR) => Ok(()),
-                Err(errno) => Err(errno.into()),
-            }
-        }
-
-        /// Rings at `moment` instead of any moment set before; never, for `None`.
-        pub(super) fn set(&self, moment: Option<Moment>) {
-            // Zero disarms; a moment in the past rings at once.
-            let due = moment.map_or(0, |moment| moment.nanos().max(1));
-            let it_value =
-                Timespec { tv_sec: (due / 1_000_000_000) as i64, tv_nsec: (due % 1_000_000_000) as i64 };
-            let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let spec = Itimerspec { it_interval, it_value };
-            if let Err(error) = timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &spec) {
-                tracing::error!(%error, "an alarm cannot be set: leases end by their deadlines");
-            }
-        }
-    }
-}
-
-/// Without `timerfd`: the clock is read at least four times a second, which bounds the delay after a suspend.
-#[cfg(not(target_os = "linux"))]
-mod machine {
-    use std::{io, sync::Condvar, time::Duration};
-
-    use super::{Locked, Moment};
-
-    const SLICE: Duration = Duration::from_millis(250);
-
-    #[derive(Default)]
-    pub(in super::super) struct Alarm {
-        due: Locked<Option<Moment>>,
-        earlier: Condvar,
-    }
-
-    impl Alarm {
-        pub(in super::super) fn new() -> io::Result<Alarm> {
-            Ok(Alarm::default())
-        }
-
-        /// Returns when it rings, or a little later.
-        pub(in super::super) fn wait(&self) -> io::Result<()> {
-            let due = self.due.lock();
-            let span = due.map_or(SLICE, |moment| moment.since(super::super::clock::now()).min(SLICE));
-            drop(self.earlier.wait_timeout(due, span));
-            Ok(())
-        }
-
-        /// Rings at `moment` instead of any moment set before; never, for `None`.
-        pub(super) fn set(&self, moment: Option<Moment>) {
-            *self.due.lock() = moment;
-            self.earlier.notify_one();
         }
     }
 }

@@ -23,7 +23,6 @@ impl Env {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] outside of a tokio runtime.
-    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
     pub fn tokio() -> Result<Env> {
         let handle = Handle::try_current().map_err(|_| {
             Error::new(ErrorKind::Invalid, "there is no tokio runtime here")

@@ -196,7 +196,7 @@ impl Environment for Virtual {
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
         let world = self.clone();
         let now = move || world.now();
-        Box::pin(Sleep { timers: self.0.timers.clone(), moment, arrival: None, now })
+        Box::pin(Sleep { timers: self.0.timers.clone(), moment, queued: None, now })
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

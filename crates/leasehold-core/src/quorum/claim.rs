@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{
     Core,
     fan_out::{FanOut, Next},
-    ordering::OrderHandle,
+    ordering::ClaimOrder,
 };
 use crate::{
     BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Moment,
@@ -87,7 +87,7 @@ impl Core {
 /// One round of requests to all members.
 struct Round<'a> {
     core: &'a Arc<Core>,
-    order: &'a OrderHandle,
+    order: &'a Arc<ClaimOrder>,
     claim: &'a Claim,
     votes: Vec<Vote>,
     /// The holder at each member that did not grant.
@@ -100,14 +100,14 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn cast(core: &'a Arc<Core>, order: &'a OrderHandle, claim: &'a Claim) -> Self {
+    fn cast(core: &'a Arc<Core>, order: &'a Arc<ClaimOrder>, claim: &'a Claim) -> Self {
         let members = core.members.len();
         order.begin_round();
         let mut calls = FanOut::new(&core.env);
-        let asked = Claim {
+        let asked = Arc::new(Claim {
             fence_proposal: claim.fence_proposal.max(order.propose(core.proposal())),
             ..claim.clone()
-        };
+        });
         for voter in &core.members {
             calls.add(voter.number, voter.claim(order, asked.clone()));
         }
@@ -148,11 +148,11 @@ impl<'a> Round<'a> {
 
     /// Raises the token at members with a smaller one, if they still hold the claim.
     fn raise(&mut self, to: FencingToken, members: &[usize]) {
-        let raised = Claim {
+        let raised = Arc::new(Claim {
             intent: Intent::Amend,
             fence_floor: self.claim.fence_floor.max(Some(to)),
             ..self.claim.clone()
-        };
+        });
         for &member in members {
             self.votes[member] = Vote::Open;
             self.calls.add(member, self.core.members[member].claim(self.order, raised.clone()));
@@ -206,7 +206,7 @@ impl<'a> Round<'a> {
     /// answer first. A place in the queue of a member with another holder stays, for its wake-up. Returns the ends of the
     /// releases at members that have answered the claim.
     fn give_back(&self) -> Vec<oneshot::Receiver<()>> {
-        let mut given_back = Vec::new();
+        let (claim, mut given_back) = (Arc::new(self.claim.clone()), Vec::new());
         for voter in &self.core.members {
             let may_hold = match (&self.votes[voter.number], &self.failures[voter.number]) {
                 (Vote::For { .. } | Vote::Open, _) => true,
@@ -214,7 +214,7 @@ impl<'a> Round<'a> {
                 _ => false,
             };
             if may_hold {
-                let answered = self.core.release_later(voter, self.order, self.claim);
+                let answered = self.core.release_later(voter, self.order, &claim);
                 given_back
                     .extend(Some(answered).filter(|_| matches!(self.votes[voter.number], Vote::For { .. })));
             }

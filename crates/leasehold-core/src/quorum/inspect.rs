@@ -31,20 +31,17 @@ impl Core {
         let mut timer = self.env.sleep(self.options.node_timeout);
         let needed = majority(self.members.len());
         let (mut answers, mut is_grace) = (Vec::new(), false);
-        let mut failures = self.no_answers();
+        let mut failures = Vec::new();
         loop {
             match calls.next(&mut timer).await {
-                Next::Answer(member, Ok(answer)) => {
+                Next::Answer(_, Ok(answer)) => {
                     answers.push(answer);
-                    failures[member] = None;
                     if answers.len() == needed {
                         is_grace = true;
                         timer = self.env.sleep(self.env.now().since(begin).max(GRACE));
                     }
                 }
-                Next::Answer(member, Err(error)) => {
-                    failures[member] = Some(self.members[member].says(error));
-                }
+                Next::Answer(member, Err(error)) => failures.push((member, error)),
                 Next::Late if is_grace && !is_clear(&answers) => {
                     is_grace = false;
                     timer = self.env.sleep_until(begin + self.options.node_timeout);
@@ -54,7 +51,7 @@ impl Core {
         }
         match answers.len() >= needed {
             true => Ok(answers),
-            false => Err(self.no_quorum(failures)),
+            false => Err(self.too_few(&failures, &calls)),
         }
     }
 
@@ -116,7 +113,7 @@ impl Core {
             let name = name.clone();
             Box::pin(async move {
                 let holders = member.store.force_release(&name).await?;
-                Ok(Snapshot { name, holders, waiters: Vec::new(), fence: None, members: Vec::new() })
+                Ok(Snapshot::of(name, holders))
             })
         };
         let evicted = self.gather(ask, |evicted| self.is_clear(evicted)).await.map_err(Error::unknown)?;

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::ordering::OrderHandle;
+use super::ordering::ClaimOrder;
 use crate::{
     BoxFuture, Claim, Env, Error, ErrorKind, Member, Moment, Outcome, Release, Renewal, Result, ServerInfo,
     Standing, Store, env::show, store_kit::Locked,
@@ -168,7 +168,7 @@ impl MemberState {
     }
 
     /// Counts one more request under way.
-    fn enter(self: &Arc<Self>) -> Result<UnderWay> {
+    pub(super) fn enter(self: &Arc<Self>) -> Result<UnderWay> {
         let under_way = UnderWay(self.clone());
         if self.under_way.fetch_add(1, Ordering::AcqRel) >= UNDER_WAY_MAX {
             let message = format!("{UNDER_WAY_MAX} requests are under way");
@@ -200,8 +200,8 @@ impl MemberState {
     /// Sends a claim, after its earlier requests.
     pub(super) fn claim(
         self: &Arc<Self>,
-        order: &OrderHandle,
-        claim: Claim,
+        order: &Arc<ClaimOrder>,
+        claim: Arc<Claim>,
     ) -> BoxFuture<'static, Result<Standing>> {
         let (member, order, entered) = (self.clone(), order.clone(), self.enter());
         Box::pin(async move {
@@ -218,8 +218,8 @@ impl MemberState {
     /// Makes a lost hold again, unless the claim is being released.
     pub(super) fn repair(
         self: &Arc<Self>,
-        order: &OrderHandle,
-        claim: Claim,
+        order: &Arc<ClaimOrder>,
+        claim: Arc<Claim>,
     ) -> BoxFuture<'static, Result<Option<Standing>>> {
         let (member, order, entered) = (self.clone(), order.clone(), self.enter());
         Box::pin(async move {
@@ -233,24 +233,22 @@ impl MemberState {
     }
 
     /// Releases a claim, after its earlier requests.
-    pub(super) fn release(
-        self: &Arc<Self>,
-        order: &OrderHandle,
-        claim: Claim,
-    ) -> BoxFuture<'static, Result<Release>> {
-        let (member, order, entered) = (self.clone(), order.clone(), self.enter());
-        Box::pin(async move {
-            let _under_way = entered?;
-            let _turn = order.turn(member.number).await;
-            member.answered(member.store.release(&claim).await)
-        })
+    pub(super) async fn release(
+        &self,
+        entered: Result<UnderWay>,
+        order: &ClaimOrder,
+        claim: &Claim,
+    ) -> Result<Release> {
+        let _under_way = entered?;
+        let _turn = order.turn(self.number).await;
+        self.answered(self.store.release(claim).await)
     }
 
     /// Releases the grant of a round, unless another round has begun, which then owns it.
     pub(super) fn give_back(
         self: &Arc<Self>,
-        order: &OrderHandle,
-        claim: Claim,
+        order: &Arc<ClaimOrder>,
+        claim: Arc<Claim>,
         round: u64,
     ) -> BoxFuture<'static, Result<()>> {
         let (member, order, entered) = (self.clone(), order.clone(), self.enter());
@@ -292,7 +290,7 @@ impl MemberState {
 }
 
 /// One request under way.
-struct UnderWay(Arc<MemberState>);
+pub(super) struct UnderWay(Arc<MemberState>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {

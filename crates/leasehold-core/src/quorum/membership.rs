@@ -115,12 +115,16 @@ impl Core {
         Ok(())
     }
 
-    /// How far the calendar of the members is ahead of our clock: the median, so that one wrong clock does not count.
+    /// How far the calendar of the members is ahead of our clock: the median, so that one wrong clock does not count, but no less
+    /// than a member by itself grants by. Otherwise, tokens would go back when the counters that such a member has raised are lost.
     fn set_calendar(&self) {
         let mut ahead_us: Vec<i128> = self.members.iter().filter_map(|member| member.ahead_us()).collect();
         ahead_us.sort_unstable();
-        if let Some(median) = ahead_us.get(ahead_us.len() / 2) {
-            self.clock_offset_us.store(i64::try_from(*median).unwrap_or(0), Ordering::Release);
+        let (median, last) = (ahead_us.get(ahead_us.len() / 2), ahead_us.last());
+        if let Some(ahead_us) =
+            median.copied().max(last.map(|last| last - i128::from(FencingToken::SLACK_US)))
+        {
+            self.clock_offset_us.store(i64::try_from(ahead_us).unwrap_or(0), Ordering::Release);
         }
     }
 

@@ -2,15 +2,16 @@
 
 use std::{
     collections::HashMap,
+    hash::BuildHasherDefault,
     sync::{
-        Arc, MutexGuard,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
-use crate::{ClaimId, FencingToken, store_kit::Locked};
+use crate::{ClaimId, FencingToken, claim::ClaimIdHasher, store_kit::Locked};
 
 /// The order of the requests of one claim at each member: a release never overtakes the request that it undoes, so a
 /// late request leaves no key behind.
@@ -22,6 +23,8 @@ pub(super) struct ClaimOrder {
     ended: AtomicBool,
     /// Members at which a release of the claim was not answered, and may still arrive.
     doubts: Vec<AtomicBool>,
+    id: ClaimId,
+    orders: Arc<ClaimOrders>,
 }
 
 impl ClaimOrder {
@@ -78,19 +81,21 @@ impl ClaimOrder {
     }
 }
 
+/// Removes it from the orders of its client, unless a later request of the claim has begun another one.
+impl Drop for ClaimOrder {
+    fn drop(&mut self) {
+        let mut open = self.orders.open.lock();
+        if open.get(&self.id).is_some_and(|order| order.strong_count() == 0) {
+            open.remove(&self.id);
+        }
+    }
+}
+
 /// The orders of all claims with requests under way.
 #[derive(Debug)]
 pub(super) struct ClaimOrders {
     members: usize,
-    open: Locked<HashMap<ClaimId, Arc<ClaimOrder>>>,
-}
-
-/// A reference to an order, which is removed with its last reference.
-#[derive(Clone, Debug)]
-pub(super) struct OrderHandle {
-    orders: Arc<ClaimOrders>,
-    id: ClaimId,
-    inner: Option<Arc<ClaimOrder>>,
+    open: Locked<HashMap<ClaimId, Weak<ClaimOrder>, BuildHasherDefault<ClaimIdHasher>>>,
 }
 
 impl ClaimOrders {
@@ -98,42 +103,22 @@ impl ClaimOrders {
         Arc::new(ClaimOrders { members, open: Locked::default() })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<ClaimId, Arc<ClaimOrder>>> {
-        self.open.lock()
-    }
-
     /// The order of a claim.
-    pub(super) fn of(self: &Arc<Self>, id: ClaimId) -> OrderHandle {
-        let mut open = self.open();
-        let order = open.entry(id).or_insert_with(|| {
-            let turns = (0..self.members).map(|_| AsyncMutex::new(())).collect();
-            Arc::new(ClaimOrder {
-                turns,
-                proposal: Locked::default(),
-                round: AtomicU64::new(0),
-                ended: AtomicBool::new(false),
-                doubts: (0..self.members).map(|_| AtomicBool::new(false)).collect(),
-            })
-        });
-        OrderHandle { orders: self.clone(), id, inner: Some(order.clone()) }
-    }
-}
-
-impl std::ops::Deref for OrderHandle {
-    type Target = ClaimOrder;
-
-    fn deref(&self) -> &ClaimOrder {
-        self.inner.as_ref().expect("it is taken out by drop alone")
-    }
-}
-
-impl Drop for OrderHandle {
-    fn drop(&mut self) {
-        let mut open = self.orders.open();
-        drop(self.inner.take());
-        // The map has the last one: nobody can get another while it is locked.
-        if open.get(&self.id).is_some_and(|order| Arc::strong_count(order) == 1) {
-            open.remove(&self.id);
+    pub(super) fn of(self: &Arc<Self>, id: ClaimId) -> Arc<ClaimOrder> {
+        let mut open = self.open.lock();
+        if let Some(order) = open.get(&id).and_then(Weak::upgrade) {
+            return order;
         }
+        let order = Arc::new(ClaimOrder {
+            turns: (0..self.members).map(|_| AsyncMutex::new(())).collect(),
+            proposal: Locked::default(),
+            round: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            doubts: (0..self.members).map(|_| AtomicBool::new(false)).collect(),
+            id,
+            orders: self.clone(),
+        });
+        open.insert(id, Arc::downgrade(&order));
+        order
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Core,
     fan_out::{FanOut, Next},
     member::MemberState,
-    ordering::OrderHandle,
+    ordering::ClaimOrder,
 };
 use crate::{Claim, Moment, Release, Result, decide::votes::majority};
 
@@ -25,29 +25,28 @@ impl Core {
     pub(super) async fn release(self: &Arc<Self>, claim: &Claim) -> Result<Release> {
         let order = self.orders.of(claim.id);
         order.end();
+        let claim = Arc::new(claim.clone());
         let mut calls = FanOut::new(&self.env);
         for member in &self.members {
-            calls.add(member.number, self.release_surely(member, &order, claim));
+            calls.add(member.number, self.release_surely(member, &order, &claim));
         }
         let begin = self.env.now();
         let mut timer = self.env.sleep_until(begin + self.options.node_timeout);
         let needed = majority(self.members.len());
-        let (mut released, mut nothing) = (0, 0);
-        let mut failures = self.no_answers();
+        let (mut released, mut nothing, mut failures) = (0, 0, Vec::new());
         while released < needed && nothing < needed {
             let Next::Answer(member, answer) = calls.next(&mut timer).await else { break };
-            failures[member] = answer.as_ref().err().map(|error| self.members[member].says(error));
             match answer {
                 Ok(Release::Released) => released += 1,
                 Ok(Release::NotHeld) => nothing += 1,
-                Err(_) => {}
+                Err(error) => failures.push((member, error)),
             }
         }
         self.hear_the_rest(&mut calls, begin).await;
         match released + nothing >= needed {
             true if released > 0 && nothing < needed => Ok(Release::Released),
             true => Ok(Release::NotHeld),
-            false => Err(self.no_quorum(failures).unknown()),
+            false => Err(self.too_few(&failures, &calls).unknown()),
         }
     }
 
@@ -67,13 +66,13 @@ impl Core {
     fn release_surely(
         self: &Arc<Self>,
         member: &Arc<MemberState>,
-        order: &OrderHandle,
-        claim: &Claim,
+        order: &Arc<ClaimOrder>,
+        claim: &Arc<Claim>,
     ) -> crate::BoxFuture<'static, Result<Release>> {
-        let first = member.release(order, claim.clone());
+        let entered = member.enter();
         let (core, member, order, claim) = (self.clone(), member.clone(), order.clone(), claim.clone());
         Box::pin(async move {
-            let answer = first.await;
+            let answer = member.release(entered, &order, &claim).await;
             if answer.is_err() {
                 drop(core.release_later(&member, &order, &claim));
             }
@@ -86,8 +85,8 @@ impl Core {
     pub(super) fn release_later(
         self: &Arc<Self>,
         member: &Arc<MemberState>,
-        order: &OrderHandle,
-        claim: &Claim,
+        order: &Arc<ClaimOrder>,
+        claim: &Arc<Claim>,
     ) -> oneshot::Receiver<()> {
         let (open, end) = oneshot::channel();
         let until = self.env.now() + claim.ttl + claim.lock_delay;

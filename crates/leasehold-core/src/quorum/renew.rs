@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Core,
     fan_out::{FanOut, Next},
-    ordering::OrderHandle,
+    ordering::ClaimOrder,
 };
 use crate::{
     BoxFuture, Claim, Error, Intent, Moment, Queueing, Renewal, Result, Standing,
@@ -31,7 +31,7 @@ struct Renewals {
     core: Arc<Core>,
     claims: Arc<[Claim]>,
     /// Taken before any request: a later release finds them, and nothing is made again after it.
-    orders: Vec<OrderHandle>,
+    orders: Vec<Arc<ClaimOrder>>,
     renewal_votes: Vec<Vec<RenewalVote>>,
     /// The failure of each member that has not answered for all claims.
     failures: Vec<Option<String>>,
@@ -53,7 +53,7 @@ impl Renewals {
             core: core.clone(),
             orders: claims.iter().map(|claim| core.orders.of(claim.id)).collect(),
             renewal_votes: vec![vec![RenewalVote::Open; core.members.len()]; claims.len()],
-            failures: core.no_answers(),
+            failures: core.members.iter().map(|voter| Some(voter.says("no answer"))).collect(),
             claims,
             calls,
             sent: core.env.now(),
@@ -157,16 +157,16 @@ impl Renewals {
 }
 
 impl Core {
-    fn repair_later(self: &Arc<Self>, claim: &Claim, order: &OrderHandle, member: usize) {
+    fn repair_later(self: &Arc<Self>, claim: &Claim, order: &Arc<ClaimOrder>, member: usize) {
         let voter = self.members[member].clone();
         // It lost a hold that others keep: it may have restarted, or its clock may have moved.
         self.probe_later(&voter);
-        let claim = Claim {
+        let claim = Arc::new(Claim {
             intent: Intent::Hold,
             queueing: Queueing::No,
             fence_proposal: claim.fence_proposal.max(self.proposal()),
             ..claim.clone()
-        };
+        });
         let repair = voter.repair(order, claim.clone());
         self.env.spawn(async move {
             match repair.await {

@@ -25,26 +25,25 @@ impl Core {
             calls.add(member.number, Box::pin(async move { store.watch(&name, interest).await }));
         }
         let mut timer = self.env.sleep(self.options.node_timeout);
-        let mut failures = self.no_answers();
+        let mut failures = Vec::new();
         let mut wakes = Vec::new();
         let needed = majority(self.members.len());
         loop {
             match calls.next(&mut timer).await {
-                Next::Answer(member, Ok(wake)) => {
+                Next::Answer(_, Ok(wake)) => {
                     wakes.push(wake);
-                    failures[member] = None;
                     if wakes.len() == needed {
                         // The others have a moment more.
                         timer = self.env.sleep(GATHER);
                     }
                 }
-                Next::Answer(member, Err(error)) => failures[member] = Some(self.members[member].says(error)),
+                Next::Answer(member, Err(error)) => failures.push((member, error)),
                 Next::Empty | Next::Late => break,
             }
         }
         match wakes.len() >= needed {
             true => Ok(Box::new(QuorumSubscription { env: self.env.clone(), needed, wakes, woken: 0 })),
-            false => Err(self.no_quorum(failures)),
+            false => Err(self.too_few(&failures, &calls)),
         }
     }
 }
@@ -136,6 +135,6 @@ pub(super) async fn forward_revalidations(core: std::sync::Weak<Core>, member: u
         }
         let Some(core) = core.upgrade() else { return };
         core.probe_later(&core.members[member]);
-        core.revalidations.raise();
+        core.state.revalidations.raise();
     }
 }

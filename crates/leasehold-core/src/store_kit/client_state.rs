@@ -1,26 +1,32 @@
-//! [`ClientState`]: whether a client is closed.
+//! [`ClientState`]: the part of a client that all stores have.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Error, ErrorKind, Result, env::check_process};
+use crate::{Capability, Error, ErrorKind, Result, Revalidations, env::check_process};
 
-/// The state of a client: open until it is closed, in the process that made it.
+/// The part of a client that all stores have. It is open until it is closed, in the process that made it.
 #[derive(Debug)]
 pub struct ClientState {
+    /// The features of the store.
+    pub capability: Capability,
+    /// The URL without secrets that names the store in errors.
+    pub url: String,
+    /// The demands to renew all holds at once.
+    pub revalidations: Revalidations,
     closed: AtomicBool,
     process: u32,
 }
 
-impl Default for ClientState {
-    fn default() -> Self {
-        ClientState { closed: AtomicBool::new(false), process: std::process::id() }
-    }
-}
-
 impl ClientState {
+    /// The state of a new client, which is open.
+    pub fn new(capability: Capability, url: impl Into<String>, revalidations: Revalidations) -> Self {
+        let (url, closed, process) = (url.into(), AtomicBool::new(false), std::process::id());
+        ClientState { capability, url, revalidations, closed, process }
+    }
+
     /// The error of every request to a closed client.
     pub fn closed_error() -> Error {
-        Error::new(ErrorKind::Closed, "this client is closed")
+        Error::new(ErrorKind::Closed, "`close` was called before")
     }
 
     /// Fails once the client is closed, and in a child that was forked from its process.
@@ -46,10 +52,11 @@ impl ClientState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
 
     #[test]
     fn it_closes_once() {
-        let state = ClientState::default();
+        let state = ClientState::new(Memory::CAPABILITY, "test:", Revalidations::default());
         assert!(state.check_open().is_ok());
         assert!(state.close() && !state.close());
         assert_eq!(state.check_open().unwrap_err().kind(), ErrorKind::Closed);

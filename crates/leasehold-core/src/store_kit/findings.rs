@@ -1,18 +1,19 @@
 //! Findings that servers have in common of which a majority decides.
 
+use std::{
+    fs::Metadata,
+    path::{Path, PathBuf},
+};
+
 use super::Access;
 use crate::{Finding, url::ParsedUrl};
 
 /// Files with a password or a private key that every user of this machine can read.
-#[cfg(unix)]
 pub fn open_secrets(url: &ParsedUrl) -> Vec<Finding> {
-    use std::os::unix::fs::PermissionsExt;
     let all = [Access::of(url), Access::of_keys(url, "sentinel_")];
     let files = all.into_iter().flat_map(|access| [access.password_file, access.key.or(access.cert)]);
-    let is_open = |path: &std::path::PathBuf| {
-        std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-    };
-    let finding = |path: std::path::PathBuf| {
+    let is_open = |path: &PathBuf| permits(path, 0o004);
+    let finding = |path: PathBuf| {
         let path = path.display();
         Finding::warning(
             url.scheme.name,
@@ -24,10 +25,14 @@ pub fn open_secrets(url: &ParsedUrl) -> Vec<Finding> {
     files.flatten().filter(is_open).map(finding).collect()
 }
 
-/// Not implemented on this platform.
-#[cfg(not(unix))]
-pub fn open_secrets(_url: &ParsedUrl) -> Vec<Finding> {
-    Vec::new()
+/// Whether a file has any of these permissions, `0o004` for everybody's reading; `false` on platforms without them.
+pub fn permits(path: &Path, mode: u32) -> bool {
+    #[cfg(unix)]
+    let has =
+        |metadata: Metadata| std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & mode != 0;
+    #[cfg(not(unix))]
+    let has = |_: Metadata| mode == 0;
+    path.metadata().is_ok_and(has)
 }
 
 /// A member that does not answer.

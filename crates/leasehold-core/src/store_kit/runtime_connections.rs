@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    hash::BuildHasherDefault,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,7 @@ use tokio::{
 };
 
 use super::{Connection, Locked, Reconnect};
-use crate::{Env, Error, ErrorKind, Result, Revalidations};
+use crate::{Env, Error, ErrorKind, Result, Revalidations, claim::ClaimIdHasher};
 
 /// How many runtimes have a connection at the same time; the least recently used one loses its own to a further one.
 const RUNTIMES_MAX: usize = 64;
@@ -36,7 +37,7 @@ struct Shared<C> {
 }
 
 struct State<C> {
-    by_runtime: HashMap<Id, Arc<Entry<C>>>,
+    by_runtime: HashMap<Id, Arc<Entry<C>>, BuildHasherDefault<ClaimIdHasher>>,
     closed: Option<Error>,
 }
 
@@ -51,7 +52,7 @@ struct Entry<C> {
 impl<C: Connection> RuntimeConnections<C> {
     /// Without connections yet.
     pub fn new(env: Env, revalidations: Revalidations) -> Self {
-        let state = Locked::new(State { by_runtime: HashMap::new(), closed: None });
+        let state = Locked::new(State { by_runtime: HashMap::default(), closed: None });
         RuntimeConnections(Arc::new(Shared { env, revalidations, state, uses: AtomicU64::new(0) }))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future};
 
-use super::Explain;
+use super::{ClientState, Explain, NeverWakes};
 use crate::{
     BoxFuture, Capability, Claim, Contender, Interest, LockName, Release, Renewal, Result, ServerInfo,
     Snapshot, Standing, Store, Wake,
@@ -13,39 +13,34 @@ use crate::{
 ///
 /// A verb may be written as `async fn`.
 pub trait Verbs: fmt::Debug + Send + Sync + 'static {
-    /// [`Store::capability`].
-    fn capability(&self) -> &Capability;
-
-    /// [`Store::url`].
-    fn url(&self) -> &str;
-
-    /// Fails once the client is closed.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind).
-    fn check_open(&self) -> Result<()>;
+    /// The state of this client.
+    fn state(&self) -> &ClientState;
 
     /// [`Store::server_info`].
     fn server_info(&self) -> impl Future<Output = Result<ServerInfo>> + Send;
 
     /// [`Store::revalidation`].
-    fn revalidation(&self, seen: &mut u64) -> impl Future<Output = ()> + Send;
+    fn revalidation(&self, seen: &mut u64) -> impl Future<Output = ()> + Send {
+        self.state().revalidations.after(seen)
+    }
 
     /// [`Store::claim`], of a claim that the capability admits.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Standing>> + Send;
 
-    /// [`Store::renew`].
+    /// [`Store::renew`], of claims that the capability admits.
     fn renew(&self, claims: &[Claim]) -> impl Future<Output = Vec<Result<Renewal>>> + Send;
 
     /// [`Store::release`].
     fn release(&self, claim: &Claim) -> impl Future<Output = Result<Release>> + Send;
 
-    /// [`Store::watch`].
+    /// [`Store::watch`]; nobody is woken unless it is written.
     fn watch(
         &self,
-        name: &LockName,
-        interest: Interest,
-    ) -> impl Future<Output = Result<Box<dyn Wake>>> + Send;
+        _name: &LockName,
+        _interest: Interest,
+    ) -> impl Future<Output = Result<Box<dyn Wake>>> + Send {
+        async { Ok(Box::new(NeverWakes) as Box<dyn Wake>) }
+    }
 
     /// [`Store::inspect`].
     fn inspect(&self, name: &LockName) -> impl Future<Output = Result<Snapshot>> + Send;
@@ -68,23 +63,36 @@ async fn run<T, F: Future<Output = Result<T>>>(
     name: Option<&LockName>,
     work: impl FnOnce() -> F,
 ) -> Result<T> {
-    let result = match store.check_open() {
+    let result = match store.state().check_open() {
         Ok(()) => work().await,
         Err(error) => Err(error),
     };
     match name {
-        Some(name) => result.explain(verb, name, store.url()),
-        None => result.explain_store(verb, store.url()),
+        Some(name) => result.explain(verb, name, store.state().url.as_str()),
+        None => result.explain_store(verb, store.state().url.as_str()),
     }
+}
+
+/// Renews those claims that the capability admits, and refuses the others.
+async fn renew_admitted(store: &impl Verbs, claims: &[Claim]) -> Vec<Result<Renewal>> {
+    let capability = &store.state().capability;
+    let rest = claims.iter().filter(|claim| capability.admits(claim).is_ok());
+    let mut answers = store.renew(&rest.cloned().collect::<Vec<_>>()).await;
+    for (at, claim) in claims.iter().enumerate() {
+        if let Err(refused) = capability.admits(claim) {
+            answers.insert(at.min(answers.len()), Err(refused));
+        }
+    }
+    answers
 }
 
 impl<S: Verbs> Store for S {
     fn capability(&self) -> &Capability {
-        Verbs::capability(self)
+        &self.state().capability
     }
 
     fn url(&self) -> &str {
-        Verbs::url(self)
+        &self.state().url
     }
 
     fn server_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
@@ -97,19 +105,23 @@ impl<S: Verbs> Store for S {
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Standing>> {
         Box::pin(run(self, "claim", Some(&claim.name), || async {
-            Verbs::capability(self).admits(claim)?;
+            self.state().capability.admits(claim)?;
             Verbs::claim(self, claim).await
         }))
     }
 
     fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<Renewal>>> {
         Box::pin(async move {
-            let answers = match self.check_open() {
-                Ok(()) => Verbs::renew(self, claims).await,
+            let ClientState { capability, url, .. } = self.state();
+            let answers = match self.state().check_open() {
+                Ok(()) if claims.iter().all(|claim| capability.admits(claim).is_ok()) => {
+                    Verbs::renew(self, claims).await
+                }
+                Ok(()) => renew_admitted(self, claims).await,
                 Err(error) => vec![Err(error); claims.len()],
             };
             let named = answers.into_iter().zip(claims);
-            named.map(|(answer, claim)| answer.explain("renew", &claim.name, Verbs::url(self))).collect()
+            named.map(|(answer, claim)| answer.explain("renew", &claim.name, url)).collect()
         })
     }
 
@@ -134,6 +146,6 @@ impl<S: Verbs> Store for S {
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { Verbs::close(self).await.explain_store("close", Verbs::url(self)) })
+        Box::pin(async move { Verbs::close(self).await.explain_store("close", &self.state().url) })
     }
 }

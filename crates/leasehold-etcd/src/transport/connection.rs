@@ -1,30 +1,36 @@
 //! [`Connection`]: the connection to one member.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use http::uri::PathAndQuery;
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result,
-    store_kit::{self, Access, Secrets},
+    store_kit::{self, Access, Secrets, tls_config},
     url::Address,
 };
 use prost::Message;
-use tokio::sync::{Mutex, watch};
+use rustls::pki_types::ServerName;
+use tokio::{
+    net::TcpStream,
+    runtime::Handle,
+    sync::{Mutex, watch},
+};
+use tokio_rustls::TlsConnector;
 use tonic::{
     Request, Status, Streaming,
     client::Grpc,
     metadata::{Ascii, MetadataValue},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Remote, Identity},
 };
 use tonic_prost::ProstCodec;
 
-use crate::{
-    error::innermost,
-    protocol::{WatchRequest, WatchResponse},
-};
+use super::stream::{self, Channel, Stream};
+use crate::error::innermost;
 
 pub(crate) const WATCH: Procedure = "/etcdserverpb.Watch/Watch";
 
@@ -51,24 +57,11 @@ pub(crate) struct Connection {
     pub(super) member: Arc<Member>,
     /// The right to ask whether the member hangs.
     pub(super) probe: Mutex<()>,
-    channel: Channel,
+    grpc: Grpc<Channel>,
     /// When the last answer arrived, in nanoseconds.
     last_answer: AtomicU64,
     /// Nothing more is sent on it, and its streams end.
     retired: Arc<watch::Sender<bool>>,
-}
-
-/// The certificates that the files have now; `None` without TLS.
-pub(super) fn tls_config(access: &Access, secrets: Secrets) -> Option<ClientTlsConfig> {
-    let mut config = ClientTlsConfig::new();
-    config = match secrets.ca {
-        Some(pem) => config.ca_certificate(Certificate::from_pem(pem)),
-        None => config.with_native_roots(),
-    };
-    if let Some((cert, key)) = secrets.identity {
-        config = config.identity(Identity::from_pem(cert, key));
-    }
-    access.tls.then_some(config)
 }
 
 impl Member {
@@ -86,52 +79,30 @@ impl Member {
 }
 
 impl Connection {
-    /// Connects on the current runtime, which drives the connection.
+    /// Connects on the current runtime, which drives the connection. It is retired when it ends.
     pub(super) async fn open(
         member: Arc<Member>,
         access: &Access,
-        tls: Option<ClientTlsConfig>,
+        secrets: Secrets,
         env: &Env,
     ) -> Result<Connection> {
-        let endpoint = &member.address;
-        let invalid = |error: tonic::transport::Error| {
-            Error::new(ErrorKind::Invalid, format!("`{endpoint}` is no valid address: {error}"))
+        let opened = async {
+            let connected = connect(&member.address, access, &secrets).await?;
+            stream::open(connected).await.map_err(io::Error::other)
         };
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let mut remote =
-            Remote::from_shared(format!("{scheme}://{endpoint}")).map_err(invalid)?.tcp_nodelay(true);
-        if let Some(tls) = tls {
-            let name = access.server_name.as_ref().unwrap_or(&endpoint.host);
-            let explained = |error| access.explain(&innermost(&error)).unwrap_or_else(|| invalid(error));
-            remote = remote.tls_config(tls.domain_name(name)).map_err(explained)?;
-        }
-        let channel = remote.connect().await.map_err(|error| unreachable(&error, access))?;
-        let last_answer = AtomicU64::new(env.now().nanos());
-        let retired = Arc::new(watch::Sender::new(false));
-        let connection = Connection { member, probe: Mutex::default(), channel, last_answer, retired };
-        connection.retire_when_broken(env);
-        Ok(connection)
-    }
-
-    /// Retires the connection when its transport breaks. The channel would connect anew and hide that the member may have
-    /// been restarted without its data; a stream ends with the transport, and so nothing is requested on it.
-    fn retire_when_broken(&self, env: &Env) {
-        let (mut ended, retired) = (self.retired.subscribe(), Arc::downgrade(&self.retired));
-        let mut grpc = Grpc::new(self.channel.clone());
-        env.spawn(async move {
-            let stream = async {
-                let nothing = authorized(futures_util::stream::pending::<WatchRequest>(), &None);
-                grpc.ready().await.ok()?;
-                let codec = ProstCodec::<_, WatchResponse>::default();
-                let answers = grpc.streaming(nothing, PathAndQuery::from_static(WATCH), codec).await;
-                answers.ok()?.into_inner().message().await.ok()
-            };
-            tokio::select! {
-                _ = stream => {}
-                _ = ended.wait_for(|retired| *retired) => {}
-            }
-            retired.upgrade().map(|retired| retired.send_replace(true));
+        let (channel, driven) = opened.await.map_err(|error| unreachable(&error, access))?;
+        let scheme = if access.tls { "https" } else { "http" };
+        let origin = format!("{scheme}://{}", member.address).parse().map_err(|error| {
+            Error::new(ErrorKind::Invalid, format!("`{}` is no valid address: {error}", member.address))
+        })?;
+        let grpc = Grpc::with_origin(channel, origin).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let (last_answer, retired) = (AtomicU64::new(env.now().nanos()), Arc::new(watch::Sender::new(false)));
+        let ended = Arc::downgrade(&retired);
+        Handle::current().spawn(async move {
+            driven.await;
+            ended.upgrade().map(|retired| retired.send_replace(true));
         });
+        Ok(Connection { member, probe: Mutex::default(), grpc, last_answer, retired })
     }
 
     /// Sends one request and returns its answer.
@@ -140,9 +111,8 @@ impl Connection {
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
-        let mut grpc = self.grpc().await?;
         let path = PathAndQuery::from_static(procedure);
-        Ok(grpc.unary(request, path, ProstCodec::default()).await?.into_inner())
+        Ok(self.grpc.clone().unary(request, path, ProstCodec::default()).await?.into_inner())
     }
 
     /// Opens a stream of requests and one of answers.
@@ -155,15 +125,8 @@ impl Connection {
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
-        let mut grpc = self.grpc().await?;
         let path = PathAndQuery::from_static(procedure);
-        Ok(grpc.streaming(requests, path, ProstCodec::default()).await?.into_inner())
-    }
-
-    async fn grpc(&self) -> Result<Grpc<Channel>, Status> {
-        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
-        Ok(grpc)
+        Ok(self.grpc.clone().streaming(requests, path, ProstCodec::default()).await?.into_inner())
     }
 
     /// Records that the member has just answered something.
@@ -195,7 +158,20 @@ impl store_kit::Connection for Connection {
     }
 }
 
-fn unreachable(error: &tonic::transport::Error, access: &Access) -> Error {
+async fn connect(address: &Address, access: &Access, secrets: &Secrets) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+    stream.set_nodelay(true)?;
+    if !access.tls {
+        return Ok(Box::new(stream));
+    }
+    let mut config = tls_config(secrets)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let name = access.server_name.as_ref().unwrap_or(&address.host);
+    let name = ServerName::try_from(name.as_str()).map_err(io::Error::other)?.to_owned();
+    Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
+}
+
+fn unreachable(error: &io::Error, access: &Access) -> Error {
     let text = innermost(error);
     access.explain(&text).unwrap_or_else(|| {
         Error::new(ErrorKind::Unreachable, text).hint("is the member running, and is the address right?")

@@ -13,9 +13,9 @@ use crate::{
     format::{State, Value},
     leases::ClaimLeases,
     own_claims::OwnClaim,
-    protocol::{Compare, RequestOp, TxnRequest},
+    protocol::{Compare, KeyValue, RequestOp, TxnRequest},
     queue::Queue,
-    txn::{absent, nested, none_in, none_since, put},
+    txn::{absent, get, nested, none_before, none_in, none_since, put, unchanged},
 };
 
 /// A try fails when another client changed the queue meanwhile, or a lease had ended.
@@ -73,12 +73,23 @@ impl Attempt<'_> {
             state.leases = Some(leases);
             state.bind(self.claim.binding);
         }
-        let (entered, renewed) = if is_fresh {
-            (self.enter(&leases).await, Ok(Some(leases)))
-        } else {
-            tokio::join!(self.enter(&leases), self.renew(leases))
+        let waits_since = self.waits_since();
+        let ask = async {
+            match waits_since {
+                Some(create) => self.promote(&leases, create).await,
+                None => self.enter(&leases).await,
+            }
+        };
+        let (entered, renewed) = match is_fresh {
+            true => (ask.await, Ok(Some(leases))),
+            false => tokio::join!(ask, self.renew(leases)),
         };
         let Some(done) = entered? else { return Ok(self.start_over()) };
+        if waits_since.is_some() && done.queue.find(self.claim.id).is_none() {
+            // Its place is gone, and it may queue up again.
+            self.own.state.lock().waits_as = None;
+            return Ok(None);
+        }
         self.has_entered = true;
         let holds = |at: usize| done.queue.entries[at].stance == Stance::Holding;
         self.is_new |= done.succeeded && done.queue.find(self.claim.id).is_some_and(holds);
@@ -154,16 +165,39 @@ impl Attempt<'_> {
 
     /// The entering transaction: the first claim of all holds at once, others queue up if they want to.
     async fn enter(&self, leases: &ClaimLeases) -> Result<Option<TxnResult>> {
+        let keys = &self.own.keys;
         let queue_up = match self.claim.queueing {
             Queueing::No => Vec::new(),
             Queueing::Barging | Queueing::Fifo => self.new_puts(leases, State::Waiting),
         };
-        let first = TxnRequest {
-            compare: vec![none_in(self.own.keys.range())],
-            success: self.new_puts(leases, State::Held),
-            failure: queue_up,
-        };
-        self.transact(self.no_place(), vec![nested(first)]).await
+        let mut success = self.new_puts(leases, State::Held);
+        let first: Vec<KeyValue> =
+            success.iter().filter_map(|op| op.put.clone()).map(KeyValue::from).collect();
+        success.push(get(keys.fence()));
+        let compare = vec![none_in(keys.range()), absent(keys.revoked(self.claim.id))];
+        let queue = Client::reading(keys, self.claim.id, self.no_place(), queue_up);
+        let request = TxnRequest { compare, success, failure: vec![nested(queue)] };
+        let Some(answer) = self.send(self.client.txn_on_lease(request)).await? else { return Ok(None) };
+        Ok(Some(if answer.succeeded {
+            TxnResult::first(keys, first, answer)
+        } else {
+            TxnResult::read(keys, answer)
+        }))
+    }
+
+    /// The revision that created the place in which the claim waits with this mode, where a grant would give that as its token.
+    fn waits_since(&self) -> Option<i64> {
+        let (claim, state) = (self.claim, self.own.state.lock());
+        let is_plain = claim.fence_floor.max(claim.fence_proposal).is_none();
+        (is_plain && state.waits_as == Some(claim.mode)).then_some(state.create)
+    }
+
+    /// Holds after waiting, if nobody is before it. A claim that was granted behind it is one that its mode admits.
+    async fn promote(&self, leases: &ClaimLeases, create: i64) -> Result<Option<TxnResult>> {
+        let keys = &self.own.keys;
+        let place = unchanged(keys.place(self.claim.id), create);
+        let compare = vec![place, none_before(keys.range(), create), absent(keys.fence())];
+        self.transact(compare, self.new_puts(leases, State::Held)).await
     }
 
     /// Holds beside the present holders, if nothing has changed since they were read.
@@ -190,8 +224,13 @@ impl Attempt<'_> {
 
     /// [`Client::transact`] with writes that name the leases of this claim.
     async fn transact(&self, compare: Vec<Compare>, success: Vec<RequestOp>) -> Result<Option<TxnResult>> {
+        self.send(self.client.transact(&self.own.keys, self.claim.id, compare, success)).await
+    }
+
+    /// Sends what names the leases of this claim.
+    async fn send<T>(&self, request: impl Future<Output = Result<Option<T>>>) -> Result<Option<T>> {
         self.own.state.lock().in_doubt = true;
-        let done = self.client.transact(&self.own.keys, self.claim.id, compare, success).await?;
+        let done = request.await?;
         if done.is_some() {
             self.own.state.lock().in_doubt = false;
         }

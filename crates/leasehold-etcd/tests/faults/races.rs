@@ -101,6 +101,29 @@ fn both_get_in_naively(member: &Member) {
     assert_eq!(values(), "exclusive\nshared\n", "the control: both got in");
 }
 
+/// A waiter that asks again holds if nobody is before it; but another reader, granted behind it while it had not asked, was not
+/// granted beside a writer. Whatever it asks for, its place stays.
+#[test]
+fn a_waiter_that_asks_again_is_granted_beside_nobody_whom_it_excludes() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&member)));
+        let writer = claim(&env, "x", 60);
+        let [first, second] = [(); 2].map(|()| Claim { mode: Mode::Shared, ..fifo(&env, "x", 60) });
+        take(&store, &writer).await;
+        for waiter in [&first, &second, &first] {
+            queue_up(&store, waiter).await;
+        }
+        store.release(&writer).await.unwrap();
+        take(&store, &second).await;
+        queue_up(&store, &Claim { mode: Mode::Exclusive, ..first.clone() }).await;
+        take(&store, &first).await;
+        let shown = store.inspect(&writer.name).await.unwrap();
+        assert!(shown.holders.len() == 2 && shown.holders[0].fence < shown.holders[1].fence, "{shown:?}");
+    });
+    both_get_in_naively(&member);
+}
+
 /// A waiting reader writes down that it holds, and its token, because one was raised before. Until that arrives, the other
 /// reader's token is raised once more: the later grant has the higher token all the same.
 #[test]

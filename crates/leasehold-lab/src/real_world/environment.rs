@@ -10,10 +10,10 @@ use anyhow::Result;
 use leasehold_testkit::server::{Program, ServerProcess};
 
 use super::{
-    model::{ActiveFault, EnvironmentKind, Promise, TTL},
+    model::{ActiveFault, EnvironmentKind, TTL},
     network::Network,
 };
-use crate::rng::Rng;
+use crate::{checker::Assumptions, rng::Rng};
 
 trait Servers: Sync {
     /// Injects a fault; `None`: no server can be struck now.
@@ -36,7 +36,8 @@ pub(crate) struct Environment {
     network: Option<Network>,
     /// Whether naive clients can send raw Redis commands.
     is_redis: bool,
-    promise: Promise,
+    /// The assumptions that hold throughout a run, for a resource that is claimed.
+    pub(crate) assumptions: Assumptions,
     /// Whether every second worker is in a container.
     containers: bool,
 }
@@ -61,7 +62,7 @@ impl Environment {
         };
         let network = if addresses.is_empty() { None } else { Some(Network::to(&addresses, workers)?) };
         let is_redis = matches!(kind, Redis | RedisVolatile | RedisClock | Redlock | RedlockClock);
-        let promise = Promise {
+        let assumptions = Assumptions {
             clocks: !matches!(kind, RedisClock | RedlockClock),
             // A promoted replica may lack the last grants, because replication is asynchronous.
             memory: !matches!(kind, RedisVolatile | Sentinel | Cluster | EtcdRevoked | Memcached),
@@ -71,8 +72,9 @@ impl Environment {
                 Zookeeper | Etcd | EtcdRevoked => Duration::from_secs(12),
                 _ => Duration::from_secs(8),
             },
+            ..Assumptions::default()
         };
-        Ok(Self { servers, url, network, is_redis, promise, containers: kind == Sqlite })
+        Ok(Self { servers, url, network, is_redis, assumptions, containers: kind == Sqlite })
     }
 
     /// Whether a worker is in a container, which shares the file of the locks with the machine.
@@ -91,10 +93,6 @@ impl Environment {
 
     fn addresses(&self, worker: usize) -> Vec<String> {
         self.network.as_ref().map(|network| network.addresses(worker)).unwrap_or_default()
-    }
-
-    pub(crate) fn promise(&self) -> Promise {
-        self.promise
     }
 
     /// Injects a fault into the network or into a server.

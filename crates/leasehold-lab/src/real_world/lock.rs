@@ -72,7 +72,11 @@ impl Lock for Library {
                 Acquired::Granted(token.map(|token| token.get()))
             }
             Ok(None) => Acquired::Busy,
-            Err(error) => Acquired::Failed { unknown: error.outcome() == Outcome::Unknown },
+            Err(error) => {
+                // The log of the process keeps the reason.
+                eprintln!("{}: {error:#}", self.workload.name());
+                Acquired::Failed { unknown: error.outcome() == Outcome::Unknown }
+            }
         }
     }
 

@@ -50,17 +50,6 @@ impl fmt::Display for EnvironmentKind {
     }
 }
 
-/// The assumptions that hold throughout a run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Promise {
-    /// No clock jumps.
-    pub(crate) clocks: bool,
-    /// Acknowledged data is not lost.
-    pub(crate) memory: bool,
-    /// The time limit for recovery after the last fault.
-    pub(crate) heal_bound: Duration,
-}
-
 pub(crate) struct ActiveFault<'s> {
     pub(crate) name: &'static str,
     pub(crate) target: String,

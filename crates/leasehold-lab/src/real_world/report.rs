@@ -4,10 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{
-    model::{EnvironmentKind, Promise},
-    workload::Workload,
-};
+use super::{model::EnvironmentKind, workload::Workload};
 use crate::{
     checker::{Assumptions, Figures, Rule, Violation, check},
     history::Event,
@@ -52,20 +49,12 @@ pub(crate) struct WorkloadReport {
 
 const SHOWN: usize = 5;
 
-fn assumptions(workload: Workload, promise: Promise) -> Assumptions {
-    Assumptions {
-        clocks: promise.clocks && workload.is_leasehold(),
-        memory: promise.memory,
-        tokens: workload.is_leasehold(),
-        fence: workload.fence(),
-        heal_bound: promise.heal_bound,
-    }
-}
-
 /// Judges the history of a workload. A control without Leasehold has no rules to keep; one with it keeps those about
 /// grants.
-pub(crate) fn judge(workload: Workload, promise: Promise, events: &[Event]) -> WorkloadReport {
-    let report = check(events, &assumptions(workload, promise));
+pub(crate) fn judge(workload: Workload, usual: &Assumptions, events: &[Event]) -> WorkloadReport {
+    let (tokens, fence) = (workload.is_leasehold(), workload.fence());
+    let clocks = usual.clocks && workload.is_leasehold();
+    let report = check(events, &Assumptions { clocks, tokens, fence, ..usual.clone() });
     let mut broken = report.broken;
     if !workload.is_leasehold() {
         broken.clear();
@@ -138,12 +127,8 @@ impl fmt::Display for RunReport {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::history::EventKind;
-
-    const PROMISE: Promise = Promise { clocks: true, memory: true, heal_bound: Duration::from_secs(1) };
 
     fn event(at_us: u64, process: u32, kind: EventKind) -> Event {
         Event { at_us, process, kind }
@@ -175,7 +160,9 @@ mod tests {
     }
 
     fn all(lost_in: &[Workload]) -> Vec<WorkloadReport> {
-        let judged = |workload| judge(workload, PROMISE, &stale_write(workload, lost_in.contains(&workload)));
+        let judged = |workload| {
+            judge(workload, &Assumptions::default(), &stale_write(workload, lost_in.contains(&workload)))
+        };
         Workload::all().map(judged).collect()
     }
 
@@ -204,7 +191,7 @@ mod tests {
                 Workload::all().filter(|workload| workload.is_control() && *workload != missing).collect();
             assert_eq!(RunReport::outcome(&all(&lost)), Outcome::ProvesNothing, "{}", missing.name());
         }
-        let idle = judge(Workload::Deadline, PROMISE, &[]);
+        let idle = judge(Workload::Deadline, &Assumptions::default(), &[]);
         assert_eq!(RunReport::outcome(&[idle]), Outcome::ProvesNothing, "nothing was written");
     }
 

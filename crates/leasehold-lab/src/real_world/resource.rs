@@ -12,14 +12,35 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
-use clap::ValueEnum;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::workload::Workload;
 use crate::{
     resource::Counter,
     sync::{StopFlag, lock},
 };
+
+/// A request, as a line of JSON. The answer is a number, or null for a refusal.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    workload: Workload,
+    process: u32,
+    access: Access,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Access {
+    /// Whether the workers are to go on.
+    GoOn,
+    Read {
+        token: u64,
+    },
+    Write {
+        token: u64,
+        value: u64,
+    },
+}
 
 #[derive(Debug)]
 pub(super) struct Resource {
@@ -99,38 +120,27 @@ impl Resource {
 
     fn answer_all(&self, stream: TcpStream) {
         let Ok(mut writer) = stream.try_clone() else { return };
-        for line in BufReader::new(stream).lines() {
-            let answer = line.ok().and_then(|line| self.answer(&line));
-            let Some(answer) = answer else { return };
-            if writer.write_all(answer.as_bytes()).is_err() {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let answer = serde_json::from_str(&line).map(|request| self.answer(&request));
+            let answer = answer.and_then(|answer| serde_json::to_string(&answer));
+            let Ok(answer) = answer else { return };
+            if writer.write_all((answer + "\n").as_bytes()).is_err() {
                 return;
             }
         }
     }
 
-    /// `None`: not a request.
-    fn answer(&self, line: &str) -> Option<String> {
-        let mut words = line.split(' ');
-        let verb = words.next()?;
-        if verb == "go" {
-            return Some(if self.closing.is_set() { "stop\n" } else { "go\n" }.into());
-        }
-        let workload = Workload::from_str(words.next()?, false).ok()?;
-        let process = words.next()?.parse().ok()?;
-        let mut numbers = words.map_while(|word| word.parse::<u64>().ok());
-        let token = numbers.next()?;
+    /// `None`: the access is refused.
+    fn answer(&self, request: &Request) -> Option<u64> {
         let mut counters = lock(&self.counters);
-        let state = counters.get_mut(&workload)?;
-        let answer = match verb {
-            "read" => state.read(process, token),
-            "write" => {
-                let value = numbers.next()?;
-                state.write(process, token, value).then_some(value)
-            }
-            _ => return None,
+        let (state, process) = (counters.get_mut(&request.workload)?, request.process);
+        let answer = match request.access {
+            Access::GoOn => return (!self.closing.is_set()).then_some(0),
+            Access::Read { token } => state.read(process, token),
+            Access::Write { token, value } => state.write(process, token, value).then_some(value),
         };
         self.changed.notify_all();
-        Some(answer.map_or("refused\n".into(), |value| format!("ok {value}\n")))
+        answer
     }
 
     /// Waits for the next read; returns its process, which has not written yet.
@@ -180,33 +190,25 @@ impl ResourceClient {
 
     /// Whether the worker is to go on.
     pub(super) fn goes_on(&mut self) -> bool {
-        self.ask("go\n").is_ok_and(|answer| answer == "go")
+        matches!(self.ask(Access::GoOn), Ok(Some(_)))
     }
 
     /// The value; `None`: the token was refused.
     pub(super) fn read(&mut self, token: Option<u64>) -> Result<Option<u64>> {
-        let (workload, process, token) = (self.workload.name(), self.process, token.unwrap_or_default());
-        self.access(&format!("read {workload} {process} {token}\n"))
+        self.ask(Access::Read { token: token.unwrap_or_default() })
     }
 
     /// Whether the value was accepted.
     pub(super) fn write(&mut self, token: Option<u64>, value: u64) -> Result<bool> {
-        let (workload, process, token) = (self.workload.name(), self.process, token.unwrap_or_default());
-        Ok(self.access(&format!("write {workload} {process} {token} {value}\n"))?.is_some())
+        Ok(self.ask(Access::Write { token: token.unwrap_or_default(), value })?.is_some())
     }
 
-    fn access(&mut self, request: &str) -> Result<Option<u64>> {
-        let answer = self.ask(request)?;
-        match answer.strip_prefix("ok ").and_then(|value| value.parse().ok()) {
-            None if answer != "refused" => bail!("the resource answers {answer:?}"),
-            value => Ok(value),
-        }
-    }
-
-    fn ask(&mut self, request: &str) -> Result<String> {
-        self.stream.get_mut().write_all(request.as_bytes())?;
+    fn ask(&mut self, access: Access) -> Result<Option<u64>> {
+        let request = Request { workload: self.workload, process: self.process, access };
+        let line = serde_json::to_string(&request)? + "\n";
+        self.stream.get_mut().write_all(line.as_bytes())?;
         let mut answer = String::new();
         self.stream.read_line(&mut answer)?;
-        Ok(answer.trim_end().into())
+        Ok(serde_json::from_str(&answer)?)
     }
 }

@@ -1,14 +1,15 @@
 //! A test run from the start of the servers to the report.
 
 use std::{
-    path::{Path, PathBuf},
+    fs::File,
+    io::Write,
     process::ExitCode,
     sync::{Mutex, atomic::AtomicU32},
     thread::scope,
     time::Duration,
 };
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use leasehold::env::Env;
 use tempfile::TempDir;
 
@@ -33,6 +34,10 @@ const END_TIMEOUT: Duration = Duration::from_secs(20);
 const MARGIN: Duration = Duration::from_secs(2);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const FAULTS_MIN: Duration = Duration::from_secs(5);
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
+/// The time of a probe that takes 50 ms, and a write to the disk, which shows that the machine stood still.
+const STALL_MIN: Duration = Duration::from_secs(2);
+const STALLS_MAX: u32 = 5;
 /// The exit code of a run that proved nothing.
 const PROVES_NOTHING: u8 = 2;
 
@@ -58,11 +63,14 @@ pub(super) fn run_all(arguments: &RunArguments) -> Result<ExitCode> {
 fn run(store: EnvironmentKind, arguments: &RunArguments) -> Result<RunReport> {
     let count = arguments.workers.max(2);
     let environment = Environment::start(store, count)?;
-    let bound = environment.promise().heal_bound + MARGIN;
+    let bound = environment.assumptions.heal_bound + MARGIN;
     let faults = Duration::from_secs(arguments.seconds).saturating_sub(bound);
     let least = (bound + FAULTS_MIN).as_secs();
     ensure!(faults >= FAULTS_MIN, "a run on {store} takes at least {least} s, recovery included");
-    let histories = tempfile::Builder::new().prefix("leasehold-torture-").tempdir()?;
+    let place = arguments.keep.clone().unwrap_or_else(std::env::temp_dir);
+    std::fs::create_dir_all(&place)?;
+    let prefix = format!("leasehold-torture-{store}-{}-", arguments.seed);
+    let histories = tempfile::Builder::new().prefix(&prefix).tempdir_in(place)?;
     let log = HistoryWriter::of_faults(histories.path(), &Env::system()?)?;
     let resource = Resource::open()?;
     let workers = Workers {
@@ -100,12 +108,37 @@ fn play(nemesis: &Nemesis<'_>, faults: Duration, bound: Duration) -> Result<usiz
         joined.into_iter().try_for_each(|end| end.unwrap_or_else(|_| Err(panicked())))
     })?;
     nemesis.workers.environment.heal()?;
-    nemesis.workers.log.record(0, EventKind::Healed)?;
-    sleep(bound);
+    await_recovery(&nemesis.workers, bound)?;
     let containers = nemesis.workers.containers()?;
     nemesis.resource.stop_workers();
     nemesis.workers.await_end(END_TIMEOUT)?;
     Ok(containers)
+}
+
+/// Waits for the recovery bound. It begins again after a time in which the disk or the machine stood still: a fault that nobody
+/// has planned.
+fn await_recovery(workers: &Workers<'_>, bound: Duration) -> Result<()> {
+    let env = Env::system()?;
+    let mut file = File::create(workers.histories.join("probe"))?;
+    for _ in 0..STALLS_MAX {
+        workers.log.record(0, EventKind::Healed)?;
+        let end = env.now() + bound;
+        let stalled = loop {
+            let begin = env.now();
+            if begin >= end {
+                return Ok(());
+            }
+            file.write_all(b"x").and_then(|()| file.sync_data())?;
+            sleep(PROBE_INTERVAL.min(end.since(begin)));
+            let took = env.now().since(begin);
+            if took >= STALL_MIN {
+                break format!("{took:.1?}");
+            }
+        };
+        workers.log.fault("machine stalled", &stalled, false)?;
+        workers.log.fault("machine stalled", &stalled, true)?;
+    }
+    bail!("the machine stalled {STALLS_MAX} times during the recovery")
 }
 
 /// Lets the faults last for that long, and up to twice as long until every control has lost an update: whether it does
@@ -135,7 +168,7 @@ fn conclude(
     histories: TempDir,
     containers: usize,
 ) -> Result<RunReport> {
-    let promise = run.workers.environment.promise();
+    let assumptions = &run.workers.environment.assumptions;
     let mut workloads = Vec::new();
     for workload in Workload::all() {
         let mut events = gather(histories.path(), workload)?;
@@ -144,18 +177,15 @@ fn conclude(
         let kind = EventKind::Final { resource: workload.name(), value };
         events.push(Event { at_us, process: 0, kind });
         keep(histories.path(), workload, &events)?;
-        workloads.push(judge(workload, promise, &events));
+        workloads.push(judge(workload, assumptions, &events));
     }
     let outcome = RunReport::outcome(&workloads);
-    let histories = match &arguments.keep {
-        Some(directory) => Some(copied(&histories, &directory.join(format!("{store}-{}", arguments.seed)))?),
-        None if outcome == Outcome::Broken => Some(histories.keep()),
-        None => None,
-    };
+    let is_kept = arguments.keep.is_some() || outcome == Outcome::Broken;
+    let histories = is_kept.then(|| histories.keep());
     let (seed, seconds, workers) = (arguments.seed, arguments.seconds, arguments.workers.max(2));
     let replay =
         format!("cargo xtask torture --store {store} --seed {seed} --seconds {seconds} --workers {workers}");
-    let exclusive = promise.clocks && promise.memory;
+    let exclusive = assumptions.exclusive();
     Ok(RunReport {
         store,
         seed,
@@ -168,16 +198,4 @@ fn conclude(
         histories,
         workloads,
     })
-}
-
-/// Copies the whole history of each workload.
-fn copied(from: &TempDir, to: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(to)?;
-    for entry in from.path().read_dir()? {
-        let path = entry?.path();
-        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
-            std::fs::copy(&path, to.join(name))?;
-        }
-    }
-    Ok(to.to_path_buf())
 }

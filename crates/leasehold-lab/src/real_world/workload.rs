@@ -1,7 +1,7 @@
 //! [`Workload`]: one lock, one resource, and one way to use both.
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{model::name_of, resource::Fence};
 
@@ -9,7 +9,7 @@ use crate::{model::name_of, resource::Fence};
 ///
 /// [`Workload::Deadline`] alone checks the clock before the write: each of the others stands for a process that was paused
 /// after its check.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Workload {
     /// Leasehold, and a resource that is claimed with the fencing token before it is read. Must lose nothing.

@@ -1,35 +1,49 @@
-//! [`Connection`]: one TCP connection and the two tasks that drive it. Each batch is sent once, in order, or not at all.
+//! [`Connection`]: one TCP connection. Each batch is sent once, in order, or not at all.
 //!
-//! The tasks run in the background of [`Env`], so the watchdog renews while the caller's runtime is blocked, and a request
-//! whose caller was dropped is completed. All requests of a client go over one connection, in order, so no claim arrives
-//! after the release that undoes it.
+//! A lone caller writes its request itself, and looks for the replies for a moment; the requests of a crowd are written
+//! together by one of two tasks, and the other one reads. They run in the background of [`Env`], so the watchdog renews while
+//! the caller's runtime is blocked, and a request whose caller was dropped is completed. All requests of a client go over one
+//! connection, in order, so no claim arrives after the release that undoes it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+mod queue;
+
+use std::{
+    future::poll_fn,
+    io,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
 };
 
-use leasehold_core::{Env, Moment, Revalidations};
+use leasehold_core::{Env, Moment, Revalidations, store_kit::Locked};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, BufReader},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, oneshot},
+    sync::{
+        Notify,
+        oneshot::{self, error::TryRecvError},
+        watch,
+    },
 };
 
+use self::queue::{Request, RequestQueue};
 use super::protocol::{Broken, CommandBatch, Reply, read_reply};
 
-/// The number of requests that wait to be written; more make their callers wait.
-const QUEUE: usize = 256;
-const WRITE_MAX: usize = 64;
+/// The time for which a lone caller looks for its replies: to park a thread and to wake it takes longer than a server nearby.
+const LOOK: Duration = Duration::from_micros(50);
 
 /// One connection. Dropping it closes the TCP connection when all requests are answered.
 #[derive(Debug)]
 pub(super) struct Connection {
-    requests: mpsc::Sender<Request>,
     pub(super) state: Arc<State>,
+    /// Tells the tasks of the drop.
+    _open: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -39,12 +53,10 @@ pub(super) struct State {
     pub(super) ended: AtomicBool,
     /// The time of the last reply, in nanoseconds.
     received: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Request {
-    batch: CommandBatch,
-    answer: oneshot::Sender<Vec<Reply>>,
+    write: OwnedWriteHalf,
+    queue: Locked<RequestQueue>,
+    /// There is something to write, or nothing will be any more.
+    unsent: Notify,
 }
 
 impl Connection {
@@ -55,17 +67,21 @@ impl Connection {
             env: env.clone(),
             ended: AtomicBool::new(false),
             received: AtomicU64::new(env.now().nanos()),
+            write,
+            queue: Locked::default(),
+            unsent: Notify::new(),
         });
-        let (requests, inbox) = mpsc::channel(QUEUE);
-        let (written, pending) = mpsc::channel(4 * QUEUE);
+        let (_open, one_open) = watch::channel(());
+        let two_open = one_open.clone();
         let (one, two, revalidations) = (state.clone(), state.clone(), revalidations.clone());
         env.spawn(async move {
-            send(write, inbox, written).await;
+            // A connection that cannot be written has an end to be read, too.
+            let _ = send(&one, one_open).await;
             one.ended.store(true, Ordering::Release);
         });
         env.spawn(async move {
-            let end = receive(read, pending, &two).await;
-            two.ended.store(true, Ordering::Release);
+            let end = receive(read, &two, two_open).await;
+            two.end();
             match end {
                 Ok(()) => return,
                 Err(Broken::Closed) => {}
@@ -76,7 +92,7 @@ impl Connection {
             // It may come back without its data.
             revalidations.raise_sparingly(&two.env);
         });
-        Connection { requests, state }
+        Connection { state, _open }
     }
 
     pub(super) fn last_received(&self) -> Moment {
@@ -88,55 +104,126 @@ impl Connection {
     /// # Cancel safety
     /// Dropping it leaves the commands sent or not sent.
     pub(super) async fn call(&self, batch: CommandBatch) -> Option<Vec<Reply>> {
-        let (answer, replies) = oneshot::channel();
-        self.requests.send(Request { batch, answer }).await.ok()?;
+        let (answer, mut replies) = oneshot::channel();
+        if self.state.push(batch, answer) {
+            // Its caller may have requests to other servers to send before it looks here.
+            next_poll().await;
+            match self.state.look(&mut replies) {
+                Err(TryRecvError::Empty) => {}
+                found => return found.ok(),
+            }
+        }
         replies.await.ok()
     }
 }
 
-async fn send(mut write: OwnedWriteHalf, mut inbox: mpsc::Receiver<Request>, written: mpsc::Sender<Request>) {
-    let mut requests = Vec::new();
-    while inbox.recv_many(&mut requests, WRITE_MAX).await > 0 {
-        let mut bytes = Vec::new();
-        for mut request in requests.drain(..) {
-            bytes.append(&mut request.batch.bytes);
-            // The reader learns of the expected replies before the server can have read the commands.
-            if written.send(request).await.is_err() {
-                return;
-            }
+impl State {
+    /// Writes a request, or has it written; whether its caller may look for the replies.
+    fn push(&self, batch: CommandBatch, answer: oneshot::Sender<Vec<Reply>>) -> bool {
+        let CommandBatch { bytes, wants } = batch;
+        let mut queue = self.queue.lock();
+        let Some(is_alone) = queue.push(Request { wants, answer }) else { return false };
+        // What fails here fails again for the task that writes.
+        let written = if is_alone { self.write.try_write(&bytes).unwrap_or(0) } else { 0 };
+        if written < bytes.len() {
+            queue.unsent.extend_from_slice(&bytes[written..]);
+            self.unsent.notify_one();
         }
-        if write.write_all(&bytes).await.is_err() {
-            return;
+        is_alone && queue.may_look()
+    }
+
+    /// Looks for the replies to the only request under way.
+    fn look(&self, replies: &mut oneshot::Receiver<Vec<Reply>>) -> Result<Vec<Reply>, TryRecvError> {
+        static THREADS: LazyLock<bool> =
+            LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1));
+        let until = self.env.now() + if *THREADS { LOOK } else { Duration::ZERO };
+        let found = loop {
+            match replies.try_recv() {
+                Err(TryRecvError::Empty) if self.env.now() < until => std::hint::spin_loop(),
+                found => break found,
+            }
+        };
+        self.queue.lock().looked(found.is_ok());
+        found
+    }
+
+    /// Ends all requests without their replies, and takes no more.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        let pending = self.queue.lock().close();
+        drop(pending);
+        self.unsent.notify_one();
+    }
+}
+
+/// Completes when its task is polled again, which is at once.
+async fn next_poll() {
+    let mut is_next = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_next, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Writes what its callers leave, until the client has closed the connection.
+async fn send(state: &State, mut open: watch::Receiver<()>) -> io::Result<()> {
+    loop {
+        let Some(bytes) = state.queue.lock().take_unsent() else { return Ok(()) };
+        if !bytes.is_empty() {
+            write_all(&state.write, &bytes).await?;
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = state.unsent.notified() => {}
+            _ = open.changed() => return Ok(()),
         }
     }
 }
 
+async fn write_all(write: &OwnedWriteHalf, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        write.writable().await?;
+        match write.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Reads replies until the client has closed the connection.
-async fn receive(
-    read: OwnedReadHalf,
-    mut pending: mpsc::Receiver<Request>,
-    state: &State,
-) -> Result<(), Broken> {
-    let mut read = BufReader::new(read);
-    loop {
-        let next = tokio::select! {
+async fn receive(read: OwnedReadHalf, state: &State, mut open: watch::Receiver<()>) -> Result<(), Broken> {
+    let (mut read, mut is_open) = (BufReader::new(read), true);
+    while is_open || state.queue.lock().is_awaited() {
+        tokio::select! {
             biased;
-            next = pending.recv() => next,
-            // Nothing is pending: the server can only close. A reply that is read before its request was received from the
-            // channel is kept.
-            bytes = read.fill_buf() => match (bytes?.is_empty(), pending.try_recv()) {
-                (true, _) => return Err(Broken::Closed),
-                (false, Ok(next)) => Some(next),
-                (false, Err(_)) => return Err(Broken::Malformed("a reply without a request")),
-            },
+            bytes = read.fill_buf() => if bytes?.is_empty() { return Err(Broken::Closed) },
+            _ = open.changed(), if is_open => {
+                is_open = false;
+                continue;
+            }
+        }
+        let next = state.queue.lock().next();
+        let Some(Request { wants, answer }) = next else {
+            return Err(Broken::Malformed("a reply without a request"));
         };
-        let Some(Request { batch, answer }) = next else { return Ok(()) };
-        let mut replies = Vec::with_capacity(batch.wants.len());
-        for want in batch.wants {
+        let mut replies = Vec::with_capacity(wants.len());
+        for want in wants {
             replies.push(read_reply(&mut read, want).await?);
             state.received.fetch_max(state.env.now().nanos(), Ordering::Relaxed);
         }
         // The caller may have been dropped.
         let _ = answer.send(replies);
     }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

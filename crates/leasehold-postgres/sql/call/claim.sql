@@ -1,7 +1,5 @@
--- Purpose: calls leasehold.claim. Arguments and reply: there; the time comes after the columns of the holder, and the
---   start of the server last.
-SELECT (a.holder).id, (a.holder).state, (a.holder).mode, (a.holder).take, (a.holder).places, (a.holder).queueing,
-    (a.holder).expires, (a.holder).since, (a.holder).lock_delay, (a.holder).client, (a.holder).fence,
-    (a.holder).note, a.now, a.standing, a.number, a.span, a.ahead,
-    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
-FROM leasehold.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS a
+-- Purpose: calls leasehold.claim. Arguments and reply: there; the reply is one value in the binary form of the protocol, and then
+--   come the start of the server and, for a member of a quorum, the reply of leasehold.remembers. So it is quickly parsed and
+--   planned, which it is each time. The last argument is whether the server is a member.
+SELECT record_send(leasehold.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)), pg_postmaster_start_time(),
+    CASE WHEN $14 THEN leasehold.remembers() END

@@ -1,3 +1,2 @@
--- Purpose: calls leasehold.force_release. Arguments and reply: there; the time comes last.
-SELECT c.id, c.state, c.mode, c.take, c.places, c.queueing, c.expires, c.since, c.lock_delay, c.client, c.fence,
-    c.note, leasehold.now() FROM leasehold.force_release($1) AS c
+-- Purpose: calls leasehold.force_release. Arguments and reply: there, in binary form as in claim.sql; the time comes last.
+SELECT record_send(c), leasehold.now() FROM leasehold.force_release($1) AS c

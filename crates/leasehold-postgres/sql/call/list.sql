@@ -1,7 +1,6 @@
 -- Purpose: reads the locks in use whose names begin with a prefix and come after another name, as inspect.sql does.
 -- Arguments: the prefix, the last name read, the number of names.
-SELECT c.id, c.state, c.mode, c.take, c.places, c.queueing, c.expires, c.since, c.lock_delay, c.client, c.fence,
-    c.note, leasehold.now(), l.name, l.fence
+SELECT l.name, l.fence, leasehold.now(), record_send(c)
 FROM (
     SELECT * FROM leasehold.locks AS k
     WHERE k.name > $2 AND substr(k.name, 1, length($1)) = $1 AND k.name >= $1 AND cardinality(k.claims) > 0

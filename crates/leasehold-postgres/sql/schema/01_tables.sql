@@ -43,4 +43,4 @@ CREATE TABLE IF NOT EXISTS leasehold.locks (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 
 CREATE OR REPLACE FUNCTION leasehold.now() RETURNS bigint LANGUAGE sql AS
-    'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
+    $$ SELECT (date_part('epoch', clock_timestamp()) * 1000000)::bigint $$;

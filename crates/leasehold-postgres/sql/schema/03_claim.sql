@@ -26,6 +26,19 @@ DECLARE
     token bigint;
     verdict smallint := 2;
 BEGIN
+    -- The usual case in two statements: the row is there, nobody holds, waits or watches, and no transaction has checked in.
+    now := leasehold.now();
+    IF NOT p_amend AND p_take <= p_places THEN
+        SELECT greatest(k.fence + 1, p_floor, p_wish, now - 5000000) INTO token FROM leasehold.locks AS k
+        WHERE k.name = p_name AND k.claims = '{}' AND k.watched_until <= now FOR UPDATE SKIP LOCKED;
+        IF token < 9007199254740992 THEN
+            UPDATE leasehold.locks AS k SET fence = token, claims = ARRAY[ROW(
+                p_id, 1, p_mode, p_take, p_places, p_queueing, now + p_ttl, now, p_delay, p_client, token, p_note
+            )::leasehold.claim] WHERE k.name = p_name;
+            RETURN ROW(0, token, p_ttl, NULL, NULL, now)::leasehold.answer;
+        END IF;
+    END IF;
+
     LOOP
         SELECT * INTO l FROM leasehold.locks AS k WHERE k.name = p_name FOR NO KEY UPDATE;
         EXIT WHEN FOUND;

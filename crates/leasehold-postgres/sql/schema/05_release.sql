@@ -15,6 +15,13 @@ DECLARE
 BEGIN
     IF p_refuse > 0 THEN
         INSERT INTO leasehold.locks (name, fence) VALUES (p_name, 0) ON CONFLICT DO NOTHING;
+    ELSE
+        -- The usual case in one statement: nobody else holds, waits or watches, and no delay can begin while it waits for the row.
+        now := leasehold.now();
+        UPDATE leasehold.locks AS k SET claims = '{}'
+        WHERE k.name = p_name AND cardinality(k.claims) = 1 AND (k.claims[1]).id = p_id AND (k.claims[1]).state < 2
+            AND (k.claims[1]).expires > now AND (k.claims[1]).lock_delay = 0 AND k.watched_until <= now;
+        IF FOUND THEN RETURN true; END IF;
     END IF;
     SELECT * INTO l FROM leasehold.locks AS k WHERE k.name = p_name FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN false; END IF;

@@ -17,5 +17,3 @@ BEGIN
             USING ERRCODE = 'LH001', HINT = 'stop the work of this holder: another one may have begun';
     END IF;
 END $$;
-
-COMMENT ON SCHEMA leasehold IS 'Leasehold 1';

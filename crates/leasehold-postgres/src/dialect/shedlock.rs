@@ -7,90 +7,59 @@ mod table;
 use std::{fmt, time::Duration};
 
 use leasehold_core::{
-    Busy, Capability, Claim, Contender, Env, Error, Fencing, Finding, Grant, Intent, Interest, LockName,
-    LostReason, Release, Renewal, Result, Revalidations, ServerInfo, Snapshot, Standing, Wake,
-    store_kit::{ClientState, NeverWakes, Verbs},
+    Busy, Claim, Contender, Env, Error, Finding, Grant, Intent, LockName, LostReason, Release, Renewal,
+    Result, ServerInfo, Snapshot, Standing,
+    store_kit::{ClientState, Verbs},
 };
 use tokio_postgres::Row;
 
 pub(crate) use table::Table;
 
+use super::RECHECK_MAX;
 use crate::{
     doctor,
     error::column,
     format::micros,
     options::PostgresOptions,
     server_info,
-    sql::Sql,
+    sql::{SHEDLOCK_CLAIM, SHEDLOCK_FORCE_RELEASE, SHEDLOCK_LIST, SHEDLOCK_RELEASE, SHEDLOCK_RENEW, Sql},
     transport::{Argument, Transport},
 };
-use format::{contender, lasts, read_name, snapshot, write_name};
-use table::Statements;
-
-/// The longest sleep of a waiter: nobody wakes it.
-const RECHECK_MAX: Duration = Duration::from_millis(500);
-
-/// The features for which the table has room.
-pub(super) fn capability(native: Capability) -> Capability {
-    Capability {
-        commits: false,
-        shared: false,
-        permits: 0,
-        fifo: false,
-        fencing: Fencing::None,
-        waiters: false,
-        wakes: false,
-        notes: false,
-        lock_delay: false,
-        votes: false,
-        ..native
-    }
-}
+use format::{contender, read_name, span, write_name};
 
 /// A client of a database with ShedLock's table.
 pub(crate) struct ShedLockStore {
-    capability: Capability,
-    table: String,
-    statements: Statements,
-    state: ClientState,
+    table: Table,
     transport: Transport,
-    revalidations: Revalidations,
 }
 
 impl ShedLockStore {
     /// Without a connection yet.
-    pub(crate) fn new(options: PostgresOptions, table: &Table, env: Env) -> Result<ShedLockStore> {
-        options.check()?;
-        let (capability, revalidations) = (options.capability(), Revalidations::default());
-        let transport = Transport::new(options, env, revalidations.clone());
-        let (statements, state) = (table.statements(), ClientState::default());
-        let table = table.name.clone();
-        Ok(ShedLockStore { capability, table, statements, state, transport, revalidations })
+    pub(crate) fn new(options: PostgresOptions, table: Table, env: Env) -> Result<ShedLockStore> {
+        Ok(ShedLockStore { table, transport: Transport::new(options, env)? })
     }
 
     async fn query(&self, sql: &Sql, arguments: &[Argument<'_>]) -> Result<Vec<Row>> {
-        self.transport.query(sql, arguments).await.map_err(|error| explain(error, &self.table))
+        let sql = self.table.statement(sql);
+        self.transport.query(&sql, arguments).await.map_err(|error| explain(error, &self.table.name))
     }
 
-    /// As the diagnosis of our own format. It closes the store.
+    /// As the diagnosis of our own format.
     pub(crate) async fn diagnose(&self) -> Result<Vec<Finding>> {
-        let findings = doctor::of_table(&self.transport, Some(&self.table)).await;
-        self.transport.close();
-        findings
+        doctor::of_table(&self.transport, Some(&self.table.name)).await
     }
 
-    /// The names of the holders that `list.sql` answers.
-    async fn holds(&self, begin: &str, is_whole: bool) -> Result<Vec<(LockName, Contender)>> {
-        let begin = write_name(begin);
-        let rows = self.query(&self.statements.list, &[&&*begin, &is_whole]).await?;
+    /// The locks that `list.sql` answers.
+    async fn snapshots(&self, begin: &str, is_whole: bool) -> Result<Vec<Snapshot>> {
+        let rows = self.query(&SHEDLOCK_LIST, &[&&*write_name(begin), &is_whole]).await?;
         let mut found = Vec::new();
         for row in &rows {
             // A name of another library may be longer than ours.
             if let Some(name) = read_name(column(row, 3)?) {
-                found.push((name, contender(row, 0)?));
+                found.push(Snapshot::of(name, vec![contender(row, 0)?]));
             }
         }
-        found.sort_by(|one, other| one.0.cmp(&other.0));
+        found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
     }
 }
@@ -111,24 +80,12 @@ fn explain(error: Error, table: &str) -> Error {
 }
 
 impl Verbs for ShedLockStore {
-    fn capability(&self) -> &Capability {
-        &self.capability
-    }
-
-    fn url(&self) -> &str {
-        &self.transport.options.url
-    }
-
-    fn check_open(&self) -> Result<()> {
-        self.state.check_open()
+    fn state(&self) -> &ClientState {
+        &self.transport.state
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
         server_info::server_info(&self.transport).await
-    }
-
-    async fn revalidation(&self, seen: &mut u64) {
-        self.revalidations.after(seen).await;
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Standing> {
@@ -141,16 +98,16 @@ impl Verbs for ShedLockStore {
         }
         let (name, owner) = (write_name(&claim.name), claim.id.to_string());
         let arguments: [Argument<'_>; 3] = [&&*name, &owner, &micros(claim.ttl)];
-        let rows = self.query(&self.statements.claim, &arguments).await?;
+        let rows = self.query(&SHEDLOCK_CLAIM, &arguments).await?;
+        let soon = Duration::from_millis(1);
         let Some(row) = rows.first() else {
-            let recheck_in = Duration::from_millis(1);
-            return Ok(Standing::Held(Busy { holder: None, ahead: None, recheck_in }));
+            return Ok(Standing::Held(Busy { holder: None, ahead: None, recheck_in: soon }));
         };
-        let lasts = lasts(row, 1)?;
+        let lasts = span(column(row, 1)?);
         if column(row, 0)? {
             return Ok(Standing::Granted(Grant::lasting(None, lasts)));
         }
-        let recheck_in = lasts.clamp(Duration::from_millis(1), RECHECK_MAX);
+        let recheck_in = lasts.clamp(soon, RECHECK_MAX);
         Ok(Standing::Held(Busy { holder: Some(contender(row, 1)?), ahead: None, recheck_in }))
     }
 
@@ -158,63 +115,48 @@ impl Verbs for ShedLockStore {
         let names: Vec<_> = claims.iter().map(|claim| write_name(&claim.name)).collect();
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         let owners: Vec<String> = claims.iter().map(|claim| claim.id.to_string()).collect();
-        let admitted: Vec<Result<()>> = claims.iter().map(|claim| self.capability.admits(claim)).collect();
-        // One beyond the capability is sent with no time to live, which changes nothing.
-        let ttl =
-            |(claim, admitted): (&Claim, &Result<()>)| admitted.as_ref().map_or(0, |()| micros(claim.ttl));
-        let ttls: Vec<i64> = claims.iter().zip(&admitted).map(ttl).collect();
-        match self.query(&self.statements.renew, &[&names, &owners, &ttls]).await {
-            Ok(rows) => rows
-                .iter()
-                .zip(admitted)
-                .map(|(row, admitted)| {
-                    admitted?;
-                    Ok(match column::<Option<f64>>(row, 0)? {
-                        Some(_) => Renewal::Renewed { valid_for: lasts(row, 0)? },
-                        None => Renewal::Gone(LostReason::Gone),
-                    })
-                })
-                .collect(),
+        let ttls: Vec<i64> = claims.iter().map(|claim| micros(claim.ttl)).collect();
+        let renewal = |row| {
+            let lasts = column::<Option<f64>>(row, 0)?.map(span);
+            Ok(lasts.map_or(Renewal::Gone(LostReason::Gone), |valid_for| Renewal::Renewed { valid_for }))
+        };
+        match self.query(&SHEDLOCK_RENEW, &[&names, &owners, &ttls]).await {
+            Ok(rows) => rows.iter().map(renewal).collect(),
             Err(error) => vec![Err(error); claims.len()],
         }
     }
 
     async fn release(&self, claim: &Claim) -> Result<Release> {
         let (name, owner) = (write_name(&claim.name), claim.id.to_string());
-        let rows = self.query(&self.statements.release, &[&&*name, &owner]).await?;
+        let rows = self.query(&SHEDLOCK_RELEASE, &[&&*name, &owner]).await?;
         Ok(if rows.is_empty() { Release::NotHeld } else { Release::Released })
     }
 
-    async fn watch(&self, _: &LockName, _: Interest) -> Result<Box<dyn Wake>> {
-        Ok(Box::new(NeverWakes))
-    }
-
     async fn inspect(&self, name: &LockName) -> Result<Snapshot> {
-        let holders = self.holds(name, true).await?.into_iter().map(|(_, holder)| holder).collect();
-        Ok(snapshot(name.clone(), holders))
+        let found = self.snapshots(name, true).await?.pop();
+        Ok(found.unwrap_or_else(|| Snapshot::of(name.clone(), Vec::new())))
     }
 
     async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
-        let holds = self.holds(prefix, false).await?.into_iter().take(limit);
-        Ok(holds.map(|(name, holder)| snapshot(name, vec![holder])).collect())
+        let mut found = self.snapshots(prefix, false).await?;
+        found.truncate(limit);
+        Ok(found)
     }
 
     async fn force_release(&self, name: &LockName) -> Result<Vec<Contender>> {
         let name = write_name(name);
-        let rows = self.query(&self.statements.force_release, &[&&*name]).await?;
+        let rows = self.query(&SHEDLOCK_FORCE_RELEASE, &[&&*name]).await?;
         rows.iter().map(|row| contender(row, 0)).collect()
     }
 
     async fn close(&self) -> Result<()> {
-        if self.state.close() {
-            self.transport.close();
-        }
+        self.transport.close();
         Ok(())
     }
 }
 
 impl fmt::Debug for ShedLockStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ShedLockStore").field(&self.transport.options.url).finish()
+        f.debug_tuple("ShedLockStore").field(&self.transport.state.url).finish()
     }
 }

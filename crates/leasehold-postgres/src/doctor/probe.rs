@@ -1,6 +1,7 @@
 //! [`Probe`]: the facts about a server.
 
-use leasehold_core::Result;
+use leasehold_core::{Result, url::Address};
+use tokio_postgres::config::Host;
 
 use crate::{error::column, sql::DOCTOR, transport::Transport};
 
@@ -39,8 +40,14 @@ pub(super) async fn gather(transport: &Transport, table: Option<&str>) -> Result
     let rows = transport.query(&DOCTOR, &[&table]).await?;
     let row = &rows[0];
     let now: i64 = column(row, 10)?;
+    let places = options.config.get_hosts().iter().zip(options.config.get_ports());
+    let over_network = |(host, port): (&Host, &u16)| match host {
+        Host::Tcp(name) => Some(Address::new(name, *port)),
+        Host::Unix(_) => None,
+    };
+    let addresses: Vec<Address> = places.filter_map(over_network).collect();
     Ok(Probe {
-        node: options.hosts.first().map_or_else(|| "socket".to_string(), ToString::to_string),
+        node: addresses.first().map_or_else(|| "socket".to_string(), ToString::to_string),
         version: column(row, 0)?,
         syncs: column(row, 1)?,
         synchronous_commit: column(row, 2)?,
@@ -56,6 +63,6 @@ pub(super) async fn gather(transport: &Transport, table: Option<&str>) -> Result
         clock_off_us: now.cast_unsigned().abs_diff(transport.env.wall_us()),
         is_pooled: options.is_pooled,
         hears: None,
-        is_clear: !options.access.tls && options.hosts.iter().any(|host| !host.is_local()),
+        is_clear: !options.access.tls && addresses.iter().any(|address| !address.is_local()),
     })
 }

@@ -12,9 +12,12 @@ const OLDEST_OF_SESSIONS: i32 = 140_000;
 const DEAD_ROWS_MAX: i64 = 20_000;
 const CLOCK_OFF_MAX_US: u64 = 1_000_000;
 
+/// The worst first.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
     let rules = [version, role, durability, standbys, rights, table, zones, clock, wake_ups, privacy];
-    rules.into_iter().filter_map(|rule| rule(probe)).collect()
+    let mut findings: Vec<Finding> = rules.into_iter().filter_map(|rule| rule(probe)).collect();
+    findings.sort_by_key(|finding| finding.severity);
+    findings
 }
 
 fn version(probe: &Probe) -> Option<Finding> {
@@ -30,14 +33,12 @@ fn version(probe: &Probe) -> Option<Finding> {
 }
 
 fn role(probe: &Probe) -> Option<Finding> {
-    probe.is_standby.then(|| {
-        Finding::critical(
-            &probe.node,
-            "it is a standby",
-            "it takes no writes, and so no locks",
-            "name the primary as well: postgres://primary,standby/database",
-        )
-    })
+    probe.is_standby.then_some(Finding::critical(
+        &probe.node,
+        "it is a standby",
+        "it takes no writes, and so no locks",
+        "name the primary as well: postgres://primary,standby/database",
+    ))
 }
 
 fn durability(probe: &Probe) -> Option<Finding> {
@@ -76,14 +77,12 @@ fn standbys(probe: &Probe) -> Option<Finding> {
 
 fn rights(probe: &Probe) -> Option<Finding> {
     let table = probe.table.as_ref()?;
-    (!probe.may_write).then(|| {
-        Finding::critical(
-            &probe.node,
-            format!("this user may not write {table}, or it is not there"),
-            "no lock can be acquired, renewed or released",
-            format!("GRANT USAGE on its schema, and GRANT SELECT, INSERT, UPDATE ON {table} TO …"),
-        )
-    })
+    (!probe.may_write).then_some(Finding::critical(
+        &probe.node,
+        format!("this user may not write {table}, or it is not there"),
+        "no lock can be acquired, renewed or released",
+        format!("GRANT USAGE on its schema, and GRANT SELECT, INSERT, UPDATE ON {table} TO …"),
+    ))
 }
 
 fn table(probe: &Probe) -> Option<Finding> {
@@ -104,25 +103,21 @@ fn table(probe: &Probe) -> Option<Finding> {
 
 fn zones(probe: &Probe) -> Option<Finding> {
     let table = probe.table.as_ref()?;
-    probe.has_zones.then(|| {
-        Finding::critical(
-            &probe.node,
-            format!("the times in {table} have a zone"),
-            "ShedLock writes them without one, so that clients in other zones see other ends of a hold",
-            "let the columns be of type timestamp without time zone, in UTC",
-        )
-    })
+    probe.has_zones.then_some(Finding::critical(
+        &probe.node,
+        format!("the times in {table} have a zone"),
+        "ShedLock writes them without one, so that clients in other zones see other ends of a hold",
+        "let the columns be of type timestamp without time zone, in UTC",
+    ))
 }
 
 fn clock(probe: &Probe) -> Option<Finding> {
-    (probe.clock_off_us > CLOCK_OFF_MAX_US).then(|| {
-        Finding::warning(
-            &probe.node,
-            format!("its clock is {} s from ours", probe.clock_off_us / 1_000_000),
-            "a clock that is set forward by more than a lease ends leases while their holders work",
-            "keep both on time (chrony), and let it slew instead of step",
-        )
-    })
+    (probe.clock_off_us > CLOCK_OFF_MAX_US).then_some(Finding::warning(
+        &probe.node,
+        format!("its clock is {} s from ours", probe.clock_off_us / 1_000_000),
+        "a clock that is set forward by more than a lease ends leases while their holders work",
+        "keep both on time (chrony), and let it slew instead of step",
+    ))
 }
 
 fn wake_ups(probe: &Probe) -> Option<Finding> {

@@ -1,15 +1,12 @@
 //! One lock as it is now, and the locks with a prefix.
 
-use leasehold_core::{
-    Error, ErrorKind, LockName, Result, Snapshot,
-    decide::lock_state::{Entry, LockState},
-};
+use leasehold_core::{Error, ErrorKind, LockName, Result, Snapshot, decide::lock_state::LockState};
 use tokio_postgres::Row;
 
 use crate::{
     client::Client,
     error::column,
-    format::{self, COLUMNS},
+    format,
     sql::{INSPECT, LIST},
 };
 
@@ -20,8 +17,7 @@ const NAMES_MAX: usize = 1000;
 pub(crate) async fn inspect(client: &Client, name: &LockName) -> Result<Snapshot> {
     let rows = client.transport.query(&INSPECT, &[&name.as_bytes()]).await?;
     if rows.is_empty() {
-        let (holders, waiters, members) = Default::default();
-        return Ok(Snapshot { name: name.clone(), holders, waiters, fence: None, members });
+        return Ok(Snapshot::of(name.clone(), Vec::new()));
     }
     snapshot(&rows)
 }
@@ -32,8 +28,7 @@ pub(crate) async fn list(client: &Client, prefix: &str, limit: usize) -> Result<
     while found.len() < limit {
         let count = (limit - found.len()).min(NAMES_MAX);
         let rows = client.transport.query(&LIST, &[&prefix.as_bytes(), &after, &(count as i64)]).await?;
-        let is_same = |one: &Row, other: &Row| name(one) == name(other);
-        let groups: Vec<&[Row]> = rows.chunk_by(is_same).collect();
+        let groups: Vec<&[Row]> = rows.chunk_by(|one, other| name(one) == name(other)).collect();
         for group in &groups {
             let snapshot = snapshot(group)?;
             if !snapshot.holders.is_empty() || !snapshot.waiters.is_empty() {
@@ -49,18 +44,21 @@ pub(crate) async fn list(client: &Client, prefix: &str, limit: usize) -> Result<
 }
 
 fn name(row: &Row) -> &[u8] {
-    row.try_get(COLUMNS + 1).unwrap_or_default()
+    row.try_get(0).unwrap_or_default()
 }
 
 /// The rows of one lock.
 fn snapshot(rows: &[Row]) -> Result<Snapshot> {
     let foreign = |_| Error::new(ErrorKind::Corrupt, "a lock in the database has no name in UTF-8");
     let name = LockName::new(std::str::from_utf8(name(&rows[0])).map_err(foreign)?)?;
-    let now = format::moment(column(&rows[0], COLUMNS)?);
-    let fence = format::token(column(&rows[0], COLUMNS + 2)?)?;
-    let entries = rows.iter().zip(1..).map(|(row, seq)| format::entry(row, seq));
-    let entries: Vec<Option<Entry>> = entries.collect::<Result<_>>()?;
-    let (holders, waiters) = LockState::of(entries.into_iter().flatten().collect()).contenders(now);
+    let now = format::moment(column(&rows[0], 2)?);
+    let fence = format::token(column(&rows[0], 1)?)?;
+    let mut entries = Vec::new();
+    for (row, seq) in rows.iter().zip(1..) {
+        let claim: Option<&[u8]> = column(row, 3)?;
+        entries.extend(claim.map(|claim| format::entry(claim, seq)).transpose()?);
+    }
+    let (holders, waiters) = LockState::of(entries).contenders(now);
     let fence = Some(fence).filter(|fence| fence.get() > 0);
     Ok(Snapshot { name, holders, waiters, fence, members: Vec::new() })
 }

@@ -5,13 +5,13 @@ use leasehold_core::{Claim, Contender, LockName, Release, Result};
 use crate::{
     client::Client,
     error::column,
-    format::{self, COLUMNS},
+    format,
     sql::{FORCE_RELEASE, RELEASE},
 };
 
 /// Ends the hold of a claim, or its waiting. An id of which a request may still arrive is refused until then.
 pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
-    let now = client.env.now();
+    let now = client.transport.env.now();
     let doubt = client.in_doubt.until(claim.id, now).map_or(0, |until| format::micros(until.since(now)));
     let id = format::id(claim.id);
     let rows = client.transport.query(&RELEASE, &[&claim.name.as_bytes(), &&id[..], &doubt]).await?;
@@ -22,10 +22,9 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
 /// Ends every hold of a lock, and answers the holders.
 pub(crate) async fn force_release(client: &Client, name: &LockName) -> Result<Vec<Contender>> {
     let rows = client.transport.query(&FORCE_RELEASE, &[&name.as_bytes()]).await?;
-    let mut ended = Vec::new();
-    for row in &rows {
-        let now = format::moment(column(row, COLUMNS)?);
-        ended.extend(format::entry(row, 0)?.map(|entry| entry.contender(now)));
-    }
-    Ok(ended)
+    let ended = |row| {
+        let now = format::moment(column(row, 1)?);
+        Ok(format::entry(column(row, 0)?, 0)?.contender(now))
+    };
+    rows.iter().map(ended).collect()
 }

@@ -13,25 +13,21 @@ pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renew
     let mut answers = Vec::with_capacity(claims.len());
     for some in claims.chunks(RENEWALS_MAX) {
         match renew_some(client, some).await {
-            Ok(renewed) => answers.extend(some.iter().zip(renewed).map(|(claim, renewal)| {
-                client.capability.admits(claim)?;
-                Ok(renewal)
-            })),
+            Ok(renewed) => answers.extend(renewed.into_iter().map(Ok)),
             Err(error) => answers.extend(some.iter().map(|_| Err(error.clone()))),
         }
     }
     answers
 }
 
-/// Renews some in one statement. One beyond the capability is sent with no time to live, which changes nothing.
+/// Renews some in one statement.
 async fn renew_some(client: &Client, claims: &[Claim]) -> Result<Vec<Renewal>> {
     let names: Vec<&[u8]> = claims.iter().map(|claim| claim.name.as_bytes()).collect();
     let ids: Vec<[u8; 16]> = claims.iter().map(|claim| format::id(claim.id)).collect();
     let ids: Vec<&[u8]> = ids.iter().map(|id| &id[..]).collect();
-    let ttl =
-        |claim: &Claim| if client.capability.admits(claim).is_ok() { format::micros(claim.ttl) } else { 0 };
-    let ttls: Vec<i64> = claims.iter().map(ttl).collect();
-    let rows = client.transport.query(&RENEW, &[&names, &ids, &ttls]).await?;
+    let ttls: Vec<i64> = claims.iter().map(|claim| format::micros(claim.ttl)).collect();
+    let is_member = client.transport.options.is_member;
+    let rows = client.transport.query(&RENEW, &[&names, &ids, &ttls, &is_member]).await?;
     if let Some(row) = rows.first() {
         client.answered_by(column(row, 2)?);
     }

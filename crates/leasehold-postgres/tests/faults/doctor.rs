@@ -1,7 +1,7 @@
 //! The diagnosis of real servers.
 
 use leasehold_core::{Severity, Store};
-use leasehold_postgres::PostgresStore;
+use leasehold_postgres::{PostgresStore, tokio_postgres::config::TargetSessionAttrs};
 use leasehold_testkit::postgres::{Pooler, Server};
 
 use crate::fixture::{env, options, runtime, store};
@@ -29,7 +29,7 @@ fn a_server_without_fsync_or_autovacuum_a_pooler_and_a_standby_are_found() {
         let found = wrong(&store(&server)).await;
         assert!(found.len() == 2 && found[1].contains("waits for none"), "{found:?}");
         let mut any = options(standby.port());
-        any.any_server = true;
+        any.config.target_session_attrs(TargetSessionAttrs::Any);
         let found = wrong(&PostgresStore::new(any, env()).unwrap()).await;
         assert!(found[0].contains("standby"), "{found:?}");
     });

@@ -9,7 +9,7 @@ use leasehold_testkit::postgres::Server;
 use crate::fixture::{SOON, env, name, runtime, store};
 
 /// The processes that write the server's log of changes unasked.
-const WRITERS: &str = "SELECT pid FROM pg_stat_activity
+pub(crate) const WRITERS: &str = "SELECT pid FROM pg_stat_activity
     WHERE backend_type IN ('walwriter', 'background writer', 'checkpointer', 'autovacuum launcher')";
 
 fn claim(text: &str) -> Claim {

@@ -22,7 +22,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 pub(crate) fn options(port: u16) -> PostgresOptions {
     let mut options = PostgresOptions::new(vec![Address::new("127.0.0.1", port)]);
     (options.access.user, options.access.password) = ("locks".into(), "pw".into());
-    options.database = "postgres".into();
+    options.config.dbname("postgres");
     // What a busy machine may take; what is about time says so itself.
     options.timeout = Duration::from_secs(5);
     options

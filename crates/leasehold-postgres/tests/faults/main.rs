@@ -12,6 +12,7 @@ mod doctor;
 mod durability;
 mod fixture;
 mod increments;
+mod members;
 mod round_trips;
 mod servers;
 mod transactions;

@@ -3,7 +3,10 @@
 use leasehold_core::{
     Claim, ClaimId, Env, Interest, LockName, Queueing, Renewal, Standing, Store, engine::Engine,
 };
-use leasehold_testkit::{postgres::Server, proxy::Proxy};
+use leasehold_testkit::{
+    postgres::{Pooler, Server},
+    proxy::Proxy,
+};
 
 use crate::fixture::{SOON, engine, env, lock, name, options, runtime, store, try_lock, ttl};
 
@@ -44,6 +47,44 @@ fn lock_renew_and_unlock_are_one_statement_and_one_round_trip_each() {
         hold.release().await.unwrap();
         assert_eq!(since(), (3, 3), "to unlock");
         assert_eq!(proxy.connections(), 0, "none was added");
+    });
+}
+
+/// The statements that the server has executed by a name.
+fn named(server: &Server) -> usize {
+    server.log().matches("LOG:  execute s").count()
+}
+
+/// A statement that has lost its name is sent without, and the caller hears nothing of it.
+#[test]
+fn a_lost_name_costs_one_more_statement() {
+    let server = start();
+    runtime().block_on(async {
+        let engine = engine(options(server.port()));
+        pair(&engine, "orders").await;
+        assert_eq!(named(&server), 2, "the control");
+        server
+            .sql(
+                "CREATE OR REPLACE FUNCTION leasehold.now() RETURNS bigint LANGUAGE plpgsql AS
+                'BEGIN DEALLOCATE ALL; RETURN extract(epoch FROM clock_timestamp()) * 1000000; END'",
+            )
+            .unwrap();
+        pair(&engine, "orders").await;
+        let before = (named(&server), statements(&server));
+        pair(&engine, "orders").await;
+        assert_eq!((named(&server), statements(&server)), (before.0, before.1 + 2), "without names");
+    });
+}
+
+/// There a name may be another client's statement. The control is the server without the pooler.
+#[test]
+fn behind_a_pooler_statements_have_no_names() {
+    let (server, pooled) = (start(), start());
+    let pooler = Pooler::start(&pooled).unwrap();
+    runtime().block_on(async {
+        pair(&engine(options(server.port())), "orders").await;
+        pair(&engine(options(pooler.port())), "orders").await;
+        assert_eq!((named(&server), named(&pooled)), (2, 0));
     });
 }
 

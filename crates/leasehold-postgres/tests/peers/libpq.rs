@@ -59,6 +59,23 @@ pub(crate) async fn authorities_and_the_mode_of_tls_are_taken_from_the_environme
     assert!(connects(&server.url(), &[mode, home, ("PGSSLROOTCERT", "system")]).is_err());
 }
 
+pub(crate) async fn addresses_settings_and_the_name_of_the_program_are_taken_from_the_environment(
+    _: &TestContext,
+) {
+    let server = Server::builder().with("log_connections=on").start().unwrap();
+    let (url, port) = ("postgres://locks:pw@/postgres", server.port().to_string());
+    let place = [("PGHOST", "db.invalid"), ("PGPORT", port.as_str())];
+    assert!(connects(url, &place).is_err(), "the control is not to be looked up");
+    let place = [place[0], place[1], ("PGHOSTADDR", "127.0.0.1"), ("PGAPPNAME", "nightly")];
+    connects(url, &place).unwrap();
+    assert!(server.log().contains("application_name=nightly"), "{}", server.log());
+    let settings = ("PGOPTIONS", "-c default_transaction_read_only=on");
+    let refused = connects(url, &[&place[..], &[settings]].concat()).unwrap_err();
+    assert!(refused.contains("does it take writes"), "{refused}");
+    let refused = connects(url, &[&place[..], &[("PGSERVICE", "app")]].concat()).unwrap_err();
+    assert!(refused.contains("PGSERVICE"), "{refused}");
+}
+
 pub(crate) async fn the_kind_of_server_is_taken_from_the_environment(context: &TestContext) {
     connects(&context.server.url(), &[]).unwrap();
     let standby = context.server.standby().unwrap();

@@ -40,6 +40,7 @@ cases![
     advisory::the_doctor_speaks_of_sessions,
     libpq::the_password_file_is_used_unless_others_can_read_it,
     libpq::authorities_and_the_mode_of_tls_are_taken_from_the_environment,
+    libpq::addresses_settings_and_the_name_of_the_program_are_taken_from_the_environment,
     libpq::the_kind_of_server_is_taken_from_the_environment,
     shedlock::its_hold_keeps_us_out_and_is_shown_with_its_host,
     shedlock::our_hold_keeps_it_out_until_the_release,

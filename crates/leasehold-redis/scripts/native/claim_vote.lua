@@ -2,7 +2,7 @@
 --
 -- KEYS: 1 hold, 2 fence, 3 meta of prelude.lua, 4 the marker of register.lua.
 -- ARGV: 1 the value of the hold key, 2 ttl ms, 3 least token
--- Reply: {token, marker} granted · nil: nothing has changed, claim.lua is to be asked
+-- Reply: the marker: granted with the least token · {token, marker} granted · nil: nothing has changed, claim.lua is to be asked
 -- Invariant: the token is above the counter; one that is not there begins at the server's clock, less what claim.lua takes
 --   off. While the counter is ahead of the least token its life stays as it is, which is longer for as long.
 
@@ -16,9 +16,12 @@ if not counter then
 end
 local token = math.max((counter or 0) + 1, least)
 if token >= 9007199254740992 or not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
-if token > least then
+if not counter then
+    redis.call('SET', KEYS[2], string.format('%d', token), 'PX', 604800000)
+elseif token > least then
     redis.call('SET', KEYS[2], string.format('%d', token), 'KEEPTTL')
 else
-    redis.call('SET', KEYS[2], string.format('%d', token), 'PX', 604800000)
+    redis.call('SET', KEYS[2], ARGV[3], 'PX', '604800000')
+    return marker
 end
 return {token, marker}

@@ -130,8 +130,11 @@ impl Dialect for Native {
         let keys = [keys.hold_key(), keys.side(FENCE), keys.side(META), MARKER.into()];
         if self.marker.is_some() {
             let mut call = quiet_call(&CLAIM_VOTE, &keys, claim, time);
-            call.arg(least_vote(time, least)?.get());
-            return Some(Request::call(&CLAIM_VOTE, call, move |value| format::read_vote(value, time, ttl)));
+            let least = least_vote(time, least)?;
+            call.arg(least.get());
+            return Some(Request::call(&CLAIM_VOTE, call, move |value| {
+                format::read_vote(value, time, least, ttl)
+            }));
         }
         if least.is_some() {
             return None;

@@ -6,14 +6,14 @@ use std::{
 };
 
 use leasehold_core::{
-    Busy, Claim, ClaimId, Contender, Grant, Intent, LockName, LostReason, Mode, Queueing, Release, Result,
-    Snapshot, Standing,
+    Busy, Claim, ClaimId, Contender, Grant, Intent, LockName, LostReason, Mode, Release, Result, Snapshot,
+    Standing,
 };
 use redis::{Cmd, RedisWrite, Value, cmd};
 
-use super::{Announcement, ClaimReply, Dialect, foreign};
+use super::{Announcement, ClaimReply, Dialect, RECHECK_MAX, foreign};
 use crate::{
-    format::{Reply, Request, Script, millis, next, read, span, unexpected},
+    format::{Commands, Replies, Request, Script, millis, next, read, span, unexpected},
     keys::{Keys, escape},
     transport::ServerTime,
 };
@@ -22,9 +22,6 @@ static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/plain/release.lua")));
 static FORCE_RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/plain/force_release.lua")));
-
-/// The longest sleep of a waiter that nothing wakes.
-const RECHECK_MAX: Duration = Duration::from_millis(500);
 
 /// The plain dialect.
 #[derive(Debug)]
@@ -49,6 +46,14 @@ impl Plain {
         Plain { releases, compare_and_delete: OnceLock::from(None), ..Plain::new(&format!("{registry}:*")) }
     }
 
+    /// A call of the script that ends a hold.
+    fn release_call(&self, claim: &Claim, keys: &Keys) -> Cmd {
+        let mut call = RELEASE.call(&[keys.hold_key()]);
+        call.write_arg_fmt(claim.id);
+        self.append_channel(&mut call, keys);
+        call
+    }
+
     /// The last argument of a script that ends a hold.
     fn append_channel(&self, call: &mut Cmd, keys: &Keys) {
         if let Some(begin) = &self.releases {
@@ -61,7 +66,7 @@ impl Plain {
         self.template.split_once('*').unwrap_or((&self.template, ""))
     }
 
-    fn read_release(&self, replies: Vec<Reply>) -> Result<Release> {
+    fn read_release(&self, replies: Replies) -> Result<Release> {
         if let Some(known) = replies.get(1) {
             // A user without the right to ask uses the script. Another release may have been faster.
             let command = known.as_ref().ok().and_then(read_compare_and_delete);
@@ -96,17 +101,16 @@ impl Dialect for Plain {
         Request::commands(commands, move |replies| read_claim(claim, replies, tracks))
     }
 
-    /// `SET NX PX` alone, for a claim that can do without the holder.
+    /// `SET NX PX` alone: where nobody is expected, nobody asks for the holder.
     fn claim_quiet(
         &self,
         claim: &Claim,
         keys: &Keys,
         _time: Option<ServerTime>,
     ) -> Option<Request<'_, Option<ClaimReply>>> {
-        let may_wait = claim.intent == Intent::Hold && claim.queueing != Queueing::No;
         let standing = Standing::Granted(Grant::lasting(None, claim.ttl));
-        may_wait.then(|| {
-            Request::commands(vec![set(claim, keys)], move |replies| {
+        (claim.intent == Intent::Hold).then(|| {
+            Request::commands([set(claim, keys)], move |replies| {
                 let is_set = next(&mut replies.into_iter())? == Value::Okay;
                 Ok(is_set.then_some(ClaimReply::Outcome { standing, is_unannounced: true }))
             })
@@ -117,12 +121,9 @@ impl Dialect for Plain {
     fn release(&self, claim: &Claim, keys: &Keys, _: Duration, _: Announcement) -> Request<'_, Release> {
         if let Some(command) = self.compare_and_delete.get().copied().flatten() {
             let delete = delete_by(command, keys.hold(), claim);
-            return Request::commands(vec![delete], |replies| self.read_release(replies));
+            return Request::commands([delete], |replies| self.read_release(replies));
         }
-        let mut call = RELEASE.call(&[keys.hold_key()]);
-        call.arg(claim.id.to_string());
-        self.append_channel(&mut call, keys);
-        let mut commands = vec![call];
+        let mut commands = Commands::from([self.release_call(claim, keys)]);
         if self.compare_and_delete.get().is_none() {
             let mut ask = cmd("COMMAND");
             ask.arg("INFO").arg("DELEX").arg("DELIFEQ");
@@ -132,6 +133,18 @@ impl Dialect for Plain {
             script: Some(&RELEASE),
             ..Request::commands(commands, |replies| self.read_release(replies))
         }
+    }
+
+    /// The same once the server's commands are known.
+    fn release_quiet(
+        &self,
+        claim: &Claim,
+        keys: &Keys,
+        announcement: Announcement,
+    ) -> Option<Request<'_, Option<Release>>> {
+        self.compare_and_delete.get()?;
+        let Request { script, commands, read } = self.release(claim, keys, Duration::ZERO, announcement);
+        Some(Request { script, ..Request::commands(commands, |replies| read(replies).map(Some)) })
     }
 
     fn inspect<'a>(&self, name: &'a LockName, keys: &Keys) -> Request<'a, Snapshot> {
@@ -182,7 +195,7 @@ fn read_key(key: &str) -> Vec<Cmd> {
     vec![get, left]
 }
 
-fn read_claim(claim: &Claim, replies: Vec<Reply>, tracks: bool) -> Result<ClaimReply> {
+fn read_claim(claim: &Claim, replies: Replies, tracks: bool) -> Result<ClaimReply> {
     let values = replies.into_iter().collect::<std::result::Result<Vec<Value>, _>>()?;
     let [set @ .., value, expires_in] = &values[..] else {
         return Err(unexpected("the replies to a claim", &Value::Array(values)));
@@ -244,7 +257,7 @@ fn delete_by(command: &'static str, key: &str, claim: &Claim) -> Cmd {
     if command == "DELEX" {
         call.arg("IFEQ");
     }
-    call.arg(claim.id.to_string());
+    call.write_arg_fmt(claim.id);
     call
 }
 

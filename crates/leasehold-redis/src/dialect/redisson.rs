@@ -40,9 +40,6 @@ static FORCE_RELEASE: LazyLock<Script> =
 /// The scripts of a claim and its release.
 static PAIR: [&LazyLock<Script>; 4] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE];
 
-/// The longest sleep of a waiter that may miss a release.
-const RECHECK_MAX: Duration = Duration::from_millis(500);
-
 /// The most permits of one claim: each is an entry of its own, which every renewal writes.
 pub(crate) const TAKE_MAX: u32 = 1000;
 

@@ -6,8 +6,8 @@ use leasehold_core::Result;
 use redis::{Cmd, Value, cmd};
 
 use crate::{
-    client::ClientState,
-    format::{Reply, clock_us, read, text},
+    client::Client,
+    format::{Replies, clock_us, read, text},
     options::{Dialect, Servers},
     transport::Node,
 };
@@ -38,7 +38,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// The fields in replies. A refused login is an error of the whole diagnosis.
-    fn of(replies: Vec<Reply>, fields: impl Fn(&Value) -> Result<Fields>) -> Result<Reading> {
+    fn of(replies: Replies, fields: impl Fn(&Value) -> Result<Fields>) -> Result<Reading> {
         let mut reading = Reading::default();
         for reply in replies {
             match reply {
@@ -107,8 +107,8 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Reads a server.
-    pub(super) async fn read(state: &ClientState, node: &Node) -> Result<Probe> {
-        let (options, limit) = (&state.options, state.options.timeout);
+    pub(super) async fn read(client: &Client, node: &Node) -> Result<Probe> {
+        let (options, limit) = (&client.options, client.options.timeout);
         let is_cluster = matches!(options.servers, Servers::Cluster(_));
         // This opens the connection, so that TIME below takes one round trip and nothing else.
         let info = Reading::of(node.call(&[cmd("INFO")], limit).await?, read_lines)?;
@@ -125,9 +125,9 @@ impl Probe {
             let publish = cmd("PUBLISH").arg("redisson_lock__channel:leasehold").arg("0").to_owned();
             channels = Reading::of(node.call(&[publish], limit).await?, |_| Ok(Fields::default()))?;
         }
-        let before = state.env.wall_us();
+        let before = client.env.wall_us();
         let time = node.call(&[cmd("TIME")], limit).await?;
-        let after = state.env.wall_us();
+        let after = client.env.wall_us();
         let time = Reading::of(time, |value| Ok([("us".into(), clock_us(value)?.to_string())].into()))?;
         let skew = time.number("us").map(|server| Skew::new(server, before, after));
         let (node, min_replicas) = (node.endpoint.to_string(), options.min_replicas);

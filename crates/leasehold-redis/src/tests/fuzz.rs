@@ -14,7 +14,7 @@ use crate::{
     },
     doctor,
     error::ServerError,
-    format::{self, Reply},
+    format::{self, Replies},
     keys::{self, Keys, SIDES, escape},
     server_info,
     transport::ServerTime,
@@ -40,9 +40,9 @@ fn orders() -> LockName {
 fn native_reply(bytes: &[u8]) {
     let Ok(value) = parse_redis_value(bytes) else { return };
     for marker in [None, Some("? 3 60000 0".to_string())] {
-        read_all(&Native { marker }, &|| vec![Ok(value.clone())]);
+        read_all(&Native { marker }, &|| [Ok(value.clone())].into());
     }
-    read_all(&Redisson { is_cluster: false }, &|| vec![Ok(value.clone())]);
+    read_all(&Redisson { is_cluster: false }, &|| [Ok(value.clone())].into());
     let _ = format::clock_us(&value);
     let _ = plain::read_compare_and_delete(&value);
     let _ = format::text(&value);
@@ -56,7 +56,7 @@ fn plain_reply(bytes: &[u8]) {
             Value::ServerError(error) => Err(ServerError::from(error)),
             value => Ok(value.clone()),
         };
-        values.iter().map(answer).collect::<Vec<_>>()
+        values.iter().map(answer).collect::<Replies>()
     };
     for error in replies().into_iter().filter_map(Result::err) {
         let _ = (error.redirect(), error.means_not_master());
@@ -66,7 +66,7 @@ fn plain_reply(bytes: &[u8]) {
 }
 
 /// Reads replies as those to each verb: each answers or fails.
-fn read_all(dialect: &dyn Dialect, replies: &dyn Fn() -> Vec<Reply>) {
+fn read_all(dialect: &dyn Dialect, replies: &dyn Fn() -> Replies) {
     let (name, id) = (orders(), ClaimId::from_bits(7));
     let keys = dialect.keys(&name);
     let announcement = Announcement { command: "PUBLISH", counts_receivers: true };

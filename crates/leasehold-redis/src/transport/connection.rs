@@ -16,9 +16,9 @@ use redis::{
 #[cfg(feature = "redis-1")]
 use redis::{Client, ConnectionAddr};
 
-#[cfg(feature = "redis-1")]
-use super::names::Resolved;
 use super::{names::ChosenAddresses, stream};
+#[cfg(feature = "redis-1")]
+use super::{names::Resolved, shared::SharedConnection};
 use crate::{
     error::ServerError,
     options::{Dialect, Endpoint, Protocol, RedisOptions},
@@ -37,9 +37,16 @@ pub(crate) struct Connector {
     pub(super) resp2: AtomicBool,
     pub(super) chosen: ChosenAddresses,
     is_of_sentinels: bool,
-    /// Address, transport and TLS of the client that the caller has passed.
     #[cfg(feature = "redis-1")]
-    given: Option<redis::ConnectionInfo>,
+    pub(super) given: Option<Given>,
+}
+
+/// A client or a connection of the caller's.
+#[cfg(feature = "redis-1")]
+pub(crate) enum Given {
+    /// Address, transport and TLS of a client.
+    Client(redis::ConnectionInfo),
+    Connection(SharedConnection),
 }
 
 impl Connector {
@@ -61,7 +68,13 @@ impl Connector {
     pub(crate) fn given(client: &Client, mut options: RedisOptions, env: Env) -> Connector {
         let info = client.get_connection_info();
         options.access.tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        Connector { given: Some(info.clone()), ..Connector::new(options, env) }
+        Connector { given: Some(Given::Client(info.clone())), ..Connector::new(options, env) }
+    }
+
+    /// Sends by a connection of the caller's.
+    #[cfg(feature = "redis-1")]
+    pub(crate) fn shared(connection: SharedConnection, options: RedisOptions, env: Env) -> Connector {
+        Connector { given: Some(Given::Connection(connection)), ..Connector::new(options, env) }
     }
 
     /// The same for Sentinels.
@@ -86,7 +99,9 @@ impl Connector {
 
     /// Whether claims go by the clock of their server.
     pub(crate) fn keeps_clock(&self) -> bool {
-        matches!(self.options.dialect, Dialect::Native | Dialect::Redisson) && !self.is_of_sentinels
+        let draws_tokens = matches!(self.options.dialect, Dialect::Native | Dialect::Redisson);
+        // A shared connection may lead to another server by now, with another clock.
+        draws_tokens && !self.is_of_sentinels && !self.options.is_shared
     }
 
     fn protocol(&self) -> ProtocolVersion {
@@ -209,7 +224,7 @@ impl Connector {
     /// The caller's client, with our protocol.
     #[cfg(feature = "redis-1")]
     fn given_client(&self) -> RedisResult<Option<Client>> {
-        let Some(info) = &self.given else { return Ok(None) };
+        let Some(Given::Client(info)) = &self.given else { return Ok(None) };
         // The crate leaves the cryptography of TLS to the program. This fails if the program has chosen.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = info.redis_settings().clone().set_protocol(self.protocol());

@@ -25,7 +25,7 @@ use tokio::{runtime::Handle, sync::oneshot, task::yield_now};
 
 pub(crate) use self::socket::Halves;
 use self::socket::{Input, Source, Writing};
-use crate::format::{Reply, as_reply};
+use crate::format::{Replies, as_reply};
 
 /// The most reads of one wake-up: the runtime's other sockets and timers have their turn.
 const READS_MAX: u32 = 64;
@@ -78,9 +78,9 @@ struct Pending {
     /// The place of its first byte among those of all requests.
     begin: u64,
     missing: usize,
-    replies: Vec<Reply>,
+    replies: Replies,
     /// Without a receiver when its caller has given up.
-    answer: oneshot::Sender<Result<Vec<Reply>>>,
+    answer: oneshot::Sender<Result<Replies>>,
 }
 
 /// The way of a new request into the socket.
@@ -129,7 +129,7 @@ impl Line {
     ///
     /// # Cancel safety
     /// Dropping it leaves the commands sent, or to be sent at once.
-    pub(crate) async fn exchange(self: &Arc<Self>, commands: &[Cmd]) -> Result<Vec<Reply>> {
+    pub(crate) async fn exchange(self: &Arc<Self>, commands: &[Cmd]) -> Result<Replies> {
         let (answer, answered) = oneshot::channel();
         let turn = self.state.lock().push(commands, answer)?;
         match turn {
@@ -137,9 +137,11 @@ impl Line {
             Turn::Fills => self.flush(),
             Turn::Alone => {
                 self.flush();
-                // Its caller may have requests to other servers to send before it looks here.
-                next_poll().await;
-                self.look();
+                if self.looks {
+                    // Its caller may have requests to other servers to send before it looks here.
+                    next_poll().await;
+                    self.look();
+                }
             }
             Turn::Gathers => self.gather(),
         }
@@ -223,7 +225,7 @@ impl Line {
     fn look(&self) {
         static THREADS: LazyLock<bool> =
             LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1));
-        if !self.looks || !*THREADS || !self.state.lock().may_look() {
+        if !*THREADS || !self.state.lock().may_look() {
             return;
         }
         for _ in 0..LOOKS_MAX {
@@ -257,7 +259,7 @@ impl Line {
 }
 
 impl State {
-    fn push(&mut self, commands: &[Cmd], answer: oneshot::Sender<Result<Vec<Reply>>>) -> Result<Turn> {
+    fn push(&mut self, commands: &[Cmd], answer: oneshot::Sender<Result<Replies>>) -> Result<Turn> {
         if let Some(cause) = &self.broken {
             return Err(cause.clone().not_applied());
         }
@@ -265,7 +267,7 @@ impl State {
         commands.iter().for_each(|command| command.write_packed_command(&mut self.unsent));
         self.appended += (self.unsent.len() - before) as u64;
         let turn = self.turn();
-        self.pending.push_back(Pending { begin, missing, replies: Vec::with_capacity(missing), answer });
+        self.pending.push_back(Pending { begin, missing, replies: Replies::with_capacity(missing), answer });
         Ok(turn)
     }
 

@@ -16,9 +16,11 @@ use redis::{
 };
 
 use super::{connection::Connector, line::Line, stream};
+#[cfg(feature = "redis-1")]
+use super::{connection::Given, shared::SharedLink};
 use crate::{
     error::ServerError,
-    format::{Reply, as_reply},
+    format::{Replies, Reply},
     options::Endpoint,
 };
 
@@ -28,6 +30,8 @@ pub(crate) enum Link {
     Line(Arc<Line>),
     /// The connection of redis-rs, and whether its server has closed it; RESP2 does not report that.
     Library(MultiplexedConnection, Arc<AtomicBool>),
+    #[cfg(feature = "redis-1")]
+    Shared(SharedLink),
 }
 
 impl Link {
@@ -35,11 +39,13 @@ impl Link {
     ///
     /// # Errors
     /// [`Unreachable`](leasehold_core::ErrorKind::Unreachable) when the connection breaks: unknown if a byte of the commands may have left.
-    pub(crate) async fn exchange(&self, commands: &[Cmd]) -> Result<Vec<Reply>> {
+    pub(crate) async fn exchange(&self, commands: &[Cmd]) -> Result<Replies> {
         match self {
             Link::Line(line) => line.exchange(commands).await,
             // Boxed: its state is larger than all others on the way of a request.
-            Link::Library(connection, _) => Box::pin(exchange_by_library(connection, commands)).await,
+            Link::Library(connection, _) => Box::pin(stream::exchange_by_library(connection, commands)).await,
+            #[cfg(feature = "redis-1")]
+            Link::Shared(link) => Box::pin(link.exchange(commands)).await,
         }
     }
 
@@ -48,6 +54,8 @@ impl Link {
         match self {
             Link::Line(line) => line.is_broken(),
             Link::Library(_, ended) => ended.load(Ordering::Acquire),
+            #[cfg(feature = "redis-1")]
+            Link::Shared(link) => link.has_ended(),
         }
     }
 
@@ -55,19 +63,9 @@ impl Link {
     pub(super) fn is_closed(&self) -> bool {
         match self {
             Link::Line(line) => line.is_closed(),
-            Link::Library(..) => self.has_ended(),
+            _ => self.has_ended(),
         }
     }
-}
-
-async fn exchange_by_library(connection: &MultiplexedConnection, commands: &[Cmd]) -> Result<Vec<Reply>> {
-    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-    for command in commands {
-        pipeline.add_command(command.clone());
-    }
-    let sent = connection.clone().send_packed_commands(&pipeline, 0, commands.len()).await;
-    let replies = sent.map(|values| values.into_iter().map(as_reply).collect());
-    replies.map_err(|error| super::line::broke(&error.category()).unknown())
 }
 
 impl Connector {
@@ -76,6 +74,12 @@ impl Connector {
     /// # Errors
     /// Nothing was sent but the login.
     pub(super) async fn link(&self, endpoint: &Endpoint) -> Result<Link> {
+        #[cfg(feature = "redis-1")]
+        if let Some(Given::Connection(connection)) = &self.given {
+            let link =
+                SharedLink::open(connection.clone(), self.env.clone(), self.revalidations.clone()).await;
+            return link.map(Link::Shared).map_err(Error::not_applied);
+        }
         let address = self.resolve(endpoint).await?;
         self.link_to(endpoint, address).await.map_err(Error::not_applied)
     }

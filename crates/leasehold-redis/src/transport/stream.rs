@@ -1,21 +1,26 @@
-//! A stream to a server: TCP, TLS with the certificates that the files have now, or a Unix socket.
+//! A stream to a server: TCP, TLS with the certificates that the files have now, or a Unix socket; and requests by the connections of
+//! redis-rs.
 
 use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use leasehold_core::{
-    store_kit::{Access, Secrets},
+    Result,
+    store_kit::{Access, Secrets, tls_config},
     url::Address,
 };
-use redis::aio::AsyncStream;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+use redis::{
+    Cmd, Pipeline, RedisResult, Value,
+    aio::{AsyncStream, MultiplexedConnection},
 };
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::line::Halves;
-use crate::options::Endpoint;
+use super::line::{Halves, broke};
+use crate::{
+    format::{Replies, as_reply},
+    options::Endpoint,
+};
 
 /// A stream to a server.
 pub(super) type Stream = Pin<Box<dyn AsyncStream + Send + Sync>>;
@@ -61,33 +66,27 @@ async fn tcp(name: &Address, address: Option<SocketAddr>) -> io::Result<TcpStrea
 /// Encrypts a connection to a server whose certificate contains this name.
 async fn secure(stream: TcpStream, name: &str, secrets: &Secrets) -> io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(name).map_err(io::Error::other)?.to_owned();
-    TlsConnector::from(Arc::new(config(secrets)?)).connect(name, stream).await
+    TlsConnector::from(Arc::new(tls_config(secrets)?)).connect(name, stream).await
 }
 
-fn config(secrets: &Secrets) -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    match &secrets.ca {
-        Some(pem) => {
-            for authority in chain(pem)? {
-                roots.add(authority).map_err(io::Error::other)?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+/// Sends commands by a connection of redis-rs, and answers one reply for each.
+pub(super) async fn exchange_by_library(
+    connection: &MultiplexedConnection,
+    commands: &[Cmd],
+) -> Result<Replies> {
+    library_replies(connection.clone().send_packed_commands(&pipeline(commands), 0, commands.len()).await)
+}
+
+pub(super) fn pipeline(commands: &[Cmd]) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command.clone());
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(io::Error::other)?.with_root_certificates(roots);
-    let Some((cert, key)) = &secrets.identity else { return Ok(config.with_no_client_auth()) };
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(unusable)?;
-    config.with_client_auth_cert(chain(cert)?, key).map_err(unusable)
+    pipeline
 }
 
-fn chain(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(io::Error::other)
-}
-
-fn unusable(error: impl std::error::Error) -> io::Error {
-    io::Error::other(format!("client certificate: {error}"))
+/// The replies to commands by redis-rs, of which some were perhaps sent if there are none.
+pub(super) fn library_replies(sent: RedisResult<Vec<Value>>) -> Result<Replies> {
+    let replies = sent.map(|values| values.into_iter().map(as_reply).collect());
+    replies.map_err(|error| broke(&error.category()).unknown())
 }

@@ -1,94 +1,103 @@
 //! A claim.
 
+use std::time::Duration;
+
 use leasehold_core::{Claim, Error, Grant, Renewal, Result, Standing};
 
 use super::{release::release, renew};
-use crate::{client::ClientState, dialect::ClaimReply, keys::Keys};
+use crate::{client::Client, dialect::ClaimReply, keys::Keys};
+
+/// The longest sleep of a waiter on a connection of the program's, on which nothing wakes it.
+const RECHECK_SHARED: Duration = Duration::from_millis(100);
 
 /// Claims a lock.
-pub(crate) async fn claim(state: &ClientState, claim: &Claim) -> Result<Standing> {
-    let keys = state.dialect.keys(&claim.name);
-    let result = send(state, claim, &keys).await;
-    state.mark_in_doubt(claim, &result);
-    let (standing, is_unannounced) = result?;
-    let is_busy = matches!(standing, Standing::Held(_) | Standing::Waiting(_));
-    if is_busy {
-        state.contention.note(keys.slot(), state.env.now());
+pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
+    let keys = client.dialect.keys(&claim.name);
+    let result = send(client, claim, &keys).await;
+    client.mark_in_doubt(claim, &result);
+    let (mut standing, is_unannounced) = result?;
+    let mut is_busy = false;
+    if let Standing::Held(busy) | Standing::Waiting(busy) = &mut standing {
+        is_busy = true;
+        client.contention.note(keys.slot(), client.env.now());
+        if client.options.is_shared {
+            busy.recheck_in = busy.recheck_in.min(RECHECK_SHARED);
+        }
     }
-    if let Some(known) = state.unannounced.lock().get_mut(&claim.id) {
+    if let Some(known) = client.unannounced.lock().get_mut(&claim.id) {
         *known = is_busy && is_unannounced;
     }
     Ok(standing)
 }
 
-async fn send(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(Standing, bool)> {
+async fn send(client: &Client, claim: &Claim, keys: &Keys) -> Result<(Standing, bool)> {
     let slot = keys.slot();
-    let quiet = match state.contention.is_quiet(slot, state.env.now()) {
+    let quiet = match client.contention.is_quiet(slot, &client.env) {
         true => {
-            let request = |time| state.dialect.claim_quiet(claim, keys, time);
-            state.send_quiet(slot, state.options.min_replicas, request).await?
+            let request = |time| client.dialect.claim_quiet(claim, keys, time);
+            client.send_quiet(slot, client.options.min_replicas, request).await?
         }
         false => None,
     };
     match quiet {
         Some((ClaimReply::Outcome { standing, is_unannounced }, confirmed))
-            if confirmed >= state.options.min_replicas =>
+            if confirmed >= client.options.min_replicas =>
         {
             Ok((standing, is_unannounced))
         }
         // Boxed: rarely needed, and large.
-        quiet => Box::pin(complete(state, claim, keys, quiet)).await,
+        quiet => Box::pin(complete(client, claim, keys, quiet)).await,
     }
 }
 
 /// Asks by the way for all cases, if need be, and judges the answer.
 async fn complete(
-    state: &ClientState,
+    client: &Client,
     claim: &Claim,
     keys: &Keys,
     answered: Option<(ClaimReply, u32)>,
 ) -> Result<(Standing, bool)> {
     let (reply, confirmed) = match answered {
         Some(answered) => answered,
-        None => send_full(state, claim, keys).await?,
+        None => send_full(client, claim, keys).await?,
     };
     match reply {
         ClaimReply::Outcome { standing: Standing::Granted(_), .. }
-            if confirmed < state.options.min_replicas =>
+            if confirmed < client.options.min_replicas =>
         {
-            Err(undo(state, claim, confirmed).await)
+            Err(undo(client, claim, confirmed).await)
         }
         // What keeps this claim out may be a grant that is about to be given back for lack of replicas.
         ClaimReply::Outcome { standing: standing @ (Standing::Held(_) | Standing::Waiting(_)), .. }
-            if confirmed < state.options.min_replicas =>
+            if confirmed < client.options.min_replicas =>
         {
-            let error = state.too_few_replicas(confirmed);
+            let error = client.too_few_replicas(confirmed);
             Err(if matches!(standing, Standing::Waiting(_)) { error.unknown() } else { error })
         }
         ClaimReply::Outcome { standing, is_unannounced } => Ok((standing, is_unannounced)),
-        ClaimReply::OwnHold => Ok((prolong(state, claim).await?, false)),
+        ClaimReply::OwnHold => Ok((prolong(client, claim).await?, false)),
     }
 }
 
 /// Sends a claim by the way for all cases.
-async fn send_full(state: &ClientState, claim: &Claim, keys: &Keys) -> Result<(ClaimReply, u32)> {
-    let inbox = state.inbox(keys.slot());
-    let request = state.dialect.claim(claim, keys, &inbox, state.tracks(), state.announcement());
-    state.send_confirmed(keys.slot(), request, state.options.timeout).await
+async fn send_full(client: &Client, claim: &Claim, keys: &Keys) -> Result<(ClaimReply, u32)> {
+    let inbox = client.inbox(keys.slot());
+    let request = client.dialect.claim(claim, keys, &inbox, client.tracks(), client.announcement());
+    client.send_confirmed(keys.slot(), request, client.options.timeout).await
 }
 
 /// Releases a hold that too few replicas have. If that fails, the hold may still be there.
-async fn undo(state: &ClientState, claim: &Claim, confirmed: u32) -> Error {
-    let error = state.too_few_replicas(confirmed);
-    match release(state, claim).await {
+async fn undo(client: &Client, claim: &Claim, confirmed: u32) -> Error {
+    let error = client.too_few_replicas(confirmed);
+    match release(client, claim).await {
         Ok(_) => error,
         Err(_) => error.unknown(),
     }
 }
 
 /// Completes a repeated claim, or an amendment, whose hold is there.
-async fn prolong(state: &ClientState, claim: &Claim) -> Result<Standing> {
-    match renew::batch(state, &[claim], state.options.timeout).await?.remove(0)? {
+async fn prolong(client: &Client, claim: &Claim) -> Result<Standing> {
+    match renew::batch(client, &[claim], client.options.timeout).await?.remove(0)? {
         Renewal::Renewed { valid_for } => Ok(Standing::Granted(Grant::lasting(None, valid_for))),
         Renewal::Gone(reason) => Ok(Standing::Gone(reason)),
     }

@@ -2,10 +2,10 @@
 
 use leasehold_core::{LockName, Result, Snapshot};
 
-use crate::client::ClientState;
+use crate::client::Client;
 
 /// Reads a lock.
-pub(crate) async fn inspect(state: &ClientState, name: &LockName) -> Result<Snapshot> {
-    let keys = state.dialect.keys(name);
-    state.send(keys.slot(), state.dialect.inspect(name, &keys)).await
+pub(crate) async fn inspect(client: &Client, name: &LockName) -> Result<Snapshot> {
+    let keys = client.dialect.keys(name);
+    client.send(keys.slot(), client.dialect.inspect(name, &keys)).await
 }

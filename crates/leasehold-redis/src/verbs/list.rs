@@ -8,7 +8,7 @@ use redis::{Value, cmd};
 
 use super::inspect::inspect;
 use crate::{
-    client::ClientState,
+    client::Client,
     format::{read, text},
     transport::Node,
 };
@@ -19,18 +19,19 @@ const STEP: u32 = 1000;
 const CONCURRENT: usize = 64;
 
 /// The locks in use whose names begin with `prefix`, at most `limit`.
-pub(crate) async fn list(state: &ClientState, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
+pub(crate) async fn list(client: &Client, prefix: &str, limit: usize) -> Result<Vec<Snapshot>> {
     let mut names = BTreeSet::new();
-    for node in &state.router.masters(state.options.timeout).await? {
-        for pattern in state.dialect.patterns(prefix) {
-            scan(state, node, &pattern, |key| {
-                names.extend(state.dialect.name_of(key).filter(|name| name.as_str().starts_with(prefix)));
+    for node in &client.router.masters(client.options.timeout).await? {
+        for pattern in client.dialect.patterns(prefix) {
+            scan(client, node, &pattern, |key| {
+                names.extend(client.dialect.name_of(key).filter(|name| name.as_str().starts_with(prefix)));
             })
             .await?;
         }
     }
-    let inspected = stream::iter(names)
-        .map(|name| async move { inspect(state, &name).await.explain("inspect", &name, &state.options.url) });
+    let inspected = stream::iter(names).map(|name| async move {
+        inspect(client, &name).await.explain("inspect", &name, &client.options.url)
+    });
     let (mut inspected, mut snapshots) = (pin!(inspected.buffered(CONCURRENT)), Vec::new());
     while snapshots.len() < limit
         && let Some(snapshot) = inspected.next().await
@@ -46,19 +47,19 @@ pub(crate) async fn list(state: &ClientState, prefix: &str, limit: usize) -> Res
     Ok(snapshots)
 }
 
-async fn scan(state: &ClientState, node: &Node, pattern: &str, mut found: impl FnMut(&str)) -> Result<()> {
+async fn scan(client: &Client, node: &Node, pattern: &str, mut found: impl FnMut(&str)) -> Result<()> {
     let mut cursor = "0".to_string();
     loop {
         let mut step = cmd("SCAN");
         step.arg(&cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
         let keys: Vec<Value>;
-        (cursor, keys) = read(&node.ask(step, state.options.timeout).await?, "a step of SCAN")?;
+        (cursor, keys) = read(&node.ask(step, client.options.timeout).await?, "a step of SCAN")?;
         for key in keys {
             found(&text(&key)?);
         }
         if cursor == "0" {
             return Ok(());
         }
-        state.check_open()?;
+        client.state.check_open()?;
     }
 }

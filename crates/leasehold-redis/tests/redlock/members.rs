@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{Engine, Quorum, QuorumOptions, Store};
 use leasehold_redis::RedisStore;
-use leasehold_testkit::redis::{Builder, Server};
+use leasehold_testkit::redis::{Builder, Reply, Server};
 
 use crate::common;
 
@@ -76,6 +76,28 @@ impl VotingServers {
     /// How often each server was asked to run a script since its counters were reset.
     pub(crate) fn calls(&self) -> Vec<u64> {
         self.servers.iter().map(|server| server.calls("evalsha")).collect()
+    }
+
+    /// Records all requests from now on.
+    pub(crate) fn record(&self) {
+        for server in &self.servers {
+            for setting in [["slowlog-max-len", "100000"], ["slowlog-log-slower-than", "0"]] {
+                server.command(&[&["CONFIG", "SET"], &setting[..]].concat()).unwrap();
+            }
+            server.command(&["SLOWLOG", "RESET"]).unwrap();
+        }
+    }
+
+    /// The recorded scripts of each server that are not about that key.
+    pub(crate) fn scripts_beside(&self, key: &str) -> Vec<Vec<String>> {
+        let scripts = |server: &Server| {
+            let Reply::Array(entries) = server.command(&["SLOWLOG", "GET", "-1"]).unwrap() else {
+                panic!("no array")
+            };
+            let texts = entries.iter().map(|entry| format!("{entry:?}").to_lowercase());
+            texts.filter(|text| text.contains("evalsha") && !text.contains(key)).collect()
+        };
+        self.servers.iter().map(scripts).collect()
     }
 
     pub(crate) fn reset(&self) {

@@ -21,21 +21,25 @@ fn lock_and_unlock_are_one_call_to_each_member() {
             let engine = voters.engine();
             // The last member connects while the others have answered already; and so does the background, which carries
             // stragglers to their end and renews.
-            let warm = lock(&engine, "warm", &ttl(600)).await;
-            let first = warm.lease().deadline();
+            let warm = lock(&engine, "warm", &ttl(3_000)).await;
             eventually(&env, "the last grant", || async { voters.keys("warm") == count }).await;
-            eventually(&env, "a renewal", || async { warm.lease().deadline() > first }).await;
+            let before = voters.calls();
+            let renewed = || async { voters.calls().iter().zip(&before).all(|(now, before)| now > before) };
+            eventually(&env, "the last renewal", renewed).await;
             let connected = || async { voters.servers.iter().all(|server| server.calls("hello") >= 3) };
             eventually(&env, "the last connection", connected).await;
             warm.release().await.unwrap();
             eventually(&env, "the last release", || async { voters.keys("warm") == 0 }).await;
-            voters.reset();
+            voters.record();
             let hold = lock(&engine, "x", &ttl(30_000)).await;
             eventually(&env, "the last grant", || async { voters.keys("x") == count }).await;
-            assert_eq!(voters.calls(), vec![1; count], "to lock");
+            // A renewal that was on its way when the other lock was released may come late.
+            let scripts = voters.scripts_beside("warm");
+            assert!(scripts.iter().all(|scripts| scripts.len() == 1), "to lock: {scripts:?}");
             hold.release().await.unwrap();
             eventually(&env, "the last release", || async { voters.keys("x") == 0 }).await;
-            assert_eq!(voters.calls(), vec![2; count], "and to unlock");
+            let scripts = voters.scripts_beside("warm");
+            assert!(scripts.iter().all(|scripts| scripts.len() == 2), "and to unlock: {scripts:?}");
         }
     });
 }
@@ -80,17 +84,21 @@ fn a_hundred_locks_are_renewed_in_one_call_to_each_member() {
     run(async {
         let (env, voters) = (common::env(), VotingServers::start(3, LONGEST).await);
         let (engine, terms) = (voters.engine(), ttl(6_000));
-        let mut holds = Vec::new();
+        let (mut holds, begin) = (Vec::new(), env.now());
         for at in 0..100 {
             holds.push(lock(&engine, &format!("lock {at}"), &terms).await);
         }
+        let took = env.now().since(begin);
         eventually(&env, "the last grant", || async { voters.keys("lock 99") == 3 }).await;
         voters.reset();
         let first: Vec<_> = holds.iter().map(|hold| hold.lease().deadline()).collect();
         let renewed =
             || async { holds.iter().zip(&first).all(|(hold, first)| hold.lease().deadline() > *first) };
         eventually(&env, "all are renewed", renewed).await;
-        // Renewals due within 50 ms of each other go together; it took a while to take a hundred locks.
-        assert!(voters.calls().iter().all(|calls| (1..=12).contains(calls)), "{:?}", voters.calls());
+        // Renewals due within 50 ms of each other go together; it took a while to take a hundred locks, and the next round of
+        // renewals may have begun.
+        let most = 2 * (took.as_millis() / 50 + 2);
+        let calls = voters.calls();
+        assert!(calls.iter().all(|calls| (1..=most).contains(&u128::from(*calls))), "{calls:?} in {took:?}");
     });
 }

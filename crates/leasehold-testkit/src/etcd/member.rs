@@ -4,14 +4,15 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use super::cluster::Builder;
 use crate::{
-    Error, Result,
+    Result,
     error::Context,
+    process::output,
     server::{Failure, Program, ServerProcess, free_port},
     temp_dir,
     tls::{self, Tls},
@@ -163,17 +164,8 @@ impl Member {
 
 fn etcdctl() -> Command {
     let mut command = Command::new("etcdctl");
-    command.env("ETCDCTL_API", "3").stdin(Stdio::null());
+    command.env("ETCDCTL_API", "3");
     command
-}
-
-/// Runs a command to its end, and returns its output.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().context(|| "etcdctl cannot be run".into())?;
-    if !output.status.success() {
-        return Err(Error(String::from_utf8_lossy(&output.stderr).trim().into()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The last word of a line, such as `7` or `1.2e+01`.

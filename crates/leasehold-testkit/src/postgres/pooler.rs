@@ -11,6 +11,7 @@ use super::{OWNER, Server, protect};
 use crate::{
     Result,
     error::Context,
+    process::give_to,
     server::{Program, ServerProcess, free_port, on_free_ports},
     temp_dir,
 };
@@ -64,7 +65,7 @@ impl Pooler {
             };
             write("pgbouncer.ini", &ini)?;
             write("users", "\"locks\" \"pw\"\n")?;
-            super::User::for_root(OWNER)?.map_or(Ok(()), |user| user.own(directory.path()))?;
+            give_to(OWNER, directory.path())?;
             Self::start_in(directory, PgBouncer { port })
         })
     }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::server::Server;
@@ -23,6 +23,7 @@ pub struct Builder {
     pub(super) clock_shim: bool,
     pub(super) cluster: bool,
     pub(super) sentinel: Option<String>,
+    pub(super) program: Option<PathBuf>,
     lines: Vec<String>,
 }
 
@@ -35,7 +36,9 @@ pub(super) struct Ports {
 }
 
 /// The configuration of every server, before the lines of the test.
-const DEFAULTS: &str = "save \"\"\nappendonly no\nenable-debug-command yes\nrepl-diskless-sync-delay 0";
+const DEFAULTS: &str = "save \"\"\nappendonly no\nrepl-diskless-sync-delay 0";
+/// The same for one of the search path: Redis 6.2 allows DEBUG, and does not know the word.
+const INSTALLED: &str = "enable-debug-command yes";
 
 impl Builder {
     pub(super) fn new() -> Self {
@@ -47,6 +50,7 @@ impl Builder {
             clock_shim: false,
             cluster: false,
             sentinel: None,
+            program: None,
             lines: Vec::new(),
         }
     }
@@ -153,6 +157,12 @@ impl Builder {
         Self { cluster: true, ..self }.arg("cluster-enabled", "yes").arg("cluster-config-file", "nodes.conf")
     }
 
+    /// Runs this program instead of the `redis-server` of the search path.
+    #[must_use]
+    pub fn program(self, path: PathBuf) -> Self {
+        Self { program: Some(path), ..self }
+    }
+
     /// Listens on this address of 127.0.0.0/8 instead of 127.0.0.1.
     #[must_use]
     pub fn address(self, address: IpAddr) -> Self {
@@ -176,6 +186,9 @@ impl Builder {
             Some(configuration) => vec!["protected-mode no".into(), configuration.clone()],
             None => vec![DEFAULTS.to_string()],
         };
+        if self.sentinel.is_none() && self.program.is_none() {
+            lines.push(INSTALLED.into());
+        }
         lines.extend_from_slice(&self.lines);
         let ports = [("port", Some(ports.plain)), ("tls-port", ports.tls), ("cluster-port", ports.bus)];
         lines.extend(ports.iter().filter_map(|(key, port)| Some(format!("{key} {}", (*port)?))));

@@ -39,6 +39,10 @@ impl Program for Redis {
     const NAME: &'static str = "redis-server";
     const START_LIMIT: Duration = Duration::from_secs(20);
 
+    fn path(&self) -> Option<&Path> {
+        self.builder.program.as_deref()
+    }
+
     fn prepare(&self, command: &mut Command, directory: &Path) {
         command.arg(directory.join("redis.conf"));
         command.args(self.builder.sentinel.is_some().then_some("--sentinel"));

@@ -82,7 +82,7 @@ async fn timer_expired(client: &Arc<Client>, id: ClaimId) {
     let Some(mut own) = client.own_claims.known(id).await else { return };
     match end_expired(client, id, &mut own).await {
         Ok(Some(again)) => client.own_claims.schedule(id, again),
-        Err(error) if client.session.check_open().is_ok() => {
+        Err(error) if client.session.state.check_open().is_ok() => {
             tracing::debug!(?error, "an expired node cannot be deleted yet");
             client.own_claims.schedule(id, client.env.now() + RETRY_PAUSE);
         }
@@ -112,7 +112,7 @@ async fn end_expired(client: &Arc<Client>, id: ClaimId, own: &mut ClaimGuard) ->
 /// Deletes a delay marker when the lock-delay is over. Waiters of other clients do the same if this client is gone by then.
 fn delete_later(client: &Arc<Client>, marker: String, delay: Duration) {
     let (env, weak) = (client.env.clone(), Arc::downgrade(client));
-    let end = env.now() + delay + client.capability.drift.of(delay);
+    let end = env.now() + delay + client.session.state.capability.drift.of(delay);
     env.clone().spawn(async move {
         env.sleep_until(end).await;
         let Some(client) = weak.upgrade() else { return };

@@ -5,7 +5,10 @@ use std::{fs, path::Path, sync::Arc};
 use leasehold_core::{
     Engine, Error, ErrorKind, LockOptions, Mode, Outcome, Standing, Store, Wait, url::Address,
 };
-use leasehold_testkit::{proxy::Proxy, zookeeper::Server};
+use leasehold_testkit::{
+    proxy::{FaultRule, Proxy},
+    zookeeper::Server,
+};
 use leasehold_zookeeper::{ZooKeeperOptions, ZooKeeperStore};
 use zookeeper_client::{Acl, AuthId, Permission};
 
@@ -169,8 +172,14 @@ fn a_certificate_for_another_name_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
         options.access.server_name = None;
         options.servers = vec![Address::new("no certificate", 1)];
-        let error = ZooKeeperStore::open(options, common::env()).await.unwrap_err();
+        let error = ZooKeeperStore::open(options.clone(), common::env()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+        // A server that starts closes the first connections.
+        let proxy = Proxy::to(&format!("localhost:{}", server.tls_port())).unwrap();
+        let closed = proxy.on_request(|_| true, FaultRule::DropThenCut);
+        options.servers = vec![Address::new("localhost", proxy.port())];
+        refused(&options, "the server's certificate is for another name", "in the URL").await;
+        assert!(closed.fired());
         // The control: the client library gives no reason.
         let ca = fs::read_to_string(server.directory().join("ca.pem")).unwrap();
         let tls = zookeeper_client::TlsOptions::new().with_pem_ca(&ca).unwrap();

@@ -1,7 +1,7 @@
 //! The end of a session under a holder, made by a second one of the same number and password.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -23,16 +23,29 @@ fn continues(request: &[u8]) -> bool {
 
 /// Ends the session that this request continues, as a second client that has its password.
 fn end_session(server: &str, request: &[u8]) {
+    // The client's own request may arrive after this one: the session moves to its connection, and this one is closed.
+    while !ends_session(server, request).unwrap_or(false) {}
+}
+
+/// Whether the server has confirmed the end of the session, or knows it no more.
+fn ends_session(server: &str, request: &[u8]) -> io::Result<bool> {
     let length = 4 + usize::from(request[3]);
-    let mut stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(&request[..length]).unwrap();
-    let mut answer = [0; 8];
-    stream.read_exact(&mut answer).unwrap();
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.write_all(&request[..length])?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    let mut rest = vec![0; usize::from(answer[3]) - 8];
+    stream.read_exact(&mut rest)?;
+    // A session that has ended has no timeout.
+    if answer[8..] == [0; 4] {
+        return Ok(true);
+    }
     // Number 1, operation -11: close the session.
-    stream.write_all(&[0, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf5]).unwrap();
-    // The servers close the connection when it is done.
-    let _ = stream.read_to_end(&mut Vec::new());
+    stream.write_all(&[0, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf5])?;
+    let mut header = [0; 8];
+    stream.read_exact(&mut header)?;
+    Ok(header[4..] == [0, 0, 0, 1])
 }
 
 /// Ends the session of the client that is connected by the proxy.

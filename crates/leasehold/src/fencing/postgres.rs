@@ -1,7 +1,7 @@
 //! [`PostgresHighWaterMark`]: fencing in your own PostgreSQL database, in your own transaction.
 
 use leasehold_core::{Error, ErrorKind, FencingToken, Result};
-use leasehold_postgres::{PostgresTransaction, Subject};
+use leasehold_postgres::{Parameter, PostgresTransaction};
 
 use super::{Stale, statements::POSTGRESQL};
 
@@ -38,7 +38,7 @@ impl PostgresHighWaterMark {
     /// # Cancel safety
     /// Dropped half-way, the transaction is in an unknown state: roll it back. The same goes for the others.
     pub async fn create(mut transaction: impl PostgresTransaction) -> Result<()> {
-        transaction.run(POSTGRESQL.create, None, None).await.map(drop)
+        transaction.run(POSTGRESQL.create, &[]).await.map(drop)
     }
 
     /// Step 1, in the transaction of the first read and before it: raises the mark.
@@ -72,11 +72,11 @@ async fn change(
     resource: &str,
     token: FencingToken,
 ) -> Result<()> {
-    let subject = Some(Subject::Text(resource));
-    if transaction.run(statement, subject, Some(token)).await?.is_some() {
+    let parameters = [Parameter::Text(resource), Parameter::Number(token.as_i64())];
+    if transaction.run(statement, &parameters).await?.is_some() {
         return Ok(());
     }
-    match transaction.run(POSTGRESQL.highest, subject, None).await? {
+    match transaction.run(POSTGRESQL.highest, &parameters[..1]).await? {
         Some(highest) => Err(Stale { presented: token, highest: FencingToken::try_from(highest)? }.into()),
         None => Err(Error::new(ErrorKind::Invalid, "nobody has claimed this resource")
             .hint("call PostgresHighWaterMark::claim before the first read")),

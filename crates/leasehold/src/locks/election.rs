@@ -3,11 +3,11 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, Contender, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Lost, Mode, Release, Result,
-    Snapshot, Stance, Ticket, Wait, engine::LockWatcher,
+    Claim, Contender, Env, Error, ErrorKind, FencingToken, Hold, Lease, LockName, Lost, Mode, Release,
+    Result, Snapshot, Stance, Ticket, Wait, engine::LockWatcher,
 };
 
-use super::{LockSpec, blocking, lock_methods, wait_methods, with_methods};
+use super::{LockSpec, blocking, candidate::Candidate, lock_methods, wait_methods, with_methods};
 use crate::{
     Note,
     guard::{hold_methods, release_methods},
@@ -58,6 +58,15 @@ impl Election {
     /// Cancel safe.
     pub async fn leader(&self) -> Result<Option<Leader>> {
         Ok(Leader::of(&self.spec.inspect().await?))
+    }
+
+    /// A candidate that leads whenever it can, and knows whether it does. No I/O until it is asked to lead.
+    pub fn candidate(&self, value: impl AsRef<str>) -> Candidate {
+        Candidate::new(self.clone(), value.as_ref())
+    }
+
+    pub(super) fn env(&self) -> &Env {
+        self.spec.engine.env()
     }
 
     /// Observes the leadership. No I/O until it is asked.

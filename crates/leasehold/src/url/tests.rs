@@ -72,6 +72,22 @@ fn a_password_in_the_query_is_as_secret_as_any() {
 }
 
 #[test]
+fn an_address_without_a_scheme_is_answered_by_the_url_that_was_meant() {
+    for (text, url) in [
+        ("127.0.0.1:17001", "redis://127.0.0.1:17001"),
+        ("h:2379", "etcd://h:2379"),
+        ("locks.db", "sqlite:locks.db"),
+    ] {
+        let error = StoreUrl::parse(text).unwrap_err();
+        assert_eq!(error.hint_text(), Some(&*format!("did you mean `{url}`?")));
+    }
+    for text in ["", "redis:db:1", "u:secret@db", "redsi://db", "memory:%zz"] {
+        let error = StoreUrl::parse(text).unwrap_err();
+        assert!(!error.hint_text().unwrap_or_default().contains("did you mean"), "{text}: {error:?}");
+    }
+}
+
+#[test]
 fn mistakes_are_errors_that_say_what_was_meant() {
     for (text, says) in [
         ("", "no scheme"),

@@ -105,3 +105,23 @@ fn a13_a_blocking_call_in_a_task_is_refused_and_the_read_guard_is_given_back() {
     });
     read.blocking_release().unwrap();
 }
+
+#[test]
+fn a_candidate_on_a_thread_leads_again_after_a_loss() {
+    let locks = client("candidate");
+    let candidate = locks.election("l").unwrap().candidate("here");
+    let (health, mut terms) = (candidate.clone(), 0);
+    let led = candidate.blocking_lead(|lease| {
+        assert!(health.is_leader());
+        terms += 1;
+        if terms == 1 {
+            locks.blocking_force_release("l").unwrap();
+            let lost = leasehold::block_on(lease.lost()).unwrap();
+            assert_eq!(lost.reason, leasehold::LostReason::ForceReleased);
+            assert!(!health.is_leader());
+        }
+        terms
+    });
+    assert_eq!(led.unwrap(), 2);
+    assert!(!health.is_leader(), "it has resigned");
+}

@@ -126,3 +126,70 @@ fn whoever_holds_the_lock_otherwise_leads_without_a_word() {
         assert_eq!((leader.value.as_str(), leader.note), ("", Note::default().text("worker-7")));
     });
 }
+
+#[test]
+fn a_candidate_leads_again_after_each_loss_and_knows_whether_it_leads() {
+    let bench = Bench::new(1);
+    let client = bench.client();
+    let candidate = client.election("x").unwrap().ttl(TTL).candidate("me");
+    let (health, operator, env) = (candidate.clone(), bench.client(), bench.world.env());
+    let terms = AtomicU64::new(0);
+    let work = |lease: leasehold::Lease| {
+        let term = terms.fetch_add(1, Ordering::AcqRel);
+        let (health, operator, env, bench) = (&health, &operator, &env, &bench);
+        async move {
+            assert!(health.is_leader());
+            assert_eq!(health.lease().unwrap().fencing_token(), lease.fencing_token());
+            match term {
+                0 => drop(operator.force_release("x").await.unwrap()),
+                1 => {
+                    // In the first instruction after the pause.
+                    bench.world.pause(TTL);
+                    assert!(!health.is_leader(), "after a pause");
+                }
+                _ => return "done",
+            }
+            env.sleep(TTL * 100).await;
+            unreachable!("the leadership was lost")
+        }
+    };
+    bench.world.block_on(async {
+        assert!(!health.is_leader());
+        assert_eq!(candidate.lead(work).await.unwrap(), "done");
+        assert!(!health.is_leader(), "it has resigned");
+        assert_eq!(terms.load(Ordering::Acquire), 3);
+    });
+    bench.assert_clean(&[&client, &operator], "resigned");
+}
+
+#[test]
+fn a_candidate_campaigns_while_the_store_fails_and_resigns_when_it_is_dropped() {
+    let bench = Bench::new(1);
+    let fails = Arc::new(AtomicU64::new(1));
+    let failing = fails.clone();
+    let client = bench.chaotic(move |_, _| match failing.load(Ordering::Acquire) {
+        0 => Fault::None,
+        _ => Fault::LoseRequest,
+    });
+    let candidate = client.election("x").unwrap().candidate("me");
+    let env = bench.world.env();
+    bench.world.block_on(async {
+        let leading = candidate.lead(|_| std::future::pending::<()>());
+        let outage = async {
+            env.sleep(TTL * 10).await;
+            assert!(!candidate.is_leader());
+            fails.store(0, Ordering::Release);
+            while !candidate.is_leader() {
+                env.sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            ended = leading => panic!("{ended:?}"),
+            () = outage => {}
+        }
+        assert!(!candidate.is_leader(), "it was dropped");
+        // The claims that were in doubt during the outage are released, too.
+        env.sleep(TTL * 3).await;
+    });
+    bench.assert_clean(&[&client], "dropped");
+}

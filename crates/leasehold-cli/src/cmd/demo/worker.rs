@@ -4,13 +4,14 @@ use std::{fs::File, io::Write, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use leasehold::{Client, FencingToken, Mutex, MutexGuard, env::Env};
-use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
+use rustix::process::{Signal, getpid, kill_process};
 
 use super::{
     config::{Strategy, WorkerArgs},
     event::{Event, Kind},
     shop::{Access, Shop},
 };
+use crate::platform::platform;
 
 /// Polling interval of the naive lock.
 const NAIVE_POLL: Duration = Duration::from_millis(5);
@@ -27,7 +28,7 @@ struct Worker {
 /// Runs a worker process. The parent reports its failure.
 pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     // The end of the parent ends a worker, also one that is stopped.
-    set_parent_process_death_signal(Some(Signal::KILL)).context("no parent-death signal")?;
+    platform().end_with_parent().context("no parent-death signal")?;
     let random = args.config.seed.wrapping_mul(1000).wrapping_add(u64::from(args.worker));
     let shop = Shop::open(&args.shop)?;
     let mut worker = Worker { args, env: Env::system()?, shop, random };

@@ -182,8 +182,8 @@ fn closed_while_guards_end(world: &World, memory: &Memory) {
     dropping.join().unwrap();
     releasing.join().unwrap();
     for lease in leases {
-        let lost = lease.check().err();
-        assert!(lost.is_none_or(|lost| lost.reason == LostReason::Closed), "{lost:?}");
+        let lost = lease.check().unwrap_err();
+        assert!(matches!(lost.reason, LostReason::Closed | LostReason::Released), "{lost:?}");
     }
     drop(engine);
     world.is_over(memory);

@@ -185,3 +185,40 @@ fn a_grant_that_comes_after_the_client_was_closed_is_lost() {
     let hold = bench.world.block_on(lock(&slow));
     assert_eq!(hold.check().unwrap_err().reason, LostReason::Closed);
 }
+
+/// A task may have a clone of the lease and go on after the guard has ended: no later than the store is asked to free the lock, it is
+/// told so.
+#[test]
+fn a_clone_of_a_lease_ends_before_the_lock_is_free() {
+    type End = fn(&Bench, Hold);
+    let ends: [(&str, End); 3] = [
+        ("released", |bench, hold| {
+            assert_eq!(bench.world.block_on(hold.release()).unwrap(), Release::Released)
+        }),
+        ("dropped", |_, hold| drop(hold)),
+        ("detached", |bench, hold| drop(bench.world.block_on(hold.detach(TTL)).unwrap())),
+    ];
+    for (end, end_it) in ends {
+        let bench = bench(1);
+        let (left, seen) = (
+            Arc::new(std::sync::OnceLock::<crate::Lease>::new()),
+            Arc::new(std::sync::Mutex::new(Vec::new())),
+        );
+        let (lease, releases) = (left.clone(), seen.clone());
+        let engine = bench.chaotic(move |_, verb| {
+            if verb == Verb::Release {
+                releases.lock().unwrap().push(lease.get().unwrap().check());
+            }
+            Fault::None
+        });
+        let hold = bench.world.block_on(lock(&engine));
+        left.set(hold.lease().clone()).unwrap();
+        assert!(hold.check().is_ok());
+        end_it(&bench, hold);
+        bench.world.settle();
+        let over = Err(Lost { reason: LostReason::Released, certain: true });
+        assert_eq!(left.get().unwrap().check(), over, "{end}");
+        assert!(seen.lock().unwrap().iter().all(|check| *check == over), "{end}");
+        assert_eq!(seen.lock().unwrap().is_empty(), end == "detached", "{end}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The engine in bad weather.
 
 use super::*;
+use crate::tests::Witness;
 
 /// Faults by chance: a tenth of all operations lose their request or reply, come late, or hang.
 fn bad_weather(env: &Env) -> impl Fn(u64, Verb) -> Fault + Send + Sync + 'static {
@@ -15,40 +16,6 @@ fn bad_weather(env: &Env) -> impl Fn(u64, Verb) -> Fault + Send + Sync + 'static
     }
 }
 
-#[derive(Default)]
-struct Witness {
-    highest: std::sync::atomic::AtomicU64,
-    entered: std::sync::atomic::AtomicU32,
-}
-
-/// Locks a few times, works in steps under the lease, and lets the witness see that nobody else does.
-async fn visitor(engine: Engine, witness: Arc<Witness>, terms: LockOptions) {
-    use std::sync::atomic::Ordering::AcqRel;
-    for _ in 0..4 {
-        let Ok(Some(hold)) =
-            engine.acquire(&name(), Mode::Exclusive, &terms, Wait::For(TTL * 20), None).await
-        else {
-            continue;
-        };
-        let token = hold.fencing_token().unwrap().get();
-        let steps = async {
-            for step in 0..5 {
-                let highest = witness.highest.fetch_max(token, AcqRel);
-                if step == 0 {
-                    assert!(highest < token, "tokens grow in the order of entry");
-                    witness.entered.fetch_add(1, AcqRel);
-                }
-                assert!(highest <= token, "somebody entered while this lease was valid");
-                engine.env().sleep(engine.env().jitter(TTL / 2)).await;
-            }
-        };
-        let _ = hold.run(steps).await;
-        if engine.env().random().is_multiple_of(2) {
-            let _ = hold.release().await;
-        }
-    }
-}
-
 #[test]
 fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
     let mut entered = 0;
@@ -60,7 +27,7 @@ fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
             // A longer retry timeout than a ttl, so that late answers are judged and not only given up on.
             let terms = LockOptions { retry_timeout: TTL * 3, ..terms() };
             let terms = LockOptions { fair: index % 2 == 0, ..terms };
-            bench.world.env().spawn(visitor(engine, witness.clone(), terms));
+            bench.world.env().spawn(witness.clone().visit(engine, name(), terms));
         }
         bench.world.advance(TTL * 1000);
         assert!(

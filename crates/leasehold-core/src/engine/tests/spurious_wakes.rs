@@ -1,17 +1,7 @@
 //! A store that wakes for nothing.
 
 use super::*;
-
-/// A store with subscriptions of another kind; `None` for those of memory.
-struct Subscribed(Memory, Watch, std::sync::atomic::AtomicU64);
-
-type Watch = Box<dyn Fn(u64) -> Option<Box<dyn Wake>> + Send + Sync>;
-
-impl fmt::Debug for Subscribed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subscribed")
-    }
-}
+use crate::tests::Altered;
 
 struct Nag;
 
@@ -44,54 +34,11 @@ impl Wake for Broken {
     }
 }
 
-impl Store for Subscribed {
-    fn capability(&self) -> &crate::Capability {
-        self.0.capability()
-    }
-    fn url(&self) -> &str {
-        self.0.url()
-    }
-    fn server_info(&self) -> BoxFuture<'_, Result<crate::ServerInfo>> {
-        self.0.server_info()
-    }
-    fn revalidation<'a>(&'a self, seen: &'a mut u64) -> BoxFuture<'a, ()> {
-        self.0.revalidation(seen)
-    }
-    fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<crate::Standing>> {
-        self.0.claim(claim)
-    }
-    fn renew<'a>(&'a self, claims: &'a [Claim]) -> BoxFuture<'a, Vec<Result<crate::Renewal>>> {
-        self.0.renew(claims)
-    }
-    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Release>> {
-        self.0.release(claim)
-    }
-    fn watch<'a>(&'a self, name: &'a LockName, interest: Interest) -> BoxFuture<'a, Result<Box<dyn Wake>>> {
-        let number = self.2.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        match (self.1)(number) {
-            Some(wake) => Box::pin(async { Ok(wake) }),
-            None => self.0.watch(name, interest),
-        }
-    }
-    fn inspect<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Snapshot>> {
-        self.0.inspect(name)
-    }
-    fn list<'a>(&'a self, prefix: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Snapshot>>> {
-        self.0.list(prefix, limit)
-    }
-    fn force_release<'a>(&'a self, name: &'a LockName) -> BoxFuture<'a, Result<Vec<Contender>>> {
-        self.0.force_release(name)
-    }
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.0.close()
-    }
-}
-
 fn subscribed(
     bench: &Bench,
     watch: impl Fn(u64) -> Option<Box<dyn Wake>> + Send + Sync + 'static,
 ) -> Arc<Chaos> {
-    let store = Subscribed(bench.memory.client(), Box::new(watch), Default::default());
+    let store = Altered::watching(bench.memory.client(), watch);
     Arc::new(Chaos::new(Arc::new(store), bench.world.env(), |_, _| Fault::None))
 }
 

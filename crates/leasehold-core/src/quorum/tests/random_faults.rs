@@ -1,37 +1,7 @@
 //! Many clients on members that fail at random.
 
 use super::*;
-
-/// A resource that detects two workers at once and tokens that do not grow.
-#[derive(Default)]
-struct Witness {
-    highest: AtomicU64,
-    entered: AtomicU32,
-}
-
-async fn visitor(engine: Engine, witness: Arc<Witness>, terms: LockOptions) {
-    for _ in 0..4 {
-        let name = name();
-        let entry = engine.acquire(&name, Mode::Exclusive, &terms, Wait::For(TTL * 20), None).await;
-        let Ok(Some(hold)) = entry else { continue };
-        let token = hold.fencing_token().unwrap().get();
-        let steps = async {
-            for step in 0..5 {
-                let highest = witness.highest.fetch_max(token, Ordering::AcqRel);
-                if step == 0 {
-                    assert!(highest < token, "tokens grow in the order of entry");
-                    witness.entered.fetch_add(1, Ordering::AcqRel);
-                }
-                assert!(highest <= token, "somebody entered while this lease was valid");
-                engine.env().sleep(engine.env().jitter(TTL / 2)).await;
-            }
-        };
-        let _ = hold.run(steps).await;
-        if engine.env().random().is_multiple_of(2) {
-            let _ = hold.release().await;
-        }
-    }
-}
+use crate::tests::Witness;
 
 /// Requests and replies are lost, late or never answered, and members forget everything now and then.
 #[test]
@@ -54,11 +24,8 @@ fn in_bad_weather_no_two_leases_are_valid_at_once_and_nothing_is_left_behind() {
                 }
             };
             let engine = Engine::new(Arc::new(bench.client(weather)), env.clone());
-            env.spawn(visitor(
-                engine,
-                witness.clone(),
-                LockOptions { ttl: TTL, retry_timeout: TTL * 3, ..LockOptions::default() },
-            ));
+            let options = LockOptions { ttl: TTL, retry_timeout: TTL * 3, ..LockOptions::default() };
+            env.spawn(witness.clone().visit(engine, name(), options));
         }
         let (forgetful, dice) = (bench.servers.clone(), env.clone());
         env.spawn(async move {

@@ -81,6 +81,7 @@ impl Attempt<'_> {
             let mut state = self.own.state.lock();
             state.create = entry.create;
             state.held |= is_held;
+            state.waits_as = (!is_held).then_some(stored.mode);
         }
         let wall_us = self.client.env.wall_us();
         if is_held && !queue.may_become(at, self.claim.mode) {

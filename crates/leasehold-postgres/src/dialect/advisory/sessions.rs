@@ -6,16 +6,15 @@ use std::sync::{
 };
 
 use leasehold_core::{
-    Env, Error, ErrorKind, Result, Revalidations,
-    store_kit::{ClientState, Connection as _, Locked, timed_out},
+    Error, ErrorKind, Result,
+    store_kit::{ClientState, Connection as _, Locked, in_time},
 };
 use tokio_postgres::Row;
 
 use crate::{
     error::{Failure, column, explain, failure},
-    options::PostgresOptions,
     sql::{ADVISORY_RELEASE, ADVISORY_SESSION, Sql},
-    transport::{Argument, Link},
+    transport::{Argument, Link, Transport},
 };
 
 /// The sessions without a lock that are kept for the next claim. The server ends them when they are not used.
@@ -24,34 +23,16 @@ const SPARE_MAX: usize = 8;
 /// A session of its own on the server.
 pub(super) struct Session {
     link: Link,
-    process: i32,
+    pub(super) process: i32,
     /// Whether its end is the loss of a lock.
     pub(super) holds: Arc<AtomicBool>,
 }
 
 /// Makes sessions, and keeps those that are not in use.
 pub(super) struct Sessions {
-    pub(super) options: Arc<PostgresOptions>,
-    pub(super) env: Env,
-    revalidations: Revalidations,
+    transport: Arc<Transport>,
     /// `None` once the client is closed.
     spare: Locked<Option<Vec<Arc<Session>>>>,
-}
-
-/// Why a statement of a session has no answer.
-pub(super) enum Broken {
-    /// The session has ended, and with it its lock.
-    Ended(Error),
-    /// It may go on.
-    Error(Error),
-}
-
-impl From<Broken> for Error {
-    fn from(broken: Broken) -> Error {
-        match broken {
-            Broken::Ended(error) | Broken::Error(error) => error,
-        }
-    }
 }
 
 impl Session {
@@ -64,29 +45,22 @@ impl Session {
         self.holds.store(false, Ordering::Release);
         self.link.end();
     }
-
-    pub(super) fn process(&self) -> i32 {
-        self.process
-    }
 }
 
 impl Sessions {
-    pub(super) fn new(options: PostgresOptions, env: Env, revalidations: Revalidations) -> Sessions {
-        Sessions { options: Arc::new(options), env, revalidations, spare: Locked::new(Some(Vec::new())) }
+    pub(super) fn new(transport: Arc<Transport>) -> Sessions {
+        Sessions { transport, spare: Locked::new(Some(Vec::new())) }
     }
 
     /// A session without a lock: a spare one, or a new one.
     pub(super) async fn take(&self) -> Result<Arc<Session>> {
-        loop {
-            let spare = match &mut *self.spare.lock() {
-                Some(spare) => spare.pop(),
-                None => return Err(ClientState::closed_error()),
-            };
-            match spare {
-                Some(session) if session.is_open() => return Ok(session),
-                Some(_) => {}
-                None => return self.open().await,
-            }
+        let spare = match &mut *self.spare.lock() {
+            Some(spare) => std::iter::from_fn(|| spare.pop()).find(|session| session.is_open()),
+            None => return Err(ClientState::closed_error()),
+        };
+        match spare {
+            Some(session) => Ok(session),
+            None => self.open().await,
         }
     }
 
@@ -100,11 +74,11 @@ impl Sessions {
     }
 
     async fn open(&self) -> Result<Arc<Session>> {
-        let limit = self.options.timeout;
+        let Transport { options, env, state, .. } = &*self.transport;
         let holds = Arc::new(AtomicBool::new(false));
-        let (is_held, revalidations) = (holds.clone(), self.revalidations.clone());
+        let (is_held, revalidations) = (holds.clone(), state.revalidations.clone());
         let opened = Box::pin(async {
-            let link = Link::open(&self.options, &self.env, |wire| async move {
+            let link = Link::open(options, env, |wire| async move {
                 // The reason does not matter: what the session had is free.
                 let _ = wire.await;
                 if is_held.load(Ordering::Acquire) {
@@ -120,39 +94,35 @@ impl Sessions {
             }
             Ok(Arc::new(Session { process: column(&rows[0], 0)?, link, holds }))
         });
-        let opened = self.env.within(limit, opened).await;
-        opened.unwrap_or_else(|| Err(timed_out("connection", limit)))
+        in_time(env, options.timeout, "connection", opened).await?
     }
 
-    /// The rows that a statement of a session answers. `process` is the column with its server process.
+    /// The rows that a statement of a session answers, whose first column is the server process. A session that is not open
+    /// after an error has ended, and with it its lock.
     pub(super) async fn query(
         &self,
         session: &Session,
         sql: &Sql,
         arguments: &[Argument<'_>],
-        process: Option<usize>,
-    ) -> Result<Vec<Row>, Broken> {
-        let limit = self.options.timeout;
-        let rows = match self.env.within(limit, session.link.query(sql, arguments)).await {
-            Some(Ok(rows)) => rows,
-            Some(Err(error)) if failure(&error) == Failure::Lost => {
+    ) -> Result<Vec<Row>> {
+        let Transport { options, env, .. } = &*self.transport;
+        let answer = in_time(env, options.timeout, "answer", session.link.query(sql, arguments));
+        let rows = answer.await.map_err(Error::unknown)?.map_err(|error| {
+            if failure(&error) == Failure::Lost {
                 session.end();
-                return Err(Broken::Ended(explain(&error)));
             }
-            Some(Err(error)) => return Err(Broken::Error(explain(&error))),
-            None => return Err(Broken::Error(timed_out("answer", limit).unknown())),
-        };
-        let serving = process.map(|at| column::<i32>(&rows[0], at)).transpose().map_err(Broken::Error)?;
-        if serving.is_some_and(|serving| serving != session.process) {
+            explain(&error)
+        })?;
+        if column::<i32>(&rows[0], 0)? != session.process {
             session.end();
-            return Err(Broken::Ended(behind_a_pooler()));
+            return Err(behind_a_pooler());
         }
         Ok(rows)
     }
 
     /// Gives up what a session has.
-    pub(super) async fn unlock(&self, session: &Session) -> Result<(), Broken> {
-        self.query(session, &ADVISORY_RELEASE, &[], None).await.map(drop)
+    pub(super) async fn unlock(&self, session: &Session) -> Result<()> {
+        self.query(session, &ADVISORY_RELEASE, &[]).await.map(drop)
     }
 
     /// Ends the spare ones, and keeps none from now on.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use leasehold_core::{ClaimId, Contender, LockName, Mode, Result, Snapshot, Stance};
+use leasehold_core::{ClaimId, Contender, LockName, Mode, Result, Stance};
 use tokio_postgres::Row;
 
 use crate::error::column;
@@ -36,11 +36,7 @@ pub(super) fn read_name(text: &str) -> Option<LockName> {
 }
 
 /// A span in seconds; nothing for one that is over.
-pub(super) fn lasts(row: &Row, at: usize) -> Result<Duration> {
-    column::<f64>(row, at).map(span)
-}
-
-fn span(seconds: f64) -> Duration {
+pub(super) fn span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
@@ -55,15 +51,11 @@ pub(super) fn contender(row: &Row, at: usize) -> Result<Contender> {
         tag,
         stance: Stance::Holding,
         mode: Some(Mode::Exclusive),
-        expires_in: Some(lasts(row, at)?),
+        expires_in: Some(span(column(row, at)?)),
         age: Some(span(column(row, at + 2)?)),
         fence: None,
         note,
     })
-}
-
-pub(super) fn snapshot(name: LockName, holders: Vec<Contender>) -> Snapshot {
-    Snapshot { name, holders, waiters: Vec::new(), fence: None, members: Vec::new() }
 }
 
 #[cfg(test)]

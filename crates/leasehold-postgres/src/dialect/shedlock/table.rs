@@ -1,7 +1,6 @@
 //! [`Table`]: the names of ShedLock's table and its columns.
 
 use leasehold_core::{Error, ErrorKind, Result};
-use tokio_postgres::types::Type;
 
 use crate::sql::Sql;
 
@@ -16,15 +15,6 @@ const NOW: &str = "timezone('utc', clock_timestamp())";
 pub(crate) struct Table {
     pub(crate) name: String,
     columns: [String; 4],
-}
-
-/// The statements for one table.
-pub(super) struct Statements {
-    pub(super) claim: Sql,
-    pub(super) renew: Sql,
-    pub(super) release: Sql,
-    pub(super) force_release: Sql,
-    pub(super) list: Sql,
 }
 
 impl Table {
@@ -48,31 +38,14 @@ impl Table {
         }
     }
 
-    pub(super) fn statements(&self) -> Statements {
-        let text = |text: &str| {
-            let [name, until, at, by] = &self.columns;
-            let words = [("{table}", &*self.name), ("{now}", NOW), ("{name}", name)];
-            let words = words.into_iter().chain([
-                ("{lock_until}", &**until),
-                ("{locked_at}", at),
-                ("{locked_by}", by),
-            ]);
-            words.fold(text.to_string(), |text, (word, name)| text.replace(word, name))
-        };
-        let sql = |file: &str, types| Sql { text: text(file).into(), types };
-        Statements {
-            claim: sql(
-                include_str!("../../../sql/shedlock/claim.sql"),
-                &[Type::TEXT, Type::TEXT, Type::INT8],
-            ),
-            renew: sql(
-                include_str!("../../../sql/shedlock/renew.sql"),
-                &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY],
-            ),
-            release: sql(include_str!("../../../sql/shedlock/release.sql"), &[Type::TEXT, Type::TEXT]),
-            force_release: sql(include_str!("../../../sql/shedlock/force_release.sql"), &[Type::TEXT]),
-            list: sql(include_str!("../../../sql/shedlock/list.sql"), &[Type::TEXT, Type::BOOL]),
-        }
+    /// A statement with these names in it.
+    pub(super) fn statement(&self, sql: &Sql) -> Sql {
+        let [name, until, at, by] = self.columns.each_ref().map(String::as_str);
+        let words = [("{table}", &*self.name), ("{now}", NOW), ("{name}", name)];
+        let columns = [("{lock_until}", until), ("{locked_at}", at), ("{locked_by}", by)];
+        let words = words.into_iter().chain(columns);
+        let text = words.fold(sql.text.to_string(), |text, (word, name)| text.replace(word, name));
+        Sql { text: text.into(), types: sql.types }
     }
 }
 
@@ -86,16 +59,17 @@ fn is_identifier(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::{SHEDLOCK_CLAIM, SHEDLOCK_RELEASE};
 
     #[test]
     fn names_of_tables_are_put_in_and_nothing_else() {
         let table = Table::new(Some("jobs.locks"), Some("n,until,at,who")).unwrap();
-        let text = table.statements().release.text;
+        let text = table.statement(&SHEDLOCK_RELEASE).text;
         assert!(
             text.contains("UPDATE jobs.locks SET until = ") && text.contains("n = $1 AND who = $2"),
             "{text}"
         );
-        assert!(!Table::new(None, None).unwrap().statements().claim.text.contains('{'));
+        assert!(!Table::new(None, None).unwrap().statement(&SHEDLOCK_CLAIM).text.contains('{'));
         for bad in ["", "a b", "a;b", "a\"", "1a", "a.", "ä"] {
             assert_eq!(Table::new(Some(bad), None).unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
         }

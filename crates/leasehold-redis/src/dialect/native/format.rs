@@ -53,12 +53,22 @@ pub(super) fn read_claim_quiet(value: &Value, ttl: Duration) -> Result<Option<Cl
     Ok(Some(ClaimReply::Outcome { standing, is_unannounced: false }))
 }
 
-/// The same for a member of a quorum, which answers its marker, too.
-pub(super) fn read_vote(value: &Value, time: ServerTime, valid_for: Duration) -> Result<Option<ClaimReply>> {
-    let Some((fence, marker)) = read::<Option<(u64, String)>>(value, "a token and a marker")? else {
-        return Ok(None);
+/// The same for a member of a quorum, which answers its marker, too, and its token if that is not the least one.
+pub(super) fn read_vote(
+    value: &Value,
+    time: ServerTime,
+    least: FencingToken,
+    valid_for: Duration,
+) -> Result<Option<ClaimReply>> {
+    let (fence, marker) = match value {
+        Value::Nil => return Ok(None),
+        Value::Array(_) => {
+            let (fence, marker) = read(value, "a token and a marker")?;
+            (FencingToken::new(fence)?, marker)
+        }
+        marker => (least, read(marker, "a marker")?),
     };
-    let (fence, remembers_for) = (Some(FencingToken::new(fence)?), remembered(Some(marker), time.0));
+    let (fence, remembers_for) = (Some(fence), remembered(Some(marker), time.0));
     let standing = Standing::Granted(Grant { fence, valid_for, remembers_for });
     Ok(Some(ClaimReply::Outcome { standing, is_unannounced: false }))
 }

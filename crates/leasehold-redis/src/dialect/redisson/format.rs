@@ -8,10 +8,9 @@ use leasehold_core::{
 };
 use redis::Value;
 
-use super::RECHECK_MAX;
 use crate::{
     dialect::{
-        ClaimReply,
+        ClaimReply, RECHECK_MAX,
         foreign::{self, Field},
     },
     format::{read, span, unexpected},

@@ -35,8 +35,8 @@ fn told(text: &str) -> Vec<u8> {
     format!("${}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
-fn is(replies: Result<Vec<Reply>>, text: &str) {
-    assert_eq!(replies.unwrap(), [Ok(Value::BulkString(text.into()))]);
+fn is(replies: Result<Replies>, text: &str) {
+    assert_eq!(replies.unwrap()[..], [Ok(Value::BulkString(text.into()))]);
 }
 
 /// A connection, and the server's end of it.

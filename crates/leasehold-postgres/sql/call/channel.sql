@@ -1,2 +1,0 @@
--- Purpose: names the channel of all changes of a lock, by leasehold.channel.
-SELECT leasehold.channel($1)

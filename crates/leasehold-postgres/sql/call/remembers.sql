@@ -1,0 +1,2 @@
+-- Purpose: calls leasehold.remembers. Reply: there.
+SELECT leasehold.remembers()
