@@ -90,7 +90,6 @@ fn no_wake_up_is_lost_between_two_processes() {
         (spans[spans.len() / 2], spans[spans.len() * 99 / 100], spans[spans.len() - 1]);
     println!("{} hand-overs: p50 {median:?}, p99 {tail:?}, longest {longest:?}", spans.len());
     assert_eq!(spans.len(), 2 * ROUNDS - 2);
-    assert!(median <= Duration::from_millis(2), "{median:?}");
     assert!(longest < Duration::from_secs(3), "a wake-up was lost: {longest:?} is the recheck");
     peers.into_iter().for_each(Peer::ends);
 }

@@ -16,6 +16,8 @@ use leasehold_sqlite::{SqliteOptions, SqliteStore};
 use rustix::process::Signal;
 
 const TTL: Duration = Duration::from_secs(30);
+/// A wake-up comes before it on a busy machine, too; without one, a waiter asks again after a third of its time to live.
+const WOKEN: Duration = Duration::from_secs(3);
 
 /// The body of the other processes of these tests: a test that does nothing unless another starts it.
 #[test]
@@ -98,7 +100,7 @@ fn a_killed_holder_is_replaced_at_once() {
     let died = env().now();
     holder.kill();
     let entered = moment(&waiter.expect("held")).since(died);
-    assert!(entered < Duration::from_millis(100), "{entered:?}");
+    assert!(entered < WOKEN, "{entered:?}");
     // Who only tries, and waits for nothing, sees it as well.
     let store = open(text(&path));
     assert!(matches!(block_on(store.claim(&exclusive("a", TTL))).unwrap(), Standing::Held(_)));
@@ -123,7 +125,7 @@ fn an_observer_hears_that_the_holder_was_killed_and_so_does_one_who_just_tries()
         assert!(block_on(store.inspect(&name("a"))).unwrap().holders.is_empty(), "the dead are not shown");
         let mine = exclusive("a", TTL);
         let observed = moment(&observer.expect("free")).since(died);
-        assert!(observed < Duration::from_millis(100), "{observed:?}");
+        assert!(observed < WOKEN, "{observed:?}");
         granted(block_on(store.claim(&mine)));
         block_on(store.release(&mine)).unwrap();
     }
@@ -167,12 +169,12 @@ fn a_killed_waiter_is_skipped() {
     let released = env().now();
     block_on(store.release(&holder)).unwrap();
     let entered = moment(&waiters[1].expect("held")).since(released);
-    assert!(entered < Duration::from_millis(100), "{entered:?}");
+    assert!(entered < WOKEN, "{entered:?}");
     // Killed while it holds, having come out of the queue.
     let died = env().now();
     waiters[1].kill();
     let entered = moment(&waiters[2].expect("held")).since(died);
-    assert!(entered < Duration::from_millis(100), "{entered:?}");
+    assert!(entered < WOKEN, "{entered:?}");
     assert!(block_on(store.inspect(&name("a"))).unwrap().waiters.is_empty());
 }
 

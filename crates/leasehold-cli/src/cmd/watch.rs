@@ -60,7 +60,9 @@ async fn follow(client: &Client, name: &LockName, output: Output) -> Result<()> 
             },
             None => next.await?,
         };
-        let passed = env.now().since(std::mem::replace(&mut at, env.now()));
+        // Counted from before the earlier inspection was sent: a late answer does not make a lapse look like a release.
+        let asked = watcher.asked().unwrap_or(at);
+        let passed = env.now().since(std::mem::replace(&mut at, asked));
         let found = changes(before.as_ref().unwrap_or(&free(&after)), &after, passed);
         let late = renewals.observe(std::slice::from_ref(&after), passed);
         for change in found.iter().chain(late.iter().map(|(_, change)| change)) {

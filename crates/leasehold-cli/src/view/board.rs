@@ -121,9 +121,9 @@ impl Board {
     fn news(&self, scan: &Scan, passed: Duration) -> News {
         let mut before: HashMap<&LockName, &Snapshot> =
             self.locks.iter().map(|lock| (&lock.name, lock)).collect();
-        let mut news = News::default();
+        let (mut news, took) = (News::default(), self.took);
         let mut compare = |before: &Snapshot, after: &Snapshot| {
-            let found = changes(before, after, passed);
+            let found = changes(before, after, passed + took);
             news.changes.extend(found.into_iter().map(|change| (after.name.clone(), change)));
         };
         for (at, after) in scan.locks.iter().enumerate() {

@@ -62,7 +62,8 @@ impl Change {
     }
 }
 
-/// The changes from `before` to `after`, which was inspected `passed` later: ends first, then grants, then waiters.
+/// The changes from `before` to `after`: ends first, then grants, then waiters. `passed` is the time from before the first
+/// inspection was sent until the second was answered; a hold whose time was over by then is lost.
 pub(crate) fn changes(before: &Snapshot, after: &Snapshot, passed: Duration) -> Vec<Change> {
     let was_raised = after.fence > before.fence && !holding(after).any(|holder| holder.fence == after.fence);
     let is_unchanged_queue = before.waiters.iter().all(|waiter| has(&after.waiters, waiter));
@@ -98,6 +99,9 @@ fn has(contenders: &[Contender], who: &Contender) -> bool {
 pub(crate) fn free(lock: &Snapshot) -> Snapshot {
     Snapshot { holders: Vec::new(), waiters: Vec::new(), ..lock.clone() }
 }
+
+/// The shortest time between two looks at holders that are about to end.
+const LOOK_MIN: Duration = Duration::from_millis(10);
 
 /// The renewals of holders, as far as inspections show them.
 #[derive(Default)]
@@ -136,10 +140,11 @@ impl Renewals {
         late
     }
 
-    /// The time until a holder would be in jeopardy without a renewal.
+    /// The time until a holder would be in jeopardy without a renewal, or at its end where it is or may be late already.
     pub(crate) fn next_look(&self) -> Option<Duration> {
-        let waits = self.0.values().filter(|known| !known.is_announced);
-        waits.filter_map(|known| known.last.checked_sub(known.longest / 2)).min()
+        let until_half = |known: &Renewed| known.last.checked_sub(known.longest / 2);
+        let look = |known: &Renewed| until_half(known).unwrap_or(known.last).max(LOOK_MIN);
+        self.0.values().map(look).min()
     }
 
     /// The time to live of a holder, as far as it was seen.

@@ -18,6 +18,7 @@ pub struct LockWatcher {
     wake: Option<Box<dyn Wake>>,
     throttle: WakeThrottle,
     seen: LastAnswer,
+    asked: Option<Moment>,
 }
 
 impl LockWatcher {
@@ -30,7 +31,14 @@ impl LockWatcher {
             wake: None,
             throttle: WakeThrottle::default(),
             seen: LastAnswer::None,
+            asked: None,
         }
+    }
+
+    /// The moment at which the last inspection was sent to the store; `None` before the first. The state it showed is not
+    /// older than that.
+    pub fn asked(&self) -> Option<Moment> {
+        self.asked
     }
 
     /// Inspects the lock until `find` returns a value.
@@ -84,6 +92,7 @@ impl LockWatcher {
         if self.wake.is_none() {
             self.wake = Some(self.engine.changes(&self.name).await?);
         }
+        self.asked = Some(self.engine.env().now());
         self.engine.inspect(&self.name).await
     }
 

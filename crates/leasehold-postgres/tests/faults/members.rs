@@ -104,7 +104,9 @@ fn a_member_waits_for_its_commits_where_nobody_else_does() {
         let (voter, naive) = (member(&place(&[&server])).await, store(&server));
         naive.server_info().await.unwrap();
         server.sql("ALTER ROLE locks SET synchronous_commit = off").unwrap();
-        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'locks'").unwrap();
+        server
+            .sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'locks'")
+            .unwrap();
         grant(&*voter, "warm").await;
         grant(&naive, "warm too").await;
         let writers = server.sql(WRITERS).unwrap();

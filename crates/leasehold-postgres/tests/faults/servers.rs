@@ -46,7 +46,7 @@ fn p2_a_session_that_is_terminated_costs_no_hold_and_no_waiter() {
         let waiting = tokio::spawn(async move { lock(&two, "orders", &ttl(60)).await });
         let looker = store(&server);
         while looker.inspect(&name("orders")).await.unwrap().waiters.is_empty() {}
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        let end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
             WHERE pid <> pg_backend_pid() AND (application_name = 'leasehold' OR query LIKE '%advisory%')";
         root.batch_execute(end).await.unwrap();
         let second = admin(&server).await;

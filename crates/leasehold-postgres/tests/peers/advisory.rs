@@ -95,7 +95,7 @@ pub(crate) async fn who_has_lost_its_session_is_told_at_once(context: &TestConte
     assert!(hold.remaining() > PATIENCE / 2);
     for name in [name, &naive] {
         let end = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = {name}"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objid = {name}"
         );
         assert_eq!(context.server.sql(&end).unwrap(), "t");
     }

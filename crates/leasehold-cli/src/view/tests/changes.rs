@@ -86,4 +86,7 @@ fn jeopardy_is_announced_once_and_only_of_holders_that_renew() {
     let mut next = Renewals::default();
     next.observe(&[at(10)], second);
     assert_eq!(next.next_look(), Some(5 * second));
+    // A late holder is looked at again at its end: a renewal meanwhile is seen, and a later release is none of its ends.
+    next.observe(&[at(4)], second);
+    assert_eq!(next.next_look(), Some(4 * second));
 }
