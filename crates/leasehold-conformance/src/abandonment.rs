@@ -66,7 +66,9 @@ pub async fn a_dropped_wait_leaves_the_queue(test: &Test, (engine, two): Pair) -
 /// `None` in time, and no place in the queue.
 pub async fn a_wait_that_runs_out_leaves_the_queue(test: &Test, (engine, two): Pair) -> CaseResult {
     let holder = test.held(&two).await?;
-    let (patience, begin) = (Duration::from_millis(60), test.now());
+    // To connect may take longer than the wait, which would then end without an answer.
+    engine.inspect(&holder.name).await?;
+    let (patience, begin) = (Duration::from_millis(250), test.now());
     let terms = options(test.long());
     let answer = engine.acquire(&holder.name, Mode::Exclusive, &terms, Wait::For(patience), None).await?;
     let waited = test.now().since(begin);

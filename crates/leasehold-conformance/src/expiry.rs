@@ -13,9 +13,6 @@ cases![
     a_silent_waiter_is_forgotten,
 ];
 
-/// The repeats of a renewal that was not answered.
-const RENEWALS_MAX: usize = 10;
-
 /// The successor is let in neither before `sent + ttl − drift` nor later than the slack allows.
 pub async fn a_hold_lasts_its_ttl_and_no_longer(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
     let claim = test.brief(&test.name());
@@ -54,17 +51,10 @@ pub async fn an_expired_hold_is_not_renewed(test: &Test, [one, two]: [Client; 2]
     expired(&one, &claim).await
 }
 
-/// Renews, and fails unless the hold has expired. The limit of a renewal is a part of the time to live, which is short here: on a
-/// busy machine a renewal that was not answered is repeated.
+/// Renews, and fails unless the hold has expired.
 async fn expired(store: &Client, claim: &Claim) -> CaseResult {
     use LostReason::{Expired, Gone, SessionEnded};
-    let mut answer = renew(&**store, claim).await;
-    for _ in 0..RENEWALS_MAX {
-        if !matches!(&answer, Err(error) if error.is_transient()) {
-            break;
-        }
-        answer = renew(&**store, claim).await;
-    }
+    let answer = insist(&**store, claim).await;
     let expired = matches!(answer, Ok(Renewal::Gone(Gone | Expired | SessionEnded)));
     ensure(expired, "Gone: the hold has expired", answer)
 }

@@ -48,7 +48,7 @@ impl Fixture {
     }
 
     fn on(backend: Backend) -> Self {
-        let (slack, limit) = (Duration::from_secs(5), Duration::from_secs(90));
+        let (slack, limit) = (Duration::from_secs(5), Duration::from_secs(240));
         Fixture { backend, ttl: None, slack, limit, taker: None }
     }
 
@@ -64,7 +64,7 @@ impl Fixture {
         Fixture { slack, ..self }
     }
 
-    /// Sets how long one case may take, instead of 90 s; one that hangs fails by its name.
+    /// Sets how long one case may take, instead of 240 s; one that hangs fails by its name.
     #[must_use]
     pub fn time_limit(self, limit: Duration) -> Self {
         Fixture { limit, ..self }

@@ -60,13 +60,14 @@ pub async fn permits_are_shown(test: &Test, store: Client) -> CaseResult {
 
 /// Not the hold, not the token, not the time left.
 pub async fn looking_changes_nothing(test: &Test, [one, two]: [Client; 2]) -> CaseResult {
-    let claim = test.brief(&test.name());
-    let grant = take(&one, &claim, "the lock is free").await?;
-    for _ in 0..5 {
-        two.inspect(&claim.name).await?;
-        test.listed(&two, &claim.name, &[]).await?;
+    let (kept, claim) = (test.claim(&test.name()), test.brief(&test.name()));
+    let grant = take(&one, &kept, "the lock is free").await?;
+    take(&one, &claim, "the lock is free").await?;
+    for name in [&kept.name, &claim.name].repeat(5) {
+        two.inspect(name).await?;
+        test.listed(&two, name, &[]).await?;
     }
-    let again = take(&one, &claim, "it holds the lock").await?;
+    let again = take(&one, &kept, "it holds the lock").await?;
     same(again.fence, grant.fence, "the token after all the looking")?;
     test.outlive(claim.ttl).await;
     let name = test.name();

@@ -16,7 +16,7 @@ pub(crate) use crate::{
     context::{Pair, options},
     drop_after::drop_after,
     outcome::{
-        ensure, fails, gone, granted, kept_out, let_go, not_held, queued, refused, renew, renewed, same,
-        take, wins,
+        ensure, fails, gone, granted, insist, kept_out, let_go, not_held, queued, refused, renew, renewed,
+        same, take, wins,
     },
 };

@@ -147,10 +147,10 @@ pub async fn a_paused_holder_keeps_its_time_and_no_more(test: &Test, store: Clie
 /// A holder that renews lives on while it runs, and not when it is paused.
 pub async fn a_holder_that_renews_until_it_is_paused_is_freed(test: &Test, store: Client) -> CaseResult {
     let mut taker = Child::start(test)?;
-    let claim = Claim { ttl: test.ttl() * 4, ..test.claim(&test.name()) };
+    let claim = Claim { ttl: test.ttl() * 6, ..test.claim(&test.name()) };
     taker.expect(test, "granted", &Child::claim(&claim)).await?;
     taker.expect(test, "keeping", &Child::verb("keep", &claim)).await?;
-    for _ in 0..4 {
+    for _ in 0..3 {
         test.sleep(claim.ttl / 2).await;
         kept_out(&store, &test.claim(&claim.name), "its holder renews").await?;
     }

@@ -30,7 +30,7 @@ pub struct Memcached {
 
 impl Program for Memcached {
     const NAME: &'static str = "memcached";
-    const START_LIMIT: Duration = Duration::from_secs(20);
+    const START_LIMIT: Duration = Duration::from_secs(60);
 
     fn prepare(&self, command: &mut Command, _directory: &Path) {
         let port = self.port.to_string();

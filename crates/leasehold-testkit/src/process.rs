@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The time limit of a signal's effect.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A process that is killed and waited for with its value, and that the kernel kills when the test process dies first.
 #[derive(Debug)]

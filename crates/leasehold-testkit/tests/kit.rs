@@ -10,7 +10,7 @@ use leasehold_testkit::{
     wait,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn set_and_get(server: &Server) {
     server.command(&["SET", "k", "v"]).unwrap().accepted().unwrap();

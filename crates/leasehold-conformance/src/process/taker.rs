@@ -17,6 +17,7 @@ use super::{
     demand::{self, Windows},
     naive::Naive,
 };
+use crate::outcome::insist;
 
 /// Runs a taker on the store that `connect` opens until its standard input ends.
 pub fn taker<F>(env: &Env, connect: F) -> ExitCode
@@ -96,9 +97,9 @@ async fn obey(store: &Arc<dyn Store>, verb: &str, claim: &Claim) -> String {
         "claim" => told(store.claim(claim).await),
         "queue" => told(store.claim(&Claim { queueing: Queueing::Fifo, ..claim.clone() }).await),
         "detach" => told(store.claim(&Claim { binding: Binding::Ttl, ..claim.clone() }).await),
-        "renew" => match store.renew(std::slice::from_ref(claim)).await.pop() {
-            Some(Ok(Renewal::Renewed { .. })) => "renewed".into(),
-            Some(Ok(Renewal::Gone(_))) => "gone".into(),
+        "renew" => match insist(&**store, claim).await {
+            Ok(Renewal::Renewed { .. }) => "renewed".into(),
+            Ok(Renewal::Gone(_)) => "gone".into(),
             other => format!("error {other:?}"),
         },
         "release" => match store.release(claim).await {
@@ -121,7 +122,7 @@ fn told(answer: Result<Standing>) -> String {
 
 /// Renews every third of the time to live, until the hold is gone.
 async fn keep(env: Env, store: Arc<dyn Store>, claim: Claim) {
-    while let Some(Ok(Renewal::Renewed { .. })) = store.renew(std::slice::from_ref(&claim)).await.pop() {
+    while let Ok(Renewal::Renewed { .. }) = insist(&*store, &claim).await {
         env.sleep(claim.ttl / 3).await;
     }
 }

@@ -186,7 +186,9 @@ fn what_has_ended_counts_no_more() {
             holders(&store, "orders").await == 1 && holders(&store, "permits").await == 0
         })
         .await;
-        let renewal = store.renew(&[of(Mode::Shared, dead.clone())]).await.remove(0);
+        // The server is waited for as long as a renewal of this time to live may take.
+        let late = Claim { ttl: lives.ttl, ..dead.clone() };
+        let renewal = store.renew(&[of(Mode::Shared, late)]).await.remove(0);
         assert!(matches!(renewal, Ok(Renewal::Gone(_))), "{renewal:?}");
         let upgrade = Claim { intent: Intent::Amend, ..lives.clone() };
         is_granted(&store, &upgrade).await;

@@ -80,7 +80,7 @@ impl Cluster {
 
     /// The index of the leader; waits for an election.
     pub fn leader(&self) -> Result<usize> {
-        wait::attempt(Duration::from_secs(10), || {
+        wait::attempt(Duration::from_secs(60), || {
             let leads = |member: &Member| member.metric("etcd_server_is_leader") == Some(1);
             self.members.iter().position(leads).ok_or_else(|| Error("no member leads".into()))
         })

@@ -37,7 +37,7 @@ pub struct Redis {
 
 impl Program for Redis {
     const NAME: &'static str = "redis-server";
-    const START_LIMIT: Duration = Duration::from_secs(20);
+    const START_LIMIT: Duration = Duration::from_secs(60);
 
     fn path(&self) -> Option<&Path> {
         self.builder.program.as_deref()
