@@ -64,7 +64,7 @@ impl Engine {
         observer: Option<&Observer>,
     ) -> Result<Option<Hold>> {
         let core = &self.0;
-        let claim = self.claim(name, mode, options, wait, ClaimId::mint(&core.env))?;
+        let claim = Arc::new(self.claim(name, mode, options, wait, ClaimId::mint(&core.env))?);
         let begin = core.env.now();
         let mut acquire = Acquire {
             core,
@@ -141,7 +141,7 @@ impl Acquire<'_> {
         &self.core.env
     }
 
-    async fn run(&mut self, claim: Claim) -> Result<Option<Hold>> {
+    async fn run(&mut self, claim: Arc<Claim>) -> Result<Option<Hold>> {
         if self.waits && !self.options.fair {
             let mut place = self.core.local.place(&claim.name, self.begin);
             if !place.try_enter() {
@@ -205,7 +205,7 @@ impl Acquire<'_> {
                 // The claim was removed from the store by force: its id is spent.
                 Step::AskAnew => {
                     let claim = Claim { id: ClaimId::mint(self.env()), ..(*attempt.claim).clone() };
-                    *attempt = Attempt::new(self.core, claim)?;
+                    *attempt = Attempt::new(self.core, Arc::new(claim))?;
                     self.wake = None;
                 }
                 Step::AskAgain => {

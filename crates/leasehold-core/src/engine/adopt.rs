@@ -1,5 +1,7 @@
 //! The use of a [`Ticket`]: adopt its hold, or release it.
 
+use std::sync::Arc;
+
 use super::{Engine, Hold, LockOptions, Ticket, Wait, attempt::Attempt, hold::Granted};
 use crate::{Claim, Error, Intent, Lost, LostReason, Queueing, Release, Result, Standing};
 
@@ -15,7 +17,7 @@ impl Engine {
     pub async fn adopt(&self, ticket: &Ticket, options: &LockOptions) -> Result<Hold> {
         let core = &self.0;
         let claim = self.claim(&ticket.name, ticket.mode, options, Wait::Forever, ticket.id)?;
-        let mut attempt = Attempt::new(core, Claim { queueing: Queueing::No, ..claim })?;
+        let mut attempt = Attempt::new(core, Arc::new(Claim { queueing: Queueing::No, ..claim }))?;
         let amend = Claim { intent: Intent::Amend, ..(*attempt.claim).clone() };
         let sent = core.env.now();
         let answer = core.explain(core.store.claim(&amend).await, "adopt", &ticket.name)?;

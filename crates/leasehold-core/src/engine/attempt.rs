@@ -31,11 +31,11 @@ enum RemoteState {
 }
 
 impl Attempt {
-    pub(super) fn new(core: &Arc<Handle>, claim: Claim) -> Result<Self> {
+    pub(super) fn new(core: &Arc<Handle>, claim: Arc<Claim>) -> Result<Self> {
         let alive = Some(core.registry.count_claim()?);
         Ok(Attempt {
             core: core.clone(),
-            claim: Arc::new(claim),
+            claim,
             request: Locked::default(),
             alive,
             remote: RemoteState::None,
