@@ -1,7 +1,8 @@
 //! [`Channel`]: gRPC's requests over one connection of HTTP/2.
 //!
 //! A task of the runtime reads, and the caller writes: a request leaves in one piece, header and message, and wakes no other
-//! thread on its way.
+//! thread on its way. In a crowd the reader writes as well, once the callers that it has woken have queued their requests:
+//! these leave in one piece.
 
 use std::{
     error::Error,
@@ -22,12 +23,18 @@ use h2::{
 };
 use http_body::{Body as _, Frame};
 use leasehold_core::{BoxFuture, store_kit::Locked};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::yield_now,
+};
 use tonic::{body::Body, client::GrpcService};
 
 /// The bytes that may be on their way to this client, of one answer and of all.
 const ANSWER_WINDOW_BYTES: u32 = 2 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 5 << 20;
+
+/// The number of requests without an answer, a new one with them, from which it is left to the reader.
+const CROWD: usize = 2;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -48,6 +55,10 @@ struct Line {
     /// `None` once it has ended.
     connection: Locked<Option<Connection<Box<dyn Stream>>>>,
     bell: Arc<Bell>,
+    /// Requests have been queued, and the reader writes them.
+    is_left: AtomicBool,
+    /// Each request without an answer has a copy.
+    unanswered: Arc<()>,
 }
 
 /// Wakes the task that reads.
@@ -85,16 +96,36 @@ pub(super) async fn open(
     let mut builder = Builder::new();
     builder.initial_window_size(ANSWER_WINDOW_BYTES).initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     let (requests, connection) = builder.enable_push(false).handshake(stream).await?;
-    let line = Arc::new(Line { connection: Locked::new(Some(connection)), bell: Arc::default() });
-    let reader = line.clone();
-    let read = poll_fn(move |context| {
-        *reader.bell.reader.lock() = Some(context.waker().clone());
-        reader.poll(&mut reader.connection.lock())
+    let line = Arc::new(Line {
+        connection: Locked::new(Some(connection)),
+        bell: Arc::default(),
+        is_left: AtomicBool::default(),
+        unanswered: Arc::default(),
     });
+    let read = line.clone().read();
     Ok((Channel { requests, line }, read))
 }
 
 impl Line {
+    /// Reads, and writes what was left to it, until the connection has ended.
+    async fn read(self: Arc<Self>) {
+        loop {
+            let ended = poll_fn(|context| {
+                *self.bell.reader.lock() = Some(context.waker().clone());
+                if self.is_left.load(Ordering::SeqCst) {
+                    return Poll::Ready(false);
+                }
+                self.poll(&mut self.connection.lock()).map(|()| true)
+            });
+            if ended.await {
+                return;
+            }
+            // Behind everybody else who can run now, and may have a request as well.
+            yield_now().await;
+            self.is_left.store(false, Ordering::SeqCst);
+        }
+    }
+
     /// Writes what is queued and reads what is there; ready when the connection has ended.
     fn poll(&self, connection: &mut Option<Connection<Box<dyn Stream>>>) -> Poll<()> {
         let waker = Waker::from(self.bell.clone());
@@ -106,8 +137,12 @@ impl Line {
         Poll::Ready(())
     }
 
-    /// Queues a request and writes it, unless another thread is about to poll the connection.
+    /// Queues a request and writes it, unless another thread is about to poll the connection, or the reader does it.
     fn write<T>(&self, queue: impl FnOnce() -> T) -> T {
+        if Arc::strong_count(&self.unanswered) > CROWD {
+            self.is_left.store(true, Ordering::SeqCst);
+            return queue();
+        }
         let Some(mut connection) = self.connection.try_lock() else { return queue() };
         self.bell.is_muted.store(true, Ordering::SeqCst);
         let queued = queue();
@@ -128,6 +163,7 @@ impl Channel {
         let message = first.and_then(|frame| frame.into_data().ok()).unwrap_or_default();
         let next = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
         let is_end = matches!(next, Poll::Ready(None));
+        let _unanswered = self.line.unanswered.clone();
         let mut requests = self.requests.ready().await.map_err(not_sent)?;
         let queued = self.line.write(|| -> Result<ResponseFuture, h2::Error> {
             let (answer, mut stream) = requests.send_request(http::Request::from_parts(head, ()), false)?;
