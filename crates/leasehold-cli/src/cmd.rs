@@ -53,6 +53,7 @@ Exit codes:
 
 /// The subcommands. The help of the others is at their arguments.
 #[derive(Subcommand, Debug)]
+#[command(defer = true)]
 pub(crate) enum Command {
     Run(Box<run::Arguments>),
     Inspect(inspect::Arguments),

@@ -25,7 +25,7 @@ mod view;
 
 use std::{ffi::OsStr, process::ExitCode};
 
-use clap::{Parser, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
 
 use cmd::Cli;
 use exit::CliError;
@@ -42,13 +42,24 @@ fn main() -> ExitCode {
 }
 
 fn command_line() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     let output = Output { json: cli.json };
     log::start(output);
     cli.command.run(output).unwrap_or_else(|error| output.failure(&error).into())
+}
+
+/// Reads the command line. The arguments of a verb are described when it is in use, or when help lists all verbs.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let verb = std::env::args_os().nth(1);
+    if verb.is_none_or(|verb| command.find_subcommand(verb).is_none()) {
+        command.build();
+    }
+    let mut matches = command.try_get_matches()?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut Cli::command()))
 }
 
 /// Prints help, version or a usage error.
