@@ -7,12 +7,13 @@ use serde_json::json;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
-    subscriber::Interest,
+    span::{Attributes, Id, Record},
+    subscriber::{Interest, set_global_default},
 };
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
-    layer::{Context, SubscriberExt},
+    layer::SubscriberExt,
     util::SubscriberInitExt,
 };
 
@@ -40,24 +41,40 @@ pub(crate) fn start(output: Output) {
                 Targets::new().with_default(level).with_target(LOGS_PASSWORDS, level.min(LevelFilter::INFO));
             tracing_subscriber::registry().with(lines.with_filter(wanted)).init();
         }
-        None => tracing_subscriber::registry().with(Warnings(output)).init(),
+        // There is no other subscriber yet.
+        None => drop(set_global_default(Warnings(output))),
     }
 }
 
-/// Prints warnings as messages of the command line.
+/// Prints warnings as messages of the command line. It has no registry of spans, whose tables each start would pay for.
 struct Warnings(Output);
 
-impl<S: Subscriber> Layer<S> for Warnings {
+impl Subscriber for Warnings {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let is_ours = SAFETY.contains(&metadata.target()) && *metadata.level() == Level::WARN;
-        if is_ours { Interest::always() } else { Interest::never() }
+        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && SAFETY.contains(&metadata.target()) && *metadata.level() == Level::WARN
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(LevelFilter::WARN)
     }
 
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
         let mut message = Message::default();
         event.record(&mut message);
         self.0.event("warning", json!({ "message": message.0 }));
