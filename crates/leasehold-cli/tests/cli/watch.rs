@@ -94,8 +94,6 @@ fn start(fixture: &Fixture, redis: &Server, ttl: &str) -> Running {
 
 /// A number that `inspect` shows of the holder.
 fn shown(fixture: &Fixture, redis: &Server, field: &str) -> Option<u64> {
-    // Asked for until time has passed: ten times a second is enough.
-    std::thread::sleep(std::time::Duration::from_millis(100));
     let page = fixture.run(&["inspect", "--json", "--store", &redis.url(), "job"]).stdout;
     serde_json::from_str::<Value>(&page).unwrap()["holders"][0][field].as_u64()
 }
