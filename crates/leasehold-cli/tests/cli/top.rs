@@ -270,7 +270,10 @@ fn data_goes_on_until_a_signal_and_a_pipe_is_no_terminal() {
     seen(0);
     let held = holders(&fixture, &fixture.store(), &["alpha"]);
     seen(1);
-    drop(held);
+    for holder in held {
+        holder.send(Signal::TERM);
+        holder.end();
+    }
     seen(0);
     top.send(Signal::INT);
     assert_eq!(top.end().code, Some(130));

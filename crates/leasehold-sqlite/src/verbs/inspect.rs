@@ -4,7 +4,8 @@ use leasehold_core::{FencingToken, LockName, Result, Snapshot, store_kit::Topic}
 
 use crate::{lock_record::LockRecord, session::Liveness, txn::Txn, waiters::Waiters};
 
-/// The state of a lock. Dead sessions are left out, though their rows are there. If this process watches
+/// The state of a lock. Dead sessions are left out, though their rows are there; a lock-delay of theirs begins with the
+/// first claim that finds them, and is whole until then. If this process watches
 /// the lock, the ends of its sessions will be reported: a watcher looks again after each change, and so learns of the end
 /// of every holder.
 pub(crate) fn inspect(txn: &mut Txn<'_>, waiters: &Waiters, name: &LockName) -> Result<Snapshot> {
