@@ -5,6 +5,7 @@
 
 mod clock;
 mod moment;
+mod own_process;
 mod platform;
 mod show;
 mod system;
@@ -23,9 +24,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{BoxFuture, Error, ErrorKind, Result};
+use crate::{BoxFuture, Result};
 
 pub use moment::Moment;
+pub(crate) use own_process::OwnProcess;
 pub use platform::is_portable;
 pub use show::show;
 pub use system::background;
@@ -54,7 +56,7 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
 pub struct Env {
     environment: Arc<dyn Environment>,
     /// The process whose threads it needs.
-    process: Option<u32>,
+    process: Option<OwnProcess>,
 }
 
 impl Env {
@@ -69,7 +71,7 @@ impl Env {
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind).
     pub fn check_process(&self) -> Result<()> {
-        self.process.map_or(Ok(()), check_process)
+        self.process.as_ref().map_or(Ok(()), OwnProcess::check)
     }
 
     /// Completes after `span`.
@@ -138,12 +140,4 @@ impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.environment, f)
     }
-}
-
-/// Fails in another process than this one: memory that it made was inherited by a fork.
-pub(crate) fn check_process(process: u32) -> Result<()> {
-    if process == std::process::id() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Closed, "this client belongs to the parent process: connect after the fork"))
 }

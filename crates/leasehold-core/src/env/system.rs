@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Handle};
 
 use super::{
-    Env, Environment, Moment, clock,
+    Env, Environment, Moment, OwnProcess, clock,
     platform::Alarm,
     timer::{Sleep, Timers},
 };
@@ -59,7 +59,7 @@ impl System {
                 .hint("raise the limit on threads (ulimit -u)")
         })?;
         let handle = system.handle.clone();
-        let env = Env { environment: Arc::new(system), process: Some(std::process::id()) };
+        let env = Env { environment: Arc::new(system), process: Some(OwnProcess::new()) };
         // The drop of the parent's would close what the child does not have.
         std::mem::forget(shared.replace((env.clone(), handle.clone())));
         Ok((env, handle))

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Capability, Error, ErrorKind, Result, Revalidations, env::check_process};
+use crate::{Capability, Error, ErrorKind, Result, Revalidations, env::OwnProcess};
 
 /// The part of a client that all stores have. It is open until it is closed, in the process that made it.
 #[derive(Debug)]
@@ -14,13 +14,13 @@ pub struct ClientState {
     /// The demands to renew all holds at once.
     pub revalidations: Revalidations,
     closed: AtomicBool,
-    process: u32,
+    process: OwnProcess,
 }
 
 impl ClientState {
     /// The state of a new client, which is open.
     pub fn new(capability: Capability, url: impl Into<String>, revalidations: Revalidations) -> Self {
-        let (url, closed, process) = (url.into(), AtomicBool::new(false), std::process::id());
+        let (url, closed, process) = (url.into(), AtomicBool::new(false), OwnProcess::new());
         ClientState { capability, url, revalidations, closed, process }
     }
 
@@ -34,7 +34,7 @@ impl ClientState {
     /// # Errors
     /// [`ClientState::closed_error`], or one of the same kind.
     pub fn check_open(&self) -> Result<()> {
-        check_process(self.process)?;
+        self.process.check()?;
         if self.is_closed() { Err(ClientState::closed_error()) } else { Ok(()) }
     }
 
@@ -45,7 +45,7 @@ impl ClientState {
 
     /// Closes the client; whether it was open, in this process.
     pub fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel) && check_process(self.process).is_ok()
+        !self.closed.swap(true, Ordering::AcqRel) && self.process.check().is_ok()
     }
 }
 
