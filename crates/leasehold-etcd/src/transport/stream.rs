@@ -210,3 +210,6 @@ impl http_body::Body for Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
