@@ -23,6 +23,7 @@ use leasehold::{Client, LockName};
 use leasehold_tower::{LockLayer, RequestLease};
 use tokio::{
     net::TcpListener,
+    select,
     signal::unix::{SignalKind, signal},
     task::yield_now,
 };
@@ -83,9 +84,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(LockLayer::new(client.clone(), lock_of).wait(Duration::from_secs(2)))
         .with_state(Stock::default());
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
-    let shutdown = async move { interrupted.recv().await.unwrap_or_default() };
+    let shutdown = async move {
+        select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+    };
     axum::serve(listener, service).with_graceful_shutdown(shutdown).await?;
     client.close(Duration::from_secs(5)).await?;
     Ok(())

@@ -11,6 +11,7 @@ use leasehold::Client;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio::{
     net::TcpListener,
+    select,
     signal::unix::{SignalKind, signal},
 };
 
@@ -32,10 +33,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     let service = Router::new().route("/metrics", get(move || ready(metrics.render())));
-    let shutdown = async move { interrupted.recv().await.unwrap_or_default() };
+    let shutdown = async move {
+        select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+    };
     axum::serve(listener, service).with_graceful_shutdown(shutdown).await?;
     client.close(Duration::from_secs(5)).await?;
     Ok(())

@@ -39,7 +39,7 @@ impl Cache {
         if seen.is_fresh {
             return Ok(seen.value);
         }
-        // Better an old value than a long wait.
+        // The process that has the lock fills the cache. If that takes longer than 30 s, better an old value than none.
         let lock = self.locks.mutex("cache/price")?.ttl(Duration::from_secs(10));
         let Some(guard) = lock.try_lock_for(Duration::from_secs(30)).await? else { return Ok(seen.value) };
         // Again under the lock: whoever had it before has filled the cache.

@@ -30,9 +30,9 @@ impl Example {
         assert!(kill.unwrap().success());
     }
 
-    /// Ends it as Ctrl-C does: it ends by itself.
-    fn interrupt(mut self) {
-        self.signal("-INT");
+    /// Ends it as Ctrl-C (`-INT`) or an orchestrator (`-TERM`) does: it ends by itself.
+    fn end(mut self, signal: &str) {
+        self.signal(signal);
         assert!(self.process.wait().unwrap().success());
     }
 }
@@ -70,7 +70,7 @@ fn a_service_sells_no_more_than_it_has() {
     let count = |status: &str| answers.iter().filter(|answer| answer.starts_with(status)).count();
     assert_eq!((count("HTTP/1.1 200"), count("HTTP/1.1 410")), (5, 15), "{answers:?}");
     assert!(http(&address, "GET /items/book").ends_with("\r\n\r\n0"));
-    service.interrupt();
+    service.end("-TERM");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn metrics_are_served() {
     let held = r#"lock_hold_duration_count{lock_backend="memory",lock_end="released",lock_group="orders"} 3"#;
     assert!(metrics.lines().any(|line| line == held), "{metrics}");
     assert!(metrics.contains(r#"lock_held{lock_backend="memory",lock_group="orders"} 0"#), "{metrics}");
-    service.interrupt();
+    service.end("-TERM");
 }
 
 #[test]
@@ -101,5 +101,5 @@ fn a_leader_that_ends_is_followed_at_once() {
     assert_eq!(third.line(), "c is standby");
     second.process.kill().unwrap();
     assert_eq!(third.line(), "c leads, with a token: true");
-    third.interrupt();
+    third.end("-INT");
 }

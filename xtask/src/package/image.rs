@@ -2,7 +2,12 @@
 //!
 //! The Dockerfile is carried out into a directory, which is then the root of the program: nothing else is there.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
 
 use super::{as_root, copy, directory, empty, in_root, output, programs, version};
 use crate::files;
@@ -43,12 +48,7 @@ impl Dockerfile {
 /// Makes the context of the image and the archive, and runs the program in the image's root.
 pub(super) fn run() -> Result<(), String> {
     let context = directory().join("image");
-    empty(&context)?;
-    copy(&programs::fixed(), &context.join("leasehold"))?;
-    copy(Path::new(CERTIFICATES), &context.join("ca-certificates.crt"))?;
-    for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        copy(&files::root().join(license), &context.join("licenses").join(license))?;
-    }
+    make_context(&context)?;
     archive()?;
     let file = Dockerfile::parse(&files::read(DOCKERFILE)?)?;
     let root = directory().join("root");
@@ -59,17 +59,35 @@ pub(super) fn run() -> Result<(), String> {
     outcome
 }
 
+/// The files of the image, and a `/tmp` that every user may write.
+fn make_context(context: &Path) -> Result<(), String> {
+    empty(context)?;
+    copy(&programs::fixed(), &context.join("leasehold"))?;
+    copy(Path::new(CERTIFICATES), &context.join("ca-certificates.crt"))?;
+    for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        copy(&files::root().join(license), &context.join("licenses").join(license))?;
+    }
+    let writable = context.join("root/tmp");
+    let made = fs::create_dir_all(&writable);
+    made.and_then(|()| fs::set_permissions(&writable, Permissions::from_mode(0o1777)))
+        .map_err(|error| format!("{}: {error}", writable.display()))
+}
+
+/// Carries out the instructions as Docker does: `COPY` keeps modes and copies what is in a directory, `WORKDIR` makes a
+/// directory that is missing.
 fn lay_out(file: &Dockerfile, context: &Path, root: &Path) -> Result<(), String> {
     let inside = |path: &str| root.join(path.trim_start_matches('/'));
     for (from, to) in &file.copies {
         fs::create_dir_all(inside(to).parent().unwrap_or(root)).map_err(|error| error.to_string())?;
-        output(Command::new("cp").arg("--recursive").arg(context.join(from)).arg(inside(to)))?;
+        let mut cp = Command::new("cp");
+        cp.args(["--recursive", "--preserve=mode", "--no-target-directory"]);
+        output(cp.arg(context.join(from)).arg(inside(to)))?;
     }
-    // What a container runtime mounts.
+    // And what a container runtime mounts.
     for made in [inside(&file.directory), root.join("proc"), root.join("etc")] {
         fs::create_dir_all(made).map_err(|error| error.to_string())?;
     }
-    output(Command::new("chmod").arg("1777").arg(inside(&file.directory))).map(drop)
+    Ok(())
 }
 
 /// Says its version, locks in an SQLite file, resolves a name, and shows the demonstration.
@@ -105,7 +123,7 @@ fn archive() -> Result<(), String> {
     output(Command::new("cp").arg("--recursive").arg(programs::pages().join(".")).arg(&inside))?;
     let mut tar = Command::new("tar");
     tar.args(["--create", "--gzip", "--file"]).arg(directory().join(format!("{name}.tar.gz")));
-    tar.args(["--exclude=ca-certificates.crt", "--owner=0", "--group=0"]);
+    tar.args(["--exclude=ca-certificates.crt", "--exclude=root", "--owner=0", "--group=0"]);
     output(tar.arg("--directory").arg(directory().join("archive")).arg(&name)).map(drop)
 }
 
@@ -116,7 +134,7 @@ mod tests {
     #[test]
     fn the_dockerfile_is_understood_and_copies_what_is_made() {
         let file = Dockerfile::parse(&files::read(DOCKERFILE).unwrap()).unwrap();
-        let made = ["leasehold", "ca-certificates.crt", "licenses"];
+        let made = ["root", "leasehold", "ca-certificates.crt", "licenses"];
         assert!(file.copies.iter().map(|(from, _)| from.as_str()).eq(made), "{file:?}");
         assert!(file.copies.iter().any(|(_, to)| *to == file.entry), "{file:?}");
         assert!(Dockerfile::parse("FROM scratch\nRUN true").unwrap_err().contains("RUN true"));
