@@ -227,7 +227,7 @@ impl ConfigFile {
 fn wrong(path: &Path, text: &str, span: Range<usize>, message: &str) -> anyhow::Error {
     let line = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
     let message = format!("{}:{line}: {}", path.display(), message.trim_end());
-    CliError::with_code(UNSAFE, message, "docs/book/command-line.md has an example")
+    CliError::with_code(UNSAFE, message, "`leasehold man` has an example")
 }
 
 /// The warning about a file with a secret that every user can read.

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use leasehold::{
     Note,
-    store::{Contender, Mode, Snapshot, Stance},
+    store::{Capability, Contender, Mode, Snapshot, Stance},
 };
 use serde_json::{Value, json};
 
-use crate::duration::{millis, show};
+use crate::{
+    duration::{millis, show},
+    exit::CliError,
+};
 
 /// Longest command or note in a one-line description.
 const COMMAND_CHARS_MAX: usize = 40;
@@ -20,6 +24,15 @@ pub(crate) fn own_note(command: String, text: Option<&str>) -> String {
         note = note.command(command);
     }
     note.text(text.unwrap_or_default()).to_string()
+}
+
+/// Refuses a text of the user that the store does not keep, so that nobody would see it.
+pub(crate) fn check_kept(option: &str, text: Option<&str>, capability: &Capability) -> Result<()> {
+    if capability.notes || text.unwrap_or_default().is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} in this dialect keeps no notes: nobody would see {option}", capability.scheme);
+    Err(CliError::usage(message, format!("leave {option} out, or use the native dialect")))
 }
 
 pub(crate) fn note_of(contender: &Contender) -> Note {

@@ -72,6 +72,11 @@ impl<'a> GuardedRun<'a> {
         let connecting =
             location.connect_within(limit, output, |options| plan.options(options, note.clone()));
         let (client, limit) = connecting.await?;
+        let kept = describe::check_kept("--note", args.hold.note.as_deref(), client.capability());
+        if kept.is_err() {
+            disconnect(&client, &kept).await;
+        }
+        kept?;
         // Where the hold ends with this process, the guardian needs a moment to kill the command.
         let is_process = client.capability().liveness == Liveness::Process && client.capability().lock_delay;
         let client = if is_process { client.lock_delay(LOCK_DELAY) } else { client };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use leasehold::{OncePer, RunOutcome, Slot, store::Contender};
 use serde_json::json;
 
@@ -19,12 +19,13 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct SlotArgs {
     /// Run the command once in each slot of this length, on whichever machine asks first; the others exit with 0. Slots
-    /// begin at multiples of DUR since 1970 (UTC). A run that fails or dies is not repeated in its slot.
+    /// begin at multiples of DUR since 1970 (UTC). A run that fails or dies is not repeated in its slot. A slot is a lock of its
+    /// own: it excludes neither a holder of NAME nor a run of the last slot that takes longer than DUR.
     #[arg(long, value_name = "DUR", value_parser = parse_positive, conflicts_with_all = OTHERS)]
     once_per: Option<Duration>,
     /// Run the command once for this text, such as the time for which a scheduler has started it. The slot stays taken for
     /// 24h, or for --hold-at-least.
-    #[arg(long, value_name = "TEXT", conflicts_with_all = OTHERS, conflicts_with = "once_per")]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = OTHERS, conflicts_with = "once_per", value_parser = NonEmptyStringValueParser::new())]
     slot: Option<String>,
     /// With --once-per or --slot: let a later attempt run the slot again after a run that failed or died.
     #[arg(long)]
@@ -32,7 +33,8 @@ pub(crate) struct SlotArgs {
 }
 
 /// Options of a lock that a slot does not have.
-const OTHERS: [&str; 7] = ["shared", "permits", "fair", "wait", "no_wait", "on_busy", "hold_max"];
+const OTHERS: [&str; 8] =
+    ["shared", "permits", "fair", "wait", "no_wait", "on_busy", "busy_exit_code", "hold_max"];
 
 impl SlotArgs {
     pub(crate) fn is_given(&self) -> bool {
@@ -87,11 +89,15 @@ pub(crate) async fn run_once(
     }
 }
 
-fn report_taken(guarded: &GuardedRun<'_>, by: Option<&Contender>, finished: bool) {
+fn report_taken(guarded: &GuardedRun<'_>, by: Option<&Contender>, finished: Option<bool>) {
     let name = &guarded.name;
     let fields = json!({ "lock": name.as_str(), "holder": by.map(to_json), "finished": finished });
     guarded.output.event("slot-taken", fields);
-    let state = if finished { "has run" } else { "runs, or has run without success," };
+    let state = match finished {
+        Some(true) => "has run",
+        Some(false) => "runs, or has run without success,",
+        None => "runs or has run",
+    };
     let place = by.map(|holder| format!(" on {}", summary(holder))).unwrap_or_default();
     guarded.output.say(format!("skipped: `{name}` {state} in this slot{place}"));
 }

@@ -96,7 +96,7 @@ impl StoreLocation {
     /// already; of one from `leasehold.toml` the name is passed on, with the file. A URL with a password from `--store` is passed on
     /// redacted: a nested `leasehold` then refuses it with an explanation, instead of taking its locks in another store.
     pub(crate) fn for_child(&self) -> Vec<(&'static str, OsString)> {
-        let has_secret = self.url.reveal() != self.url.to_string();
+        let has_secret = self.has_secret();
         match &self.named {
             _ if has_secret && self.from_environment => Vec::new(),
             Some((name, file)) if has_secret => {
@@ -128,6 +128,20 @@ impl StoreLocation {
     /// The URL without passwords.
     pub(crate) fn shown(&self) -> String {
         self.url.to_string()
+    }
+
+    /// The `--store` by which a shell names it again; `None` where nothing is needed. A password that `--store` had is masked.
+    pub(crate) fn argument(&self) -> Option<String> {
+        let has_secret = self.has_secret();
+        match &self.named {
+            _ if self.is_default() || has_secret && self.from_environment => None,
+            Some((name, _)) if has_secret => Some(name.clone()),
+            _ => Some(self.shown()),
+        }
+    }
+
+    fn has_secret(&self) -> bool {
+        self.url.reveal() != self.url.to_string()
     }
 
     pub(crate) fn is_default(&self) -> bool {

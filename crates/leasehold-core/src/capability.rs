@@ -119,14 +119,14 @@ impl Capability {
         self.admits_mode(claim.mode)?;
         if claim.queueing == Queueing::Fifo && !self.fifo {
             return Err(self
-                .lacks("a fair queue")
-                .hint("leave `fair` off, or use a store that keeps a queue"));
+                .lacks("fair queue")
+                .hint("leave `fair` off, or use a store and a dialect that keep a queue"));
         }
         if claim.binding == crate::Binding::Ttl && !self.detach {
             return Err(self.lacks("holds that outlive their client"));
         }
         if !claim.lock_delay.is_zero() && !self.lock_delay {
-            return Err(self.lacks("a lock delay"));
+            return Err(self.lacks("lock delay"));
         }
         if claim.note.as_ref().is_some_and(|note| note.len() > Claim::NOTE_BYTES_MAX) {
             let message = format!("a note may have at most {} bytes", Claim::NOTE_BYTES_MAX);

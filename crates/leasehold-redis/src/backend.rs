@@ -192,8 +192,8 @@ fn dialect(url: &ParsedUrl) -> Result<Dialect> {
     match (url.options.dialect(), url.options.get("template")) {
         (None | Some("native"), None) => Ok(Dialect::Native),
         (None | Some("native"), Some(_)) => {
-            Err(Error::new(ErrorKind::Invalid, "`template` is for the plain dialect alone")
-                .hint("add dialect=plain, or use prefix="))
+            Err(Error::new(ErrorKind::Invalid, "the native dialect has no `template`")
+                .hint("add dialect=plain or dialect=spring, or use prefix="))
         }
         (Some("plain"), template) => Ok(Dialect::Plain { template: template.unwrap_or("*").to_string() }),
         (Some("spring"), template) => match template.and_then(|template| template.strip_suffix(":*")) {
@@ -205,7 +205,7 @@ fn dialect(url: &ParsedUrl) -> Result<Dialect> {
         },
         (Some("redisson"), None) => Ok(Dialect::Redisson),
         (Some("redisson"), Some(_)) => {
-            Err(Error::new(ErrorKind::Invalid, "`template` is for the plain dialect alone")
+            Err(Error::new(ErrorKind::Invalid, "the dialect of Redisson has no `template`")
                 .hint("a lock of Redisson has its name for a key: use prefix="))
         }
         (Some(other), _) => {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::common::GuardArgs;
 use crate::{
+    describe::check_kept,
     guarded_run::GuardedRun,
     lock::{Lock, WaitLimit},
     output::Output,
@@ -45,6 +46,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
 
 async fn campaign(arguments: &Arguments, guarded: &GuardedRun<'_>, signals: &mut Signals) -> Result<u8> {
     let (client, name) = (&guarded.client, &guarded.name);
+    check_kept("--value", Some(&arguments.value), client.capability())?;
     // The wait for the store counts for the first campaign only.
     let mut limit = guarded.limit;
     loop {

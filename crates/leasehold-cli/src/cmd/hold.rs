@@ -76,6 +76,7 @@ async fn hold(
         let message = format!("{} keeps a lock for {least} to {most}", capability.scheme);
         return Err(CliError::usage(message, "choose --for within these bounds"));
     }
+    describe::check_kept("--note", arguments.note.as_deref(), capability)?;
     let lock = arguments.mode.lock(client, name)?;
     let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };
     let hold = match acquire(lock, request, client, signals, output).await? {

@@ -58,7 +58,12 @@ pub(crate) fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<Stri
     for (position, waiter) in (1..).zip(&snapshot.waiters) {
         contender(&mut page, &format!("{:<8}", ordinal(position)), waiter)?;
     }
-    if !snapshot.holders.is_empty() {
+    if is_of_other_dialect(snapshot, location) {
+        writeln!(
+            page,
+            "\nto release it by force: leasehold force-release with `dialect=redisson` in the URL"
+        )?;
+    } else if !snapshot.holders.is_empty() {
         writeln!(
             page,
             "\nto release it by force: leasehold force-release {}",
@@ -66,6 +71,12 @@ pub(crate) fn page(snapshot: &Snapshot, location: &StoreLocation) -> Result<Stri
         )?;
     }
     Ok(page)
+}
+
+/// Whether a lock of Redisson is seen by another dialect, which does not release it.
+fn is_of_other_dialect(snapshot: &Snapshot, location: &StoreLocation) -> bool {
+    let is_redissons = |holder: &Contender| note_of(holder).text.starts_with("held by Redisson");
+    snapshot.holders.iter().any(is_redissons) && location.url().options().dialect() != Some("redisson")
 }
 
 fn contender(page: &mut String, word: &str, contender: &Contender) -> std::fmt::Result {
@@ -93,10 +104,7 @@ fn contender(page: &mut String, word: &str, contender: &Contender) -> std::fmt::
 
 /// The shell arguments that name this lock.
 fn shell_arguments(name: &LockName, location: &StoreLocation) -> String {
-    let store = match location.is_default() {
-        true => String::new(),
-        false => format!("--store {} ", quoted(&location.shown())),
-    };
+    let store = location.argument().map(|store| format!("--store {} ", quoted(&store))).unwrap_or_default();
     let dashes = if name.as_str().starts_with('-') { "-- " } else { "" };
     format!("{store}{dashes}{}", quoted(name.as_str()))
 }

@@ -218,6 +218,8 @@ fn options_that_a_slot_does_not_have_are_refused() {
         &["--once-per", "1m", "--shared"],
         &["--once-per", "1m", "--hold-max", "1m"],
         &["--once-per", "0s"],
+        &["--slot", ""],
+        &["--slot", "1", "-E", "44"],
     ] {
         let refused = once(&fixture, options, "true");
         assert_eq!(refused.code, Some(64), "{options:?}: {}", refused.stderr);

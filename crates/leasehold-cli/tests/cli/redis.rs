@@ -3,7 +3,7 @@
 use leasehold_testkit::redis::Server;
 use rustix::process::Signal;
 
-use crate::fixture::{Fixture, Running, until_dead};
+use crate::fixture::{Fixture, Running, finish, until_dead};
 
 fn server() -> Server {
     Server::start().unwrap_or_else(|error| panic!("{error}"))
@@ -71,11 +71,83 @@ fn locks_of_redisson_are_shown_listed_and_ended() {
     assert_eq!(server.command(&["GET", "jobs-other"]).unwrap().text(), Some("x"));
     server.command(&["ACL", "SETUSER", "java", "resetchannels"]).unwrap().accepted().unwrap();
     let doctor = with(&["doctor"]);
-    assert!(doctor.stdout.contains("may not publish to Redisson's channels"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("may not publish the releases of its dialect"), "{}", doctor.stdout);
     let mut run = fixture.leasehold(&["run", "--store", &url, "--no-wait", "jobs-lock", "--", "true"]);
     let run = run.env("LEASEHOLD_LOG", "warn").output().unwrap();
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success() && said.contains("wakes nobody"), "{said}");
+}
+
+/// A user who may not publish is told so by the doctor, and by the log of a release.
+#[test]
+fn who_may_not_wake_springs_waiters_is_told_so() {
+    let server = Server::builder().user("java on >pw ~* &* +@all").start().unwrap();
+    let fixture = Fixture::new();
+    let url = server.url().replace("redis://", "redis://java:pw@") + "?dialect=spring&template=locks:*";
+    let says_it = |is_said: bool| {
+        let doctor = fixture.run(&["doctor", "--store", &url]).stdout;
+        let hint = "may not publish the releases of its dialect";
+        assert_eq!(doctor.contains(hint) && doctor.contains("&locks-channel:*"), is_said, "{doctor}");
+        let mut run = fixture.leasehold(&["run", "--store", &url, "x", "--", "true"]);
+        let run = finish(run.env("LEASEHOLD_LOG", "warn"));
+        assert_eq!((run.code, run.stderr.contains("wakes nobody")), (Some(0), is_said), "{}", run.stderr);
+    };
+    says_it(false);
+    server.command(&["ACL", "SETUSER", "java", "resetchannels"]).unwrap().accepted().unwrap();
+    says_it(true);
+}
+
+/// A format without a place for notes refuses those of the user, and does not guess about a run.
+#[test]
+fn a_dialect_without_notes_says_so() {
+    let (fixture, server) = (Fixture::new(), server());
+    let store = format!("{}?dialect=redisson", server.url());
+    for refused in [
+        &["run", "--note", "mine", "x", "--", "true"][..],
+        &["elect", "--value", "10.0.0.7", "x", "--", "true"],
+        &["hold", "--note", "mine", "--for", "1m", "x"],
+    ] {
+        let said = fixture.run(&[&refused[..1], &["--store", &store], &refused[1..]].concat());
+        assert!(
+            said.code == Some(64) && said.stderr.contains("keeps no notes"),
+            "{refused:?}: {}",
+            said.stderr
+        );
+    }
+    let slot = |options: &[&str]| {
+        let run = ["run", "--store", &store, "--slot", "a", "x", "--", "true"];
+        let said = fixture.run(&[options, &run].concat());
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        said.stderr
+    };
+    slot(&[]);
+    assert!(slot(&[]).contains("`x` runs or has run in this slot"));
+    assert!(slot(&["--json"]).contains(r#""finished":null"#));
+}
+
+/// The command that `inspect` prints releases the lock, or none is printed.
+#[test]
+fn the_way_to_a_forced_release_is_one_that_works() {
+    let server = Server::builder().password("s3cret").start().unwrap();
+    let fixture = Fixture::new();
+    let address = server.address().to_string();
+    std::fs::write(fixture.path("url"), format!("redis://:s3cret@{address}\n")).unwrap();
+    let toml = "[stores.prod]\nurl_file = \"url\"\n[stores.java]\nurl_file = \"java\"\n";
+    std::fs::write(fixture.path("leasehold.toml"), toml).unwrap();
+    std::fs::write(fixture.path("java"), format!("redis://:s3cret@{address}?dialect=redisson\n")).unwrap();
+    let with = |arguments: &[&str]| {
+        let mut command = fixture.leasehold(arguments);
+        finish(command.env("LEASEHOLD_CONFIG", fixture.path("leasehold.toml")))
+    };
+    assert_eq!(with(&["hold", "--store", "prod", "--for", "1m", "x"]).code, Some(0));
+    let shown = with(&["inspect", "--store", "prod", "x"]).stdout;
+    assert!(shown.contains("leasehold force-release --store prod x"), "{shown}");
+    assert_eq!(with(&["force-release", "--yes", "--store", "prod", "x"]).code, Some(0));
+    let java = ["HSET", "y", "123e4567-e89b-12d3-a456-426614174000:42", "1"];
+    server.command(&java).unwrap().accepted().unwrap();
+    let shown = with(&["inspect", "--store", "prod", "y"]).stdout;
+    assert!(shown.contains("with `dialect=redisson` in the URL") && !shown.contains("taken"), "{shown}");
+    assert_eq!(with(&["force-release", "--yes", "--store", "java", "y"]).code, Some(0));
 }
 
 /// The lock is deleted under the command: it is stopped at the next renewal, and the exit code says so.

@@ -26,7 +26,7 @@ fn a_quorum_is_set_up_loses_a_member_and_says_so() {
     assert_eq!(early.code, Some(69), "{}", early.stderr);
     assert!(early.stderr.contains("may have forgotten who holds"), "{}", early.stderr);
     let hint = early.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap();
-    assert!(hint.contains("`leasehold promote`"), "{hint}");
+    assert!(hint.contains("`leasehold promote --store URL`"), "{hint}");
     assert!(!early.stderr.contains("by force"), "nobody did that: {}", early.stderr);
     let promoted = fixture.run(&["promote", "--store", &url]);
     assert_eq!(promoted.code, Some(0), "{}", promoted.stderr);
@@ -65,7 +65,7 @@ fn a_wait_goes_on_through_the_first_minute_of_new_servers() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "in\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("may have forgotten who holds"), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains(": waiting for ") && ran.stderr.contains("`leasehold promote`"),
+        ran.stderr.contains(": waiting for ") && ran.stderr.contains("`leasehold promote --store URL`"),
         "{}",
         ran.stderr
     );

@@ -287,7 +287,7 @@ impl<'a> Round<'a> {
         let error = match self.votes.iter().any(is_new) {
             true => error.hint(
                 "wait, or if no lock of before a restart can be at work any more, give such members their vote at once with \
-                 `leasehold promote`",
+                 `leasehold promote --store URL`",
             ),
             false => error,
         };

@@ -37,7 +37,7 @@ impl Core {
                     &*member.url,
                     member.state.clone(),
                     "a member that may have forgotten who holds must not help a second one to the lock",
-                    "wait; or, if the server is new and nobody can hold anything on it, `leasehold promote`",
+                    "wait; or, if the server is new and nobody can hold anything on it, `leasehold promote --store URL`",
                 ),
             })
             .collect();
@@ -47,7 +47,7 @@ impl Core {
                 self.options.scheme,
                 format!("{voting} of {} members have a vote, and {needed} are needed", members.len()),
                 "nobody can take a lock",
-                "bring members back, or wait until they have their votes; new ones get them by `leasehold promote`",
+                "bring members back, or wait until they have their votes; new ones get them by `leasehold promote --store URL`",
             ),
             Some(0) => Finding::warning(
                 self.options.scheme,

@@ -189,7 +189,7 @@ fn refuse_few(members: usize) -> Result<()> {
     if members >= 3 {
         return Ok(());
     }
-    Err(invalid(format!("a majority of {members} is not more than each of them"))
+    Err(invalid(format!("a quorum of {members} does not outlive the loss of one"))
         .hint("name 3 or 5 independent stores"))
 }
 

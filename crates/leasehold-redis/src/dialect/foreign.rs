@@ -88,7 +88,8 @@ pub(crate) fn redisson(fields: &[Field]) -> Vec<Contender> {
         {
             return Some(holder(Contender::tag_of(id), Some(mode), span(*left), None));
         }
-        let note = format!("held by Redisson: client {client}, thread {thread}, taken {count} times");
+        let taken = if count == "1" { String::new() } else { format!(", taken {count} times") };
+        let note = format!("held by Redisson: client {client}, thread {thread}{taken}");
         fits.then(|| holder(0, Some(mode), span(*left), Some(note)))
     });
     holders.collect()

@@ -74,6 +74,13 @@ impl Plain {
         }
         match next(&mut replies.into_iter())? {
             Value::Int(1) => Ok(Release::Released),
+            Value::Int(2) => {
+                let begin = self.releases.as_deref().unwrap_or_default();
+                tracing::warn!(
+                    "a release wakes nobody: the server refuses to publish it, grant this user &{begin}*"
+                );
+                Ok(Release::Released)
+            }
             Value::Int(0) => Ok(Release::NotHeld),
             other => Err(unexpected("a reply to a release", &other)),
         }

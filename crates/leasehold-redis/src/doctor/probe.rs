@@ -101,8 +101,21 @@ pub(super) struct Probe {
     /// TIME, in microseconds, as `us`.
     pub(super) time: Reading,
     pub(super) skew: Option<Skew>,
-    /// The refusal to publish where Redisson's clients listen, in its dialect.
+    /// The refusal to publish where the clients of the dialect's library listen.
     pub(super) channels: Reading,
+    /// The pattern of those channels.
+    pub(super) channel_pattern: String,
+}
+
+/// A channel that no client listens to, of those on which releases are announced, and the pattern of all of them.
+fn channel(dialect: &Dialect) -> Option<(String, String)> {
+    match dialect {
+        Dialect::Redisson => Some(("redisson_lock__channel:leasehold".into(), "redisson_*".into())),
+        Dialect::Spring { registry } => {
+            Some((format!("{registry}-channel:leasehold"), format!("{registry}-channel:*")))
+        }
+        Dialect::Native | Dialect::Plain { .. } => None,
+    }
 }
 
 impl Probe {
@@ -121,8 +134,10 @@ impl Probe {
             cluster = Reading::of(node.call(&[command], limit).await?, read_lines)?;
         }
         let mut channels = Reading::default();
-        if options.dialect == Dialect::Redisson {
-            let publish = cmd("PUBLISH").arg("redisson_lock__channel:leasehold").arg("0").to_owned();
+        let mut channel_pattern = String::new();
+        if let Some((channel, pattern)) = channel(&options.dialect) {
+            channel_pattern = pattern;
+            let publish = cmd("PUBLISH").arg(channel).arg("0").to_owned();
             channels = Reading::of(node.call(&[publish], limit).await?, |_| Ok(Fields::default()))?;
         }
         let before = client.env.wall_us();
@@ -131,7 +146,18 @@ impl Probe {
         let time = Reading::of(time, |value| Ok([("us".into(), clock_us(value)?.to_string())].into()))?;
         let skew = time.number("us").map(|server| Skew::new(server, before, after));
         let (node, min_replicas) = (node.endpoint.to_string(), options.min_replicas);
-        Ok(Probe { node, is_cluster, min_replicas, info, config, cluster, time, skew, channels })
+        Ok(Probe {
+            node,
+            is_cluster,
+            min_replicas,
+            info,
+            config,
+            cluster,
+            time,
+            skew,
+            channels,
+            channel_pattern,
+        })
     }
 
     /// A probe of a server that answers every request with a text, for fuzz targets.

@@ -89,9 +89,10 @@ fn refused_readings(probe: &Probe) -> Option<Finding> {
 fn channels(probe: &Probe) -> Option<Finding> {
     let code = probe.channels.refused.as_deref()?;
     probe.warning(
-        format!("this user may not publish to Redisson's channels ({code})"),
-        "a release wakes nobody: waiters of Redisson sleep until the time to live has passed, those of Leasehold ask again",
-        "grant it &redisson_*",
+        format!("this user may not publish the releases of its dialect ({code})"),
+        "a release wakes nobody: waiters of Redisson sleep until the time to live has passed, those of Spring for their whole wait, those \
+         of Leasehold ask again",
+        format!("grant it &{}", probe.channel_pattern),
     )
 }
 

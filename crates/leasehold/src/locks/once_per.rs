@@ -57,9 +57,9 @@ pub enum RunOutcome<T> {
     AlreadyTaken {
         /// The node that has the slot, if the store knows it.
         by: Option<Contender>,
-        /// Whether that run has ended with success. A run that failed stays `false`, as does one whose end could not be
-        /// written down.
-        finished: bool,
+        /// Whether that run has ended with success. A run that failed stays `Some(false)`, as does one whose end could not be
+        /// written down. `None` in a store that keeps no notes ([`Capability::notes`](crate::store::Capability)).
+        finished: Option<bool>,
     },
 }
 
@@ -82,13 +82,16 @@ impl<T> RunOutcome<T> {
 /// By default a run that failed, or whose node died, is **not** repeated: the slot stays taken, because a skipped run
 /// is less often a harm than a double one. [`retry_failed`](OncePer::retry_failed) lets the next attempt run it again.
 ///
+/// A slot is a lock of its own: it excludes neither a [`Mutex`](crate::Mutex) of the same name nor a run of the last slot that
+/// takes longer than the slot. Work that may take longer holds such a mutex, too.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> leasehold::Result<()> {
 /// use leasehold::{RunOutcome, Slot};
 /// let locks = leasehold::Client::connect("memory:").await?;
 /// let report = locks.once_per("nightly report", Slot::named("2026-11-22"))?;
 /// assert_eq!(report.run(|_lease| async { 7 }).await?, RunOutcome::Ran(7));
-/// assert!(matches!(report.run(|_lease| async { 7 }).await?, RunOutcome::AlreadyTaken { finished: true, .. }));
+/// assert!(matches!(report.run(|_lease| async { 7 }).await?, RunOutcome::AlreadyTaken { finished: Some(true), .. }));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -199,7 +202,7 @@ impl OncePer {
         let begin = env.now();
         let (current, mut run) = match self.take_slot().await? {
             Ok(taken) => taken,
-            Err(busy) => return Ok(already_taken(busy)),
+            Err(busy) => return Ok(self.already_taken(busy)),
         };
         let lease = run.lease()?;
         let work = lease.run(work(lease.clone()));
@@ -307,6 +310,13 @@ impl OncePer {
         }
     }
 
+    fn already_taken<T>(&self, busy: Busy) -> RunOutcome<T> {
+        let keeps_notes = self.spec.engine.store().capability().notes;
+        let note = busy.holder.as_ref().and_then(|holder| holder.note.as_deref()).map(Note::read);
+        let finished = keeps_notes.then(|| note.is_some_and(|note| note.finished));
+        RunOutcome::AlreadyTaken { finished, by: busy.holder }
+    }
+
     /// Job and slot, put together so that no two pairs have the same name.
     fn name_of(&self, current: &Current) -> Result<LockName> {
         let job = self.job.replace('%', "%25").replace('@', "%40");
@@ -318,11 +328,6 @@ blocking!(OncePer, self: [&self] {
     blocking_inspect = inspect() -> Snapshot;
     blocking_force_release = force_release() -> Vec<Contender>;
 });
-
-fn already_taken<T>(busy: Busy) -> RunOutcome<T> {
-    let note = busy.holder.as_ref().and_then(|holder| holder.note.as_deref()).map(Note::read);
-    RunOutcome::AlreadyTaken { finished: note.is_some_and(|note| note.finished), by: busy.holder }
-}
 
 fn too_long(most: Duration) -> Error {
     Error::new(ErrorKind::TimedOut, format!("the job took longer than {}", show(most))).unknown()

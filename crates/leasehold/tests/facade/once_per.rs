@@ -64,7 +64,7 @@ fn a_taken_slot_names_its_holder() {
         let taken = b.once_per("job", Slot::named("1")).unwrap().run(|_| async {}).await.unwrap();
         let RunOutcome::AlreadyTaken { by, finished } = taken else { panic!("taken") };
         assert_eq!(Note::read(by.unwrap().note.as_deref().unwrap()).text, "node a");
-        assert!(finished);
+        assert_eq!(finished, Some(true));
         assert!(
             b.once_per("job", Slot::named("2")).unwrap().run(|_| async {}).await.unwrap().ran().is_some()
         );
@@ -182,7 +182,7 @@ fn a_taken_slot_tells_whether_the_run_is_over_and_when_the_next_one_begins() {
             if retry { once.retry_failed() } else { once }
         };
         let finished = |outcome: RunOutcome<()>| match outcome {
-            RunOutcome::AlreadyTaken { finished, by } => by.is_some() && finished,
+            RunOutcome::AlreadyTaken { finished, by } => by.is_some() && finished == Some(true),
             RunOutcome::Ran(()) => panic!("it ran twice"),
         };
         bench.world.block_on(async {
