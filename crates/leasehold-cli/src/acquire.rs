@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::Result;
-use leasehold::{Busy, Client, LockName, env::Env, store::Mode};
+use leasehold::{
+    Busy, Client, LockName,
+    env::Env,
+    store::{Contender, Mode},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -206,8 +210,7 @@ impl WaitProgress {
         self.shown = Some(tag);
         let line = self.line(&busy, then);
         if self.output.is_live() {
-            let line: String = line.chars().take(stderr_width()).collect();
-            write_stderr(&format!("\r\u{1b}[2K{line}"));
+            write_stderr(&format!("\r\u{1b}[2K{}", cut(&line, stderr_width())));
             self.drawn = true;
         } else if is_new {
             let holder = busy.holder.as_ref().map(to_json);
@@ -219,10 +222,8 @@ impl WaitProgress {
 
     fn line(&self, busy: &Busy, then: Duration) -> String {
         let elapsed = (self.age)().saturating_sub(then);
-        let holder = busy.holder.as_ref().map(|holder| format!(" · {}", held_by(holder, elapsed)));
         let position = queue_position(busy).filter(|_| self.is_fair);
-        let position = position.map(|position| format!(" · you are {}", ordinal(position)));
-        format!("waiting for `{}`{}{}", self.name, holder.unwrap_or_default(), position.unwrap_or_default())
+        wait_line(&self.name, position, busy.holder.as_ref(), elapsed)
     }
 
     fn erase(&mut self) {
@@ -250,6 +251,44 @@ impl WaitProgress {
     }
 }
 
+/// The description of a wait: what is told last is cut first.
+fn wait_line(
+    name: &LockName,
+    position: Option<u32>,
+    holder: Option<&Contender>,
+    elapsed: Duration,
+) -> String {
+    let position = position.map(|position| format!("you are {}", ordinal(position)));
+    let described = holder.map(|holder| held_by(&Contender { expires_in: None, ..holder.clone() }, elapsed));
+    // What the time left adds to the description.
+    let left = holder.zip(described.as_deref()).and_then(|(holder, described)| {
+        Some(held_by(holder, elapsed).strip_prefix(described)?.strip_prefix(" · ")?.to_string())
+    });
+    let parts = [Some(format!("waiting for `{name}`")), position, left, described];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// The beginning of a line, as far as it has room in so many columns.
+fn cut(line: &str, columns: usize) -> String {
+    let mut used = 0;
+    let has_room = |character: &char| {
+        used += width(*character);
+        used <= columns
+    };
+    line.chars().take_while(has_room).collect()
+}
+
+#[cfg(feature = "top")]
+fn width(character: char) -> usize {
+    ratatui::text::Span::raw(character.encode_utf8(&mut [0; 4]) as &str).width()
+}
+
+/// Without the tables of `top`, each character is taken for one column.
+#[cfg(not(feature = "top"))]
+fn width(_: char) -> usize {
+    1
+}
+
 /// Our position in the queue. The store counts everyone ahead, holders included.
 fn queue_position(busy: &Busy) -> Option<u32> {
     let holders = match busy.holder.as_ref()?.mode? {
@@ -266,4 +305,40 @@ fn stderr_width() -> usize {
     // Some terminals report a width of 0.
     let columns = size.map_or(0, |size| usize::from(size.ws_col));
     if columns == 0 { 79 } else { columns.saturating_sub(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold::store::Stance;
+
+    use super::*;
+
+    fn wait(note: &str, expires_in: Option<Duration>) -> String {
+        let age = Some(Duration::from_millis(702));
+        let (mode, note) = (Some(Mode::Exclusive), Some(note.into()));
+        let holder = Contender { tag: 1, stance: Stance::Holding, mode, expires_in, age, fence: None, note };
+        let name = LockName::new("q").unwrap();
+        wait_line(&name, Some(2), Some(&holder), Duration::ZERO)
+    }
+
+    #[test]
+    fn the_place_and_the_time_left_come_before_the_holder() {
+        let note = r#"{"host":"vm","pid":5514,"command":"sleep + 1 argument"}"#;
+        let told = "held by vm (pid 5514, sleep + 1 argument) for 702ms";
+        let left = Some(Duration::from_secs(29));
+        assert_eq!(wait(note, left), format!("waiting for `q` · you are 2nd · 29s left · {told}"));
+        assert_eq!(wait(note, None), format!("waiting for `q` · you are 2nd · {told}"));
+        let forged = wait("a · 5s left", None);
+        assert_eq!(
+            forged,
+            "waiting for `q` · you are 2nd · held by unknown host (\"a · 5s left\") for 702ms"
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "top")]
+    fn lines_are_cut_in_columns() {
+        assert_eq!([cut("a夜b", 1), cut("a夜b", 2), cut("a夜b", 3)], ["a", "a", "a夜"]);
+        assert_eq!((cut("ab", 9), cut("e\u{301}f", 1)), ("ab".to_string(), "e\u{301}".to_string()));
+    }
 }

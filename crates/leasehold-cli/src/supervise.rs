@@ -98,6 +98,7 @@ pub(crate) async fn supervise(
         seen: Status::Safe,
         asked: false,
         killed: false,
+        is_overdue: false,
         survivor_since: None,
         interrupted: None,
         lingers_until: None,
@@ -128,6 +129,8 @@ struct Supervisor<'a> {
     /// The command was asked to stop because of its lease.
     asked: bool,
     killed: bool,
+    /// The guardian's time came before its dismissal: this process was stopped meanwhile.
+    is_overdue: bool,
     /// Age of the lease when a process was found that cannot be killed.
     survivor_since: Option<Duration>,
     /// The last signal that asked leasehold to end, and the age of the lease at that time.
@@ -368,16 +371,21 @@ impl Supervisor<'_> {
 
     fn dismiss_guardian(&mut self) {
         if let Some(guardian) = self.guardian.take() {
+            self.is_overdue |= guardian.is_due(self.env.now().nanos());
             guardian.dismiss();
         }
     }
 
     fn end(mut self) -> Ending {
         self.dismiss_guardian();
+        let ended = self.child.ended();
+        let is_killed =
+            ended.is_some_and(|status| status.terminating_signal() == Some(Signal::KILL.as_raw()));
+        let was_stopped = self.asked || self.is_overdue && is_killed;
         Ending {
-            command: self.child.ended().map(ending::code_of),
+            command: ended.map(ending::code_of),
             lost: self.lease.check().err(),
-            asked: self.asked.then_some(self.task.plan.on_lost),
+            asked: was_stopped.then_some(self.task.plan.on_lost),
             interrupted: self.interrupted.is_some(),
         }
     }

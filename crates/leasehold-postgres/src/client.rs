@@ -12,7 +12,6 @@ use crate::{listener::Listener, options::PostgresOptions, transport::Transport};
 /// The number of claims in doubt that are remembered.
 const IN_DOUBT_MAX: usize = 4096;
 
-/// The state that all verbs of one store share.
 pub(crate) struct Client {
     /// Names this client in the database.
     pub(crate) number: i64,

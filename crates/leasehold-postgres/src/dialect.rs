@@ -12,7 +12,6 @@ use shedlock::Table;
 /// The longest sleep of a waiter in the formats of others: nobody wakes it.
 const RECHECK_MAX: Duration = Duration::from_millis(500);
 
-/// The format of locks in the database.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Dialect {
     /// Leasehold's own: all modes, queues, fencing tokens.

@@ -5,7 +5,8 @@ mod rules;
 
 use leasehold_core::{ClaimId, Finding, Interest, LockName, Result, store_kit::Explain};
 
-use crate::{PostgresStore, client::Client, transport::Transport};
+use crate::{PostgresStore, client::Client, options::PostgresOptions, transport::Transport};
+use probe::Probe;
 
 impl PostgresStore {
     /// Examines the server that the URL leads to, and returns the findings that matter for locks, the worst first.
@@ -26,12 +27,23 @@ impl PostgresStore {
             }
             Ok(probe)
         };
-        Ok(rules::findings(&gathered.await.explain_store("doctor", &transport.options.url)?))
+        judged(&transport.options, gathered.await)
     }
 }
 
 /// The findings about locks in the table of another library, or in none.
 pub(crate) async fn of_table(transport: &Transport, table: Option<&str>) -> Result<Vec<Finding>> {
-    let probe = probe::gather(transport, table).await;
-    Ok(rules::findings(&probe.explain_store("doctor", &transport.options.url)?))
+    judged(&transport.options, probe::gather(transport, table).await)
+}
+
+/// The findings; a server that refuses this user, or every write, has one alone.
+fn judged(options: &PostgresOptions, probe: Result<Probe>) -> Result<Vec<Finding>> {
+    let is_refusal = |text: &str| ["(42501)", "(25006)"].iter().any(|code| text.contains(code));
+    match probe {
+        Err(error) if is_refusal(&error.to_string()) => {
+            let fix = error.hint_text().unwrap_or_default();
+            Ok(vec![Finding::critical(&options.url, error.to_string(), rules::UNUSABLE, fix)])
+        }
+        probe => Ok(rules::findings(&probe.explain_store("doctor", &options.url)?)),
+    }
 }

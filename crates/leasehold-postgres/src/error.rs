@@ -5,6 +5,10 @@ use std::error::Error as StdError;
 use leasehold_core::{Error, ErrorKind};
 use tokio_postgres::{Row, types::FromSql};
 
+/// For a server that takes no writes.
+const READ_ONLY: &str = "it is a standby (name the others in the URL as well, with target_session_attrs=read-write), \
+    or default_transaction_read_only is on for this user or database";
+
 /// The class of a failed request, by what becomes of it and of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
@@ -20,7 +24,6 @@ pub(crate) enum Failure {
     Lost,
 }
 
-/// The class of a failed request.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
     match error.code().map(|code| classify(code.code()).0) {
         Some(failure) => failure,
@@ -31,13 +34,22 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
 
 /// The error for a failure, with a hint.
 pub(crate) fn explain(error: &tokio_postgres::Error) -> Error {
-    let Some(answer) = error.as_db_error() else {
-        let kind = if failure(error) == Failure::Lost { ErrorKind::Unreachable } else { ErrorKind::Rejected };
-        let told = Error::new(kind, innermost(error).to_string())
-            .hint("is the server running, is the address right, and does it take writes?");
-        return if kind == ErrorKind::Unreachable { told.unknown() } else { told };
+    if let Some(answer) = error.as_db_error() {
+        return answered(answer.code().code(), answer.message());
+    }
+    let text = innermost(error).to_string();
+    let hint = match &*text {
+        "password missing" => {
+            "put a password into the URL, PGPASSWORD or ~/.pgpass, or add password_file=PATH"
+        }
+        "database does not allow writes" => READ_ONLY,
+        "server does not support TLS" => "set ssl = on there, or sslmode=disable on a trusted network",
+        _ => "is the server running, and is the address right?",
     };
-    answered(answer.code().code(), answer.message())
+    match failure(error) {
+        Failure::Lost => Error::new(ErrorKind::Unreachable, text).hint(hint).unknown(),
+        _ => Error::new(ErrorKind::Rejected, text).hint(hint),
+    }
 }
 
 /// The error for an answer of the server: its SQLSTATE and its message.
@@ -47,7 +59,6 @@ pub(crate) fn answered(code: &str, message: &str) -> Error {
     if failure == Failure::Lost { told.unknown() } else { told }
 }
 
-/// The first cause of an error.
 pub(crate) fn innermost(error: &tokio_postgres::Error) -> &(dyn StdError + 'static) {
     let mut innermost: &(dyn StdError + 'static) = error;
     while let Some(source) = innermost.source() {
@@ -72,7 +83,7 @@ fn classify(code: &str) -> (Failure, ErrorKind, &'static str) {
         ),
         "57014" => (Refused, TimedOut, "statement_timeout is too short, or the server is overloaded"),
         "57P03" => (Elsewhere, Unreachable, "the server starts or recovers: wait for it"),
-        "25006" => (Elsewhere, Unreachable, "this server is a standby: name the others in the URL as well"),
+        "25006" => (Elsewhere, Unreachable, READ_ONLY),
         "57P01" | "57P02" | "57P05" | "25P03" => {
             (Lost, Unreachable, "the server has ended this session: repeat the claim by its id")
         }
@@ -80,11 +91,9 @@ fn classify(code: &str) -> (Failure, ErrorKind, &'static str) {
         "53300" => {
             (Elsewhere, Exhausted, "raise max_connections, or use a pooler; a client has two connections")
         }
-        "42501" => (
-            Refused,
-            Rejected,
-            "grant USAGE on the schema leasehold, and SELECT, INSERT and UPDATE on its tables",
-        ),
+        "42501" => {
+            (Refused, Rejected, "GRANT USAGE ON SCHEMA leasehold, and SELECT, INSERT, UPDATE ON its tables")
+        }
         "42P01" | "42883" | "42704" | "3F000" => {
             (Refused, Corrupt, "the schema is damaged: run what `leasehold stores --sql postgres` prints")
         }
@@ -100,7 +109,6 @@ fn classify(code: &str) -> (Failure, ErrorKind, &'static str) {
     }
 }
 
-/// A column of a row.
 pub(crate) fn column<'r, T: FromSql<'r>>(row: &'r Row, at: usize) -> Result<T, Error> {
     row.try_get(at).map_err(|source| {
         Error::new(ErrorKind::Corrupt, format!("an answer of the server: {source}"))

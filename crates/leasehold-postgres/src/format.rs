@@ -94,10 +94,6 @@ pub(crate) fn token(number: i64) -> Result<FencingToken> {
     FencingToken::new(number.cast_unsigned())
 }
 
-pub(crate) fn id(id: ClaimId) -> [u8; 16] {
-    id.bits().to_be_bytes()
-}
-
 fn permits(number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| unknown("number of permits"))
 }

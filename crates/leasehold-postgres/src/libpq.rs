@@ -10,11 +10,10 @@ use leasehold_core::{
     store_kit::{Access, permits},
     url::{ParsedUrl, Password},
 };
-use tokio_postgres::config::{Config, Host, TargetSessionAttrs};
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::{dialect::Dialect, options::PostgresOptions};
 
-/// The port of a server.
 pub(crate) const PORT: u16 = 5432;
 /// Where Debian's server has its socket, and libpq looks for it.
 const SOCKET: &str = "/var/run/postgresql";
@@ -145,18 +144,13 @@ pub(crate) fn password(options: &PostgresOptions) -> Result<Option<Password>, Pa
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let user = &options.access.user;
     let database = options.config.get_dbname().unwrap_or(user);
-    Ok(places(&options.config).find_map(|(host, port)| line_of(&text, [&host, &port, database, user])))
-}
-
-/// The hosts and ports by which the file names the servers.
-fn places(config: &Config) -> impl Iterator<Item = (String, String)> {
-    let ports = config.get_ports().iter().map(ToString::to_string);
-    let hosts = config.get_hosts().iter().map(|host| match host {
+    let hosts = options.config.get_hosts().iter().map(|host| match host {
         Host::Tcp(name) => name.clone(),
         Host::Unix(directory) if directory == Path::new(SOCKET) => "localhost".into(),
         Host::Unix(directory) => directory.display().to_string(),
     });
-    hosts.zip(ports)
+    let mut places = hosts.zip(options.config.get_ports());
+    Ok(places.find_map(|(host, port)| line_of(&text, [&host, &port.to_string(), database, user])))
 }
 
 /// The password of the first line `host:port:database:user:password` for a login. A field `*` is any, `\` takes a colon or

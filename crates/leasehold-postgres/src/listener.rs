@@ -31,10 +31,11 @@ use crate::{
 
 /// How often the watches of locks are renewed, which last a minute.
 const RENEWED_EVERY: Duration = Duration::from_secs(20);
+/// How often the watchers of locks are woken whose messages a pooler keeps to itself.
+const DEAF_WAKES_EVERY: Duration = Duration::from_secs(1);
 /// How long the first message may take.
 const PROBE_MAX: Duration = Duration::from_millis(500);
 
-/// The connection on which a client hears that it is woken, and its subscriptions.
 pub(crate) struct Listener {
     shared: Arc<Shared>,
     live: Reconnect<Ears>,
@@ -42,7 +43,6 @@ pub(crate) struct Listener {
 
 struct Shared {
     transport: Arc<Transport>,
-    /// The channel of this client.
     channel: String,
     waiters: Arc<Waiters<Topic>>,
     /// The first message has arrived.
@@ -83,7 +83,6 @@ impl Listener {
         self.shared.transport.options.is_pooled || self.shared.is_deaf.load(Ordering::Acquire)
     }
 
-    /// Subscribes to a lock.
     pub(crate) async fn watch(&self, name: &LockName, interest: Interest) -> Result<Box<dyn Wake>> {
         let shared = &self.shared;
         if shared.transport.options.is_pooled {
@@ -93,7 +92,9 @@ impl Listener {
             let ears = self.live.get(|| shared.listen()).await?;
             let subscription = shared.waiters.subscribe(Topic::of(name, interest));
             if interest == Interest::Changes {
-                ears.watch(name).await.inspect_err(|_| ears.link.end())?;
+                if !self.is_deaf() {
+                    ears.watch(name).await.inspect_err(|_| ears.link.end())?;
+                }
                 if !ears.renews.swap(true, Ordering::AcqRel) {
                     shared.transport.env.spawn(shared.clone().renew(Arc::downgrade(&ears)));
                 }
@@ -104,7 +105,6 @@ impl Listener {
         in_time(&shared.transport.env, limit, "subscription", Box::pin(ready)).await?
     }
 
-    /// Ends the connection and all subscriptions.
     pub(crate) fn close(&self) {
         let closed = ClientState::closed_error();
         self.shared.waiters.close(&closed);
@@ -123,10 +123,7 @@ impl Shared {
         self.transport.query(&PROBE, &[&self.channel]).await?;
         let is_deaf = self.transport.env.within(PROBE_MAX, self.heard.notified()).await.is_none();
         if is_deaf {
-            tracing::warn!(
-                store = "postgres",
-                "a pooler swallows notifications: waiters ask again and again"
-            );
+            tracing::warn!(store = "postgres", "a pooler swallows notifications: this client asks instead");
         }
         self.is_deaf.store(is_deaf, Ordering::Release);
         Ok(Ears { link, watched: AsyncMutex::default(), renews: AtomicBool::new(false) })
@@ -146,12 +143,16 @@ impl Shared {
         self.waiters.break_all(&end.hint("ask the store again, and subscribe anew"));
     }
 
-    /// Asks for news of the watched locks again and again, until the connection ends.
+    /// Asks for news of the watched locks again and again, until the connection ends. Where none can be heard, it wakes the
+    /// watchers instead.
     async fn renew(self: Arc<Self>, ears: Weak<Ears>) {
         loop {
-            self.transport.env.sleep(RENEWED_EVERY).await;
+            let is_deaf = self.is_deaf.load(Ordering::Acquire);
+            self.transport.env.sleep(if is_deaf { DEAF_WAKES_EVERY } else { RENEWED_EVERY }).await;
             let Some(ears) = ears.upgrade().filter(|ears| ears.link.is_open()) else { return };
-            if let Err(error) = ears.renew(&self.waiters).await {
+            if is_deaf {
+                self.waiters.wake_where(|topic| matches!(topic, Topic::Changes(_)));
+            } else if let Err(error) = ears.renew(&self.waiters).await {
                 tracing::debug!(store = "postgres", %error, "the watches of locks are not renewed");
                 return ears.link.end();
             }

@@ -18,7 +18,6 @@ use tokio_postgres::{
 
 use crate::sql::{CLAIM, RELEASE, Sql};
 
-/// The statements of a connection that have names.
 pub(crate) struct Named([(&'static Sql, Statement); 2]);
 
 impl Named {

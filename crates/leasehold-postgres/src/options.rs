@@ -21,7 +21,6 @@ pub struct PostgresOptions {
     pub is_pooled: bool,
     /// Whether it is a member of a quorum, and so has to say for how long it has forgotten nothing.
     pub(crate) is_member: bool,
-    /// The format of locks.
     pub(crate) dialect: Dialect,
     /// The time limit of one request, connecting included.
     pub timeout: Duration,

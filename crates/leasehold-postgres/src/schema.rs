@@ -14,6 +14,9 @@ const KNOWN: u32 = 1;
 /// "Leasehold", as the key of the advisory lock of the client that makes the schema.
 const MAKING: &str = "BEGIN; SELECT pg_advisory_xact_lock(8387794225577127780);";
 
+const MAY_NOT_MAKE: &str = "GRANT CREATE ON DATABASE … TO this user, or let an administrator run what \
+    `leasehold stores --sql postgres` prints";
+
 /// Makes the schema if it is not there, and answers the server process.
 ///
 /// # Errors
@@ -21,10 +24,10 @@ const MAKING: &str = "BEGIN; SELECT pg_advisory_xact_lock(8387794225577127780);"
 pub(crate) async fn ensure(client: &Client) -> Result<i32> {
     let (is_there, process) = read(client).await?;
     if !is_there {
-        client.batch_execute(&[MAKING, sql::SCHEMA, "COMMIT;"].concat()).await.map_err(|error| {
-            explain(&error).hint(
-                "let a user who may CREATE in the database run what `leasehold stores --sql postgres` prints",
-            )
+        let made = client.batch_execute(&[MAKING, sql::SCHEMA, "COMMIT;"].concat()).await;
+        made.map_err(|error| match explain(&error) {
+            refused if refused.kind() == ErrorKind::Rejected => refused.hint(MAY_NOT_MAKE),
+            error => error,
         })?;
         read(client).await?;
     }

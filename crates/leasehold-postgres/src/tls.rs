@@ -1,27 +1,17 @@
 //! [`Tls`]: encryption for the client library, by rustls.
 
-use std::io;
-
-use leasehold_core::store_kit::{Secrets, tls_config};
 use tokio_postgres::{Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Makes encrypted connections to servers whose certificate contains a name.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    rustls: MakeRustlsConnect,
+    pub(crate) rustls: MakeRustlsConnect,
     /// The name in the certificates, if it is not the host's.
-    server_name: Option<String>,
+    pub(crate) server_name: Option<String>,
 }
 
-/// An encrypted connection.
 pub(crate) type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
-
-impl Tls {
-    pub(crate) fn new(secrets: &Secrets, server_name: Option<String>) -> io::Result<Tls> {
-        Ok(Tls { rustls: MakeRustlsConnect::new(tls_config(secrets)?), server_name })
-    }
-}
 
 impl MakeTlsConnect<Socket> for Tls {
     type Stream = Encrypted;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use leasehold_core::{
     Env, Error, ErrorKind, Moment, Result, Revalidations,
-    store_kit::{self, ClientState, Locked, Reconnect, Secrets, timed_out},
+    store_kit::{self, ClientState, Locked, Reconnect, Secrets, timed_out, tls_config},
 };
 use tokio::sync::oneshot;
 use tokio_postgres::{
     Client, Connection, Row, Socket,
     types::{ToSql, Type},
 };
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     dialect::Dialect,
@@ -24,7 +25,6 @@ use crate::{
     tls::{Encrypted, Tls},
 };
 
-/// An argument of a statement.
 pub(crate) type Argument<'a> = &'a (dyn ToSql + Sync);
 
 /// The half of a connection that its task drives.
@@ -57,7 +57,6 @@ impl store_kit::Connection for Link {
 }
 
 impl Link {
-    /// Sends a statement, and answers its rows.
     pub(crate) async fn query(
         &self,
         sql: &Sql,
@@ -108,10 +107,11 @@ impl Link {
 async fn connect(options: &PostgresOptions) -> Result<(Client, Wire)> {
     let access = &options.access;
     let attempt = |secrets: Secrets| async move {
-        let tls = Tls::new(&secrets, access.server_name.clone()).map_err(|source| {
+        let trust = tls_config(&secrets).map_err(|source| {
             let text = source.to_string();
             access.explain(&text).unwrap_or_else(|| Error::new(ErrorKind::Invalid, text))
         })?;
+        let tls = Tls { rustls: MakeRustlsConnect::new(trust), server_name: access.server_name.clone() };
         let mut config = options.config();
         let found = match secrets.password.is_empty() {
             true => libpq::password(options),

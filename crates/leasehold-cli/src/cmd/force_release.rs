@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use leasehold::{Client, LockName, store::Contender};
+use leasehold::{
+    Client, LockName,
+    store::{Contender, Fencing},
+};
 use serde_json::{Value, json};
 
 use super::common::StoreArgs;
@@ -43,7 +46,9 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
         return Err(CliError::usage(message, "there is no terminal to ask at: add --yes"));
     }
     let location = arguments.store.location(output)?;
-    let evicted = location.ask(async |client| force(client, &name, !arguments.yes).await).await?;
+    let (evicted, fencing) = location
+        .ask(async |client| Ok((force(client, &name, !arguments.yes).await?, client.capability().fencing)))
+        .await?;
     let Some(evicted) = evicted else {
         output.say("nothing was released");
         return Ok(exit::SOFTWARE.into());
@@ -52,7 +57,8 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
         || json!({ "lock": name.as_str(), "evicted": evicted.iter().map(to_json).collect::<Vec<Value>>() }),
         String::new,
     )?;
-    report(&name, &evicted, output);
+    let has_tokens = fencing != Fencing::None;
+    report(&name, &evicted, has_tokens, output);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,9 +91,10 @@ fn confirmed(name: &LockName, holders: &[Contender]) -> Result<bool> {
     Ok(answer == name.as_str() || answer == escaped)
 }
 
-fn report(name: &LockName, evicted: &[Contender], output: Output) {
+fn report(name: &LockName, evicted: &[Contender], has_tokens: bool, output: Output) {
     if evicted.is_empty() {
-        output.say(format!("`{name}` was not held; its fencing counter was raised"));
+        let raised = if has_tokens { "; its fencing counter was raised" } else { "" };
+        output.say(format!("`{name}` was not held{raised}"));
     }
     for contender in evicted {
         let age = contender.age.map(|age| format!(", after {}", show(age))).unwrap_or_default();

@@ -76,6 +76,13 @@ async fn hold(
         let message = format!("{} keeps a lock for {least} to {most}", capability.scheme);
         return Err(CliError::usage(message, "choose --for within these bounds"));
     }
+    if !capability.detach {
+        let message = format!("{} in this dialect has no holds that outlive their client", capability.scheme);
+        return Err(CliError::usage(
+            message,
+            "use `leasehold run`, which holds the lock while a command runs",
+        ));
+    }
     describe::check_kept("--note", arguments.note.as_deref(), capability)?;
     let lock = arguments.mode.lock(client, name)?;
     let request = WaitRequest { name, limit, is_fair: arguments.mode.fair };

@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
     mode: ModeArgs,
     #[command(flatten)]
     pub(crate) guard: GuardArgs,
-    /// Keep the lock for at least this long, even if the command ends earlier. Leasehold itself exits with the command.
+    /// Keep the lock for at least this long, even if the command ends earlier. Leasehold itself exits with the command. A lock
+    /// is never shortened: it stays for what is left of its --ttl if that is longer.
     #[arg(long, value_name = "DUR", value_parser = parse_positive)]
     hold_at_least: Option<Duration>,
     #[command(flatten)]

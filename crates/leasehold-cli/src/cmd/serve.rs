@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueHint};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use leasehold::{Client, env::Env};
+use leasehold::{Client, ErrorKind, env::Env};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde_json::json;
 use tokio::{
@@ -103,6 +103,14 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let listening = TcpListener::bind(arguments.listen).await;
     let listener = listening.with_context(|| format!("cannot listen at {}", arguments.listen))?;
     let client = signals.unless_ended(location.connect(|options| options)).await??;
+    // A store that never can is refused at once; one that is away is shown as such.
+    if let Err(error) = signals.unless_ended(client.list("", 1)).await?
+        && error.kind() == ErrorKind::Unsupported
+    {
+        let refused = Err(error.into());
+        disconnect(&client, &refused).await;
+        return refused;
+    }
     let (hosts, groups) = (Hosts(arguments.hosts), arguments.groups);
     let settings = Settings { store: location.shown(), hosts, token, groups };
     let site = Site::new(&client, location.url(), settings);

@@ -14,15 +14,16 @@ use crate::{
     output::{Output, event_line},
     store_location::disconnect,
     supervise::signals::Signals,
-    view::changes::{Change, Kind, Renewals, changes, free},
+    view::changes::{Change, Counter, Kind, Renewals, changes, free},
 };
 
 /// Show the changes of a lock as they happen, until Ctrl-C: one line each, or one JSON object with --json.
 ///
 /// The present holders and waiters come first. `jeopardy`: a hold that was renewed before is half over. `lost`: a hold ended by
 /// its time to live. `forced`: it ended before its time and the fencing counter was raised, by force-release or by a grant that
-/// came and went unseen. The store pushes the changes where it can, and is asked once a second elsewhere; of several
-/// changes at the same moment the last state is shown.
+/// came and went unseen; only Redis and PostgreSQL tell it, elsewhere it is `released`.
+/// The store pushes the changes where it can, and is asked once a second elsewhere; of several
+/// changes at the same moment the last state is shown. Ends with the store's error (69) when that is away for seconds.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -45,11 +46,13 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
 /// Prints the changes; ends when nobody reads them.
 async fn follow(client: &Client, name: &LockName, output: Output) -> Result<()> {
     let (mut watcher, env) = (client.watcher(name)?, client.env());
+    let counter = Counter::of(client.capability());
     let (mut renewals, mut before) = (Renewals::default(), None::<Snapshot>);
     let mut at = env.now();
     loop {
         let is_news = |now: &Snapshot| {
-            before.as_ref().is_none_or(|before| !changes(before, now, env.now().since(at)).is_empty())
+            let found = |before| changes(before, now, env.now().since(at), counter);
+            before.as_ref().is_none_or(|before| !found(before).is_empty())
         };
         let next = watcher.until(|now| is_news(now).then(|| now.clone()));
         // A look in between shows whether the holders are renewed.
@@ -63,7 +66,7 @@ async fn follow(client: &Client, name: &LockName, output: Output) -> Result<()> 
         // Counted from before the earlier inspection was sent: a late answer does not make a lapse look like a release.
         let asked = watcher.asked().unwrap_or(at);
         let passed = env.now().since(std::mem::replace(&mut at, asked));
-        let found = changes(before.as_ref().unwrap_or(&free(&after)), &after, passed);
+        let found = changes(before.as_ref().unwrap_or(&free(&after)), &after, passed, counter);
         let late = renewals.observe(std::slice::from_ref(&after), passed);
         for change in found.iter().chain(late.iter().map(|(_, change)| change)) {
             match print(name, change, env.wall_us(), output) {

@@ -79,6 +79,11 @@ impl Guardian {
         ready.is_ok() && pipe[0].revents().contains(PollFlags::ERR)
     }
 
+    /// Whether the time of its kill has passed.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.sent.1 <= now
+    }
+
     /// Changes the group or the time of the kill.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use leasehold::{
 };
 use serde_json::{Value, json};
 
-use super::changes::{Change, Kind, Renewals, changes, free};
+use super::changes::{Change, Counter, Kind, Renewals, changes, free};
 use crate::{
     describe::snapshot_to_json,
     duration::{millis, show},
@@ -30,6 +30,8 @@ pub(crate) struct Scan {
     pub(crate) pause: Duration,
     /// Whether there may be more locks than the limit.
     pub(crate) is_cut: bool,
+    /// Whose counter the fencing tokens are of.
+    pub(crate) counter: Counter,
 }
 
 /// The difference between two scans.
@@ -123,7 +125,7 @@ impl Board {
             self.locks.iter().map(|lock| (&lock.name, lock)).collect();
         let (mut news, took) = (News::default(), self.took);
         let mut compare = |before: &Snapshot, after: &Snapshot| {
-            let found = changes(before, after, passed + took);
+            let found = changes(before, after, passed + took, scan.counter);
             news.changes.extend(found.into_iter().map(|change| (after.name.clone(), change)));
         };
         for (at, after) in scan.locks.iter().enumerate() {
@@ -208,11 +210,13 @@ impl Board {
 
     /// One line about all locks, and about the cost of the scan.
     pub(crate) fn summary(&self) -> String {
-        let ([holders, waiters, contended], more) = (self.counts(), if self.is_cut { "+" } else { "" });
+        let [holders, waiters, contended] = self.counts();
+        let (locks, more) = (self.locks.len(), if self.is_cut { "+" } else { "" });
+        let noun = if locks == 1 && !self.is_cut { "lock" } else { "locks" };
+        let target = if contended == 0 { String::new() } else { format!(" for {contended}") };
         format!(
-            "{}{more} locks · {holders} holding · {waiters} waiting for {contended} · {:.1} grants/s seen · a scan takes {}, the \
+            "{locks}{more} {noun} · {holders} holding · {waiters} waiting{target} · {:.1} grants/s seen · a scan takes {}, the \
              next is in {}",
-            self.locks.len(),
             self.grants_per_second,
             show(self.took),
             show(self.pause),

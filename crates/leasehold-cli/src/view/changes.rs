@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use leasehold::{
     LockName,
-    store::{Contender, Snapshot, Stance},
+    store::{Capability, Contender, Snapshot, Stance},
 };
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ pub(crate) enum Kind {
     /// The hold ended by its time to live or its session.
     Lost,
     Released,
-    /// It ended before its time, and the fencing counter was raised without a grant that is to be seen: by `force-release`,
-    /// or by a grant that came and went between two inspections.
+    /// It ended before its time, and the fencing counter of its lock was raised without a grant that is to be seen: by
+    /// `force-release`, or by a grant that came and went between two inspections. Never where locks share a counter.
     Forced,
 }
 
@@ -41,6 +41,26 @@ impl Kind {
             Kind::Lost => "lost",
             Kind::Released => "released",
             Kind::Forced => "forced",
+        }
+    }
+}
+
+/// The extent of the fencing counter in [`Snapshot::fence`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Counter {
+    /// A grant of another lock does not raise it.
+    OfOneLock,
+    /// One for all locks, or not known: that it rises says nothing about one of them.
+    Shared,
+}
+
+impl Counter {
+    /// Redis and PostgreSQL keep a counter for each lock. A file of SQLite has one for all, and the counter of a quorum
+    /// depends on the members that answer.
+    pub(crate) fn of(capability: &Capability) -> Self {
+        match capability.scheme {
+            "redis" | "redis+sentinel" | "redis+cluster" | "postgres" => Counter::OfOneLock,
+            _ => Counter::Shared,
         }
     }
 }
@@ -64,8 +84,15 @@ impl Change {
 
 /// The changes from `before` to `after`: ends first, then grants, then waiters. `passed` is the time from before the first
 /// inspection was sent until the second was answered; a hold whose time was over by then is lost.
-pub(crate) fn changes(before: &Snapshot, after: &Snapshot, passed: Duration) -> Vec<Change> {
-    let was_raised = after.fence > before.fence && !holding(after).any(|holder| holder.fence == after.fence);
+pub(crate) fn changes(
+    before: &Snapshot,
+    after: &Snapshot,
+    passed: Duration,
+    counter: Counter,
+) -> Vec<Change> {
+    let was_raised = counter == Counter::OfOneLock
+        && after.fence > before.fence
+        && !holding(after).any(|holder| holder.fence == after.fence);
     let is_unchanged_queue = before.waiters.iter().all(|waiter| has(&after.waiters, waiter));
     let ends =
         holding(before).filter(|holder| !holding(after).any(|other| other.tag == holder.tag)).map(|who| {

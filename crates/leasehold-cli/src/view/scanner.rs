@@ -5,7 +5,10 @@ use std::time::Duration;
 use leasehold::{Client, LockName, Result, store::Snapshot};
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::{board::Scan, changes::changes};
+use super::{
+    board::Scan,
+    changes::{Counter, changes},
+};
 
 /// A scan is followed by a pause of so many times its length: scans take at most a tenth of the time.
 const REST: u32 = 9;
@@ -26,7 +29,8 @@ pub(crate) async fn scan(client: &Client, range: &Range) -> Result<Scan> {
     let at = client.env().now();
     let took = at.since(begin);
     let pause = range.every.saturating_sub(took).max(took * REST);
-    Ok(Scan { is_cut: locks.len() >= range.limit, locks, at, took, pause })
+    let counter = Counter::of(client.capability());
+    Ok(Scan { is_cut: locks.len() >= range.limit, locks, at, took, pause, counter })
 }
 
 /// Scans a store until the receiver is dropped.
@@ -51,11 +55,12 @@ pub(crate) fn scans(client: &Client, range: Range) -> Receiver<Result<Scan>> {
 pub(crate) fn follow(client: &Client, name: &LockName) -> Result<Receiver<Snapshot>> {
     let mut watcher = client.watcher(name)?;
     let (sender, receiver) = channel(1);
+    let counter = Counter::of(client.capability());
     client.env().spawn(async move {
         let mut before: Option<Snapshot> = None;
         loop {
             let is_news = |now: &Snapshot| {
-                before.as_ref().is_none_or(|before| !changes(before, now, Duration::ZERO).is_empty())
+                before.as_ref().is_none_or(|before| !changes(before, now, Duration::ZERO, counter).is_empty())
             };
             let next = watcher.until(|now| is_news(now).then(|| now.clone()));
             let next = tokio::select! {

@@ -45,6 +45,21 @@ fn a_stopped_wrapper_does_not_let_its_command_outlive_the_lease() {
     assert_eq!(run.end().code, Some(79));
 }
 
+/// The lease is valid still when the wrapper goes on in time, but its command was stopped.
+#[test]
+fn a_command_that_the_guardian_stopped_counts_as_lost() {
+    let fixture = Fixture::new();
+    let mut run = fixture.start(&["--ttl", "6s", "x"], FOREVER);
+    let child = run.pids()[0];
+    run.guardian();
+    run.send(Signal::STOP);
+    until_dead(child);
+    run.send(Signal::CONT);
+    let finished = run.end();
+    assert_eq!(finished.code, Some(79), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the command was stopped"), "{}", finished.stderr);
+}
+
 /// The negative control: without the switch the command goes on while another holds the lock.
 #[test]
 fn told_to_ignore_the_loss_the_command_overlaps_with_the_next() {

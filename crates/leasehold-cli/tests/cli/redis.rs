@@ -123,6 +123,11 @@ fn a_dialect_without_notes_says_so() {
     slot(&[]);
     assert!(slot(&[]).contains("`x` runs or has run in this slot"));
     assert!(slot(&["--json"]).contains(r#""finished":null"#));
+    let plain = format!("{}?dialect=plain", server.url());
+    for (url, says) in [(&plain, "was not held\n"), (&server.url(), "its fencing counter was raised")] {
+        let forced = fixture.run(&["force-release", "--yes", "--store", url, "free"]);
+        assert!(forced.code == Some(0) && forced.stderr.contains(says), "{}", forced.stderr);
+    }
 }
 
 /// The command that `inspect` prints releases the lock, or none is printed.

@@ -135,7 +135,7 @@ fn what_is_no_quorum_is_refused() {
             78,
         ),
         (format!("redlock://127.0.0.1:{one},127.0.0.1:{one},127.0.0.1:{two}"), "named twice", 64),
-        (format!("redlock://127.0.0.1:{one},127.0.0.1:{two}"), "majority of 2", 64),
+        (format!("redlock://127.0.0.1:{one},127.0.0.1:{two}"), "quorum of 2", 64),
         (
             format!("redlock://127.0.0.1:{one},127.0.0.1:{two},127.0.0.1:3,127.0.0.1:4"),
             "a quorum of 4 members",

@@ -89,9 +89,9 @@ fn ctrl_c_while_waiting_leaves_the_queue() {
     let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
     let mut terminal = Terminal::run(&mut fixture.leasehold(&["run", "--fair", "x", "--", "echo", "never"]));
-    terminal.shows("waiting for `x` · held by ");
+    terminal.shows("waiting for `x` · you are 1st · ");
     // On a terminal the line lives.
-    terminal.shows("waiting for `x` · held by ");
+    terminal.shows("waiting for `x` · you are 1st · ");
     assert_eq!(fixture.waiters("x"), 1);
     terminal.types("\u{3}");
     assert_eq!(terminal.code(), Some(130));

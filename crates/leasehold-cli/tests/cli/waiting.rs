@@ -19,9 +19,9 @@ fn a_wait_gives_up_in_time_and_names_the_holder() {
     assert!((2.0..4.0).contains(&waited.as_secs_f64()), "{waited:?}");
     let lines: Vec<&str> = finished.stderr.lines().collect();
     let pid = holder.pid();
-    assert!(lines[0].starts_with("waiting for `deploy` · held by "), "{lines:?}");
+    assert!(lines[0].starts_with("waiting for `deploy` · "), "{lines:?}");
+    assert!(lines[0].contains(" left · held by "), "{lines:?}");
     assert!(lines[0].contains(&format!("(pid {pid}, sh + 2 arguments, \"nightly\") for ")), "{lines:?}");
-    assert!(lines[0].ends_with(" left"), "{lines:?}");
     assert!(lines[1].starts_with("error: `deploy` is busy: gave up after 2s · held by "), "{lines:?}");
     assert!(lines[2].starts_with("hint: "), "{lines:?}");
     assert_eq!(lines.len(), 3, "{lines:?}");
@@ -33,7 +33,8 @@ fn the_end_of_a_reported_wait_is_reported() {
     let mut holder = fixture.start(&["x"], "echo in; exec sleep 1000");
     assert_eq!(holder.line(), "in");
     let mut waiter = fixture.start(&["x"], "echo mine");
-    assert!(waiter.stderr_line().starts_with("waiting for `x` · held by "));
+    let line = waiter.stderr_line();
+    assert!(line.starts_with("waiting for `x` · ") && line.contains(" · held by "), "{line}");
     holder.send(Signal::TERM);
     assert_eq!(holder.end().code, Some(143));
     assert_eq!(waiter.line(), "mine");
@@ -51,13 +52,32 @@ fn a_wait_on_a_terminal_is_one_line_that_goes_away() {
     let first = fixture.start(&["--fair", "x"], "exec sleep 1000");
     until("the first waiter", || fixture.waiters("x") == 1);
     let mut terminal = Top::start(&mut fixture.leasehold(&["run", "--fair", "x", "--", "echo", "mine"]));
-    terminal.until("the place", |picture| picture.contains(" left · you are 2nd"));
+    terminal.until("the place", |picture| picture.contains(" · you are 2nd · "));
     drop(first);
-    terminal.until("the next place", |picture| picture.contains(" left · you are 1st"));
+    terminal.until("the next place", |picture| picture.contains(" · you are 1st · "));
     assert_eq!(terminal.picture.screen().contents().matches("waiting for").count(), 1);
     holder.send(Signal::TERM);
     assert_eq!(terminal.ends(), Some(0));
     assert_eq!(terminal.picture.screen().contents().trim(), "mine");
+}
+
+/// What is cut is the description of the holder; in columns and not in characters, so that the line stays one.
+#[test]
+fn the_place_and_the_time_left_are_whole_on_80_columns() {
+    let (fixture, name) = (Fixture::new(), "夜間請求");
+    let note = "a note that makes the description as long as it can be";
+    let mut holder = fixture.start(&["--note", note, name], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    let _first = fixture.start(&["--fair", name], "exec sleep 1000");
+    until("the first waiter", || fixture.waiters(name) == 1);
+    let mut command = fixture.leasehold(&["run", "--fair", name, "--", "echo", "mine"]);
+    let mut terminal = Top::start_sized(&mut command, 24, 80);
+    terminal.until("the place and the time left", |picture| {
+        let rest = picture.trim().strip_prefix("waiting for `夜間請求` · you are 2nd · ");
+        rest.is_some_and(|rest| rest.contains("s left · held by "))
+    });
+    let shown = terminal.picture.screen().contents();
+    assert!(shown.trim().lines().count() == 1 && !shown.contains("as it can be"), "{shown}");
 }
 
 /// Spans and events of the library, one object a line.
@@ -106,7 +126,7 @@ fn a_signal_leaves_the_queue() {
     assert_eq!(holder.line(), "in");
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let mut waiter = fixture.start(&["--fair", "x"], "echo never");
-        assert!(waiter.stderr_line().ends_with("you are 1st"), "the place is told");
+        assert!(waiter.stderr_line().contains("`x` · you are 1st · "), "the place is told");
         assert_eq!(fixture.waiters("x"), 1);
         waiter.send(signal);
         let finished = waiter.end();

@@ -33,8 +33,9 @@ fn each_change_is_one_line() {
     let (redis, memcached) = (server(), leasehold_testkit::memcached::Server::start().unwrap());
     let fixture = Fixture::new();
     let memcached = format!("memcached://{}", memcached.address());
-    // The counter of Memcached is not kept while nobody holds the lock: there the end is not told from a release.
-    for (store, end) in [(&redis.url(), "forced"), (&fixture.store(), "forced"), (&memcached, "released")] {
+    // The counter of Memcached is not kept while nobody holds the lock, and that of SQLite is one for all locks: there the end is
+    // not told from a release.
+    for (store, end) in [(&redis.url(), "forced"), (&fixture.store(), "released"), (&memcached, "released")] {
         let mut watch = watch(&fixture, &["--json", "--store", store]);
         let mut first = fixture.start(&["--store", store, "job"], "echo in; exec sleep 1000");
         assert_eq!(first.line(), "in", "{store}");
@@ -50,6 +51,39 @@ fn each_change_is_one_line() {
         assert_eq!(event(&mut watch), (end.into(), second.pid().into()), "{store}");
         watch.send(Signal::INT);
         assert_eq!(watch.end().code, Some(130));
+    }
+}
+
+/// The next event of a holder whose lock ends by `end`, with another lock granted while it was held.
+fn end_beside_another_grant(store: &str, end: impl FnOnce(&Fixture, &Running)) -> String {
+    let fixture = Fixture::new();
+    let mut watch = watch(&fixture, &["--json", "--store", store]);
+    let mut holder = fixture.start(&["--store", store, "job"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in", "{store}");
+    assert_eq!(event(&mut watch), ("granted".into(), holder.pid().into()), "{store}");
+    let other = fixture.run(&["run", "--store", store, "other", "--", "true"]);
+    assert_eq!(other.code, Some(0), "{store}: {}", other.stderr);
+    end(&fixture, &holder);
+    let (word, pid) = event(&mut watch);
+    assert_eq!(pid, holder.pid(), "{store}");
+    word
+}
+
+/// The counter of an SQLite file rises with the grant of any lock; that of Redis and PostgreSQL does not.
+#[test]
+fn a_grant_of_another_lock_makes_no_release_forced_and_hides_no_force() {
+    let (redis, postgres) = (server(), leasehold_testkit::postgres::Server::start().unwrap());
+    let fixture = Fixture::new();
+    for store in [fixture.store(), redis.url(), postgres.url()] {
+        let word = end_beside_another_grant(&store, |_, holder| holder.send(Signal::TERM));
+        assert_eq!(word, "released", "{store}");
+    }
+    for store in [redis.url(), postgres.url()] {
+        let word = end_beside_another_grant(&store, |fixture, _| {
+            let forced = fixture.run(&["force-release", "--yes", "--store", &store, "job"]);
+            assert_eq!(forced.code, Some(0), "{store}: {}", forced.stderr);
+        });
+        assert_eq!(word, "forced", "{store}");
     }
 }
 

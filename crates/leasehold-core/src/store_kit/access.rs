@@ -180,7 +180,7 @@ impl Access {
         let rejected = |what: &str, hint: String| {
             Some(Error::new(ErrorKind::Rejected, format!("{what}: {text}")).hint(hint))
         };
-        if !self.tls {
+        if !self.tls || text.contains("does not support TLS") {
             return None;
         }
         if text.contains("fatal alert")
@@ -241,7 +241,9 @@ mod tests {
             let shown = error.hint_text().unwrap_or_default();
             assert!(shown.contains(hint) && shown.contains("sentinel_"), "{text}: {shown}");
         }
-        for text in ["connection refused", "received fatal alert: ProtocolVersion"] {
+        for text in
+            ["connection refused", "received fatal alert: ProtocolVersion", "server does not support TLS"]
+        {
             assert!(access().explain(text).is_none(), "{text}");
         }
         assert!(Access::default().explain("certificate").is_none(), "not without TLS");

@@ -14,4 +14,5 @@ SELECT
         false
     ),
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-    EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND atttypid = 'timestamptz'::regtype)
+    EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND atttypid = 'timestamptz'::regtype),
+    current_setting('transaction_read_only') = 'on'

@@ -75,12 +75,10 @@ struct Slot {
 }
 
 impl Slot {
-    /// Its session, if that lives.
     fn open_session(&self) -> Option<Arc<Session>> {
         self.session.clone().filter(|session| session.is_open())
     }
 
-    /// Its session, if that lives and holds.
     fn held(&self) -> Option<(Arc<Session>, Mode)> {
         self.open_session().zip(self.mode)
     }
@@ -92,7 +90,6 @@ fn milliseconds(span: Duration) -> String {
 }
 
 impl AdvisoryStore {
-    /// Without a connection yet.
     pub(crate) fn new(options: PostgresOptions, env: Env) -> Result<AdvisoryStore> {
         if options.is_pooled {
             return Err(behind_a_pooler());
@@ -114,7 +111,6 @@ impl AdvisoryStore {
         Ok(())
     }
 
-    /// As the diagnosis of our own format.
     pub(crate) async fn diagnose(&self) -> Result<Vec<Finding>> {
         self.check_sessions().await?;
         doctor::of_table(&self.transport, None).await
@@ -189,7 +185,6 @@ impl AdvisoryStore {
         }
     }
 
-    /// The sessions that have a lock.
     async fn holders(&self, name: &LockName) -> Result<Vec<Contender>> {
         let key = Key::of(name);
         let rows = self.transport.query(&ADVISORY_HOLDERS, &[&key.number, &key.space]).await?;
@@ -273,7 +268,7 @@ impl Verbs for AdvisoryStore {
             answer => answer,
         };
         // A refused claim leaves nothing; one in doubt is undone by its release.
-        if slot.session.as_ref().is_none_or(|session| !session.is_open()) {
+        if slot.open_session().is_none() {
             self.forget(claim.id, &mut slot);
         }
         standing

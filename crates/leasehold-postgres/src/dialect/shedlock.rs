@@ -34,7 +34,6 @@ pub(crate) struct ShedLockStore {
 }
 
 impl ShedLockStore {
-    /// Without a connection yet.
     pub(crate) fn new(options: PostgresOptions, table: Table, env: Env) -> Result<ShedLockStore> {
         Ok(ShedLockStore { table, transport: Transport::new(options, env)? })
     }
@@ -44,12 +43,10 @@ impl ShedLockStore {
         self.transport.query(&sql, arguments).await.map_err(|error| explain(error, &self.table.name))
     }
 
-    /// As the diagnosis of our own format.
     pub(crate) async fn diagnose(&self) -> Result<Vec<Finding>> {
         doctor::of_table(&self.transport, Some(&self.table.name)).await
     }
 
-    /// The locks that `list.sql` answers.
     async fn snapshots(&self, begin: &str, is_whole: bool) -> Result<Vec<Snapshot>> {
         let rows = self.query(&SHEDLOCK_LIST, &[&&*write_name(begin), &is_whole]).await?;
         let mut found = Vec::new();

@@ -5,7 +5,6 @@ use tokio_postgres::config::Host;
 
 use crate::{error::column, sql::DOCTOR, transport::Transport};
 
-/// The facts about a server.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) node: String,
@@ -15,6 +14,8 @@ pub(super) struct Probe {
     pub(super) synchronous_commit: String,
     pub(super) has_synchronous_standbys: bool,
     pub(super) is_standby: bool,
+    /// Whether transactions change nothing unless they ask to.
+    pub(super) is_read_only: bool,
     pub(super) standbys: i64,
     pub(super) vacuums: bool,
     pub(super) live_rows: i64,
@@ -22,9 +23,7 @@ pub(super) struct Probe {
     /// The table of locks; `None` where sessions have them.
     pub(super) table: Option<String>,
     pub(super) may_write: bool,
-    /// Whether its times have a zone.
     pub(super) has_zones: bool,
-    /// How far its clock is from ours.
     pub(super) clock_off_us: u64,
     /// Whether the URL says that a pooler is before it.
     pub(super) is_pooled: bool,
@@ -53,6 +52,7 @@ pub(super) async fn gather(transport: &Transport, table: Option<&str>) -> Result
         synchronous_commit: column(row, 2)?,
         has_synchronous_standbys: column(row, 3)?,
         is_standby: column(row, 4)?,
+        is_read_only: column(row, 12)?,
         standbys: column(row, 5)?,
         vacuums: column(row, 6)?,
         live_rows: column(row, 7)?,

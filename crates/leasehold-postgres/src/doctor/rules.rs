@@ -11,6 +11,8 @@ const OLDEST_OF_SESSIONS: i32 = 140_000;
 /// Dead rows beside as many live ones show that nobody clears them away.
 const DEAD_ROWS_MAX: i64 = 20_000;
 const CLOCK_OFF_MAX_US: u64 = 1_000_000;
+/// What follows from a missing right.
+pub(super) const UNUSABLE: &str = "no lock can be acquired, renewed or released";
 
 /// The worst first.
 pub(super) fn findings(probe: &Probe) -> Vec<Finding> {
@@ -33,12 +35,17 @@ fn version(probe: &Probe) -> Option<Finding> {
 }
 
 fn role(probe: &Probe) -> Option<Finding> {
-    probe.is_standby.then_some(Finding::critical(
-        &probe.node,
-        "it is a standby",
-        "it takes no writes, and so no locks",
-        "name the primary as well: postgres://primary,standby/database",
-    ))
+    let (what, fix) = match probe.table {
+        _ if probe.is_standby => {
+            ("it is a standby", "name the primary as well: postgres://primary,standby/database")
+        }
+        Some(_) if probe.is_read_only => (
+            "its transactions are read-only",
+            "ALTER ROLE … (or DATABASE …) SET default_transaction_read_only = off",
+        ),
+        _ => return None,
+    };
+    Some(Finding::critical(&probe.node, what, "it takes no writes, and so no locks", fix))
 }
 
 fn durability(probe: &Probe) -> Option<Finding> {
@@ -80,7 +87,7 @@ fn rights(probe: &Probe) -> Option<Finding> {
     (!probe.may_write).then_some(Finding::critical(
         &probe.node,
         format!("this user may not write {table}, or it is not there"),
-        "no lock can be acquired, renewed or released",
+        UNUSABLE,
         format!("GRANT USAGE on its schema, and GRANT SELECT, INSERT, UPDATE ON {table} TO …"),
     ))
 }
@@ -158,6 +165,7 @@ mod tests {
             synchronous_commit: "on".into(),
             has_synchronous_standbys: false,
             is_standby: false,
+            is_read_only: false,
             standbys: 0,
             vacuums: true,
             live_rows: 10,
@@ -184,6 +192,8 @@ mod tests {
             (Probe { version: 110_000, ..good() }, Severity::Critical, "PostgreSQL 11.0"),
             (Probe { version: 130_000, table: None, ..good() }, Severity::Critical, "PostgreSQL 13.0"),
             (Probe { is_standby: true, ..good() }, Severity::Critical, "standby"),
+            (Probe { is_standby: true, is_read_only: true, ..good() }, Severity::Critical, "standby"),
+            (Probe { is_read_only: true, ..good() }, Severity::Critical, "read-only"),
             (Probe { syncs: false, ..good() }, Severity::Critical, "fsync is off"),
             (
                 Probe { synchronous_commit: commit("off"), ..good() },
@@ -216,7 +226,8 @@ mod tests {
             assert!(worst[0].severity == severity && worst[0].what.contains(says), "{worst:?}");
             assert!(!worst[0].fix.is_empty());
         }
-        let sessions = Probe { table: None, syncs: false, standbys: 1, may_write: false, ..good() };
+        let sessions =
+            Probe { table: None, syncs: false, standbys: 1, may_write: false, is_read_only: true, ..good() };
         assert!(
             findings(&sessions).iter().all(|finding| finding.severity == Severity::Ok),
             "it keeps nothing"

@@ -19,7 +19,6 @@ const DEAF_RECHECK: Duration = Duration::from_millis(50);
 /// The longest time after which a request may still be carried out.
 const DELIVERY_MAX: Duration = Duration::from_secs(60);
 
-/// Claims a lock.
 pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
     let result = send(client, claim).await;
     let now = client.transport.env.now();
@@ -35,7 +34,8 @@ pub(crate) async fn claim(client: &Client, claim: &Claim) -> Result<Standing> {
 
 async fn send(client: &Client, claim: &Claim) -> Result<Standing> {
     let (mode, take, places) = format::mode(claim.mode)?;
-    let (id, floor) = (format::id(claim.id), |token: Option<FencingToken>| token.map(FencingToken::as_i64));
+    let id = claim.id.bits().to_be_bytes();
+    let floor = |token: Option<FencingToken>| token.map(FencingToken::as_i64);
     let arguments: [Argument<'_>; 14] = [
         &claim.name.as_bytes(),
         &&id[..],

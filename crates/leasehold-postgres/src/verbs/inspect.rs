@@ -13,7 +13,6 @@ use crate::{
 /// The most names that are read at once.
 const NAMES_MAX: usize = 1000;
 
-/// The state of a lock.
 pub(crate) async fn inspect(client: &Client, name: &LockName) -> Result<Snapshot> {
     let rows = client.transport.query(&INSPECT, &[&name.as_bytes()]).await?;
     if rows.is_empty() {
@@ -47,7 +46,6 @@ fn name(row: &Row) -> &[u8] {
     row.try_get(0).unwrap_or_default()
 }
 
-/// The rows of one lock.
 fn snapshot(rows: &[Row]) -> Result<Snapshot> {
     let foreign = |_| Error::new(ErrorKind::Corrupt, "a lock in the database has no name in UTF-8");
     let name = LockName::new(std::str::from_utf8(name(&rows[0])).map_err(foreign)?)?;

@@ -8,7 +8,6 @@ use crate::{client::Client, error::column, format, sql::RENEW};
 /// The renewals that share a commit: enough to make its cost small, few enough to let others in between.
 const RENEWALS_MAX: usize = 100;
 
-/// Renews holds.
 pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> {
     let mut answers = Vec::with_capacity(claims.len());
     for some in claims.chunks(RENEWALS_MAX) {
@@ -23,7 +22,7 @@ pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renew
 /// Renews some in one statement.
 async fn renew_some(client: &Client, claims: &[Claim]) -> Result<Vec<Renewal>> {
     let names: Vec<&[u8]> = claims.iter().map(|claim| claim.name.as_bytes()).collect();
-    let ids: Vec<[u8; 16]> = claims.iter().map(|claim| format::id(claim.id)).collect();
+    let ids: Vec<[u8; 16]> = claims.iter().map(|claim| claim.id.bits().to_be_bytes()).collect();
     let ids: Vec<&[u8]> = ids.iter().map(|id| &id[..]).collect();
     let ttls: Vec<i64> = claims.iter().map(|claim| format::micros(claim.ttl)).collect();
     let is_member = client.transport.options.is_member;

@@ -50,7 +50,38 @@ fn a_user_without_rights_is_told_which() {
         assert!(wrong(&guest).await.iter().any(|what| what.contains("may not write")));
         let name = leasehold_core::LockName::new("a").unwrap();
         let error = guest.inspect(&name).await.unwrap_err();
-        assert!(error.hint_text().unwrap().contains("SELECT, INSERT and UPDATE"), "{error:?}");
+        assert!(error.hint_text().unwrap().contains("SELECT, INSERT, UPDATE"), "{error:?}");
         assert!(store(&server).inspect(&name).await.is_ok());
+    });
+}
+
+/// Before the schema is made, and after. The control is the finding when all is well again.
+#[test]
+fn a_refusal_of_the_server_is_a_finding_that_names_the_remedy() {
+    let server = Server::start().unwrap();
+    let diagnosed = async || {
+        let mut any = options(server.port());
+        any.config.target_session_attrs(TargetSessionAttrs::Any);
+        PostgresStore::new(any, env()).unwrap().diagnose().await.unwrap().remove(0)
+    };
+    let finds = async |before: &str, what: &str, fix: &str, after: &str| {
+        server.sql(before).unwrap();
+        let worst = diagnosed().await;
+        server.sql(after).unwrap();
+        assert!(worst.what.contains(what) && worst.fix.contains(fix), "{worst:?}");
+        assert_eq!(worst.severity, Severity::Critical);
+    };
+    let read_only = |how: &str| format!("ALTER ROLE locks SET default_transaction_read_only = {how}");
+    runtime().block_on(async {
+        let create = "GRANT CREATE ON DATABASE postgres TO locks";
+        let no_create = "REVOKE CREATE ON DATABASE postgres FROM locks";
+        finds(no_create, "for database postgres", "GRANT CREATE ON DATABASE", create).await;
+        finds(&read_only("on"), "read-only", "default_transaction_read_only", &read_only("off")).await;
+        assert_eq!(diagnosed().await.what, "fsync is off");
+        finds(&read_only("on"), "read-only", "default_transaction_read_only", &read_only("off")).await;
+        let owner = "ALTER SCHEMA leasehold OWNER TO postgres";
+        let usage = "GRANT USAGE ON SCHEMA leasehold TO locks";
+        finds(owner, "for schema leasehold", "GRANT USAGE ON SCHEMA leasehold", usage).await;
+        assert_eq!(diagnosed().await.what, "fsync is off");
     });
 }

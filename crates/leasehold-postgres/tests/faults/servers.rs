@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Claim, ClaimId, ErrorKind, Outcome, Standing, Store};
-use leasehold_postgres::PostgresStore;
+use leasehold_core::{Claim, ClaimId, ErrorKind, Outcome, Standing, Store, engine::LockWatcher};
+use leasehold_postgres::{PostgresOptions, PostgresStore};
 use leasehold_testkit::{
     postgres::{Pooler, Server},
     proxy::Proxy,
@@ -296,5 +296,54 @@ fn p12_behind_a_pooler_a_promoted_standby_is_noticed_by_the_next_answer() {
         asked.await.expect("an answer of the new primary");
         env.within(SOON, lost.lease().lost()).await.expect("long before its time to live");
         assert_eq!(before.connections(), 1, "none was made anew");
+    });
+}
+
+/// Both come while it waits, and long before the lease ends.
+#[test]
+fn behind_a_pooler_that_the_url_does_not_name_a_watcher_sees_a_grant_and_a_release() {
+    let server = Server::start().unwrap();
+    let pooler = Pooler::start(&server).unwrap();
+    runtime().block_on(async {
+        let (holder, watching, env) = (engine(options(server.port())), engine(options(pooler.port())), env());
+        let mut watcher = LockWatcher::new(&watching, &name("orders"), SOON);
+        let mut sees = async |is_held: bool| {
+            let seen = watcher.until_for(SOON, |lock| (lock.holders.is_empty() != is_held).then_some(()));
+            seen.await.unwrap().expect("it is seen long before the lease ends");
+        };
+        sees(false).await;
+        let later = Duration::from_millis(300);
+        let grant = async {
+            env.sleep(later).await;
+            lock(&holder, "orders", &ttl(600)).await
+        };
+        let ((), hold) = tokio::join!(sees(true), grant);
+        let release = async {
+            env.sleep(later).await;
+            hold.release().await.unwrap();
+        };
+        tokio::join!(sees(false), release);
+    });
+}
+
+/// The control is the URL with the password.
+#[test]
+fn a_failure_to_connect_says_what_to_do() {
+    let server = Server::start().unwrap();
+    runtime().block_on(async {
+        let good = options(server.port());
+        PostgresStore::open(good.clone(), env()).await.unwrap();
+        let [mut nameless, mut secure] = [good.clone(), good.clone()];
+        nameless.access.password = "".into();
+        secure.access.tls = true;
+        let fails = async |options: PostgresOptions, says: &str, advises: &str| {
+            let error = PostgresStore::open(options, env()).await.unwrap_err();
+            let hint = error.hint_text().unwrap_or_default();
+            assert!(error.to_string().contains(says) && hint.contains(advises), "{error:?}");
+        };
+        fails(nameless, "password missing", "password_file=").await;
+        fails(secure, "store: server does not support TLS", "ssl = on").await;
+        server.sql("ALTER ROLE locks SET default_transaction_read_only = on").unwrap();
+        fails(good, "does not allow writes", "target_session_attrs=read-write").await;
     });
 }

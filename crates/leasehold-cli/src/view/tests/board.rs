@@ -28,6 +28,7 @@ pub(crate) fn scan(at: u64, locks: Vec<Snapshot>) -> Scan {
         took: Duration::from_millis(3),
         pause: Duration::from_secs(1),
         is_cut: false,
+        counter: Counter::Shared,
     }
 }
 
@@ -46,7 +47,7 @@ fn changes_and_grants_are_counted_between_two_scans() {
     assert_eq!(words, ["b released 2", "b granted 3", "b left 1000", "c granted 4", "a released 1"]);
     assert_eq!(board.to_json(&[])["grants_per_second"], 1.0);
     assert!(
-        board.summary().contains("2 locks · 2 holding · 0 waiting for 0 · 1.0 grants/s seen"),
+        board.summary().contains("2 locks · 2 holding · 0 waiting · 1.0 grants/s seen"),
         "{}",
         board.summary()
     );

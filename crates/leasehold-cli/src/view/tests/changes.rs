@@ -29,7 +29,11 @@ fn lock(holders: &[(u32, u64)], waiters: &[u32], fence: u64) -> Snapshot {
 }
 
 fn seen(before: &Snapshot, after: &Snapshot, passed: u64) -> String {
-    let words = changes(before, after, Duration::from_secs(passed));
+    seen_with(Counter::OfOneLock, before, after, passed)
+}
+
+fn seen_with(counter: Counter, before: &Snapshot, after: &Snapshot, passed: u64) -> String {
+    let words = changes(before, after, Duration::from_secs(passed), counter);
     words
         .iter()
         .map(|change| format!("{} {}", change.kind.word(), change.who.tag))
@@ -56,6 +60,14 @@ fn each_change_has_its_word() {
     ] {
         assert_eq!(seen(&before, &after, passed), words, "{before:?} {after:?}");
     }
+}
+
+/// A grant of another lock raises a counter that is shared.
+#[test]
+fn only_the_counter_of_the_lock_itself_tells_of_force() {
+    let (held, ended) = (lock(&[(1, 5)], &[2], 5), lock(&[], &[2], 6));
+    assert_eq!(seen_with(Counter::Shared, &held, &ended, 1), "released 1");
+    assert_eq!(seen_with(Counter::OfOneLock, &held, &ended, 1), "forced 1");
 }
 
 #[test]

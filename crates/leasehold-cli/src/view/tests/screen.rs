@@ -71,6 +71,59 @@ fn hostile_names_and_small_terminals_do_no_harm() {
     assert_eq!(press(&mut screen, "f\n"), Action::None, "there is nothing to open");
 }
 
+/// TOKEN, MODE and the bar make room for the name, then the others.
+#[test]
+fn names_are_readable_on_narrow_terminals() {
+    let name = "billing/invoices/2026/11";
+    let screen = screen(vec![lock("a", 1, 0, 9), lock(name, 2, 1, 9)]);
+    for (width, heads, is_barred) in [
+        (120, "NAME MODE HOLDER FOR LEFT TOKEN WAITING", true),
+        (107, "NAME MODE HOLDER FOR LEFT WAITING", true),
+        (80, "NAME HOLDER FOR LEFT WAITING", true),
+        (70, "NAME HOLDER FOR LEFT WAITING", false),
+        (60, "NAME HOLDER LEFT WAITING", false),
+        (40, "NAME LEFT", false),
+        (26, "NAME", false),
+    ] {
+        let shown = drawn(&screen, width, 8);
+        assert!(shown.contains(name) && shown.contains('█') == is_barred, "{width}\n{shown}");
+        let head = shown.lines().find(|line| line.contains("NAME")).unwrap().replace('"', "");
+        assert_eq!(head.split_whitespace().collect::<Vec<_>>().join(" "), heads, "{width}");
+    }
+    let long = "a-name-longer-than-24-columns";
+    assert!(drawn(&self::screen(vec![lock(long, 1, 0, 9)]), 100, 8).contains(long));
+}
+
+#[test]
+fn the_selected_row_has_a_mark() {
+    let mut screen = screen(vec![lock("a", 1, 0, 9), lock("b", 2, 0, 9)]);
+    let marked = |screen: &Screen| {
+        let shown = drawn(screen, 80, 8);
+        shown.lines().filter(|line| line.contains('>')).map(|line| line[..4].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(marked(&screen), ["\"> a"]);
+    press(&mut screen, "j");
+    assert_eq!(marked(&screen), ["\"> b"]);
+}
+
+/// The name and the input are whole where the warning is not.
+#[test]
+fn the_prompt_of_a_forced_release_fits_narrow_terminals() {
+    let name = "billing/invoices/2026/11";
+    let mut screen = screen(vec![lock(name, 1, 0, 9)]);
+    press(&mut screen, &format!("f{name}"));
+    for (width, height) in [(80, 8), (40, 8)] {
+        let shown = drawn(&screen, width, height);
+        let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("{text}:\n{shown}"));
+        let places =
+            [at(&format!("type `{name}`")), at(&format!("> {name}▏")), at("an evicted holder may not")];
+        assert!(places.is_sorted(), "{shown}");
+    }
+    for (width, height) in [(1, 1), (9, 3), (30, 4)] {
+        drawn(&screen, width, height);
+    }
+}
+
 /// Of a real scan, and the processor's time, not the clock's: other tests run beside.
 #[test]
 fn a_frame_of_ten_thousand_locks_takes_little_time() {

@@ -9,7 +9,6 @@ use crate::error::column;
 /// The beginning of the names of our sessions.
 const OURS: &str = "leasehold ";
 
-/// The number of an advisory lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Key {
     /// The key itself, or two of 32 bits each.

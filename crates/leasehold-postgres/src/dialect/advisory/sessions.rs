@@ -28,7 +28,6 @@ pub(super) struct Session {
     pub(super) holds: Arc<AtomicBool>,
 }
 
-/// Makes sessions, and keeps those that are not in use.
 pub(super) struct Sessions {
     transport: Arc<Transport>,
     /// `None` once the client is closed.
