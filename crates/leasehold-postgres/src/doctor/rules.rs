@@ -11,7 +11,7 @@ const OLDEST_OF_SESSIONS: i32 = 140_000;
 /// Dead rows beside as many live ones show that nobody clears them away.
 const DEAD_ROWS_MAX: i64 = 20_000;
 const CLOCK_OFF_MAX_US: u64 = 1_000_000;
-/// What follows from a missing right.
+/// The harm of a missing right.
 pub(super) const UNUSABLE: &str = "no lock can be acquired, renewed or released";
 
 /// The worst first.

@@ -72,6 +72,7 @@ async fn ask(channel: &Channel, path: &str) {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a server in memory, on the test's own runtime")]
 async fn a_lone_request_is_one_write_and_so_is_a_crowd() {
     let (stream, server) = duplex(1 << 20);
     tokio::spawn(serve(server));
