@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cmd::common::WaitArgs,
-    describe::{held_by, ordinal, to_json},
+    describe::{held_by, held_for, ordinal, time_left, to_json},
     duration::{millis, show},
     exit::CliError,
     lock::{Hold, Lock, WaitLimit},
@@ -259,11 +259,8 @@ fn wait_line(
     elapsed: Duration,
 ) -> String {
     let position = position.map(|position| format!("you are {}", ordinal(position)));
-    let described = holder.map(|holder| held_by(&Contender { expires_in: None, ..holder.clone() }, elapsed));
-    // What the time left adds to the description.
-    let left = holder.zip(described.as_deref()).and_then(|(holder, described)| {
-        Some(held_by(holder, elapsed).strip_prefix(described)?.strip_prefix(" · ")?.to_string())
-    });
+    let left = holder.and_then(|holder| time_left(holder, elapsed));
+    let described = holder.map(|holder| held_for(holder, elapsed));
     let parts = [Some(format!("waiting for `{name}`")), position, left, described];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }

@@ -16,6 +16,8 @@ use crate::{
 
 /// Longest command or note in a one-line description.
 const COMMAND_CHARS_MAX: usize = 40;
+/// Longest note in one of a holder whose host is not known: another library's, whose words are all there is.
+const FOREIGN_CHARS_MAX: usize = 100;
 
 /// The note of this process: host, process id, what is shown of the command, and the text of the user.
 pub(crate) fn own_note(command: String, text: Option<&str>) -> String {
@@ -44,10 +46,11 @@ pub(crate) fn note_of(contender: &Contender) -> Note {
 pub(crate) fn summary(contender: &Contender) -> String {
     let note = note_of(contender);
     let host = if note.host.is_empty() { "unknown host".to_string() } else { plain(&note.host) };
+    let most = if note.host.is_empty() { FOREIGN_CHARS_MAX } else { COMMAND_CHARS_MAX };
     let details = [
         note.pid.map(|pid| format!("pid {pid}")),
-        Some(short(&note.command)).filter(|command| !command.is_empty()),
-        Some(short(&note.text)).filter(|text| !text.is_empty()).map(|text| format!("\"{text}\"")),
+        Some(short(&note.command, COMMAND_CHARS_MAX)).filter(|command| !command.is_empty()),
+        Some(short(&note.text, most)).filter(|text| !text.is_empty()).map(|text| format!("\"{text}\"")),
     ];
     let details: Vec<String> = details.into_iter().flatten().collect();
     if details.is_empty() { host } else { format!("{host} ({})", details.join(", ")) }
@@ -55,14 +58,23 @@ pub(crate) fn summary(contender: &Contender) -> String {
 
 /// `held by … for 2m14s · 21s left`, if `elapsed` has passed since the store answered.
 pub(crate) fn held_by(contender: &Contender, elapsed: Duration) -> String {
+    let parts = [Some(held_for(contender, elapsed)), time_left(contender, elapsed)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// The first part of [`held_by`].
+pub(crate) fn held_for(contender: &Contender, elapsed: Duration) -> String {
     let verb = match contender.stance {
         Stance::Delaying => "delayed after",
         Stance::Holding | Stance::Waiting => "held by",
     };
     let age = contender.age.map(|age| format!(" for {}", show(whole(age + elapsed)))).unwrap_or_default();
-    let left =
-        contender.expires_in.map(|span| format!(" · {} left", show(whole(span.saturating_sub(elapsed)))));
-    format!("{verb} {}{age}{}", summary(contender), left.unwrap_or_default())
+    format!("{verb} {}{age}", summary(contender))
+}
+
+/// The second part of [`held_by`]; `None` for a hold without an end.
+pub(crate) fn time_left(contender: &Contender, elapsed: Duration) -> Option<String> {
+    contender.expires_in.map(|span| format!("{} left", show(whole(span.saturating_sub(elapsed)))))
 }
 
 /// Whole seconds, but for spans below one second.
@@ -135,12 +147,12 @@ pub(crate) fn plain(text: &str) -> String {
     })
 }
 
-fn short(text: &str) -> String {
+fn short(text: &str, most: usize) -> String {
     let text = plain(text);
-    if text.chars().count() <= COMMAND_CHARS_MAX {
+    if text.chars().count() <= most {
         return text;
     }
-    text.chars().take(COMMAND_CHARS_MAX - 1).chain(['…']).collect()
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

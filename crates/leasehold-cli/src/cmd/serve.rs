@@ -26,6 +26,7 @@ use tokio::{
 use super::common::{RangeArgs, StoreArgs};
 use crate::{
     exit::CliError,
+    lock::WaitLimit,
     output::Output,
     platform::platform,
     store_location::disconnect,
@@ -102,7 +103,8 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let mut signals = Signals::new()?;
     let listening = TcpListener::bind(arguments.listen).await;
     let listener = listening.with_context(|| format!("cannot listen at {}", arguments.listen))?;
-    let client = signals.unless_ended(location.connect(|options| options)).await??;
+    let connecting = location.connect_within(WaitLimit::Forever, output, |options| options);
+    let (client, _) = signals.unless_ended(connecting).await??;
     // A store that never can is refused at once; one that is away is shown as such.
     if let Err(error) = signals.unless_ended(client.list("", 1)).await?
         && error.kind() == ErrorKind::Unsupported

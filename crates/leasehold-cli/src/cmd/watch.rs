@@ -12,7 +12,7 @@ use crate::{
     duration::{millis, show},
     exit::CliError,
     output::{Output, event_line},
-    store_location::disconnect,
+    store_location::{AWAY_PAUSE, disconnect, may_pass, report_away},
     supervise::signals::Signals,
     view::changes::{Change, Counter, Kind, Renewals, changes, free},
 };
@@ -23,7 +23,7 @@ use crate::{
 /// its time to live. `forced`: it ended before its time and the fencing counter was raised, by force-release or by a grant that
 /// came and went unseen; only Redis and PostgreSQL tell it, elsewhere it is `released`.
 /// The store pushes the changes where it can, and is asked once a second elsewhere; of several
-/// changes at the same moment the last state is shown. Ends with the store's error (69) when that is away for seconds.
+/// changes at the same moment the last state is shown. A store that goes away is waited for.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -38,17 +38,17 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<ExitCode
     let location = arguments.store.location(output)?;
     let mut signals = Signals::new()?;
     let client = signals.unless_ended(location.connect(|options| options)).await??;
-    let ended = signals.unless_ended(follow(&client, &name, output)).await;
+    let ended = signals.unless_ended(follow(&client, &name, &location.shown(), output)).await;
     disconnect(&client, &ended).await;
     ended?.map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints the changes; ends when nobody reads them.
-async fn follow(client: &Client, name: &LockName, output: Output) -> Result<()> {
+async fn follow(client: &Client, name: &LockName, store: &str, output: Output) -> Result<()> {
     let (mut watcher, env) = (client.watcher(name)?, client.env());
     let counter = Counter::of(client.capability());
     let (mut renewals, mut before) = (Renewals::default(), None::<Snapshot>);
-    let mut at = env.now();
+    let (mut at, mut is_away) = (env.now(), false);
     loop {
         let is_news = |now: &Snapshot| {
             let found = |before| changes(before, now, env.now().since(at), counter);
@@ -56,13 +56,25 @@ async fn follow(client: &Client, name: &LockName, output: Output) -> Result<()> 
         };
         let next = watcher.until(|now| is_news(now).then(|| now.clone()));
         // A look in between shows whether the holders are renewed.
-        let after = match renewals.next_look() {
+        let looked = match renewals.next_look() {
             Some(span) => match env.within(span, next).await {
-                Some(after) => after?,
-                None => watcher.until(|now| Some(now.clone())).await?,
+                Some(looked) => looked,
+                None => watcher.until(|now| Some(now.clone())).await,
             },
-            None => next.await?,
+            None => next.await,
         };
+        let after = match looked {
+            Err(error) if may_pass(&error) => {
+                if !std::mem::replace(&mut is_away, true) {
+                    report_away(output, store, &error.to_string());
+                }
+                env.sleep(AWAY_PAUSE).await;
+                watcher = client.watcher(name)?;
+                continue;
+            }
+            looked => looked?,
+        };
+        is_away = false;
         // Counted from before the earlier inspection was sent: a late answer does not make a lapse look like a release.
         let asked = watcher.asked().unwrap_or(at);
         let passed = env.now().since(std::mem::replace(&mut at, asked));

@@ -148,8 +148,13 @@ impl Running {
     }
 
     /// Waits for its end and returns the rest of its output.
-    pub(crate) fn end(mut self) -> Finished {
-        let status = eventually("the end of leasehold", || self.child.try_wait().unwrap());
+    pub(crate) fn end(self) -> Finished {
+        self.end_within(SOON)
+    }
+
+    /// The same with another time limit.
+    pub(crate) fn end_within(mut self, limit: Duration) -> Finished {
+        let status = within(limit, "the end of leasehold", || self.child.try_wait().unwrap());
         self.left(status)
     }
 
@@ -191,14 +196,18 @@ pub(crate) fn send(pid: i32, signal: Signal) {
 }
 
 /// Waits until `look` returns something.
+pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(SOON, what, look)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the state of foreign processes can only be polled")]
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begin.elapsed() < SOON, "{what} did not come");
+        assert!(begin.elapsed() < limit, "{what} did not come");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -57,6 +57,37 @@ fn n14_a_store_that_goes_away_in_the_middle_of_a_wait_is_waited_for() {
     }
 }
 
+/// A page that is there before its store, and a watch that outlives it, go on with it. The control is the verb that asks once.
+#[test]
+fn views_wait_for_a_store_that_is_away() {
+    let (fixture, server) = (Fixture::new(), server());
+    let url = format!("{}?timeout=500ms", server.url());
+    let view = |verb: &[&str]| {
+        let arguments = [&verb[..1], &["--store", &url], &verb[1..]].concat();
+        Running::start(&mut fixture.leasehold(&arguments))
+    };
+    server.kill();
+    let control = fixture.run(&["list", "--store", &url]);
+    assert_eq!(control.code, Some(69), "{}", control.stderr);
+    let mut serve = view(&["serve", "--listen", "127.0.0.1:0"]);
+    store_line(&mut serve);
+    server.restart().unwrap();
+    assert!(serve.stderr_line().starts_with("http://"));
+    let mut watch = view(&["watch", "x"]);
+    let granted = |watch: &mut Running| {
+        let run = view(&["run", "x", "--", "sleep", "1000"]);
+        assert!(watch.line().contains(" granted "));
+        run.send(Signal::TERM);
+        run.end();
+        assert!(watch.line().contains(" released "));
+    };
+    granted(&mut watch);
+    server.kill();
+    store_line(&mut watch);
+    server.restart().unwrap();
+    granted(&mut watch);
+}
+
 /// N14. The end of such a wait is that of the wait for a lock.
 #[test]
 fn n14_a_wait_for_a_store_ends_when_it_was_asked_to() {

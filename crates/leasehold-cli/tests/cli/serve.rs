@@ -151,6 +151,22 @@ fn hold(fixture: &Fixture, options: &[&str], name: &str) -> Running {
     run
 }
 
+/// What a store can never do is refused before anything waits for it.
+#[test]
+fn a_dialect_that_knows_no_names_and_no_long_holds_is_refused_at_once() {
+    let server = leasehold_testkit::postgres::Server::start().unwrap();
+    let (fixture, url) = (Fixture::new(), format!("{}?dialect=advisory", server.url()));
+    let mut holder = fixture.start(&["--store", &url, "77"], "echo in; exec sleep 1000");
+    assert_eq!(holder.line(), "in");
+    for (verb, says) in [
+        (&["serve", "--listen", "127.0.0.1:0"][..], "unsupported"),
+        (&["hold", "--for", "1m", "--wait", "forever", "77"], "no holds that outlive their client"),
+    ] {
+        let refused = fixture.run(&[&verb[..1], &["--store", &url], &verb[1..]].concat());
+        assert!(refused.code == Some(64) && refused.stderr.contains(says), "{verb:?}: {}", refused.stderr);
+    }
+}
+
 #[test]
 fn locks_metrics_and_events_are_served_and_the_end_is_orderly() {
     let (fixture, server) = (Fixture::new(), server());
