@@ -30,7 +30,7 @@ pub(crate) struct Scan {
     pub(crate) pause: Duration,
     /// Whether there may be more locks than the limit.
     pub(crate) is_cut: bool,
-    /// Whose counter the fencing tokens are of.
+    /// The extent of the counter of its fencing tokens.
     pub(crate) counter: Counter,
 }
 

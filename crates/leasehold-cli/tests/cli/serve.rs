@@ -151,7 +151,7 @@ fn hold(fixture: &Fixture, options: &[&str], name: &str) -> Running {
     run
 }
 
-/// What a store can never do is refused before anything waits for it.
+/// A request that the store can never answer is refused before anything waits for it.
 #[test]
 fn a_dialect_that_knows_no_names_and_no_long_holds_is_refused_at_once() {
     let server = leasehold_testkit::postgres::Server::start().unwrap();

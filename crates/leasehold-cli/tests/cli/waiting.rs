@@ -61,7 +61,7 @@ fn a_wait_on_a_terminal_is_one_line_that_goes_away() {
     assert_eq!(terminal.picture.screen().contents().trim(), "mine");
 }
 
-/// What is cut is the description of the holder; in columns and not in characters, so that the line stays one.
+/// The description of the holder is cut, in columns and not in characters, so that the line stays one.
 #[test]
 fn the_place_and_the_time_left_are_whole_on_80_columns() {
     let (fixture, name) = (Fixture::new(), "夜間請求");
