@@ -17,7 +17,7 @@ use crate::{
     options::{self, RedisOptions, Servers},
     server_info,
     topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
-    transport::{Node, ServerTime, connection::Connector},
+    transport::{Node, ServerFacts, connection::Connector},
     watcher::Watcher,
 };
 
@@ -50,7 +50,9 @@ impl Client {
         let (env, options) = (connector.env.clone(), connector.options.clone());
         let dialect: Box<dyn Dialect> = match &options.dialect {
             options::Dialect::Native => {
-                Box::new(Native { marker: options.membership.map(server_info::unknown_run) })
+                let marker = options.membership.map(server_info::unknown_run);
+                let reserves = marker.is_none() && options.min_replicas == 0;
+                Box::new(Native { marker, reserves })
             }
             options::Dialect::Plain { template } => Box::new(Plain::new(template)),
             options::Dialect::Spring { registry } => Box::new(Plain::of_spring(registry)),
@@ -109,17 +111,18 @@ impl Client {
     }
 
     /// Sends a request that may be answered by "ask otherwise", as it is where the server refuses it, on the connection that
-    /// is open. `None` also without one. `request` gets the server's time if that is known. `replicas` are to confirm it.
+    /// is open. `None` also without one. `request` gets what that knows of its server. `replicas` are to confirm
+    /// it.
     pub(crate) async fn send_quiet<'a, T>(
         &self,
         slot: u16,
         replicas: u32,
-        request: impl FnOnce(Option<ServerTime>) -> Option<Request<'a, Option<T>>>,
+        request: impl FnOnce(ServerFacts) -> Option<Request<'a, Option<T>>>,
     ) -> Result<Option<(T, u32)>> {
         let limit = self.options.timeout;
         let Some(node) = self.router.topology.known(slot) else { return Ok(None) };
-        let Some((connection, begin, time)) = node.current() else { return Ok(None) };
-        let Some(Request { script, mut commands, read }) = request(time) else { return Ok(None) };
+        let Some((connection, begin, facts)) = node.current() else { return Ok(None) };
+        let Some(Request { script, mut commands, read }) = request(facts) else { return Ok(None) };
         commands.extend(wait_for(replicas, limit));
         let mut replies = node.call_on(&connection, &commands, begin, limit).await?;
         if matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT")

@@ -13,7 +13,7 @@ use redis::{Cmd, RedisWrite, Value};
 use crate::{
     format::{Request, Script, millis, read, span},
     keys::Keys,
-    transport::ServerTime,
+    transport::ServerFacts,
 };
 
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/shared/renew.lua")));
@@ -37,13 +37,12 @@ pub(crate) trait Dialect: Debug + Send + Sync {
     ) -> Request<'a, ClaimReply>;
 
     /// A claim that is granted where nobody else is; `None` if [`Dialect::claim`] is the way for it. Its reply is `None`
-    /// when nothing has changed and [`Dialect::claim`] is to be asked. `time` is what the server has told on the connection
-    /// that sends it.
+    /// when it is not granted yet and [`Dialect::claim`] is to be asked. `facts` are of the connection that sends it.
     fn claim_quiet(
         &self,
         _claim: &Claim,
         _keys: &Keys,
-        _time: Option<ServerTime>,
+        _: &ServerFacts,
     ) -> Option<Request<'_, Option<ClaimReply>>> {
         None
     }
@@ -54,6 +53,7 @@ pub(crate) trait Dialect: Debug + Send + Sync {
         _claim: &Claim,
         _keys: &Keys,
         _: Announcement,
+        _: &ServerFacts,
     ) -> Option<Request<'_, Option<Release>>> {
         None
     }

@@ -9,7 +9,6 @@ use smallvec::SmallVec;
 use crate::error::ServerError;
 
 const INCLUDE: &str = "-- include prelude.lua\n";
-const PRELUDE: &str = include_str!("../scripts/native/prelude.lua");
 const INCLUDE_LOCKS: &str = "-- include locks.lua\n";
 const LOCKS: &str = include_str!("../scripts/redisson/locks.lua");
 
@@ -24,7 +23,8 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(text: &str) -> Script {
-        let text = text.replacen(INCLUDE, PRELUDE, 1).replacen(INCLUDE_LOCKS, LOCKS, 1);
+        let text = text.replacen(INCLUDE, include_str!("../scripts/native/prelude.lua"), 1);
+        let text = text.replacen(INCLUDE_LOCKS, LOCKS, 1);
         let hash = redis::Script::new(&text).get_hash().to_string();
         Script { text, hash, companions: &[] }
     }
@@ -170,7 +170,7 @@ mod tests {
     fn all_scripts_that_draw_tokens_know_how_far_they_stay_behind_the_clock() {
         let slack = leasehold_core::FencingToken::SLACK_US.to_string();
         for text in [
-            include_str!("../scripts/native/prelude.lua"),
+            &*Script::new(INCLUDE).text,
             include_str!("../scripts/native/claim.lua"),
             include_str!("../scripts/native/claim_quiet.lua"),
             include_str!("../scripts/native/claim_vote.lua"),

@@ -7,6 +7,7 @@ pub(crate) mod connection;
 mod line;
 pub(crate) mod link;
 mod names;
+mod reserved;
 #[cfg(feature = "redis-1")]
 pub(crate) mod shared;
 mod stream;
@@ -28,7 +29,7 @@ use leasehold_core::{
 use redis::{Cmd, Value, cmd};
 use tokio::sync::{Semaphore, watch};
 
-use self::{connection::Connector, link::Link};
+use self::{connection::Connector, link::Link, reserved::ReservedTokens};
 use crate::{
     error::ServerError,
     format::{Replies, Reply, clock_us, next},
@@ -68,6 +69,7 @@ pub(crate) struct LiveConnection {
     last_reply: AtomicU64,
     ended: AtomicBool,
     clock: Locked<Clock>,
+    reserved: Arc<ReservedTokens>,
 }
 
 /// The server's clock, as one connection has heard of it.
@@ -89,6 +91,14 @@ struct Told {
 /// The time of a server in microseconds since 1970: at most a second behind it, and not ahead.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerTime(pub(crate) u64);
+
+/// The facts that one connection knows of its server.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct ServerFacts {
+    /// Its time, if it told that a moment ago.
+    pub(crate) time: Option<ServerTime>,
+    pub(crate) reserved: Arc<ReservedTokens>,
+}
 
 impl ServerTime {
     /// The least token of a grant by the short way: in steps, so that most grants of a busy lock add one to its counter and
@@ -161,12 +171,12 @@ impl Node {
         error.store(format!("redis://{}", self.endpoint)).elapsed(self.connector.env.now().since(begin))
     }
 
-    /// The open connection of the calling runtime, now, and its server's time if that was told a moment ago.
-    pub(crate) fn current(&self) -> Option<(Arc<LiveConnection>, Moment, Option<ServerTime>)> {
+    /// The open connection of the calling runtime, now, and what it knows of its server.
+    pub(crate) fn current(&self) -> Option<(Arc<LiveConnection>, Moment, ServerFacts)> {
         let now = self.connector.env.now();
         let live = self.connections.current().filter(|live| self.is_alive(live, now))?;
-        let time = live.clock.lock().time(now);
-        Some((live, now, time))
+        let facts = ServerFacts { time: live.clock.lock().time(now), reserved: live.reserved.clone() };
+        Some((live, now, facts))
     }
 
     /// The same for one command.
@@ -287,8 +297,8 @@ impl Node {
             }
             let (opened, under_way) = (connector.env.now(), Semaphore::new(UNDER_WAY_MAX));
             let last_reply = AtomicU64::new(opened.nanos());
-            let (ended, clock) = (AtomicBool::default(), Locked::default());
-            Ok(LiveConnection { link, under_way, opened, refusals, last_reply, ended, clock })
+            let (ended, clock, reserved) = Default::default();
+            Ok(LiveConnection { link, under_way, opened, refusals, last_reply, ended, clock, reserved })
         }
     }
 }

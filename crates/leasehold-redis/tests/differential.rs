@@ -36,6 +36,8 @@ enum Step {
     Claim(Box<Claim>, bool),
     Renew(Vec<(usize, u128, u64)>),
     Release(usize, u128),
+    /// An exclusive claim and its release, three times.
+    Again(usize, u128),
     ForceRelease(usize),
     Inspect(usize),
     Pass(u32),
@@ -78,6 +80,7 @@ fn steps() -> impl Strategy<Value = Step> {
         12 => (claims(), any::<bool>()).prop_map(|(claim, raises)| Step::Claim(Box::new(claim), raises)),
         2 => proptest::collection::vec(renewal, 1..4).prop_map(Step::Renew),
         6 => (0..NAMES.len(), 0..6u128).prop_map(|(at, id)| Step::Release(at, id)),
+        4 => (0..NAMES.len(), 0..3u128).prop_map(|(at, id)| Step::Again(at, id)),
         1 => (0..NAMES.len()).prop_map(Step::ForceRelease),
         3 => (0..NAMES.len()).prop_map(Step::Inspect),
         4 => (1u32..4).prop_map(Step::Pass),
@@ -98,7 +101,10 @@ struct Pair {
     world: Virtual,
     model: Memory,
     server: Server,
-    store: RedisStore,
+    /// Two clients, each with ids of its own.
+    stores: [RedisStore; 2],
+    /// How many holds were set without a script.
+    without_script: u64,
     /// Which case this is: its names are its own.
     case: u32,
     tokens: Vec<(LockName, FencingToken, FencingToken)>,
@@ -138,15 +144,7 @@ impl Pair {
 
     async fn step(&mut self, step: &Step) {
         match step {
-            Step::Claim(claim, raises) => {
-                let claim = self.own(claim);
-                let floors = self.floors(&claim).filter(|_| *raises && claim.intent == Intent::Amend);
-                let (real, model) = floors.unzip();
-                let raised = |fence_floor| Claim { fence_floor, ..claim.clone() };
-                let real = self.store.claim(&raised(real)).await;
-                let expected = self.model.claim(&raised(model)).await;
-                self.same_standing(&claim, real, expected).await;
-            }
+            Step::Claim(claim, raises) => self.claim(claim, *raises).await,
             Step::Renew(all) => {
                 let one = |&(at, id, ttl): &(usize, u128, u64)| {
                     let lock_delay = delay(id);
@@ -154,7 +152,7 @@ impl Pair {
                     Claim { lock_delay, ..claim }
                 };
                 let claims: Vec<_> = all.iter().map(one).collect();
-                let (real, expected) = (self.store.renew(&claims).await, self.model.renew(&claims).await);
+                let (real, expected) = (self.stores[0].renew(&claims).await, self.model.renew(&claims).await);
                 assert_eq!(real.len(), expected.len());
                 for (real, expected) in real.into_iter().zip(expected) {
                     match (real.unwrap(), expected.unwrap()) {
@@ -165,14 +163,19 @@ impl Pair {
                     }
                 }
             }
-            Step::Release(at, id) => {
-                let claim = Claim::new(self.own_name(NAMES[*at]), identity(*id), JUMP);
-                let (real, expected) = (self.store.release(&claim).await, self.model.release(&claim).await);
-                assert_eq!(real.unwrap(), expected.unwrap());
+            Step::Release(at, id) => self.release(*at, *id).await,
+            Step::Again(at, id) => {
+                let claim = Claim::new(name(NAMES[*at]), identity(*id), Duration::from_secs(30));
+                let claim = Claim { lock_delay: delay(*id), ..claim };
+                for _ in 0..3 {
+                    self.claim(&claim, false).await;
+                    self.note_reserved(&claim);
+                    self.release(*at, *id).await;
+                }
             }
             Step::ForceRelease(at) => {
                 let name = self.own_name(NAMES[*at]);
-                let real = self.store.force_release(&name).await.unwrap();
+                let real = self.stores[0].force_release(&name).await.unwrap();
                 let expected = self.model.force_release(&name).await.unwrap();
                 self.same_contenders(&name, real, expected);
             }
@@ -183,6 +186,33 @@ impl Pair {
                 self.server.jump_clock(span.as_secs_f64()).unwrap();
             }
         }
+    }
+
+    fn store(&self, id: ClaimId) -> &RedisStore {
+        &self.stores[usize::from(id.bits() & 2 > 0)]
+    }
+
+    async fn claim(&mut self, claim: &Claim, raises: bool) {
+        let claim = self.own(claim);
+        let floors = self.floors(&claim).filter(|_| raises && claim.intent == Intent::Amend);
+        let (real, model) = floors.unzip();
+        let raised = |fence_floor| Claim { fence_floor, ..claim.clone() };
+        let real = self.store(claim.id).claim(&raised(real)).await;
+        let expected = self.model.claim(&raised(model)).await;
+        self.same_standing(&claim, real, expected).await;
+    }
+
+    async fn release(&mut self, at: usize, id: u128) {
+        let claim = Claim::new(self.own_name(NAMES[at]), identity(id), JUMP);
+        let (real, expected) = (self.store(claim.id).release(&claim).await, self.model.release(&claim).await);
+        assert_eq!(real.unwrap(), expected.unwrap());
+    }
+
+    fn note_reserved(&mut self, claim: &Claim) {
+        let value = self.server.command(&["GET", self.own_name(claim.name.as_str()).as_str()]).unwrap();
+        let id = claim.id.to_string();
+        let is_set = value.text().is_some_and(|value| value.starts_with(&id) && value.contains('#'));
+        self.without_script += u64::from(is_set);
     }
 
     async fn same_standing(&mut self, claim: &Claim, real: Result<Standing>, expected: Result<Standing>) {
@@ -212,7 +242,7 @@ impl Pair {
     }
 
     async fn same_snapshot(&mut self, name: &LockName) {
-        let real = self.store.inspect(name).await.unwrap();
+        let real = self.stores[0].inspect(name).await.unwrap();
         let expected = self.model.inspect(name).await.unwrap();
         self.same_contenders(name, real.holders, expected.holders);
         assert_eq!(tags(&real.waiters), tags(&expected.waiters), "who waits, in this order");
@@ -287,9 +317,9 @@ fn compare_with_the_reference(
     let (env, world) = (common::env(), Virtual::new(1));
     let mut options = common::options(&format!("single={}", server.port())).unwrap();
     options.membership = membership;
-    let store = RedisStore::new(options, env.clone()).unwrap();
+    let stores = [(); 2].map(|()| RedisStore::new(options.clone(), env.clone()).unwrap());
     let model = Memory::new(world.env());
-    let pair = Pair { env, world, model, server, store, case: 0, tokens: Vec::new() };
+    let pair = Pair { env, world, model, server, stores, without_script: 0, case: 0, tokens: Vec::new() };
     let pair = std::cell::RefCell::new(pair);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let counts = std::cell::Cell::new((0, 0));
@@ -308,5 +338,9 @@ fn compare_with_the_reference(
     let pair = pair.into_inner();
     let quiet = pair.server.calls(short);
     assert!(quiet > u64::from(cases / 15), "only {quiet} claims by the short way");
-    runtime.block_on(pair.store.close()).unwrap();
+    let without_script = pair.without_script;
+    assert_eq!(without_script > 0, membership.is_none(), "{without_script} claims by a reserved token");
+    for store in pair.stores {
+        runtime.block_on(store.close()).unwrap();
+    }
 }

@@ -48,18 +48,19 @@ impl Kind {
 /// The extent of the fencing counter in [`Snapshot::fence`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Counter {
-    /// A grant of another lock does not raise it.
-    OfOneLock,
+    /// A grant of another lock does not raise it, and a release raises it by no more than this.
+    OfOneLock { by_release: u64 },
     /// One for all locks, or not known: that it rises says nothing about one of them.
     Shared,
 }
 
 impl Counter {
-    /// Redis and PostgreSQL keep a counter for each lock. A file of SQLite has one for all, and the counter of a quorum
-    /// depends on the members that answer.
+    /// Redis and PostgreSQL keep a counter for each lock. A release on Redis may reserve the token of the next grant. A file of
+    /// SQLite has one counter for all, and that of a quorum depends on the members that answer.
     pub(crate) fn of(capability: &Capability) -> Self {
         match capability.scheme {
-            "redis" | "redis+sentinel" | "redis+cluster" | "postgres" => Counter::OfOneLock,
+            "redis" | "redis+sentinel" | "redis+cluster" => Counter::OfOneLock { by_release: 1 },
+            "postgres" => Counter::OfOneLock { by_release: 0 },
             _ => Counter::Shared,
         }
     }
@@ -90,8 +91,9 @@ pub(crate) fn changes(
     passed: Duration,
     counter: Counter,
 ) -> Vec<Change> {
-    let was_raised = counter == Counter::OfOneLock
-        && after.fence > before.fence
+    let token = |of: &Snapshot| of.fence.map_or(0, leasehold::FencingToken::get);
+    let was_raised = matches!(counter, Counter::OfOneLock { by_release }
+        if token(after) > token(before).saturating_add(by_release))
         && !holding(after).any(|holder| holder.fence == after.fence);
     let is_unchanged_queue = before.waiters.iter().all(|waiter| has(&after.waiters, waiter));
     let ends =

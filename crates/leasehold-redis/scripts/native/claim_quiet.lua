@@ -25,12 +25,14 @@ end
 -- Somebody holds it.
 local value = redis.pcall('GET', KEYS[1])
 if ARGV[4] ~= '1' or type(value) ~= 'string' then return false end
-local owner, since, note = string.match(value, '^(%x+) (%d+)(.*)$')
+local owner, since, reserved, note = string.match(value, '^(%x+) (%d+)#?(%d*)(.*)$')
 if not owner or #owner ~= 32 or owner == string.sub(ARGV[1], 1, 32) then return false end
+local counter = redis.call('GET', KEYS[2]) or ''
+if reserved ~= '' and reserved ~= counter then return false end
 local clock, left = redis.call('TIME'), redis.call('PTTL', KEYS[1])
 local age = clock[1] * 1000 + math.floor(clock[2] / 1000) - since
 local holder = {
-    string.sub(owner, 1, 8), 'h', 'x', 0, 0, left, age, redis.call('GET', KEYS[2]) or '', 0,
+    string.sub(owner, 1, 8), 'h', 'x', 0, 0, left, age, counter, 0,
     string.match(note, '^ =(.*)$') or false
 }
 return {2, math.max(1, math.ceil(math.min(ARGV[2] / 3, left + 1))), -1, holder}

@@ -26,7 +26,8 @@ local function revoke(who, expires)
 end
 
 local evicted = {alone and describe_alone() or nil}
-if not draw(0) then return {6} end
+-- One more than a release may reserve.
+if not draw(counter + 2) then return {6} end
 if alone then
     if not foreign and not delaying() then revoke(alone[1], now + math.max(1, alone_for())) end
 elseif side then

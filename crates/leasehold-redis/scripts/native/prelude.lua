@@ -2,6 +2,8 @@
 --
 -- KEYS (all of one slot; each is named by its number, so that proxies can see it):
 --   1 hold     string: `ID SINCE NOTE` while ID holds alone, NOTE being ` =` and the note if there is one;
+--              `ID SINCE#TOKEN NOTE` if ID set it without a script, with a reserved token: it was granted if that was the
+--              counter then, and keeps nobody out if the counter is above it;
 --              `ID/LOCK-DELAY/EXPIRES/TOKEN SINCE NOTE` with a lock-delay, or when its token is not the counter;
 --              `leasehold:shared` while readers or permits hold. Strangers lock this key too
 --   2 meta     hash, there only while 3 to 8 have something or somebody observes: s set while 3 to 8 may have something,
@@ -18,7 +20,8 @@
 -- Uses: held, id, verb, exact, changes (locals of the including script): what key 1 has, the claim, PUBLISH or SPUBLISH,
 --   `1` if that answers all receivers, and the channel of changes.
 -- Invariant: key 1 exists as long as anybody holds, or keeps the lock shut. Nothing is kept without a time to live.
---   claim_quiet.lua and release_quiet.lua read no more than whether key 2 exists.
+--   claim_quiet.lua and release_quiet.lua read no more than whether key 2 exists. The counter does not move while somebody
+--   holds alone by a reserved token.
 
 local SHARED = 'leasehold:shared'
 local KEEP_MS = 604800000
@@ -39,17 +42,21 @@ local freed = false
 -- Who holds alone: {id, expires or 0, since, delay, note, token}; a stranger is known by its value alone.
 local alone = false
 local foreign = false
+local overtaken = false
 if held and held ~= SHARED then
     local owner, bound, since, note = string.match(held, '^(%x+)(%S*) (%d+)(.*)$')
     local delay, expires, token = string.match(bound or '', '^/(%d+)/(%d+)/(%d+)$')
     if owner and #owner == 32 and (bound == '' or delay) then
-        note = string.match(note, '^ =(.*)$') or false
-        token = tonumber(token) or counter > 0 and counter
+        local reserved = tonumber(string.match(note, '^#(%d+)'))
+        note = string.match(note, '^#?%d* =(.*)$') or false
+        token = tonumber(token) or counter > 0 and (reserved or counter) == counter and counter
         alone = {owner, tonumber(expires) or 0, tonumber(since), tonumber(delay) or 0, note, token}
+        overtaken = reserved and counter > reserved
     else
         alone = {held, 0, false, 0, false, false}
         foreign = true
     end
+    if overtaken then held, alone = false, false end
 end
 
 -- A full server (maxmemory, noeviction) refuses the first write of a script if that may need memory, and then none of
@@ -116,6 +123,7 @@ end
 
 -- Takes out what has run out of time; what keys 4 and 1 disagree on was deleted by somebody else, and is gone.
 local function expire()
+    if overtaken then redis.call('DEL', KEYS[1]) end
     if not side then return end
     repeat
         local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%d', now), 'LIMIT', 0, 100)

@@ -2,7 +2,7 @@
 
 mod format;
 
-use std::{iter, sync::LazyLock, time::Duration};
+use std::{fmt, iter, sync::LazyLock, time::Duration};
 
 use leasehold_core::{
     Claim, Contender, FencingToken, Intent, LockName, Mode, Queueing, Release, Renewal, Snapshot,
@@ -11,10 +11,10 @@ use redis::{Cmd, RedisWrite};
 
 use super::{Announcement, ClaimReply, Dialect};
 use crate::{
-    format::{Request, Script, millis},
+    format::{Commands, Request, Script, millis},
     keys::{FENCE, Key, Keys, META, OURS, SIDES, escape},
     server_info::MARKER,
-    transport::ServerTime,
+    transport::{ServerFacts, ServerTime},
 };
 
 static CLAIM: LazyLock<Script> =
@@ -27,6 +27,8 @@ static CLAIM_VOTE: LazyLock<Script> =
     LazyLock::new(|| Script::of(include_str!("../../scripts/native/claim_vote.lua"), &VOTE));
 static RELEASE_QUIET: LazyLock<Script> =
     LazyLock::new(|| Script::of(include_str!("../../scripts/native/release_quiet.lua"), &PAIR));
+static RELEASE_RESERVE: LazyLock<Script> =
+    LazyLock::new(|| Script::of(include_str!("../../scripts/native/release_reserve.lua"), &PAIR));
 static RENEW_ENTRY: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/native/renew_entry.lua")));
 static INSPECT: LazyLock<Script> =
@@ -37,7 +39,7 @@ static OBSERVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/native/observe.lua")));
 
 /// The scripts of a claim and its release.
-static PAIR: [&LazyLock<Script>; 4] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE];
+static PAIR: [&LazyLock<Script>; 5] = [&CLAIM_QUIET, &RELEASE_QUIET, &RELEASE_RESERVE, &CLAIM, &RELEASE];
 /// The same for a member of a quorum.
 static VOTE: [&LazyLock<Script>; 4] = [&CLAIM_VOTE, &RELEASE_QUIET, &CLAIM, &RELEASE];
 
@@ -46,6 +48,8 @@ static VOTE: [&LazyLock<Script>; 4] = [&CLAIM_VOTE, &RELEASE_QUIET, &CLAIM, &REL
 pub(crate) struct Native {
     /// The marker that a member of a quorum gets if it has lost its own.
     pub(crate) marker: Option<String>,
+    /// Whether releases may reserve tokens.
+    pub(crate) reserves: bool,
 }
 
 /// A call of a script with the nine keys of a lock.
@@ -60,11 +64,40 @@ fn all_keys(keys: &Keys) -> Vec<Key<'_>> {
 /// A call of a short script, with the value of the hold key and the time to live.
 fn quiet_call(script: &Script, keys: &[Key<'_>], claim: &Claim, time: ServerTime) -> Cmd {
     let mut call = script.call(keys);
-    let (since, note) = (time.0 / 1000, claim.note.as_deref());
-    let mark = if note.is_some() { " =" } else { "" };
-    call.write_arg_fmt(format_args!("{} {since}{mark}{}", claim.id, note.unwrap_or_default()));
+    write_hold(&mut call, claim, time, format_args!(""));
     call.arg(millis(claim.ttl));
     call
+}
+
+/// The value of the hold key; `token` is empty, or a reserved one with its mark.
+fn write_hold(call: &mut Cmd, claim: &Claim, time: ServerTime, token: fmt::Arguments<'_>) {
+    let (since, note) = (time.0 / 1000, claim.note.as_deref());
+    let mark = if note.is_some() { " =" } else { "" };
+    call.write_arg_fmt(format_args!("{} {since}{token}{mark}{}", claim.id, note.unwrap_or_default()));
+}
+
+/// A claim by a reserved token, without a script: the hold is set where there is none, and granted if the token is still the
+/// counter after that. Otherwise other scripts take it as none, or the script for all claims as this claim's own.
+fn claim_reserved(
+    claim: &Claim,
+    keys: &Keys,
+    time: ServerTime,
+    token: FencingToken,
+    facts: &ServerFacts,
+) -> Request<'static, Option<ClaimReply>> {
+    let (mut set, mut counter) = (Cmd::with_capacity(6, 192), Cmd::with_capacity(2, 64));
+    set.arg("SET").write_arg_fmt(keys.hold_key());
+    write_hold(&mut set, claim, time, format_args!("#{token}"));
+    set.arg("NX").arg("PX").arg(millis(claim.ttl));
+    counter.arg("GET").write_arg_fmt(keys.side(FENCE));
+    let (ttl, name, reserved) = (claim.ttl, claim.name.clone(), facts.reserved.clone());
+    Request::commands([set, counter].into_iter().collect::<Commands>(), move |replies| {
+        let granted = format::read_claim_reserved(&replies, token, ttl);
+        if granted.is_none() {
+            reserved.note_others(&name, time);
+        }
+        Ok(granted)
+    })
 }
 
 /// The least token of a grant by the short way at a member of a quorum. One that is ahead of the server's clock by more than tokens
@@ -122,12 +155,12 @@ impl Dialect for Native {
     fn claim_quiet(
         &self,
         claim: &Claim,
-        keys: &Keys,
-        time: Option<ServerTime>,
+        lock: &Keys,
+        facts: &ServerFacts,
     ) -> Option<Request<'_, Option<ClaimReply>>> {
-        let time = time.filter(|_| is_quiet(claim) && claim.intent == Intent::Hold)?;
+        let time = facts.time.filter(|_| is_quiet(claim) && claim.intent == Intent::Hold)?;
         let (ttl, least) = (claim.ttl, claim.fence_floor.max(claim.fence_proposal));
-        let keys = [keys.hold_key(), keys.side(FENCE), keys.side(META), MARKER.into()];
+        let keys = [lock.hold_key(), lock.side(FENCE), lock.side(META), MARKER.into()];
         if self.marker.is_some() {
             let mut call = quiet_call(&CLAIM_VOTE, &keys, claim, time);
             let least = least_vote(time, least)?;
@@ -138,6 +171,11 @@ impl Dialect for Native {
         }
         if least.is_some() {
             return None;
+        }
+        if self.reserves
+            && let Some(token) = facts.reserved.take(&claim.name, time)
+        {
+            return Some(claim_reserved(claim, lock, time, token, facts));
         }
         let mut call = quiet_call(&CLAIM_QUIET, &keys[..3], claim, time);
         call.arg(time.least_token()).arg(u8::from(claim.queueing == Queueing::No));
@@ -163,14 +201,24 @@ impl Dialect for Native {
         claim: &Claim,
         keys: &Keys,
         _: Announcement,
+        facts: &ServerFacts,
     ) -> Option<Request<'_, Option<Release>>> {
         if !is_quiet(claim) {
             return None;
         }
-        let mut call = RELEASE_QUIET.call(&[keys.hold_key(), keys.side(META)]);
+        let keys = [keys.hold_key(), keys.side(META), keys.side(FENCE)];
+        let time = facts.time.filter(|_| self.reserves);
+        let reserves = time.is_some_and(|time| facts.reserved.is_wanted(&claim.name, time));
+        let (script, count) = if reserves { (&RELEASE_RESERVE, 3) } else { (&RELEASE_QUIET, 2) };
+        let mut call = script.call(&keys[..count]);
         call.write_arg_fmt(format_args!("{} ", claim.id));
-        Some(Request::call(&RELEASE_QUIET, call, |value| {
-            Ok(Some(format::read_release(value)?).filter(|release| *release == Release::Released))
+        let kept = reserves.then(|| (facts.reserved.clone(), claim.name.clone()));
+        Some(Request::call(script, call, move |value| {
+            let (release, token) = format::read_release_quiet(value)?;
+            if let (Some(token), Some((reserved, name))) = (token, kept) {
+                reserved.put(&name, token);
+            }
+            Ok(Some(release).filter(|release| *release == Release::Released))
         }))
     }
 
@@ -201,7 +249,7 @@ impl Dialect for Native {
     }
 
     fn observe(&self, keys: &Keys, span: Duration) -> Option<Request<'_, ()>> {
-        let mut call = OBSERVE.call(&[keys.side(META)]);
+        let mut call = OBSERVE.call(&[keys.side(META), keys.hold_key(), keys.side(FENCE)]);
         call.arg(millis(span));
         Some(Request::call(&OBSERVE, call, |_| Ok(())))
     }

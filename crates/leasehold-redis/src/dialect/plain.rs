@@ -15,7 +15,7 @@ use super::{Announcement, ClaimReply, Dialect, RECHECK_MAX, foreign};
 use crate::{
     format::{Commands, Replies, Request, Script, millis, next, read, span, unexpected},
     keys::{Keys, escape},
-    transport::ServerTime,
+    transport::ServerFacts,
 };
 
 static RELEASE: LazyLock<Script> =
@@ -113,7 +113,7 @@ impl Dialect for Plain {
         &self,
         claim: &Claim,
         keys: &Keys,
-        _time: Option<ServerTime>,
+        _: &ServerFacts,
     ) -> Option<Request<'_, Option<ClaimReply>>> {
         let standing = Standing::Granted(Grant::lasting(None, claim.ttl));
         (claim.intent == Intent::Hold).then(|| {
@@ -148,6 +148,7 @@ impl Dialect for Plain {
         claim: &Claim,
         keys: &Keys,
         announcement: Announcement,
+        _: &ServerFacts,
     ) -> Option<Request<'_, Option<Release>>> {
         self.compare_and_delete.get()?;
         let Request { script, commands, read } = self.release(claim, keys, Duration::ZERO, announcement);

@@ -15,7 +15,7 @@ use super::{Announcement, ClaimReply, Dialect, read_renewals};
 use crate::{
     format::{Request, Script, millis},
     keys::{Keys, crc16, escape},
-    transport::ServerTime,
+    transport::ServerFacts,
 };
 
 static CLAIM: LazyLock<Script> =
@@ -146,11 +146,11 @@ impl Dialect for Redisson {
         &self,
         claim: &Claim,
         keys: &Keys,
-        time: Option<ServerTime>,
+        facts: &ServerFacts,
     ) -> Option<Request<'_, Option<ClaimReply>>> {
         let least = claim.fence_floor.max(claim.fence_proposal).map_or(0, FencingToken::get);
         let may_wait = claim.intent == Intent::Hold && claim.queueing != Queueing::No;
-        let time = time.filter(|_| may_wait && claim.mode == Mode::Exclusive)?;
+        let time = facts.time.filter(|_| may_wait && claim.mode == Mode::Exclusive)?;
         let (counter, refusal) = (token_key(keys), refusal_key(claim, keys));
         let mut call = CLAIM_QUIET.call(&[keys.hold(), &counter, &refusal]);
         call.arg(owner(claim.id)).arg(millis(claim.ttl)).arg(time.least_token().max(least));
@@ -163,6 +163,7 @@ impl Dialect for Redisson {
         claim: &Claim,
         keys: &Keys,
         announcement: Announcement,
+        _: &ServerFacts,
     ) -> Option<Request<'_, Option<Release>>> {
         if claim.mode != Mode::Exclusive {
             return None;

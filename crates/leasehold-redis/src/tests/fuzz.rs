@@ -17,7 +17,7 @@ use crate::{
     format::{self, Replies},
     keys::{self, Keys, SIDES, escape},
     server_info,
-    transport::ServerTime,
+    transport::{ServerFacts, ServerTime},
 };
 
 /// The name of a corpus in `fuzz/corpus`, and what takes its bytes.
@@ -40,7 +40,7 @@ fn orders() -> LockName {
 fn native_reply(bytes: &[u8]) {
     let Ok(value) = parse_redis_value(bytes) else { return };
     for marker in [None, Some("? 3 60000 0".to_string())] {
-        read_all(&Native { marker }, &|| [Ok(value.clone())].into());
+        read_all(&Native { marker, reserves: true }, &|| [Ok(value.clone())].into());
     }
     read_all(&Redisson { is_cluster: false }, &|| [Ok(value.clone())].into());
     let _ = format::clock_us(&value);
@@ -75,12 +75,15 @@ fn read_all(dialect: &dyn Dialect, replies: &dyn Fn() -> Replies) {
         let claim = Claim { intent, queueing: Queueing::No, ..claim.clone() };
         let _ = (dialect.claim(&claim, &keys, "", tracks, announcement).read)(replies());
     }
-    let time = ServerTime(1 << 50);
-    if let Some(request) = dialect.claim_quiet(&claim, &keys, Some(time)) {
-        let _ = (request.read)(replies());
-    }
-    if let Some(request) = dialect.release_quiet(&claim, &keys, announcement) {
-        let _ = (request.read)(replies());
+    let facts = ServerFacts { time: Some(ServerTime(1 << 50)), ..ServerFacts::default() };
+    // By the short script, and, as often as the replies reserve a token, by that.
+    for _ in 0..3 {
+        if let Some(request) = dialect.claim_quiet(&claim, &keys, &facts) {
+            let _ = (request.read)(replies());
+        }
+        if let Some(request) = dialect.release_quiet(&claim, &keys, announcement, &facts) {
+            let _ = (request.read)(replies());
+        }
     }
     let _ = (dialect.release(&claim, &keys, Duration::ZERO, announcement).read)(replies());
     let _ = (dialect.renew(&[&claim], std::slice::from_ref(&keys)).read)(replies());

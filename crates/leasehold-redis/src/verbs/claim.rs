@@ -34,7 +34,7 @@ async fn send(client: &Client, claim: &Claim, keys: &Keys) -> Result<(Standing, 
     let slot = keys.slot();
     let quiet = match client.contention.is_quiet(slot, &client.env) {
         true => {
-            let request = |time| client.dialect.claim_quiet(claim, keys, time);
+            let request = |facts| client.dialect.claim_quiet(claim, keys, &facts);
             client.send_quiet(slot, client.options.min_replicas, request).await?
         }
         false => None,

@@ -12,8 +12,8 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
     let (slot, refuse) = (keys.slot(), client.refuse_for(claim));
     if refuse.is_zero() && client.contention.is_quiet(slot, &client.env) {
         let mut is_asked = false;
-        let request = |_| {
-            let request = client.dialect.release_quiet(claim, &keys, client.announcement());
+        let request = |facts| {
+            let request = client.dialect.release_quiet(claim, &keys, client.announcement(), &facts);
             is_asked = request.is_some();
             request
         };

@@ -25,6 +25,7 @@ mod races;
 mod rates;
 mod redisson;
 mod replicas;
+mod reserved;
 mod resource;
 mod round_trips;
 mod sentinel;

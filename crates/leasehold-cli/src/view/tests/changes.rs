@@ -29,7 +29,7 @@ fn lock(holders: &[(u32, u64)], waiters: &[u32], fence: u64) -> Snapshot {
 }
 
 fn seen(before: &Snapshot, after: &Snapshot, passed: u64) -> String {
-    seen_with(Counter::OfOneLock, before, after, passed)
+    seen_with(Counter::OfOneLock { by_release: 0 }, before, after, passed)
 }
 
 fn seen_with(counter: Counter, before: &Snapshot, after: &Snapshot, passed: u64) -> String {
@@ -67,7 +67,11 @@ fn each_change_has_its_word() {
 fn only_the_counter_of_the_lock_itself_tells_of_force() {
     let (held, ended) = (lock(&[(1, 5)], &[2], 5), lock(&[], &[2], 6));
     assert_eq!(seen_with(Counter::Shared, &held, &ended, 1), "released 1");
-    assert_eq!(seen_with(Counter::OfOneLock, &held, &ended, 1), "forced 1");
+    assert_eq!(seen_with(Counter::OfOneLock { by_release: 0 }, &held, &ended, 1), "forced 1");
+    // A release that has reserved the token of the next grant.
+    let reserving = Counter::OfOneLock { by_release: 1 };
+    assert_eq!(seen_with(reserving, &held, &ended, 1), "released 1");
+    assert_eq!(seen_with(reserving, &held, &lock(&[], &[2], 7), 1), "forced 1");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use redis::Value;
 
 use crate::{
     dialect::{ClaimReply, foreign},
-    format::{read, span, unexpected},
+    format::{Reply, read, span, unexpected},
     server_info::remembered,
     transport::ServerTime,
 };
@@ -53,7 +53,19 @@ pub(super) fn read_claim_quiet(value: &Value, ttl: Duration) -> Result<Option<Cl
     Ok(Some(ClaimReply::Outcome { standing, is_unannounced: false }))
 }
 
-/// The same for a member of a quorum, which answers its marker, too, and its token if that is not the least one.
+/// `None` when the hold was not set, or its token is not the counter.
+pub(super) fn read_claim_reserved(
+    replies: &[Reply],
+    token: FencingToken,
+    ttl: Duration,
+) -> Option<ClaimReply> {
+    let [Ok(Value::Okay), Ok(counter)] = replies else { return None };
+    let is_counter = read::<u64>(counter, "a fencing token").is_ok_and(|counter| counter == token.get());
+    let standing = Standing::Granted(Grant::lasting(Some(token), ttl));
+    is_counter.then_some(ClaimReply::Outcome { standing, is_unannounced: false })
+}
+
+/// The reply of a member of a quorum, which answers its marker, too, and its token if that is not the least one.
 pub(super) fn read_vote(
     value: &Value,
     time: ServerTime,
@@ -79,6 +91,14 @@ pub(super) fn read_release(value: &Value) -> Result<Release> {
         // An array: the key is of another type, so the claim has nothing there.
         Value::Int(0) | Value::Array(_) => Ok(Release::NotHeld),
         other => Err(unexpected("a reply to a release", other)),
+    }
+}
+
+/// The outcome of a short release, and the token that it has reserved.
+pub(super) fn read_release_quiet(value: &Value) -> Result<(Release, Option<FencingToken>)> {
+    match value {
+        Value::Int(2..) => Ok((Release::Released, FencingToken::new(read(value, "a fencing token")?).ok())),
+        other => Ok((read_release(other)?, None)),
     }
 }
 

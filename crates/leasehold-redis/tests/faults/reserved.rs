@@ -1,0 +1,302 @@
+//! A claim by a reserved token, which runs no script: it is granted once, in its turn, and heard of, or not at all.
+
+use std::time::Duration;
+
+use leasehold_core::{Claim, Env, FencingToken, Interest, Queueing, Standing, Store};
+use leasehold_redis::RedisStore;
+use leasehold_testkit::{
+    proxy::{FaultHandle, FaultRule, Proxy},
+    redis::Server,
+};
+
+use crate::{
+    common,
+    fixture::{
+        SOON, at, claim, engine_with, eventually, holder, lock, name, options, run, store, try_lock, ttl,
+    },
+};
+
+/// How many locks a case is tried with at most: a reserved token falls behind the server's clock within 100 ms.
+const TRIES: u32 = 200;
+
+async fn granted(store: &RedisStore, claim: &Claim) -> FencingToken {
+    match store.claim(claim).await.unwrap() {
+        Standing::Granted(grant) => grant.fence.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn counter(server: &Server, text: &str) -> u64 {
+    let counter = server.command(&["GET", &format!("leasehold:{{{text}}}:fence")]).unwrap();
+    counter.text().map_or(0, |counter| counter.parse().unwrap())
+}
+
+/// Claims and releases a lock until the last release has reserved a token: the counter is above the token then.
+async fn reserve(server: &Server, store: &RedisStore, env: &Env, text: &str) -> FencingToken {
+    let until = env.now() + SOON;
+    loop {
+        let mine = claim(env, text, 30_000);
+        let token = granted(store, &mine).await;
+        store.release(&mine).await.unwrap();
+        let reserved = counter(server, text);
+        if reserved > token.get() {
+            return FencingToken::new(reserved).unwrap();
+        }
+        assert!(env.now() < until, "no release reserves a token");
+    }
+}
+
+/// A store behind a proxy, which counts its round trips.
+fn counted(server: &Server) -> (RedisStore, Proxy) {
+    let proxy = Proxy::to(&server.address()).unwrap();
+    (store(&format!("single={}", proxy.port())), proxy)
+}
+
+#[test]
+fn a_hot_lock_costs_one_script_a_pair_and_its_tokens_grow() {
+    let server = Server::start().unwrap();
+    let (store, proxy) = counted(&server);
+    run(async {
+        let env = common::env();
+        // The first inspection brings its script.
+        store.inspect(&name("orders")).await.unwrap();
+        reserve(&server, &store, &env, "orders").await;
+        server.reset_stats().unwrap();
+        proxy.reset_counters();
+        let (mut last, mut without_script) = (None, 0);
+        for _ in 0..500 {
+            let (mine, scripts) = (claim(&env, "orders", 30_000), server.calls("evalsha"));
+            let token = granted(&store, &mine).await;
+            let is_reserved = server.calls("evalsha") == scripts;
+            without_script += u64::from(is_reserved);
+            assert_eq!(counter(&server, "orders"), token.get(), "the counter is the token of who holds");
+            assert!(Some(token) > last, "{token} after {last:?}");
+            let shown = store.inspect(&mine.name).await.unwrap();
+            assert_eq!(shown.holders[0].fence, Some(token), "{shown:?}");
+            store.release(&mine).await.unwrap();
+            last = Some(token);
+        }
+        let inspections = 500;
+        assert_eq!(proxy.round_trips(), 1000 + inspections, "one to lock and one to unlock");
+        assert_eq!(server.calls("evalsha"), 1000 + inspections - without_script);
+        assert!(without_script > 0, "no claim was by a reserved token");
+    });
+}
+
+/// Another client was granted the lock in between.
+#[test]
+fn a_reserved_token_that_others_overtook_is_not_granted() {
+    let server = Server::start().unwrap();
+    let (mine, proxy) = counted(&server);
+    run(async {
+        let (env, other) = (common::env(), store(&at(&server)));
+        granted(&other, &claim(&env, "warm", 30_000)).await;
+        for at in 0..TRIES {
+            let text = format!("orders {at}");
+            let reserved = reserve(&server, &mine, &env, &text).await;
+            let theirs = claim(&env, &text, 30_000);
+            let token = granted(&other, &theirs).await;
+            other.release(&theirs).await.unwrap();
+            assert!(reserved <= token, "the control: the reserved token alone would have come after {token}");
+            proxy.reset_counters();
+            let next = claim(&env, &text, 30_000);
+            let after = granted(&mine, &next).await;
+            assert!(after > token, "{after} after {token}");
+            assert_eq!(holder(&server, &text), Some(next.id.to_string()));
+            // Otherwise the token had fallen behind the clock, and was not sent.
+            if proxy.round_trips() == 2 {
+                return;
+            }
+        }
+        panic!("no reserved token was overtaken");
+    });
+}
+
+#[test]
+fn a_claim_by_a_reserved_token_passes_nobody_who_waits() {
+    let server = Server::start().unwrap();
+    let (mine, proxy) = counted(&server);
+    run(async {
+        let (env, other, waiter) = (common::env(), store(&at(&server)), store(&at(&server)));
+        for at in 0..TRIES {
+            let text = format!("orders {at}");
+            reserve(&server, &mine, &env, &text).await;
+            let theirs = claim(&env, &text, 30_000);
+            let first = granted(&other, &theirs).await;
+            let waiting = Claim { queueing: Queueing::Fifo, ..claim(&env, &text, 30_000) };
+            assert!(matches!(waiter.claim(&waiting).await.unwrap(), Standing::Waiting(_)));
+            other.release(&theirs).await.unwrap();
+            proxy.reset_counters();
+            let passing = claim(&env, &text, 30_000);
+            assert!(matches!(mine.claim(&passing).await.unwrap(), Standing::Held(_)), "nobody passes it");
+            assert!(granted(&waiter, &waiting).await > first);
+            waiter.release(&waiting).await.unwrap();
+            if proxy.round_trips() == 2 {
+                // The control: by `SET NX` alone anybody passes.
+                let set = server.command(&["SET", &text, "me", "NX", "PX", "30000"]).unwrap();
+                assert_eq!(set.text(), Some("OK"), "the control");
+                return;
+            }
+        }
+        panic!("no claim was by a reserved token");
+    });
+}
+
+/// Who observes a lock that is free hears of the next grant.
+#[test]
+fn a_claim_by_a_reserved_token_is_announced_to_a_new_observer() {
+    let server = Server::start().unwrap();
+    let (mine, proxy) = counted(&server);
+    run(async {
+        let (env, observer) = (common::env(), store(&at(&server)));
+        for at in 0..TRIES {
+            let text = format!("orders {at}");
+            reserve(&server, &mine, &env, &text).await;
+            let mut wake = observer.watch(&name(&text), Interest::Changes).await.unwrap();
+            proxy.reset_counters();
+            granted(&mine, &claim(&env, &text, 30_000)).await;
+            let heard = env.until(env.now() + SOON, wake.wait()).await;
+            assert!(heard.is_some(), "the observer hears of the grant");
+            if proxy.round_trips() == 2 {
+                return;
+            }
+        }
+        panic!("no claim was by a reserved token");
+    });
+}
+
+/// The value that a claim by a reserved token sets, as WIRE.md has it.
+fn set_by_hand(server: &Server, claim: &Claim, token: u64) {
+    let value = format!("{} 1764500000000#{token} =a note", claim.id);
+    let set = server.command(&["SET", claim.name.as_str(), &value, "NX", "PX", "30000"]).unwrap();
+    assert_eq!(set.text(), Some("OK"));
+}
+
+#[test]
+fn a_hold_whose_token_was_overtaken_keeps_nobody_out() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&server)));
+        for queueing in [Queueing::No, Queueing::Barging, Queueing::Fifo] {
+            let (first, late) = (claim(&env, "orders", 30_000), claim(&env, "orders", 30_000));
+            let token = granted(&store, &first).await;
+            store.release(&first).await.unwrap();
+            set_by_hand(&server, &late, token.get() - 1);
+            let shown = store.inspect(&late.name).await.unwrap();
+            assert!(shown.holders.is_empty(), "{shown:?}");
+            let next = Claim { queueing, ..claim(&env, "orders", 30_000) };
+            assert!(granted(&store, &next).await > token);
+            assert_eq!(holder(&server, "orders"), Some(next.id.to_string()));
+            store.release(&next).await.unwrap();
+            // Its own claim, which asks again, is granted anew.
+            set_by_hand(&server, &late, token.get() - 1);
+            assert!(granted(&store, &late).await > token);
+            store.release(&late).await.unwrap();
+        }
+    });
+    // The control: to a library that asks for the key alone it is a holder.
+    let naive = ["SET", "orders", "me", "NX"];
+    assert_eq!(server.command(&naive).unwrap().text(), Some("OK"));
+    assert!(server.command(&naive).unwrap().is_nil(), "the control");
+}
+
+#[test]
+fn a_hold_by_a_reserved_token_keeps_others_out_also_when_the_counter_is_lost() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&server)));
+        for lost in [false, true] {
+            let (first, mine) = (claim(&env, "orders", 30_000), claim(&env, "orders", 30_000));
+            let token = granted(&store, &first).await;
+            store.release(&first).await.unwrap();
+            set_by_hand(&server, &mine, token.get());
+            if lost {
+                server.command(&["DEL", "leasehold:{orders}:fence"]).unwrap();
+            }
+            for queueing in [Queueing::No, Queueing::Barging] {
+                let other = Claim { queueing, ..claim(&env, "orders", 30_000) };
+                let standing = store.claim(&other).await.unwrap();
+                let (Standing::Held(busy) | Standing::Waiting(busy)) = standing else {
+                    panic!("{standing:?}")
+                };
+                let shown = busy.holder.unwrap();
+                assert_eq!(shown.note.as_deref(), Some("a note"));
+                assert_eq!(shown.fence, (!lost).then_some(token));
+                store.release(&other).await.unwrap();
+            }
+            let again = granted(&store, &mine).await;
+            assert!(if lost { again > token } else { again == token }, "{again}, and {token} before");
+            store.release(&mine).await.unwrap();
+        }
+        // The control: a client that numbers its grants by the counter alone gives tokens twice after that.
+        server.command(&["DEL", "leasehold:{orders}:fence"]).unwrap();
+        assert_eq!(
+            server.command(&["INCR", "leasehold:{orders}:fence"]).unwrap().int(),
+            Some(1),
+            "the control"
+        );
+    });
+}
+
+/// A request that sets a hold by a reserved token.
+fn sets(text: String) -> impl Fn(&[u8]) -> bool + Send + 'static {
+    move |bytes| {
+        let has = |word: &[u8]| bytes.windows(word.len()).any(|it| it == word);
+        has(b"\r\nSET\r\n") && has(b"#") && has(text.as_bytes())
+    }
+}
+
+/// N2, for a claim without a script: its caller gave it up, and it is delivered after that.
+#[test]
+fn a_claim_by_a_reserved_token_that_is_delivered_late_makes_no_ghost() {
+    let server = Server::start().unwrap();
+    let proxy = Proxy::to(&server.address()).unwrap();
+    run(async {
+        let env = common::env();
+        let words = format!("single={}", proxy.port());
+        let engine = engine_with(&words, |options| options.timeout = Duration::from_millis(200));
+        let hot = async |text: &str, rule: &FaultHandle| {
+            let until = env.now() + SOON;
+            while !rule.wait_fired(Duration::ZERO) {
+                assert!(env.now() < until, "no claim is by a reserved token");
+                lock(&engine, text, &ttl(30_000)).await.release().await.unwrap();
+            }
+        };
+        // Held back: it is asked again on another connection, granted, and given back.
+        let rule = proxy.on_request(sets("orders".into()), FaultRule::Hold);
+        hot("orders", &rule).await;
+        assert_eq!(holder(&server, "orders"), None);
+        rule.release();
+        // What was held back counts for nothing.
+        eventually(&env, "the late claim", || async { holder(&server, "orders").is_some() }).await;
+        assert!(try_lock(&engine, "orders", &ttl(30_000)).await.unwrap().is_some(), "it makes no ghost");
+        // Applied, and not answered: it is asked again, and is answered the same hold.
+        let rule = proxy.on_request(sets("bills".into()), FaultRule::ForwardThenCut);
+        hot("bills", &rule).await;
+        assert_eq!(holder(&server, "bills"), None);
+    });
+    run(async {
+        // Given up at once: nothing else was granted in the meantime.
+        let (env, words) = (common::env(), format!("single={}", proxy.port()));
+        let mut options = options(&words);
+        options.timeout = Duration::from_millis(200);
+        let (mine, until) = (RedisStore::new(options, env.clone()).unwrap(), env.now() + SOON);
+        let rule = proxy.on_request(sets("notes".into()), FaultRule::Hold);
+        let late = loop {
+            let next = claim(&env, "notes", 30_000);
+            if mine.claim(&next).await.is_err() {
+                break next;
+            }
+            assert!(env.now() < until, "no claim is by a reserved token");
+            mine.release(&next).await.unwrap();
+        };
+        assert!(rule.fired());
+        mine.release(&late).await.unwrap();
+        rule.release();
+        eventually(&env, "the late claim", || async { holder(&server, "notes").is_some() }).await;
+        granted(&store(&at(&server)), &claim(&env, "notes", 30_000)).await;
+    });
+    // The control: the same request of a library that knows no tokens makes a ghost.
+    server.command(&["SET", "ghost", "me", "NX", "PX", "30000"]).unwrap();
+    assert!(holder(&server, "ghost").is_some(), "the control: a ghost");
+}
