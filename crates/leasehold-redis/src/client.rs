@@ -12,12 +12,12 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::{
     contention::Contention,
     dialect::{Announcement, Dialect, native::Native, plain::Plain, redisson::Redisson},
-    format::{Replies, Request, millis, next, read},
+    format::{Commands, Replies, Request, Script, millis, next, read},
     keys::inbox,
     options::{self, RedisOptions, Servers},
     server_info,
     topology::{Router, Single, Topology, cluster::Cluster, sentinel::Sentinel},
-    transport::{Node, ServerFacts, connection::Connector},
+    transport::{LiveConnection, Node, ServerFacts, connection::Connector},
     watcher::Watcher,
 };
 
@@ -128,18 +128,30 @@ impl Client {
         if matches!(replies.first(), Some(Err(error)) if error.code == "NOSCRIPT")
             && let Some(script) = script
         {
-            let loads = script.load_all();
-            let count = loads.len();
-            commands.insert_many(0, loads);
-            let now = self.env.now();
-            replies = node.call_on(&connection, &commands, now, limit).await?;
-            drop(replies.drain(..count));
+            // Boxed: rarely needed, and large.
+            replies = Box::pin(self.load_and_send(&node, &connection, script, commands)).await?;
         }
         if matches!(replies.first(), Some(Err(_))) {
             return Ok(None);
         }
         let confirmed = confirmed(replicas, &mut replies)?;
         Ok(read(replies)?.map(|answer| (answer, confirmed)))
+    }
+
+    /// Brings a server a script and its companions, and sends commands to it in the same piece.
+    async fn load_and_send(
+        &self,
+        node: &Node,
+        connection: &Arc<LiveConnection>,
+        script: &Script,
+        commands: Commands,
+    ) -> Result<Replies> {
+        let mut all = script.load_all();
+        let count = all.len();
+        all.extend(commands);
+        let mut replies = node.call_on(connection, &all, self.env.now(), self.options.timeout).await?;
+        drop(replies.drain(..count));
+        Ok(replies)
     }
 
     /// The failure of a grant or a renewal that too few replicas have.

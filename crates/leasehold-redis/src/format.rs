@@ -4,7 +4,7 @@ use std::{fmt::Display, sync::LazyLock, time::Duration};
 
 use leasehold_core::{Error, ErrorKind, Result};
 use redis::{Cmd, FromRedisValue, RedisWrite, Value, cmd, from_redis_value_ref};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::ServerError;
 
@@ -80,15 +80,15 @@ impl<'a, T> Request<'a, T> {
         read: impl FnOnce(&Value) -> Result<T> + Send + 'a,
     ) -> Request<'a, T> {
         let read = move |replies: Replies| read(&next(&mut replies.into_iter())?);
-        Request { script: Some(script), commands: [call].into(), read: Box::new(read) }
+        Request { script: Some(script), commands: smallvec![call], read: Box::new(read) }
     }
 
     /// Commands without a script.
     pub(crate) fn commands(
-        commands: impl Into<Commands>,
+        commands: impl IntoIterator<Item = Cmd>,
         read: impl FnOnce(Replies) -> Result<T> + Send + 'a,
     ) -> Request<'a, T> {
-        Request { script: None, commands: commands.into(), read: Box::new(read) }
+        Request { script: None, commands: commands.into_iter().collect(), read: Box::new(read) }
     }
 }
 

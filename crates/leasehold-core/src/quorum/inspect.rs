@@ -59,7 +59,8 @@ impl Core {
         let ask = |member: Arc<MemberState>| -> BoxFuture<'static, Result<ServerInfo>> {
             Box::pin(async move { member.store.server_info().await })
         };
-        let all = self.gather(ask, |_| true).await?;
+        // All clients are to see the same name: a member that is slow is waited for.
+        let all = self.gather(ask, |known| known.len() == self.members.len()).await?;
         let mut servers: Vec<&str> = all.iter().map(|info| &*info.server).collect();
         servers.sort_unstable();
         let mut calendars: Vec<u64> = all.iter().map(|info| info.wall_us).collect();

@@ -11,7 +11,7 @@ use redis::{Cmd, RedisWrite};
 
 use super::{Announcement, ClaimReply, Dialect};
 use crate::{
-    format::{Commands, Request, Script, millis},
+    format::{Request, Script, millis},
     keys::{FENCE, Key, Keys, META, OURS, SIDES, escape},
     server_info::MARKER,
     transport::{ServerFacts, ServerTime},
@@ -91,7 +91,7 @@ fn claim_reserved(
     set.arg("NX").arg("PX").arg(millis(claim.ttl));
     counter.arg("GET").write_arg_fmt(keys.side(FENCE));
     let (ttl, name, reserved) = (claim.ttl, claim.name.clone(), facts.reserved.clone());
-    Request::commands([set, counter].into_iter().collect::<Commands>(), move |replies| {
+    Request::commands([set, counter], move |replies| {
         let granted = format::read_claim_reserved(&replies, token, ttl);
         if granted.is_none() {
             reserved.note_others(&name, time);

@@ -130,7 +130,7 @@ impl Dialect for Plain {
             let delete = delete_by(command, keys.hold(), claim);
             return Request::commands([delete], |replies| self.read_release(replies));
         }
-        let mut commands = Commands::from([self.release_call(claim, keys)]);
+        let mut commands = Commands::from_iter([self.release_call(claim, keys)]);
         if self.compare_and_delete.get().is_none() {
             let mut ask = cmd("COMMAND");
             ask.arg("INFO").arg("DELEX").arg("DELIFEQ");

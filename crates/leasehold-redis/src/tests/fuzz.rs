@@ -40,9 +40,9 @@ fn orders() -> LockName {
 fn native_reply(bytes: &[u8]) {
     let Ok(value) = parse_redis_value(bytes) else { return };
     for marker in [None, Some("? 3 60000 0".to_string())] {
-        read_all(&Native { marker, reserves: true }, &|| [Ok(value.clone())].into());
+        read_all(&Native { marker, reserves: true }, &|| Replies::from_iter([Ok(value.clone())]));
     }
-    read_all(&Redisson { is_cluster: false }, &|| [Ok(value.clone())].into());
+    read_all(&Redisson { is_cluster: false }, &|| Replies::from_iter([Ok(value.clone())]));
     let _ = format::clock_us(&value);
     let _ = plain::read_compare_and_delete(&value);
     let _ = format::text(&value);

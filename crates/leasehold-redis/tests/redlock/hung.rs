@@ -1,8 +1,9 @@
-//! Members that hang: SIGSTOP.
+//! Members that hang (SIGSTOP) or are slow.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use leasehold_core::ErrorKind;
+use leasehold_core::{ErrorKind, Store};
+use leasehold_testkit::proxy::Proxy;
 
 use crate::{
     common,
@@ -81,5 +82,26 @@ fn a_hung_majority_is_a_clear_error_and_leaves_nothing() {
         let mut control = crate::textbook::Textbook::at(&voters.addresses(), &[3, 4]);
         assert!(!control.lock("y", "one", 30_000), "two of five");
         assert_eq!(voters.keys("y"), 2, "the control: left locked");
+    });
+}
+
+/// All clients see the same name of the quorum: a slow member is waited for, one that has ended (the control) has no part in it.
+#[test]
+fn the_name_of_the_servers_does_not_depend_on_which_is_fast() {
+    run(async {
+        let mut voters = VotingServers::start(3, Duration::from_secs(10)).await;
+        let well = voters.quorum();
+        let name = well.server_info().await.unwrap().server;
+        assert_eq!(name.split('+').count(), 3, "{name}");
+        let proxy = Proxy::to(&voters.servers[2].address()).unwrap();
+        let near = (0..2).map(|at| Arc::new(voters.member(at)) as Arc<dyn Store>);
+        let far = common::member(&common::env(), &proxy.port().to_string(), 3, voters.longest_lease).unwrap();
+        let slow = voters.quorum_of(near.chain([Arc::new(far) as Arc<dyn Store>]).collect());
+        assert_eq!(slow.server_info().await.unwrap().server, name, "it connects");
+        proxy.delay(Duration::from_millis(300));
+        assert_eq!(slow.server_info().await.unwrap().server, name, "a member that takes 300 ms");
+        drop(voters.servers.pop());
+        let rest = well.server_info().await.unwrap().server;
+        assert!(rest != name && rest.split('+').all(|part| name.contains(part)), "the control: {rest}");
     });
 }
