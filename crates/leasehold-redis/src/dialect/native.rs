@@ -77,7 +77,8 @@ fn write_hold(call: &mut Cmd, claim: &Claim, time: ServerTime, token: fmt::Argum
 }
 
 /// A claim by a reserved token, without a script: the hold is set where there is none, and granted if the token is still the
-/// counter after that. Otherwise other scripts take it as none, or the script for all claims as this claim's own.
+/// counter after that. Otherwise other scripts take it as none, or the script for all claims as this claim's own. `GETEX` is a
+/// write: a proxy that reads from replicas does not send it to one.
 fn claim_reserved(
     claim: &Claim,
     keys: &Keys,
@@ -89,7 +90,7 @@ fn claim_reserved(
     set.arg("SET").write_arg_fmt(keys.hold_key());
     write_hold(&mut set, claim, time, format_args!("#{token}"));
     set.arg("NX").arg("PX").arg(millis(claim.ttl));
-    counter.arg("GET").write_arg_fmt(keys.side(FENCE));
+    counter.arg("GETEX").write_arg_fmt(keys.side(FENCE));
     let (ttl, name, reserved) = (claim.ttl, claim.name.clone(), facts.reserved.clone());
     Request::commands([set, counter], move |replies| {
         let granted = format::read_claim_reserved(&replies, token, ttl);

@@ -8,7 +8,7 @@ use leasehold_redis::{Dialect, Endpoint, Protocol, QuorumMembership, RedisOption
 use leasehold_testkit::foreign_client;
 
 /// The least rights that a user of a single server needs: those that WIRE.md lists.
-pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +mget +set +incr \
+pub(crate) const LEAST_RIGHTS: &str = "locks on >pw resetkeys ~* resetchannels &leasehold:* -@all +evalsha +script|load +get +getex +mget +set +incr \
     +del +exists +type +pttl +pexpire +pexpireat +hget +hset +hmget +hgetall +hdel +hlen +hscan +zadd +zrem +zcard +zrank \
     +zrange +zrangebyscore +time +publish +subscribe +unsubscribe +client|tracking +scan +info";
 
