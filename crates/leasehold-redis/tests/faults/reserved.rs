@@ -85,6 +85,37 @@ fn a_hot_lock_costs_one_script_a_pair_and_its_tokens_grow() {
     });
 }
 
+/// A user that may not read the counter by `GETEX`, as that of a release before it, pays a round trip and loses nothing.
+#[test]
+fn a_user_without_the_right_to_read_the_counter_is_granted_all_the_same() {
+    let rights = common::LEAST_RIGHTS.replace("+getex ", "");
+    let server = Server::builder().user(&rights).start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&format!("{} acl", at(&server))));
+        let (mut last, until) = (None, env.now() + SOON);
+        while !has_refused(&server) {
+            let mine = claim(&env, "orders", 30_000);
+            let token = granted(&store, &mine).await;
+            assert!(Some(token) > last, "{token} after {last:?}");
+            assert_eq!(holder(&server, "orders"), Some(mine.id.to_string()));
+            store.release(&mine).await.unwrap();
+            last = Some(token);
+            assert!(env.now() < until, "no claim is by a reserved token");
+        }
+    });
+    // The control: the command alone is refused.
+    let mut naive = server.connect().unwrap();
+    naive.call(&["AUTH", "locks", "pw"]).unwrap().accepted().unwrap();
+    let answer = naive.call(&["GETEX", "leasehold:{orders}:fence"]).unwrap();
+    assert!(answer.error().is_some_and(|error| error.starts_with("NOPERM")), "{answer:?}");
+}
+
+/// Whether the server has refused `GETEX`.
+fn has_refused(server: &Server) -> bool {
+    let commands = server.info("commandstats");
+    commands.get("cmdstat_getex").is_some_and(|counts| !counts.contains("rejected_calls=0"))
+}
+
 /// Another client was granted the lock in between.
 #[test]
 fn a_reserved_token_that_others_overtook_is_not_granted() {
