@@ -37,7 +37,7 @@ pub(crate) trait Dialect: Debug + Send + Sync {
     ) -> Request<'a, ClaimReply>;
 
     /// A claim that is granted where nobody else is; `None` if [`Dialect::claim`] is the way for it. Its reply is `None`
-    /// when it is not granted yet and [`Dialect::claim`] is to be asked. `facts` are of the connection that sends it.
+    /// when nothing has changed and [`Dialect::claim`] is to be asked. `facts` are of the connection that sends it.
     fn claim_quiet(
         &self,
         _claim: &Claim,
@@ -144,4 +144,6 @@ pub(crate) enum ClaimReply {
     Outcome { standing: Standing, is_unannounced: bool },
     /// The claim holds the lock already; a renewal completes it.
     OwnHold,
+    /// The hold key is set and the lock is not granted by that: [`Dialect::claim`] decides.
+    Undecided,
 }

@@ -48,18 +48,18 @@ impl Kind {
 /// The extent of the fencing counter in [`Snapshot::fence`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Counter {
-    /// A grant of another lock does not raise it, and a release raises it by no more than this.
+    /// A grant of another lock does not raise it, and no more than this comes with a release.
     OfOneLock { by_release: u64 },
     /// One for all locks, or not known: that it rises says nothing about one of them.
     Shared,
 }
 
 impl Counter {
-    /// Redis and PostgreSQL keep a counter for each lock. A release on Redis may reserve the token of the next grant. A file of
-    /// SQLite has one counter for all, and that of a quorum depends on the members that answer.
+    /// Redis and PostgreSQL keep a counter for each lock. On Redis a release may reserve the token of the next grant, and a
+    /// new observer ends that. A file of SQLite has one counter for all, and that of a quorum depends on the members that answer.
     pub(crate) fn of(capability: &Capability) -> Self {
         match capability.scheme {
-            "redis" | "redis+sentinel" | "redis+cluster" => Counter::OfOneLock { by_release: 1 },
+            "redis" | "redis+sentinel" | "redis+cluster" => Counter::OfOneLock { by_release: 2 },
             "postgres" => Counter::OfOneLock { by_release: 0 },
             _ => Counter::Shared,
         }

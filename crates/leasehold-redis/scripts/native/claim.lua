@@ -85,6 +85,11 @@ end
 local owned = alone and alone[1] == id
 if owned or (side and load(id)) then need_no_memory() end
 expire()
+-- A hold that this claim set by a reserved token, which is not the counter: it was not granted, and comes in its turn.
+if owned and reserved and not alone[6] and intent == 'h' then
+    redis.call('DEL', KEYS[1])
+    held, alone, owned, freed, wish = false, false, false, true, math.max(wish, reserved + 1)
+end
 local PLACELESS_MS = 500
 local mine = side and load(id) or false
 
@@ -135,7 +140,8 @@ local function amend()
         token, since, ends = mine[9], mine[7], mine[6]
     else
         token, since, ends = alone[6], alone[3] or now, now + alone_for()
-        if not token then token = draw(floor) end
+        if not token then token = draw(math.max(floor, (reserved or 0) + 1)) end
+        if not token then return {6} end
     end
     token = math.max(token, floor)
     if token > counter then raise(token) end
@@ -162,6 +168,9 @@ end
 
 if owned then
     if delaying() then return {4, 'x'} end
+    -- It waited, too, when its hold arrived.
+    if mine then drop_waiter(id) end
+    mine = false
     return amend()
 end
 if mine and mine[1] ~= 'w' then
@@ -239,6 +248,8 @@ else
         return answer
     end
     redis.call('HSET', KEYS[2], 'q', string.format('%d', seq), 'l', limit)
+    -- Another library's hold has ended no reservation.
+    if foreign and counter > 0 then overtake() end
 end
 if not mine or mine[5] ~= queueing then
     if queueing == 'f' then

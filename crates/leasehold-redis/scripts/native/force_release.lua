@@ -26,8 +26,8 @@ local function revoke(who, expires)
 end
 
 local evicted = {alone and describe_alone() or nil}
--- One more than a release may reserve.
-if not draw(counter + 2) then return {6} end
+-- More than a release and an observer raise it by.
+if not draw(counter + 3) then return {6} end
 if alone then
     if not foreign and not delaying() then revoke(alone[1], now + math.max(1, alone_for())) end
 elseif side then

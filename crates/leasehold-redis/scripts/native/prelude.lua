@@ -3,7 +3,7 @@
 -- KEYS (all of one slot; each is named by its number, so that proxies can see it):
 --   1 hold     string: `ID SINCE NOTE` while ID holds alone, NOTE being ` =` and the note if there is one;
 --              `ID SINCE#TOKEN NOTE` if ID set it without a script, with a reserved token: it was granted if that was the
---              counter then, and keeps nobody out if the counter is above it;
+--              counter then, and keeps nobody out if the counter is above it or ID is refused;
 --              `ID/LOCK-DELAY/EXPIRES/TOKEN SINCE NOTE` with a lock-delay, or when its token is not the counter;
 --              `leasehold:shared` while readers or permits hold. Strangers lock this key too
 --   2 meta     hash, there only while 3 to 8 have something or somebody observes: s set while 3 to 8 may have something,
@@ -20,8 +20,8 @@
 -- Uses: held, id, verb, exact, changes (locals of the including script): what key 1 has, the claim, PUBLISH or SPUBLISH,
 --   `1` if that answers all receivers, and the channel of changes.
 -- Invariant: key 1 exists as long as anybody holds, or keeps the lock shut. Nothing is kept without a time to live.
---   claim_quiet.lua and release_quiet.lua read no more than whether key 2 exists. The counter does not move while somebody
---   holds alone by a reserved token.
+--   claim_quiet.lua and release_quiet.lua read no more than whether key 2 exists. While somebody holds alone by a reserved
+--   token, the counter is moved by its own amendment alone, which writes the token elsewhere. What lets others in raises it.
 
 local SHARED = 'leasehold:shared'
 local KEEP_MS = 604800000
@@ -43,15 +43,17 @@ local freed = false
 local alone = false
 local foreign = false
 local overtaken = false
+local reserved = false
 if held and held ~= SHARED then
     local owner, bound, since, note = string.match(held, '^(%x+)(%S*) (%d+)(.*)$')
     local delay, expires, token = string.match(bound or '', '^/(%d+)/(%d+)/(%d+)$')
     if owner and #owner == 32 and (bound == '' or delay) then
-        local reserved = tonumber(string.match(note, '^#(%d+)'))
+        reserved = tonumber(string.match(note, '^#(%d+)'))
         note = string.match(note, '^#?%d* =(.*)$') or false
         token = tonumber(token) or counter > 0 and (reserved or counter) == counter and counter
         alone = {owner, tonumber(expires) or 0, tonumber(since), tonumber(delay) or 0, note, token}
-        overtaken = reserved and counter > reserved
+        local refused = reserved and side and redis.call('HGET', KEYS[3], owner)
+        overtaken = reserved and counter > reserved or refused and cmsgpack.unpack(refused)[1] == 'r'
     else
         alone = {held, 0, false, 0, false, false}
         foreign = true
@@ -182,6 +184,11 @@ local function draw(floor)
     if token >= 9007199254740992 then return false end
     raise(token)
     return token
+end
+
+-- Ends every reservation, by one, so that it does not look like a grant; a lost counter begins anew.
+local function overtake()
+    if counter == 0 then draw(0) elseif counter < 9007199254740991 then raise(counter + 1) end
 end
 
 -- {tag or a stranger's value, stance, mode, take, of, expires_in, age, token, stranger, note}

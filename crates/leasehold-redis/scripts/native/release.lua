@@ -44,7 +44,7 @@ elseif side then
 end
 if refuse > 0 and not delaying() then
     -- Nor is the claim granted that may still arrive with a reserved token.
-    if not held then draw(0) end
+    if not held or foreign then overtake() end
     save(id, {'r', 'x', 0, 0, 'n', now + refuse, now, 0, false, 0, '', false})
     redis.call('ZADD', KEYS[5], string.format('%d', now + refuse), id)
 end

@@ -33,6 +33,6 @@ else
     redis.call('DEL', KEYS[1])
     announce_lock()
 end
--- As far as in the native dialect, where a release may raise it by one.
-if before[4] then redis.call('INCRBY', KEYS[2], 2) end
+-- As far as in the native dialect.
+if before[4] then redis.call('INCRBY', KEYS[2], 3) end
 return before

@@ -93,11 +93,11 @@ fn claim_reserved(
     counter.arg("GETEX").write_arg_fmt(keys.side(FENCE));
     let (ttl, name, reserved) = (claim.ttl, claim.name.clone(), facts.reserved.clone());
     Request::commands([set, counter], move |replies| {
-        let granted = format::read_claim_reserved(&replies, token, ttl);
-        if granted.is_none() {
+        let reply = format::read_claim_reserved(&replies, token, ttl);
+        if !matches!(reply, Some(ClaimReply::Outcome { .. })) {
             reserved.note_others(&name, time);
         }
-        Ok(granted)
+        Ok(reply)
     })
 }
 

@@ -26,6 +26,8 @@ struct Recent {
     is_hot: bool,
     rests_until: u64,
     token: Option<FencingToken>,
+    /// The last one that was given out: a counter that went back reserves it again.
+    last: Option<FencingToken>,
 }
 
 impl ReservedTokens {
@@ -35,7 +37,9 @@ impl ReservedTokens {
         let mut all = self.0.lock();
         let recent = all.get_mut(name)?;
         recent.is_hot = least <= recent.released + SOON_US && least >= recent.rests_until;
-        recent.token.take().filter(|token| token.get() >= least)
+        let token = recent.token.take().filter(|token| token.get() >= least && Some(*token) > recent.last);
+        recent.last = recent.last.max(token);
+        token
     }
 
     /// Whether a release is to reserve a token, as that of a lock which this client claims again and again.
@@ -49,7 +53,7 @@ impl ReservedTokens {
         if all.len() >= NAMES_MAX {
             all.clear();
         }
-        all.insert(name.clone(), Recent { released, is_hot: false, rests_until: 0, token: None });
+        all.insert(name.clone(), Recent { released, is_hot: false, rests_until: 0, token: None, last: None });
         false
     }
 

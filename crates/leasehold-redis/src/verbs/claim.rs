@@ -58,6 +58,8 @@ async fn complete(
     answered: Option<(ClaimReply, u32)>,
 ) -> Result<(Standing, bool)> {
     let (reply, confirmed) = match answered {
+        // If this fails, the hold key may still be set.
+        Some((ClaimReply::Undecided, _)) => send_full(client, claim, keys).await.map_err(Error::unknown)?,
         Some(answered) => answered,
         None => send_full(client, claim, keys).await?,
     };
@@ -75,7 +77,7 @@ async fn complete(
             Err(if matches!(standing, Standing::Waiting(_)) { error.unknown() } else { error })
         }
         ClaimReply::Outcome { standing, is_unannounced } => Ok((standing, is_unannounced)),
-        ClaimReply::OwnHold => Ok((prolong(client, claim).await?, false)),
+        ClaimReply::OwnHold | ClaimReply::Undecided => Ok((prolong(client, claim).await?, false)),
     }
 }
 

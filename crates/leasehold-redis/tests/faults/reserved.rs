@@ -308,28 +308,123 @@ fn a_claim_by_a_reserved_token_that_is_delivered_late_makes_no_ghost() {
         hot("bills", &rule).await;
         assert_eq!(holder(&server, "bills"), None);
     });
+    // The control: the same request of a library that knows no tokens makes a ghost.
+    server.command(&["SET", "ghost", "me", "NX", "PX", "30000"]).unwrap();
+    assert!(holder(&server, "ghost").is_some(), "the control: a ghost");
+}
+
+/// The same for a claim that is given up at once, when nothing of ours was granted in the meantime: nor when another library held
+/// the key, nor when the counter is lost after that.
+#[test]
+fn a_claim_by_a_reserved_token_that_was_given_up_makes_no_ghost() {
+    let server = Server::start().unwrap();
+    let proxy = Proxy::to(&server.address()).unwrap();
     run(async {
-        // Given up at once: nothing else was granted in the meantime.
         let (env, words) = (common::env(), format!("single={}", proxy.port()));
         let mut options = options(&words);
         options.timeout = Duration::from_millis(200);
-        let (mine, until) = (RedisStore::new(options, env.clone()).unwrap(), env.now() + SOON);
-        let rule = proxy.on_request(sets("notes".into()), FaultRule::Hold);
-        let late = loop {
-            let next = claim(&env, "notes", 30_000);
-            if mine.claim(&next).await.is_err() {
-                break next;
+        let mine = RedisStore::new(options, env.clone()).unwrap();
+        for (text, is_lost) in [("notes", false), ("shared", false), ("lost", true)] {
+            let (rule, until) = (proxy.on_request(sets(text.into()), FaultRule::Hold), env.now() + SOON);
+            let late = loop {
+                let next = claim(&env, text, 30_000);
+                if mine.claim(&next).await.is_err() {
+                    break next;
+                }
+                assert!(env.now() < until, "no claim is by a reserved token");
+                mine.release(&next).await.unwrap();
+            };
+            assert!(rule.fired());
+            if text == "shared" {
+                server.command(&["SET", text, "another library", "NX", "PX", "30000"]).unwrap();
             }
-            assert!(env.now() < until, "no claim is by a reserved token");
-            mine.release(&next).await.unwrap();
-        };
-        assert!(rule.fired());
-        mine.release(&late).await.unwrap();
-        rule.release();
-        eventually(&env, "the late claim", || async { holder(&server, "notes").is_some() }).await;
-        granted(&store(&at(&server)), &claim(&env, "notes", 30_000)).await;
+            mine.release(&late).await.unwrap();
+            server.command(&["DEL", text]).unwrap();
+            if is_lost {
+                server.command(&["DEL", &format!("leasehold:{{{text}}}:fence")]).unwrap();
+            }
+            rule.release();
+            eventually(&env, "the late claim", || async { holder(&server, text).is_some() }).await;
+            let next = granted(&store(&at(&server)), &claim(&env, text, 30_000)).await;
+            assert!(next.get() > 0, "{text}: it keeps nobody out");
+        }
     });
     // The control: the same request of a library that knows no tokens makes a ghost.
     server.command(&["SET", "ghost", "me", "NX", "PX", "30000"]).unwrap();
     assert!(holder(&server, "ghost").is_some(), "the control: a ghost");
+}
+
+/// Another library on the same key raises no counter, so what comes after it has to: a fair waiter is not passed, and an observer
+/// hears of the next grant.
+#[test]
+fn a_hold_of_another_library_ends_what_was_reserved_before_it() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store, waiter) = (common::env(), store(&at(&server)), store(&at(&server)));
+        let occupy =
+            |text: &str| server.command(&["SET", text, "another library", "NX", "PX", "30000"]).unwrap();
+        let reserved = reserve(&server, &store, &env, "queue").await;
+        occupy("queue");
+        let waiting = Claim { queueing: Queueing::Fifo, ..claim(&env, "queue", 30_000) };
+        assert!(matches!(waiter.claim(&waiting).await.unwrap(), Standing::Waiting(_)));
+        server.command(&["DEL", "queue"]).unwrap();
+        assert!(counter(&server, "queue") > reserved.get(), "the reserved token would pass the waiter");
+        assert!(matches!(store.claim(&claim(&env, "queue", 30_000)).await.unwrap(), Standing::Held(_)));
+        assert!(granted(&waiter, &waiting).await > reserved);
+        let reserved = reserve(&server, &store, &env, "watched").await;
+        occupy("watched");
+        drop(waiter.watch(&name("watched"), Interest::Changes).await.unwrap());
+        assert!(
+            counter(&server, "watched") > reserved.get(),
+            "a grant by the reserved token would go unheard"
+        );
+        // A hold that was overtaken before it was set ends no reservation, either.
+        let reserved = reserve(&server, &store, &env, "overtaken").await;
+        set_by_hand(&server, &claim(&env, "overtaken", 30_000), reserved.get() - 1);
+        drop(waiter.watch(&name("overtaken"), Interest::Changes).await.unwrap());
+        assert!(counter(&server, "overtaken") > reserved.get());
+        // The control: a hold of ours, which the counter is the token of, is not touched.
+        let mine = claim(&env, "held", 30_000);
+        let token = granted(&store, &mine).await;
+        drop(waiter.watch(&name("held"), Interest::Changes).await.unwrap());
+        assert_eq!(counter(&server, "held"), token.get(), "the control");
+    });
+}
+
+/// Without its counter a lock is granted in turn, with a token above the one that the hold names.
+#[test]
+fn a_claim_whose_counter_is_lost_comes_in_its_turn() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store, waiter) = (common::env(), store(&at(&server)), store(&at(&server)));
+        let first = claim(&env, "queue", 30_000);
+        let token = granted(&store, &first).await;
+        let waiting = Claim { queueing: Queueing::Fifo, ..claim(&env, "queue", 30_000) };
+        assert!(matches!(waiter.claim(&waiting).await.unwrap(), Standing::Waiting(_)));
+        server.command(&["DEL", "leasehold:{queue}:fence"]).unwrap();
+        store.release(&first).await.unwrap();
+        let late = claim(&env, "queue", 30_000);
+        set_by_hand(&server, &late, token.get());
+        assert!(matches!(store.claim(&late).await.unwrap(), Standing::Held(_)), "it passes nobody who waits");
+        assert!(granted(&waiter, &waiting).await > token);
+        // The claim that waits is the one whose hold arrives late.
+        let waiting = Claim { queueing: Queueing::Barging, ..claim(&env, "own", 30_000) };
+        let holds = claim(&env, "own", 30_000);
+        let token = granted(&store, &holds).await;
+        assert!(matches!(store.claim(&waiting).await.unwrap(), Standing::Waiting(_)));
+        store.release(&holds).await.unwrap();
+        set_by_hand(&server, &waiting, token.get());
+        assert_eq!(granted(&store, &waiting).await, token, "as if it was granted by that");
+        assert_eq!(store.inspect(&waiting.name).await.unwrap().waiters, [], "and it does not wait any more");
+        // A token that is ahead of the clock by an hour, whose counter is lost.
+        let ahead = claim(&env, "ahead", 30_000);
+        let token = granted(&store, &ahead).await.get() + 3_600_000_000;
+        store.release(&ahead).await.unwrap();
+        server.command(&["DEL", "leasehold:{ahead}:fence"]).unwrap();
+        set_by_hand(&server, &ahead, token);
+        assert!(granted(&store, &ahead).await.get() > token);
+        // The control: the clock alone would give a lower one.
+        let other = claim(&env, "other", 30_000);
+        assert!(granted(&store, &other).await.get() < token, "the control");
+    });
 }

@@ -68,10 +68,11 @@ fn only_the_counter_of_the_lock_itself_tells_of_force() {
     let (held, ended) = (lock(&[(1, 5)], &[2], 5), lock(&[], &[2], 6));
     assert_eq!(seen_with(Counter::Shared, &held, &ended, 1), "released 1");
     assert_eq!(seen_with(Counter::OfOneLock { by_release: 0 }, &held, &ended, 1), "forced 1");
-    // A release that has reserved the token of the next grant.
-    let reserving = Counter::OfOneLock { by_release: 1 };
-    assert_eq!(seen_with(reserving, &held, &ended, 1), "released 1");
-    assert_eq!(seen_with(reserving, &held, &lock(&[], &[2], 7), 1), "forced 1");
+    // A release that has reserved the token of the next grant, and a new observer.
+    let reserving = Counter::OfOneLock { by_release: 2 };
+    for (counter, word) in [(6, "released 1"), (7, "released 1"), (8, "forced 1")] {
+        assert_eq!(seen_with(reserving, &held, &lock(&[], &[2], counter), 1), word, "{counter}");
+    }
 }
 
 #[test]

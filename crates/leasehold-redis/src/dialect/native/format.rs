@@ -53,16 +53,18 @@ pub(super) fn read_claim_quiet(value: &Value, ttl: Duration) -> Result<Option<Cl
     Ok(Some(ClaimReply::Outcome { standing, is_unannounced: false }))
 }
 
-/// `None` when the hold was not set, or its token is not the counter.
+/// `None` when the hold was not set.
 pub(super) fn read_claim_reserved(
     replies: &[Reply],
     token: FencingToken,
     ttl: Duration,
 ) -> Option<ClaimReply> {
-    let [Ok(Value::Okay), Ok(counter)] = replies else { return None };
-    let is_counter = read::<u64>(counter, "a fencing token").is_ok_and(|counter| counter == token.get());
+    let [Ok(Value::Okay), counter] = replies else { return None };
+    let read = |counter| read::<u64>(counter, "a fencing token").ok();
+    let is_counter = counter.as_ref().is_ok_and(|counter| read(counter).is_some_and(|it| it == token.get()));
     let standing = Standing::Granted(Grant::lasting(Some(token), ttl));
-    is_counter.then_some(ClaimReply::Outcome { standing, is_unannounced: false })
+    let granted = ClaimReply::Outcome { standing, is_unannounced: false };
+    Some(if is_counter { granted } else { ClaimReply::Undecided })
 }
 
 /// The reply of a member of a quorum, which answers its marker, too, and its token if that is not the least one.
