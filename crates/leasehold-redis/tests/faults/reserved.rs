@@ -340,8 +340,10 @@ fn a_claim_by_a_reserved_token_that_was_given_up_makes_no_ghost() {
             }
             mine.release(&late).await.unwrap();
             server.command(&["DEL", text]).unwrap();
-            if is_lost {
-                server.command(&["DEL", &format!("leasehold:{{{text}}}:fence")]).unwrap();
+            // Lost while the id is refused; or the time of the refusal is over, which the late hold outlives.
+            let ends = if is_lost { [":fence"; 3] } else { [":meta", ":entries", ":waiters"] };
+            for end in ends {
+                server.command(&["DEL", &format!("leasehold:{{{text}}}{end}")]).unwrap();
             }
             rule.release();
             eventually(&env, "the late claim", || async { holder(&server, text).is_some() }).await;
