@@ -27,8 +27,6 @@ static CLAIM_VOTE: LazyLock<Script> =
     LazyLock::new(|| Script::of(include_str!("../../scripts/native/claim_vote.lua"), &VOTE));
 static RELEASE_QUIET: LazyLock<Script> =
     LazyLock::new(|| Script::of(include_str!("../../scripts/native/release_quiet.lua"), &PAIR));
-static RELEASE_RESERVE: LazyLock<Script> =
-    LazyLock::new(|| Script::of(include_str!("../../scripts/native/release_reserve.lua"), &PAIR));
 static RENEW_ENTRY: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/native/renew_entry.lua")));
 static INSPECT: LazyLock<Script> =
@@ -39,7 +37,7 @@ static OBSERVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/native/observe.lua")));
 
 /// The scripts of a claim and its release.
-static PAIR: [&LazyLock<Script>; 5] = [&CLAIM_QUIET, &RELEASE_QUIET, &RELEASE_RESERVE, &CLAIM, &RELEASE];
+static PAIR: [&LazyLock<Script>; 4] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE];
 /// The same for a member of a quorum.
 static VOTE: [&LazyLock<Script>; 4] = [&CLAIM_VOTE, &RELEASE_QUIET, &CLAIM, &RELEASE];
 
@@ -210,11 +208,10 @@ impl Dialect for Native {
         let keys = [keys.hold_key(), keys.side(META), keys.side(FENCE)];
         let time = facts.time.filter(|_| self.reserves);
         let reserves = time.is_some_and(|time| facts.reserved.is_wanted(&claim.name, time));
-        let (script, count) = if reserves { (&RELEASE_RESERVE, 3) } else { (&RELEASE_QUIET, 2) };
-        let mut call = script.call(&keys[..count]);
+        let mut call = RELEASE_QUIET.call(&keys[..if reserves { 3 } else { 2 }]);
         call.write_arg_fmt(format_args!("{} ", claim.id));
         let kept = reserves.then(|| (facts.reserved.clone(), claim.name.clone()));
-        Some(Request::call(script, call, move |value| {
+        Some(Request::call(&RELEASE_QUIET, call, move |value| {
             let (release, token) = format::read_release_quiet(value)?;
             if let (Some(token), Some((reserved, name))) = (token, kept) {
                 reserved.put(&name, token);

@@ -85,7 +85,7 @@ fn a_hot_lock_costs_one_script_a_pair_and_its_tokens_grow() {
     });
 }
 
-/// A user that may not read the counter by `GETEX`, as that of a release before it, pays a round trip and loses nothing.
+/// A user that may not read the counter by `GETEX` pays a round trip and loses nothing.
 #[test]
 fn a_user_without_the_right_to_read_the_counter_is_granted_all_the_same() {
     let rights = common::LEAST_RIGHTS.replace("+getex ", "");
@@ -175,7 +175,7 @@ fn a_claim_by_a_reserved_token_passes_nobody_who_waits() {
     });
 }
 
-/// Who observes a lock that is free hears of the next grant.
+/// An observer of a free lock hears of the next grant.
 #[test]
 fn a_claim_by_a_reserved_token_is_announced_to_a_new_observer() {
     let server = Server::start().unwrap();
