@@ -9,7 +9,7 @@ use leasehold_core::{
 };
 use redis::{Cmd, RedisWrite};
 
-use super::{Announcement, ClaimReply, Dialect};
+use super::{Announcement, ClaimReply, Dialect, RENEW};
 use crate::{
     format::{Request, Script, millis},
     keys::{FENCE, Key, Keys, META, OURS, SIDES, escape},
@@ -36,10 +36,10 @@ static FORCE_RELEASE: LazyLock<Script> =
 static OBSERVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/native/observe.lua")));
 
-/// The scripts of a claim and its release.
-static PAIR: [&LazyLock<Script>; 4] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE];
+/// The scripts of a claim and its release, and of its renewals, which many holds of a client need at the same moment.
+static PAIR: [&LazyLock<Script>; 5] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE, &RENEW];
 /// The same for a member of a quorum.
-static VOTE: [&LazyLock<Script>; 4] = [&CLAIM_VOTE, &RELEASE_QUIET, &CLAIM, &RELEASE];
+static VOTE: [&LazyLock<Script>; 5] = [&CLAIM_VOTE, &RELEASE_QUIET, &CLAIM, &RELEASE, &RENEW];
 
 /// The native dialect.
 #[derive(Debug)]

@@ -37,8 +37,8 @@ static INSPECT: LazyLock<Script> =
 static FORCE_RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/redisson/force_release.lua")));
 
-/// The scripts of a claim and its release.
-static PAIR: [&LazyLock<Script>; 4] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE];
+/// The scripts of a claim and its release, and of its renewals, which many holds of a client need at the same moment.
+static PAIR: [&LazyLock<Script>; 5] = [&CLAIM_QUIET, &RELEASE_QUIET, &CLAIM, &RELEASE, &RENEW];
 
 /// The most permits of one claim: each is an entry of its own, which every renewal writes.
 pub(crate) const TAKE_MAX: u32 = 1000;
