@@ -12,11 +12,14 @@ use leasehold_core::{
 use tokio::sync::MutexGuard;
 
 use crate::{
+    client_keys::ClientKeys,
     keys::Keys,
     leases::Leases,
     options::EtcdOptions,
     own_claims::{OwnClaim, OwnClaims},
-    protocol::{Compare, KeyValue, RequestOp, TxnRequest, TxnResponse},
+    protocol::{
+        Compare, DeleteRangeRequest, DeleteRangeResponse, KeyValue, RequestOp, TxnRequest, TxnResponse,
+    },
     queue::{Entry, Queue},
     transport::{Cluster, connection::Procedure},
     txn::{self, get, range},
@@ -24,6 +27,7 @@ use crate::{
 };
 
 const TXN: Procedure = "/etcdserverpb.KV/Txn";
+const DELETE: Procedure = "/etcdserverpb.KV/DeleteRange";
 
 /// The longest verb, in requests.
 const VERB_REQUESTS: u32 = 8;
@@ -36,6 +40,7 @@ pub(crate) struct Client {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) own_claims: OwnClaims,
+    pub(crate) keys: ClientKeys,
     watchers: Locked<HashMap<LockName, Weak<LockWatcher>>>,
 }
 
@@ -82,6 +87,7 @@ impl Client {
         Ok(Client {
             state: ClientState::new(options.capability(), &options.url, revalidations),
             options,
+            keys: ClientKeys::new(&env),
             env,
             leases: Arc::new(Leases::new(cluster.clone())),
             cluster,
@@ -106,6 +112,12 @@ impl Client {
     /// The same; `None` when a lease that it names does not exist, and nothing was done.
     pub(crate) async fn txn_on_lease(&self, request: TxnRequest) -> Result<Option<TxnResponse>> {
         self.cluster.call_on_lease(TXN, request).await
+    }
+
+    /// Deletes a key; whether it was there.
+    pub(crate) async fn delete(&self, key: Vec<u8>) -> Result<bool> {
+        let answer: DeleteRangeResponse = self.cluster.call(DELETE, DeleteRangeRequest { key }).await?;
+        Ok(answer.deleted > 0)
     }
 
     /// A transaction of a claim that reads the state of its lock in either case.

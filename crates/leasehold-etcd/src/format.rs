@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::Mode;
+use leasehold_core::{ClaimId, Mode};
 
 /// The first word of every value, with the version of the format.
 const HEAD: &str = "leasehold1";
@@ -26,6 +26,8 @@ const STATES: [(&str, State); 4] =
 /// The content of a claim's key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Value {
+    /// The claim, where the key does not name it.
+    pub(crate) id: Option<ClaimId>,
     pub(crate) state: State,
     pub(crate) mode: Mode,
     /// The time to live of its lease, in seconds.
@@ -49,8 +51,9 @@ impl Value {
             _ => "exclusive".to_string(),
         };
         let fence = self.fence.map_or_else(|| "-".to_string(), |fence| fence.to_string());
+        let head = self.id.map_or_else(|| HEAD.to_string(), |id| format!("{HEAD} {id}"));
         let mut text =
-            format!("{HEAD} {state} {mode} {} {} {} {fence}", self.lease_s, self.delay_s, self.since_us);
+            format!("{head} {state} {mode} {} {} {} {fence}", self.lease_s, self.delay_s, self.since_us);
         if let Some(note) = &self.note {
             text.push('\n');
             text.push_str(note);
@@ -69,7 +72,11 @@ impl Value {
         if words.next()? != HEAD {
             return None;
         }
-        let state = words.next()?;
+        let mut state = words.next()?;
+        let id = state.parse().ok();
+        if id.is_some() {
+            state = words.next()?;
+        }
         let state = STATES.iter().find(|(word, _)| *word == state)?.1;
         let mode = match words.next()? {
             "exclusive" => Mode::Exclusive,
@@ -85,7 +92,7 @@ impl Value {
             "-" => None,
             fence => Some(fence.parse().ok()?),
         };
-        words.next().is_none().then_some(Value { state, mode, lease_s, delay_s, since_us, fence, note })
+        words.next().is_none().then_some(Value { id, state, mode, lease_s, delay_s, since_us, fence, note })
     }
 
     /// The rest of its lease by the wall clock, if it was never renewed; `None` when that is over.
@@ -108,9 +115,11 @@ mod tests {
         let notes = [None, Some(""), Some("π\n\0\"\\ ")];
         for (_, state) in STATES {
             for (mode, note) in modes.into_iter().zip(notes) {
-                let note = note.map(Arc::from);
-                let value =
-                    Value { state, mode, lease_s: 30, delay_s: 1, since_us: u64::MAX, fence: Some(9), note };
+                let (id, note) = (Some(ClaimId::from_bits(7)), note.map(Arc::from));
+                let (lease_s, delay_s, since_us, fence) = (30, 1, u64::MAX, Some(9));
+                let value = Value { id, state, mode, lease_s, delay_s, since_us, fence, note };
+                assert_eq!(Value::read(&value.write()), Some(value.clone()));
+                let value = Value { id: None, ..value };
                 assert_eq!(Value::read(&value.write()), Some(value.clone()));
                 let plain = Value { fence: None, ..value };
                 assert_eq!(Value::read(&plain.write()), Some(plain));

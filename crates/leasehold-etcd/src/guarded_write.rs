@@ -7,7 +7,8 @@ use crate::{
     format::{State, Value},
     keys::Keys,
     protocol::KeyValue,
-    txn::{self, created, delete, get, put},
+    queue::find,
+    txn::{self, created, delete, put, range},
 };
 
 /// A change of a key of the application.
@@ -42,24 +43,25 @@ pub enum Committed {
 /// Writes if the claim holds its lock in the same transaction.
 pub(crate) async fn commit(client: &Client, claim: &Claim, writes: Vec<KeyWrite>) -> Result<Committed> {
     let keys = Keys::of(&claim.name);
-    let Some(create) = created_by(client, claim, &keys).await? else { return Ok(Committed::NotHeld) };
+    let Some((place, create)) = place_of(client, claim, &keys).await? else { return Ok(Committed::NotHeld) };
     let success = writes.into_iter().map(|write| match write {
         KeyWrite::Put { key, value } => put(key, value, 0),
         KeyWrite::Delete { key } => delete(key),
     });
-    let holds = vec![created(keys.place(claim.id), create)];
+    let holds = vec![created(place, create)];
     let answer = client.txn(txn::only_if(holds, success.collect())).await?;
     let revision = answer.header.revision;
     Ok(if answer.succeeded { Committed::Yes { revision } } else { Committed::NotHeld })
 }
 
-/// The revision that created the place of a claim that holds. A hold never becomes a wait again.
-async fn created_by(client: &Client, claim: &Claim, keys: &Keys) -> Result<Option<i64>> {
+/// The place of a claim that holds, and the revision that created it. A hold never becomes a wait again.
+async fn place_of(client: &Client, claim: &Claim, keys: &Keys) -> Result<Option<(Vec<u8>, i64)>> {
     let known = client.own_claims.state(claim.id);
-    if known.held && known.create > 0 {
-        return Ok(Some(known.create));
+    if let Some(place) = known.place.filter(|_| known.held) {
+        return Ok(Some((place, known.create)));
     }
-    let answer = client.txn(txn::read_only([get(keys.place(claim.id))])).await?;
+    let answer = client.txn(txn::read_only([range(keys.range())])).await?;
+    let found = find(keys, claim.id, txn::reads(answer).into_iter().flatten());
     let holds = |kv: &KeyValue| Value::read(&kv.value).is_some_and(|value| value.state == State::Held);
-    Ok(txn::reads(answer).into_iter().flatten().find(holds).map(|kv| kv.create_revision))
+    Ok(found.filter(holds).map(|kv| (kv.key, kv.create_revision)))
 }

@@ -8,6 +8,7 @@ use leasehold_core::{ClaimId, LockName};
 const FENCE: &str = "%fence/";
 const REVOKED: &str = "%revoked/";
 const DELAY: &str = ".delay";
+const CLIENT: &str = ".client";
 
 /// The keys of one lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Keys(String);
 pub(crate) enum Part {
     /// A claim's place in the queue, or hold.
     Place(ClaimId),
+    /// The hold of a claim that found nobody, in a key of its client. Its value names the claim.
+    Client,
     /// The lock-delay of a claim, which keeps the lock shut after its hold has ended.
     Delay(ClaimId),
     /// A key of another library.
@@ -37,6 +40,11 @@ impl Keys {
 
     pub(crate) fn place(&self, id: ClaimId) -> Vec<u8> {
         format!("{}/{id}", self.0).into_bytes()
+    }
+
+    /// The key of a client, for a claim that finds nobody.
+    pub(crate) fn client(&self, id: ClaimId) -> Vec<u8> {
+        format!("{}/{id}{CLIENT}", self.0).into_bytes()
     }
 
     pub(crate) fn delay(&self, id: ClaimId) -> Vec<u8> {
@@ -84,10 +92,11 @@ fn part(end: &[u8]) -> Part {
     if let Ok(id) = text.parse() {
         return Part::Place(id);
     }
-    match text.strip_suffix(DELAY).and_then(|id| id.parse().ok()) {
-        Some(id) => Part::Delay(id),
-        None => Part::Foreign,
+    let id = |suffix| text.strip_suffix(suffix).and_then(|id| id.parse::<ClaimId>().ok());
+    if let Some(id) = id(DELAY) {
+        return Part::Delay(id);
     }
+    id(CLIENT).map_or(Part::Foreign, |_| Part::Client)
 }
 
 fn encode(name: &str) -> String {
@@ -133,6 +142,7 @@ mod tests {
             let keys = Keys::of(&name(text));
             assert_eq!(split(&keys.place(id)), Some((name(text), Part::Place(id))));
             assert_eq!(split(&keys.delay(id)), Some((name(text), Part::Delay(id))));
+            assert_eq!(split(&keys.client(id)), Some((name(text), Part::Client)));
             assert_eq!(keys.part(&keys.delay(id)), Part::Delay(id));
             assert_eq!(split(&keys.revoked(id)), None, "{text}");
             assert_eq!(split(&keys.fence()), None, "{text}");
@@ -151,7 +161,8 @@ mod tests {
         for (at, keys) in all.iter().enumerate() {
             let (first, end) = keys.range();
             for (other, theirs) in all.iter().enumerate() {
-                for key in [theirs.place(id), theirs.delay(id), theirs.revoked(id), theirs.fence()] {
+                let places = [theirs.place(id), theirs.client(id), theirs.delay(id)];
+                for key in places.into_iter().chain([theirs.revoked(id), theirs.fence()]) {
                     let within = key >= first && key < end;
                     let ours = at == other && !key.starts_with(b"%revoked/") && !key.starts_with(b"%fence/");
                     assert_eq!(within, ours, "{:?} in {:?}", NAMES[other], NAMES[at]);

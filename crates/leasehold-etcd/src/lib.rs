@@ -10,6 +10,7 @@
 mod backend;
 mod capability;
 mod client;
+mod client_keys;
 mod doctor;
 mod error;
 mod format;

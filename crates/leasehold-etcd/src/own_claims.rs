@@ -28,6 +28,10 @@ pub(crate) struct ClaimState {
     pub(crate) leases: Option<ClaimLeases>,
     /// The revision that created its place; 0 when it is not known.
     pub(crate) create: i64,
+    /// The key of its place, once that is known.
+    pub(crate) place: Option<Vec<u8>>,
+    /// The id in the key of this client that it has taken.
+    pub(crate) client_key: Option<ClaimId>,
     /// It waits in that place, with this mode.
     pub(crate) waits_as: Option<Mode>,
     /// It was answered `Granted`.

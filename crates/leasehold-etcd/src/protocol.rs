@@ -68,6 +68,12 @@ pub(crate) struct DeleteRangeRequest {
     pub(crate) key: Vec<u8>,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DeleteRangeResponse {
+    #[prost(int64, tag = "2")]
+    pub(crate) deleted: i64,
+}
+
 /// One of these.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct RequestOp {

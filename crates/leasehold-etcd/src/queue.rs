@@ -55,15 +55,17 @@ impl Queue {
         for kv in kvs {
             match (keys.part(&kv.key), Value::read(&kv.value)) {
                 (Part::Delay(id), value) => drop(delays.insert(id, (kv, value))),
-                (Part::Place(id), Some(value)) => {
-                    let holds = value.state == State::Held;
-                    entries.push(Entry::new(kv, holds, Some((id, value))));
-                }
-                // Go's rule: the oldest key holds.
-                (Part::Place(_) | Part::Foreign, _) => {
-                    let holds = kv.create_revision == oldest;
-                    entries.push(Entry::new(kv, holds, None));
-                }
+                (part, value) => match claim_of(part, value) {
+                    Some((id, value)) => {
+                        let holds = value.state == State::Held;
+                        entries.push(Entry::new(kv, holds, Some((id, value))));
+                    }
+                    // Go's rule: the oldest key holds.
+                    None => {
+                        let holds = kv.create_revision == oldest;
+                        entries.push(Entry::new(kv, holds, None));
+                    }
+                },
             }
         }
         for entry in &mut entries {
@@ -220,6 +222,25 @@ impl Entry {
     pub(crate) fn may_be_due(&self, wall_us: u64) -> bool {
         self.lease != 0 && self.value.as_ref().is_some_and(|value| value.left(wall_us).is_none())
     }
+}
+
+/// The claim whose place a key is.
+pub(crate) fn claim_of(part: Part, value: Option<Value>) -> Option<(ClaimId, Value)> {
+    let value = value?;
+    match part {
+        Part::Place(id) => Some((id, value)),
+        Part::Client => Some((value.id?, value)),
+        Part::Delay(_) | Part::Foreign => None,
+    }
+}
+
+/// The key of a claim's place among those of its lock.
+pub(crate) fn find(keys: &Keys, id: ClaimId, kvs: impl IntoIterator<Item = KeyValue>) -> Option<KeyValue> {
+    let is_own = |kv: &KeyValue| {
+        let found = claim_of(keys.part(&kv.key), Value::read(&kv.value));
+        found.is_some_and(|(found, _)| found == id)
+    };
+    kvs.into_iter().find(is_own)
 }
 
 fn foreign_tag(lease: i64) -> u32 {

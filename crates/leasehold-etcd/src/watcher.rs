@@ -20,11 +20,12 @@ use tonic::Streaming;
 
 use crate::{
     error::explain,
-    keys::{Keys, Part},
+    format::Value,
+    keys::Keys,
     protocol::{
         Event, KeyValue, RangeRequest, RangeResponse, WatchCreateRequest, WatchRequest, WatchResponse,
     },
-    queue::Queue,
+    queue::{Queue, claim_of},
     transport::{
         Cluster, RANGE,
         connection::{Connection, WATCH, authorized},
@@ -177,10 +178,9 @@ impl Task {
         let mut concerned = HashSet::new();
         for Event { r#type, kv } in events {
             if r#type == DELETE {
-                self.kvs.remove(&kv.key);
-                if let Part::Place(id) = self.keys.part(&kv.key) {
-                    concerned.insert(id);
-                }
+                let removed = self.kvs.remove(&kv.key);
+                let value = removed.and_then(|kv| Value::read(&kv.value));
+                concerned.extend(claim_of(self.keys.part(&kv.key), value).map(|(id, _)| id));
             } else {
                 self.kvs.insert(kv.key.clone(), kv);
             }

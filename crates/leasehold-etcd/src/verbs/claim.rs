@@ -5,7 +5,7 @@ mod transition;
 use std::{sync::Arc, time::Duration};
 
 use leasehold_core::{
-    Claim, Error, ErrorKind, Intent, LostReason, Moment, Queueing, Result, Stance, Standing,
+    Claim, Error, ErrorKind, Intent, LostReason, Moment, Outcome, Queueing, Result, Stance, Standing,
 };
 
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     leases::ClaimLeases,
     own_claims::OwnClaim,
     protocol::{Compare, KeyValue, RequestOp, TxnRequest},
-    queue::Queue,
-    txn::{absent, get, nested, none_before, none_in, none_since, put, unchanged},
+    queue::{Entry, Queue},
+    txn::{absent, delete, get, nested, none_before, none_in, none_since, only_if, put, unchanged},
 };
 
 /// A try fails when another client changed the queue meanwhile, or a lease had ended.
@@ -163,26 +163,76 @@ impl Attempt<'_> {
         Ok(Some(standing))
     }
 
-    /// The entering transaction: the first claim of all holds at once, others queue up if they want to.
+    /// The entering transaction: the first claim of all holds at once, others queue up if they want to. Where nobody was last
+    /// time, these ask twice.
     async fn enter(&self, leases: &ClaimLeases) -> Result<Option<TxnResult>> {
-        let keys = &self.own.keys;
-        let queue_up = match self.claim.queueing {
-            Queueing::No => Vec::new(),
-            Queueing::Barging | Queueing::Fifo => self.new_puts(leases, State::Waiting),
-        };
-        let mut success = self.new_puts(leases, State::Held);
+        let (client, keys, id) = (self.client, &self.own.keys, self.claim.id);
+        let mut success = self.first_puts(leases);
         let first: Vec<KeyValue> =
             success.iter().filter_map(|op| op.put.clone()).map(KeyValue::from).collect();
         success.push(get(keys.fence()));
-        let compare = vec![none_in(keys.range()), absent(keys.revoked(self.claim.id))];
-        let queue = Client::reading(keys, self.claim.id, self.no_place(), queue_up);
-        let request = TxnRequest { compare, success, failure: vec![nested(queue)] };
-        let Some(answer) = self.send(self.client.txn_on_lease(request)).await? else { return Ok(None) };
-        Ok(Some(if answer.succeeded {
-            TxnResult::first(keys, first, answer)
-        } else {
-            TxnResult::read(keys, answer)
-        }))
+        let compare = vec![none_in(keys.range()), absent(keys.revoked(id))];
+        let queues_up = self.claim.queueing != Queueing::No && client.keys.expects_others(&self.claim.name);
+        let failure = match queues_up {
+            true => vec![nested(self.queue_up(leases))],
+            false => Client::reading(keys, id, Vec::new(), Vec::new()).failure,
+        };
+        let request = TxnRequest { compare, success, failure };
+        let Some(answer) = self.send(client.txn_on_lease(request)).await? else { return Ok(None) };
+        client.keys.found_others(&self.claim.name, !answer.succeeded);
+        if answer.succeeded {
+            return Ok(Some(TxnResult::first(keys, first, answer)));
+        }
+        self.return_client_key();
+        let found = TxnResult::read(keys, answer);
+        if !queues_up && (self.claim.queueing == Queueing::No || self.is_answered_by(&found)) {
+            return Ok(Some(found));
+        }
+        let found = match queues_up {
+            true => found,
+            false => match self.send(client.txn_on_lease(self.queue_up(leases))).await? {
+                Some(answer) => TxnResult::read(keys, answer),
+                None => return Ok(None),
+            },
+        };
+        self.with_one_place(found).await.map(Some)
+    }
+
+    /// Whether there is no need to queue up in this lock.
+    fn is_answered_by(&self, found: &TxnResult) -> bool {
+        let queue = &found.queue;
+        let is_there = found.is_revoked || queue.find(self.claim.id).is_some();
+        is_there || queue.mismatch(self.claim).is_some() || queue.grants(self.claim)
+    }
+
+    /// Takes a place back in which the claim queued up though it holds already, in the key of another client.
+    async fn with_one_place(&self, mut found: TxnResult) -> Result<TxnResult> {
+        let place = self.own.keys.place(self.claim.id);
+        let is_own = |entry: &Entry| entry.id == Some(self.claim.id);
+        if found.queue.entries.iter().filter(|entry| is_own(entry)).count() > 1 {
+            let deletes = vec![delete(place.clone()), delete(self.own.keys.delay(self.claim.id))];
+            self.client.txn(only_if(Vec::new(), deletes)).await?;
+            found.queue.entries.retain(|entry| entry.key != place);
+        }
+        Ok(found)
+    }
+
+    /// The transaction by which a claim queues up that has no place yet.
+    fn queue_up(&self, leases: &ClaimLeases) -> TxnRequest {
+        let puts = match self.claim.queueing {
+            Queueing::No => Vec::new(),
+            Queueing::Barging | Queueing::Fifo => self.new_puts(leases, State::Waiting),
+        };
+        Client::reading(&self.own.keys, self.claim.id, self.no_place(), puts)
+    }
+
+    /// Gives back the key of this client, unless a request may still arrive that writes it.
+    fn return_client_key(&self) {
+        let mut state = self.own.state.lock();
+        let is_certain = !state.in_doubt;
+        if let Some(id) = state.client_key.take_if(|_| is_certain) {
+            self.client.keys.give_back(&self.claim.name, id);
+        }
     }
 
     /// The revision that created the place in which the claim waits with this mode, where a grant would give that as its token.
@@ -229,31 +279,54 @@ impl Attempt<'_> {
 
     /// Sends what names the leases of this claim.
     async fn send<T>(&self, request: impl Future<Output = Result<Option<T>>>) -> Result<Option<T>> {
-        self.own.state.lock().in_doubt = true;
-        let done = request.await?;
-        if done.is_some() {
-            self.own.state.lock().in_doubt = false;
+        let before = std::mem::replace(&mut self.own.state.lock().in_doubt, true);
+        let done = request.await;
+        // An earlier request whose answer was lost may still arrive.
+        let is_certain = match &done {
+            Ok(done) => done.is_some(),
+            Err(error) => error.outcome() == Outcome::NotApplied,
+        };
+        if is_certain {
+            self.own.state.lock().in_doubt = before;
         }
-        Ok(done)
+        done
+    }
+
+    /// Writes the hold of a claim that finds nobody, in the key of this client. One with a delay has a place of its own
+    /// beside that.
+    fn first_puts(&self, leases: &ClaimLeases) -> Vec<RequestOp> {
+        let (client, id, name) = (self.client, self.claim.id, &self.claim.name);
+        let key = {
+            let mut state = self.own.state.lock();
+            if state.client_key.is_none() && leases.delay.is_none() {
+                state.client_key = client.keys.take(&client.env, name);
+            }
+            state.client_key.filter(|_| leases.delay.is_none())
+        };
+        let Some(key) = key else { return self.new_puts(leases, State::Held) };
+        let value = self.value(leases, State::Held, None, client.env.wall_us());
+        self.puts(self.own.keys.client(key), leases, &Value { id: Some(id), ..value })
     }
 
     fn new_puts(&self, leases: &ClaimLeases, state: State) -> Vec<RequestOp> {
-        self.puts(leases, &self.value(leases, state, None, self.client.env.wall_us()))
+        let value = self.value(leases, state, None, self.client.env.wall_us());
+        self.puts(self.own.keys.place(self.claim.id), leases, &value)
     }
 
     /// Writes the place, and the delay if there is one.
-    fn puts(&self, leases: &ClaimLeases, value: &Value) -> Vec<RequestOp> {
-        let (id, keys) = (self.claim.id, &self.own.keys);
-        let mut puts = vec![put(keys.place(id), value.write(), leases.place.id)];
+    fn puts(&self, place: Vec<u8>, leases: &ClaimLeases, value: &Value) -> Vec<RequestOp> {
+        let mut puts = vec![put(place, value.write(), leases.place.id)];
         if let Some(delay) = leases.delay {
             let state = if value.state == State::Held { State::Armed } else { State::Idle };
-            puts.push(put(keys.delay(id), Value { state, ..value.clone() }.write(), delay.id));
+            let value = Value { id: None, state, ..value.clone() };
+            puts.push(put(self.own.keys.delay(self.claim.id), value.write(), delay.id));
         }
         puts
     }
 
     fn value(&self, leases: &ClaimLeases, state: State, fence: Option<u64>, since_us: u64) -> Value {
         Value {
+            id: None,
             state,
             mode: self.claim.mode,
             lease_s: leases.place.lives,

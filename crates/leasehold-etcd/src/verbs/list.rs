@@ -9,6 +9,7 @@ use crate::{
     format::{State, Value},
     keys::{self, Part},
     protocol::{KeyValue, RangeRequest, RangeResponse},
+    queue::claim_of,
     transport::RANGE,
     verbs::inspect::snapshots,
 };
@@ -50,7 +51,7 @@ async fn names(client: &Client, prefix: &str, limit: usize) -> Result<BTreeSet<L
 fn in_use(kv: &KeyValue) -> Option<LockName> {
     let (name, part) = keys::split(&kv.key)?;
     let is_in_use = match part {
-        Part::Place(_) => Value::read(&kv.value).is_some(),
+        Part::Place(_) | Part::Client => claim_of(part, Value::read(&kv.value)).is_some(),
         Part::Delay(_) => Value::read(&kv.value).is_some_and(|value| value.state == State::Armed),
         // A key of Go's client ends in its lease; other keys are no locks.
         Part::Foreign => kv.lease != 0 && kv.key.ends_with(format!("/{:x}", kv.lease).as_bytes()),

@@ -1,5 +1,7 @@
 //! The release, the release by force, and the end of a client.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use leasehold_core::{Claim, ClaimId, Contender, Error, ErrorKind, LockName, Release, Result, Stance};
 
@@ -10,8 +12,8 @@ use crate::{
     leases::Lease,
     own_claims::{ClaimState, OwnClaim},
     protocol::TxnRequest,
-    queue::Entry,
-    txn::{self, OPERATIONS_MAX, created, delete, get, present, put, unchanged},
+    queue::{Entry, find},
+    txn::{self, OPERATIONS_MAX, created, delete, get, present, put, range, unchanged},
     verbs::inspect::{contender, queues},
 };
 
@@ -32,16 +34,21 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
         return Ok(Release::NotHeld);
     }
     let released = delete_place(client, claim, &known).await.inspect_err(|_| {
-        // It may arrive later; by then nothing may live by these leases.
-        own.iter().for_each(|own| own.state.lock().in_doubt = true);
+        // It may arrive later; by then nothing may live by these leases, or have the same key.
+        let late = |own: &Arc<OwnClaim>| {
+            let mut state = own.state.lock();
+            (state.in_doubt, state.client_key) = (true, None);
+        };
+        own.iter().for_each(late);
     })?;
     if known.in_doubt {
         // The claim itself may arrive later: it names leases that do not exist any more then.
         for lease in known.leases.iter().flat_map(|leases| leases.all()) {
             client.leases.revoke(lease.id).await.map_err(Error::unknown)?;
         }
-    } else if let Some(leases) = known.leases {
-        client.leases.give_back(leases);
+    } else {
+        known.leases.into_iter().for_each(|leases| client.leases.give_back(leases));
+        known.client_key.into_iter().for_each(|key| client.keys.give_back(&claim.name, key));
     }
     client.own_claims.remove(claim.id);
     Ok(if released { Release::Released } else { Release::NotHeld })
@@ -61,17 +68,40 @@ async fn came_too_late(client: &Client, known: &ClaimState) -> Result<bool> {
 
 async fn delete_place(client: &Client, claim: &Claim, known: &ClaimState) -> Result<bool> {
     let (keys, id) = (Keys::of(&claim.name), claim.id);
-    let mine = if known.create > 0 && !known.in_doubt {
-        created(keys.place(id), known.create)
-    } else {
-        present(keys.place(id))
+    let (ends, failure) =
+        (|place| vec![delete(place), delete(keys.delay(id))], vec![delete(keys.revoked(id))]);
+    let Some(place) = known.place.clone().filter(|_| !known.in_doubt) else {
+        return delete_found(client, &keys, id).await;
     };
+    let has_delay = known.leases.is_none_or(|leases| leases.delay.is_some());
+    if !has_delay && known.client_key.is_some_and(|key| keys.client(key) == place) {
+        // Nobody else writes it, and this client does when this is answered: it needs no comparison.
+        let deleted = client.delete(place).await?;
+        if !deleted {
+            client.txn(txn::only_if(Vec::new(), failure)).await?;
+        }
+        return Ok(deleted);
+    }
+    let compare = vec![created(place.clone(), known.create)];
+    Ok(client.txn(TxnRequest { compare, success: ends(place), failure }).await?.succeeded)
+}
+
+/// Ends the hold of a claim whose place is not known, or may have been made since.
+async fn delete_found(client: &Client, keys: &Keys, id: ClaimId) -> Result<bool> {
+    let ends = |place| vec![delete(place), delete(keys.delay(id))];
     let request = TxnRequest {
-        compare: vec![mine],
-        success: vec![delete(keys.place(id)), delete(keys.delay(id))],
-        failure: vec![delete(keys.revoked(id))],
+        compare: vec![present(keys.place(id))],
+        success: ends(keys.place(id)),
+        failure: vec![delete(keys.revoked(id)), range(keys.range())],
     };
-    Ok(client.txn(request).await?.succeeded)
+    let answer = client.txn(request).await?;
+    if answer.succeeded {
+        return Ok(true);
+    }
+    // It may have the key of a client.
+    let Some(kv) = find(keys, id, txn::reads(answer).into_iter().flatten()) else { return Ok(false) };
+    let compare = vec![created(kv.key.clone(), kv.create_revision)];
+    Ok(client.txn(txn::only_if(compare, ends(kv.key))).await?.succeeded)
 }
 
 /// Ends every hold and every delay of a lock. Waiters stay.
@@ -135,7 +165,8 @@ async fn end(client: &Client, id: ClaimId, own: &OwnClaim) -> Result<()> {
     let mut ends = vec![leases.place];
     match leases.delay {
         Some(delay) if known.held || known.in_doubt => {
-            ends.extend(start_delay(client, id, &own.keys, delay).await?);
+            let place = known.place.map(|place| (place, known.create));
+            ends.extend(start_delay(client, id, &own.keys, place, delay).await?);
         }
         delay => ends.extend(delay),
     }
@@ -147,15 +178,25 @@ async fn end(client: &Client, id: ClaimId, own: &OwnClaim) -> Result<()> {
 
 /// Ends a hold now, without a release: the lock stays shut for its delay, and not for the rest of the hold as well. Returns
 /// the lease that is free then; `None` when the delay runs already, and stays as it is.
-async fn start_delay(client: &Client, id: ClaimId, keys: &Keys, lease: Lease) -> Result<Option<Lease>> {
+async fn start_delay(
+    client: &Client,
+    id: ClaimId,
+    keys: &Keys,
+    place: Option<(Vec<u8>, i64)>,
+    lease: Lease,
+) -> Result<Option<Lease>> {
     let answer = client.txn(txn::read_only([get(keys.delay(id))])).await?;
     let found = txn::reads(answer).into_iter().flatten().next();
     let Some((kv, value)) = found.and_then(|kv| Value::read(&kv.value).map(|value| (kv, value))) else {
         return Ok(None);
     };
     let short = client.leases.grant(value.delay_s.max(1)).await?;
-    let compare = vec![present(keys.place(id)), unchanged(keys.delay(id), kv.mod_revision)];
-    let success = vec![delete(keys.place(id)), put(kv.key, kv.value, short.id)];
+    let (place, is_there) = match place {
+        Some((place, create)) => (place.clone(), created(place, create)),
+        None => (keys.place(id), present(keys.place(id))),
+    };
+    let compare = vec![is_there, unchanged(keys.delay(id), kv.mod_revision)];
+    let success = vec![delete(place), put(kv.key, kv.value, short.id)];
     let moved = client.txn(txn::only_if(compare, success)).await?.succeeded;
     if !moved {
         client.leases.revoke(short.id).await?;

@@ -14,7 +14,8 @@ use crate::{
     leases::ClaimLeases,
     own_claims::ClaimState,
     protocol::KeyValue,
-    txn::{self, OPERATIONS_MAX, get},
+    queue::find,
+    txn::{self, OPERATIONS_MAX, get, range},
 };
 
 /// The reads for one claim.
@@ -34,9 +35,10 @@ pub(crate) async fn renew(client: &Client, claims: &[Claim]) -> Vec<Result<Renew
 
 async fn renew_batch(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> {
     let known: Vec<ClaimState> = claims.iter().map(|claim| client.own_claims.state(claim.id)).collect();
-    let reads = claims.iter().flat_map(|claim| {
+    let reads = claims.iter().zip(&known).flat_map(|(claim, known)| {
         let keys = Keys::of(&claim.name);
-        [get(keys.place(claim.id)), get(keys.delay(claim.id)), get(keys.revoked(claim.id))]
+        let place = known.place.clone().map_or_else(|| range(keys.range()), get);
+        [place, get(keys.delay(claim.id)), get(keys.revoked(claim.id))]
     });
     let renewals = join_all(known.iter().map(|known| renew_known(client, known)));
     let (read, renewals) = tokio::join!(client.txn(txn::read_only(reads)), renewals);
@@ -52,8 +54,9 @@ async fn renew_batch(client: &Client, claims: &[Claim]) -> Vec<Result<Renewal>> 
     };
     let mut answers = Vec::with_capacity(claims.len());
     for (claim, (known, renewed)) in claims.iter().zip(known.into_iter().zip(renewals)) {
-        let mut next = || found.next().unwrap_or_default().into_iter().next();
-        let (place, delay, is_revoked) = (next(), next(), next().is_some());
+        let mut next = || found.next().unwrap_or_default();
+        let place = find(&Keys::of(&claim.name), claim.id, next());
+        let (delay, is_revoked) = (next().into_iter().next(), !next().is_empty());
         answers.push(One { client, claim, known, place, delay, is_revoked }.answer(renewed).await);
     }
     answers

@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::Stdio, time::Duration};
 
-use leasehold_core::{ErrorKind, Outcome, Release, Store};
+use leasehold_core::{Contender, ErrorKind, Outcome, Release, Store};
 use leasehold_testkit::{
     etcd::Member,
     proxy::{FaultRule, Proxy},
@@ -187,11 +187,12 @@ fn the_leases_of_a_claim_in_doubt_end_with_its_release() {
         proxy.on_request(about("orders"), FaultRule::ForwardAndDropReply);
         let mine = claim(&env, "orders", 600);
         assert_eq!(store.claim(&mine).await.unwrap_err().outcome(), Outcome::Unknown);
-        let key = format!("orders/{}", mine.id);
-        eventually(&env, "its key", || async { keys_of(&member, &key) == 1 }).await;
-        let lease = lease_of(&member, &key);
+        eventually(&env, "its key", || async { keys(&member, "orders").len() == 1 }).await;
+        let lease = lease_of(&member, &keys(&member, "orders")[0]);
         let is_there = || member.ctl(&["lease", "list"]).unwrap().contains(&lease);
         assert!(is_there());
+        // Also when it was repeated meanwhile, and answered.
+        take(&store, &mine).await;
         assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
         assert!(!is_there(), "a claim that comes later finds no lease to live by");
     });
@@ -211,7 +212,9 @@ fn a_lost_reply_to_a_release_touches_no_successor() {
         let second = claim(&env, "orders", 30);
         take(&other, &second).await;
         assert_eq!(mine.release(&first).await.unwrap(), Release::NotHeld);
-        assert_eq!(keys(&member, "orders"), [format!("orders/{}", second.id)]);
+        assert_eq!(keys(&member, "orders").len(), 1);
+        let holder = other.inspect(&second.name).await.unwrap().holders.remove(0);
+        assert_eq!(holder.tag, Contender::tag_of(second.id));
     });
     // The naive client releases again what it believes to be its own.
     for words in

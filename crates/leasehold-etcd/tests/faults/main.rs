@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod client_keys;
 mod commit;
 mod credentials;
 mod doctor;

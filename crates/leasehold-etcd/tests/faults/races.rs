@@ -34,7 +34,7 @@ fn an_upgrade_and_a_reader_whose_way_is_free_do_not_both_get_in() {
         take(&one, &holder).await;
         queue_up(&direct, &writer).await;
         queue_up(&two, &reader).await;
-        let upgrade = first.on_request(|bytes| has(bytes, "leasehold1 held exclusive"), FaultRule::Hold);
+        let upgrade = first.on_request(|bytes| has(bytes, " held exclusive"), FaultRule::Hold);
         let enter = |bytes: &[u8]| has(bytes, "leasehold1 held shared") && !has(bytes, "leasehold1 waiting");
         let enter = second.on_request(enter, FaultRule::Hold);
         let upgrading = async {
@@ -74,7 +74,7 @@ fn an_upgrade_and_a_new_reader_do_not_both_get_in() {
         let slow = store_with(&port(proxy.port()), |options| options.timeout = SOON);
         let [holder, reader] = [(); 2].map(|()| Claim { mode: Mode::Shared, ..claim(&env, "x", 60) });
         take(&slow, &holder).await;
-        let upgrade = proxy.on_request(|bytes| has(bytes, "leasehold1 held exclusive"), FaultRule::Hold);
+        let upgrade = proxy.on_request(|bytes| has(bytes, " held exclusive"), FaultRule::Hold);
         let entering = async {
             eventually(&env, "the upgrade", || async { upgrade.fired() }).await;
             take(&direct, &reader).await;

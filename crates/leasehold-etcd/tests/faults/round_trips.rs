@@ -10,9 +10,11 @@ use crate::{
     fixture::{SOON, at, claim, fifo, port, queue_up, run, store, store_with, take},
 };
 
-/// How often a member was asked for transactions, ranges, leases and renewals.
+/// How often a member was asked for transactions and deletions, ranges, leases and renewals.
 fn counts(member: &Member) -> [u64; 4] {
-    ["Txn", "Range", "LeaseGrant", "LeaseKeepAlive"].map(|procedure| member.calls(procedure).unwrap())
+    let calls = |procedure| member.calls(procedure).unwrap();
+    let writes = calls("Txn") + calls("DeleteRange");
+    [writes, calls("Range"), calls("LeaseGrant"), calls("LeaseKeepAlive")]
 }
 
 fn since(member: &Member, before: [u64; 4]) -> [u64; 4] {
@@ -91,6 +93,33 @@ fn a_hand_over_is_a_push_and_a_transaction() {
         take(&two, &theirs).await;
         let [txn, range, ..] = since(&member, before);
         assert_eq!([txn, range], [2, 0], "one to release, one to take it");
+    });
+}
+
+/// Others are not expected where nobody was: the first who has to wait asks twice.
+#[test]
+fn the_first_contention_costs_one_round_trip_more_and_the_next_none() {
+    let member = Member::start().unwrap();
+    run(async {
+        let (env, one, two) = (common::env(), store(&at(&member)), store(&at(&member)));
+        for expected in [2, 1, 1] {
+            let (mine, theirs) = (claim(&env, "x", 30), fifo(&env, "x", 30));
+            take(&one, &mine).await;
+            let before = counts(&member);
+            queue_up(&two, &theirs).await;
+            assert_eq!(since(&member, before)[..2], [expected, 0]);
+            for (store, claim) in [(&two, &theirs), (&one, &mine)] {
+                store.release(claim).await.unwrap();
+            }
+        }
+        // Somebody who has the lock for himself expects nobody again.
+        let (alone, mine, theirs) = (claim(&env, "x", 30), claim(&env, "x", 30), fifo(&env, "x", 30));
+        take(&two, &alone).await;
+        two.release(&alone).await.unwrap();
+        take(&one, &mine).await;
+        let before = counts(&member);
+        queue_up(&two, &theirs).await;
+        assert_eq!(since(&member, before)[..2], [2, 0]);
     });
 }
 

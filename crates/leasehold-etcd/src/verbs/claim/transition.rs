@@ -79,7 +79,7 @@ impl Attempt<'_> {
         let is_held = entry.stance == Stance::Holding;
         {
             let mut state = self.own.state.lock();
-            state.create = entry.create;
+            (state.create, state.place) = (entry.create, Some(entry.key.clone()));
             state.held |= is_held;
             state.waits_as = (!is_held).then_some(stored.mode);
         }
@@ -100,7 +100,7 @@ impl Attempt<'_> {
             (State::Waiting, None)
         };
         let since_us = if stored.state == state { stored.since_us } else { wall_us };
-        let wanted = self.value(&leases, state, fence, since_us);
+        let wanted = Value { id: stored.id, ..self.value(&leases, state, fence, since_us) };
         let has_leases = leases.place.id == entry.lease && leases.delay.map(|it| it.id) == entry.delay;
         if wanted == *stored && has_leases {
             return self.standing(&queue, at, &leases);
@@ -151,8 +151,8 @@ impl Attempt<'_> {
             wanted.fence = Some(u64::try_from(entry.create).unwrap_or_default());
         }
         let mut compare = vec![
-            created(keys.place(id), entry.create),
-            unchanged(keys.place(id), entry.modified),
+            created(entry.key.clone(), entry.create),
+            unchanged(entry.key.clone(), entry.modified),
             unchanged(keys.fence(), queue.raised.1),
         ];
         if entry.mode() == Mode::Shared && self.claim.mode == Mode::Exclusive {
@@ -174,7 +174,7 @@ impl Attempt<'_> {
     /// The writes of a change in place: the claim's keys, and the fence key when the token is above it.
     fn writes(&self, queue: &Queue, at: usize, leases: &ClaimLeases, wanted: &Value) -> Vec<RequestOp> {
         let create = u64::try_from(queue.entries[at].create).unwrap_or_default();
-        let mut writes = self.puts(leases, wanted);
+        let mut writes = self.puts(queue.entries[at].key.clone(), leases, wanted);
         if leases.delay.is_none() {
             writes.push(delete(self.own.keys.delay(self.claim.id)));
         }
@@ -220,6 +220,7 @@ impl Attempt<'_> {
 
     fn drop_leases(&self) {
         let mut state = self.own.state.lock();
-        *state = ClaimState { is_detached: state.is_detached, ..ClaimState::default() };
+        let ClaimState { is_detached, client_key, .. } = *state;
+        *state = ClaimState { is_detached, client_key, ..ClaimState::default() };
     }
 }
