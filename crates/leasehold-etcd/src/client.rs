@@ -87,7 +87,7 @@ impl Client {
         Ok(Client {
             state: ClientState::new(options.capability(), &options.url, revalidations),
             options,
-            keys: ClientKeys::new(&env),
+            keys: ClientKeys::default(),
             env,
             leases: Arc::new(Leases::new(cluster.clone())),
             cluster,

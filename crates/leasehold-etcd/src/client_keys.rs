@@ -4,65 +4,81 @@
 //! better not get a key for each hold. And a key that nobody else writes is deleted without a comparison, which costs etcd
 //! half of a transaction.
 
-use std::collections::HashSet;
+use std::{collections::HashMap, sync::Arc};
 
 use leasehold_core::{ClaimId, Env, LockName, store_kit::Locked};
 
-/// How many names are remembered of each kind.
-const NAMES_MAX: usize = 1 << 16;
+/// The most locks that are remembered; then all are forgotten, and get new keys.
+const NAMES_MAX: usize = 1 << 14;
 
-/// The id of this client in its keys, and the names whose key is in use.
-#[derive(Debug)]
-pub(crate) struct ClientKeys(Locked<Names>);
+/// The locks that this client has claimed.
+#[derive(Debug, Default)]
+pub(crate) struct ClientKeys(Names);
 
-#[derive(Debug)]
-struct Names {
+type Names = Arc<Locked<HashMap<LockName, Usage>>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Usage {
+    /// The id in the key.
     id: ClaimId,
-    /// The names whose key a request may still write or delete. One whose answer was lost stays here.
-    taken: HashSet<LockName>,
-    /// The names of which the last claim has found others.
-    shared: HashSet<LockName>,
+    /// Whether a request may still write or delete it.
+    is_taken: bool,
+    /// Whether the last claim has found others.
+    others: bool,
+}
+
+/// A key in the hands of one claim. Dropped before it is given back, it is never used again: a request of which the answer
+/// was lost may still arrive.
+#[derive(Debug)]
+pub(crate) struct TakenKey {
+    names: Names,
+    name: LockName,
+    pub(crate) id: ClaimId,
 }
 
 impl ClientKeys {
-    pub(crate) fn new(env: &Env) -> ClientKeys {
-        let (id, taken, shared) = (ClaimId::mint(env), HashSet::new(), HashSet::new());
-        ClientKeys(Locked::new(Names { id, taken, shared }))
-    }
-
-    /// Takes the key of a name for one claim: the id in it. `None` while another claim has it.
-    pub(crate) fn take(&self, env: &Env, name: &LockName) -> Option<ClaimId> {
+    /// Takes the key of a lock for one claim. It is a new one while another claim has the last.
+    pub(crate) fn take(&self, env: &Env, name: &LockName) -> TakenKey {
         let mut names = self.0.lock();
-        if names.taken.len() >= NAMES_MAX {
-            // The keys of before are used by the claims that have them, and by nobody later.
-            (names.id, names.taken) = (ClaimId::mint(env), HashSet::new());
+        if names.len() >= NAMES_MAX && !names.contains_key(name) {
+            names.clear();
         }
-        names.taken.insert(name.clone()).then_some(names.id)
-    }
-
-    /// Gives back a key, of which every request has been answered.
-    pub(crate) fn give_back(&self, name: &LockName, id: ClaimId) {
-        let mut names = self.0.lock();
-        if names.id == id {
-            names.taken.remove(name);
+        let taken = |id| TakenKey { names: self.0.clone(), name: name.clone(), id };
+        let new = || Usage { id: ClaimId::mint(env), is_taken: false, others: false };
+        let usage = names.entry(name.clone()).or_insert_with(new);
+        match std::mem::replace(&mut usage.is_taken, true) {
+            false => taken(usage.id),
+            true => taken(ClaimId::mint(env)),
         }
     }
 
     /// Whether others are expected at a lock.
     pub(crate) fn expects_others(&self, name: &LockName) -> bool {
-        self.0.lock().shared.contains(name)
+        self.0.lock().get(name).is_some_and(|usage| usage.others)
     }
 
     /// Records whether a claim has found others.
-    pub(crate) fn found_others(&self, name: &LockName, are_there: bool) {
-        let mut names = self.0.lock();
-        if !are_there {
-            names.shared.remove(name);
-        } else {
-            if names.shared.len() >= NAMES_MAX {
-                names.shared.clear();
-            }
-            names.shared.insert(name.clone());
+    pub(crate) fn found_others(&self, name: &LockName, others: bool) {
+        if let Some(usage) = self.0.lock().get_mut(name) {
+            usage.others = others;
+        }
+    }
+}
+
+impl TakenKey {
+    /// Gives the key back, of which every request has been answered.
+    pub(crate) fn give_back(&self) {
+        if let Some(usage) = self.names.lock().get_mut(&self.name).filter(|usage| usage.id == self.id) {
+            usage.is_taken = false;
+        }
+    }
+}
+
+impl Drop for TakenKey {
+    fn drop(&mut self) {
+        let mut names = self.names.lock();
+        if names.get(&self.name).is_some_and(|usage| usage.id == self.id && usage.is_taken) {
+            names.remove(&self.name);
         }
     }
 }
@@ -72,19 +88,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_used_by_one_claim_at_a_time() {
+    fn a_key_is_used_by_one_claim_at_a_time_and_not_after_an_answer_was_lost() {
         let env = Env::system().unwrap();
-        let (keys, name) = (ClientKeys::new(&env), |at: usize| LockName::new(format!("{at}")).unwrap());
-        let first = keys.take(&env, &name(0)).unwrap();
-        assert_eq!(keys.take(&env, &name(0)), None);
-        assert_eq!(keys.take(&env, &name(1)), Some(first));
-        keys.give_back(&name(0), first);
-        assert_eq!(keys.take(&env, &name(0)), Some(first));
-        // So many that the id changes: a claim that has a key of before gives no key of now back.
-        assert!((2..NAMES_MAX).all(|at| keys.take(&env, &name(at)) == Some(first)));
-        let second = keys.take(&env, &name(0)).unwrap();
-        assert_ne!(second, first);
-        keys.give_back(&name(0), first);
-        assert_eq!(keys.take(&env, &name(0)), None);
+        let (keys, name) = (ClientKeys::default(), |at: usize| LockName::new(format!("{at}")).unwrap());
+        let first = keys.take(&env, &name(0));
+        let beside = keys.take(&env, &name(0));
+        assert_ne!(beside.id, first.id);
+        beside.give_back();
+        assert_ne!(keys.take(&env, &name(0)).id, first.id, "it is not given back by another");
+        let (id, others) = (first.id, keys.take(&env, &name(1)));
+        first.give_back();
+        drop(first);
+        let second = keys.take(&env, &name(0));
+        assert!(second.id == id && others.id != id);
+        drop(second);
+        assert_ne!(keys.take(&env, &name(0)).id, id, "an answer was lost");
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_what_it_forgot_gives_nothing_back() {
+        let env = Env::system().unwrap();
+        let (keys, name) = (ClientKeys::default(), |at: usize| LockName::new(format!("{at}")).unwrap());
+        let first = keys.take(&env, &name(0));
+        for at in 1..=NAMES_MAX {
+            keys.take(&env, &name(at)).give_back();
+        }
+        assert!(keys.0.lock().len() <= NAMES_MAX);
+        let second = keys.take(&env, &name(0));
+        assert_ne!(second.id, first.id);
+        first.give_back();
+        drop(first);
+        assert!(keys.0.lock()[&name(0)].is_taken);
     }
 }

@@ -162,7 +162,7 @@ impl Leases {
     }
 
     /// Revokes a lease in the background. After a failure it ends by itself.
-    fn discard(self: &Arc<Self>, id: i64) {
+    pub(crate) fn discard(self: &Arc<Self>, id: i64) {
         let leases = self.clone();
         self.env.spawn(async move {
             let _ = leases.revoke(id).await;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use leasehold_core::{Binding, Claim, ClaimId, Mode, Moment, store_kit::Locked};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{keys::Keys, leases::ClaimLeases};
+use crate::{client_keys::TakenKey, keys::Keys, leases::ClaimLeases};
 
 /// Number of recorded claims from which the table is searched for claims that are over.
 const SWEEP_FROM: usize = 1024;
@@ -30,8 +30,8 @@ pub(crate) struct ClaimState {
     pub(crate) create: i64,
     /// The key of its place, once that is known.
     pub(crate) place: Option<Vec<u8>>,
-    /// The id in the key of this client that it has taken.
-    pub(crate) client_key: Option<ClaimId>,
+    /// The key of this client that it has taken.
+    pub(crate) client_key: Option<Arc<TakenKey>>,
     /// It waits in that place, with this mode.
     pub(crate) waits_as: Option<Mode>,
     /// It was answered `Granted`.
@@ -77,8 +77,10 @@ impl OwnClaims {
 }
 
 impl ClaimState {
+    /// A hold that outlives this client may be changed by another, which adopts it: its release compares then.
     pub(crate) fn bind(&mut self, binding: Binding) {
         self.is_detached = binding == Binding::Ttl;
+        self.client_key.take_if(|_| binding == Binding::Ttl);
     }
 
     /// Whether the store has nothing of it any more.

@@ -234,13 +234,13 @@ pub(crate) fn claim_of(part: Part, value: Option<Value>) -> Option<(ClaimId, Val
     }
 }
 
-/// The key of a claim's place among those of its lock.
+/// The first key of a claim among those of its lock.
 pub(crate) fn find(keys: &Keys, id: ClaimId, kvs: impl IntoIterator<Item = KeyValue>) -> Option<KeyValue> {
     let is_own = |kv: &KeyValue| {
         let found = claim_of(keys.part(&kv.key), Value::read(&kv.value));
         found.is_some_and(|(found, _)| found == id)
     };
-    kvs.into_iter().find(is_own)
+    kvs.into_iter().filter(is_own).min_by_key(|kv| kv.create_revision)
 }
 
 fn foreign_tag(lease: i64) -> u32 {

@@ -15,7 +15,7 @@ use crate::{
     own_claims::OwnClaim,
     protocol::{Compare, KeyValue, RequestOp, TxnRequest},
     queue::{Entry, Queue},
-    txn::{absent, delete, get, nested, none_before, none_in, none_since, only_if, put, unchanged},
+    txn::{absent, created, delete, get, nested, none_before, none_in, none_since, only_if, put, unchanged},
 };
 
 /// A try fails when another client changed the queue meanwhile, or a lease had ended.
@@ -129,6 +129,11 @@ impl Attempt<'_> {
             self.give_back(leases);
             return Ok(Some(Standing::Gone(LostReason::Expired)));
         }
+        if entry.stance == Stance::Waiting && done.is_revoked {
+            // It waited here, by this client, and held in the key of another.
+            self.leave().await?;
+            return Ok(Some(Standing::Gone(LostReason::ForceReleased)));
+        }
         if entry.stance == Stance::Waiting
             && let Some(limit) = done.queue.mismatch(self.claim)
         {
@@ -195,7 +200,7 @@ impl Attempt<'_> {
                 None => return Ok(None),
             },
         };
-        self.with_one_place(found).await.map(Some)
+        self.with_one_place(found).await
     }
 
     /// Whether there is no need to queue up in this lock.
@@ -205,16 +210,25 @@ impl Attempt<'_> {
         is_there || queue.mismatch(self.claim).is_some() || queue.grants(self.claim)
     }
 
-    /// Takes a place back in which the claim queued up though it holds already, in the key of another client.
-    async fn with_one_place(&self, mut found: TxnResult) -> Result<TxnResult> {
-        let place = self.own.keys.place(self.claim.id);
-        let is_own = |entry: &Entry| entry.id == Some(self.claim.id);
-        if found.queue.entries.iter().filter(|entry| is_own(entry)).count() > 1 {
-            let deletes = vec![delete(place.clone()), delete(self.own.keys.delay(self.claim.id))];
-            self.client.txn(only_if(Vec::new(), deletes)).await?;
-            found.queue.entries.retain(|entry| entry.key != place);
+    /// Takes a place back in which the claim queued up though it holds already, in the key of another client. `None` when that
+    /// has changed since.
+    async fn with_one_place(&self, mut found: TxnResult) -> Result<Option<TxnResult>> {
+        let keys = &self.own.keys;
+        let is_own = |entry: &&Entry| entry.id == Some(self.claim.id);
+        let Some(second) = found.queue.entries.iter().filter(is_own).nth(1) else { return Ok(Some(found)) };
+        let mut compare = vec![unchanged(second.key.clone(), second.modified)];
+        let mut deletes = vec![delete(second.key.clone())];
+        if second.delay.is_some() {
+            compare.push(created(keys.delay(self.claim.id), second.create));
+            deletes.push(delete(keys.delay(self.claim.id)));
         }
-        Ok(found)
+        let second = second.key.clone();
+        if !self.client.txn(only_if(compare, deletes)).await.map_err(Error::unknown)?.succeeded {
+            return Ok(None);
+        }
+        found.queue.entries.retain(|entry| entry.key != second);
+        found.succeeded = false;
+        Ok(Some(found))
     }
 
     /// The transaction by which a claim queues up that has no place yet.
@@ -230,9 +244,7 @@ impl Attempt<'_> {
     fn return_client_key(&self) {
         let mut state = self.own.state.lock();
         let is_certain = !state.in_doubt;
-        if let Some(id) = state.client_key.take_if(|_| is_certain) {
-            self.client.keys.give_back(&self.claim.name, id);
-        }
+        state.client_key.take_if(|_| is_certain).iter().for_each(|key| key.give_back());
     }
 
     /// The revision that created the place in which the claim waits with this mode, where a grant would give that as its token.
@@ -295,17 +307,14 @@ impl Attempt<'_> {
     /// Writes the hold of a claim that finds nobody, in the key of this client. One with a delay has a place of its own
     /// beside that.
     fn first_puts(&self, leases: &ClaimLeases) -> Vec<RequestOp> {
-        let (client, id, name) = (self.client, self.claim.id, &self.claim.name);
-        let key = {
-            let mut state = self.own.state.lock();
-            if state.client_key.is_none() && leases.delay.is_none() {
-                state.client_key = client.keys.take(&client.env, name);
-            }
-            state.client_key.filter(|_| leases.delay.is_none())
-        };
-        let Some(key) = key else { return self.new_puts(leases, State::Held) };
+        if leases.delay.is_some() {
+            return self.new_puts(leases, State::Held);
+        }
+        let (client, claim) = (self.client, self.claim);
+        let taken = || Arc::new(client.keys.take(&client.env, &claim.name));
+        let key = self.own.state.lock().client_key.get_or_insert_with(taken).id;
         let value = self.value(leases, State::Held, None, client.env.wall_us());
-        self.puts(self.own.keys.client(key), leases, &Value { id: Some(id), ..value })
+        self.puts(self.own.keys.client(key), leases, &Value { id: Some(claim.id), ..value })
     }
 
     fn new_puts(&self, leases: &ClaimLeases, state: State) -> Vec<RequestOp> {

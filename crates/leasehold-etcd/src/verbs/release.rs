@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use leasehold_core::{Claim, ClaimId, Contender, Error, ErrorKind, LockName, Release, Result, Stance};
+use leasehold_core::{
+    Claim, ClaimId, Contender, Error, ErrorKind, LockName, Outcome, Release, Result, Stance,
+};
 
 use crate::{
     client::Client,
@@ -28,19 +30,32 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
         None => None,
     };
     client.state.check_open()?;
-    let known = own.as_ref().map(|own| own.state.lock().clone()).unwrap_or_default();
-    if came_too_late(client, &known).await? {
-        client.own_claims.remove(claim.id);
+    // What is given back is in the hands of this release alone, not in those of another that waits for it.
+    let take = |own: &Arc<OwnClaim>| std::mem::take(&mut *own.state.lock());
+    let known = own.as_ref().map(take).unwrap_or_default();
+    let restore = |known: ClaimState| own.iter().for_each(|own| *own.state.lock() = known.clone());
+    match end_hold(client, claim, &known).await {
+        Ok(release) => {
+            client.own_claims.remove(claim.id);
+            Ok(release)
+        }
+        Err(error) if error.outcome() == Outcome::NotApplied => {
+            restore(known);
+            Err(error)
+        }
+        Err(error) => {
+            // It may arrive later; by then nothing may live by these leases, or have the same key.
+            restore(ClaimState { in_doubt: true, client_key: None, ..known });
+            Err(error)
+        }
+    }
+}
+
+async fn end_hold(client: &Client, claim: &Claim, known: &ClaimState) -> Result<Release> {
+    if came_too_late(client, known).await? {
         return Ok(Release::NotHeld);
     }
-    let released = delete_place(client, claim, &known).await.inspect_err(|_| {
-        // It may arrive later; by then nothing may live by these leases, or have the same key.
-        let late = |own: &Arc<OwnClaim>| {
-            let mut state = own.state.lock();
-            (state.in_doubt, state.client_key) = (true, None);
-        };
-        own.iter().for_each(late);
-    })?;
+    let released = delete_place(client, claim, known).await?;
     if known.in_doubt {
         // The claim itself may arrive later: it names leases that do not exist any more then.
         for lease in known.leases.iter().flat_map(|leases| leases.all()) {
@@ -48,16 +63,16 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
         }
     } else {
         known.leases.into_iter().for_each(|leases| client.leases.give_back(leases));
-        known.client_key.into_iter().for_each(|key| client.keys.give_back(&claim.name, key));
+        known.client_key.iter().for_each(|key| key.give_back());
     }
-    client.own_claims.remove(claim.id);
     Ok(if released { Release::Released } else { Release::NotHeld })
 }
 
 /// Whether a hold with a lock-delay has ended by itself, so that its delay runs. etcd is asked, because it may not have
 /// revoked an expired lease yet.
 async fn came_too_late(client: &Client, known: &ClaimState) -> Result<bool> {
-    let Some(leases) = known.leases.filter(|leases| leases.delay.is_some() && !known.in_doubt) else {
+    let is_known = known.held || !known.in_doubt;
+    let Some(leases) = known.leases.filter(|leases| leases.delay.is_some() && is_known) else {
         return Ok(false);
     };
     if client.env.now() < leases.place.until {
@@ -74,7 +89,7 @@ async fn delete_place(client: &Client, claim: &Claim, known: &ClaimState) -> Res
         return delete_found(client, &keys, id).await;
     };
     let has_delay = known.leases.is_none_or(|leases| leases.delay.is_some());
-    if !has_delay && known.client_key.is_some_and(|key| keys.client(key) == place) {
+    if !has_delay && known.client_key.as_ref().is_some_and(|key| keys.client(key.id) == place) {
         // Nobody else writes it, and this client does when this is answered: it needs no comparison.
         let deleted = client.delete(place).await?;
         if !deleted {
@@ -86,22 +101,24 @@ async fn delete_place(client: &Client, claim: &Claim, known: &ClaimState) -> Res
     Ok(client.txn(TxnRequest { compare, success: ends(place), failure }).await?.succeeded)
 }
 
-/// Ends the hold of a claim whose place is not known, or may have been made since.
+/// Ends the hold of a claim whose place is not known, or may have been made since. Where two clients have claimed it, it may
+/// wait in one key and hold in another.
 async fn delete_found(client: &Client, keys: &Keys, id: ClaimId) -> Result<bool> {
-    let ends = |place| vec![delete(place), delete(keys.delay(id))];
+    let ends = |place| vec![delete(place), delete(keys.delay(id)), range(keys.range())];
     let request = TxnRequest {
         compare: vec![present(keys.place(id))],
         success: ends(keys.place(id)),
         failure: vec![delete(keys.revoked(id)), range(keys.range())],
     };
-    let answer = client.txn(request).await?;
-    if answer.succeeded {
-        return Ok(true);
+    let mut answer = client.txn(request).await?;
+    let mut released = false;
+    loop {
+        released |= answer.succeeded;
+        let Some(kv) = find(keys, id, txn::reads(answer).into_iter().flatten()) else { return Ok(released) };
+        let compare = vec![created(kv.key.clone(), kv.create_revision)];
+        let (success, failure) = (ends(kv.key), vec![range(keys.range())]);
+        answer = client.txn(TxnRequest { compare, success, failure }).await.map_err(Error::unknown)?;
     }
-    // It may have the key of a client.
-    let Some(kv) = find(keys, id, txn::reads(answer).into_iter().flatten()) else { return Ok(false) };
-    let compare = vec![created(kv.key.clone(), kv.create_revision)];
-    Ok(client.txn(txn::only_if(compare, ends(kv.key))).await?.succeeded)
 }
 
 /// Ends every hold and every delay of a lock. Waiters stay.

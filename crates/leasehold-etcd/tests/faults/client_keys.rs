@@ -1,6 +1,11 @@
 //! The key of a client, which its holds of a lock have one after the other.
 
-use std::{collections::BTreeSet, slice, time::Duration};
+use std::{
+    collections::BTreeSet,
+    slice,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use leasehold_core::{
     Claim, Contender, Intent, LostReason, Mode, Outcome, Release, Renewal, Standing, Store,
@@ -159,6 +164,75 @@ fn a_late_release_meets_no_later_hold_of_its_client() {
     member.ctl(&["put", "naive", "next"]).unwrap();
     member.ctl(&["del", "naive"]).unwrap();
     assert!(member.ctl(&["get", "naive"]).unwrap().is_empty(), "the control: the next hold is gone");
+}
+
+/// A release is repeated while it is under way, as a watchdog does whose caller gave it up: what the first gives back is not in the
+/// hands of the second any more, which comes when the next claim has it.
+#[test]
+fn two_releases_of_one_hold_end_it_once() {
+    let member = Member::start().unwrap();
+    let proxy = Proxy::to(&member.address()).unwrap();
+    run(async {
+        let (env, one) = (common::env(), store_with(&port(proxy.port()), |options| options.timeout = SOON));
+        let [old, new] = [(); 2].map(|()| claim(&env, "x", 600));
+        take(&one, &old).await;
+        let before = keys(&member, "x");
+        let fault = proxy.on_request(about("x/"), FaultRule::Hold);
+        let first = tokio::spawn({
+            let (one, old) = (one.clone(), old.clone());
+            async move { one.release(&old).await }
+        });
+        assert!(fault.wait_fired(SOON));
+        let mut second = one.release(&old);
+        assert!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        fault.release();
+        assert_eq!(first.await.unwrap().unwrap(), Release::Released);
+        take(&one, &new).await;
+        assert_eq!(keys(&member, "x"), before);
+        assert_eq!(second.await.unwrap(), Release::NotHeld);
+        assert_eq!(holders(&one, &new).await, [Contender::tag_of(new.id)]);
+        assert_eq!(one.release(&new).await.unwrap(), Release::Released);
+    });
+    // The control deletes twice.
+    for words in
+        [&["put", "naive", "old"][..], &["del", "naive"], &["put", "naive", "new"], &["del", "naive"]]
+    {
+        member.ctl(words).unwrap();
+    }
+    assert!(member.ctl(&["get", "naive"]).unwrap().is_empty(), "the control: the next hold is gone");
+}
+
+/// Another client that claims the same queues up, and is not told: the claim is in two places. It is renewed as the hold that it
+/// is, its release ends both, and a release by force leaves no place in which it would be granted again.
+#[test]
+fn a_claim_in_two_places_ends_in_both() {
+    let member = Member::start().unwrap();
+    let proxy = Proxy::to(&member.address()).unwrap();
+    run(async {
+        let (env, one, third) = (common::env(), store(&at(&member)), store(&at(&member)));
+        let two = store_with(&port(proxy.port()), |options| options.timeout = IMPATIENT);
+        for by_force in [false, true] {
+            let (mine, waiter) = (fifo(&env, "x", 60), fifo(&env, "x", 60));
+            take(&one, &mine).await;
+            // From now on that client expects others.
+            queue_up(&two, &waiter).await;
+            two.release(&waiter).await.unwrap();
+            proxy.on_request(about("x/"), FaultRule::ForwardAndDropReply);
+            assert_eq!(two.claim(&mine).await.unwrap_err().outcome(), Outcome::Unknown);
+            assert_eq!(keys(&member, "x").len(), 2);
+            if by_force {
+                third.force_release(&mine.name).await.unwrap();
+                let standing = two.claim(&mine).await.unwrap();
+                assert!(matches!(standing, Standing::Gone(LostReason::ForceReleased)), "{standing:?}");
+            } else {
+                let renewed = third.renew(slice::from_ref(&mine)).await.remove(0);
+                assert!(matches!(renewed, Ok(Renewal::Renewed { .. })), "{renewed:?}");
+                assert_eq!(two.release(&mine).await.unwrap(), Release::Released);
+            }
+            assert!(keys(&member, "x").is_empty());
+            assert_eq!(one.release(&mine).await.unwrap(), Release::NotHeld);
+        }
+    });
 }
 
 /// A hold ended unseen, and another client has made it again, beside the next one: its first client is told, and changes nothing.

@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::Stdio, time::Duration};
 
-use leasehold_core::{Contender, ErrorKind, Outcome, Release, Store};
+use leasehold_core::{Claim, Contender, ErrorKind, Outcome, Release, Standing, Store};
 use leasehold_testkit::{
     etcd::Member,
     proxy::{FaultRule, Proxy},
@@ -195,6 +195,41 @@ fn the_leases_of_a_claim_in_doubt_end_with_its_release() {
         take(&store, &mine).await;
         assert_eq!(store.release(&mine).await.unwrap(), Release::Released);
         assert!(!is_there(), "a claim that comes later finds no lease to live by");
+    });
+}
+
+/// The answer to a try is lost, and the next says that another holds: the first may still arrive, so its lease is not for others.
+#[test]
+fn the_lease_of_a_try_in_doubt_is_not_used_again() {
+    let (member, proxy) = behind_a_proxy();
+    run(async {
+        let (env, holder, store) = (common::env(), store(&at(&member)), store(&port(proxy.port())));
+        take(&holder, &claim(&env, "orders", 600)).await;
+        proxy.on_request(about("orders"), FaultRule::ForwardAndDropReply);
+        let mine = claim(&env, "orders", 600);
+        assert_eq!(store.claim(&mine).await.unwrap_err().outcome(), Outcome::Unknown);
+        let leases = || member.ctl(&["lease", "list"]).unwrap().lines().skip(1).count();
+        assert_eq!(leases(), 2);
+        assert!(matches!(store.claim(&mine).await.unwrap(), Standing::Held(_)));
+        eventually(&env, "one lease", || async { leases() == 1 }).await;
+    });
+}
+
+/// A claim of which an answer was lost holds, and its hold ends by itself: a release that comes too late leaves its delay alone.
+#[test]
+fn a_late_release_of_a_claim_in_doubt_leaves_its_delay() {
+    let (member, proxy) = behind_a_proxy();
+    run(async {
+        let env = common::env();
+        let store = store_with(&port(proxy.port()), |options| options.timeout = IMPATIENT);
+        proxy.on_request(about("orders"), FaultRule::ForwardAndDropReply);
+        let mine = Claim { lock_delay: Duration::from_secs(60), ..claim(&env, "orders", 8) };
+        assert_eq!(store.claim(&mine).await.unwrap_err().outcome(), Outcome::Unknown);
+        take(&store, &mine).await;
+        let delay = [format!("orders/{}.delay", mine.id)];
+        eventually(&env, "the end of the hold", || async { keys(&member, "orders") == delay }).await;
+        assert_eq!(store.release(&mine).await.unwrap(), Release::NotHeld);
+        assert_eq!(keys(&member, "orders"), delay);
     });
 }
 

@@ -201,15 +201,23 @@ impl Attempt<'_> {
         let (id, keys) = (self.claim.id, &self.own.keys);
         let deletes = vec![delete(keys.place(id)), delete(keys.delay(id))];
         self.client.txn(only_if(vec![present(keys.place(id))], deletes)).await?;
-        let leases = std::mem::take(&mut *self.own.state.lock()).leases;
-        leases.into_iter().for_each(|leases| self.client.leases.give_back(leases));
+        let leases = self.own.state.lock().leases;
+        leases.into_iter().for_each(|leases| self.give_back(leases));
+        self.drop_leases();
         Ok(())
     }
 
-    /// Gives back leases that the claim does not need.
+    /// Gives back leases that the claim does not need. While a request may still arrive that names them they are revoked.
     pub(super) fn give_back(&self, leases: ClaimLeases) {
-        self.own.state.lock().leases = None;
-        self.client.leases.give_back(leases);
+        let in_doubt = {
+            let mut state = self.own.state.lock();
+            state.leases = None;
+            state.in_doubt
+        };
+        match in_doubt {
+            true => leases.all().for_each(|lease| self.client.leases.discard(lease.id)),
+            false => self.client.leases.give_back(leases),
+        }
     }
 
     /// Tries again with other leases: those of this try are gone, and the keys that lived by them.
@@ -220,7 +228,12 @@ impl Attempt<'_> {
 
     fn drop_leases(&self) {
         let mut state = self.own.state.lock();
-        let ClaimState { is_detached, client_key, .. } = *state;
-        *state = ClaimState { is_detached, client_key, ..ClaimState::default() };
+        let (client_key, ClaimState { is_detached, in_doubt, .. }) = (state.client_key.take(), &*state);
+        *state = ClaimState {
+            is_detached: *is_detached,
+            in_doubt: *in_doubt,
+            client_key,
+            ..ClaimState::default()
+        };
     }
 }
