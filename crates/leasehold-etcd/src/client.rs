@@ -12,7 +12,6 @@ use leasehold_core::{
 use tokio::sync::MutexGuard;
 
 use crate::{
-    client_keys::ClientKeys,
     keys::Keys,
     leases::Leases,
     options::EtcdOptions,
@@ -21,6 +20,7 @@ use crate::{
         Compare, DeleteRangeRequest, DeleteRangeResponse, KeyValue, RequestOp, TxnRequest, TxnResponse,
     },
     queue::{Entry, Queue},
+    reserved::ReservedKeys,
     transport::{Cluster, connection::Procedure},
     txn::{self, get, range},
     watcher::LockWatcher,
@@ -40,7 +40,7 @@ pub(crate) struct Client {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) own_claims: OwnClaims,
-    pub(crate) keys: ClientKeys,
+    pub(crate) keys: ReservedKeys,
     watchers: Locked<HashMap<LockName, Weak<LockWatcher>>>,
 }
 
@@ -87,7 +87,7 @@ impl Client {
         Ok(Client {
             state: ClientState::new(options.capability(), &options.url, revalidations),
             options,
-            keys: ClientKeys::default(),
+            keys: ReservedKeys::default(),
             env,
             leases: Arc::new(Leases::new(cluster.clone())),
             cluster,

@@ -10,7 +10,6 @@
 mod backend;
 mod capability;
 mod client;
-mod client_keys;
 mod doctor;
 mod error;
 mod format;
@@ -25,6 +24,7 @@ mod options;
 mod own_claims;
 mod protocol;
 mod queue;
+mod reserved;
 mod server_info;
 mod store;
 mod transport;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use leasehold_core::{Binding, Claim, ClaimId, Mode, Moment, store_kit::Locked};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{client_keys::TakenKey, keys::Keys, leases::ClaimLeases};
+use crate::{keys::Keys, leases::ClaimLeases, reserved::TakenKey};
 
 /// Number of recorded claims from which the table is searched for claims that are over.
 const SWEEP_FROM: usize = 1024;

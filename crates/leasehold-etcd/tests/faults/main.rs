@@ -8,7 +8,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod client_keys;
 mod commit;
 mod credentials;
 mod doctor;
@@ -23,6 +22,7 @@ mod passing;
 mod quorum;
 mod races;
 mod refusing;
+mod reserved;
 mod restore;
 mod round_trips;
 mod watches;

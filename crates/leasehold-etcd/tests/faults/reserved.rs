@@ -1,4 +1,4 @@
-//! The key of a client, which its holds of a lock have one after the other.
+//! The key that a client reserves, which its holds of a lock have one after the other.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! [`ClientKeys`]: the key of each lock that holds of this client have one after the other.
+//! [`ReservedKeys`]: the key of each lock that this client keeps for its holds, one after the other.
 //!
 //! etcd compares a range by a look at every key that was ever in it and is not compacted, so a lock that is taken often had
 //! better not get a key for each hold. And a key that nobody else writes is deleted without a comparison, which costs etcd
@@ -13,7 +13,7 @@ const NAMES_MAX: usize = 1 << 14;
 
 /// The locks that this client has claimed.
 #[derive(Debug, Default)]
-pub(crate) struct ClientKeys(Names);
+pub(crate) struct ReservedKeys(Names);
 
 type Names = Arc<Locked<HashMap<LockName, Usage>>>;
 
@@ -36,7 +36,7 @@ pub(crate) struct TakenKey {
     pub(crate) id: ClaimId,
 }
 
-impl ClientKeys {
+impl ReservedKeys {
     /// Takes the key of a lock for one claim. It is a new one while another claim has the last.
     pub(crate) fn take(&self, env: &Env, name: &LockName) -> TakenKey {
         let mut names = self.0.lock();
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_key_is_used_by_one_claim_at_a_time_and_not_after_an_answer_was_lost() {
         let env = Env::system().unwrap();
-        let (keys, name) = (ClientKeys::default(), |at: usize| LockName::new(format!("{at}")).unwrap());
+        let (keys, name) = (ReservedKeys::default(), |at: usize| LockName::new(format!("{at}")).unwrap());
         let first = keys.take(&env, &name(0));
         let beside = keys.take(&env, &name(0));
         assert_ne!(beside.id, first.id);
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_what_it_forgot_gives_nothing_back() {
         let env = Env::system().unwrap();
-        let (keys, name) = (ClientKeys::default(), |at: usize| LockName::new(format!("{at}")).unwrap());
+        let (keys, name) = (ReservedKeys::default(), |at: usize| LockName::new(format!("{at}")).unwrap());
         let first = keys.take(&env, &name(0));
         for at in 1..=NAMES_MAX {
             keys.take(&env, &name(at)).give_back();
