@@ -35,8 +35,13 @@ fn unknown_tests(pages: &[File]) -> Vec<String> {
     let page = pages.iter().filter(|page| page.path == "SAFETY.md");
     let named = page.flat_map(|page| tests_named(&page.text));
     let missing = named.filter(|test| {
-        let signature = format!("fn {}(", test.rsplit("::").next().unwrap_or_default());
-        !sources.iter().any(|file| file.text.contains(&signature))
+        let (path, name) = test.rsplit_once("::").unwrap_or_default();
+        let module = path.rsplit("::").next().unwrap_or_default();
+        let (signature, inline) = (format!("fn {name}("), format!("mod {module} {{"));
+        let files = [format!("/{module}.rs"), format!("/{module}/")];
+        let is_in =
+            |file: &&File| files.iter().any(|part| file.path.contains(part)) || file.text.contains(&inline);
+        !sources.iter().filter(is_in).any(|file| file.text.contains(&signature))
     });
     missing.map(|test| format!("SAFETY.md: there is no test `{test}`")).collect()
 }
