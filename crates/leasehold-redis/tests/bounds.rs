@@ -7,11 +7,14 @@
 )]
 
 use std::{
-    sync::{MutexGuard, PoisonError},
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use leasehold_core::{Engine, Env, Interest, LockOptions, Mode, Queueing, Standing, Store, Wait};
+use leasehold_core::{
+    Engine, Env, Interest, LockOptions, Mode, Queueing, Standing, Store, Wait, engine::Observer,
+};
 use leasehold_testkit::{
     proxy::Proxy,
     redis::{Connection, Server},
@@ -77,18 +80,20 @@ fn r4_many_clients_do_not_storm_a_server_that_comes_back() {
                     .await,
             );
         }
-        let mut waiters = Vec::new();
+        let (mut waiters, told) = (Vec::new(), Arc::new(Mutex::new(BTreeSet::new())));
         for (at, engine) in engines.iter().enumerate() {
-            let (engine, text) = (engine.clone(), format!("held {}", (at + 1) % CLIENTS));
+            let (engine, text, told) = (engine.clone(), format!("held {}", (at + 1) % CLIENTS), told.clone());
+            let observer: Observer = Arc::new(move |_| {
+                told.lock().unwrap().insert(at);
+            });
             waiters.push(tokio::spawn(async move {
                 let wait = Wait::For(Duration::from_secs(4));
                 let terms = LockOptions { retry_timeout: SOON * 2, ..ttl(15_000) };
-                engine.acquire(&name(&text), Mode::Exclusive, &terms, wait, None).await
+                engine.acquire(&name(&text), Mode::Exclusive, &terms, wait, Some(&observer)).await
             }));
         }
-        let queued = "local n = 0 for _, key in ipairs(redis.call('KEYS', 'leasehold:*:queue')) do n = n + redis.call('ZCARD', key) end return n";
         // All of them: a wait in which the store has not said that the lock is taken ends with the store's error.
-        eventually(&env, "waiters", || async { number(&server, queued) >= CLIENTS as i64 }).await;
+        eventually(&env, "waiters", || async { told.lock().unwrap().len() == CLIENTS }).await;
         server.kill();
         proxy.reset_counters();
         let begin = env.now();
