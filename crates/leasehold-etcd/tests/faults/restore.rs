@@ -47,7 +47,8 @@ fn s17_a_restored_snapshot_takes_tokens_back_and_its_missing_holders_are_told() 
         let second = lock(&crate::fixture::engine(&words), "unsaved", &ttl(600)).await;
         lock(&engine, "another", &ttl(60)).await.release().await.unwrap();
         let told = env.until(env.now() + SOON, hold.lease().lost()).await;
-        assert!(told.is_some(), "told within {SOON:?}");
+        let lease = hold.lease();
+        assert!(told.is_some(), "told within {SOON:?}: {lease:?}, confirmed: {:?}", hold.confirm().await);
         second.lease().check().unwrap();
         let shown = kept.inspect(&saved.name).await.unwrap();
         assert_eq!(shown.holders.len(), 1, "what is in the snapshot is held");
