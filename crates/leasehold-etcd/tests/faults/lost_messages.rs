@@ -14,7 +14,7 @@ use crate::{
         SOON, about, at, claim, engine, eventually, keys, lease_of, lock, port, run, store, store_with, take,
         ttl,
     },
-    naive::{etcdctl, insists},
+    naive::{self, etcdctl, insists},
 };
 
 const IMPATIENT: Duration = Duration::from_millis(1_500);
@@ -213,6 +213,11 @@ fn the_lease_of_a_try_in_doubt_is_not_used_again() {
         assert!(matches!(store.claim(&mine).await.unwrap(), Standing::Held(_)));
         eventually(&env, "one lease", || async { leases() == 1 }).await;
     });
+    // The naive client takes its lease for the next lock, and renews it: what names it and comes late stays.
+    let lease = naive::lease(&member, 600);
+    member.ctl(&["put", &format!("--lease={lease}"), "naive/next", ""]).unwrap();
+    member.ctl(&["put", &format!("--lease={lease}"), "naive/late", ""]).unwrap();
+    assert_eq!(keys_of(&member, "naive/late"), 1, "the control: a lock without a holder");
 }
 
 /// A claim of which an answer was lost holds, and its hold ends by itself: a release that comes too late leaves its delay alone.
@@ -231,6 +236,10 @@ fn a_late_release_of_a_claim_in_doubt_leaves_its_delay() {
         assert_eq!(store.release(&mine).await.unwrap(), Release::NotHeld);
         assert_eq!(keys(&member, "orders"), delay);
     });
+    // The naive client deletes whatever is its own.
+    member.ctl(&["put", "naive/1.delay", ""]).unwrap();
+    member.ctl(&["del", "--prefix", "naive/1"]).unwrap();
+    assert!(keys(&member, "naive").is_empty(), "the control: the delay is over at once");
 }
 
 /// N3. The second release finds nothing of its own, and does not touch the next holder.

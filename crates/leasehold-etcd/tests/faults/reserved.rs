@@ -19,6 +19,7 @@ use leasehold_testkit::{
 use crate::{
     common,
     fixture::{SOON, about, at, claim, fifo, keys, lease_of, port, queue_up, run, store, store_with, take},
+    naive::{self, etcdctl},
 };
 
 const IMPATIENT: Duration = Duration::from_millis(1_500);
@@ -101,6 +102,12 @@ fn a_claim_repeated_by_another_client_is_one_hold() {
             assert_eq!(one.release(&mine).await.unwrap(), Release::NotHeld);
         }
     });
+    // The control has a key for each client, and looks for its own alone.
+    for client in ["naive/one", "naive/two"] {
+        assert!(member.ctl(&["get", client]).unwrap().is_empty());
+        member.ctl(&["put", client, "the same claim"]).unwrap();
+    }
+    assert_eq!(keys(&member, "naive").len(), 2, "the control: one claim is there twice");
 }
 
 /// The verbs of an earlier claim meet the next hold in its key, by clients that have made the claim and by others.
@@ -152,17 +159,14 @@ fn a_late_release_meets_no_later_hold_of_its_client() {
         fault.release();
         env.sleep(IMPATIENT).await;
         assert_eq!(holders(&direct, &new).await, [Contender::tag_of(new.id)]);
-        // Nor when the same claim is made again.
-        assert_eq!(impatient.release(&new).await.unwrap(), Release::Released);
-        let fault = proxy.on_request(about("x/"), FaultRule::Hold);
-        take(&direct, &new).await;
-        assert_eq!(direct.release(&new).await.unwrap(), Release::Released);
-        fault.release();
-        take(&impatient, &claim(&env, "x", 600)).await;
     });
     // The control deletes what it finds there, whenever that arrives.
+    let fault = proxy.on_request(about("naive"), FaultRule::Hold);
+    let mut naive = etcdctl(&proxy.address(), &["del", "naive"]).spawn().unwrap();
+    assert!(fault.wait_fired(SOON));
     member.ctl(&["put", "naive", "next"]).unwrap();
-    member.ctl(&["del", "naive"]).unwrap();
+    fault.release();
+    naive.wait().unwrap();
     assert!(member.ctl(&["get", "naive"]).unwrap().is_empty(), "the control: the next hold is gone");
 }
 
@@ -233,6 +237,12 @@ fn a_claim_in_two_places_ends_in_both() {
             assert_eq!(one.release(&mine).await.unwrap(), Release::NotHeld);
         }
     });
+    // The control ends the place that it knows.
+    for client in ["naive/one", "naive/two"] {
+        member.ctl(&["put", client, "the same claim"]).unwrap();
+    }
+    member.ctl(&["del", "naive/two"]).unwrap();
+    assert_eq!(keys(&member, "naive"), ["naive/one"], "the control: a lock without a holder");
 }
 
 /// A hold ended unseen, and another client has made it again, beside the next one: its first client is told, and changes nothing.
@@ -256,6 +266,11 @@ fn a_hold_that_was_made_again_elsewhere_is_not_renewed_by_its_first_client() {
         notes.sort_unstable();
         assert_eq!(notes, ["mine", "other"]);
     });
+    // The control renews what it finds in the key that was its own.
+    member.ctl(&["put", "naive", "other"]).unwrap();
+    member.ctl(&["put", "naive", "mine"]).unwrap();
+    let shown = member.ctl(&["get", "--print-value-only", "naive"]).unwrap();
+    assert_eq!(shown, "mine\n", "the control: it has taken the hold of another");
 }
 
 /// The client of a hold ends after it was given a lock-delay.
@@ -275,4 +290,9 @@ fn a_delay_that_a_hold_gets_later_runs_when_its_client_ends() {
         let next = two.claim(&claim(&env, "x", 60)).await.unwrap();
         assert!(matches!(next, Standing::Held(_)), "{next:?}");
     });
+    // The control's key lives by its lease, and nothing is beside it.
+    let lease = naive::lease(&member, 600);
+    member.ctl(&["put", &format!("--lease={lease}"), "naive/1", ""]).unwrap();
+    member.ctl(&["lease", "revoke", &lease]).unwrap();
+    assert!(naive::take(&member, "naive", "next"), "the control: the next is in at once");
 }
