@@ -13,6 +13,7 @@ mod member;
 mod membership;
 mod options;
 mod ordering;
+mod proposals;
 mod release;
 mod renew;
 mod watch;
@@ -38,6 +39,7 @@ use crate::{
 use fan_out::FanOut;
 use member::MemberState;
 use ordering::ClaimOrders;
+use proposals::KeptProposals;
 
 /// A majority of independent stores. Clones are the same client.
 ///
@@ -61,6 +63,7 @@ struct Core {
     env: Env,
     options: QuorumOptions,
     orders: Arc<ClaimOrders>,
+    proposals: KeptProposals,
     identified: AtomicBool,
     /// How far the members' calendar is ahead of our clock.
     clock_offset_us: AtomicI64,
@@ -83,6 +86,7 @@ impl Quorum {
         let core = Arc::new(Core {
             state: ClientState::new(capability, &options.url, Revalidations::default()),
             orders: ClaimOrders::new(members.len()),
+            proposals: KeptProposals::default(),
             members,
             env,
             options,

@@ -51,8 +51,7 @@ impl Client {
         let dialect: Box<dyn Dialect> = match &options.dialect {
             options::Dialect::Native => {
                 let marker = options.membership.map(server_info::unknown_run);
-                let reserves = marker.is_none() && options.min_replicas == 0;
-                Box::new(Native { marker, reserves })
+                Box::new(Native { marker, reserves: options.min_replicas == 0 })
             }
             options::Dialect::Plain { template } => Box::new(Plain::new(template)),
             options::Dialect::Spring { registry } => Box::new(Plain::of_spring(registry)),

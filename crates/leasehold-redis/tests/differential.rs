@@ -339,7 +339,7 @@ fn compare_with_the_reference(
     let quiet = pair.server.calls(short);
     assert!(quiet > u64::from(cases / 15), "only {quiet} claims by the short way");
     let without_script = pair.without_script;
-    assert_eq!(without_script > 0, membership.is_none(), "{without_script} claims by a reserved token");
+    assert!(without_script > 0, "no claim was by a reserved token");
     for store in pair.stores {
         runtime.block_on(store.close()).unwrap();
     }

@@ -10,8 +10,8 @@ use super::{
     ordering::ClaimOrder,
 };
 use crate::{
-    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Moment,
-    Outcome, Queueing, Result, Standing,
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mode,
+    Moment, Outcome, Queueing, Result, Standing,
     decide::{
         backoff,
         votes::{self, Decision, Vote, majority},
@@ -40,6 +40,7 @@ impl Core {
             }
             let mut round = Round::cast(self, &order, claim);
             let decision = round.count().await;
+            round.keep_proposal(&decision);
             if let Decision::Granted { fence, valid_for } = decision {
                 self.hear_the_rest(&mut round.calls, round.begin).await;
                 return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
@@ -89,6 +90,8 @@ struct Round<'a> {
     core: &'a Arc<Core>,
     order: &'a Arc<ClaimOrder>,
     claim: &'a Claim,
+    proposal: Option<FencingToken>,
+    is_raised: bool,
     votes: Vec<Vote>,
     /// The holder at each member that did not grant.
     rivals: Vec<Option<Busy>>,
@@ -104,10 +107,9 @@ impl<'a> Round<'a> {
         let members = core.members.len();
         order.begin_round();
         let mut calls = FanOut::new(&core.env);
-        let asked = Arc::new(Claim {
-            fence_proposal: claim.fence_proposal.max(order.propose(core.proposal())),
-            ..claim.clone()
-        });
+        let newest = core.proposal();
+        let proposal = order.propose(newest.map(|newest| core.proposals.choose(&claim.name, newest)));
+        let asked = Arc::new(Claim { fence_proposal: claim.fence_proposal.max(proposal), ..claim.clone() });
         for voter in &core.members {
             calls.add(voter.number, voter.claim(order, asked.clone()));
         }
@@ -115,6 +117,8 @@ impl<'a> Round<'a> {
             core,
             order,
             claim,
+            proposal,
+            is_raised: false,
             votes: vec![Vote::Open; members],
             rivals: vec![None; members],
             failures: (0..members).map(|_| None).collect(),
@@ -139,6 +143,19 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// The next claim of this lock proposes the same token if all went well, and its members have the same counter.
+    fn keep_proposal(&self, decision: &Decision) {
+        let proposals = &self.core.proposals;
+        match (decision, self.proposal) {
+            (Decision::Granted { .. }, Some(proposal))
+                if !self.is_raised && self.claim.mode == Mode::Exclusive =>
+            {
+                proposals.keep(&self.claim.name, proposal);
+            }
+            _ => proposals.forget(&self.claim.name),
+        }
+    }
+
     async fn hear(&mut self) {
         match self.calls.next(&mut self.timer).await {
             Next::Answer(member, answer) => self.note(member, answer),
@@ -148,6 +165,7 @@ impl<'a> Round<'a> {
 
     /// Raises the token at members with a smaller one, if they still hold the claim.
     fn raise(&mut self, to: FencingToken, members: &[usize]) {
+        self.is_raised = true;
         let raised = Arc::new(Claim {
             intent: Intent::Amend,
             fence_floor: self.claim.fence_floor.max(Some(to)),

@@ -136,6 +136,48 @@ fn members_that_are_as_near_as_the_others_stay_in_step() {
     });
 }
 
+/// A proposal is kept while the members agree. One whose counter is above the others makes them differ: that claim takes a second
+/// round, and the next proposal is above all of them, whichever members answer first.
+#[test]
+fn members_that_differ_cost_a_second_round_once() {
+    let bench = Bench::new(11, 3);
+    let (slow, asked) = (Arc::new(AtomicU64::new(2)), Arc::new(AtomicU64::new(0)));
+    let quorum = bench.client(|at| {
+        let (slow, asked) = (slow.clone(), asked.clone());
+        move |_, verb| {
+            asked.fetch_add(u64::from(verb == Verb::Claim), Ordering::AcqRel);
+            // It answers after a second round of the others.
+            let is_slow = at as u64 == slow.load(Ordering::Acquire);
+            Fault::DelayReply(Duration::from_millis(if is_slow { 25 } else { 10 }))
+        }
+    });
+    bench.world.block_on(async {
+        quorum.0.identified().await.unwrap();
+        let stray = bench.servers[0].client();
+        let mut last = None;
+        for (is_apart, slow_one, expected) in
+            [(false, 2, 3), (false, 1, 3), (true, 2, 4), (false, 1, 3), (false, 2, 3)]
+        {
+            if is_apart {
+                for _ in 0..5 {
+                    let claim = bench.claim();
+                    granted(stray.claim(&claim).await);
+                    stray.release(&claim).await.unwrap();
+                }
+            }
+            slow.store(slow_one, Ordering::Release);
+            asked.store(0, Ordering::Release);
+            let claim = bench.claim();
+            let grant = granted(quorum.claim(&claim).await);
+            let asked = asked.load(Ordering::Acquire);
+            assert_eq!(asked, expected, "apart: {is_apart}, slow: {slow_one}");
+            assert!(grant.fence > last, "{:?} after {last:?}", grant.fence);
+            last = grant.fence;
+            quorum.release(&claim).await.unwrap();
+        }
+    });
+}
+
 /// Asked at a tenth of the ttl, which would clear them, too.
 #[test]
 fn members_that_were_not_waited_for_are_left_clean() {

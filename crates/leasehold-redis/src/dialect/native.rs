@@ -75,23 +75,30 @@ fn write_hold(call: &mut Cmd, claim: &Claim, time: ServerTime, token: fmt::Argum
 }
 
 /// A claim by a reserved token, without a script: the hold is set where there is none, and granted if the token is still the
-/// counter after that. Otherwise other scripts take it as none, or the script for all claims as this claim's own. `GETEX` is a
-/// write: a proxy that reads from replicas does not send it to one.
+/// counter after that. Otherwise other scripts take it as none, or the script for all claims as this claim's own. A member of a
+/// quorum answers its marker, too. `GETEX` is a write: a proxy that reads from replicas does not send it to one.
 fn claim_reserved(
     claim: &Claim,
     keys: &Keys,
     time: ServerTime,
     token: FencingToken,
     facts: &ServerFacts,
+    is_member: bool,
 ) -> Request<'static, Option<ClaimReply>> {
-    let (mut set, mut counter) = (Cmd::with_capacity(6, 192), Cmd::with_capacity(2, 64));
+    let mut set = Cmd::with_capacity(6, 192);
     set.arg("SET").write_arg_fmt(keys.hold_key());
     write_hold(&mut set, claim, time, format_args!("#{token}"));
     set.arg("NX").arg("PX").arg(millis(claim.ttl));
-    counter.arg("GETEX").write_arg_fmt(keys.side(FENCE));
+    let read = |key: Key<'_>| {
+        let mut read = Cmd::with_capacity(2, 64);
+        read.arg("GETEX").write_arg_fmt(key);
+        read
+    };
+    let marker = is_member.then(|| read(MARKER.into()));
+    let commands = [set, read(keys.side(FENCE))].into_iter().chain(marker);
     let (ttl, name, reserved) = (claim.ttl, claim.name.clone(), facts.reserved.clone());
-    Request::commands([set, counter], move |replies| {
-        let reply = format::read_claim_reserved(&replies, token, ttl);
+    Request::commands(commands, move |replies| {
+        let reply = format::read_claim_reserved(&replies, token, ttl, time);
         if !matches!(reply, Some(ClaimReply::Outcome { .. })) {
             reserved.note_others(&name, time);
         }
@@ -160,7 +167,12 @@ impl Dialect for Native {
         let time = facts.time.filter(|_| is_quiet(claim) && claim.intent == Intent::Hold)?;
         let (ttl, least) = (claim.ttl, claim.fence_floor.max(claim.fence_proposal));
         let keys = [lock.hold_key(), lock.side(FENCE), lock.side(META), MARKER.into()];
-        if self.marker.is_some() {
+        let is_member = self.marker.is_some();
+        let reserved = self.reserves.then(|| facts.reserved.take(&claim.name, time)).flatten();
+        if let Some(token) = reserved.filter(|token| Some(*token) >= least) {
+            return Some(claim_reserved(claim, lock, time, token, facts, is_member));
+        }
+        if is_member {
             let mut call = quiet_call(&CLAIM_VOTE, &keys, claim, time);
             let least = least_vote(time, least)?;
             call.arg(least.get());
@@ -170,11 +182,6 @@ impl Dialect for Native {
         }
         if least.is_some() {
             return None;
-        }
-        if self.reserves
-            && let Some(token) = facts.reserved.take(&claim.name, time)
-        {
-            return Some(claim_reserved(claim, lock, time, token, facts));
         }
         let mut call = quiet_call(&CLAIM_QUIET, &keys[..3], claim, time);
         call.arg(time.least_token()).arg(u8::from(claim.queueing == Queueing::No));

@@ -18,6 +18,7 @@ mod members;
 mod memory;
 mod minority;
 mod mistakes;
+mod reserved;
 mod round_trips;
 mod textbook;
 mod votes;

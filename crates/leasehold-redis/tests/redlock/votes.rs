@@ -31,7 +31,8 @@ fn proposing(server: &Server, env: &Env, text: &str, ahead_us: u64) -> Claim {
     Claim { fence_proposal: FencingToken::new(proposal).ok(), ..claim(env, text, 30_000) }
 }
 
-/// A member that goes the short way for `orders`: it has the scripts, its server has told the time, and there is a counter.
+/// A member that goes the short way: it has the scripts, and its server has told the time. No release has reserved a token of any
+/// lock but `orders`.
 async fn warm(voters: &VotingServers, env: &Env) -> RedisStore {
     let (store, until) = (voters.member(0), env.now() + SOON);
     loop {
@@ -50,16 +51,16 @@ fn the_token_is_the_proposal_and_grows_where_it_would_not() {
     run(async {
         let (env, voters) = (common::env(), VotingServers::start(3, common::LONGEST).await);
         let store = warm(&voters, &env).await;
-        let first = proposing(&voters.servers[0], &env, "orders", 2_000_000);
+        let first = proposing(&voters.servers[0], &env, "bills", 2_000_000);
         let before = voters.servers[0].calls("evalsha");
         let token = granted(&store, &first).await.fence;
         assert_eq!(token, first.fence_proposal);
         assert_eq!(voters.servers[0].calls("evalsha") - before, 1, "one call");
         store.release(&first).await.unwrap();
-        let late = proposing(&voters.servers[0], &env, "orders", 0);
+        let late = proposing(&voters.servers[0], &env, "bills", 0);
         assert!(late.fence_proposal < token, "it was on its way for two seconds");
         assert!(granted(&store, &late).await.fence > token);
-        let counter = voters.servers[0].command(&["GET", "leasehold:{orders}:fence"]).unwrap();
+        let counter = voters.servers[0].command(&["GET", "leasehold:{bills}:fence"]).unwrap();
         assert!(counter.text().map(str::to_owned) > token.map(|token| token.to_string()));
         // The control: who takes the proposal as it is gives a lower token.
         let lower = late.fence_proposal.unwrap().to_string();
@@ -74,14 +75,14 @@ fn a_counter_that_was_lost_begins_at_the_clock() {
         let env = common::env();
         let voters = VotingServers::start_as(3, common::LONGEST, Builder::clock_shim).await;
         let (store, server) = (warm(&voters, &env).await, &voters.servers[0]);
-        let first = proposing(server, &env, "orders", 0);
+        let first = proposing(server, &env, "bills", 0);
         let token = granted(&store, &first).await.fence.unwrap();
         store.release(&first).await.unwrap();
-        server.command(&["DEL", "leasehold:{orders}:fence"]).unwrap();
-        // The client knows the time of a moment ago.
+        server.command(&["DEL", "leasehold:{bills}:fence"]).unwrap();
+        // The client knows the time of a moment ago, and no release has reserved a token.
         server.jump_clock(1800.0).unwrap();
         let clock = proposing(server, &env, "x", 0).fence_proposal.unwrap();
-        let (next, before) = (claim(&env, "orders", 30_000), asked_shortly(server));
+        let (next, before) = (claim(&env, "bills", 30_000), asked_shortly(server));
         let fence = granted(&store, &next).await.fence.unwrap();
         assert!(asked_shortly(server) > before, "by the short way");
         assert!(
@@ -123,18 +124,18 @@ fn nobody_passes_who_waits_at_a_member() {
         let (env, voters) = (common::env(), VotingServers::start(3, common::LONGEST).await);
         let (holder, waiter, other) =
             (warm(&voters, &env).await, warm(&voters, &env).await, warm(&voters, &env).await);
-        let mine = claim(&env, "orders", 30_000);
+        let mine = claim(&env, "bills", 30_000);
         granted(&holder, &mine).await;
-        let theirs = Claim { queueing: Queueing::Fifo, ..claim(&env, "orders", 30_000) };
+        let theirs = Claim { queueing: Queueing::Fifo, ..claim(&env, "bills", 30_000) };
         assert!(matches!(waiter.claim(&theirs).await.unwrap(), Standing::Waiting(_)));
         holder.release(&mine).await.unwrap();
         // It has met nobody, so it asks the short way.
-        let passing = proposing(&voters.servers[0], &env, "orders", 0);
+        let passing = proposing(&voters.servers[0], &env, "bills", 0);
         assert!(matches!(other.claim(&passing).await.unwrap(), Standing::Held(_)), "nobody passes it");
         assert!(granted(&waiter, &theirs).await.valid_for > Duration::from_secs(20));
         // The control: by `SET NX` alone anybody passes.
         waiter.release(&theirs).await.unwrap();
-        let passed = voters.servers[0].command(&["SET", "orders", "me", "NX", "PX", "30000"]).unwrap();
+        let passed = voters.servers[0].command(&["SET", "bills", "me", "NX", "PX", "30000"]).unwrap();
         assert_eq!(passed.text(), Some("OK"), "the control");
     });
 }

@@ -53,18 +53,30 @@ pub(super) fn read_claim_quiet(value: &Value, ttl: Duration) -> Result<Option<Cl
     Ok(Some(ClaimReply::Outcome { standing, is_unannounced: false }))
 }
 
-/// `None` when the hold was not set.
+/// `None` when the hold was not set. A member of a quorum has a third reply, its marker.
 pub(super) fn read_claim_reserved(
     replies: &[Reply],
     token: FencingToken,
-    ttl: Duration,
+    valid_for: Duration,
+    time: ServerTime,
 ) -> Option<ClaimReply> {
-    let [Ok(Value::Okay), counter] = replies else { return None };
-    let read = |counter| read::<u64>(counter, "a fencing token").ok();
-    let is_counter = counter.as_ref().is_ok_and(|counter| read(counter).is_some_and(|it| it == token.get()));
-    let standing = Standing::Granted(Grant::lasting(Some(token), ttl));
-    let granted = ClaimReply::Outcome { standing, is_unannounced: false };
-    Some(if is_counter { granted } else { ClaimReply::Undecided })
+    let [Ok(Value::Okay), counter, marker @ ..] = replies else { return None };
+    let is_counter = counter.as_ref().is_ok_and(|counter| {
+        read::<u64>(counter, "a fencing token").is_ok_and(|counter| counter == token.get())
+    });
+    let remembers_for = match marker {
+        [] => Some(Duration::MAX),
+        // The way for all cases gives a member that has lost its marker another one.
+        [marker, ..] => {
+            let marker = marker.as_ref().ok().and_then(|marker| read(marker, "a marker").ok());
+            marker.map(|marker| remembered(Some(marker), time.0))
+        }
+    };
+    let Some(remembers_for) = remembers_for.filter(|_| is_counter) else {
+        return Some(ClaimReply::Undecided);
+    };
+    let standing = Standing::Granted(Grant { fence: Some(token), valid_for, remembers_for });
+    Some(ClaimReply::Outcome { standing, is_unannounced: false })
 }
 
 /// The reply of a member of a quorum, which answers its marker, too, and its token if that is not the least one.
