@@ -67,6 +67,8 @@ struct Core {
     identified: AtomicBool,
     /// How far the members' calendar is ahead of our clock.
     clock_offset_us: AtomicI64,
+    /// The same for the least token that the member whose clock is furthest ahead grants.
+    least_offset_us: AtomicI64,
     ended: Sender<bool>,
     state: ClientState,
 }
@@ -92,6 +94,7 @@ impl Quorum {
             options,
             identified: AtomicBool::new(false),
             clock_offset_us: AtomicI64::new(i64::try_from(clock_offset_us).unwrap_or(0)),
+            least_offset_us: AtomicI64::new(i64::MIN),
             ended: Sender::new(false),
         });
         for member in &core.members {

@@ -10,8 +10,8 @@ use super::{
     ordering::ClaimOrder,
 };
 use crate::{
-    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Mode,
-    Moment, Outcome, Queueing, Result, Standing,
+    BoxFuture, Busy, Claim, Contender, Error, ErrorKind, FencingToken, Grant, Intent, LostReason, Moment,
+    Outcome, Queueing, Result, Standing,
     decide::{
         backoff,
         votes::{self, Decision, Vote, majority},
@@ -107,8 +107,7 @@ impl<'a> Round<'a> {
         let members = core.members.len();
         order.begin_round();
         let mut calls = FanOut::new(&core.env);
-        let newest = core.proposal();
-        let proposal = order.propose(newest.map(|newest| core.proposals.choose(&claim.name, newest)));
+        let proposal = order.propose(core.proposal_for(&claim.name));
         let asked = Arc::new(Claim { fence_proposal: claim.fence_proposal.max(proposal), ..claim.clone() });
         for voter in &core.members {
             calls.add(voter.number, voter.claim(order, asked.clone()));
@@ -143,16 +142,14 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The next claim of this lock proposes the same token if all went well, and its members have the same counter.
+    /// The next proposal for this lock follows this grant, if its members agreed at once.
     fn keep_proposal(&self, decision: &Decision) {
-        let proposals = &self.core.proposals;
+        let (proposals, name) = (&self.core.proposals, &self.claim.name);
         match (decision, self.proposal) {
-            (Decision::Granted { .. }, Some(proposal))
-                if !self.is_raised && self.claim.mode == Mode::Exclusive =>
-            {
-                proposals.keep(&self.claim.name, proposal);
+            (Decision::Granted { fence: Some(granted), .. }, Some(proposal)) if !self.is_raised => {
+                proposals.keep(name, proposal, *granted);
             }
-            _ => proposals.forget(&self.claim.name),
+            _ => proposals.forget(name),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,7 @@ use super::{
     fan_out::{FanOut, Next},
     member::MemberState,
 };
-use crate::{Error, ErrorKind, FencingToken, Member, Result};
+use crate::{Error, ErrorKind, FencingToken, LockName, Member, Result};
 
 /// A member is asked again who it is when that is as old as this.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -121,18 +124,27 @@ impl Core {
         let mut ahead_us: Vec<i128> = self.members.iter().filter_map(|member| member.ahead_us()).collect();
         ahead_us.sort_unstable();
         let (median, last) = (ahead_us.get(ahead_us.len() / 2), ahead_us.last());
-        if let Some(ahead_us) =
-            median.copied().max(last.map(|last| last - i128::from(FencingToken::SLACK_US)))
-        {
-            self.clock_offset_us.store(i64::try_from(ahead_us).unwrap_or(0), Ordering::Release);
+        let least = last.map(|last| last - i128::from(FencingToken::SLACK_US));
+        let offset = |ahead_us: i128| i64::try_from(ahead_us).unwrap_or(0);
+        if let (Some(median), Some(least)) = (median, least) {
+            self.clock_offset_us.store(offset(least.max(*median)), Ordering::Release);
+            self.least_offset_us.store(offset(least), Ordering::Release);
         }
     }
 
     /// The token to propose for a new grant: the calendar of the members, independent of our own.
     pub(super) fn proposal(&self) -> Option<FencingToken> {
-        let ahead_us = self.clock_offset_us.load(Ordering::Acquire);
-        let now_us = i128::from(self.env.now().nanos() / 1000) + i128::from(ahead_us);
-        u64::try_from(now_us).ok().and_then(|now_us| FencingToken::new(now_us).ok())
+        u64::try_from(self.calendar_us(&self.clock_offset_us)).ok().and_then(|us| FencingToken::new(us).ok())
+    }
+
+    /// The same for a lock that this client may just have had.
+    pub(super) fn proposal_for(&self, name: &LockName) -> Option<FencingToken> {
+        let least = u64::try_from(self.calendar_us(&self.least_offset_us)).unwrap_or_default();
+        self.proposal().map(|newest| self.proposals.choose(name, newest, least))
+    }
+
+    fn calendar_us(&self, offset_us: &AtomicI64) -> i128 {
+        i128::from(self.env.now().nanos() / 1000) + i128::from(offset_us.load(Ordering::Acquire))
     }
 
     pub(super) fn members(&self) -> Vec<Member> {

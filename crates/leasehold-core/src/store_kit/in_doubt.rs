@@ -51,11 +51,6 @@ impl InDoubt {
     pub fn take(&self, id: ClaimId, now: Moment) -> Option<Moment> {
         self.claims.lock().remove(&id).filter(|until| *until > now)
     }
-
-    /// Removes a claim: no request of it can arrive any more.
-    pub fn remove(&self, id: ClaimId) {
-        self.claims.lock().remove(&id);
-    }
 }
 
 #[cfg(test)]
@@ -76,8 +71,7 @@ mod tests {
         assert_eq!(in_doubt.take(id(1), at(1)), Some(at(10)));
         assert_eq!(in_doubt.take(id(1), at(1)), None, "only once");
         assert_eq!(in_doubt.until(id(2), at(10)), None, "it is over");
-        in_doubt.remove(id(3));
-        assert_eq!(in_doubt.until(id(3), at(10)), None);
+        assert_eq!(in_doubt.take(id(3), at(10)), Some(at(20)));
         in_doubt.mark(id(5), at(30), at(10));
         in_doubt.mark(id(6), at(30), at(10));
         assert!(in_doubt.until(id(6), at(10)).is_some(), "those that are over make room");

@@ -14,8 +14,8 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
     let now = client.transport.env.now();
     let doubt = client.in_doubt.until(claim.id, now).map_or(0, |until| format::micros(until.since(now)));
     let id = claim.id.bits().to_be_bytes();
+    // The doubt stays: a second release would end the refusal.
     let rows = client.transport.query(&RELEASE, &[&claim.name.as_bytes(), &&id[..], &doubt]).await?;
-    client.in_doubt.remove(claim.id);
     Ok(if column(&rows[0], 0)? { Release::Released } else { Release::NotHeld })
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Claim, ClaimId, ErrorKind, Outcome, Standing, Store, engine::LockWatcher};
+use leasehold_core::{Claim, ClaimId, ErrorKind, Outcome, Release, Standing, Store, engine::LockWatcher};
 use leasehold_postgres::{PostgresOptions, PostgresStore};
 use leasehold_testkit::{
     postgres::{Pooler, Server},
-    proxy::Proxy,
+    proxy::{FaultRule, Proxy},
     wait,
 };
 
@@ -345,5 +345,40 @@ fn a_failure_to_connect_says_what_to_do() {
         fails(secure, "store: server does not support TLS", "ssl = on").await;
         server.sql("ALTER ROLE locks SET default_transaction_read_only = on").unwrap();
         fails(good, "does not allow writes", "target_session_attrs=read-write").await;
+    });
+}
+
+/// A claim is given up and released, twice, before its statement arrives. The control: an insert of the same kind makes a row.
+#[test]
+fn a_claim_that_was_released_twice_makes_no_ghost() {
+    let server = Server::builder().with("log_statement=all").start().unwrap();
+    let proxy = Proxy::to(&server.address()).unwrap();
+    runtime().block_on(async {
+        let (env, mut options) = (env(), options(proxy.port()));
+        options.timeout = Duration::from_millis(500);
+        let mine = PostgresStore::new(options, env.clone()).unwrap();
+        let claim = |text: &str| Claim::new(name(text), ClaimId::mint(&env), SOON * 30);
+        let warm = claim("warm");
+        mine.claim(&warm).await.unwrap();
+        mine.release(&warm).await.unwrap();
+        let late = claim("orders");
+        let about = |bytes: &[u8]| bytes.windows(6).any(|word| word == b"orders");
+        let rule = proxy.on_request(about, FaultRule::Hold);
+        let error = mine.claim(&late).await.unwrap_err();
+        assert!(rule.fired() && error.outcome() == Outcome::Unknown, "{error}");
+        for _ in 0..2 {
+            assert_eq!(mine.release(&late).await.unwrap(), Release::NotHeld);
+        }
+        let claims = || server.log().matches("leasehold.claim(").count();
+        let before = claims();
+        rule.release();
+        assert!(wait::until(SOON, || claims() > before), "the late claim arrives");
+        let other = store(&server);
+        assert!(matches!(other.claim(&claim("orders")).await.unwrap(), Standing::Granted(_)));
+        let row = "INSERT INTO naive VALUES ('orders') ON CONFLICT DO NOTHING";
+        server.sql("CREATE TABLE naive (name text PRIMARY KEY)").unwrap();
+        server.sql("DELETE FROM naive WHERE name = 'orders'").unwrap();
+        server.sql(row).unwrap();
+        assert_eq!(server.sql("SELECT count(*) FROM naive").as_deref(), Ok("1"), "the control: a ghost");
     });
 }

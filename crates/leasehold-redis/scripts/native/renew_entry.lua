@@ -3,7 +3,8 @@
 -- KEYS: the nine of prelude.lua.
 -- ARGV: 1 claim id, 2 ttl ms, 3 PUBLISH or SPUBLISH, 4 `1` if that answers all receivers, 5 channel of changes
 -- Reply: {0, valid for ms} renewed · {1, reason} gone (x expired, f forced, g gone)
--- Invariant: nothing is made, nothing is shortened, nothing that has ended is revived. A full server renews, too.
+-- Invariant: nothing is made, nothing is shortened, nothing that has ended is revived. A full server renews, too. A hold by a
+--   reserved token is written as any other, so that the next renewal is one of renew.lua.
 
 local id, ttl, verb, exact, changes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 
@@ -20,7 +21,7 @@ expire()
 if alone and alone[1] == id then
     if delaying() then return {1, 'x'} end
     local left = math.max(ttl, alone_for())
-    if alone[4] == 0 then
+    if alone[4] == 0 and not (reserved and alone[6]) then
         redis.call('PEXPIRE', KEYS[1], string.format('%d', left))
     else
         alone[2] = now + left

@@ -24,11 +24,8 @@ pub(crate) async fn release(client: &Client, claim: &Claim) -> Result<Release> {
             client.contention.note(slot, client.env.now());
         }
     }
-    // Boxed: rarely needed, and large.
-    let released = Box::pin(release_full(client, claim, &keys, refuse)).await?;
-    // The server has answered: no request of the claim takes effect any more.
-    client.in_doubt.remove(claim.id);
-    Ok(released)
+    // Boxed: rarely needed, and large. The doubt stays: a second release would end the refusal.
+    Box::pin(release_full(client, claim, &keys, refuse)).await
 }
 
 /// The same by the way for all cases.

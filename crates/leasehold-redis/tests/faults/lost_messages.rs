@@ -7,6 +7,7 @@ use std::{
 };
 
 use leasehold_core::{ErrorKind, LockOptions, Outcome, Release, Renewal, Standing, Store};
+use leasehold_redis::RedisStore;
 use leasehold_testkit::{
     proxy::{FaultRule, Proxy},
     redis::Server,
@@ -15,8 +16,8 @@ use leasehold_testkit::{
 use crate::{
     common,
     fixture::{
-        LATE, Naive, SOON, at, claim, engine, engine_with, eventually, holder, holders, lock, loss, run,
-        store, try_lock, ttl,
+        LATE, Naive, SOON, at, claim, engine, engine_with, eventually, holder, holders, lock, loss, options,
+        run, store, try_lock, ttl,
     },
 };
 
@@ -166,6 +167,35 @@ fn a_claim_that_is_delivered_late_makes_no_ghost() {
         leasehold_testkit::wait::until(SOON, || holder(&server, "ghost").is_some()),
         "the control: a ghost"
     );
+}
+
+/// N2, where the release is asked for twice: a quorum gives back what it may have got, and then its caller gives the claim up.
+#[test]
+fn a_claim_that_was_released_twice_makes_no_ghost() {
+    let (server, proxy, words) = behind_a_proxy();
+    run(async {
+        let env = common::env();
+        let mut options = options(&words);
+        options.timeout = Duration::from_millis(200);
+        let mine = RedisStore::new(options, env.clone()).unwrap();
+        let warm = claim(&env, "warm", 30_000);
+        mine.claim(&warm).await.unwrap();
+        mine.release(&warm).await.unwrap();
+        let late = claim(&env, "orders", 30_000);
+        let rule = proxy.on_request(about("orders"), FaultRule::Hold);
+        mine.claim(&late).await.unwrap_err();
+        for _ in 0..2 {
+            assert_eq!(mine.release(&late).await.unwrap(), Release::NotHeld);
+        }
+        let before = server.calls("evalsha");
+        rule.release();
+        eventually(&env, "the late claim", || async { server.calls("evalsha") > before }).await;
+        assert_eq!(holder(&server, "orders"), None, "the late claim found its id spent");
+    });
+    // The control: `SET NX` that comes after two deletions holds for its whole time to live.
+    let mut naive = Naive::at(&server.address());
+    assert!(!naive.unlock("ghost") && !naive.unlock("ghost"));
+    assert!(naive.lock("ghost", "me", 30_000) && holder(&server, "ghost").is_some(), "the control: a ghost");
 }
 
 /// N4. A release that is delivered after the lock has gone to another frees nothing.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Claim, Env, FencingToken, Interest, Queueing, Standing, Store};
+use leasehold_core::{Claim, Env, FencingToken, Interest, LostReason, Queueing, Renewal, Standing, Store};
 use leasehold_redis::RedisStore;
 use leasehold_testkit::{
     proxy::{FaultHandle, FaultRule, Proxy},
@@ -268,6 +268,51 @@ fn a_hold_by_a_reserved_token_keeps_others_out_also_when_the_counter_is_lost() {
             Some(1),
             "the control"
         );
+    });
+}
+
+/// The first renewal of a hold by a reserved token compares that with the counter; the next ones are those of any hold.
+#[test]
+fn a_hold_by_a_reserved_token_is_renewed_by_the_counter_once() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&server)));
+        let first = claim(&env, "orders", 30_000);
+        let token = granted(&store, &first).await;
+        store.release(&first).await.unwrap();
+        let mine = Claim { ttl: Duration::from_secs(60), ..claim(&env, "orders", 30_000) };
+        set_by_hand(&server, &mine, token.get());
+        // Brings the scripts.
+        store.renew(&[claim(&env, "warm", 30_000)]).await;
+        store.inspect(&mine.name).await.unwrap();
+        for expected in [2, 1, 1] {
+            server.reset_stats().unwrap();
+            let renewed = store.renew(std::slice::from_ref(&mine)).await.remove(0).unwrap();
+            let Renewal::Renewed { valid_for } = renewed else { panic!("{renewed:?}") };
+            assert!(valid_for > Duration::from_secs(30), "{valid_for:?}");
+            assert_eq!(server.calls("evalsha"), expected);
+            let shown = store.inspect(&mine.name).await.unwrap().holders.remove(0);
+            assert_eq!((shown.fence, shown.note.as_deref()), (Some(token), Some("a note")));
+        }
+        store.release(&mine).await.unwrap();
+    });
+}
+
+/// The request of a claim that was forced out comes late. To its next renewal that is no hold, as it is none to others.
+#[test]
+fn a_hold_whose_token_was_overtaken_is_not_renewed() {
+    let server = Server::start().unwrap();
+    run(async {
+        let (env, store) = (common::env(), store(&at(&server)));
+        let mine = claim(&env, "orders", 30_000);
+        let token = granted(&store, &mine).await;
+        store.force_release(&mine.name).await.unwrap();
+        set_by_hand(&server, &mine, token.get());
+        // The control: a client that compares the value takes it for its own.
+        assert_eq!(holder(&server, "orders"), Some(mine.id.to_string()), "the control");
+        let renewed = store.renew(std::slice::from_ref(&mine)).await.remove(0).unwrap();
+        assert_eq!(renewed, Renewal::Gone(LostReason::ForceReleased));
+        assert!(granted(&store, &claim(&env, "orders", 30_000)).await > token);
     });
 }
 

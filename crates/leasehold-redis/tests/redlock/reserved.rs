@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_core::{Claim, Engine, Env, FencingToken, Grant, Quorum, Standing, Store};
+use leasehold_core::{Claim, Engine, Env, FencingToken, Grant, Quorum, Renewal, Standing, Store};
 use leasehold_redis::{QuorumMembership, RedisStore};
 use leasehold_testkit::{
     proxy::{FaultRule, Proxy},
-    redis::Server,
+    redis::{Builder, Server},
 };
 
 use crate::{
@@ -42,6 +42,9 @@ async fn reserve(servers: &[Server], store: &impl Store, env: &Env, text: &str) 
         let mine = claim(env, text, 30_000);
         let token = token_of(store, &mine).await.get();
         store.release(&mine).await.unwrap();
+        // A member that is a pair behind would find each claim before the last release.
+        let is_free = |server: &Server| server.command(&["EXISTS", text]).unwrap().int() == Some(0);
+        eventually(env, "the last release", || async { servers.iter().all(is_free) }).await;
         if servers.iter().all(|server| counter(server, text) == token + 1) {
             return FencingToken::new(token + 1).unwrap();
         }
@@ -211,6 +214,108 @@ fn a_reserved_token_below_the_least_one_of_its_claim_is_not_used() {
     });
 }
 
+/// A hold that was set by a reserved token and never granted, at one member, is no vote for a renewal: with it, a claim that another
+/// member has lost would go on without a majority.
+#[test]
+fn a_hold_that_was_never_granted_is_no_vote_for_a_renewal() {
+    run(async {
+        let (env, voters) = (common::env(), VotingServers::start(3, common::LONGEST).await);
+        let (one, two) = (voters.quorum(), voters.quorum());
+        let mine = claim(&env, "orders", 30_000);
+        let token = token_of(&one, &mine).await.get();
+        eventually(&env, "the last grant", || async { voters.keys("orders") == 3 }).await;
+        let renewed = one.renew(std::slice::from_ref(&mine)).await.remove(0);
+        assert!(matches!(renewed, Ok(Renewal::Renewed { .. })), "{renewed:?}");
+        // The first member loses it; at the third, somebody else was granted in between, and the request of this claim came late.
+        voters.servers[0].command(&["DEL", "orders"]).unwrap();
+        let value = format!("{} 1764500000000#{token}", mine.id);
+        voters.servers[2].command(&["SET", "leasehold:{orders}:fence", &(token + 1).to_string()]).unwrap();
+        voters.servers[2].command(&["SET", "orders", &value, "PX", "30000"]).unwrap();
+        let renewed = one.renew(std::slice::from_ref(&mine)).await.remove(0);
+        assert!(matches!(renewed, Ok(Renewal::Gone(_))), "{renewed:?}");
+        // The control: to a library that compares the value, the claim has a majority, and another client has one, too.
+        let has = |at: usize, id: &str| {
+            let value = voters.servers[at].command(&["GET", "orders"]).unwrap();
+            value.text().is_some_and(|value| value.starts_with(id))
+        };
+        voters.servers[2].command(&["SET", "control", &value]).unwrap();
+        let control = voters.servers[2].command(&["GET", "control"]).unwrap();
+        let id = mine.id.to_string();
+        assert!(has(1, &id) && control.text().is_some_and(|value| value.starts_with(&id)), "the control");
+        let theirs = claim(&env, "orders", 30_000);
+        assert!(token_of(&two, &theirs).await.get() > token);
+        assert!(has(0, &theirs.id.to_string()) && has(2, &theirs.id.to_string()));
+    });
+}
+
+/// Proposals follow the last grant, so tokens grow where counters are lost in the moment after it.
+#[test]
+fn tokens_grow_when_all_counters_are_lost_between_two_claims() {
+    run(async {
+        let (env, voters) = (common::env(), VotingServers::start(3, common::LONGEST).await);
+        let quorum = voters.quorum();
+        for is_emptied in [false, true] {
+            let mut last = None;
+            for at in 0..4 {
+                if at == 3 {
+                    for (at, server) in voters.servers.iter().enumerate() {
+                        match is_emptied {
+                            true => drop(server.command(&["FLUSHALL"]).unwrap()),
+                            false => drop(server.command(&["DEL", "leasehold:{orders}:fence"]).unwrap()),
+                        }
+                        voters.member(at).promote().await.unwrap();
+                    }
+                }
+                let mine = claim(&env, "orders", 30_000);
+                let token = token_of(&quorum, &mine).await;
+                assert!(Some(token) > last, "{token} after {last:?}, emptied: {is_emptied}");
+                last = Some(token);
+                quorum.release(&mine).await.unwrap();
+                eventually(&env, "the last release", || async { voters.keys("orders") == 0 }).await;
+            }
+            // The control: a counter by itself begins anew.
+            assert_eq!(voters.servers[0].command(&["INCR", "control"]).unwrap().int(), Some(1));
+            voters.servers[0].command(&["DEL", "control"]).unwrap();
+        }
+    });
+}
+
+/// A member whose clock is ahead grants no token that is more than 5 s behind it. What is proposed is no less, so the others
+/// are not raised to it again and again.
+#[test]
+fn a_member_whose_clock_is_ahead_costs_no_further_round() {
+    const PAIRS: u64 = 60;
+    run(async {
+        let env = common::env();
+        for ahead in [4.9, 60.0] {
+            let voters = VotingServers::start_as(3, common::LONGEST, Builder::clock_shim).await;
+            voters.servers[0].jump_clock(ahead).unwrap();
+            for at in 0..3 {
+                voters.member(at).promote().await.unwrap();
+            }
+            let quorum = voters.quorum();
+            let pair = async || {
+                let mine = claim(&env, "orders", 30_000);
+                token_of(&quorum, &mine).await;
+                eventually(&env, "the last grant", || async { voters.keys("orders") == 3 }).await;
+                quorum.release(&mine).await.unwrap();
+                eventually(&env, "the last release", || async { voters.keys("orders") == 0 }).await;
+                env.sleep(Duration::from_millis(20)).await;
+            };
+            for _ in 0..20 {
+                pair().await;
+            }
+            voters.reset();
+            for _ in 0..PAIRS {
+                pair().await;
+            }
+            let asked = |server: &Server| server.calls("evalsha") + without_script(server);
+            let asked: Vec<u64> = voters.servers.iter().map(asked).collect();
+            assert_eq!(asked, [2 * PAIRS; 3], "ahead by {ahead} s");
+        }
+    });
+}
+
 /// A client of the servers behind proxies, which gives up a request soon.
 fn impatient(voters: &VotingServers, proxies: &[Proxy]) -> Quorum {
     let member = |proxy: &Proxy| {
@@ -243,6 +348,11 @@ fn claims_by_reserved_tokens_that_are_delivered_late_make_no_ghost() {
             assert!(env.now() < until, "no claim is by a reserved token");
             lock(&engine, "orders", &ttl(30_000)).await.release().await.unwrap();
         }
+        // Only then has the client given up what is held back.
+        let is_refused = |server: &Server| {
+            server.command(&["EXISTS", "leasehold:{orders}:entries"]).unwrap().int() == Some(1)
+        };
+        eventually(&env, "the refusals", || async { voters.servers[1..].iter().all(is_refused) }).await;
         eventually(&env, "the last release", || async { voters.keys("orders") == 0 }).await;
         rules.iter().for_each(|rule| rule.release());
         eventually(&env, "the late claims", || async { voters.keys("orders") == 2 }).await;
