@@ -40,11 +40,11 @@ impl Core {
             }
             let mut round = Round::cast(self, &order, claim);
             let decision = round.count().await;
-            round.keep_proposal(&decision);
             if let Decision::Granted { fence, valid_for } = decision {
-                self.hear_the_rest(&mut round.calls, round.begin).await;
+                round.hear_the_rest(fence).await;
                 return Ok(Standing::Granted(Grant::lasting(fence, valid_for)));
             }
+            self.proposals.forget(&claim.name);
             let makes_holds = claim.intent == Intent::Hold;
             let is_split = decision == Decision::Contended && makes_holds && round.is_split().await;
             let tries_again = is_split && splits < SPLITS_MAX;
@@ -91,7 +91,6 @@ struct Round<'a> {
     order: &'a Arc<ClaimOrder>,
     claim: &'a Claim,
     proposal: Option<FencingToken>,
-    is_raised: bool,
     votes: Vec<Vote>,
     /// The holder at each member that did not grant.
     rivals: Vec<Option<Busy>>,
@@ -117,7 +116,6 @@ impl<'a> Round<'a> {
             order,
             claim,
             proposal,
-            is_raised: false,
             votes: vec![Vote::Open; members],
             rivals: vec![None; members],
             failures: (0..members).map(|_| None).collect(),
@@ -142,12 +140,18 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The next proposal for this lock follows this grant, if its members agreed at once.
-    fn keep_proposal(&self, decision: &Decision) {
+    /// Waits for members that are in step. The next proposal for this lock follows this grant if all members have its token.
+    async fn hear_the_rest(&mut self, granted: Option<FencingToken>) {
+        let has = |vote: &&Vote| matches!(vote, Vote::For { fence, .. } if *fence == granted);
+        let mut agreed = self.votes.iter().filter(has).count();
+        let count = |_, answer| {
+            agreed += usize::from(matches!(answer, Ok(Standing::Granted(grant)) if grant.fence == granted));
+        };
+        self.core.hear_the_rest(&mut self.calls, self.begin, count).await;
         let (proposals, name) = (&self.core.proposals, &self.claim.name);
-        match (decision, self.proposal) {
-            (Decision::Granted { fence: Some(granted), .. }, Some(proposal)) if !self.is_raised => {
-                proposals.keep(name, proposal, *granted);
+        match granted.zip(self.proposal) {
+            Some((granted, proposal)) if agreed == self.votes.len() => {
+                proposals.keep(name, proposal, granted)
             }
             _ => proposals.forget(name),
         }
@@ -162,7 +166,6 @@ impl<'a> Round<'a> {
 
     /// Raises the token at members with a smaller one, if they still hold the claim.
     fn raise(&mut self, to: FencingToken, members: &[usize]) {
-        self.is_raised = true;
         let raised = Arc::new(Claim {
             intent: Intent::Amend,
             fence_floor: self.claim.fence_floor.max(Some(to)),

@@ -9,7 +9,7 @@ const NAMES_MAX: usize = 1024;
 /// The longest time for which proposals follow the last grant instead of the calendar, in the steps of a token.
 const KEPT_US: u64 = 200_000;
 
-/// The proposals for locks whose last claim was granted in one round: the token after that grant. So each grant adds one to the
+/// The proposals for locks whose last claim was granted with one token by all members: the one after that. So each grant adds one to the
 /// counters of all members alike, and a member can grant by a token that it has reserved at the release. Where members
 /// differ, a new proposal, which is above all their counters, brings them together.
 #[derive(Default, Debug)]
@@ -34,7 +34,7 @@ impl KeptProposals {
         all.get(name).filter(is_good).map_or(newest, |kept| kept.next)
     }
 
-    /// Notes a claim that was granted in one round.
+    /// Notes a claim that all members have granted with one token.
     pub(super) fn keep(&self, name: &LockName, proposal: FencingToken, granted: FencingToken) {
         let mut all = self.0.lock();
         let Ok(next) = FencingToken::new(granted.get() + 1) else { return };
@@ -51,7 +51,7 @@ impl KeptProposals {
         all.insert(name.clone(), Kept { calendar: proposal, next });
     }
 
-    /// Forgets a lock: its members differ, or others have it.
+    /// Forgets a lock: its members may differ, or others have it.
     pub(super) fn forget(&self, name: &LockName) {
         self.0.lock().remove(name);
     }

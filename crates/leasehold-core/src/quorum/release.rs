@@ -42,7 +42,7 @@ impl Core {
                 Err(error) => failures.push((member, error)),
             }
         }
-        self.hear_the_rest(&mut calls, begin).await;
+        self.hear_the_rest(&mut calls, begin, |_, _| {}).await;
         match released + nothing >= needed {
             true if released > 0 && nothing < needed => Ok(Release::Released),
             true => Ok(Release::NotHeld),
@@ -52,12 +52,18 @@ impl Core {
 
     /// Waits for those who have not answered, for three times as long as the others took: members that are as near as those
     /// stay in step. One that falls behind would find each claim of a lock before the release of the last one. A member that
-    /// was late is not waited for until it answers.
-    pub(super) async fn hear_the_rest<T: Send + 'static>(&self, calls: &mut FanOut<T>, begin: Moment) {
+    /// was late is not waited for until it answers. `seen` gets the answers.
+    pub(super) async fn hear_the_rest<T: Send + 'static>(
+        &self,
+        calls: &mut FanOut<T>,
+        begin: Moment,
+        mut seen: impl FnMut(usize, T),
+    ) {
         let now = self.env.now();
         let mut timer = self.env.sleep_until(now + (now.since(begin) * 3).min(STEP_MAX));
         while calls.members().any(|member| !self.members[member].is_late.load(Ordering::Acquire)) {
-            let Next::Answer(..) = calls.next(&mut timer).await else { break };
+            let Next::Answer(member, answer) = calls.next(&mut timer).await else { break };
+            seen(member, answer);
         }
         calls.members().for_each(|member| self.members[member].is_late.store(true, Ordering::Release));
     }
